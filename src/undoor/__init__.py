@@ -1,0 +1,79 @@
+"""Find a backdoor in a trained classifier, close it without retraining, flag inputs that use it.
+
+>>> import undoor
+>>> sorted(undoor.__all__)[:4]
+['Classifier', 'CleanSet', 'Evaluation', 'Guarded']
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+    from undoor.errors import UndoorError
+    from undoor.evaluate import Evaluation, evaluate
+    from undoor.guard import Guarded, guard
+    from undoor.load import load
+    from undoor.repair import Repair, repair
+    from undoor.scan import ScanReport, scan
+    from undoor.triggers import Trigger
+
+# Imported on first use: `undoor --help` and a look at the version need no torch.
+_HOMES = {
+    "Classifier": "undoor.classifier",
+    "CleanSet": "undoor.clean_set",
+    "Evaluation": "undoor.evaluate",
+    "Guarded": "undoor.guard",
+    "Repair": "undoor.repair",
+    "ScanReport": "undoor.scan",
+    "Trigger": "undoor.triggers",
+    "UndoorError": "undoor.errors",
+    "evaluate": "undoor.evaluate",
+    "guard": "undoor.guard",
+    "load": "undoor.load",
+    "repair": "undoor.repair",
+    "scan": "undoor.scan",
+}
+
+__all__ = [
+    "Classifier",
+    "CleanSet",
+    "Evaluation",
+    "Guarded",
+    "Repair",
+    "ScanReport",
+    "Trigger",
+    "UndoorError",
+    "evaluate",
+    "guard",
+    "load",
+    "repair",
+    "scan",
+]
+
+
+class _Package(ModuleType):
+    """`undoor.scan` is a function and a package of that name: the function wins.
+
+    The import system sets each imported submodule as an attribute here; the verb is kept instead.
+    ``from undoor.scan import ...`` works as ever.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOMES.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'undoor' has no attribute {name!r}")

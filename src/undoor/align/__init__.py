@@ -1,0 +1,1 @@
+"""Can it be closed? Corrections that bring triggered activations back onto the clean ones."""

@@ -1,0 +1,68 @@
+"""Fit the corrections of all sites of a network in one pass over [clean; triggered]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from undoor.align.onepass import fit_moments
+from undoor.align.paper import fit_divergence
+from undoor.align.reference import fit_upper_bound
+from undoor.align.transform import Correction
+from undoor.align.units import Granularity
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.sites import attach
+
+FitSite = Callable[[Tensor, Tensor, Granularity], Correction]
+FITS: dict[str, FitSite] = {
+    "onepass": fit_moments,
+    "paper": fit_divergence,
+    "reference": fit_upper_bound,
+}
+DEFAULT_FIT = "onepass"
+
+Plan = Mapping[str, Granularity]
+
+
+@torch.no_grad()
+def fit_corrections(
+    classifier: Classifier, clean: Tensor, triggered: Tensor, plan: Plan, *, fit: str = DEFAULT_FIT
+) -> dict[str, Correction]:
+    """One correction for each site of `plan`, fitted in the order in which the network runs.
+
+    Clean and triggered inputs go through the network side by side, once. Each site sees both
+    halves, fits, and passes the triggered half on corrected, so that every later site is fitted
+    on what it will see (the paper: upstream sites are already corrected).
+
+    Parameters
+    ----------
+    clean, triggered : the same raw inputs [n, ...] without and with the trigger.
+    plan : site name to granularity. fit : one of `FITS`.
+    """
+    if fit not in FITS:
+        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
+    fitting = {name: _Fitting(FITS[fit], granularity) for name, granularity in plan.items()}
+    attach(classifier, fitting)(torch.cat([clean, triggered]))
+    return {name: module.result() for name, module in fitting.items()}
+
+
+class _Fitting(nn.Module):
+    """Stands where the correction will stand; fits it from the batch that comes by."""
+
+    def __init__(self, fit: FitSite, granularity: Granularity) -> None:
+        super().__init__()
+        self.fit = fit
+        self.granularity = granularity
+        self.correction: Correction | None = None
+
+    def forward(self, z: Tensor) -> Tensor:
+        clean, triggered = z.chunk(2)
+        self.correction = self.fit(clean, triggered, self.granularity)
+        return torch.cat([clean, self.correction(triggered)])
+
+    def result(self) -> Correction:
+        assert self.correction is not None
+        return self.correction

@@ -1,0 +1,115 @@
+"""What a trigger does inside a network, and what the corrections make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from undoor.classifier import Classifier
+from undoor.sites import attach
+from undoor.triggers.trigger import Trigger
+
+IMAGES = 128
+VALUES = 4096
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class UnitActivations:
+    """Activations of one unit: a sample [M] each, of the same images and positions.
+
+    moved : mean distance of the sorted triggered values from the clean ones, in clean standard
+        deviations.
+    """
+
+    site: str
+    unit: int
+    clean: Tensor
+    triggered: Tensor
+    corrected: Tensor
+    moved: float
+
+
+class _Recorder(nn.Module):
+    """An identity that keeps a sample of every channel of what passes, batch after batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.samples: list[Tensor] = []
+
+    def forward(self, z: Tensor) -> Tensor:
+        flat = z.detach().transpose(0, 1).flatten(1)
+        keep = max(1, VALUES * BATCH // IMAGES)
+        if flat.shape[1] > keep:
+            # Drawn, not strided: a stride that divides the map would always meet one position.
+            generator = torch.Generator().manual_seed(0)
+            flat = flat[:, torch.randperm(flat.shape[1], generator=generator)[:keep]]
+        self.samples.append(flat.cpu())
+        return z
+
+
+def most_moved_units(
+    classifier: Classifier,
+    corrections: Mapping[str, nn.Module],
+    trigger: Trigger,
+    images: Tensor,
+    *,
+    count: int = 6,
+) -> tuple[UnitActivations, ...]:
+    """The units of the corrected sites that `trigger` moves most, the most moved first.
+
+    `clean` and `triggered` are what leaves the site in the given network, `corrected` what leaves
+    its correction for triggered images, all earlier corrections being in place too. `images`
+    [N, C, H, W] are clean; at most 128 of them are used. Nothing given is changed.
+    """
+    if not corrections or not len(images):
+        return ()
+    clean_images = images[:: -(-len(images) // IMAGES)]
+    stamped = trigger(clean_images)
+    bare: dict[str, nn.Module] = dict.fromkeys(corrections, nn.Identity())
+    clean = _record(classifier, bare, clean_images)
+    triggered = _record(classifier, bare, stamped)
+    corrected = _record(classifier, corrections, stamped)
+    moved = sorted(
+        (
+            (float(distance), site, unit)
+            for site in corrections
+            for unit, distance in enumerate(_distances(clean[site], triggered[site]))
+        ),
+        key=lambda item: -item[0],
+    )
+    return tuple(
+        UnitActivations(
+            site, unit, clean[site][unit], triggered[site][unit], corrected[site][unit], distance
+        )
+        for distance, site, unit in moved[:count]
+    )
+
+
+@torch.no_grad()
+def _record(
+    classifier: Classifier, corrections: Mapping[str, nn.Module], images: Tensor
+) -> dict[str, Tensor]:
+    """Samples [C, M] of what leaves each correction."""
+    recorders = {name: _Recorder() for name in corrections}
+    watched = attach(
+        classifier, {name: nn.Sequential(corrections[name], recorders[name]) for name in recorders}
+    )
+    for batch in _batches(images):
+        watched(batch)
+    return {name: torch.cat(recorder.samples, 1) for name, recorder in recorders.items()}
+
+
+def _batches(images: Tensor) -> Iterator[Tensor]:
+    yield from images.split(BATCH)
+
+
+def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
+    """One distance a channel; one that hardly ever fires is not blown up by its tiny spread."""
+    spread = clean.std(1, correction=0)
+    floor = 0.05 * spread.mean().clamp_min(1e-12)
+    distance = (triggered.sort(1).values - clean.sort(1).values).abs().mean(1)
+    return distance / spread.clamp_min(floor)

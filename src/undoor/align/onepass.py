@@ -1,0 +1,50 @@
+"""The `onepass` fit of one site: moments and range in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from undoor.align.transform import Correction
+from undoor.align.units import Granularity, like_map, unit_axes
+
+# A unit that the trigger holds constant has no spread to restore: stretching what is left would
+# amplify noise, and clean inputs that pass the correction.
+LARGEST_SCALE = 2.0
+SMALLEST_VARIANCE = 1e-6
+UPPER_TAIL = 0.001
+VALUES_FOR_RANGE = 20_000
+
+
+def fit_moments(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Correction:
+    """The correction that gives triggered activations the clean mean, variance and range.
+
+    scale = sigma_clean / sigma_triggered (at most 2), shift so that the means agree: the paper's
+    mu and sigma in closed form. The bounds are the clean minimum and, per channel, the clean
+    99.9 % point (per position, where n values have no such tail, the maximum).
+
+    Parameters
+    ----------
+    clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
+    """
+    axes = unit_axes(clean, granularity)
+    clean_variance, clean_mean = torch.var_mean(clean, axes)
+    variance, mean = torch.var_mean(triggered, axes)
+    scale = ((clean_variance + SMALLEST_VARIANCE) / (variance + SMALLEST_VARIANCE)).sqrt()
+    scale = scale.clamp(1 / LARGEST_SCALE, LARGEST_SCALE)
+    low, high = _clean_range(clean, granularity)
+    values = (scale, clean_mean - scale * mean, low, high)
+    return Correction(*(like_map(value, clean, granularity) for value in values))
+
+
+def _clean_range(clean: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
+    axes = unit_axes(clean, granularity)
+    low = clean.amin(axes)
+    if granularity == "position" or clean.dim() == 2:
+        return low, clean.amax(axes)
+    values = clean.transpose(0, 1).flatten(1)
+    # The tail of a channel needs no more than a few thousand values; sorting all would cost more
+    # than the forward pass.
+    values = values[:, :: max(1, values.shape[1] // VALUES_FOR_RANGE)]
+    beyond = max(1, round(UPPER_TAIL * values.shape[1]))
+    return low, values.topk(beyond, 1).values[:, -1]

@@ -1,0 +1,38 @@
+"""The plans that are worth trying: which sites, at which granularity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from undoor.align.fit import Plan
+from undoor.sites import ENTRY, SiteInfo
+
+LARGEST_POSITION_MAP = 64
+
+
+def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
+    """Named plans from coarse to fine.
+
+    A local trigger wants corrections per position early, a global one fewer and coarser ones, and
+    a recovered trigger that is not quite the true one forgives only coarse ones. So: all layers
+    per channel; the same with maps up to each of the occurring sizes per position; the finest
+    with the raw input corrected too; the raw input alone.
+
+    >>> sites = [SiteInfo("entry", (3, 8, 8)), SiteInfo("a", (4, 8, 8)), SiteInfo("b", (4, 4, 4))]
+    >>> list(candidate_plans(sites))
+    ['per channel', 'per position to 4', 'per position to 8', 'the same and input', 'input alone']
+    """
+    layers = [site for site in sites if site.name != ENTRY]
+    extents = sorted({site.extent for site in layers if 1 < site.extent <= LARGEST_POSITION_MAP})
+    plans = {"per channel": _plan(layers, 0)}
+    for extent in extents:
+        plans[f"per position to {extent}"] = _plan(layers, extent)
+    if any(site.name == ENTRY and site.extent <= LARGEST_POSITION_MAP for site in sites):
+        finest = _plan(layers, max(extents, default=0))
+        plans["the same and input"] = {ENTRY: "position", **finest}
+        plans["input alone"] = {ENTRY: "position"}
+    return plans
+
+
+def _plan(layers: Sequence[SiteInfo], extent: int) -> Plan:
+    return {site.name: "position" if 1 < site.extent <= extent else "channel" for site in layers}

@@ -1,0 +1,33 @@
+"""Activations seen unit by unit: a unit is a channel, or one position of a channel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+Granularity = Literal["channel", "position"]
+
+
+def unit_axes(z: Tensor, granularity: Granularity) -> tuple[int, ...]:
+    """The axes of activations [N, C, ...] over which a unit's values are gathered.
+
+    >>> import torch
+    >>> unit_axes(torch.zeros(8, 3, 4, 4), "channel"), unit_axes(torch.zeros(8, 5), "channel")
+    ((0, 2, 3), (0,))
+    """
+    return (0, *range(2, z.dim())) if granularity == "channel" else (0,)
+
+
+def by_unit(z: Tensor, granularity: Granularity) -> Tensor:
+    """Activations [N, C, ...] as [units, values of that unit]."""
+    if granularity == "channel":
+        return z.transpose(0, 1).flatten(1)
+    return z.flatten(1).T
+
+
+def like_map(values: Tensor, z: Tensor, granularity: Granularity) -> Tensor:
+    """Values [units] shaped to broadcast against one activation map of z [N, C, ...]."""
+    if granularity == "channel":
+        return values.view(-1, *[1] * (z.dim() - 2))
+    return values.view(z.shape[1:])

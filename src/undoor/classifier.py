@@ -1,0 +1,200 @@
+"""The model under suspicion: a module from raw input space to logits."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from undoor.errors import UndoorError
+
+Output = Literal["logits", "probabilities"]
+TINY = 1e-30
+
+
+class Classifier(nn.Module):
+    """A trained network, seen from raw input space.
+
+    Normalisation lives inside, so that images, triggers and bounds all speak of what a camera or a
+    file delivers. The network is copied: nothing done here reaches the caller's module.
+
+    Parameters
+    ----------
+    network : module from normalised inputs [N, *input_shape] to [N, num_classes].
+    input_shape : shape of one raw input, for images (channels, height, width).
+    bounds : lowest and highest raw value.
+    scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
+    output : what the network returns; probabilities are turned into logits (their logarithm).
+    class_names : one name a class, in order; numbers where none are given.
+
+    Raises
+    ------
+    UndoorError : the network fails on such an input, returns no [N, K >= 2] matrix or anything
+        that is not finite, or contradicts `output` or `class_names`.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
+    >>> classifier(torch.zeros(4, 3, 2, 2)).shape, classifier.num_classes
+    (torch.Size([4, 5]), 5)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        input_shape: Sequence[int],
+        bounds: tuple[float, float] = (0.0, 1.0),
+        scale: float = 1.0,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        output: Output = "logits",
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.bounds = (float(bounds[0]), float(bounds[1]))
+        self.output: Output = output
+        self.scale = float(scale)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", self._per_channel("mean", mean, 0.0), False)
+        self.register_buffer("std", self._per_channel("std", std, 1.0), False)
+        if not self.bounds[0] < self.bounds[1]:
+            raise UndoorError(
+                f"bounds must be (low, high) with low < high, got {tuple(bounds)}; "
+                "images in files are usually (0, 1)"
+            )
+        if not bool((self.std > 0).all()):
+            raise UndoorError(f"std must be positive, got {list(std or [])}")
+        if output not in ("logits", "probabilities"):
+            raise UndoorError(f"output must be 'logits' or 'probabilities', got {output!r}")
+        # A named module, so that corrections of the raw input attach like those of any layer.
+        self.entry: nn.Module = nn.Identity()
+        self.network = copy.deepcopy(network).eval().requires_grad_(False).float()
+        self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
+        self.num_classes = self._probe()
+        names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
+        self.class_names = tuple(str(name) for name in names)
+        if len(self.class_names) != self.num_classes:
+            raise UndoorError(
+                f"{len(self.class_names)} class names were given for a model with "
+                f"{self.num_classes} classes; give one name a class, in order"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
+        out = self.network(self._normalised(self.entry(x)))
+        if self.output == "logits" or self._returns_log:
+            return out
+        return out.clamp_min(TINY).log()
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
+        """Labels [N] of raw inputs, computed batch by batch."""
+        return torch.cat([self(batch).argmax(1) for batch in x.split(batch_size)])
+
+    def fast_copy(self) -> Classifier:
+        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""
+        twin = copy.deepcopy(self)
+        for parameter in twin.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return twin
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every weight and the input transform: what a repair is bound to."""
+        digest = hashlib.sha256()
+        spec = (self.input_shape, self.bounds, self.scale, self.output)
+        digest.update(repr(spec).encode())
+        tensors = {"mean": self.mean, "std": self.std, **self.network.state_dict()}
+        for name in sorted(tensors):
+            tensor = tensors[name].detach().cpu().contiguous()
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        return (x * self.scale - self.mean) / self.std
+
+    def _per_channel(self, name: str, values: Sequence[float] | None, default: float) -> Tensor:
+        channels, dimensions = self.input_shape[0], len(self.input_shape)
+        numbers = [default] * channels if values is None else [float(v) for v in values]
+        if len(numbers) not in (1, channels):
+            raise UndoorError(
+                f"{name} must have one value or one for each of the {channels} channels, "
+                f"got {len(numbers)}"
+            )
+        if not all(math.isfinite(number) for number in numbers):
+            raise UndoorError(f"{name} must be finite numbers, got {numbers}")
+        return torch.tensor(numbers).view(-1, *[1] * (dimensions - 1))
+
+    @torch.no_grad()
+    def _probe(self) -> int:
+        bad = [
+            name
+            for name, value in self.network.state_dict().items()
+            if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        ]
+        if bad:
+            raise UndoorError(
+                f"the weights hold NaN or infinite values ({bad[0]}"
+                f"{f' and {len(bad) - 1} more' if len(bad) > 1 else ''}); "
+                "export the model again from a good checkpoint"
+            )
+        low, high = self.bounds
+        generator = torch.Generator().manual_seed(0)
+        x = low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
+        try:
+            raw = self.network(self._normalised(x))
+        except Exception as error:
+            raise UndoorError(
+                f"the network failed on an input of shape {(2, *self.input_shape)}: "
+                f"{_first_line(error)}; check input.shape and the architecture's arguments"
+            ) from error
+        if not isinstance(raw, Tensor) or raw.dim() != 2 or raw.shape[1] < 2:
+            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+            raise UndoorError(
+                f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
+                "wrap it in a module that returns the class scores alone"
+            )
+        if not bool(torch.isfinite(raw).all()):
+            raise UndoorError(
+                "the network answers NaN or infinity to an input within its bounds; "
+                "check the weights, bounds, mean and std"
+            )
+        total = raw.exp().sum(1) if self._returns_log else raw.sum(1)
+        if self.output == "probabilities" and (
+            not torch.allclose(total, torch.ones(2), atol=1e-3)
+            or (not self._returns_log and bool((raw < 0).any()))
+        ):
+            raise UndoorError(
+                "output = 'probabilities' was promised, but the network's outputs do not sum "
+                "to 1; set output = 'logits'"
+            )
+        return int(raw.shape[1])
+
+
+def _softmax_to_log_softmax(network: nn.Module) -> bool:
+    """Replace a final softmax by its logarithm, which does not underflow; False where it cannot.
+
+    A probability of exactly 0 has no gradient, and trigger inversion needs one for every class.
+    """
+    leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
+    if not leaves or not isinstance(leaves[-1][1], nn.Softmax):
+        return False
+    if sum(isinstance(m, nn.Softmax) for _, m in leaves) != 1:
+        return False
+    path, _, last = leaves[-1][0].rpartition(".")
+    if not last:
+        return False
+    setattr(network.get_submodule(path), last, nn.LogSoftmax(dim=-1))
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

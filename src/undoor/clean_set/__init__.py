@@ -1,0 +1,50 @@
+"""Labelled clean samples, from a folder, an .npz or a Parquet file, or arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from undoor.classifier import Classifier
+from undoor.clean_set.dataset import CleanSet
+from undoor.clean_set.inputs import read_images
+from undoor.errors import UndoorError
+
+__all__ = ["CleanSet", "read_clean_set", "read_images"]
+
+
+def read_clean_set(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    classifier: Classifier | None = None,
+    require_all_classes: bool = True,
+) -> CleanSet:
+    """Read the clean set at `path`: a folder of class folders, an .npz or a Parquet file.
+
+    With a classifier, images are resized to its input, class folders are matched with its class
+    names, and the set is checked and mapped to its bounds (see `CleanSet.for_classifier`).
+    `split` chooses a part of the file, or a sub-folder. Test sets may lack classes
+    (`require_all_classes=False`).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UndoorError(
+            f"{path} does not exist; expected a folder of class folders, an .npz or a .parquet file"
+        )
+    shape = classifier.input_shape if classifier else ()
+    size = (shape[1], shape[2]) if len(shape) == 3 else None
+    names = classifier.class_names if classifier else None
+    if path.is_dir():
+        clean = CleanSet.from_folder(path / (split or ""), size=size, class_names=names)
+    elif path.suffix == ".npz":
+        clean = CleanSet.from_npz(path, split=split)
+    elif path.suffix in (".parquet", ".pq"):
+        clean = CleanSet.from_parquet(path, split=split, size=size, class_names=names)
+    else:
+        raise UndoorError(
+            f"{path} is not a kind of data that can be read; "
+            "expected a folder of class folders, an .npz or a .parquet file"
+        )
+    if classifier is None:
+        return clean
+    return clean.for_classifier(classifier, require_all_classes=require_all_classes)

@@ -1,0 +1,60 @@
+"""Clean samples from a folder with one sub-folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from undoor.clean_set.images import SUFFIXES, Bytes, UnreadableError, decode, stack
+from undoor.clean_set.source import Source, channels_first, number_names
+from undoor.errors import UndoorError
+
+
+def read_folder(
+    path: Path, *, size: tuple[int, int] | None, class_names: Sequence[str] | None
+) -> Source:
+    """Every image below the class folders of `path`; unreadable ones are named in `skipped`.
+
+    Raises
+    ------
+    UndoorError : there is no class folder, no readable image, or a class that cannot be matched.
+    """
+    if not path.is_dir():
+        raise UndoorError(f"the folder {path} does not exist; expected a folder of class folders")
+    folders = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    if not folders:
+        raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images a class")
+    numbers, names = number_names([folder.name for folder in folders], class_names, str(path))
+    loose = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    skipped = [f"{p}: lies in no class folder" for p in loose]
+    images: list[Bytes] = []
+    labels: list[int] = []
+    for folder in folders:
+        for file in image_files(folder):
+            try:
+                images.append(decode_file(file, size))
+                labels.append(numbers[folder.name])
+            except UnreadableError as error:
+                skipped.append(f"{file}: {error}")
+    if not images:
+        reason = f" ({len(skipped)} files, the first: {skipped[0]})" if skipped else ""
+        raise UndoorError(f"{path} holds no readable image{reason}; expected PNG, JPEG or WebP")
+    pixels = channels_first(stack(images, str(path)), str(path))
+    return Source(pixels, np.array(labels, dtype=np.int64), names, tuple(skipped))
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """Every file below `folder` in a fixed order; hidden ones are no data."""
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.is_file() and not hidden:
+            yield file
+
+
+def decode_file(file: Path, size: tuple[int, int] | None) -> Bytes:
+    """One image file; raises `UnreadableError` for what is none."""
+    if file.suffix.lower() not in SUFFIXES:
+        raise UnreadableError(f"not an image file ({file.suffix or 'no suffix'})")
+    return decode(file, str(file), size)

@@ -1,0 +1,80 @@
+"""Decode 8-bit images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from undoor.errors import UndoorError
+
+Bytes = NDArray[np.uint8]
+
+# Fewer decoders, fewer surprises: data sets may come from strangers.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm"})
+GREY = frozenset({"1", "L", "LA"})
+
+
+class UnreadableError(Exception):
+    """One image that cannot be decoded; its set may go on without it."""
+
+
+def decode(source: Path | bytes, name: str, size: tuple[int, int] | None = None) -> Bytes:
+    """One image as [H, W, 1] (grey) or [H, W, 3], resized to `size` (height, width).
+
+    Raises
+    ------
+    UnreadableError : damaged, or no image of a known format.
+    UndoorError : an image of more than 8 bits a channel, whose range cannot be known.
+    """
+    try:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(stream, formats=FORMATS) as image:
+            pixels = _pixels(image, name, size)
+    except UndoorError:
+        raise
+    except Exception as error:
+        raise UnreadableError(_reason(error)) from error
+    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
+
+
+def stack(images: Sequence[Bytes], source: str) -> Bytes:
+    """Images as one [N, H, W, C]; grey ones among colour ones become colour.
+
+    Raises
+    ------
+    UndoorError : they differ in size.
+    """
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) > 1:
+        told = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
+        raise UndoorError(
+            f"the images of {source} differ in size ({told}{', ...' if len(sizes) > 3 else ''}); "
+            "give size=(height, width) to resize them"
+        )
+    channels = max(image.shape[2] for image in images)
+    return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
+
+
+def _pixels(image: Image.Image, name: str, size: tuple[int, int] | None) -> Bytes:
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        raise UndoorError(
+            f"{name} is a 16-bit or float image (mode {image.mode}); convert it to 8 bits"
+        )
+    image = image.convert("L" if image.mode in GREY else "RGB")
+    if size is not None and image.size != (size[1], size[0]):
+        # Pillow's bilinear filter widens with the reduction: it is antialiased.
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.array(image, dtype=np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image of a known format ({', '.join(FORMATS)})"
+    return (str(error).splitlines() or [type(error).__name__])[0]

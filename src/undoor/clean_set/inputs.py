@@ -1,0 +1,84 @@
+"""Unlabelled inputs: image files, folders of them, and .npz archives, as a model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set.dataset import to_float
+from undoor.clean_set.fit import fit_images
+from undoor.clean_set.folder import decode_file, image_files
+from undoor.clean_set.images import UnreadableError
+from undoor.clean_set.npz import image_array, open_npz
+from undoor.errors import UndoorError
+
+
+def read_images(
+    paths: Sequence[str | Path], classifier: Classifier, *, split: str | None = None
+) -> tuple[Tensor, list[str], list[str]]:
+    """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was skipped.
+
+    Folders are read recursively. Image files are resized to the model's input, and grey ones become
+    colour where it takes colour; arrays must fit as they are.
+
+    Raises
+    ------
+    UndoorError : a path is missing, an archive does not fit, or nothing could be read.
+    """
+    batches: list[Tensor] = []
+    names: list[str] = []
+    skipped: list[str] = []
+    for file in _files(paths):
+        try:
+            batch = _read(file, classifier, split)
+        except UnreadableError as error:
+            skipped.append(f"{file}: {error}")
+            continue
+        batches.append(batch)
+        several = file.suffix == ".npz"
+        names += [f"{file}[{i}]" for i in range(len(batch))] if several else [str(file)]
+    if not names:
+        reason = f" (the first: {skipped[0]})" if skipped else ""
+        raise UndoorError(f"there is no readable image to check{reason}; give PNG, JPEG or .npz")
+    return torch.cat(batches), names, skipped
+
+
+def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UndoorError(f"{path} does not exist; expected an image, a folder or an .npz file")
+        if path.is_dir():
+            yield from image_files(path)
+        else:
+            yield path
+
+
+def _read(file: Path, classifier: Classifier, split: str | None) -> Tensor:
+    if file.suffix == ".npz":
+        with open_npz(file) as archive:
+            images = image_array(archive, file, split)
+        if not len(images):
+            raise UnreadableError("no images in it")
+        return _fit(to_float(images), file, classifier, from_bytes=images.dtype == np.uint8)
+    channels, *size = classifier.input_shape
+    try:
+        pixels = decode_file(file, (size[0], size[1]) if len(size) == 2 else None)
+    except UndoorError as error:
+        raise UnreadableError(str(error).removeprefix(f"{file} is ")) from error
+    if pixels.shape[2] == 3 and channels == 1:
+        raise UnreadableError("a colour image, and the model takes grey ones")
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], max(channels, pixels.shape[2])))
+    image = to_float(pixels.transpose(2, 0, 1)[None])
+    return _fit(image, file, classifier, from_bytes=True)
+
+
+def _fit(images: Tensor, file: Path, classifier: Classifier, *, from_bytes: bool) -> Tensor:
+    try:
+        return fit_images(images, classifier, from_bytes=from_bytes)
+    except UndoorError as error:
+        raise UndoorError(f"{file}: {error}") from error

@@ -1,0 +1,96 @@
+"""What every source of clean samples delivers, before it is checked against a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.errors import UndoorError
+
+CHANNELS = (1, 3, 4)
+
+
+class Source(NamedTuple):
+    """Images [N, C, H, W] as stored, and the number of the class of each."""
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
+
+
+def channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
+    """[N, H, W, C], [N, C, H, W] or [N, H, W] (grey) as [N, C, H, W].
+
+    Where 1, 3 or 4 channels could stand at either end, they are taken to stand last.
+    """
+    if images.dtype.kind not in "uif":
+        raise UndoorError(f"the images of {source} are {images.dtype}; expected uint8 or float")
+    if images.dtype.kind in "ui" and images.dtype != np.uint8:
+        raise UndoorError(
+            f"the images of {source} are {images.dtype}, whose range cannot be known; "
+            "store uint8, or floats within the model's bounds"
+        )
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[3] in CHANNELS:
+        return images.transpose(0, 3, 1, 2)
+    if images.ndim == 4 and images.shape[1] in CHANNELS:
+        return images
+    raise UndoorError(
+        f"the images of {source} have the shape {images.shape}; "
+        "expected [N, H, W, C], [N, C, H, W] with 1, 3 or 4 channels, or [N, H, W]"
+    )
+
+
+def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.int64]:
+    """Labels [N] (or [N, 1]) as int64, one for each of `count` images."""
+    if not labels.size:
+        labels = np.zeros(0, np.int64)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "ui":
+        raise UndoorError(
+            f"the labels of {source} are {labels.dtype} of shape {labels.shape}; "
+            "expected one integer an image, [N]"
+        )
+    if len(labels) != count:
+        raise UndoorError(
+            f"{source} has {count} images but {len(labels)} labels; give one label an image"
+        )
+    return labels.astype(np.int64)
+
+
+def are_words(names: Sequence[str]) -> bool:
+    """Whether these names tell classes apart: no mere numbers, none given twice."""
+    return any(not name.isdecimal() for name in names) and len(set(names)) == len(names)
+
+
+def number_names(
+    found: Sequence[str], class_names: Sequence[str] | None, source: str
+) -> tuple[dict[str, int], tuple[str, ...] | None]:
+    """The class number of each name found, and the names of all classes where there are any.
+
+    By the model's names if it has names that hold all of these; by value if all are numbers
+    ('00014' is 14, and gaps are allowed); else in sorted order, as most training code does.
+    """
+    own = [str(name) for name in class_names or ()]
+    if are_words(own):
+        unknown = [name for name in found if name not in own]
+        if not unknown:
+            return {name: own.index(name) for name in found}, tuple(own)
+        if len(unknown) < len(found):
+            raise UndoorError(
+                f"{unknown[0]!r} of {source} is no class of the model; its classes are "
+                f"{', '.join(own[:10])}{', ...' if len(own) > 10 else ''}"
+            )
+    if all(name.isdecimal() for name in found):
+        numbers = {name: int(name) for name in found}
+        if len(set(numbers.values())) < len(numbers):
+            raise UndoorError(f"two names in {source} stand for one class number; merge them")
+        return numbers, None
+    ordered = sorted(found)
+    return {name: index for index, name in enumerate(ordered)}, tuple(ordered)

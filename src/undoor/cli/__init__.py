@@ -1,0 +1,13 @@
+"""The `undoor` command. Torch and all that needs it are imported inside the commands."""
+
+from __future__ import annotations
+
+from undoor.cli import check, demo, evaluate, repair, scan
+from undoor.cli.app import app
+
+__all__ = ["app", "check", "demo", "evaluate", "main", "repair", "scan"]
+
+
+def main() -> None:
+    """The entry point of the `undoor` script."""
+    app(prog_name="undoor")

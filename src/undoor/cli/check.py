@@ -1,0 +1,129 @@
+"""`undoor check`"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from undoor.cli import pipeline
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.console import tell_skipped
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.options import ModelOptions
+from undoor.render.text import class_label, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from undoor.classifier import Classifier
+    from undoor.repair import Repair
+
+SCHEMA = "undoor/check/1"
+BATCH = 256
+ROWS = 50
+
+RepairFolder = Annotated[
+    Path, typer.Option("--repair", help="The --out folder of `undoor repair`.", metavar="DIR")
+]
+Images = Annotated[
+    list[str],
+    typer.Argument(help="Image files, folders of them, or .npz archives."),
+]
+Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLIT.")]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One input: what the model says, what the guarded model says, and whether it is flagged."""
+
+    image: str
+    model_label: int
+    label: int
+    flagged: bool
+    score: float | None
+
+    def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {**vars(self), "model_class": names[self.model_label], "class": names[self.label]}
+
+
+@command(
+    app,
+    examples=[
+        "undoor check model.toml --repair fix/ inputs/",
+        "undoor check model.toml --repair fix/ a.png b.png --json",
+    ],
+    exit_codes="0 no input is flagged, 1 some input is, 2 error",
+)
+def check(
+    model: ModelOptions, images: Images, repair_folder: RepairFolder, split: Split = None
+) -> Outcome:
+    """Classify images with the guarded model and flag those that use the backdoor."""
+    from undoor.clean_set import read_images
+
+    classifier = model.load()
+    repair = pipeline.read_repair(repair_folder, classifier)
+    x, names, skipped = read_images(images, classifier, split=split)
+    tell_skipped(skipped)
+    rows = _check(classifier, repair, x, names)
+    flagged = sum(row.flagged for row in rows)
+    document = {
+        "schema": SCHEMA,
+        "flagged": flagged,
+        "n": len(rows),
+        "images": [row.to_json(classifier.class_names) for row in rows],
+        "skipped": skipped,
+    }
+    code = ExitCode.BACKDOORED if flagged else ExitCode.CLEAN
+    return Outcome(code, document, lambda console: _show(console, rows, classifier.class_names))
+
+
+def _check(classifier: Classifier, repair: Repair, x: Tensor, names: list[str]) -> list[Checked]:
+    import torch
+
+    from undoor.guard import guard
+
+    guarded = guard(classifier, repair).eval()
+    rows: list[Checked] = []
+    with torch.no_grad():
+        for batch in x.split(BATCH):
+            before = classifier.predict(batch)
+            labels, flagged, score = guarded(batch)
+            for values in zip(before, labels, flagged, score, strict=True):
+                rows.append(_row(names[len(rows)], *(value.item() for value in values)))
+    return rows
+
+
+def _row(name: str, before: float, label: float, flagged: float, score: float) -> Checked:
+    finite = score if math.isfinite(score) else None
+    return Checked(name, int(before), int(label), bool(flagged), finite)
+
+
+def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
+    # A long list is of use only where something is wrong.
+    shown = rows if len(rows) <= ROWS else [row for row in rows if row.flagged]
+    table = Table(border_style="dim")
+    for header in ("image", "model says", "guarded model says", "flagged", "score"):
+        table.add_column(header)
+    for row in shown[:ROWS]:
+        table.add_row(
+            Text(plain(row.image)),
+            Text(class_label(row.model_label, names)),
+            Text(class_label(row.label, names)),
+            Text("FLAGGED" if row.flagged else "no", style="bold red" if row.flagged else "dim"),
+            "" if row.score is None else f"{row.score:.3g}",
+        )
+    if shown:
+        console.print(table)
+    if len(shown) > ROWS:
+        console.print(f"... and {len(shown) - ROWS} more; --json lists them all")
+    flagged = sum(row.flagged for row in rows)
+    colour = "red" if flagged else "green"
+    console.print(Text(f"{flagged} of {len(rows)} images flagged", style=f"bold {colour}"))

@@ -1,0 +1,155 @@
+"""What all commands share: options as classes, one way of failing, one way of answering."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from undoor.cli.console import fail, stdout
+from undoor.cli.exit_codes import ExitCode
+from undoor.errors import UndoorError
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")
+]
+DEBUG = "UNDOOR_DEBUG"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command has to say: to the shell, to programs and to people."""
+
+    exit_code: ExitCode
+    document: dict[str, Any]
+    show: Callable[[Console], None]
+
+
+Work = Callable[..., Outcome]
+
+
+def command(
+    app: typer.Typer, *, examples: Sequence[str], exit_codes: str
+) -> Callable[[Work], Callable[..., None]]:
+    """Register `work` as a command of its name.
+
+    Its parameters that are dataclasses become options field by field, and it gets ``--json``.
+    """
+
+    def register(work: Work) -> Callable[..., None]:
+        groups = {name: hint for name, hint in get_type_hints(work).items() if _is_group(hint)}
+
+        @functools.wraps(work)
+        def run(**values: Any) -> None:
+            as_json = values.pop("as_json")
+            for name, group in groups.items():
+                own = {field.name: values.pop(field.name) for field in fields(group)}
+                values[name] = group(**own)
+            raise typer.Exit(int(run_safely(lambda: work(**values), as_json=as_json)))
+
+        signature = _flat_signature(work, groups)
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        app.command(work.__name__, epilog=_epilog(examples, exit_codes))(run)
+        return run
+
+    return register
+
+
+def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
+    """Do the work and answer; whatever goes wrong becomes one line and exit code 2."""
+    try:
+        outcome = work()
+        _answer(outcome, as_json=as_json)
+    except UndoorError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; nothing half-written was left behind")
+    except BrokenPipeError:
+        _close_stdout()
+    except MemoryError:
+        fail(OUT_OF_MEMORY)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}; check the path, its permissions and the disk")
+        _debug()
+    except Exception as error:
+        fail(_unexpected(error))
+        _debug()
+    else:
+        return outcome.exit_code
+    return ExitCode.ERROR
+
+
+OUT_OF_MEMORY = "out of memory; use fewer images (--per-class N) or a machine with more memory"
+
+
+def _unexpected(error: Exception) -> str:
+    # torch has no exception of its own for a failed allocation on the CPU.
+    if "can't allocate memory" in str(error) or "out of memory" in str(error):
+        return OUT_OF_MEMORY
+    return (
+        f"this is a bug in undoor: {type(error).__name__}: {error} "
+        f"(set {DEBUG}=1 to see the traceback, and please report it)"
+    )
+
+
+def _debug() -> None:
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exc()
+
+
+def _answer(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(outcome.document, indent=1, allow_nan=False) + "\n")
+    else:
+        outcome.show(stdout())
+    sys.stdout.flush()
+
+
+def _close_stdout() -> None:
+    """The reader has gone; keep Python from complaining about it once more at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_group(hint: object) -> bool:
+    return isinstance(hint, type) and is_dataclass(hint) and hint is not Outcome
+
+
+def _flat_signature(work: Work, groups: dict[str, Any]) -> inspect.Signature:
+    hints = get_type_hints(work, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(work).parameters.items():
+        if name not in groups:
+            parameters.append(_keyword(name, hints[name], parameter.default))
+            continue
+        inner = get_type_hints(groups[name], include_extras=True)
+        for field in fields(groups[name]):
+            default = inspect.Parameter.empty if field.default is MISSING else field.default
+            parameters.append(_keyword(field.name, inner[field.name], default))
+    parameters.append(_keyword("as_json", AsJson, False))
+    return inspect.Signature(parameters)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _epilog(examples: Sequence[str], exit_codes: str) -> str:
+    """Paragraphs, because some versions of typer join the lines of one."""
+    shown = [f"[cyan]{escape(example)}[/]" for example in examples]
+    return "\n\n".join(["[bold]Examples[/]", *shown, f"[bold]Exit codes[/] {exit_codes}"])

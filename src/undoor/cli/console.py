@@ -1,0 +1,87 @@
+"""The two channels: results on stdout, messages and progress on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from undoor.progress import Progress as Callback
+from undoor.render.text import plain
+
+NAMED_SKIPS = 3
+
+
+def stdout() -> Console:
+    """A console for results; made anew each time, as tests and shells exchange the stream."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line to the user beside the results."""
+    stderr().print(plain(message), markup=False)
+
+
+def fail(message: str) -> None:
+    """The one line of an error."""
+    say(f"undoor: error: {message}")
+
+
+def tell_skipped(skipped: Sequence[str]) -> None:
+    """Name what could not be read, the first few, and count it all."""
+    if not skipped:
+        return
+    images = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+    say(f"{images} skipped:")
+    for entry in skipped[:NAMED_SKIPS]:
+        say(f"  {entry}")
+    if len(skipped) > NAMED_SKIPS:
+        say(f"  ... and {len(skipped) - NAMED_SKIPS} more")
+
+
+@contextmanager
+def bars() -> Iterator[Callback]:
+    """Progress on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
+    console = stderr()
+    if not console.is_terminal:
+        yield _lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def update(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(plain(stage), total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def _lines() -> Callback:
+    told: set[str] = set()
+
+    def update(stage: str, done: int, total: int) -> None:
+        if stage not in told:
+            told.add(stage)
+            say(f"{stage} ...")
+
+    return update

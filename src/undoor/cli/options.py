@@ -1,0 +1,225 @@
+"""Options that several commands share, each described once.
+
+A command takes one of these classes as a parameter; `undoor.cli.command` shows their fields to
+the user as options of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from undoor.errors import UndoorError
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+
+MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
+DATA_PANEL = "Data"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and what a bare checkpoint cannot say about itself."""
+
+    model: Annotated[
+        Path,
+        typer.Argument(help="A model.toml, a folder with one, or a checkpoint."),
+    ]
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="Code that builds the network; it is run.",
+            metavar="FILE.py:CALLABLE",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    arguments: Annotated[
+        str | None,
+        typer.Option(
+            help="""Its arguments, as JSON: '{"num_classes": 10}'.""",
+            metavar="JSON",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    input_shape: Annotated[
+        str | None,
+        typer.Option(help="Shape of one input.", metavar="3,32,32", rich_help_panel=MODEL_PANEL),
+    ] = None
+    bounds: Annotated[
+        str | None,
+        typer.Option(
+            help="Lowest and highest raw value; 0,1 unless told.",
+            metavar="LOW,HIGH",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="The network sees (x * scale - mean) / std.", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None
+    mean: Annotated[
+        str | None,
+        typer.Option(help="One number a channel.", metavar="A,B,C", rich_help_panel=MODEL_PANEL),
+    ] = None
+    std: Annotated[
+        str | None,
+        typer.Option(help="One number a channel.", metavar="A,B,C", rich_help_panel=MODEL_PANEL),
+    ] = None
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="What the network returns: logits (default) or probabilities.",
+            metavar="KIND",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the classes, in order.", metavar="A,B,...", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None
+
+    def load(self) -> Classifier:
+        """The classifier these options describe."""
+        from undoor.load import load
+
+        if self.output not in (None, "logits", "probabilities"):
+            raise UndoorError(
+                f"--output: expected logits or probabilities, got {self.output!r}; "
+                "say which of them the network returns"
+            )
+        shape = _numbers("--input-shape", self.input_shape, "3,32,32")
+        return load(
+            self.model,
+            architecture=self.architecture,
+            arguments=_json_object(self.arguments),
+            input_shape=None if shape is None else [int(n) for n in shape],
+            bounds=_numbers("--bounds", self.bounds, "0,1"),
+            scale=self.scale,
+            mean=_numbers("--mean", self.mean, "0.49,0.48,0.45"),
+            std=_numbers("--std", self.std, "0.25,0.24,0.26"),
+            output=cast('Literal["logits", "probabilities"] | None', self.output),
+            class_names=None if self.class_names is None else self.class_names.split(","),
+        )
+
+    def arguments_again(self) -> str:
+        """These options as typed, for the next command."""
+        parts = [str(self.model)]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value is not None:
+                parts += [f"--{field.name.replace('_', '-')}", str(value)]
+        return shlex.join(parts)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which labelled clean images."""
+
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Clean, labelled images: a folder of class folders, an .npz or a .parquet file.",
+            metavar="PATH",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ]
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the data: x_SPLIT in an .npz, a column in Parquet, a sub-folder.",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None
+    per_class: Annotated[
+        int | None,
+        typer.Option(
+            help="Use at most N images of each class.", metavar="N", rich_help_panel=DATA_PANEL
+        ),
+    ] = None
+    seed: Annotated[
+        int, typer.Option(help="Seed of every random draw.", rich_help_panel=DATA_PANEL)
+    ] = 0
+
+    def read(self, classifier: Classifier, *, every_class: bool = True) -> CleanSet:
+        """The clean set, fitted to the classifier; what was skipped is told on stderr."""
+        clean = read_data(self.data, self.split, classifier, every_class=every_class)
+        return clean.balanced(self.per_class, self.seed)
+
+    def arguments_again(self) -> str:
+        parts = ["--data", str(self.data)]
+        parts += ["--split", self.split] if self.split else []
+        parts += ["--per-class", str(self.per_class)] if self.per_class else []
+        parts += ["--seed", str(self.seed)] if self.seed else []
+        return shlex.join(parts)
+
+
+def read_data(
+    path: Path, split: str | None, classifier: Classifier, *, every_class: bool = True
+) -> CleanSet:
+    """The data set at `path`, fitted to the classifier; what was skipped is told on stderr.
+
+    every_class : whether each class of the model must be there; a test set may lack some.
+    """
+    from undoor.clean_set import read_clean_set
+    from undoor.cli.console import tell_skipped
+
+    clean = read_clean_set(
+        path, split=split, classifier=classifier, require_all_classes=every_class
+    )
+    tell_skipped(clean.skipped)
+    return clean
+
+
+def class_number(text: str, option: str, classifier: Classifier) -> int:
+    """The class that `text` names, by number or by name."""
+    names = classifier.class_names
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise UndoorError(
+        f"{option}: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
+    )
+
+
+def _numbers(option: str, text: str | None, example: str) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UndoorError(
+            f"{option}: expected numbers separated by commas such as {example}, got {text!r}"
+        ) from None
+    if option == "--input-shape" and not all(n.is_integer() and n > 0 for n in numbers):
+        raise UndoorError(
+            f"{option}: expected positive whole numbers such as {example}, got {text!r}"
+        )
+    return numbers
+
+
+def _json_object(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UndoorError(
+            f"""--arguments: expected JSON like '{{"num_classes": 10}}', got {text!r} ({error})"""
+        ) from None
+    if not isinstance(value, dict):
+        raise UndoorError(
+            f"""--arguments: expected a JSON object such as '{{"num_classes": 10}}', got {text!r}"""
+        )
+    return value

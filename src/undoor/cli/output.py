@@ -1,0 +1,79 @@
+"""Where a command writes: checked before the work, whole files after it, nothing in between."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undoor.errors import UndoorError
+from undoor.files import write_atomically
+
+if TYPE_CHECKING:
+    from undoor.repair import Repair
+    from undoor.scan.report import ScanReport
+
+PAGE = "report.html"
+
+
+@contextmanager
+def output_folder(out: Path | None) -> Iterator[None]:
+    """Make sure that `out` can be written to; take it away again if the work inside fails.
+
+    Raises
+    ------
+    UndoorError : it is a file, or must not be written to.
+    """
+    if out is None:
+        yield
+        return
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        _remove_empty(made)
+        raise UndoorError(
+            f"--out {out}: cannot write there ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def save_scan(out: Path, report: ScanReport) -> list[Path]:
+    """The report, its triggers as arrays and as pictures."""
+    from undoor.render.pictures import trigger_picture
+    from undoor.scan.report import FILE, trigger_file
+
+    report.save(out)
+    files = [out / FILE]
+    for finding in report.findings:
+        arrays = out / trigger_file(finding.target)
+        picture = arrays.with_suffix(".png")
+        png = trigger_picture(finding.trigger)
+        write_atomically(picture, lambda path, png=png: path.write_bytes(png))  # type: ignore[misc]
+        files += [arrays, picture]
+    return files
+
+
+def save_repair(out: Path, repair: Repair) -> list[Path]:
+    repair.save(out)
+    return [out / "repair.safetensors", out / "repair.json"]
+
+
+def save_page(out: Path, page: str) -> Path:
+    file = out / PAGE
+    write_atomically(file, lambda path: path.write_text(page, encoding="utf-8"))
+    return file

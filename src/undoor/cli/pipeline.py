@@ -1,0 +1,113 @@
+"""The steps of the work as the commands take them. Each imports what it needs when it is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from undoor.cli.console import bars
+from undoor.errors import UndoorError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+    from undoor.evaluate import Evaluation
+    from undoor.repair import Repair
+    from undoor.scan.report import ScanReport
+    from undoor.triggers.trigger import Trigger
+
+Fit = Literal["onepass", "paper", "reference"]
+
+
+def scan_model(classifier: Classifier, clean: CleanSet, *, seed: int) -> ScanReport:
+    from undoor.scan import scan
+
+    with bars() as progress:
+        return scan(classifier, clean, seed=seed, progress=progress)
+
+
+def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
+    """The report of an earlier scan, refused if it is another model's."""
+    from undoor.scan.report import ScanReport
+
+    report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
+    if report.fingerprint != classifier.fingerprint():
+        raise UndoorError(
+            f"{folder} holds the scan of another model (sha256 {report.fingerprint[:12]}, this one "
+            f"has {classifier.fingerprint()[:12]}); scan this model again"
+        )
+    return report
+
+
+def repair_model(
+    classifier: Classifier, clean: CleanSet, report: ScanReport, *, fit: Fit, seed: int
+) -> Repair:
+    from undoor.repair import repair
+
+    with bars() as progress:
+        return repair(classifier, clean, report, fit=fit, seed=seed, progress=progress)
+
+
+def read_repair(folder: Path, classifier: Classifier) -> Repair:
+    from undoor.repair import Repair
+
+    return Repair.load(folder, classifier)
+
+
+def evaluate_repair(
+    classifier: Classifier, repair: Repair, clean: CleanSet, triggered: CleanSet, target: int
+) -> Evaluation:
+    from undoor.evaluate import evaluate
+    from undoor.guard import guard
+
+    with bars() as progress:
+        progress("evaluate", 0, 1)
+        result = evaluate(classifier, guard(classifier, repair), clean, triggered, target)
+        progress("evaluate", 1, 1)
+    return result
+
+
+def stamp(clean: CleanSet, trigger: Trigger, target: int, source: int | None) -> CleanSet:
+    from undoor.evaluate import stamp_set
+
+    return stamp_set(clean, trigger, target, source)
+
+
+def page(
+    classifier: Classifier,
+    clean: CleanSet,
+    report: ScanReport,
+    *,
+    model: str,
+    data: str,
+    repair: Repair | None = None,
+    evaluation: Evaluation | None = None,
+) -> str:
+    """The HTML report of these results."""
+    from undoor.align.inspect import most_moved_units
+    from undoor.render.html import Subject, html_report
+
+    units = {
+        item.target: most_moved_units(
+            classifier, item.corrections, item.trigger, _of_classes(clean, item.sources)
+        )
+        for item in (repair.targets if repair else ())
+    }
+    subject = Subject(
+        model=model,
+        data=data,
+        network=type(classifier.network).__name__,
+        parameters=sum(p.numel() for p in classifier.network.parameters()),
+        input_shape=classifier.input_shape,
+        bounds=classifier.bounds,
+    )
+    return html_report(report, repair, evaluation, subject=subject, examples=clean, units=units)
+
+
+def _of_classes(clean: CleanSet, classes: tuple[int, ...]) -> Tensor:
+    import torch
+
+    chosen = torch.isin(clean.labels, torch.tensor(classes, dtype=torch.int64))
+    return clean.images[chosen] if bool(chosen.any()) else clean.images

@@ -1,0 +1,69 @@
+"""`undoor repair`"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli import pipeline
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import of_verdict
+from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.output import output_folder, save_page, save_repair, save_scan
+from undoor.cli.show import show_files, show_repair, show_scan
+
+Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
+Scan = Annotated[
+    Path | None,
+    typer.Option(help="The --out folder of an earlier scan; scans anew without.", metavar="DIR"),
+]
+Fit = Annotated[
+    pipeline.Fit,
+    typer.Option(
+        help="How corrections are fitted: onepass (ours, fast), paper (the published equations), "
+        "reference (as the authors' released code works)."
+    ),
+]
+
+
+@command(
+    app,
+    examples=[
+        "undoor repair model.toml --data clean/ --out fix/",
+        "undoor repair model.toml --data clean/ --scan scan/ --out fix/",
+        "undoor repair model.toml --data clean/ --fit paper --out fix-paper/ --json",
+    ],
+    exit_codes="0 no backdoor found, nothing repaired; 1 backdoored and repaired; "
+    "2 error or inconclusive",
+)
+def repair(
+    model: ModelOptions, data: DataOptions, out: Out, scan: Scan = None, fit: Fit = "onepass"
+) -> Outcome:
+    """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
+    with output_folder(out):
+        classifier = model.load()
+        report = pipeline.read_scan(scan, classifier) if scan else None
+        clean = data.read(classifier)
+        if report is None:
+            report = pipeline.scan_model(classifier, clean, seed=data.seed)
+        result = pipeline.repair_model(classifier, clean, report, fit=fit, seed=data.seed)
+        files = [*save_scan(out, report), *save_repair(out, result)]
+        page = pipeline.page(
+            classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
+        )
+        files.append(save_page(out, page))
+
+    def show(console: Console) -> None:
+        show_scan(console, report)
+        show_repair(console, result, classifier.class_names)
+        following = (
+            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
+        )
+        show_files(console, files, following if result.targets else None)
+
+    return Outcome(of_verdict(result.verdict), result.to_json(), show)

@@ -1,0 +1,63 @@
+"""`undoor scan`"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli import pipeline
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import of_verdict
+from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.output import output_folder, save_page, save_scan
+from undoor.cli.show import show_files, show_scan
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the report and the recovered triggers.", metavar="DIR"),
+]
+
+
+@command(
+    app,
+    examples=[
+        "undoor scan model.toml --data clean/ --out scan/",
+        "undoor scan model.toml --data test.npz --split hold --per-class 30 --json > scan.json",
+        "undoor scan weights.safetensors --architecture nets.py:resnet20 "
+        "--input-shape 3,32,32 --data clean/",
+    ],
+    exit_codes="0 no backdoor found, 1 backdoored, 2 error or inconclusive",
+)
+def scan(model: ModelOptions, data: DataOptions, out: Out = None) -> Outcome:
+    """Is there a backdoor in this model? Names its targets and recovers their triggers.
+
+    Needs 10 to 100 clean, labelled images of each class that were not used for training.
+    """
+    with output_folder(out):
+        classifier = model.load()
+        clean = data.read(classifier)
+        report = pipeline.scan_model(classifier, clean, seed=data.seed)
+        files: list[Path] = []
+        if out:
+            files = save_scan(out, report)
+            page = pipeline.page(
+                classifier, clean, report, model=str(model.model), data=str(data.data)
+            )
+            files.append(save_page(out, page))
+
+    def show(console: Console) -> None:
+        show_scan(console, report)
+        show_files(console, files, _following() if report.findings else None)
+
+    def _following() -> str:
+        scanned = f" --scan {shlex.quote(str(out))}" if out else ""
+        return (
+            f"undoor repair {model.arguments_again()} {data.arguments_again()}{scanned} --out fix"
+        )
+
+    return Outcome(of_verdict(report.verdict), report.to_json(), show)

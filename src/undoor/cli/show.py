@@ -1,0 +1,133 @@
+"""Results as tables and panels for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from undoor.render.text import (
+    class_label,
+    interval,
+    listing,
+    p_value,
+    percent,
+    plain,
+    sources_label,
+)
+
+if TYPE_CHECKING:
+    from undoor.evaluate import Evaluation, Rate
+    from undoor.repair import Repair
+    from undoor.scan.report import ScanReport
+
+COLOURS = {"backdoored": "red", "clean": "green", "inconclusive": "yellow"}
+TITLES = {
+    "backdoored": "BACKDOORED",
+    "clean": "NO BACKDOOR FOUND",
+    "inconclusive": "INCONCLUSIVE",
+}
+NAMED_SITES = 2
+MEASURES = (
+    ("acc", "ACC (clean, right)"),
+    ("asr", "ASR (triggered, target)"),
+    ("sia", "SIA (triggered, right)"),
+    ("tpr", "TPR (triggered, flagged)"),
+    ("fpr", "FPR (clean, flagged)"),
+    ("fpr_target", "FPR (clean, of target)"),
+    ("auroc", "AUROC"),
+)
+
+
+def show_scan(console: Console, report: ScanReport) -> None:
+    """The verdict with its reasons and, where there are any, the suspected targets."""
+    colour = COLOURS[report.verdict]
+    title = Text(TITLES[report.verdict], style=f"bold {colour}")
+    reasons = [Text(f"• {plain(reason)}") for reason in report.reasons]
+    took = Text(
+        f"{report.images} clean images, {len(report.class_names)} classes, {report.seconds:.0f} s",
+        style="dim",
+    )
+    console.print(Panel(Group(title, *reasons, took), border_style=colour, expand=False))
+    if report.findings:
+        console.print(_findings(report))
+
+
+def _findings(report: ScanReport) -> Table:
+    names = report.class_names
+    table = _table("Suspected targets")
+    for header in ("target", "sources", "trigger", "size", "score", "p-value", "works on"):
+        table.add_column(header)
+    for finding in report.findings:
+        table.add_row(
+            Text(class_label(finding.target, names), style="bold"),
+            Text(sources_label(finding.sources, names)),
+            Text(plain(finding.family)),
+            f"{finding.size:.3g}",
+            f"{finding.score:.1f}",
+            p_value(finding.p_value),
+            percent(finding.asr_on_clean_set),
+        )
+    return table
+
+
+def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
+    """What was corrected, and what that does to the clean set and the recovered triggers."""
+    if not repair.targets:
+        console.print("Nothing to repair: the scan names no target.")
+        return
+    table = _table("Repair (cross-validated with the recovered trigger)")
+    for header in ("target", "corrected sites", "ASR", "SIA", "FPR"):
+        table.add_column(header)
+    for item in repair.targets:
+        sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)
+        table.add_row(
+            Text(class_label(item.target, names), style="bold"),
+            Text(sites or "none"),
+            percent(item.asr),
+            percent(item.sia),
+            percent(item.fpr),
+        )
+    console.print(table)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[str]) -> None:
+    """Before and after, each rate with its 95 % interval."""
+    label = class_label(evaluation.target, names)
+    n = evaluation.n
+    table = _table(
+        f"Target {label}: {n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered images"
+    )
+    for header in ("", "before", "95 %", "after", "95 %"):
+        table.add_column(header, justify="left" if not header else "right")
+    for key, name in MEASURES:
+        if key in evaluation.before or key in evaluation.after:
+            before, after = evaluation.before.get(key), evaluation.after.get(key)
+            table.add_row(name, *_rate(before, "dim"), *_rate(after, "bold"))
+    console.print(table)
+
+
+def _rate(rate: Rate | None, style: str) -> tuple[Text, Text]:
+    if rate is None:
+        return Text(""), Text("")
+    return Text(percent(rate.value), style=style), Text(interval(rate.low, rate.high), style="dim")
+
+
+def show_files(console: Console, files: Sequence[Path], following: str | None = None) -> None:
+    """Where the files are, and what to do next."""
+    if files:
+        console.print(Text("Written:", style="bold"))
+        for file in files:
+            console.print(Text(f"  {plain(file)}"), soft_wrap=True)
+    if following:
+        console.print(Text("Next:", style="bold"))
+        console.print(Text(f"  {plain(following)}", style="cyan"), soft_wrap=True)
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), title_justify="left", title_style="bold", border_style="dim")

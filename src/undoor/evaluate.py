@@ -1,0 +1,183 @@
+"""Measure a guarded classifier: ACC, ASR, SIA, TPR, FPR and AUROC with 95 % intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.guard import Guarded
+from undoor.triggers.trigger import Trigger
+
+SCHEMA = "undoor/evaluation/1"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured fraction of `n` cases with its 95 % interval; all None where `n` is 0."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    @staticmethod
+    def of(hits: Tensor) -> Rate:
+        """The share of true values in a boolean tensor, interval by Clopper and Pearson.
+
+        >>> Rate.of(torch.tensor([True, True, False, True]))
+        Rate(value=0.75, low=0.194..., high=0.993..., n=4)
+        """
+        n, k = len(hits), int(hits.sum())
+        if n == 0:
+            return Rate(None, None, None, 0)
+        interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="exact")
+        return Rate(k / n, float(interval.low), float(interval.high), n)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the bare model (`before`) and the guarded pair (`after`) do on a test set.
+
+    before, after : "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs),
+    "fpr_target" (of the clean inputs that the bare model answers with the target) and "auroc".
+    """
+
+    target: int
+    before: Mapping[str, Rate]
+    after: Mapping[str, Rate]
+    n: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "target": self.target,
+            "before": _rates(self.before),
+            "after": _rates(self.after),
+            "n": dict(self.n),
+        }
+
+
+def _rates(rates: Mapping[str, Rate]) -> dict[str, Any]:
+    """Each rate as a fraction under its name, its interval beside it under ``<name>_interval``."""
+    out: dict[str, Any] = {}
+    for name, rate in rates.items():
+        out[name] = rate.value
+        out[f"{name}_interval"] = None if rate.low is None else [rate.low, rate.high]
+    return out
+
+
+def evaluate(
+    classifier: Classifier, guarded: Guarded, clean: CleanSet, triggered: CleanSet, target: int
+) -> Evaluation:
+    """Compare `classifier` with its guarded pair.
+
+    clean : test images with their labels. triggered : images that carry the trigger, with their
+    own (true) labels; those whose own class is `target` are left out, since for them the attack
+    changes nothing. Both within the classifier's bounds.
+
+    Raises
+    ------
+    UndoorError : `target` is no class of the model, or no triggered image is left.
+    """
+    if not 0 <= target < classifier.num_classes:
+        raise UndoorError(
+            f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
+        )
+    keep = triggered.labels != target
+    if not bool(keep.any()):
+        raise UndoorError(
+            "expected triggered images of other classes than the target, got none; "
+            "their labels must be the true classes"
+        )
+    own = triggered.labels[keep]
+    clean_pass = _answers(classifier, guarded, clean.images)
+    triggered_pass = _answers(classifier, guarded, triggered.images[keep])
+    bare, labels, flagged, score = clean_pass
+    bare_t, labels_t, flagged_t, score_t = triggered_pass
+    return Evaluation(
+        target=target,
+        before={
+            "acc": Rate.of(bare == clean.labels),
+            "asr": Rate.of(bare_t == target),
+            "sia": Rate.of(bare_t == own),
+        },
+        after={
+            "acc": Rate.of(labels == clean.labels),
+            "asr": Rate.of(labels_t == target),
+            "sia": Rate.of(labels_t == own),
+            "tpr": Rate.of(flagged_t),
+            "fpr": Rate.of(flagged),
+            "fpr_target": Rate.of(flagged[bare == target]),
+            "auroc": auroc(score_t, score),
+        },
+        n={"clean": len(clean), "triggered": len(own)},
+    )
+
+
+def stamp_set(
+    clean: CleanSet, trigger: Trigger, target: int, source: int | None = None
+) -> CleanSet:
+    """The triggered test set: images of all classes but `target`, or of `source` alone, stamped.
+
+    Rounded to 8 bits as an attacker who stores images has to.
+
+    Raises
+    ------
+    UndoorError : there is no such image, or `source` is the target.
+    """
+    if source == target:
+        raise UndoorError(
+            f"the source class must differ from the target, got {source} for both; "
+            "leave --source out for a trigger that works on every class"
+        )
+    keep = clean.labels != target if source is None else clean.labels == source
+    if not bool(keep.any()):
+        wanted = f"of other classes than {target}" if source is None else f"of class {source}"
+        raise UndoorError(f"expected images {wanted} to stamp, got none; give more test images")
+    low, high = trigger.bounds
+    stamped = trigger(clean.images[keep])
+    rounded = ((stamped - low) / (high - low) * 255).round() / 255 * (high - low) + low
+    return replace(clean, images=rounded, labels=clean.labels[keep])
+
+
+@torch.no_grad()
+def _answers(
+    classifier: Classifier, guarded: Guarded, images: Tensor, batch_size: int = 256
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Bare labels, guarded labels, flags and scores."""
+    bare = classifier.predict(images, batch_size)
+    parts = [guarded(batch) for batch in images.split(batch_size)]
+    labels, flagged, score = (torch.cat(column) for column in zip(*parts, strict=True))
+    return bare, labels, flagged, score
+
+
+def auroc(positive: Tensor, negative: Tensor) -> Rate:
+    """Probability that a triggered input scores above a clean one, ties counting half.
+
+    Interval after Hanley and McNeil (Radiology 143, 1982).
+
+    >>> auroc(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0, 2.0])).value
+    0.9166666666666666
+    """
+    p, n = len(positive), len(negative)
+    if p == 0 or n == 0:
+        return Rate(None, None, None, 0)
+    ranks = stats.rankdata(np.concatenate([positive.numpy(), negative.numpy()]))
+    area = (float(ranks[:p].sum()) - p * (p + 1) / 2) / (p * n)
+    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (p - 1) * (first - area**2) + (n - 1) * (second - area**2)) / (
+        p * n
+    )
+    reach = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(max(variance, 0.0))
+    return Rate(area, max(0.0, area - reach), min(1.0, area + reach), p + n)

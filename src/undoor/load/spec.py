@@ -1,0 +1,188 @@
+"""What a model.toml says, typed and validated.
+
+[model]
+weights = "weights.safetensors"       # relative to this file
+architecture = "my_models.py:resnet20"  # or "package.module:resnet20"
+arguments = { num_classes = 43 }
+output = "logits"                     # or "probabilities"
+
+[input]
+shape = [3, 32, 32]
+bounds = [0.0, 1.0]
+scale = 1.0                           # the network sees (x * scale - mean) / std
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+
+[classes]
+names = ["stop", "yield"]
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from undoor.classifier import Output
+from undoor.errors import UndoorError
+from undoor.load.architecture import is_file
+
+FILE_NAME = "model.toml"
+# What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
+OPTIONS = {"architecture": "architecture", "shape": "input_shape"}
+Tables = dict[str, dict[str, Any]]
+
+EXAMPLES = {
+    "weights": '"weights.safetensors"',
+    "architecture": '"my_models.py:resnet20"',
+    "arguments": "{ num_classes = 10 }",
+    "output": '"logits"',
+    "shape": "[3, 32, 32]",
+    "bounds": "[0.0, 1.0]",
+    "scale": "1.0",
+    "mean": "[0.485, 0.456, 0.406]",
+    "std": "[0.229, 0.224, 0.225]",
+    "names": '["cat", "dog"]',
+}
+
+
+def _as_sequence(value: object) -> object:
+    return [value] if isinstance(value, int | float) else value
+
+
+PerChannel = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_as_sequence), Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelTable(_Table):
+    """[model]: where the weights and the architecture are."""
+
+    weights: Path
+    architecture: str | Callable[..., Any]
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    output: Output = "logits"
+
+
+class InputTable(_Table):
+    """[input]: what a raw input looks like and how the network wants it."""
+
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    bounds: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
+    scale: FiniteFloat = 1.0
+    mean: PerChannel | None = None
+    std: PerChannel | None = None
+
+
+class ClassesTable(_Table):
+    """[classes]: the names of the classes, in order."""
+
+    names: tuple[str, ...] | None = None
+
+
+class ModelSpec(_Table):
+    """The whole file, its paths resolved."""
+
+    model: ModelTable
+    input: InputTable
+    classes: ClassesTable = ClassesTable()
+
+
+TABLES: dict[str, type[_Table]] = {
+    "model": ModelTable,
+    "input": InputTable,
+    "classes": ClassesTable,
+}
+
+
+def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec:
+    """The specification at `path` (toml, folder or checkpoint), overlaid by `options`.
+
+    `options` has the tables of the file; values that are None leave the file's as they are.
+    """
+    if not path.exists():
+        raise UndoorError(
+            f"{path} does not exist; expected a {FILE_NAME}, a folder with one, or a checkpoint"
+        )
+    file = _toml_in(path) if path.is_dir() else path
+    tables = _read_tables(file) if file.suffix == ".toml" else {"model": {"weights": path}}
+    for table, values in options.items():
+        given = {key: value for key, value in values.items() if value is not None}
+        tables[table] = {**tables.get(table, {}), **given}
+    try:
+        return ModelSpec.model_validate(tables)
+    except ValidationError as error:
+        raise UndoorError(f"{file}: {_one_line(error.errors()[0])}") from error
+
+
+def _toml_in(folder: Path) -> Path:
+    file = folder / FILE_NAME
+    if not file.is_file():
+        found = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        listing = ", ".join(found[:5]) or "nothing"
+        raise UndoorError(
+            f"{folder} holds no {FILE_NAME} (found: {listing}); "
+            "add one, or name the checkpoint itself and give its architecture and input shape"
+        )
+    return file
+
+
+def _read_tables(file: Path) -> Tables:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UndoorError(f"{file} is not a readable TOML file: {error}") from error
+    # Tables of other tools, [data] first of all, may stand beside ours; misspelt ones may not.
+    for table in content:
+        close = difflib.get_close_matches(table, TABLES, n=1, cutoff=0.75)
+        if table not in TABLES and close:
+            raise UndoorError(f"{file}: unknown table [{table}]; did you mean [{close[0]}]?")
+    tables = {name: content[name] for name in TABLES if name in content}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UndoorError(f"{file}: expected a table [{name}], got {name} = {table!r}")
+    if "model" in tables:
+        tables["model"] = _resolve(tables["model"], file.parent)
+    return tables
+
+
+def _resolve(model: dict[str, Any], folder: Path) -> dict[str, Any]:
+    resolved = dict(model)
+    if isinstance(model.get("weights"), str):
+        resolved["weights"] = folder / model["weights"]
+    architecture = model.get("architecture")
+    if isinstance(architecture, str) and is_file(architecture.rpartition(":")[0] or architecture):
+        resolved["architecture"] = str(folder / architecture)
+    return resolved
+
+
+def _one_line(error: ErrorDetails) -> str:
+    place = [str(part) for part in error["loc"]]
+    table, key = place[0], place[1] if len(place) > 1 else ""
+    if error["type"] == "extra_forbidden":
+        known = list(TABLES[table].model_fields)
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}? known" if close else "known"
+        return f"unknown key {key!r} in [{table}]; {hint} keys: {', '.join(known)}"
+    example = f"; write for example {key} = {EXAMPLES[key]}" if key in EXAMPLES else ""
+    if error["type"] == "missing":
+        option = OPTIONS.get(key)
+        way_out = f" in a {FILE_NAME} or give {option} as an option" if option else ""
+        return f"[{table}] {key} is missing{example}{way_out}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"[{table}] {key}: {message}, got {error['input']!r}{example}"

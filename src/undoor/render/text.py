@@ -1,0 +1,46 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+DASH = "–"
+
+
+def plain(text: object) -> str:
+    """Text for one line of a terminal or page: class and file names may come from strangers."""
+    joined = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
+
+
+def percent(value: float | None) -> str:
+    return DASH if value is None else f"{100 * value:.1f} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """The bounds of a rate in percent, for example "95.1 to 98.3"."""
+    return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def p_value(value: float) -> str:
+    return "< 1e-99" if value < 1e-99 else f"{value:.2g}"
+
+
+def class_label(number: int, names: Sequence[str]) -> str:
+    """Number and name of a class, the number alone where it has no other name."""
+    name = plain(names[number]) if 0 <= number < len(names) else str(number)
+    return name if name == str(number) else f"{number} {name}"
+
+
+def sources_label(sources: Sequence[int], names: Sequence[str], at_most: int = 4) -> str:
+    """The source classes in few words: all others, or a list cut short."""
+    if len(sources) >= len(names) - 1:
+        return "all other classes"
+    told = listing((class_label(s, names) for s in sources), at_most)
+    return told if len(sources) <= at_most else f"{len(sources)} classes: {told}"
+
+
+def listing(items: Iterable[str], at_most: int) -> str:
+    every = list(items)
+    more = f" and {len(every) - at_most} more" if len(every) > at_most else ""
+    return ", ".join(every[:at_most]) + more

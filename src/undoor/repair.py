@@ -1,0 +1,165 @@
+"""Close the backdoors that a scan found: choose where and how to correct, fit, calibrate."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from undoor.align.fit import DEFAULT_FIT, FITS, fit_corrections
+from undoor.align.plans import candidate_plans
+from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.select import Bench, calibrate, choose_plan
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.progress import Progress, silent
+from undoor.scan.invert import Schedule, invert
+from undoor.scan.report import Finding, ScanReport
+from undoor.sites import find_sites
+from undoor.triggers import TRIGGERS, Trigger
+
+__all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
+
+# Every site sees the clean and the triggered maps of all images at once; more images than fit
+# into this many values at the largest site add little to moments of a unit.
+MOST_VALUES = 100_000_000
+LEAST_ASR = 0.5
+
+
+def repair(
+    classifier: Classifier,
+    clean: CleanSet,
+    report: ScanReport,
+    *,
+    fit: str = DEFAULT_FIT,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Repair:
+    """Corrections for every target that `report` names; none where it names none.
+
+    For each target: estimate a few more triggers, choose sites and granularity by
+    cross-validation over images and triggers, fit on all source images, calibrate the guard. No
+    test number, true trigger or trigger family enters.
+
+    fit : "onepass", "paper" or "reference". `onepass` chooses the plan for all three.
+
+    Raises
+    ------
+    UndoorError : the report is another model's, or the clean set does not fit the model.
+    """
+    started = time.perf_counter()
+    if fit not in FITS:
+        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
+    if report.fingerprint != classifier.fingerprint():
+        raise UndoorError(
+            f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
+            f"{classifier.fingerprint()[:12]}); scan this model"
+        )
+    clean = clean.for_classifier(classifier)
+    generator = torch.Generator().manual_seed(seed)
+    network = classifier.fast_copy()
+    targets = tuple(
+        repair_target(network, clean, finding, fit=fit, generator=generator, progress=progress)
+        for finding in report.findings
+    )
+    seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
+    return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
+
+
+def repair_target(
+    classifier: Classifier,
+    clean: CleanSet,
+    finding: Finding,
+    *,
+    fit: str,
+    generator: torch.Generator,
+    progress: Progress,
+) -> TargetRepair:
+    """The corrections for one finding."""
+    sources = torch.isin(clean.labels, torch.tensor(finding.sources))
+    variants = _variants(classifier, clean, finding, sources, generator, progress)
+    sites = find_sites(classifier)
+    bench = _bench(classifier, clean, finding.target, sources, variants, generator)
+    plans = candidate_plans(sites)
+    progress("choosing where to correct", 0, 2)
+    chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT)
+    progress("choosing where to correct", 1, 2)
+    x = bench.x[bench.sources]
+    corrections = fit_corrections(classifier, x, bench.triggers[0](x), plans[chosen], fit=fit)
+    threshold = calibrate(bench, corrections)
+    progress("choosing where to correct", 2, 2)
+    extents = {site.name: site.extent for site in sites}
+    return TargetRepair(
+        target=finding.target,
+        sources=finding.sources,
+        trigger=bench.triggers[0],
+        corrections=corrections,
+        threshold=threshold,
+        chosen=chosen,
+        sites=tuple(
+            SiteChoice(name, extents[name], granularity, _moved(corrections[name]))
+            for name, granularity in plans[chosen].items()
+        ),
+        trials=trials,
+        asr=outcome.asr,
+        sia=outcome.sia,
+        fpr=outcome.fpr,
+    )
+
+
+def _variants(
+    classifier: Classifier,
+    clean: CleanSet,
+    finding: Finding,
+    sources: Tensor,
+    generator: torch.Generator,
+    progress: Progress,
+) -> list[Trigger]:
+    """More estimates of one trigger, of both families; the finding's own family first."""
+    pool = sources.nonzero()[:, 0]
+    x = clean.images[pool]
+    out = [finding.trigger]
+    for family in sorted(TRIGGERS, key=lambda name: name != finding.family):
+        candidates = invert(
+            classifier,
+            clean.images,
+            [(finding.target, pool)] * 2,
+            family=family,
+            schedule=Schedule(steps=120, batch=24, success=0.97),
+            generator=generator,
+            progress=progress,
+        )
+        for candidate in candidates:
+            moved = classifier.predict(candidate.trigger(x)) == finding.target
+            if float(moved.float().mean()) >= LEAST_ASR:
+                out.append(candidate.trigger)
+    return out
+
+
+def _bench(
+    classifier: Classifier,
+    clean: CleanSet,
+    target: int,
+    sources: Tensor,
+    triggers: list[Trigger],
+    generator: torch.Generator,
+) -> Bench:
+    """As much of the clean set as fits into memory at the largest site, all of it as a rule."""
+    largest = max(int(torch.tensor(site.shape).prod()) for site in find_sites(classifier))
+    keep = torch.randperm(len(clean), generator=generator)[: max(16, MOST_VALUES // (2 * largest))]
+    return Bench(
+        classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers
+    )
+
+
+def _moved(correction: Correction) -> float:
+    """Mean over units of how far the correction moves the middle of the clean range, in quarter
+    ranges (about a standard deviation)."""
+    middle = (correction.low + correction.high) / 2
+    quarter = ((correction.high - correction.low) / 4).clamp_min(1e-6)
+    moved = (middle * correction.scale + correction.shift - middle).abs() / quarter
+    finite = moved[moved.isfinite()]
+    return float(finite.mean()) if len(finite) else 0.0

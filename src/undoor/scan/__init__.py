@@ -1,0 +1,9 @@
+"""Is there a backdoor? Trigger inversion for all classes, statistics, verdict."""
+
+from __future__ import annotations
+
+from undoor.scan.decide import Thresholds
+from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.run import scan
+
+__all__ = ["ClassEvidence", "Finding", "ScanReport", "Thresholds", "Verdict", "scan"]

@@ -1,0 +1,136 @@
+"""What a scan found: data, no behaviour beyond reading and writing itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from undoor.errors import UndoorError
+from undoor.files import write_atomically
+from undoor.triggers.trigger import Trigger
+
+SCHEMA = "undoor/scan/1"
+FILE = "scan.json"
+Verdict = Literal["backdoored", "clean", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """How easily all other classes are moved to `target` by one trigger of a family.
+
+    size : of the smallest trigger that worked, in the family's unit; None where none worked.
+    score : how many MADs 1 / size lies above the median over the classes.
+    p_value : of 1 / size under the order-statistic null, corrected for the number of classes.
+    asr : share of held-out clean images of other classes that the trigger moves to `target`.
+    """
+
+    target: int
+    family: str
+    size: float | None
+    score: float
+    p_value: float
+    asr: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A suspected target class with its re-estimated trigger; fields as in `ClassEvidence`."""
+
+    target: int
+    sources: tuple[int, ...]
+    family: str
+    p_value: float
+    score: float
+    size: float
+    asr_on_clean_set: float
+    trigger: Trigger
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "sources": list(self.sources),
+            "family": self.family,
+            "p_value": self.p_value,
+            "score": self.score,
+            "size": self.size,
+            "asr_on_clean_set": self.asr_on_clean_set,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ScanReport:
+    """The verdict on a model with its reasons, the suspected targets and all the evidence."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    evidence: tuple[ClassEvidence, ...]
+    class_names: tuple[str, ...]
+    fingerprint: str
+    images: int
+    seed: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "targets": [finding.to_json() for finding in self.findings],
+            "evidence": [vars(item) for item in self.evidence],
+            "class_names": list(self.class_names),
+            "model_sha256": self.fingerprint,
+            "images": self.images,
+            "seed": self.seed,
+            "seconds": self.seconds,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write scan.json and one trigger_<target>.npz a finding; the JSON comes last."""
+        for finding in self.findings:
+            finding.trigger.save(folder / trigger_file(finding.target))
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
+        write_atomically(folder / FILE, lambda path: path.write_text(text))
+
+    @staticmethod
+    def load(folder: Path, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> ScanReport:
+        """Read what `save` wrote for a model with inputs of this shape and these bounds."""
+        file = folder / FILE
+        try:
+            data = json.loads(file.read_text())
+            if data.get("schema") != SCHEMA:
+                raise UndoorError(
+                    f"{file}: expected schema {SCHEMA!r}, got {data.get('schema')!r}; scan again"
+                )
+            findings = tuple(
+                Finding(
+                    **{**item, "sources": tuple(item["sources"])},
+                    trigger=Trigger.load(
+                        folder / trigger_file(item["target"]), shape=shape, bounds=bounds
+                    ),
+                )
+                for item in data["targets"]
+            )
+            return ScanReport(
+                verdict=data["verdict"],
+                reasons=tuple(data["reasons"]),
+                findings=findings,
+                evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
+                class_names=tuple(data["class_names"]),
+                fingerprint=data["model_sha256"],
+                images=data["images"],
+                seed=data["seed"],
+                seconds=data["seconds"],
+            )
+        except FileNotFoundError:
+            raise UndoorError(
+                f"{file}: no such file; expected the --out folder of `undoor scan`"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UndoorError(f"{file}: not a scan report ({error!r}); scan again") from error
+
+
+def trigger_file(target: int) -> str:
+    return f"trigger_{target}.npz"

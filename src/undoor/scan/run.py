@@ -1,0 +1,267 @@
+"""The scan: invert triggers for every class, find outliers, confirm them, decide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.progress import Progress, silent
+from undoor.scan.decide import Thresholds, decide, is_suspect
+from undoor.scan.invert import Candidate, Schedule, invert
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.statistics import mad_scores, order_statistic_p_values, reciprocal
+from undoor.triggers import TRIGGERS, Trigger
+
+HELD_OUT = 0.3
+SOURCE_ASR = 0.5
+LEAST_ACCURACY_OVER_CHANCE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """The clean set cut in two: what triggers are estimated on, and what they are tried on."""
+
+    x: Tensor
+    y: Tensor
+    estimate: Tensor
+    held_out: Tensor
+
+    def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
+        """Indices for estimating: all classes but the target, or these sources alone."""
+        keep = self.y[self.estimate] != target
+        if sources is not None:
+            keep &= torch.isin(self.y[self.estimate], torch.tensor(list(sources)))
+        return self.estimate[keep]
+
+
+def scan(
+    classifier: Classifier,
+    clean: CleanSet,
+    *,
+    seed: int = 0,
+    thresholds: Thresholds | None = None,
+    progress: Progress = silent,
+) -> ScanReport:
+    """Search `classifier` for a backdoor with nothing but clean images.
+
+    One trigger per class and family from all other classes; the classes whose trigger is far
+    smaller than those of the others are suspects; each is estimated again, jointly, on the source
+    classes that its trigger moves, and must remain an outlier and move held-out images.
+
+    clean : images within the classifier's bounds, every class present; see
+        ``CleanSet.for_classifier``.
+
+    Raises
+    ------
+    UndoorError : unusable clean set, or a model that is not finite.
+    """
+    started = time.perf_counter()
+    limits = thresholds or Thresholds()
+    clean = clean.for_classifier(classifier)
+    generator = torch.Generator().manual_seed(seed)
+    images = _split(clean, generator)
+    search = classifier.fast_copy()
+    evidence: list[ClassEvidence] = []
+    findings: dict[int, Finding] = {}
+    dropped: list[str] = []
+    for family in TRIGGERS:
+        found = _every_class(search, images, family, generator, progress)
+        evidence += found
+        for item in found:
+            if is_suspect(item, classifier.num_classes, _pixels(classifier), limits):
+                confirmed = _confirm(search, images, item, found, limits, generator, progress)
+                if isinstance(confirmed, str):
+                    dropped.append(confirmed)
+                elif _stronger(confirmed, findings.get(item.target)):
+                    findings[item.target] = confirmed
+    ordered = tuple(sorted(findings.values(), key=lambda finding: finding.p_value))
+    verdict, reasons = decide(
+        ordered, dropped, evidence, classifier.class_names, _pixels(classifier), limits
+    )
+    if verdict == "clean" and (doubt := _unfit(search, clean)):
+        verdict, reasons = "inconclusive", (doubt,)
+    return ScanReport(
+        verdict=verdict,
+        reasons=reasons,
+        findings=ordered,
+        evidence=tuple(evidence),
+        class_names=classifier.class_names,
+        fingerprint=classifier.fingerprint(),
+        images=len(clean),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _every_class(
+    classifier: Classifier,
+    images: _Images,
+    family: str,
+    generator: torch.Generator,
+    progress: Progress,
+) -> list[ClassEvidence]:
+    """Evidence for each class as a target, in class order."""
+    classes = classifier.num_classes
+    pools = [(target, images.pool(target)) for target in range(classes)]
+    candidates = invert(
+        classifier,
+        images.x,
+        pools,
+        family=family,
+        schedule=_schedule(classes),
+        generator=generator,
+        progress=progress,
+    )
+    statistic = reciprocal([candidate.size for candidate in candidates])
+    scores, p_values = mad_scores(statistic), order_statistic_p_values(statistic)
+    return [
+        ClassEvidence(
+            target=candidate.target,
+            family=family,
+            size=candidate.size,
+            score=float(score),
+            p_value=float(p_value),
+            asr=_held_out_asr(classifier, images, candidate),
+        )
+        for candidate, score, p_value in zip(candidates, scores, p_values, strict=True)
+    ]
+
+
+def _confirm(
+    classifier: Classifier,
+    images: _Images,
+    item: ClassEvidence,
+    evidence: Sequence[ClassEvidence],
+    limits: Thresholds,
+    generator: torch.Generator,
+    progress: Progress,
+) -> Finding | str:
+    """Joint re-estimation on the sources of a suspect; a finding, or why it is none."""
+    first = _estimate(classifier, images, item, None, generator, progress)
+    sources = find_sources(classifier, images.x, images.y, first.trigger, item.target)
+    second = _estimate(classifier, images, item, sources or None, generator, progress)
+    again = [
+        replace(other, size=second.size) if other.target == item.target else other
+        for other in evidence
+    ]
+    statistic = reciprocal([other.size for other in again])
+    confirmed = replace(
+        item,
+        size=second.size,
+        score=float(mad_scores(statistic)[item.target]),
+        p_value=float(order_statistic_p_values(statistic)[item.target]),
+        asr=_held_out_asr(classifier, images, second, sources),
+    )
+    if not is_suspect(confirmed, classifier.num_classes, _pixels(classifier), limits):
+        return (
+            f"class {item.target} ({classifier.class_names[item.target]}) was an outlier for "
+            f"{item.family} triggers (p = {item.p_value:.2g}), but joint re-estimation on its "
+            f"{len(sources)} source classes did not confirm it (p = {confirmed.p_value:.2g}, "
+            f"{confirmed.asr:.0%} of held-out images moved)"
+        )
+    assert confirmed.size is not None
+    return Finding(
+        target=item.target,
+        sources=sources,
+        family=item.family,
+        p_value=confirmed.p_value,
+        score=confirmed.score,
+        size=confirmed.size,
+        asr_on_clean_set=confirmed.asr,
+        trigger=second.trigger,
+    )
+
+
+def _estimate(
+    classifier: Classifier,
+    images: _Images,
+    item: ClassEvidence,
+    sources: Sequence[int] | None,
+    generator: torch.Generator,
+    progress: Progress,
+) -> Candidate:
+    """The best of a few candidates for one target, with larger batches than the search."""
+    pools = [(item.target, images.pool(item.target, sources))] * 3
+    schedule = Schedule(steps=150, batch=16)
+    candidates = invert(
+        classifier,
+        images.x,
+        pools,
+        family=item.family,
+        schedule=schedule,
+        generator=generator,
+        progress=progress,
+    )
+    return min(candidates, key=lambda c: float("inf") if c.size is None else c.size)
+
+
+@torch.no_grad()
+def find_sources(
+    classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger, target: int
+) -> tuple[int, ...]:
+    """The classes of which the trigger moves at least half of the images to `target`."""
+    moved = classifier.predict(trigger(x)) == target
+    return tuple(
+        label
+        for label in y.unique().tolist()
+        if label != target and moved[y == label].float().mean() >= SOURCE_ASR
+    )
+
+
+def _held_out_asr(
+    classifier: Classifier,
+    images: _Images,
+    candidate: Candidate,
+    sources: Sequence[int] | None = None,
+) -> float:
+    y = images.y[images.held_out]
+    keep = y != candidate.target
+    if sources:
+        keep &= torch.isin(y, torch.tensor(list(sources)))
+    x = images.x[images.held_out[keep]]
+    if len(x) == 0:
+        return 0.0
+    return float((classifier.predict(candidate.trigger(x)) == candidate.target).float().mean())
+
+
+def _split(clean: CleanSet, generator: torch.Generator) -> _Images:
+    """About a third of each class is held out; a class with one image serves in both halves."""
+    estimate, held_out = [], []
+    for label in clean.labels.unique():
+        rows = (clean.labels == label).nonzero()[:, 0]
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        cut = max(1, round(len(rows) * HELD_OUT))
+        held_out.append(rows[:cut])
+        estimate.append(rows[cut:] if len(rows) > 1 else rows)
+    return _Images(clean.images, clean.labels, torch.cat(estimate), torch.cat(held_out))
+
+
+def _schedule(classes: int) -> Schedule:
+    """Fewer images a candidate and step where many classes share the batch."""
+    return Schedule() if classes <= 12 else Schedule(steps=240, batch=5)
+
+
+def _stronger(new: Finding, old: Finding | None) -> bool:
+    return old is None or new.p_value < old.p_value
+
+
+def _unfit(classifier: Classifier, clean: CleanSet) -> str | None:
+    """A model that does not know the clean images cannot be called clean by them."""
+    accuracy = float((classifier.predict(clean.images) == clean.labels).float().mean())
+    chance = 1 / classifier.num_classes
+    if accuracy >= chance + LEAST_ACCURACY_OVER_CHANCE * (1 - chance):
+        return None
+    return (
+        f"the model answers only {accuracy:.0%} of the clean images correctly; check that labels, "
+        "bounds, mean and std fit it"
+    )
+
+
+def _pixels(classifier: Classifier) -> int:
+    return int(torch.tensor(classifier.input_shape[1:]).prod())

@@ -1,0 +1,151 @@
+"""Which places of a network are corrected, and how a correction is put there and taken away."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+ENTRY = "entry"
+
+
+@dataclass(frozen=True)
+class SiteInfo:
+    """A place where a correction can stand: the output of the module called `name`.
+
+    `shape` is that output's shape without the batch axis, the channel (or feature) axis first.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def extent(self) -> int:
+        """The longer side of the map; 1 for a feature vector."""
+        return max(self.shape[1:], default=1)
+
+
+class Site(nn.Module):
+    """`inner` followed by `correction`; the state-dict keys of `inner` stay what they were.
+
+    The correction's own tensors appear under ``<name>.correction.``: a corrected state dict does
+    not load into a bare network, nor a bare one into a corrected network, without an error.
+    """
+
+    def __init__(self, inner: nn.Module, correction: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.correction = correction
+        self.register_load_state_dict_pre_hook(_keys_of_inner)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.correction(self.inner(*args, **kwargs))
+
+    def state_dict(  # type: ignore[override]
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        destination = {} if destination is None else destination
+        self.inner.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
+        self.correction.state_dict(
+            destination=destination, prefix=f"{prefix}correction.", keep_vars=keep_vars
+        )
+        return destination
+
+
+def _keys_of_inner(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Stored keys carry no ``inner.``; put it in before the children look for theirs."""
+    for key in [k for k in state if k.startswith(prefix)]:
+        rest = key.removeprefix(prefix)
+        if not rest.startswith(("correction.", "inner.")):
+            state[f"{prefix}inner.{rest}"] = state.pop(key)
+
+
+def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
+    """The sites of a classifier in the order in which they are executed.
+
+    The first is the raw input (``entry``). Then come the outputs of all normalisation layers or,
+    where there is none, of all convolutions and linear layers but the last, which gives the
+    logits. A module that runs more than once in a pass, or not at all, is left out: one
+    correction could not fit both of its distributions.
+    """
+    kinds = NORMS if any(isinstance(m, NORMS) for m in classifier.modules()) else LINEAR_MAPS
+    shapes = _execution_order(classifier, kinds)
+    if kinds is LINEAR_MAPS and shapes:
+        shapes.pop(list(shapes)[-1])
+    return (
+        SiteInfo(ENTRY, classifier.input_shape),
+        *(SiteInfo(name, shape) for name, shape in shapes.items()),
+    )
+
+
+def _execution_order(
+    classifier: Classifier, kinds: tuple[type[nn.Module], ...]
+) -> dict[str, tuple[int, ...]]:
+    """Name and output shape of every module of these kinds that runs exactly once a pass."""
+    probe = shared_copy(classifier)
+    calls: Counter[str] = Counter()
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def watch(name: str) -> None:
+        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            calls[name] += 1
+            shapes[name] = tuple(output.shape[1:])
+
+        probe.get_submodule(name).register_forward_hook(record)
+
+    for name, module in probe.named_modules():
+        if isinstance(module, kinds):
+            watch(name)
+    low, _ = classifier.bounds
+    with torch.no_grad():
+        probe(torch.full((2, *classifier.input_shape), low))
+    return {name: shape for name, shape in shapes.items() if calls[name] == 1}
+
+
+def shared_copy(classifier: Classifier) -> Classifier:
+    """A copy with modules of its own that uses the same parameter and buffer tensors."""
+    tensors = [*classifier.parameters(), *classifier.buffers()]
+    return copy.deepcopy(classifier, {id(t): t for t in tensors})
+
+
+def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Classifier:
+    """A copy of `classifier` with a correction behind each named site; weights are shared."""
+    corrected = shared_copy(classifier)
+    for name, correction in corrections.items():
+        try:
+            inner = corrected.get_submodule(name)
+        except AttributeError:
+            raise UndoorError(
+                f"the model has no site {name!r}; the corrections were fitted on another network"
+            ) from None
+        _replace(corrected, name, Site(inner, correction))
+    return corrected
+
+
+def detach(corrected: Classifier) -> Classifier:
+    """The inverse of `attach`: a copy without any correction."""
+    plain = shared_copy(corrected)
+    for name in _site_names(plain):
+        site = plain.get_submodule(name)
+        assert isinstance(site, Site)
+        _replace(plain, name, site.inner)
+    return plain
+
+
+def _site_names(module: nn.Module) -> Iterable[str]:
+    return [name for name, child in module.named_modules() if isinstance(child, Site)]
+
+
+def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
+    path, _, last = name.rpartition(".")
+    setattr(root.get_submodule(path), last, module)

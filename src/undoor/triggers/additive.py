@@ -1,0 +1,46 @@
+"""Additive triggers: one perturbation added to every input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from undoor.triggers.bank import TriggerBank
+from undoor.triggers.trigger import Trigger
+
+START = 0.02
+
+
+class AdditiveBank(TriggerBank):
+    """x + d, clipped to the bounds; the size is the l2 norm of d, as in the paper.
+
+    Sizes are in units of the bounds' width, so that they mean the same for 0..1 and 0..255.
+    """
+
+    family = "additive"
+    step_size = 0.01
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(bounds)
+        self.delta = nn.Parameter(START * torch.randn(count, *shape, generator=generator))
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        return x + self._scaled()[:, None]
+
+    def sizes(self) -> Tensor:
+        # The root has no gradient at zero.
+        return self.delta.flatten(1).square().sum(1).add(1e-12).sqrt()
+
+    def export(self, index: int) -> Trigger:
+        pattern = self._scaled()[index].detach().clone()
+        mask = torch.zeros_like(pattern[:1])
+        return Trigger(self.family, mask, pattern, "add", self.bounds)
+
+    def _scaled(self) -> Tensor:
+        return self.delta * (self.bounds[1] - self.bounds[0])

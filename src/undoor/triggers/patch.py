@@ -1,0 +1,53 @@
+"""Patch triggers: a mask and the pattern seen through it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from undoor.triggers.bank import TriggerBank
+from undoor.triggers.trigger import Trigger
+
+OPACITY = 0.15
+
+
+class PatchBank(TriggerBank):
+    """x (1 - m) + m p with a mask m in [0, 1] shared by the channels (Wang et al., S&P 2019).
+
+    The size is the l1 norm of the mask, the differentiable stand-in for the paper's l0: the number
+    of pixels replaced. Masks start faint and everywhere, since a mask has a gradient only where
+    it lets some of the pattern through.
+    """
+
+    family = "patch"
+    step_size = 0.2
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(bounds)
+        start = math.log(OPACITY / (1 - OPACITY))
+        noise = torch.randn(count, 1, *shape[1:], generator=generator)
+        self.mask_logit = nn.Parameter(start + 0.1 * noise)
+        self.pattern_logit = nn.Parameter(0.5 * torch.randn(count, *shape, generator=generator))
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        return x + (self._pattern()[:, None] - x) * self.mask_logit.sigmoid()[:, None]
+
+    def sizes(self) -> Tensor:
+        return self.mask_logit.sigmoid().flatten(1).sum(1)
+
+    def export(self, index: int) -> Trigger:
+        mask = self.mask_logit[index].sigmoid().detach().clone()
+        pattern = self._pattern()[index].detach().clone()
+        return Trigger(self.family, mask, pattern, "replace", self.bounds)
+
+    def _pattern(self) -> Tensor:
+        low, high = self.bounds
+        return low + (high - low) * self.pattern_logit.sigmoid()

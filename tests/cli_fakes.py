@@ -1,0 +1,302 @@
+"""Results as commands get them, without the computing; and a model and images on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet, read_clean_set
+from undoor.cli import app
+from undoor.errors import UndoorError
+from undoor.load import load
+from undoor.progress import Progress
+from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.triggers.trigger import Trigger
+
+SHAPE = (3, 4, 4)
+# typer brings its own `click.testing.Result`, which it does not export.
+Result = Any
+NAMES = ("stop", "yield", "go")
+ARCHITECTURE = """
+from torch import nn
+
+def net(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, num_classes))
+"""
+MODEL = """
+[model]
+weights = "weights.safetensors"
+architecture = "nets.py:net"
+arguments = { num_classes = 3 }
+
+[input]
+shape = [3, 4, 4]
+
+[classes]
+names = ["stop", "yield", "go"]
+"""
+
+
+def write_model(folder: Path) -> Path:
+    """A linear model of three classes of 4 x 4 colour images; its model.toml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 48, generator=generator)
+    save_file({"1.weight": weight, "1.bias": torch.zeros(3)}, folder / "weights.safetensors")
+    (folder / "nets.py").write_text(ARCHITECTURE)
+    (folder / "model.toml").write_text(MODEL)
+    return folder / "model.toml"
+
+
+def write_data(file: Path, each: int = 4) -> Path:
+    """An .npz of random images."""
+    x = np.random.default_rng(0).random((3 * each, 4, 4, 3), np.float32)
+    np.savez(file, x=x, y=np.arange(3 * each) % 3)
+    return file
+
+
+def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Trigger:
+    mask = torch.zeros(1, *shape[1:])
+    mask[:, -2:, -2:] = 1
+    return Trigger("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
+
+
+def make_report(
+    verdict: Verdict = "backdoored",
+    *,
+    fingerprint: str = "0" * 64,
+    names: tuple[str, ...] = NAMES,
+    shape: tuple[int, int, int] = SHAPE,
+    reasons: tuple[str, ...] = ("because of the tests",),
+) -> ScanReport:
+    """A report; class 1 is the target where the verdict is "backdoored"."""
+    sources = tuple(c for c in range(len(names)) if c != 1)
+    finding = Finding(1, sources, "patch", 1e-9, 30.0, 4.0, 0.97, make_trigger(shape))
+    evidence = [
+        ClassEvidence(c, family, 4.0 + 50 * (c != 1), 30.0 if c == 1 else 0.1 * c, 0.5, 0.9)
+        for family in ("patch", "additive")
+        for c in range(len(names))
+    ]
+    return ScanReport(
+        verdict=verdict,
+        reasons=reasons,
+        findings=(finding,) if verdict == "backdoored" else (),
+        evidence=tuple(evidence),
+        class_names=names,
+        fingerprint=fingerprint,
+        images=12,
+        seed=0,
+        seconds=1.5,
+    )
+
+
+def make_correction() -> Correction:
+    one = torch.ones(3, 1, 1)
+    return Correction(0.5 * one, 0.1 * one, -one, one)
+
+
+@dataclass(frozen=True)
+class FakeSite:
+    name: str = "entry"
+    extent: int = 4
+    granularity: str = "position"
+    moved: float = 2.5
+
+
+@dataclass(frozen=True)
+class FakeTrial:
+    name: str
+    sia: float = 0.9
+    fpr: float = 0.01
+    score: float = 0.89
+
+
+@dataclass(frozen=True, eq=False)
+class FakeTarget:
+    target: int = 1
+    corrections: Mapping[str, nn.Module] = field(
+        default_factory=lambda: {"entry": make_correction()}
+    )
+    sites: tuple[FakeSite, ...] = (FakeSite(),)
+    threshold: float = 0.1
+    trials: tuple[FakeTrial, ...] = (FakeTrial("fine"), FakeTrial("coarse", 0.5))
+    chosen: str = "fine"
+    trigger: Trigger = field(default_factory=make_trigger)
+    sources: tuple[int, ...] = (0, 2)
+    asr: float = 0.01
+    sia: float = 0.9
+    fpr: float = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class FakeRepair:
+    verdict: Verdict = "backdoored"
+    targets: tuple[FakeTarget, ...] = (FakeTarget(),)
+    fit: str = "onepass"
+    seconds: Mapping[str, float] = field(default_factory=lambda: {"scan": 1.5, "align": 0.1})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "undoor/repair/1",
+            "verdict": self.verdict,
+            "targets": [{"target": item.target} for item in self.targets],
+            "sites": [vars(site) for item in self.targets for site in item.sites],
+            "seconds": dict(self.seconds),
+        }
+
+    def save(self, folder: Path) -> None:
+        (folder / "repair.safetensors").write_bytes(b"")
+        (folder / "repair.json").write_text(json.dumps(self.to_json()))
+
+
+@dataclass(frozen=True)
+class FakeRate:
+    value: float | None = 0.9
+    low: float | None = 0.8
+    high: float | None = 0.95
+    n: int = 12
+
+
+@dataclass(frozen=True)
+class FakeEvaluation:
+    target: int = 1
+    before: Mapping[str, FakeRate] = field(
+        default_factory=lambda: {key: FakeRate() for key in ("acc", "asr", "sia")}
+    )
+    after: Mapping[str, FakeRate] = field(
+        default_factory=lambda: {
+            **{key: FakeRate() for key in ("acc", "asr", "sia", "tpr", "fpr", "auroc")},
+            "fpr_target": FakeRate(None, None, None, 0),
+        }
+    )
+    n: Mapping[str, int] = field(default_factory=lambda: {"clean": 12, "triggered": 8})
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": "undoor/evaluation/1", "target": self.target}
+
+
+class Cli:
+    """The command line with a model and data on disk and nothing computed behind it.
+
+    Change `report`, `fixed` or `during_scan` to see what the commands make of it.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.model = str(write_model(folder / "model"))
+        self.data = str(write_data(folder / "clean.npz"))
+        self.out = folder / "out"
+        self.report = make_report()
+        self.fixed = FakeRepair()
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._patch(monkeypatch)
+
+    def run(self, *arguments: object) -> Result:
+        """One `undoor` command; whatever a command raises has to be caught by itself."""
+        return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+    def scan(self, *arguments: object) -> Result:
+        return self.run("scan", self.model, "--data", self.data, *arguments)
+
+    def repair(self, *arguments: object) -> Result:
+        return self.run("repair", self.model, "--data", self.data, "--out", self.out, *arguments)
+
+    def during_scan(self, classifier: Classifier, clean: CleanSet) -> None:
+        """In the middle of a scan."""
+
+    def _scan(
+        self, classifier: Classifier, clean: CleanSet, *, seed: int, progress: Progress
+    ) -> ScanReport:
+        self.calls.append(("scan", {"images": len(clean), "seed": seed}))
+        progress("search triggers", 0, 2)
+        self.during_scan(classifier, clean)
+        progress("search triggers", 2, 2)
+        return dataclasses.replace(self.report, fingerprint=classifier.fingerprint())
+
+    def _repair(
+        self,
+        classifier: Classifier,
+        clean: CleanSet,
+        report: ScanReport,
+        *,
+        fit: str,
+        seed: int,
+        progress: Progress,
+    ) -> FakeRepair:
+        self.calls.append(("repair", {"fit": fit, "seed": seed}))
+        progress("fit corrections", 0, 1)
+        if not report.findings:
+            return dataclasses.replace(self.fixed, verdict=report.verdict, targets=())
+        return self.fixed
+
+    def _load(self, folder: Path, classifier: Classifier) -> FakeRepair:
+        if not (folder / "repair.json").is_file():
+            raise UndoorError(f"{folder}: no repair there; expected the --out of `undoor repair`")
+        return self.fixed
+
+    def _stamp(
+        self, clean: CleanSet, trigger: Trigger, target: int, source: int | None
+    ) -> CleanSet:
+        self.calls.append(("stamp", {"target": target, "source": source}))
+        return dataclasses.replace(clean, images=trigger(clean.images))
+
+    def _evaluate(
+        self,
+        classifier: Classifier,
+        guarded: nn.Module,
+        clean: CleanSet,
+        triggered: CleanSet,
+        target: int,
+    ) -> FakeEvaluation:
+        self.calls.append(("evaluate", {"clean": len(clean), "triggered": len(triggered)}))
+        return FakeEvaluation(target)
+
+    def _patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scan = importlib.import_module("undoor.scan")
+        monkeypatch.setattr(scan, "scan", self._scan)
+        loader = SimpleNamespace(load=self._load)
+        fakes: dict[str, dict[str, Any]] = {
+            "undoor.repair": {"repair": self._repair, "Repair": loader},
+            "undoor.guard": {"guard": lambda classifier, repair: FakeGuarded(classifier)},
+            "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
+            "undoor.demo": {
+                "demo_model": lambda *, clean: load(self.model),
+                "demo_signs": lambda split: read_clean_set(self.data),
+                "demo_trigger": make_trigger,
+                "DEMO_TARGET": 1,
+            },
+        }
+        for name, members in fakes.items():
+            module = ModuleType(name)
+            vars(module).update(members)
+            monkeypatch.setitem(sys.modules, name, module)
+
+
+class FakeGuarded(nn.Module):
+    """Flags what has a white lower right corner, and answers class 0 for it."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        flagged = (x[:, :, -2:, -2:] == 1).flatten(1).all(1)
+        labels = self.classifier(x).argmax(1)
+        score = torch.where(flagged, 3.0, -torch.inf)
+        return torch.where(flagged, 0, labels), flagged, score

@@ -1,0 +1,144 @@
+"""State dicts: where they lie in a file, how their keys are spelt, and how they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from undoor.errors import UndoorError
+from undoor.load.weights import PREFIXES, WRAPPERS, load_weights, read_state_dict
+
+
+def make_network(num_classes: int = 3) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, num_classes))
+
+
+def fit(state: dict[str, Tensor], network: nn.Module) -> None:
+    load_weights(network, state, file=Path("w.pt"), architecture="net")
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    other = second.state_dict()
+    return all(torch.equal(value, other[key]) for key, value in first.state_dict().items())
+
+
+@given(
+    shape=st.lists(st.integers(0, 4), max_size=3),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+    suffix=st.sampled_from(["safetensors", "pt"]),
+    seed=st.integers(0, 9),
+)
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: list[int],
+    dtype: torch.dtype,
+    suffix: str,
+    seed: int,
+) -> None:
+    file = tmp_path_factory.getbasetemp() / f"round.{suffix}"
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    state = {"a.weight": tensor, "a.count": torch.tensor(seed)}
+    save_file(state, file) if suffix == "safetensors" else torch.save(state, file)
+    read = read_state_dict(file)
+    assert read["a.weight"].dtype == torch.float32
+    assert torch.equal(read["a.weight"], tensor.float())
+    assert read["a.count"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("wrapper", [*WRAPPERS, "netC"])
+def test_nested_state_dicts(tmp_path: Path, wrapper: str) -> None:
+    state = make_network().state_dict()
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"epoch": 1, "optimizer": optimizer, wrapper: state}, tmp_path / "w.pt")
+    assert read_state_dict(tmp_path / "w.pt").keys() == state.keys()
+
+
+def test_safetensors_under_another_name(tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(2)}, tmp_path / "w.bin")
+    assert set(read_state_dict(tmp_path / "w.bin")) == {"w"}
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "_orig_mod.", "module._orig_mod.model."])
+def test_prefixes_are_removed(prefix: str) -> None:
+    network, other = make_network(), make_network().requires_grad_(False)
+    state = {prefix + key: value for key, value in network.state_dict().items()}
+    for parameter in other.parameters():
+        parameter.zero_()
+    fit(state, other)
+    assert same(network, other)
+
+
+def test_prefix_that_belongs_to_the_network() -> None:
+    network = nn.ModuleDict({"model": nn.Linear(2, 2)})
+    fit({f"module.{k}": v for k, v in network.state_dict().items()}, network)
+
+
+def test_compiled_part() -> None:
+    network = make_network()
+    fit({k.replace("0.", "0._orig_mod.", 1): v for k, v in network.state_dict().items()}, network)
+
+
+def test_missing_counters_are_tolerated() -> None:
+    network = make_network()
+    state = {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
+    fit(state, network)
+
+
+@pytest.mark.parametrize(
+    ("drop", "add", "message"),
+    [
+        ({"2.bias"}, {}, r"^w.pt does not fit net: 1 missing key \(2.bias\); check"),
+        (set(), {"x.a": 1, "x.b": 1}, r"2 unexpected keys \(x.a, x.b\)"),
+        (set(), {f"x.{i}": 1 for i in range(5)}, r"5 unexpected keys \(.*, and 2 more\)"),
+        (set(), {"0.bias": 7}, r"1 of another shape \(0.bias: expected \[4\], got \[7\]\)"),
+    ],
+)
+def test_keys_that_do_not_fit(drop: set[str], add: dict[str, int], message: str) -> None:
+    state = {k: v for k, v in make_network().state_dict().items() if k not in drop}
+    with pytest.raises(UndoorError, match=message):
+        fit(state | {key: torch.zeros(n) for key, n in add.items()}, make_network())
+
+
+def test_other_number_of_classes() -> None:
+    with pytest.raises(UndoorError, match=r"2.weight: expected \[3, 4\], got \[43, 4\].*= 43 in"):
+        fit(dict(make_network(43).state_dict()), make_network(3))
+
+
+def test_repaired_model_is_refused(tmp_path: Path) -> None:
+    save_file({"bn1.correction.scale": torch.ones(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(UndoorError, match=r"repaired model.*undoor.guard"):
+        read_state_dict(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.zeros(2), r"holds a Tensor; expected a state dict"),
+        ({"epoch": 1, "loss": 0.5}, r"no single state dict \(found: epoch, loss\)"),
+        ({"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}}, r"found: g, d\); save one of"),
+        ({}, r"found: nothing"),
+    ],
+)
+def test_no_state_dict(tmp_path: Path, content: object, message: str) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=message):
+        read_state_dict(tmp_path / "w.pt")
+
+
+def test_damaged_safetensors(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file({"w": torch.zeros(100)}, file)
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(UndoorError, match=r"not a readable safetensors file.*copy it again"):
+        read_state_dict(file)
+    file.write_bytes(b"")
+    with pytest.raises(UndoorError, match="empty file"):
+        read_state_dict(file)
