@@ -47,16 +47,14 @@ def _train_bound(wanted: Tensor, values: Tensor) -> Tensor:
     low, high = float(wanted.min()), float(wanted.max())
     bins = max(1, math.ceil((high - low) / BIN_WIDTH))
     counts = torch.histc(wanted, bins, low, low + bins * BIN_WIDTH)
-    edges = low + BIN_WIDTH * torch.arange(bins)
+    edges = low + BIN_WIDTH * torch.arange(bins + 1)
     with torch.enable_grad():
         bound = torch.tensor(high, requires_grad=True)
         optimizer = torch.optim.Adam([bound], lr=STEP_SIZE)
         for _ in range(STEPS):
             h = torch.minimum(values, bound)
-            inside = torch.sigmoid(SLOPE * (h[:, None] - edges)) - torch.sigmoid(
-                SLOPE * (h[:, None] - edges - BIN_WIDTH)
-            )
-            loss = (inside.sum(0) - counts).abs().sum() / (2 * len(values))
+            beyond = torch.sigmoid(SLOPE * (h[:, None] - edges)).sum(0)
+            loss = (beyond[:-1] - beyond[1:] - counts).abs().sum() / (2 * len(values))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

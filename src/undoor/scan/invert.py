@@ -72,7 +72,7 @@ def invert(
     decks = [pool[torch.randperm(len(pool), generator=generator)] for _, pool in pools]
     targets = torch.tensor([target for target, _ in pools])
     weight = torch.full((count,), schedule.weight)
-    best = _Best(bank, count)
+    best = _Best(bank, count, schedule.batch)
     for step in range(schedule.steps):
         rows = torch.arange(schedule.batch) + step * schedule.batch
         batch = images[torch.stack([deck[rows % len(deck)] for deck in decks])]
@@ -122,16 +122,18 @@ def fast_bfloat16() -> bool:
 class _Best:
     """The smallest working state of every candidate so far, and how long nothing got smaller."""
 
-    def __init__(self, bank: TriggerBank, count: int) -> None:
+    def __init__(self, bank: TriggerBank, count: int, batch: int) -> None:
         self.bank = bank
+        # One batch of a few images says little: success is judged on a running mean over about
+        # the last fifty images.
+        self.rate = min(0.3, batch / 27)
         self.state = {key: value.clone() for key, value in bank.state_dict().items()}
         self.size = torch.full((count,), torch.inf)
         self.asr = torch.zeros(count)
         self.idle = 0
 
     def update(self, bank: TriggerBank, sizes: Tensor, asr: Tensor, success: float) -> None:
-        # One batch of a few images says little: success is judged on a running mean.
-        self.asr = 0.7 * self.asr + 0.3 * asr
+        self.asr += self.rate * (asr - self.asr)
         better = (self.asr >= success) & (sizes < self.size)
         waiting = torch.isinf(self.size)
         shrunk = better & (sizes < 0.99 * self.size)

@@ -48,7 +48,7 @@ def order_statistic_p_values(statistic: NDArray[np.float64]) -> NDArray[np.float
     than three other classes there is no null: 1 everywhere.
 
     >>> order_statistic_p_values(np.array([0.03, 0.031, 0.029, 0.033, 0.3])).round(3)
-    array([1.   , 1.   , 1.   , 1.   , 0.001])
+    array([0.997, 0.981, 0.999, 0.805, 0.001])
     """
     count = len(statistic)
     p_values = np.ones(count)
