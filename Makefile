@@ -11,11 +11,12 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test lint format bench-align clean
+.PHONY: help demo test validity lint format bench-align clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
 	@echo "make test         lint, types, import contract and the fast tests"
+	@echo "make validity     the slow tests: real models, minutes of computing"
 	@echo "make lint         the static checks alone"
 	@echo "make format       rewrite the sources in the house style"
 	@echo "make bench-align  time the correction fit against the paper's (ARGS='...')"
@@ -31,6 +32,9 @@ demo: $(STAMP)
 
 test: lint
 	$(BIN)/pytest $(ARGS)
+
+validity: $(STAMP)
+	$(BIN)/pytest -m slow $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from common import split
 
 import undoor
 from undoor.align.fit import Plan, fit_corrections
@@ -56,10 +56,9 @@ def main() -> None:
     classifier = undoor.load(options.model)
     network = classifier.fast_copy()
     trigger = Trigger.load(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
-    with np.load(options.data, allow_pickle=False) as archive:
-        everything = undoor.CleanSet.from_arrays(archive["x_test"], archive["y_test"])
-    everything = everything.for_classifier(classifier)
-    clean = everything.balanced(options.per_class, seed=0)
+    clean, test = (
+        part.for_classifier(classifier) for part in split(options.data, options.per_class, seed=0)
+    )
     bench = Bench(
         network, options.target, clean.images, clean.labels,
         clean.labels != options.target, [trigger],
@@ -76,7 +75,7 @@ def main() -> None:
         seconds[fit], corrections[fit] = timed(
             lambda fit=fit: fit_corrections(network, x, trigger(x), plans["per channel"], fit=fit)
         )
-    triggered = stamp_set(everything, trigger, options.target)
+    triggered = stamp_set(test, trigger, options.target)
     reached = {}
     for name, fitted in corrections.items():
         threshold = calibrate(bench, fitted)
@@ -84,7 +83,7 @@ def main() -> None:
             guarded = Guarded(
                 classifier, {options.target: fitted}, {options.target: threshold}, rule=rule
             )
-            result = undoor.evaluate(classifier, guarded, everything, triggered, options.target)
+            result = undoor.evaluate(classifier, guarded, test, triggered, options.target)
             reached[f"{name}, {rule} rule"] = {
                 key: rate.value for key, rate in result.after.items()
             }

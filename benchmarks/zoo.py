@@ -18,8 +18,8 @@ import time
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import torch
+from common import split
 
 import undoor
 from undoor.align.fit import fit_corrections
@@ -32,19 +32,6 @@ from undoor.sites import find_sites
 from undoor.triggers import Trigger
 
 PER_CLASS = {"gtsrb": 10}
-
-
-def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:
-    """`per_class` test images a class for the defence; all others for the evaluation."""
-    with np.load(file, allow_pickle=False) as archive:
-        x, y = archive["x_test"], archive["y_test"]
-    order = np.random.default_rng(seed).permutation(len(y))
-    defence = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
-    rest = np.setdiff1d(order, defence)
-    return (
-        undoor.CleanSet.from_arrays(x[defence], y[defence]),
-        undoor.CleanSet.from_arrays(x[rest], y[rest]),
-    )
 
 
 def with_true_trigger(

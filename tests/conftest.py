@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tiny import clean_images, toy_classifier
 from torch import nn
 
 from undoor.classifier import Classifier
+from undoor.repair import Repair, repair
+from undoor.scan.report import ScanReport
+from undoor.scan.run import scan
 
 torch.set_num_threads(1)
 
@@ -33,3 +37,15 @@ def make_classifier() -> Callable[..., Classifier]:
 def classifier(make_classifier: Callable[..., Classifier]) -> Classifier:
     """Three classes of 4 x 4 colour images in [0, 1]."""
     return make_classifier()
+
+
+@pytest.fixture(scope="session")
+def toy_report() -> ScanReport:
+    """What a scan says of the backdoored toy network (see tiny.py)."""
+    return scan(toy_classifier(backdoored=True, norm=True), clean_images())
+
+
+@pytest.fixture(scope="session")
+def toy_repair(toy_report: ScanReport) -> Repair:
+    """The repair of the backdoored toy network."""
+    return repair(toy_classifier(backdoored=True, norm=True), clean_images(), toy_report)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.fit import DEFAULT_FIT, FITS, fit_corrections
-from undoor.align.plans import candidate_plans
+from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan
 from undoor.align.transform import Correction
@@ -27,6 +27,8 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 # into this many values at the largest site add little to moments of a unit.
 MOST_VALUES = 100_000_000
 LEAST_ASR = 0.5
+# The authors' code knows channels alone, and its loop over every position would take days.
+CHANNEL_BY_CHANNEL = "reference"
 
 
 def repair(
@@ -44,7 +46,8 @@ def repair(
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test number, true trigger or trigger family enters.
 
-    fit : "onepass", "paper" or "reference". `onepass` chooses the plan for all three.
+    fit : "onepass", "paper" or "reference". The plan is chosen with `onepass`; `reference` corrects
+    all layers per channel.
 
     Raises
     ------
@@ -84,13 +87,14 @@ def repair_target(
     sites = find_sites(classifier)
     bench = _bench(classifier, clean, finding.target, sources, variants, generator)
     plans = candidate_plans(sites)
-    progress("choosing where to correct", 0, 2)
-    chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT)
-    progress("choosing where to correct", 1, 2)
+    chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
-    corrections = fit_corrections(classifier, x, bench.triggers[0](x), plans[chosen], fit=fit)
+    if fit == CHANNEL_BY_CHANNEL:
+        chosen = COARSEST
+    corrections = fit_corrections(
+        classifier, x, bench.triggers[0](x), plans[chosen], fit=fit, progress=progress
+    )
     threshold = calibrate(bench, corrections)
-    progress("choosing where to correct", 2, 2)
     extents = {site.name: site.extent for site in sites}
     return TargetRepair(
         target=finding.target,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,6 +15,7 @@ from undoor.align.transform import Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.progress import Progress, silent
 from undoor.sites import attach
 
 FitSite = Callable[[Tensor, Tensor, Granularity], Correction]
@@ -29,7 +31,13 @@ Plan = Mapping[str, Granularity]
 
 @torch.no_grad()
 def fit_corrections(
-    classifier: Classifier, clean: Tensor, triggered: Tensor, plan: Plan, *, fit: str = DEFAULT_FIT
+    classifier: Classifier,
+    clean: Tensor,
+    triggered: Tensor,
+    plan: Plan,
+    *,
+    fit: str = DEFAULT_FIT,
+    progress: Progress = silent,
 ) -> dict[str, Correction]:
     """One correction for each site of `plan`, fitted in the order in which the network runs.
 
@@ -44,7 +52,12 @@ def fit_corrections(
     """
     if fit not in FITS:
         raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
-    fitting = {name: _Fitting(FITS[fit], granularity) for name, granularity in plan.items()}
+    done = itertools.count(1)
+
+    def tell() -> None:
+        progress("fitting corrections", next(done), len(plan))
+
+    fitting = {name: _Fitting(FITS[fit], granularity, tell) for name, granularity in plan.items()}
     attach(classifier, fitting)(torch.cat([clean, triggered]))
     return {name: module.result() for name, module in fitting.items()}
 
@@ -52,15 +65,17 @@ def fit_corrections(
 class _Fitting(nn.Module):
     """Stands where the correction will stand; fits it from the batch that comes by."""
 
-    def __init__(self, fit: FitSite, granularity: Granularity) -> None:
+    def __init__(self, fit: FitSite, granularity: Granularity, done: Callable[[], None]) -> None:
         super().__init__()
         self.fit = fit
+        self.done = done
         self.granularity = granularity
         self.correction: Correction | None = None
 
     def forward(self, z: Tensor) -> Tensor:
         clean, triggered = z.chunk(2)
         self.correction = self.fit(clean, triggered, self.granularity)
+        self.done()
         return torch.cat([clean, self.correction(triggered)])
 
     def result(self) -> Correction:

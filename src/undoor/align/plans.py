@@ -8,6 +8,7 @@ from undoor.align.fit import Plan
 from undoor.sites import ENTRY, SiteInfo
 
 LARGEST_POSITION_MAP = 64
+COARSEST = "per channel"
 
 
 def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
@@ -24,7 +25,7 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     """
     layers = [site for site in sites if site.name != ENTRY]
     extents = sorted({site.extent for site in layers if 1 < site.extent <= LARGEST_POSITION_MAP})
-    plans = {"per channel": _plan(layers, 0)}
+    plans = {COARSEST: _plan(layers, 0)}
     for extent in extents:
         plans[f"per position to {extent}"] = _plan(layers, extent)
     if any(site.name == ENTRY and site.extent <= LARGEST_POSITION_MAP for site in sites):

@@ -13,6 +13,7 @@ from undoor.align.margin import margin, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.progress import Progress, silent
 from undoor.sites import attach
 from undoor.triggers.trigger import Trigger
 
@@ -80,13 +81,13 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
 
 
 def choose_plan(
-    bench: Bench, plans: Mapping[str, Plan], fit: str
+    bench: Bench, plans: Mapping[str, Plan], fit: str, progress: Progress = silent
 ) -> tuple[str, tuple[Trial, ...], Outcome]:
     """The name of the best plan, all trials, and the best one's cross-validated outcome."""
-    outcomes = {
-        name: _average([try_plan(bench, plan, fit, fold) for fold in range(FOLDS)])
-        for name, plan in plans.items()
-    }
+    outcomes = {}
+    for done, (name, plan) in enumerate(plans.items(), 1):
+        outcomes[name] = _average([try_plan(bench, plan, fit, fold) for fold in range(FOLDS)])
+        progress("choosing where to correct", done, len(plans))
     chosen = max(outcomes, key=lambda name: outcomes[name].score)
     trials = tuple(
         Trial(name, outcome.sia, outcome.fpr, outcome.score) for name, outcome in outcomes.items()

@@ -19,6 +19,9 @@ from undoor.scan.statistics import mad_scores, order_statistic_p_values, recipro
 from undoor.triggers import TRIGGERS, Trigger
 
 HELD_OUT = 0.3
+# More images than this change no estimate enough to pay for the passes.
+MOST_PER_CLASS = 100
+MOST_HELD_OUT = 400
 SOURCE_ASR = 0.5
 LEAST_ACCURACY_OVER_CHANCE = 0.2
 
@@ -54,8 +57,7 @@ def scan(
     smaller than those of the others are suspects; each is estimated again, jointly, on the source
     classes that its trigger moves, and must remain an outlier and move held-out images.
 
-    clean : images within the classifier's bounds, every class present; see
-        ``CleanSet.for_classifier``.
+    clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def scan(
     """
     started = time.perf_counter()
     limits = thresholds or Thresholds()
-    clean = clean.for_classifier(classifier)
+    clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     images = _split(clean, generator)
     search = classifier.fast_copy()
@@ -239,7 +241,9 @@ def _split(clean: CleanSet, generator: torch.Generator) -> _Images:
         cut = max(1, round(len(rows) * HELD_OUT))
         held_out.append(rows[:cut])
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
-    return _Images(clean.images, clean.labels, torch.cat(estimate), torch.cat(held_out))
+    kept = torch.cat(held_out)
+    kept = kept[torch.randperm(len(kept), generator=generator)[:MOST_HELD_OUT]]
+    return _Images(clean.images, clean.labels, torch.cat(estimate), kept)
 
 
 def _schedule(family: str, classes: int) -> Schedule:

@@ -1,0 +1,25 @@
+"""What the benchmarks share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import undoor
+
+
+def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:
+    """`per_class` test images a class for the defence; all others for the evaluation.
+
+    file : an .npz with x_test and y_test.
+    """
+    with np.load(file, allow_pickle=False) as archive:
+        x, y = archive["x_test"], archive["y_test"]
+    order = np.random.default_rng(seed).permutation(len(y))
+    defence = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
+    rest = np.setdiff1d(order, defence)
+    return (
+        undoor.CleanSet.from_arrays(x[defence], y[defence]),
+        undoor.CleanSet.from_arrays(x[rest], y[rest]),
+    )

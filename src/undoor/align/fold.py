@@ -1,0 +1,71 @@
+"""Fold corrections into the batch normalisation before them, where nothing is lost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.sites import NORMS, attach, shared_copy
+
+
+def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correction]:
+    """The affine parts alone: what the corrections do to values that they would not clip."""
+    return {
+        name: Correction(
+            item.scale,
+            item.shift,
+            torch.full_like(item.low, -torch.inf),
+            torch.full_like(item.high, torch.inf),
+        )
+        for name, item in corrections.items()
+    }
+
+
+def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Classifier:
+    """A corrected copy without a wrapper wherever that changes no output.
+
+    An unbounded per-channel correction behind a BN becomes that BN's weight and bias (of a copy:
+    `classifier` keeps its own); every other correction stands as a `Site`, as with `attach`. The
+    state dict of a fully folded network has the keys of the bare one.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2))
+    >>> classifier = Classifier(net, input_shape=(3, 8, 8))
+    >>> half = Correction(*(torch.full((4, 1, 1), v) for v in (0.5, 1.0, -torch.inf, torch.inf)))
+    >>> x = torch.rand(2, 3, 8, 8)
+    >>> folded = fold(classifier, {"network.1": half})
+    >>> torch.allclose(folded(x), attach(classifier, {"network.1": half})(x), atol=1e-6)
+    True
+    """
+    folded = shared_copy(classifier)
+    rest: dict[str, nn.Module] = {}
+    for name, correction in corrections.items():
+        inner = folded.get_submodule(name)
+        if isinstance(inner, NORMS) and _is_affine(correction, inner.num_features):
+            path, _, last = name.rpartition(".")
+            setattr(folded.get_submodule(path), last, _with_affine(inner, correction))
+        else:
+            rest[name] = correction
+    return attach(folded, rest)
+
+
+def _is_affine(correction: Correction, channels: int) -> bool:
+    unbounded = bool((correction.low == -torch.inf).all() and (correction.high == torch.inf).all())
+    return unbounded and correction.scale.numel() == channels
+
+
+def _with_affine(norm: nn.Module, correction: Correction) -> nn.Module:
+    """A copy of a BN followed by z -> scale z + shift."""
+    changed = copy.deepcopy(norm)
+    scale, shift = correction.scale.flatten(), correction.shift.flatten()
+    weight, bias = changed.weight, changed.bias
+    old_weight = weight if isinstance(weight, Tensor) else torch.ones_like(scale)
+    old_bias = bias if isinstance(bias, Tensor) else torch.zeros_like(shift)
+    changed.affine = True
+    changed.weight = nn.Parameter(old_weight.detach() * scale, requires_grad=False)
+    changed.bias = nn.Parameter(old_bias.detach() * scale + shift, requires_grad=False)
+    return changed

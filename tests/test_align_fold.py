@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from undoor.align.fold import fold, without_bounds
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.sites import Site, attach
+
+
+@pytest.fixture
+def network() -> Classifier:
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 3),
+        nn.BatchNorm2d(5, affine=False), nn.Flatten(), nn.Linear(80, 3),
+    )  # fmt: skip
+    layers.train()(torch.rand(32, 3, 8, 8))
+    return Classifier(layers, input_shape=(3, 8, 8))
+
+
+def correction(*shape: int, bounded: bool = False) -> Correction:
+    low = torch.full(shape, -0.1 if bounded else -torch.inf)
+    return Correction(torch.rand(shape) + 0.5, torch.randn(shape), low, -low)
+
+
+def test_affine_corrections_vanish_into_the_norms(network: Classifier) -> None:
+    corrections = {"network.1": correction(4, 1, 1), "network.4": correction(5, 1, 1)}
+    x = torch.rand(6, 3, 8, 8)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    folded = fold(network, corrections)
+    assert not any(isinstance(module, Site) for module in folded.modules())
+    torch.testing.assert_close(folded(x), attach(network, corrections)(x))
+    assert not torch.allclose(folded(x), network(x))
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+@pytest.mark.parametrize("kept", [correction(4, 1, 1, bounded=True), correction(4, 6, 6)])
+def test_what_would_change_outputs_stays_a_site(network: Classifier, kept: Correction) -> None:
+    x = torch.rand(6, 3, 8, 8)
+    folded = fold(network, {"network.1": kept, "network.4": correction(5, 1, 1)})
+    assert [name for name, m in folded.named_modules() if isinstance(m, Site)] == ["network.1"]
+    assert torch.isfinite(folded(x)).all()
+
+
+def test_without_bounds_keeps_the_affine_part() -> None:
+    bounded = correction(4, 1, 1, bounded=True)
+    free = without_bounds({"a": bounded})["a"]
+    z = torch.randn(3, 4, 2, 2) * 10
+    torch.testing.assert_close(free(z), z * bounded.scale + bounded.shift)
