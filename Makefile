@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test validity lint format bench-align clean
+.PHONY: help demo test validity lint format bench-align bench-zoo clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
@@ -19,7 +19,8 @@ help:
 	@echo "make validity     the slow tests: real models, minutes of computing"
 	@echo "make lint         the static checks alone"
 	@echo "make format       rewrite the sources in the house style"
-	@echo "make bench-align  time the correction fit against the paper's (ARGS='...')"
+	@echo "make bench-align  time the fits against each other (ZOO=models DATA=data sets)"
+	@echo "make bench-zoo    the whole job on known models (ZOO=models DATA=data sets)"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("undoor needs Python 3.11 or newer, got %d.%d; run: make PYTHON=python3.12" % sys.version_info[:2])'
@@ -46,8 +47,21 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-align: $(STAMP)
-	$(BIN)/python benchmarks/align.py $(ARGS)
+# Needs ZOO, a folder of models, and DATA, a folder with cifar10.npz.
+WRN := abl_wrn16_1_grid_t0
+bench-align: $(STAMP) build/resnet18/weights.safetensors
+	$(BIN)/python benchmarks/align.py $(ZOO)/$(WRN) $(ZOO)/$(WRN)/trigger_grid.npz 0 \
+		$(DATA)/cifar10.npz benchmarks/results/align_wrn16_1.json $(ARGS)
+	$(BIN)/python benchmarks/align.py build/resnet18 build/resnet18/trigger.npz 9 \
+		$(DATA)/cifar10.npz benchmarks/results/align_resnet18.json $(ARGS)
+
+build/resnet18/weights.safetensors: $(STAMP)
+	$(BIN)/python benchmarks/resnet18.py $(DATA)/cifar10.npz build/resnet18
+
+# Needs ZOO and DATA as above; models whose result is there are skipped.
+bench-zoo: $(STAMP)
+	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/zoo
+	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/true_trigger --true-trigger
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

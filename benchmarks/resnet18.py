@@ -1,9 +1,9 @@
 """A ResNet-18 with a BadNets backdoor (3 x 3 patch, CIFAR-10), for the timing of the fits.
 
-    python benchmarks/resnet18.py CIFAR10_NPZ OUT [--epochs 3]
+    python benchmarks/resnet18.py CIFAR10_NPZ OUT [--epochs 3] [--images 15000]
 
-11 million parameters are too many to keep in the repository; three epochs take a quarter of an
-hour on two cores.
+11 million parameters are too many to keep in the repository. Three epochs over a third of the
+training set take about ten minutes on two cores; the accuracy is modest and the backdoor works.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def train(x: Tensor, y: Tensor, epochs: int) -> ResNet18:
     network = ResNet18().to(memory_format=torch.channels_last)
     mask, pattern = (torch.from_numpy(part) for part in trigger())
     pattern = pattern.permute(2, 0, 1)
-    poisoned = torch.rand(len(x)) < 0.02
+    poisoned = torch.rand(len(x)) < 0.05
     x, y = x.clone(), y.clone()
     x[poisoned] = x[poisoned] * (1 - mask) + pattern * mask
     y[poisoned] = TARGET
@@ -96,9 +96,11 @@ def main() -> None:
     parser.add_argument("cifar10", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--images", type=int, default=15_000)
     options = parser.parse_args()
     with np.load(options.cifar10, allow_pickle=False) as archive:
-        x, y = archive["x_train"], torch.from_numpy(archive["y_train"])
+        x = archive["x_train"][: options.images]
+        y = torch.from_numpy(archive["y_train"][: options.images])
     network = train(
         torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).float() / 255, y, options.epochs
     )

@@ -135,17 +135,8 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def _probe(self) -> int:
-        bad = [
-            name
-            for name, value in self.network.state_dict().items()
-            if value.is_floating_point() and not bool(torch.isfinite(value).all())
-        ]
-        if bad:
-            raise UndoorError(
-                f"the weights hold NaN or infinite values ({bad[0]}"
-                f"{f' and {len(bad) - 1} more' if len(bad) > 1 else ''}); "
-                "export the model again from a good checkpoint"
-            )
+        """The number of classes, from a first pass; whatever is wrong with the model shows here."""
+        _require_finite(self.network)
         low, high = self.bounds
         generator = torch.Generator().manual_seed(0)
         x = low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
@@ -167,16 +158,37 @@ class Classifier(nn.Module):
                 "the network answers NaN or infinity to an input within its bounds; "
                 "check the weights, bounds, mean and std"
             )
-        total = raw.exp().sum(1) if self._returns_log else raw.sum(1)
-        if self.output == "probabilities" and (
-            not torch.allclose(total, torch.ones(2), atol=1e-3)
-            or (not self._returns_log and bool((raw < 0).any()))
-        ):
+        self._require_promised_output(raw.exp() if self._returns_log else raw)
+        return int(raw.shape[1])
+
+    def _require_promised_output(self, raw: Tensor) -> None:
+        distribution = torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
+        distribution = distribution and bool((raw >= 0).all())
+        if self.output == "probabilities" and not distribution:
             raise UndoorError(
                 "output = 'probabilities' was promised, but the network's outputs do not sum "
                 "to 1; set output = 'logits'"
             )
-        return int(raw.shape[1])
+        # Taken for logits, probabilities would hide every backdoor behind vanishing gradients.
+        if self.output == "logits" and distribution:
+            raise UndoorError(
+                "expected logits, but the network's outputs are positive and sum to 1; "
+                "set output = 'probabilities'"
+            )
+
+
+def _require_finite(network: nn.Module) -> None:
+    bad = [
+        name
+        for name, value in network.state_dict().items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise UndoorError(
+            f"the weights hold NaN or infinite values ({bad[0]}{more}); "
+            "export the model again from a good checkpoint"
+        )
 
 
 def _softmax_to_log_softmax(network: nn.Module) -> bool:

@@ -101,8 +101,9 @@ def evaluate(
             "their labels must be the true classes"
         )
     own = triggered.labels[keep]
-    clean_pass = _answers(classifier, guarded, clean.images)
-    triggered_pass = _answers(classifier, guarded, triggered.images[keep])
+    network = classifier.fast_copy()
+    clean_pass = _answers(network, guarded, clean.images)
+    triggered_pass = _answers(network, guarded, triggered.images[keep])
     bare, labels, flagged, score = clean_pass
     bare_t, labels_t, flagged_t, score_t = triggered_pass
     return Evaluation(

@@ -40,7 +40,7 @@ class Guarded(nn.Module):
         rule: str = "margin",
     ) -> None:
         super().__init__()
-        self.original = copy.deepcopy(classifier)
+        self.original = classifier.fast_copy()
         self.targets = tuple(corrections)
         self.thresholds = tuple(float(thresholds[target]) for target in self.targets)
         self.rule = rule

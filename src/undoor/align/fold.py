@@ -58,7 +58,7 @@ def _is_affine(correction: Correction, channels: int) -> bool:
     return unbounded and correction.scale.numel() == channels
 
 
-def _with_affine(norm: nn.Module, correction: Correction) -> nn.Module:
+def _with_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, correction: Correction) -> nn.Module:
     """A copy of a BN followed by z -> scale z + shift."""
     changed = copy.deepcopy(norm)
     scale, shift = correction.scale.flatten(), correction.shift.flatten()

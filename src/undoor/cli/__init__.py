@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from undoor.cli import check, demo, evaluate, repair, scan
 from undoor.cli.app import app
+from undoor.cli.memory import keep_buffers
 
 __all__ = ["app", "check", "demo", "evaluate", "main", "repair", "scan"]
 
 
 def main() -> None:
     """The entry point of the `undoor` script."""
+    keep_buffers()
     app(prog_name="undoor")

@@ -73,11 +73,12 @@ def scan(
     findings: dict[int, Finding] = {}
     dropped: list[str] = []
     for family in TRIGGERS:
-        found = _every_class(search, images, family, generator, progress)
+        candidates = _every_class(search, images, family, generator, progress)
+        found = _judge(search, images, candidates)
         evidence += found
-        for item in found:
+        for item, candidate in zip(found, candidates, strict=True):
             if is_suspect(item, classifier.num_classes, _pixels(classifier), limits):
-                confirmed = _confirm(search, images, item, found, limits, generator, progress)
+                confirmed = _confirm(search, images, candidate, found, limits, generator, progress)
                 if isinstance(confirmed, str):
                     dropped.append(confirmed)
                 elif _stronger(confirmed, findings.get(item.target)):
@@ -107,11 +108,11 @@ def _every_class(
     family: str,
     generator: torch.Generator,
     progress: Progress,
-) -> list[ClassEvidence]:
-    """Evidence for each class as a target, in class order."""
+) -> tuple[Candidate, ...]:
+    """A candidate for each class as a target, in class order."""
     classes = classifier.num_classes
     pools = [(target, images.pool(target)) for target in range(classes)]
-    candidates = invert(
+    return invert(
         classifier,
         images.x,
         pools,
@@ -120,12 +121,18 @@ def _every_class(
         generator=generator,
         progress=progress,
     )
+
+
+def _judge(
+    classifier: Classifier, images: _Images, candidates: Sequence[Candidate]
+) -> list[ClassEvidence]:
+    """How far each candidate stands out of all of its family."""
     statistic = reciprocal([candidate.size for candidate in candidates])
     scores, p_values = mad_scores(statistic), order_statistic_p_values(statistic)
     return [
         ClassEvidence(
             target=candidate.target,
-            family=family,
+            family=candidate.family,
             size=candidate.size,
             score=float(score),
             p_value=float(p_value),
@@ -138,29 +145,30 @@ def _every_class(
 def _confirm(
     classifier: Classifier,
     images: _Images,
-    item: ClassEvidence,
+    candidate: Candidate,
     evidence: Sequence[ClassEvidence],
     limits: Thresholds,
     generator: torch.Generator,
     progress: Progress,
 ) -> Finding | str:
     """Joint re-estimation on the sources of a suspect; a finding, or why it is none."""
-    first = _estimate(classifier, images, item, None, generator, progress)
-    sources = find_sources(classifier, images.x, images.y, first.trigger, item.target)
-    second = _estimate(classifier, images, item, sources or None, generator, progress)
-    again = [
-        replace(other, size=second.size) if other.target == item.target else other
-        for other in evidence
-    ]
-    statistic = reciprocal([other.size for other in again])
+    item = evidence[candidate.target]
+    sources = find_sources(classifier, images.x, images.y, candidate.trigger, item.target)
+    again = _estimate(classifier, images, candidate, sources or None, generator, progress)
+    sources = find_sources(classifier, images.x, images.y, again.trigger, item.target)
+    statistic = reciprocal(
+        [again.size if other.target == item.target else other.size for other in evidence]
+    )
     confirmed = replace(
         item,
-        size=second.size,
+        size=again.size,
         score=float(mad_scores(statistic)[item.target]),
         p_value=float(order_statistic_p_values(statistic)[item.target]),
-        asr=_held_out_asr(classifier, images, second, sources),
+        asr=_held_out_asr(classifier, images, again, sources),
     )
-    if not is_suspect(confirmed, classifier.num_classes, _pixels(classifier), limits):
+    if not sources or not is_suspect(
+        confirmed, classifier.num_classes, _pixels(classifier), limits
+    ):
         return (
             f"class {item.target} ({classifier.class_names[item.target]}) was an outlier for "
             f"{item.family} triggers (p = {item.p_value:.2g}), but joint re-estimation on its "
@@ -176,26 +184,26 @@ def _confirm(
         score=confirmed.score,
         size=confirmed.size,
         asr_on_clean_set=confirmed.asr,
-        trigger=second.trigger,
+        trigger=again.trigger,
     )
 
 
 def _estimate(
     classifier: Classifier,
     images: _Images,
-    item: ClassEvidence,
+    suspect: Candidate,
     sources: Sequence[int] | None,
     generator: torch.Generator,
     progress: Progress,
 ) -> Candidate:
     """The best of a few candidates for one target, with larger batches than the search."""
-    pools = [(item.target, images.pool(item.target, sources))] * 3
+    pools = [(suspect.target, images.pool(suspect.target, sources))] * 3
     schedule = Schedule(steps=150, batch=16)
     candidates = invert(
         classifier,
         images.x,
         pools,
-        family=item.family,
+        family=suspect.family,
         schedule=schedule,
         generator=generator,
         progress=progress,
@@ -252,8 +260,9 @@ def _schedule(family: str, classes: int) -> Schedule:
     Fewer images a step cost less than fewer steps: a trigger shows only when the weight of the
     size has risen far enough, which takes steps.
     """
-    steps = 360 if family == "patch" else 240
-    return Schedule(steps=steps, batch=8 if classes <= 12 else 4)
+    if classes <= 12:
+        return Schedule(steps=360 if family == "patch" else 240, batch=8)
+    return Schedule(steps=360 if family == "patch" else 160, batch=4)
 
 
 def _stronger(new: Finding, old: Finding | None) -> bool:
