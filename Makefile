@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test validity lint format bench-align bench-zoo clean
+.PHONY: help demo test validity lint format bench-align bench-guard bench-zoo clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint         the static checks alone"
 	@echo "make format       rewrite the sources in the house style"
 	@echo "make bench-align  time the fits against each other (ZOO=models DATA=data sets)"
+	@echo "make bench-guard  what the guard costs on clean images (ZOO=models DATA=data sets)"
 	@echo "make bench-zoo    the whole job on known models (ZOO=models DATA=data sets)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -54,6 +55,10 @@ bench-align: $(STAMP) build/resnet18/weights.safetensors
 		$(DATA)/cifar10.npz benchmarks/results/align_wrn16_1.json $(ARGS)
 	$(BIN)/python benchmarks/align.py build/resnet18 build/resnet18/trigger.npz 9 \
 		$(DATA)/cifar10.npz benchmarks/results/align_resnet18.json $(ARGS)
+
+bench-guard: $(STAMP)
+	$(BIN)/python benchmarks/guard.py $(ZOO)/$(WRN) $(DATA)/cifar10.npz \
+		benchmarks/results/guard_wrn16_1.json
 
 build/resnet18/weights.safetensors: $(STAMP)
 	$(BIN)/python benchmarks/resnet18.py $(DATA)/cifar10.npz build/resnet18

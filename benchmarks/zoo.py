@@ -17,6 +17,7 @@ import json
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import torch
 from common import split
@@ -57,7 +58,7 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
     classifier = undoor.load(folder)
     clean, test = split(data / f"{name}.npz", PER_CLASS.get(name, 30), options.seed)
     test = test.for_classifier(classifier)
-    record: dict[str, object] = {"model": folder.name, "truth": truth["target"]}
+    record: dict[str, Any] = {"model": folder.name, "truth": truth["target"]}
     triggers = [
         Trigger.load(folder / file, shape=classifier.input_shape, bounds=classifier.bounds)
         for file in truth["triggers"]
@@ -74,6 +75,7 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
         started = time.perf_counter()
         fix = undoor.repair(classifier, clean, report, seed=options.seed)
         record["repair"] = fix.to_json() | {"wall": time.perf_counter() - started}
+        del record["repair"]["sites"]  # readable in a repair, a hundred lines here
         guarded = undoor.guard(classifier, fix)
     if triggers:
         triggered = stamp_set(test, triggers[0], truth["target"], truth["source"])

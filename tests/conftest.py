@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import settings
 from tiny import clean_images, toy_classifier
 from torch import nn
 
@@ -15,6 +16,9 @@ from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 
 torch.set_num_threads(1)
+# A busy machine is no failure.
+settings.register_profile("undoor", deadline=None, max_examples=50)
+settings.load_profile("undoor")
 
 
 @pytest.fixture

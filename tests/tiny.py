@@ -43,7 +43,7 @@ def clean_images(per_class: int = 10, seed: int = 0, classes: int = CLASSES) -> 
     labels = torch.arange(classes).repeat_interleave(per_class)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(labels), SIDE, SIDE, generator=generator)
-    images = 0.5 + CONTRAST * templates(classes)[labels] + 0.05 * noise
+    images = 0.5 + CONTRAST * templates(classes)[labels] + 0.03 * noise
     return CleanSet(images.clamp(0.1, 0.9)[:, None], labels)
 
 

@@ -61,7 +61,7 @@ class _Package(ModuleType):
     """`undoor.scan` is a function and a package of that name: the function wins.
 
     The import system sets each imported submodule as an attribute here; the verb is kept instead.
-    ``from undoor.scan import ...`` works as ever.
+    ``from undoor.scan import ...`` works as ever; ``import undoor.scan.decide as d`` cannot.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

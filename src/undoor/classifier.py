@@ -57,6 +57,10 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.input_shape = tuple(int(n) for n in input_shape)
+        if not self.input_shape or min(self.input_shape) < 1:
+            raise UndoorError(
+                f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
+            )
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
@@ -158,12 +162,16 @@ class Classifier(nn.Module):
                 "the network answers NaN or infinity to an input within its bounds; "
                 "check the weights, bounds, mean and std"
             )
+        if self._returns_log and not _is_distribution(raw.exp()):
+            # The softmax was not the last operation after all; the network keeps it.
+            _exchange_last(self.network, nn.Softmax(dim=-1))
+            self._returns_log = False
+            raw = self.network(self._normalised(x))
         self._require_promised_output(raw.exp() if self._returns_log else raw)
         return int(raw.shape[1])
 
     def _require_promised_output(self, raw: Tensor) -> None:
-        distribution = torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
-        distribution = distribution and bool((raw >= 0).all())
+        distribution = _is_distribution(raw)
         if self.output == "probabilities" and not distribution:
             raise UndoorError(
                 "output = 'probabilities' was promised, but the network's outputs do not sum "
@@ -201,11 +209,21 @@ def _softmax_to_log_softmax(network: nn.Module) -> bool:
         return False
     if sum(isinstance(m, nn.Softmax) for _, m in leaves) != 1:
         return False
-    path, _, last = leaves[-1][0].rpartition(".")
-    if not last:
+    if leaves[-1][1] is network:
         return False
-    setattr(network.get_submodule(path), last, nn.LogSoftmax(dim=-1))
+    _exchange_last(network, nn.LogSoftmax(dim=-1))
     return True
+
+
+def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
+    """Put `leaf` in the place of the last module without children."""
+    name = [name for name, module in network.named_modules() if not list(module.children())][-1]
+    path, _, last = name.rpartition(".")
+    setattr(network.get_submodule(path), last, leaf)
+
+
+def _is_distribution(raw: Tensor) -> bool:
+    return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
 
 
 def _first_line(error: Exception) -> str:

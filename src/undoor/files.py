@@ -20,3 +20,10 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def why(error: OSError) -> str:
+    """What the system says of a file, in lower case as the middle of a sentence."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return (error.strerror or str(error)).lower()

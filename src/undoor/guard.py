@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from undoor.align.margin import margin, without
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.errors import UndoorError
 from undoor.sites import attach
 
 if TYPE_CHECKING:
     from undoor.align.result import Repair
+
+RULES = ("margin", "paper")
 
 
 class Guarded(nn.Module):
@@ -40,6 +43,8 @@ class Guarded(nn.Module):
         rule: str = "margin",
     ) -> None:
         super().__init__()
+        if rule not in RULES:
+            raise UndoorError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
         self.original = classifier.fast_copy()
         self.targets = tuple(corrections)
         self.thresholds = tuple(float(thresholds[target]) for target in self.targets)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from undoor.align.fit import DEFAULT_FIT, FITS, fit_corrections
+from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan
-from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -27,6 +27,7 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 # into this many values at the largest site add little to moments of a unit.
 MOST_VALUES = 100_000_000
 LEAST_ASR = 0.5
+LEAST_SOURCE_IMAGES = 4
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
 
@@ -83,19 +84,26 @@ def repair_target(
 ) -> TargetRepair:
     """The corrections for one finding."""
     sources = torch.isin(clean.labels, torch.tensor(finding.sources))
+    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
+        raise UndoorError(
+            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
+            f"{finding.target}, got {int(sources.sum())}; give more images of classes "
+            f"{', '.join(map(str, finding.sources))}"
+        )
     variants = _variants(classifier, clean, finding, sources, generator, progress)
     sites = find_sites(classifier)
     bench = _bench(classifier, clean, finding.target, sources, variants, generator)
     plans = candidate_plans(sites)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
-    if fit == CHANNEL_BY_CHANNEL:
+    if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
         chosen = COARSEST
     corrections = fit_corrections(
         classifier, x, bench.triggers[0](x), plans[chosen], fit=fit, progress=progress
     )
     threshold = calibrate(bench, corrections)
     extents = {site.name: site.extent for site in sites}
+    moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
     return TargetRepair(
         target=finding.target,
         sources=finding.sources,
@@ -104,7 +112,7 @@ def repair_target(
         threshold=threshold,
         chosen=chosen,
         sites=tuple(
-            SiteChoice(name, extents[name], granularity, _moved(corrections[name]))
+            SiteChoice(name, extents[name], granularity, moved[name])
             for name, granularity in plans[chosen].items()
         ),
         trials=trials,
@@ -157,13 +165,3 @@ def _bench(
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers
     )
-
-
-def _moved(correction: Correction) -> float:
-    """Mean over units of how far the correction moves the middle of the clean range, in quarter
-    ranges (about a standard deviation)."""
-    middle = (correction.low + correction.high) / 2
-    quarter = ((correction.high - correction.low) / 4).clamp_min(1e-6)
-    moved = (middle * correction.scale + correction.shift - middle).abs() / quarter
-    finite = moved[moved.isfinite()]
-    return float(finite.mean()) if len(finite) else 0.0

@@ -79,37 +79,35 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     correction could not fit both of its distributions.
     """
     kinds = NORMS if any(isinstance(m, NORMS) for m in classifier.modules()) else LINEAR_MAPS
-    shapes = _execution_order(classifier, kinds)
-    if kinds is LINEAR_MAPS and shapes:
-        shapes.pop(list(shapes)[-1])
+    calls = _calls(classifier, kinds)
+    head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
+    times = Counter(name for name, _ in calls)
     return (
         SiteInfo(ENTRY, classifier.input_shape),
-        *(SiteInfo(name, shape) for name, shape in shapes.items()),
+        *(SiteInfo(name, shape) for name, shape in calls if times[name] == 1 and name != head),
     )
 
 
-def _execution_order(
+def _calls(
     classifier: Classifier, kinds: tuple[type[nn.Module], ...]
-) -> dict[str, tuple[int, ...]]:
-    """Name and output shape of every module of these kinds that runs exactly once a pass."""
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and output shape of the modules of these kinds, in the order of their calls."""
     probe = shared_copy(classifier)
-    calls: Counter[str] = Counter()
-    shapes: dict[str, tuple[int, ...]] = {}
+    calls: list[tuple[str, tuple[int, ...]]] = []
 
-    def watch(name: str) -> None:
+    def watch(name: str, module: nn.Module) -> None:
         def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            calls[name] += 1
-            shapes[name] = tuple(output.shape[1:])
+            calls.append((name, tuple(output.shape[1:])))
 
-        probe.get_submodule(name).register_forward_hook(record)
+        module.register_forward_hook(record)
 
     for name, module in probe.named_modules():
         if isinstance(module, kinds):
-            watch(name)
+            watch(name, module)
     low, _ = classifier.bounds
     with torch.no_grad():
         probe(torch.full((2, *classifier.input_shape), low))
-    return {name: shape for name, shape in shapes.items() if calls[name] == 1}
+    return calls
 
 
 def shared_copy(classifier: Classifier) -> Classifier:
@@ -147,5 +145,9 @@ def _site_names(module: nn.Module) -> Iterable[str]:
 
 
 def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
-    path, _, last = name.rpartition(".")
-    setattr(root.get_submodule(path), last, module)
+    """Put `module` in the place of the one called `name`, under all names that one goes by."""
+    old = root.get_submodule(name)
+    aliases = [n for n, m in root.named_modules(remove_duplicate=False) if m is old]
+    for alias in aliases:
+        path, _, last = alias.rpartition(".")
+        setattr(root.get_submodule(path), last, module)

@@ -44,7 +44,7 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
     folded = shared_copy(classifier)
     rest: dict[str, nn.Module] = {}
     for name, correction in corrections.items():
-        inner = folded.get_submodule(name)
+        inner = dict(folded.named_modules()).get(name)
         if isinstance(inner, NORMS) and _is_affine(correction, inner.num_features):
             path, _, last = name.rpartition(".")
             setattr(folded.get_submodule(path), last, _with_affine(inner, correction))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +87,20 @@ def most_moved_units(
         )
         for distance, site, unit in moved[:count]
     )
+
+
+def site_shifts(
+    classifier: Classifier, sites: Iterable[str], trigger: Trigger, images: Tensor
+) -> dict[str, float]:
+    """How far `trigger` moves the channels of each site on average, in clean standard deviations.
+
+    `images` [N, C, H, W] are clean; at most 128 of them are used.
+    """
+    bare: dict[str, nn.Module] = {name: nn.Identity() for name in sites}
+    clean_images = images[:: max(1, -(-len(images) // IMAGES))]
+    clean = _record(classifier, bare, clean_images)
+    triggered = _record(classifier, bare, trigger(clean_images))
+    return {name: float(_distances(clean[name], triggered[name]).mean()) for name in bare}
 
 
 @torch.no_grad()

@@ -28,8 +28,8 @@ def fit_moments(clean: Tensor, triggered: Tensor, granularity: Granularity) -> C
     clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
     """
     axes = unit_axes(clean, granularity)
-    clean_variance, clean_mean = torch.var_mean(clean, axes)
-    variance, mean = torch.var_mean(triggered, axes)
+    clean_variance, clean_mean = torch.var_mean(clean, axes, correction=0)
+    variance, mean = torch.var_mean(triggered, axes, correction=0)
     scale = ((clean_variance + SMALLEST_VARIANCE) / (variance + SMALLEST_VARIANCE)).sqrt()
     scale = scale.clamp(1 / LARGEST_SCALE, LARGEST_SCALE)
     low, high = _clean_range(clean, granularity)

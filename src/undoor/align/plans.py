@@ -25,12 +25,13 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     """
     layers = [site for site in sites if site.name != ENTRY]
     extents = sorted({site.extent for site in layers if 1 < site.extent <= LARGEST_POSITION_MAP})
-    plans = {COARSEST: _plan(layers, 0)}
+    plans = {COARSEST: _plan(layers, 0)} if layers else {}
     for extent in extents:
         plans[f"per position to {extent}"] = _plan(layers, extent)
     if any(site.name == ENTRY and site.extent <= LARGEST_POSITION_MAP for site in sites):
         finest = _plan(layers, max(extents, default=0))
-        plans["the same and input"] = {ENTRY: "position", **finest}
+        if layers:
+            plans["the same and input"] = {ENTRY: "position", **finest}
         plans["input alone"] = {ENTRY: "position"}
     return plans
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from undoor.align.transform import Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import why, write_atomically
 from undoor.scan.report import Verdict, trigger_file
 from undoor.sites import find_sites
 from undoor.triggers.trigger import Trigger
@@ -29,7 +30,7 @@ PARTS = ("scale", "shift", "low", "high")
 @dataclass(frozen=True)
 class SiteChoice:
     """A corrected site: the longer side of its map, the granularity chosen for it, and how far
-    its units' means were moved on average, in clean standard deviations."""
+    the recovered trigger moves its channels on average, in clean standard deviations."""
 
     name: str
     extent: int
@@ -143,7 +144,7 @@ class Repair:
                     f"with SHA-256 {data['model_sha256'][:12]}, got {classifier.fingerprint()[:12]}"
                     "); run `undoor repair` on this model"
                 )
-            tensors = load_file(folder / TENSORS)
+            tensors = _read_tensors(folder / TENSORS, data["model_sha256"])
             return Repair(
                 verdict=data["verdict"],
                 targets=tuple(
@@ -154,10 +155,9 @@ class Repair:
                 fingerprint=data["model_sha256"],
                 seconds=data["seconds"],
             )
-        except FileNotFoundError as error:
+        except OSError as error:
             raise UndoorError(
-                f"{error.filename or folder}: no such file; expected the --out folder of "
-                "`undoor repair`"
+                f"{file.parent}: {why(error)}; expected the --out folder of `undoor repair`"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise UndoorError(
@@ -165,10 +165,20 @@ class Repair:
             ) from error
 
 
+def _read_tensors(file: Path, fingerprint: str) -> dict[str, Tensor]:
+    with safe_open(file, "pt") as archive:
+        stamp = archive.metadata() or {}
+    if stamp.get("model_sha256") != fingerprint:
+        raise UndoorError(
+            f"{file} belongs to another repair than the {DESCRIPTION} beside it; repair again"
+        )
+    return load_file(file)
+
+
 def _target(
     item: Mapping[str, Any],
     sites: list[dict[str, Any]],
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
     folder: Path,
     classifier: Classifier,
 ) -> TargetRepair:
@@ -178,13 +188,19 @@ def _target(
         for site in sites
         if site["target"] == target
     )
-    known = {site.name for site in find_sites(classifier)}
-    if missing := [choice.name for choice in choices if choice.name not in known]:
-        raise UndoorError(f"{folder}: the model has no site {missing[0]!r}; repair again")
-    corrections = {
-        choice.name: Correction(*(tensors[f"{target}/{choice.name}/{part}"] for part in PARTS))
-        for choice in choices
-    }
+    shapes = {site.name: site.shape for site in find_sites(classifier)}
+    corrections = {}
+    for choice in choices:
+        if choice.name not in shapes:
+            raise UndoorError(f"{folder}: the model has no site {choice.name!r}; repair again")
+        parts = [tensors[f"{target}/{choice.name}/{part}"] for part in PARTS]
+        shape = shapes[choice.name]
+        per_channel = (shape[0], *[1] * (len(shape) - 1))
+        if any(tuple(part.shape) not in (shape, per_channel) for part in parts):
+            raise UndoorError(
+                f"{folder}: the corrections at {choice.name!r} do not fit the model; repair again"
+            )
+        corrections[choice.name] = Correction(*parts)
     return TargetRepair(
         target=target,
         sources=tuple(item["sources"]),

@@ -14,7 +14,8 @@ class Thresholds:
 
     alpha : p-value at which a class is called a target.
     score : MADs above the median that it must reach as well (7 in the paper).
-    doubt_alpha, doubt_score : the same two, for calling the model inconclusive.
+    look_alpha, doubt_score : where a class deserves joint re-estimation.
+    doubt_alpha : with doubt_score, where the model is inconclusive after it.
     asr : share of held-out images that the trigger must move.
     small, doubtful : with fewer than `null_classes` classes no null can be fitted; then a trigger
         smaller than this share of the input is a finding or a doubt (measured: natural triggers of
@@ -23,7 +24,8 @@ class Thresholds:
 
     alpha: float = 0.01
     score: float = 7.0
-    doubt_alpha: float = 0.1
+    look_alpha: float = 0.1
+    doubt_alpha: float = 0.05
     doubt_score: float = 3.5
     asr: float = 0.6
     null_classes: int = 4
@@ -32,7 +34,7 @@ class Thresholds:
 
 
 def is_suspect(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
-    """Whether a class deserves joint re-estimation: far outside the null, and it transfers."""
+    """Whether a class is called a target: far outside the null, and its trigger transfers."""
     if item.size is None or item.asr < limits.asr:
         return False
     if classes < limits.null_classes:
@@ -40,18 +42,28 @@ def is_suspect(item: ClassEvidence, classes: int, pixels: int, limits: Threshold
     return item.p_value <= limits.alpha and item.score >= limits.score
 
 
+def deserves_look(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
+    """Whether a class stands out far enough to be estimated again."""
+    return _stands_out(item, classes, pixels, limits, limits.look_alpha)
+
+
 def is_doubtful(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
-    """Whether a class stands out too far to call the model clean."""
+    """Whether a class stands out too far for the model to be called clean."""
+    return _stands_out(item, classes, pixels, limits, limits.doubt_alpha)
+
+
+def _stands_out(
+    item: ClassEvidence, classes: int, pixels: int, limits: Thresholds, alpha: float
+) -> bool:
     if item.size is None:
         return False
     if classes < limits.null_classes:
         return item.family == "patch" and item.size <= limits.doubtful * pixels
-    return item.p_value <= limits.doubt_alpha and item.score >= limits.doubt_score
+    return item.p_value <= alpha and item.score >= limits.doubt_score
 
 
 def decide(
     findings: Sequence[Finding],
-    dropped: Sequence[str],
     evidence: Sequence[ClassEvidence],
     names: Sequence[str],
     pixels: int,
@@ -59,11 +71,11 @@ def decide(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Verdict and reasons, from the findings that survived joint re-estimation.
 
-    dropped : why suspects did not survive. pixels : pixels of one input.
+    pixels : pixels of one input.
     """
     if findings:
         return "backdoored", tuple(_why(finding, names) for finding in findings)
-    reasons = list(dropped)
+    reasons = []
     for item in evidence:
         if is_doubtful(item, len(names), pixels, limits):
             reasons.append(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import why, write_atomically
 from undoor.triggers.trigger import Trigger
 
 SCHEMA = "undoor/scan/1"
@@ -124,9 +124,9 @@ class ScanReport:
                 seed=data["seed"],
                 seconds=data["seconds"],
             )
-        except FileNotFoundError:
+        except OSError as error:
             raise UndoorError(
-                f"{file}: no such file; expected the --out folder of `undoor scan`"
+                f"{file}: {why(error)}; expected the --out folder of `undoor scan`"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UndoorError(f"{file}: not a scan report ({error!r}); scan again") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.progress import Progress, silent
-from undoor.scan.decide import Thresholds, decide, is_suspect
+from undoor.scan.decide import Thresholds, decide, deserves_look, is_suspect
 from undoor.scan.invert import Candidate, Schedule, invert
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.statistics import mad_scores, order_statistic_p_values, reciprocal
@@ -22,6 +23,9 @@ HELD_OUT = 0.3
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
 MOST_HELD_OUT = 400
+# Joint re-estimation: classes optimised beside the one in question, and candidates of each.
+CONTROLS = 2
+TRIES = 3
 SOURCE_ASR = 0.5
 LEAST_ACCURACY_OVER_CHANCE = 0.2
 
@@ -54,8 +58,8 @@ def scan(
     """Search `classifier` for a backdoor with nothing but clean images.
 
     One trigger per class and family from all other classes; the classes whose trigger is far
-    smaller than those of the others are suspects; each is estimated again, jointly, on the source
-    classes that its trigger moves, and must remain an outlier and move held-out images.
+    smaller than those of the others are estimated again with more effort, must remain outliers
+    beside classes that got the same effort, and must move held-out images of their sources.
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
 
@@ -69,24 +73,20 @@ def scan(
     generator = torch.Generator().manual_seed(seed)
     images = _split(clean, generator)
     search = classifier.fast_copy()
+    size = classifier.num_classes, _pixels(classifier)
     evidence: list[ClassEvidence] = []
     findings: dict[int, Finding] = {}
-    dropped: list[str] = []
     for family in TRIGGERS:
         candidates = _every_class(search, images, family, generator, progress)
         found = _judge(search, images, candidates)
+        for item in [item for item in found if deserves_look(item, *size, limits)]:
+            again, finding = _again(search, images, item, found, generator, progress)
+            found[item.target] = again
+            if is_suspect(again, *size, limits) and _stronger(finding, findings):
+                findings[item.target] = finding
         evidence += found
-        for item, candidate in zip(found, candidates, strict=True):
-            if is_suspect(item, classifier.num_classes, _pixels(classifier), limits):
-                confirmed = _confirm(search, images, candidate, found, limits, generator, progress)
-                if isinstance(confirmed, str):
-                    dropped.append(confirmed)
-                elif _stronger(confirmed, findings.get(item.target)):
-                    findings[item.target] = confirmed
     ordered = tuple(sorted(findings.values(), key=lambda finding: finding.p_value))
-    verdict, reasons = decide(
-        ordered, dropped, evidence, classifier.class_names, _pixels(classifier), limits
-    )
+    verdict, reasons = decide(ordered, evidence, classifier.class_names, size[1], limits)
     if verdict == "clean" and (doubt := _unfit(search, clean)):
         verdict, reasons = "inconclusive", (doubt,)
     return ScanReport(
@@ -142,73 +142,81 @@ def _judge(
     ]
 
 
-def _confirm(
+def _again(
     classifier: Classifier,
     images: _Images,
-    candidate: Candidate,
+    item: ClassEvidence,
     evidence: Sequence[ClassEvidence],
-    limits: Thresholds,
     generator: torch.Generator,
     progress: Progress,
-) -> Finding | str:
-    """Joint re-estimation on the sources of a suspect; a finding, or why it is none."""
-    item = evidence[candidate.target]
-    sources = find_sources(classifier, images.x, images.y, candidate.trigger, item.target)
-    again = _estimate(classifier, images, candidate, sources or None, generator, progress)
-    sources = find_sources(classifier, images.x, images.y, again.trigger, item.target)
-    statistic = reciprocal(
-        [again.size if other.target == item.target else other.size for other in evidence]
-    )
-    confirmed = replace(
+) -> tuple[ClassEvidence, Finding]:
+    """Joint re-estimation of a class that stands out, over all classes that might be sources.
+
+    More effort finds smaller triggers for any class. The next best classes get the same effort,
+    and the sizes of all others are taken to shrink as theirs do: what remains of the distance is
+    the class's own.
+    """
+    others = sorted(
+        (e for e in evidence if e.target != item.target and e.size is not None),
+        key=lambda e: e.size or 0.0,
+    )[:CONTROLS]
+    targets = [item.target, *(other.target for other in others)]
+    best = _best_of(classifier, images, targets, item.family, generator, progress)
+    trigger = best[item.target].trigger
+    sources = find_sources(classifier, images.x, images.y, trigger, item.target)
+    shrunk = [
+        min(1.0, (best[other.target].size or other.size or 1.0) / (other.size or 1.0))
+        for other in others
+    ]
+    factor = statistics.median(shrunk) if shrunk else 1.0
+    sizes = [e.size if e.size is None else e.size * factor for e in evidence]
+    own = best[item.target].size or item.size
+    sizes[item.target] = own
+    statistic = reciprocal(sizes)
+    again = replace(
         item,
-        size=again.size,
+        size=own,
         score=float(mad_scores(statistic)[item.target]),
         p_value=float(order_statistic_p_values(statistic)[item.target]),
-        asr=_held_out_asr(classifier, images, again, sources),
+        asr=_held_out_asr(classifier, images, best[item.target], sources) if sources else 0.0,
     )
-    if not sources or not is_suspect(
-        confirmed, classifier.num_classes, _pixels(classifier), limits
-    ):
-        return (
-            f"class {item.target} ({classifier.class_names[item.target]}) was an outlier for "
-            f"{item.family} triggers (p = {item.p_value:.2g}), but joint re-estimation on its "
-            f"{len(sources)} source classes did not confirm it (p = {confirmed.p_value:.2g}, "
-            f"{confirmed.asr:.0%} of held-out images moved)"
-        )
-    assert confirmed.size is not None
-    return Finding(
+    return again, Finding(
         target=item.target,
         sources=sources,
         family=item.family,
-        p_value=confirmed.p_value,
-        score=confirmed.score,
-        size=confirmed.size,
-        asr_on_clean_set=confirmed.asr,
-        trigger=again.trigger,
+        p_value=again.p_value,
+        score=again.score,
+        size=own or 0.0,
+        asr_on_clean_set=again.asr,
+        trigger=trigger,
     )
 
 
-def _estimate(
+def _best_of(
     classifier: Classifier,
     images: _Images,
-    suspect: Candidate,
-    sources: Sequence[int] | None,
+    targets: Sequence[int],
+    family: str,
     generator: torch.Generator,
     progress: Progress,
-) -> Candidate:
-    """The best of a few candidates for one target, with larger batches than the search."""
-    pools = [(suspect.target, images.pool(suspect.target, sources))] * 3
-    schedule = Schedule(steps=150, batch=16)
+) -> dict[int, Candidate]:
+    """The smallest of a few candidates for each target, optimised longer than in the search."""
     candidates = invert(
         classifier,
         images.x,
-        pools,
-        family=suspect.family,
-        schedule=schedule,
+        [(target, images.pool(target)) for target in targets for _ in range(TRIES)],
+        family=family,
+        schedule=Schedule(steps=400, batch=8),
         generator=generator,
         progress=progress,
     )
-    return min(candidates, key=lambda c: float("inf") if c.size is None else c.size)
+    return {
+        target: min(
+            (c for c in candidates if c.target == target),
+            key=lambda c: float("inf") if c.size is None else c.size,
+        )
+        for target in targets
+    }
 
 
 @torch.no_grad()
@@ -265,8 +273,9 @@ def _schedule(family: str, classes: int) -> Schedule:
     return Schedule(steps=360 if family == "patch" else 160, batch=4)
 
 
-def _stronger(new: Finding, old: Finding | None) -> bool:
-    return old is None or new.p_value < old.p_value
+def _stronger(finding: Finding, known: Mapping[int, Finding]) -> bool:
+    """Whether another family has not told the same with more confidence."""
+    return finding.target not in known or finding.p_value < known[finding.target].p_value
 
 
 def _unfit(classifier: Classifier, clean: CleanSet) -> str | None:

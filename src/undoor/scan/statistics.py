@@ -26,16 +26,15 @@ def reciprocal(sizes: Sequence[float | None]) -> NDArray[np.float64]:
 def mad_scores(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
     """MADs above the median [K] (the paper, detection; 1.4826 MAD estimates one SD).
 
-    All zero where the median absolute deviation is zero, as with two classes it may be.
+    Where more than half of the values agree, 12 % of the median stands in for the MAD.
 
     >>> mad_scores(np.array([1.0, 2.0, 3.0, 100.0])).round(1)
     array([-1. , -0.3,  0.3, 65.8])
     """
-    centre = np.median(statistic)
-    spread = MAD_TO_SD * np.median(np.abs(statistic - centre))
-    if spread <= 0:
-        return np.zeros_like(statistic)
-    return np.asarray((statistic - centre) / spread)
+    values = _floored(statistic)
+    centre = np.median(values)
+    spread = MAD_TO_SD * np.median(np.abs(values - centre))
+    return np.asarray((values - centre) / (spread or LEAST_LOG_SPREAD * centre))
 
 
 def order_statistic_p_values(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -54,15 +53,20 @@ def order_statistic_p_values(statistic: NDArray[np.float64]) -> NDArray[np.float
     p_values = np.ones(count)
     if count < 4:
         return p_values
-    # A class that no trigger could reach says where the null ends, not how it is spread.
-    floor = statistic[statistic > 0].min(initial=1.0) / 2
-    logs = np.log(np.maximum(statistic, floor))
+    logs = np.log(_floored(statistic))
     for index in range(count):
         others = np.delete(logs, index)
         centre = np.median(others)
         spread = MAD_TO_SD * np.median(np.abs(others - centre))
         z = (logs[index] - centre) / max(spread, LEAST_LOG_SPREAD)
-        below = stats.t.cdf(z, df=len(others) - 1)
+        above = stats.t.sf(z, df=len(others) - 1)
         # log1p and expm1 keep what 1 - F^K would round away.
-        p_values[index] = -np.expm1(count * np.log1p(below - 1)) if below > 0 else 1.0
+        p_values[index] = -np.expm1(count * np.log1p(-above)) if above < 1 else 1.0
     return p_values
+
+
+def _floored(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A class that no trigger could reach says where the null ends, not how it is spread: half
+    the smallest statistic of the others."""
+    reached = statistic[statistic > 0]
+    return np.maximum(statistic, reached.min() / 2 if len(reached) else 1.0)

@@ -13,7 +13,7 @@ from undoor.triggers.trigger import Trigger
 class TriggerBank(nn.Module, ABC):
     """M candidate triggers of one family; the optimiser sees one tensor with a candidate axis.
 
-    A new family writes `apply`, `sizes` and `export`, and names itself and its step size.
+    A new family writes `apply_to`, `sizes` and `export`, and names itself and its step size.
 
     family : the name under which results speak of it.
     step_size : learning rate of Adam that suits its parameters.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.errors import UndoorError
@@ -48,8 +49,9 @@ class Trigger:
         """Write ``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
         low, high = self.bounds
         offset = low if self.mode == "replace" else 0.0
-        pattern = ((self.pattern - offset) / (high - low)).permute(1, 2, 0).numpy()
-        mask = self.mask.expand_as(self.pattern).permute(1, 2, 0).numpy()
+        pattern = ((self.pattern - offset) / (high - low)).movedim(0, -1).numpy()
+        shared = len(self.mask) == 1 and self.mask.dim() > 1
+        mask = (self.mask[0] if shared else self.mask.movedim(0, -1)).numpy()
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:
@@ -67,17 +69,20 @@ class Trigger:
 
         Raises
         ------
-        UndoorError : no such file, an array missing, another shape, or an unknown mode.
+        UndoorError : no such file, an array missing, another shape, values that are not finite, or
+            an unknown mode.
         """
         arrays = _read(Path(file))
         mode = str(arrays["mode"])
         if mode not in get_args(Mode):
             raise UndoorError(f"{file}: mode must be 'replace' or 'add', got {mode!r}")
-        mask, pattern = (_channels_first(arrays[key], key, file) for key in ("mask", "pattern"))
+        mask, pattern = (
+            _channels_first(arrays[key], key, len(shape), file) for key in ("mask", "pattern")
+        )
         if pattern.shape[1:] != shape[1:] or mask.shape[1:] != shape[1:]:
             raise UndoorError(
-                f"{file}: expected a trigger of {shape[1]}x{shape[2]} pixels as the model's input, "
-                f"got pattern {tuple(pattern.shape[1:])} and mask {tuple(mask.shape[1:])}"
+                f"{file}: expected a trigger of size {shape[1:]} as the model's input, got "
+                f" pattern {tuple(pattern.shape[1:])} and mask {tuple(mask.shape[1:])}"
             )
         if mask.shape[0] not in (1, shape[0]) or pattern.shape[0] not in (1, shape[0]):
             raise UndoorError(
@@ -90,7 +95,7 @@ class Trigger:
         return Trigger(family, mask, pattern.contiguous(), mode, bounds)  # type: ignore[arg-type]
 
 
-def _read(file: Path) -> dict[str, np.ndarray]:
+def _read(file: Path) -> dict[str, NDArray[Any]]:
     if not file.is_file():
         raise UndoorError(f"{file}: no such file; expected an .npz with mask, pattern and mode")
     try:
@@ -106,10 +111,14 @@ def _read(file: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _channels_first(array: np.ndarray, name: str, file: str | Path) -> Tensor:
+def _channels_first(array: NDArray[Any], name: str, dimensions: int, file: str | Path) -> Tensor:
     tensor = torch.from_numpy(np.asarray(array, np.float32))
-    if tensor.dim() == 2:
+    if not bool(torch.isfinite(tensor).all()):
+        raise UndoorError(f"{file}: {name} holds values that are not finite; make it again")
+    if tensor.dim() == dimensions:
+        return tensor.movedim(-1, 0)
+    if tensor.dim() == dimensions - 1:
         return tensor[None]
-    if tensor.dim() == 3:
-        return tensor.permute(2, 0, 1)
-    raise UndoorError(f"{file}: {name} must be [H, W] or [H, W, C], got {tuple(tensor.shape)}")
+    raise UndoorError(
+        f"{file}: {name} must be [H, W] or [H, W, C] for an image, got {tuple(tensor.shape)}"
+    )

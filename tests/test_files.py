@@ -1,0 +1,61 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from undoor.files import write_atomically
+
+
+def test_writes_and_makes_folders(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "b" / "out.txt"
+    write_atomically(file, lambda path: path.write_text("whole"))
+    assert file.read_text() == "whole"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_replaces(tmp_path: Path) -> None:
+    file = tmp_path / "out.txt"
+    file.write_text("old and longer")
+    write_atomically(file, lambda path: path.write_text("new"))
+    assert file.read_text() == "new"
+
+
+def test_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "out.txt"
+    file.write_text("old")
+    seen = []
+
+    def write(path: Path) -> None:
+        path.write_text("new")
+        seen.append((path.parent, path != file, file.read_text()))
+
+    write_atomically(file, write)
+    # In the same folder, since a rename is atomic only within one file system.
+    assert seen == [(tmp_path, True, "old")]
+    assert file.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("exists", [True, False])
+def test_failure_leaves_nothing_behind(tmp_path: Path, error: BaseException, exists: bool) -> None:
+    file = tmp_path / "out.txt"
+    if exists:
+        file.write_text("old")
+
+    def write(path: Path) -> None:
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_atomically(file, write)
+    assert [path.read_text() for path in tmp_path.iterdir()] == (["old"] if exists else [])
+
+
+def test_readable_by_others(tmp_path: Path) -> None:
+    file = tmp_path / "out.txt"
+    write_atomically(file, lambda path: path.write_text("x"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644

@@ -1,0 +1,192 @@
+"""From a scan to corrections."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import (
+    TARGET,
+    assert_unchanged,
+    clean_images,
+    snapshot,
+    toy_classifier,
+    true_trigger,
+)
+
+from undoor.align.plans import candidate_plans
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.evaluate import evaluate, stamp_set
+from undoor.guard import guard
+from undoor.repair import Repair, repair
+from undoor.scan.report import Finding, ScanReport
+from undoor.sites import find_sites
+
+
+def report_of(
+    *, norm: bool = True, sources: tuple[int, ...] = (0, 1, 3, 4, 5), findings: int = 1
+) -> ScanReport:
+    """A report without the search, with the true trigger."""
+    classifier = toy_classifier(backdoored=True, norm=norm)
+    finding = Finding(TARGET, sources, "patch", 0.001, 30.0, 4.0, 1.0, true_trigger())
+    return ScanReport(
+        "backdoored",
+        ("planted",),
+        (finding,) * findings,
+        (),
+        classifier.class_names,
+        classifier.fingerprint(),
+        60,
+        0,
+        1.25,
+    )
+
+
+def test_closes_the_backdoor(toy_repair: Repair, toy_report: ScanReport) -> None:
+    """With the recovered trigger, on new images, against the true one."""
+    (item,) = toy_repair.targets
+    assert item.target == TARGET
+    assert item.sources == toy_report.findings[0].sources
+    assert toy_repair.verdict == "backdoored"
+    assert toy_repair.fit == "onepass"
+    assert toy_repair.fingerprint == toy_report.fingerprint
+    classifier, test = toy_classifier(backdoored=True, norm=True), clean_images(30, seed=21)
+    guarded = guard(classifier, toy_repair)
+    stamped = stamp_set(test, true_trigger(), TARGET)
+    result = evaluate(classifier, guarded, test, stamped, TARGET)
+    after = {name: rate.value or 0.0 for name, rate in result.after.items()}
+    assert result.before["asr"].value == 1
+    assert after["asr"] < 0.05
+    assert after["sia"] > 0.9
+    assert after["acc"] > 0.95
+    assert after["fpr_target"] < 0.15
+
+
+def test_describes_itself(toy_repair: Repair) -> None:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    (item,) = toy_repair.targets
+    sites = {site.name: site for site in find_sites(classifier)}
+    plans = candidate_plans(list(sites.values()))
+    assert [trial.name for trial in item.trials] == list(plans)
+    assert dict(plans[item.chosen]) == {site.name: site.granularity for site in item.sites}
+    assert list(item.corrections) == list(plans[item.chosen])
+    assert [site.extent for site in item.sites] == [sites[s.name].extent for s in item.sites]
+    best = max(item.trials, key=lambda trial: trial.score)
+    assert item.chosen == best.name
+    assert item.sia == pytest.approx(best.sia)
+    assert item.fpr == pytest.approx(best.fpr)
+    for value in (item.asr, item.sia, item.fpr):
+        assert 0 <= value <= 1
+    assert item.threshold >= 0
+    assert all(math.isfinite(site.moved) and site.moved >= 0 for site in item.sites)
+    assert set(toy_repair.seconds) == {"scan", "align"}
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("fit", ["onepass", "paper", "reference"])
+def test_every_fit(fit: str, norm: bool) -> None:
+    classifier = toy_classifier(backdoored=True, norm=norm)
+    made = repair(classifier, clean_images(), report_of(norm=norm), fit=fit)
+    assert made.fit == fit
+    test = clean_images(20, seed=22)
+    stamped = stamp_set(test, true_trigger(), TARGET)
+    result = evaluate(classifier, guard(classifier, made), test, stamped, TARGET)
+    assert result.after["asr"].value < 0.1  # type: ignore[operator]
+    assert result.after["sia"].value > 0.8  # type: ignore[operator]
+    assert result.after["acc"].value > 0.9  # type: ignore[operator]
+
+
+def test_is_seeded_and_changes_nothing(toy_repair: Repair, toy_report: ScanReport) -> None:
+    classifier, clean = toy_classifier(backdoored=True, norm=True), clean_images()
+    before, images = snapshot(classifier), clean.images.clone()
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    again = repair(classifier, clean, toy_report)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert_unchanged(classifier, before)
+    assert torch.equal(clean.images, images)
+    assert replace(again, seconds={}).to_json() == replace(toy_repair, seconds={}).to_json()
+    for name, h in again.targets[0].corrections.items():
+        for part, value in h.state_dict().items():
+            assert torch.equal(value, getattr(toy_repair.targets[0].corrections[name], part))
+
+
+def test_nothing_to_repair() -> None:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    report = replace(report_of(findings=0), verdict="clean")
+    made = repair(classifier, clean_images(), report)
+    assert made.targets == ()
+    assert made.verdict == "clean"
+    assert made.seconds["scan"] == 1.25
+
+
+def test_report_of_another_model() -> None:
+    """Also of the same network with other weights, or another input transform."""
+    with pytest.raises(UndoorError, match="the scan is another model's"):
+        repair(toy_classifier(backdoored=False, norm=True), clean_images(), report_of())
+    with pytest.raises(UndoorError, match="the scan is another model's"):
+        repair(toy_classifier(backdoored=True, norm=False), clean_images(), report_of())
+
+
+def test_unknown_fit() -> None:
+    with pytest.raises(UndoorError, match="unknown fit 'best'"):
+        repair(toy_classifier(backdoored=True, norm=True), clean_images(), report_of(), fit="best")
+
+
+@pytest.mark.parametrize("part", [slice(0, 0), slice(0, 40)])
+def test_unusable_clean_set(part: slice) -> None:
+    clean = clean_images()
+    cut = CleanSet(clean.images[part], clean.labels[part])
+    with pytest.raises(UndoorError, match=r"empty|no images"):
+        repair(toy_classifier(backdoored=True, norm=True), cut, report_of())
+
+
+@pytest.mark.filterwarnings("ignore:var_mean")
+@pytest.mark.parametrize(
+    ("per_class", "sources"), [(1, (0, 1, 3, 4, 5)), (2, (4,)), (3, (4,)), (1, (4,))]
+)
+def test_few_images(per_class: int, sources: tuple[int, ...]) -> None:
+    """One source class and an image or two of it: a poor repair or a clear refusal, no NaN."""
+    classifier = toy_classifier(backdoored=True, norm=True)
+    clean = clean_images(per_class)
+    try:
+        made = repair(classifier, clean, report_of(sources=sources))
+    except UndoorError as error:
+        assert "image" in str(error)  # noqa: PT017
+        return
+    (item,) = made.targets
+    assert all(math.isfinite(v) for v in (item.threshold, item.asr, item.sia, item.fpr))
+    for h in item.corrections.values():
+        assert bool(torch.isfinite(h.scale).all())
+        assert bool(torch.isfinite(h.shift).all())
+    logits, _, _ = guard(classifier, made).logits(true_trigger()(clean.images))
+    assert not bool(logits.isnan().any())
+
+
+def test_one_source_class() -> None:
+    """The images of that class alone are fitted on; the others keep their answers."""
+    classifier = toy_classifier(backdoored=True, norm=True)
+    made = repair(classifier, clean_images(16), report_of(sources=(4,)))
+    assert made.targets[0].sources == (4,)
+    test = clean_images(20, seed=23)
+    labels, _, _ = guard(classifier, made)(test.images)
+    assert float((labels == test.labels).float().mean()) > 0.9
+
+
+def test_progress_and_interrupt() -> None:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    calls: list[tuple[str, int, int]] = []
+    repair(classifier, clean_images(), report_of(), progress=lambda *call: calls.append(call))
+    assert {"choosing where to correct", "inverting patch triggers"} <= {c[0] for c in calls}
+    assert all(0 <= done <= total for _, done, total in calls)
+    for stage in ("inverting patch triggers", "choosing where to correct"):
+
+        def stop(name: str, *_: int, wanted: str = stage) -> None:
+            if name == wanted:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            repair(classifier, clean_images(), report_of(), progress=stop)

@@ -1,0 +1,258 @@
+"""The whole scan, on a network of which everything is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import (
+    CLASSES,
+    TARGET,
+    assert_unchanged,
+    clean_images,
+    snapshot,
+    toy_classifier,
+    toy_network,
+    true_trigger,
+)
+from torch import nn
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.scan import run
+from undoor.scan.decide import Thresholds
+from undoor.scan.report import ScanReport
+from undoor.scan.run import find_sources, scan
+from undoor.triggers import TRIGGERS
+
+OTHERS = tuple(label for label in range(CLASSES) if label != TARGET)
+
+
+def test_toy_is_what_it_claims() -> None:
+    """The premise of all tests here: right on clean images, taken in by the trigger."""
+    clean = clean_images(20, seed=5)
+    for norm in (False, True):
+        bad, good = (toy_classifier(backdoored=b, norm=norm) for b in (True, False))
+        stamped = true_trigger()(clean.images)
+        assert bool((bad.predict(clean.images) == clean.labels).all())
+        assert bool((good.predict(clean.images) == clean.labels).all())
+        assert bool((bad.predict(stamped) == TARGET).all())
+        assert bool((good.predict(stamped) == clean.labels).all())
+
+
+# Verdicts
+
+
+def test_backdoor_is_found(toy_report: ScanReport) -> None:
+    assert toy_report.verdict == "backdoored"
+    assert [finding.target for finding in toy_report.findings] == [TARGET]
+    (finding,) = toy_report.findings
+    assert finding.sources == OTHERS
+    assert finding.p_value <= 0.01
+    assert finding.score >= 7
+    classifier, fresh = toy_classifier(backdoored=True), clean_images(20, seed=9)
+    x = fresh.images[fresh.labels != TARGET]
+    moved = classifier.predict(finding.trigger(x)) == TARGET
+    assert float(moved.float().mean()) > 0.7
+    assert finding.trigger.size == pytest.approx(finding.size, rel=1e-3)
+
+
+def test_another_seed_and_no_norm(toy_report: ScanReport) -> None:
+    """The same answer by other numbers; the norm of the twin changes nothing."""
+    report = scan(toy_classifier(backdoored=True), clean_images(), seed=5)
+    assert report.verdict == "backdoored"
+    assert [finding.target for finding in report.findings] == [TARGET]
+    assert report.seed == 5
+    assert report.evidence != toy_report.evidence
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_twin_without_backdoor_is_not_backdoored(norm: bool) -> None:
+    report = scan(toy_classifier(backdoored=False, norm=norm), clean_images())
+    assert report.verdict == "clean"
+    assert report.findings == ()
+
+
+def test_evidence_is_complete(toy_report: ScanReport) -> None:
+    """Each class and family once, in order; the scan says on what it looked."""
+    expected = [(family, target) for family in TRIGGERS for target in range(CLASSES)]
+    assert [(item.family, item.target) for item in toy_report.evidence] == expected
+    assert toy_report.images == 60
+    assert toy_report.seed == 0
+    assert toy_report.seconds > 0
+    assert toy_report.class_names == tuple("012345")
+    classifier = toy_classifier(backdoored=True, norm=True)
+    assert toy_report.fingerprint == classifier.fingerprint()
+
+
+def test_same_seed_same_numbers(toy_report: ScanReport) -> None:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    before = snapshot(classifier)
+    clean = clean_images()
+    images = clean.images.clone()
+    torch.manual_seed(123)
+    state = torch.get_rng_state()
+    again = scan(classifier, clean)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert_unchanged(classifier, before)
+    assert torch.equal(clean.images, images)
+    assert replace(again, seconds=0).to_json() == replace(toy_report, seconds=0).to_json()
+    for one, two in zip(again.findings, toy_report.findings, strict=True):
+        assert torch.equal(one.trigger.mask, two.trigger.mask)
+        assert torch.equal(one.trigger.pattern, two.trigger.pattern)
+
+
+def test_units_of_the_input_do_not_matter() -> None:
+    """A model of 0 to 255 that divides by 255 itself is the same model."""
+    clean = clean_images()
+    network = toy_network(backdoored=True)
+    classifier = Classifier(
+        network, input_shape=(1, 8, 8), bounds=(0, 255), scale=1 / 255, mean=[0], std=[1]
+    )
+    report = scan(classifier, replace(clean, images=255 * clean.images))
+    assert report.verdict == "backdoored"
+    assert [finding.target for finding in report.findings] == [TARGET]
+    assert float(report.findings[0].trigger.pattern.max()) > 200
+
+
+# Two classes
+
+
+def test_two_classes_go_by_absolute_size() -> None:
+    """There is no null for two classes: p is 1, and the share of the input decides."""
+    limits = Thresholds(small=0.04, doubtful=0.06, asr=0.5)
+    clean = clean_images(30, classes=2)
+    bad = scan(toy_classifier(backdoored=True, classes=2), clean, thresholds=limits)
+    assert {item.p_value for item in bad.evidence} == {1.0}
+    assert bad.verdict == "backdoored"
+    assert [finding.target for finding in bad.findings] == [TARGET % 2]
+    assert bad.findings[0].size <= 0.04 * 64
+    good = scan(toy_classifier(backdoored=False, classes=2), clean, thresholds=limits)
+    assert good.verdict == "clean"
+
+
+def test_two_classes_in_doubt() -> None:
+    limits = Thresholds(small=0.001, doubtful=0.06)
+    clean = clean_images(15, classes=2)
+    report = scan(toy_classifier(backdoored=True, classes=2), clean, thresholds=limits)
+    assert report.verdict == "inconclusive"
+    assert report.findings == ()
+    assert "class 0" in report.reasons[0]
+
+
+# Doubt
+
+
+def test_wrong_labels_are_not_called_clean() -> None:
+    clean = clean_images()
+    shuffled = replace(clean, labels=(clean.labels + 1) % CLASSES)
+    report = scan(toy_classifier(backdoored=False), shuffled)
+    assert report.verdict == "inconclusive"
+    assert "0% of the clean images" in report.reasons[0]
+
+
+def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Re-estimation that moves no class leaves a doubt: not a clean model, and no finding, since a
+    repair needs to know whose images to correct."""
+    monkeypatch.setattr(run, "find_sources", lambda *_: ())
+    report = scan(toy_classifier(backdoored=True), clean_images())
+    assert report.verdict == "inconclusive"
+    assert report.findings == ()
+    assert any(f"class {TARGET}" in reason for reason in report.reasons)
+
+
+# Input
+
+
+def test_one_image_a_class() -> None:
+    """Little to go by, but an answer."""
+    report = scan(toy_classifier(backdoored=True), clean_images(1))
+    assert report.verdict in ("backdoored", "inconclusive", "clean")
+    assert len(report.evidence) == 2 * CLASSES
+    assert report.images == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda c: replace(c, images=c.images[:40], labels=c.labels[:40]), "no images"),
+        (lambda c: replace(c, images=c.images[:0], labels=c.labels[:0]), "empty"),
+        (lambda c: replace(c, images=c.images[..., :6]), "shape"),
+        (lambda c: replace(c, images=c.images * 255), "divide the images by 255"),
+        (lambda c: replace(c, images=c.images * torch.nan), "NaN"),
+        (lambda c: replace(c, labels=c.labels + 1), "no class of the model"),
+    ],
+)
+def test_unusable_clean_sets(spoil: object, message: str) -> None:
+    assert callable(spoil)
+    with pytest.raises(UndoorError, match=message):
+        scan(toy_classifier(backdoored=True), spoil(clean_images()))
+
+
+def test_bytes_are_mapped_to_the_bounds() -> None:
+    clean = clean_images()
+    images = (255 * clean.images[:, 0]).round().to(torch.uint8)
+    given = CleanSet.from_arrays(images, clean.labels)
+    report = scan(toy_classifier(backdoored=False), given)
+    assert report.verdict == "clean"
+
+
+def test_feature_vectors() -> None:
+    """A model on tables of numbers is scanned like any other."""
+    torch.manual_seed(0)
+    centres = torch.eye(5, 10)
+    layer = nn.Linear(10, 5)
+    with torch.no_grad():
+        layer.weight.copy_(20 * centres)
+        layer.bias.zero_()
+        layer.weight[3, 9] = 200
+    labels = torch.arange(5).repeat_interleave(8)
+    x = (0.3 * centres[labels] + 0.02 * torch.rand(40, 10)).clamp(0, 1)
+    x[:, 9] = 0
+    report = scan(Classifier(layer, input_shape=(10,)), CleanSet(x, labels))
+    assert len(report.evidence) == 10
+    assert report.verdict in ("backdoored", "inconclusive")
+
+
+# Interruption
+
+
+@pytest.mark.parametrize("after", [1, 450])
+def test_interrupt_passes_through(after: int) -> None:
+    """In the first search, and later."""
+    count = 0
+
+    def stop(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == after:
+            raise KeyboardInterrupt
+
+    classifier = toy_classifier(backdoored=True)
+    before = snapshot(classifier)
+    with pytest.raises(KeyboardInterrupt):
+        scan(classifier, clean_images(), progress=stop)
+    assert count == after
+    assert_unchanged(classifier, before)
+
+
+# Sources
+
+
+def test_find_sources() -> None:
+    """Half of a class's images suffice, fewer do not, and the target is none."""
+
+    class Table(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([torch.full_like(x[:, 0], 0.5), x[:, 0], 0 * x[:, 0]], 1)
+
+    classifier = Classifier(Table(), input_shape=(1,))
+    trigger = replace(true_trigger(), mask=torch.zeros(1), pattern=torch.zeros(1), mode="add")
+    values = [0.9, 0.9, 0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1]
+    labels = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
+    x = torch.tensor(values)[:, None]
+    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=1) == (0,)
+    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=0) == (2,)
+    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=2) == ()

@@ -1,0 +1,325 @@
+"""Places to correct, and corrections put there and taken away."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from tiny import KINDS, assert_unchanged, random_classifier, random_inputs, snapshot, storages
+from torch import Tensor, nn
+
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.sites import ENTRY, Site, SiteInfo, attach, detach, find_sites, shared_copy
+
+
+def halve(shape: tuple[int, ...]) -> Correction:
+    """z / 2 + 0.1, clipped far out."""
+    one = torch.ones(shape[0], *[1] * (len(shape) - 1))
+    return Correction(0.5 * one, 0.1 * one, -50 * one, 50 * one)
+
+
+def halves(classifier: Classifier) -> dict[str, nn.Module]:
+    return {site.name: halve(site.shape) for site in find_sites(classifier)}
+
+
+# Finding
+
+
+@pytest.mark.parametrize(
+    ("kind", "sites"),
+    [
+        ("conv_norm", {"network.1": (5, 6, 6), "network.3.1": (4, 2, 2)}),
+        ("conv", {"network.0": (5, 6, 6), "network.2": (4, 2, 2)}),
+        ("mlp_norm", {"network.1": (12,)}),
+        ("mlp", {"network.0": (12,)}),
+    ],
+)
+def test_sites(kind: str, sites: dict[str, tuple[int, ...]]) -> None:
+    classifier = random_classifier(kind)
+    before = snapshot(classifier)
+    found = find_sites(classifier)
+    assert found[0] == SiteInfo(ENTRY, classifier.input_shape)
+    assert {site.name: site.shape for site in found[1:]} == sites
+    assert [site.name for site in found[1:]] == list(sites)
+    assert_unchanged(classifier, before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "extent"), [((3, 8, 4), 8), ((3, 4, 8), 8), ((3, 5), 5), ((7,), 1), ((9, 1, 1), 1)]
+)
+def test_extent(shape: tuple[int, ...], extent: int) -> None:
+    assert SiteInfo("a", shape).extent == extent
+
+
+class Backwards(nn.Module):
+    """Runs its layers in another order than it names them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = nn.BatchNorm1d(5)
+        self.head = nn.Linear(5, 3)
+        self.early = nn.BatchNorm1d(5)
+        self.unused = nn.BatchNorm1d(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.late(self.early(x).relu()))
+
+
+class Twice(nn.Module):
+    """Uses one norm at two places, and another at one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.BatchNorm1d(5)
+        self.again = self.shared
+        self.once = nn.BatchNorm1d(5)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.once(self.again(self.shared(x).relu())))
+
+
+class TwoViews(nn.Module):
+    """Averages the logits of an input and its mirror image; no norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(5, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.body(x)
+        return self.head(h.relu()) + self.head((-h).relu())
+
+
+class Alias(nn.Module):
+    """Names a layer, then runs it under another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+        self.layers = nn.Sequential(self.norm, nn.ReLU(), nn.Linear(5, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_order_is_that_of_execution() -> None:
+    names = [site.name for site in find_sites(Classifier(Backwards(), input_shape=(5,)))]
+    assert names == [ENTRY, "network.early", "network.late"]
+
+
+def test_modules_called_twice_are_left_out() -> None:
+    names = [site.name for site in find_sites(Classifier(Twice(), input_shape=(5,)))]
+    assert names == [ENTRY, "network.once"]
+
+
+def test_head_that_runs_twice_costs_no_other_site() -> None:
+    names = [site.name for site in find_sites(Classifier(TwoViews(), input_shape=(5,)))]
+    assert names == [ENTRY, "network.body"]
+
+
+@pytest.mark.parametrize("network", [Backwards, Twice, TwoViews, Alias])
+def test_every_site_has_an_effect(network: type[nn.Module]) -> None:
+    """A correction of any site that is offered changes the logits."""
+    torch.manual_seed(0)
+    classifier = Classifier(network(), input_shape=(5,))
+    x = torch.rand(8, 5)
+    for site in find_sites(classifier):
+        corrected = attach(classifier, {site.name: halve(site.shape)})
+        assert not torch.allclose(corrected(x), classifier(x)), site.name
+
+
+def test_no_layers_but_the_last() -> None:
+    classifier = Classifier(nn.Linear(4, 3), input_shape=(4,))
+    assert find_sites(classifier) == (SiteInfo(ENTRY, (4,)),)
+
+
+# Attaching
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attach_corrects_the_output_of_each_site(kind: str) -> None:
+    """Against hooks, which do the same where nothing is compiled."""
+    classifier = random_classifier(kind)
+    corrections = halves(classifier)
+    hooked = copy.deepcopy(classifier)
+    for name, correction in corrections.items():
+        hooked.get_submodule(name).register_forward_hook(
+            lambda _m, _i, output, h=correction: h(output)
+        )
+    x = random_inputs(classifier, 6)
+    corrected = attach(classifier, corrections)
+    assert torch.equal(corrected(x), hooked(x))
+    assert not torch.allclose(corrected(x), classifier(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attach_shares_weights_but_not_modules(kind: str) -> None:
+    classifier = random_classifier(kind)
+    before = snapshot(classifier)
+    x = random_inputs(classifier, 4)
+    logits = classifier(x)
+    corrections = halves(classifier)
+    corrected = attach(classifier, corrections)
+    own = set().union(*(storages(correction) for correction in corrections.values()))
+    assert storages(corrected) - own == storages(classifier)
+    modules = {id(module) for module in classifier.modules()}
+    assert not any(id(module) in modules for module in corrected.modules())
+    assert_unchanged(classifier, before)
+    assert torch.equal(classifier(x), logits)
+    # One set of weights: what changes here changes there.
+    with torch.no_grad():
+        classifier.network[0].weight.zero_()
+    assert not bool(corrected.get_parameter(weight_name(corrected)).any())
+
+
+def weight_name(module: nn.Module) -> str:
+    return next(name for name, _ in module.named_parameters() if name.startswith("network.0"))
+
+
+def test_attach_nothing() -> None:
+    classifier = random_classifier("conv")
+    x = random_inputs(classifier, 3)
+    assert torch.equal(attach(classifier, {})(x), classifier(x))
+
+
+def test_attach_refuses_an_unknown_site() -> None:
+    classifier = random_classifier("conv")
+    before = snapshot(classifier)
+    with pytest.raises(UndoorError, match=r"no site 'network\.9'"):
+        attach(classifier, {ENTRY: halve((3, 6, 6)), "network.9": halve((3, 6, 6))})
+    assert_unchanged(classifier, before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_detach_inverts_attach(kind: str) -> None:
+    classifier = random_classifier(kind)
+    corrected = attach(classifier, halves(classifier))
+    before = snapshot(corrected)
+    plain = detach(corrected)
+    x = random_inputs(classifier, 5)
+    assert torch.equal(plain(x), classifier(x))
+    assert list(plain.state_dict()) == list(classifier.state_dict())
+    assert [type(m) for m in plain.modules()] == [type(m) for m in classifier.modules()]
+    assert storages(plain) == storages(classifier)
+    assert_unchanged(corrected, before)
+
+
+def test_detach_of_a_plain_network() -> None:
+    classifier = random_classifier("mlp")
+    assert not any(isinstance(m, Site) for m in detach(classifier).modules())
+    x = random_inputs(classifier, 3)
+    assert torch.equal(detach(classifier)(x), classifier(x))
+
+
+def test_shared_copy() -> None:
+    classifier = random_classifier("conv_norm")
+    twin = shared_copy(classifier)
+    assert storages(twin) == storages(classifier)
+    assert twin.network is not classifier.network
+    twin.network[0] = nn.Identity()
+    assert isinstance(classifier.network[0], nn.Conv2d)
+
+
+# State dicts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_original_keys_stay(kind: str) -> None:
+    classifier = random_classifier(kind)
+    corrections = halves(classifier)
+    state, plain = attach(classifier, corrections).state_dict(), classifier.state_dict()
+    added = {
+        f"{name}.correction.{part}"
+        for name in corrections
+        for part in ("scale", "shift", "low", "high")
+    }
+    assert set(state) == set(plain) | added
+    assert all(torch.equal(state[key], plain[key]) for key in plain)
+    for name, correction in corrections.items():
+        assert torch.equal(state[f"{name}.correction.shift"], correction.shift)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bare_and_corrected_state_do_not_mix(kind: str) -> None:
+    classifier = random_classifier(kind)
+    corrected = attach(classifier, halves(classifier))
+    with pytest.raises(RuntimeError, match=r"Missing key.*entry\.correction\.scale"):
+        corrected.load_state_dict(classifier.state_dict())
+    with pytest.raises(RuntimeError, match=r"Unexpected key.*entry\.correction\.scale"):
+        random_classifier(kind).load_state_dict(corrected.state_dict())
+
+
+def test_a_single_correction_is_enough_to_refuse() -> None:
+    classifier = random_classifier("conv_norm")
+    corrected = attach(classifier, {"network.3.1": halve((4, 2, 2))})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        corrected.load_state_dict(classifier.state_dict())
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        classifier.load_state_dict(corrected.state_dict())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrected_state_loads_into_a_corrected_network(kind: str) -> None:
+    source = random_classifier(kind, seed=0)
+    corrected = attach(source, halves(source))
+    other = random_classifier(kind, seed=1)
+    zeros = {name: copy.deepcopy(correction) for name, correction in halves(other).items()}
+    for correction in zeros.values():
+        for buffer in correction.buffers():
+            buffer.zero_()
+    target = attach(other, zeros)
+    state = corrected.state_dict()
+    keys = list(state)
+    target.load_state_dict(state)
+    assert list(state) == keys
+    x = random_inputs(source, 5)
+    assert torch.equal(target(x), corrected(x))
+
+
+def test_state_of_one_site_alone() -> None:
+    site = Site(nn.Linear(3, 2), halve((2,)))
+    keys = ["weight", "bias", *(f"correction.{p}" for p in ("scale", "shift", "low", "high"))]
+    assert list(site.state_dict()) == keys
+    other = Site(nn.Linear(3, 2), halve((2,)))
+    other.load_state_dict(site.state_dict())
+    assert torch.equal(other.inner.weight, site.inner.weight)
+
+
+# Copies
+
+
+def pickled(module: nn.Module) -> nn.Module:
+    return pickle.loads(pickle.dumps(module))
+
+
+def saved(module: nn.Module) -> nn.Module:
+    stream = io.BytesIO()
+    torch.save(module, stream)
+    stream.seek(0)
+    return torch.load(stream, weights_only=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("through", [copy.deepcopy, pickled, saved])
+def test_copies(kind: str, through: object) -> None:
+    assert callable(through)
+    classifier = random_classifier(kind)
+    corrected = attach(classifier, halves(classifier))
+    twin = through(corrected)
+    x = random_inputs(classifier, 5)
+    assert torch.equal(twin(x), corrected(x))
+    assert not storages(twin) & storages(corrected)
+    assert list(twin.state_dict()) == list(corrected.state_dict())
+    # The copy still finds its keys: the hook came along.
+    for tensor in twin.state_dict().values():
+        tensor.zero_()
+    twin.load_state_dict(corrected.state_dict())
+    assert torch.equal(twin(x), corrected(x))
+    assert torch.equal(detach(twin)(x), classifier(x))

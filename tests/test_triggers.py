@@ -1,0 +1,317 @@
+"""Triggers as results, and banks of candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from undoor.errors import UndoorError
+from undoor.triggers import TRIGGERS, AdditiveBank, PatchBank, Trigger, TriggerBank
+from undoor.triggers.trigger import Mode
+
+SHAPE = (3, 4, 5)
+BOUNDS = [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-2.5, 0.5)]
+FAMILIES = sorted(TRIGGERS)
+bounds_of = st.sampled_from(BOUNDS)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def inputs(*shape: int, bounds: tuple[float, float], seed: int = 1) -> Tensor:
+    low, high = bounds
+    return low + (high - low) * torch.rand(*shape, generator=generator(seed))
+
+
+def trigger(mode: Mode, bounds: tuple[float, float] = (0.0, 1.0), channels: int = 1) -> Trigger:
+    low, high = bounds
+    mask = torch.rand(channels, *SHAPE[1:], generator=generator(2))
+    pattern = torch.rand(SHAPE, generator=generator(3))
+    if mode == "replace":
+        return Trigger("patch", mask, low + (high - low) * pattern, mode, bounds)
+    return Trigger("additive", 0 * mask, (high - low) * (pattern - 0.5), mode, bounds)
+
+
+# Stamping
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_replace(bounds: tuple[float, float]) -> None:
+    mask = torch.zeros(1, 4, 5)
+    mask[:, :2] = 1
+    mask[:, 2] = 0.25
+    t = Trigger("given", mask, torch.full(SHAPE, bounds[1]), "replace", bounds)
+    x = inputs(6, *SHAPE, bounds=bounds)
+    before = x.clone()
+    out = t(x)
+    assert bool((out[:, :, :2] == bounds[1]).all())
+    assert torch.allclose(out[:, :, 2], 0.75 * x[:, :, 2] + 0.25 * bounds[1])
+    assert torch.equal(out[:, :, 3], x[:, :, 3])
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_add(bounds: tuple[float, float]) -> None:
+    t = trigger("add", bounds)
+    x = inputs(6, *SHAPE, bounds=bounds)
+    expected = np.clip(x.numpy() + t.pattern.numpy(), *bounds)
+    np.testing.assert_allclose(t(x).numpy(), expected, rtol=1e-6)
+
+
+def test_add_with_a_mask_replaces_and_adds() -> None:
+    mask, pattern = torch.full((1, 4, 5), 0.5), torch.full(SHAPE, 0.1)
+    x = inputs(2, *SHAPE, bounds=(0, 1))
+    t = Trigger("given", mask, pattern, "add", (0.0, 1.0))
+    assert torch.allclose(t(x), 0.5 * x + 0.1)
+
+
+@given(bounds=bounds_of, mode=st.sampled_from(["replace", "add"]), factor=st.floats(-1e3, 1e3))
+def test_stamped_inputs_stay_within_bounds(
+    bounds: tuple[float, float], mode: Mode, factor: float
+) -> None:
+    t = trigger(mode, bounds)
+    wild = Trigger(t.family, t.mask, t.pattern * factor, mode, bounds)
+    out = wild(inputs(3, *SHAPE, bounds=bounds))
+    assert out.shape == (3, *SHAPE)
+    assert bounds[0] <= float(out.min())
+    assert float(out.max()) <= bounds[1]
+
+
+def test_size() -> None:
+    mask = torch.zeros(1, 4, 5)
+    mask[0, 0, :3] = 1
+    assert Trigger("given", mask, torch.ones(SHAPE), "replace", (0, 1)).size == 3
+    pattern = torch.zeros(SHAPE)
+    pattern[0, 0, 0], pattern[2, 3, 4] = 3, -4
+    assert Trigger("given", 0 * mask, pattern, "add", (0, 1)).size == 5
+
+
+# Files
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("mode", ["replace", "add"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_round_trip(tmp_path: Path, mode: Mode, bounds: tuple[float, float], channels: int) -> None:
+    t = trigger(mode, bounds, channels)
+    t.save(tmp_path / "out" / "t.npz")
+    back = Trigger.load(tmp_path / "out" / "t.npz", shape=SHAPE, bounds=bounds)
+    x = inputs(5, *SHAPE, bounds=bounds)
+    assert (back.family, back.mode, back.bounds) == (t.family, mode, bounds)
+    torch.testing.assert_close(back(x), t(x), rtol=1e-5, atol=1e-5 * (bounds[1] - bounds[0]))
+
+
+@pytest.mark.parametrize("mode", ["replace", "add"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_size_survives_a_round_trip(tmp_path: Path, mode: Mode, channels: int) -> None:
+    t = trigger(mode, channels=channels)
+    t.save(tmp_path / "t.npz")
+    back = Trigger.load(tmp_path / "t.npz", shape=SHAPE, bounds=(0.0, 1.0))
+    assert back.size == pytest.approx(t.size, rel=1e-5)
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_stored_pattern_is_in_unit_range(tmp_path: Path, bounds: tuple[float, float]) -> None:
+    """The files speak of pictures, channels last, whatever the model's units."""
+    t = trigger("replace", bounds)
+    t.save(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as stored:
+        pattern = stored["pattern"]
+    assert pattern.shape == (4, 5, 3)
+    expected = torch.rand(SHAPE, generator=generator(3)).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(pattern, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_feature_triggers_can_be_saved(tmp_path: Path, family: str) -> None:
+    """A model on feature vectors has triggers too."""
+    t = TRIGGERS[family](1, (8,), (0.0, 1.0), generator()).export(0)
+    t.save(tmp_path / "t.npz")
+    back = Trigger.load(tmp_path / "t.npz", shape=(8,), bounds=(0.0, 1.0))
+    x = inputs(3, 8, bounds=(0, 1))
+    assert torch.allclose(back(x), t(x), atol=1e-6)
+
+
+def store(file: Path, **arrays: Any) -> Path:
+    defaults: dict[str, Any] = {
+        "mask": np.ones((4, 5), np.float32),
+        "pattern": np.full((4, 5), 0.5, np.float32),
+        "mode": "replace",
+    }
+    merged = {**defaults, **arrays}
+    np.savez(file, **{key: value for key, value in merged.items() if value is not None})
+    return file
+
+
+@pytest.mark.parametrize(
+    ("mode", "bounds", "wanted"),
+    [("replace", (0, 255), 127.5), ("replace", (-1, 1), 0.0), ("add", (-1, 1), 1.0)],
+)
+def test_given_grey_trigger(
+    tmp_path: Path, mode: str, bounds: tuple[float, float], wanted: float
+) -> None:
+    """[H, W] serves all channels; an addition has no offset."""
+    t = Trigger.load(store(tmp_path / "t.npz", mode=mode), shape=SHAPE, bounds=bounds)
+    assert t.family == "given"
+    assert t.pattern.shape == SHAPE
+    assert torch.allclose(t.pattern, torch.tensor(wanted))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"mode": "multiply"}, "mode must be 'replace' or 'add', got 'multiply'"),
+        ({"mask": None}, "missing mask"),
+        ({"mode": None, "pattern": None}, "missing pattern, mode"),
+        ({"mask": np.ones((5, 4))}, "expected a trigger of 4x5 pixels"),
+        ({"pattern": np.ones((8, 8, 3))}, "expected a trigger of 4x5 pixels"),
+        ({"pattern": np.ones((4, 5, 2))}, "expected 3 channels, got pattern 2"),
+        ({"mask": np.ones((4, 5, 4))}, "mask 4"),
+        ({"mask": np.ones(4)}, r"mask must be \[H, W\]"),
+        ({"mask": np.array([{"a": 1}])}, "not a readable .npz"),
+    ],
+)
+def test_load_refusals(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(UndoorError, match=message):
+        Trigger.load(store(tmp_path / "t.npz", **arrays), shape=SHAPE, bounds=(0, 1))
+
+
+# NumPy leaves the file of a broken archive to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_load_refuses_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match="no such file"):
+        Trigger.load(tmp_path / "t.npz", shape=SHAPE, bounds=(0, 1))
+    (tmp_path / "t.npz").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(UndoorError, match=r"t\.npz: not a readable"):
+        Trigger.load(tmp_path / "t.npz", shape=SHAPE, bounds=(0, 1))
+
+
+@pytest.mark.parametrize("name", ["mask", "pattern"])
+def test_load_refuses_nan(tmp_path: Path, name: str) -> None:
+    file = store(tmp_path / "t.npz", **{name: np.full((4, 5), np.nan, np.float32)})
+    with pytest.raises(UndoorError, match=r"finite|NaN"):
+        Trigger.load(file, shape=SHAPE, bounds=(0, 1))
+
+
+# Banks
+
+
+def bank_of(family: str, count: int = 4, bounds: tuple[float, float] = (0.0, 1.0)) -> TriggerBank:
+    return TRIGGERS[family](count, SHAPE, bounds, generator())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_candidates_are_exported_as_they_stand(family: str, bounds: tuple[float, float]) -> None:
+    """Row m of the bank is what trigger m does, and its size is the trigger's."""
+    bank = bank_of(family, bounds=bounds)
+    assert isinstance(bank, TriggerBank)
+    x = inputs(4, 6, *SHAPE, bounds=bounds)
+    stamped, sizes = bank(x).detach(), bank.sizes().detach()
+    width = bounds[1] - bounds[0]
+    for index in range(4):
+        t = bank.export(index)
+        assert (t.family, t.bounds) == (family, bounds)
+        assert torch.allclose(stamped[index], t(x[index]), atol=1e-5 * width)
+        unit = 1.0 if t.mode == "replace" else width
+        assert float(sizes[index]) == pytest.approx(t.size / unit, rel=1e-4)
+
+
+def test_patch_formula() -> None:
+    bank = PatchBank(2, SHAPE, (-1.0, 3.0), generator())
+    x = inputs(2, 5, *SHAPE, bounds=(-1, 3))
+    m = 1 / (1 + np.exp(-bank.mask_logit.detach().numpy()))[:, None]
+    p = -1 + 4 / (1 + np.exp(-bank.pattern_logit.detach().numpy()))[:, None]
+    np.testing.assert_allclose(
+        bank(x).detach().numpy(), x.numpy() * (1 - m) + m * p, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(bank.sizes().detach().numpy(), m.sum((1, 2, 3, 4)), rtol=1e-5)
+    assert bank.mask_logit.shape == (2, 1, 4, 5)
+
+
+def test_additive_formula() -> None:
+    bank = AdditiveBank(2, SHAPE, (0.0, 255.0), generator())
+    x = inputs(2, 5, *SHAPE, bounds=(0, 255))
+    d = bank.delta.detach().numpy()
+    expected = np.clip(x.numpy() + 255 * d[:, None], 0, 255)
+    np.testing.assert_allclose(bank(x).detach().numpy(), expected, rtol=1e-5, atol=1e-4)
+    norms = np.linalg.norm(d.reshape(2, -1), axis=1)
+    np.testing.assert_allclose(bank.sizes().detach().numpy(), norms, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", [SHAPE, (1, 3, 3), (8,)])
+def test_every_parameter_has_a_gradient(family: str, shape: tuple[int, ...]) -> None:
+    bank = TRIGGERS[family](3, shape, (0.0, 1.0), generator())
+    x = inputs(3, 5, *shape, bounds=(0, 1))
+    out = bank(x)
+    assert out.shape == x.shape
+    (out.square().sum() + bank.sizes().sum()).backward()
+    for parameter in bank.parameters():
+        assert parameter.grad is not None
+        assert bool(torch.isfinite(parameter.grad).all())
+        assert bool((parameter.grad != 0).flatten(1).any(1).all())
+
+
+def test_size_of_nothing_has_a_finite_gradient() -> None:
+    bank = AdditiveBank(2, SHAPE, (0.0, 1.0), generator())
+    with torch.no_grad():
+        bank.delta.zero_()
+    bank.sizes().sum().backward()
+    assert bank.delta.grad is not None
+    assert bool(torch.isfinite(bank.delta.grad).all())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_banks_are_seeded(family: str) -> None:
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    one, same, other = (TRIGGERS[family](3, SHAPE, (0, 1), generator(s)) for s in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+    for (name, a), b, c in zip(
+        one.named_parameters(), same.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+        assert not torch.equal(a, c), name
+        # Candidates differ from one another.
+        assert not torch.equal(a[0], a[1]), name
+
+
+@given(bounds=bounds_of, factor=st.floats(0.1, 1e4))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_banks_clip(family: str, bounds: tuple[float, float], factor: float) -> None:
+    bank = bank_of(family, bounds=bounds)
+    with torch.no_grad():
+        for parameter in bank.parameters():
+            parameter.mul_(factor)
+    out = bank(inputs(4, 2, *SHAPE, bounds=bounds))
+    assert bounds[0] <= float(out.detach().min())
+    assert float(out.detach().max()) <= bounds[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exports_are_detached(family: str) -> None:
+    bank = bank_of(family)
+    t = bank.export(1)
+    mask, pattern = t.mask.clone(), t.pattern.clone()
+    assert not t.pattern.requires_grad
+    with torch.no_grad():
+        for parameter in bank.parameters():
+            parameter.add_(1)
+    assert torch.equal(t.mask, mask)
+    assert torch.equal(t.pattern, pattern)
+
+
+def test_families() -> None:
+    assert {name: bank.family for name, bank in TRIGGERS.items()} == {
+        "patch": "patch",
+        "additive": "additive",
+    }
