@@ -23,7 +23,9 @@ HELD_OUT = 0.3
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
 MOST_HELD_OUT = 400
-# Joint re-estimation: classes optimised beside the one in question, and candidates of each.
+# Joint re-estimation: classes looked at again in a family (of any others the first evidence
+# stands, and makes the model inconclusive), classes optimised beside each, candidates of a class.
+MOST_LOOKS = 4
 CONTROLS = 2
 TRIES = 3
 SOURCE_ASR = 0.5
@@ -79,8 +81,9 @@ def scan(
     for family in TRIGGERS:
         candidates = _every_class(search, images, family, generator, progress)
         found = _judge(search, images, candidates)
-        for item in [item for item in found if deserves_look(item, *size, limits)]:
-            again, finding = _again(search, images, item, found, generator, progress)
+        looks = [item for item in found if deserves_look(item, *size, limits)]
+        for item in sorted(looks, key=lambda item: item.p_value)[:MOST_LOOKS]:
+            again, finding = _again(search, images, item, candidates, found, generator, progress)
             found[item.target] = again
             if is_suspect(again, *size, limits) and _stronger(finding, findings):
                 findings[item.target] = finding
@@ -146,22 +149,26 @@ def _again(
     classifier: Classifier,
     images: _Images,
     item: ClassEvidence,
+    candidates: Sequence[Candidate],
     evidence: Sequence[ClassEvidence],
     generator: torch.Generator,
     progress: Progress,
 ) -> tuple[ClassEvidence, Finding]:
-    """Joint re-estimation of a class that stands out, over all classes that might be sources.
+    """Joint re-estimation of a class that stands out, on the sources that its trigger moves.
 
-    More effort finds smaller triggers for any class. The next best classes get the same effort,
-    and the sizes of all others are taken to shrink as theirs do: what remains of the distance is
-    the class's own.
+    More effort and fewer sources give smaller triggers for any class. The next best classes get
+    the same, and the sizes of all others are taken to shrink as theirs do: what remains of the
+    distance is the class's own.
     """
     others = sorted(
         (e for e in evidence if e.target != item.target and e.size is not None),
         key=lambda e: e.size or 0.0,
     )[:CONTROLS]
-    targets = [item.target, *(other.target for other in others)]
-    best = _best_of(classifier, images, targets, item.family, generator, progress)
+    pools = {}
+    for target in (item.target, *(other.target for other in others)):
+        moved = find_sources(classifier, images.x, images.y, candidates[target].trigger, target)
+        pools[target] = images.pool(target, moved or None)
+    best = _best_of(classifier, images, pools, item.family, generator, progress)
     trigger = best[item.target].trigger
     sources = find_sources(classifier, images.x, images.y, trigger, item.target)
     shrunk = [
@@ -195,7 +202,7 @@ def _again(
 def _best_of(
     classifier: Classifier,
     images: _Images,
-    targets: Sequence[int],
+    pools: Mapping[int, Tensor],
     family: str,
     generator: torch.Generator,
     progress: Progress,
@@ -204,7 +211,7 @@ def _best_of(
     candidates = invert(
         classifier,
         images.x,
-        [(target, images.pool(target)) for target in targets for _ in range(TRIES)],
+        [(target, pool) for target, pool in pools.items() for _ in range(TRIES)],
         family=family,
         schedule=Schedule(steps=400, batch=8),
         generator=generator,
@@ -215,7 +222,7 @@ def _best_of(
             (c for c in candidates if c.target == target),
             key=lambda c: float("inf") if c.size is None else c.size,
         )
-        for target in targets
+        for target in pools
     }
 
 
