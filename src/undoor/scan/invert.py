@@ -19,7 +19,8 @@ from undoor.triggers import TRIGGERS, Trigger, TriggerBank
 class Schedule:
     """How candidates are optimised.
 
-    steps : of Adam; batch : images a candidate and step.
+    steps : of Adam; batch : images a candidate and step. Few images make noisy steps, which leave
+        the basins of universal adversarial patterns, and cost less.
     success : ASR at which a candidate counts as working and its size may be pressed down.
     weight : of the size in the loss at the start; it rises by `rise` after each step with enough
         success and falls by `fall` after any other (the annealing of Wang et al., S&P 2019, made
@@ -28,7 +29,7 @@ class Schedule:
     """
 
     steps: int = 360
-    batch: int = 8
+    batch: int = 4
     success: float = 0.9
     weight: float = 0.003
     rise: float = 1.05

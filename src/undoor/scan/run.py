@@ -26,6 +26,7 @@ MOST_HELD_OUT = 400
 # Joint re-estimation: classes looked at again in a family (of any others the first evidence
 # stands, and makes the model inconclusive), classes optimised beside each, candidates of a class.
 MOST_LOOKS = 4
+FEW_CLASSES = 12
 CONTROLS = 2
 TRIES = 3
 SOURCE_ASR = 0.5
@@ -114,16 +115,18 @@ def _every_class(
 ) -> tuple[Candidate, ...]:
     """A candidate for each class as a target, in class order."""
     classes = classifier.num_classes
-    pools = [(target, images.pool(target)) for target in range(classes)]
-    return invert(
+    few = classes <= FEW_CLASSES
+    best = _best_of(
         classifier,
-        images.x,
-        pools,
-        family=family,
-        schedule=_schedule(family, classes),
-        generator=generator,
-        progress=progress,
+        images,
+        {target: images.pool(target) for target in range(classes)},
+        family,
+        _tries(family, classes),
+        Schedule(steps=360 if family == "patch" else 240 if few else 160),
+        generator,
+        progress,
     )
+    return tuple(best[target] for target in range(classes))
 
 
 def _judge(
@@ -168,7 +171,8 @@ def _again(
     for target in (item.target, *(other.target for other in others)):
         moved = find_sources(classifier, images.x, images.y, candidates[target].trigger, target)
         pools[target] = images.pool(target, moved or None)
-    best = _best_of(classifier, images, pools, item.family, generator, progress)
+    effort = Schedule(steps=400)
+    best = _best_of(classifier, images, pools, item.family, TRIES, effort, generator, progress)
     trigger = best[item.target].trigger
     sources = find_sources(classifier, images.x, images.y, trigger, item.target)
     shrunk = [
@@ -204,16 +208,18 @@ def _best_of(
     images: _Images,
     pools: Mapping[int, Tensor],
     family: str,
+    tries: int,
+    schedule: Schedule,
     generator: torch.Generator,
     progress: Progress,
 ) -> dict[int, Candidate]:
-    """The smallest of a few candidates for each target, optimised longer than in the search."""
+    """The smallest of `tries` candidates for each target: one start in two can miss a trigger."""
     candidates = invert(
         classifier,
         images.x,
-        [(target, pool) for target, pool in pools.items() for _ in range(TRIES)],
+        [(target, pool) for target, pool in pools.items() for _ in range(tries)],
         family=family,
-        schedule=Schedule(steps=400, batch=8),
+        schedule=schedule,
         generator=generator,
         progress=progress,
     )
@@ -269,15 +275,11 @@ def _split(clean: CleanSet, generator: torch.Generator) -> _Images:
     return _Images(clean.images, clean.labels, torch.cat(estimate), kept)
 
 
-def _schedule(family: str, classes: int) -> Schedule:
-    """Additive patterns settle sooner; many classes share the batch with fewer images each.
-
-    Fewer images a step cost less than fewer steps: a trigger shows only when the weight of the
-    size has risen far enough, which takes steps.
-    """
-    if classes <= 12:
-        return Schedule(steps=360 if family == "patch" else 240, batch=8)
-    return Schedule(steps=360 if family == "patch" else 160, batch=4)
+def _tries(family: str, classes: int) -> int:
+    """Starts a class: patches hide best, and with few classes a start costs little."""
+    if classes > FEW_CLASSES:
+        return 1
+    return 3 if family == "patch" else 2
 
 
 def _stronger(finding: Finding, known: Mapping[int, Finding]) -> bool:
