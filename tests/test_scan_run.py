@@ -156,7 +156,7 @@ def test_wrong_labels_are_not_called_clean() -> None:
 def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Re-estimation that moves no class leaves a doubt: not a clean model, and no finding, since a
     repair needs to know whose images to correct."""
-    monkeypatch.setattr(run, "find_sources", lambda *_: ())
+    monkeypatch.setattr(run, "find_sources", lambda *_, **__: ())
     report = scan(toy_classifier(backdoored=True), clean_images())
     assert report.verdict == "inconclusive"
     assert report.findings == ()

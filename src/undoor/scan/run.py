@@ -29,7 +29,10 @@ MOST_LOOKS = 4
 FEW_CLASSES = 12
 CONTROLS = 2
 TRIES = 3
+# A class is a source where the trigger moves half of its images; one of which a first estimate
+# moves a fifth may still turn out to be one.
 SOURCE_ASR = 0.5
+PERHAPS_SOURCE_ASR = 0.2
 LEAST_ACCURACY_OVER_CHANCE = 0.2
 
 
@@ -169,9 +172,16 @@ def _again(
     )[:CONTROLS]
     pools = {}
     for target in (item.target, *(other.target for other in others)):
-        moved = find_sources(classifier, images.x, images.y, candidates[target].trigger, target)
+        moved = find_sources(
+            classifier,
+            images.x,
+            images.y,
+            candidates[target].trigger,
+            target,
+            least=PERHAPS_SOURCE_ASR,
+        )
         pools[target] = images.pool(target, moved or None)
-    effort = Schedule(steps=400)
+    effort = Schedule(steps=400, batch=8, success=0.95)
     best = _best_of(classifier, images, pools, item.family, TRIES, effort, generator, progress)
     trigger = best[item.target].trigger
     sources = find_sources(classifier, images.x, images.y, trigger, item.target)
@@ -234,14 +244,20 @@ def _best_of(
 
 @torch.no_grad()
 def find_sources(
-    classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger, target: int
+    classifier: Classifier,
+    x: Tensor,
+    y: Tensor,
+    trigger: Trigger,
+    target: int,
+    *,
+    least: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
-    """The classes of which the trigger moves at least half of the images to `target`."""
+    """The classes of which the trigger moves at least this share of the images to `target`."""
     moved = classifier.predict(trigger(x)) == target
     return tuple(
         label
         for label in y.unique().tolist()
-        if label != target and moved[y == label].float().mean() >= SOURCE_ASR
+        if label != target and moved[y == label].float().mean() >= least
     )
 
 

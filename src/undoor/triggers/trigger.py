@@ -81,8 +81,9 @@ class Trigger:
         )
         if pattern.shape[1:] != shape[1:] or mask.shape[1:] != shape[1:]:
             raise UndoorError(
-                f"{file}: expected a trigger of size {shape[1:]} as the model's input, got "
-                f" pattern {tuple(pattern.shape[1:])} and mask {tuple(mask.shape[1:])}"
+                f"{file}: expected a trigger of {'x'.join(map(str, shape[1:]))} pixels as the "
+                f"model's input, got pattern {tuple(pattern.shape[1:])} and mask "
+                f"{tuple(mask.shape[1:])}"
             )
         if mask.shape[0] not in (1, shape[0]) or pattern.shape[0] not in (1, shape[0]):
             raise UndoorError(
