@@ -181,7 +181,8 @@ def _again(
             least=PERHAPS_SOURCE_ASR,
         )
         pools[target] = images.pool(target, moved or None)
-    effort = Schedule(steps=400, batch=8, success=0.95)
+    few = classifier.num_classes <= FEW_CLASSES
+    effort = Schedule(steps=400 if few else 250, batch=8, success=0.95)
     best = _best_of(classifier, images, pools, item.family, TRIES, effort, generator, progress)
     trigger = best[item.target].trigger
     sources = find_sources(classifier, images.x, images.y, trigger, item.target)
