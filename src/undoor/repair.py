@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import torch
@@ -92,7 +93,8 @@ def repair_target(
         )
     variants = _variants(classifier, clean, finding, sources, generator, progress)
     sites = find_sites(classifier)
-    bench = _bench(classifier, clean, finding.target, sources, variants, generator)
+    largest = max(math.prod(site.shape) for site in sites)
+    bench = _bench(classifier, clean, finding.target, sources, variants, largest, generator)
     plans = candidate_plans(sites)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
@@ -157,10 +159,10 @@ def _bench(
     target: int,
     sources: Tensor,
     triggers: list[Trigger],
+    largest: int,
     generator: torch.Generator,
 ) -> Bench:
-    """As much of the clean set as fits into memory at the largest site, all of it as a rule."""
-    largest = max(int(torch.tensor(site.shape).prod()) for site in find_sites(classifier))
+    """As much of the clean set as fits into memory at a site of `largest` values, as a rule all."""
     keep = torch.randperm(len(clean), generator=generator)[: max(16, MOST_VALUES // (2 * largest))]
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers
