@@ -9,6 +9,7 @@ import torch
 from tiny import (
     KINDS,
     TARGET,
+    Alias,
     assert_unchanged,
     clean_images,
     random_classifier,
@@ -210,18 +211,6 @@ def test_unknown_site() -> None:
     x = random_inputs(classifier, 4)
     with pytest.raises(UndoorError, match=r"no site 'network\.7'"):
         fit_corrections(classifier, x, x, {"network.7": "channel"})
-
-
-class Alias(nn.Module):
-    """Names a layer, then runs it under another name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(5)
-        self.layers = nn.Sequential(self.norm, nn.ReLU(), nn.Linear(5, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
 
 
 def test_layer_with_two_names() -> None:

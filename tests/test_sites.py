@@ -8,7 +8,15 @@ import pickle
 
 import pytest
 import torch
-from tiny import KINDS, assert_unchanged, random_classifier, random_inputs, snapshot, storages
+from tiny import (
+    KINDS,
+    Alias,
+    assert_unchanged,
+    random_classifier,
+    random_inputs,
+    snapshot,
+    storages,
+)
 from torch import Tensor, nn
 
 from undoor.align.transform import Correction
@@ -95,18 +103,6 @@ class TwoViews(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.body(x)
         return self.head(h.relu()) + self.head((-h).relu())
-
-
-class Alias(nn.Module):
-    """Names a layer, then runs it under another name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(5)
-        self.layers = nn.Sequential(self.norm, nn.ReLU(), nn.Linear(5, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
 
 
 def test_order_is_that_of_execution() -> None:

@@ -119,6 +119,18 @@ _LAYERS: dict[str, Callable[[], nn.Sequential]] = {
 }
 
 
+class Alias(nn.Module):
+    """Names a layer, then runs it under another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+        self.layers = nn.Sequential(self.norm, nn.ReLU(), nn.Linear(5, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
 def random_inputs(classifier: Classifier, count: int, seed: int = 1) -> Tensor:
     """Raw inputs within the bounds of a `random_classifier`."""
     generator = torch.Generator().manual_seed(seed)
