@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import split
+from common import oracle_bench, split
 
 import undoor
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.plans import candidate_plans
-from undoor.align.select import Bench, calibrate, choose_plan
+from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
 from undoor.guard import Guarded
@@ -54,17 +54,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     classifier = undoor.load(options.model)
-    network = classifier.fast_copy()
     trigger = Trigger.load(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
     clean, test = (
         part.for_classifier(classifier) for part in split(options.data, options.per_class, seed=0)
     )
-    bench = Bench(
-        network, options.target, clean.images, clean.labels,
-        clean.labels != options.target, [trigger],
-    )  # fmt: skip
+    bench = oracle_bench(classifier, clean, trigger, options.target)
+    network = bench.classifier
     plans = candidate_plans(find_sites(network))
-    x = clean.images[bench.sources]
+    x = bench.x[bench.sources]
     both = torch.cat([x, trigger(x)])
     seconds, ratios, corrections = time_onepass(
         network, x, trigger(x), both, plans, options.repeats

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import undoor
+from undoor.align.select import Bench
+from undoor.triggers import Trigger
 
 MOST_TESTED = 3000
 
@@ -25,3 +28,13 @@ def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoo
         undoor.CleanSet.from_arrays(x[defence], y[defence]),
         undoor.CleanSet.from_arrays(x[rest], y[rest]),
     )
+
+
+def oracle_bench(
+    classifier: undoor.Classifier, clean: undoor.CleanSet, trigger: Trigger, target: int
+) -> Bench:
+    """What plans are tried on when the true trigger is known, all other classes being sources."""
+    clean = clean.for_classifier(classifier)
+    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(0))
+    x, y = clean.images[order], clean.labels[order]
+    return Bench(classifier.fast_copy(), target, x, y, y != target, [trigger])

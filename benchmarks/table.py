@@ -23,7 +23,10 @@ def share(hits: int, of: int) -> str:
 
 
 def rates(record: dict[str, Any]) -> str:
-    before, after = record["evaluation"]["before"], record["evaluation"]["after"]
+    before, after = (
+        record["evaluation_margin_rule"]["before"],
+        record["evaluation_margin_rule"]["after"],
+    )
     first = "/".join(percent(before, name) for name in ("acc", "asr", "sia"))
     names = ("acc", "asr", "sia", "tpr", "fpr", "fpr_target")
     cells = [first, *(percent(after, name) for name in names), f"{after['auroc']:.4f}"]
@@ -44,7 +47,7 @@ def whole_job(records: list[dict[str, Any]]) -> None:
         scan = record["scan"]
         found = ", ".join(str(item["target"]) for item in scan["targets"]) or "–"
         true = "–" if record["truth"] is None else record["truth"]
-        cells = rates(record) if "evaluation" in record else " | ".join(["–"] * 9)
+        cells = rates(record) if "evaluation_margin_rule" in record else " | ".join(["–"] * 9)
         print(
             f"| {record['model']} | {scan['verdict']} | {found} | {true} | {scan['seconds']:.0f} | "
             f"{record['repair']['wall']:.0f} | {cells} |"
@@ -60,7 +63,8 @@ def whole_job(records: list[dict[str, Any]]) -> None:
     near = [
         record
         for record in bad
-        if record["evaluation"]["after"]["sia"] >= record["evaluation"]["before"]["acc"] - 0.03
+        if record["evaluation_margin_rule"]["after"]["sia"]
+        >= record["evaluation_margin_rule"]["before"]["acc"] - 0.03
     ]
     print(f"\nRight target and no other: {share(len(right), len(bad))}.")
     print(f"False alarms: {share(len(alarms), len(good))}.")

@@ -19,37 +19,38 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import torch
-from common import split
+from common import oracle_bench, split
 
 import undoor
 from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
-from undoor.align.select import Bench, calibrate, choose_plan
+from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
-from undoor.guard import Guarded
+from undoor.guard import RULES, Guarded
 from undoor.sites import find_sites
 from undoor.triggers import Trigger
+
+Guards = dict[str, Guarded]
 
 PER_CLASS = {"gtsrb": 10}
 
 
 def with_true_trigger(
     classifier: undoor.Classifier, clean: undoor.CleanSet, trigger: Trigger, target: int
-) -> tuple[Guarded, dict[str, object]]:
-    clean = clean.for_classifier(classifier)
-    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(0))
-    x, y = clean.images[order], clean.labels[order]
-    network = classifier.fast_copy()
-    bench = Bench(network, target, x, y, y != target, [trigger])
+) -> tuple[Guards, dict[str, object]]:
+    bench = oracle_bench(classifier, clean, trigger, target)
     plans = candidate_plans(find_sites(classifier))
     chosen, trials, _ = choose_plan(bench, plans, "onepass")
-    sources = x[bench.sources]
-    corrections = fit_corrections(network, sources, trigger(sources), plans[chosen])
+    sources = bench.x[bench.sources]
+    corrections = fit_corrections(bench.classifier, sources, trigger(sources), plans[chosen])
     threshold = calibrate(bench, corrections)
     record = {"chosen": chosen, "threshold": threshold, "trials": [vars(t) for t in trials]}
-    return Guarded(classifier, {target: corrections}, {target: threshold}), record
+    guards = {
+        rule: Guarded(classifier, {target: corrections}, {target: threshold}, rule=rule)
+        for rule in RULES
+    }
+    return guards, record
 
 
 def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, object]:
@@ -66,9 +67,7 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
     if options.true_trigger:
         if not triggers:
             return record
-        guarded, record["align"] = with_true_trigger(
-            classifier, clean, triggers[0], truth["target"]
-        )
+        guards, record["align"] = with_true_trigger(classifier, clean, triggers[0], truth["target"])
     else:
         report = undoor.scan(classifier, clean, seed=options.seed)
         record["scan"] = report.to_json()
@@ -76,24 +75,17 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
         fix = undoor.repair(classifier, clean, report, seed=options.seed)
         record["repair"] = fix.to_json() | {"wall": time.perf_counter() - started}
         del record["repair"]["sites"]  # readable in a repair, a hundred lines here
-        guarded = undoor.guard(classifier, fix)
+        guards = {rule: undoor.guard(classifier, fix, rule=rule) for rule in RULES}
     if triggers:
         triggered = stamp_set(test, triggers[0], truth["target"], truth["source"])
-        result = undoor.evaluate(classifier, guarded, test, triggered, truth["target"])
-        record["evaluation"] = result.to_json()
-        paper = replace_rule(guarded, "paper")
-        result = undoor.evaluate(classifier, paper, test, triggered, truth["target"])
-        record["evaluation_paper_rule"] = result.to_json()
+        for rule, guarded in guards.items():
+            result = undoor.evaluate(classifier, guarded, test, triggered, truth["target"])
+            record[f"evaluation_{rule}_rule"] = result.to_json()
     return record
 
 
-def replace_rule(guarded: Guarded, rule: str) -> Guarded:
-    guarded.rule = rule
-    return guarded
-
-
 def line(record: dict) -> str:
-    scan, result = record.get("scan"), record.get("evaluation")
+    scan, result = record.get("scan"), record.get("evaluation_margin_rule")
     text = f"{record['model']:30s}"
     if scan:
         top = min(scan["evidence"], key=lambda item: item["p_value"])

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import (
+    BOUNDS,
     CHESSBOARD,
     CLASSES,
     TARGET,
@@ -19,8 +20,8 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.scan.invert import Candidate, Schedule, invert
-from undoor.triggers import TRIGGERS
+from undoor.scan.invert import Candidate, Schedule, Search, invert
+from undoor.triggers import TRIGGERS, Trigger
 
 FAMILIES = sorted(TRIGGERS)
 SHORT = Schedule(steps=60, batch=8)
@@ -35,11 +36,11 @@ def search(
     seed: int = 0,
 ) -> tuple[Candidate, ...]:
     clean = clean_images()
-    pools = [(t, (clean.labels != t).nonzero()[:, 0]) for t in targets]
+    searches = [Search(t, (clean.labels != t).nonzero()[:, 0]) for t in targets]
     return invert(
         classifier,
         clean.images,
-        pools,
+        searches,
         family=family,
         schedule=schedule,
         generator=torch.Generator().manual_seed(seed),
@@ -111,13 +112,33 @@ def test_uses_the_given_images_alone() -> None:
     (candidate,) = invert(
         toy_classifier(backdoored=True),
         images,
-        [(TARGET, pool)],
+        [Search(TARGET, pool)],
         family="patch",
         schedule=SHORT,
         generator=torch.Generator().manual_seed(0),
     )
     assert candidate.size is not None
     assert bool(torch.isfinite(candidate.trigger.pattern).all())
+
+
+def test_a_start_is_made_smaller() -> None:
+    """From the planted trigger, a search too short to find it from noise keeps it."""
+    clean = clean_images()
+    pool = (clean.labels != TARGET).nonzero()[:, 0]
+    mask, pattern = torch.full((1, 8, 8), 0.02), torch.full((1, 8, 8), 0.5)
+    mask[:, :2, :2], pattern[:, :2, :2] = 1, (CHESSBOARD + 1) / 2
+    start = Trigger("patch", mask, pattern, "replace", BOUNDS)
+    warm, cold = invert(
+        toy_classifier(backdoored=True),
+        clean.images,
+        [Search(TARGET, pool, start), Search(TARGET, pool)],
+        family="patch",
+        schedule=Schedule(steps=40, batch=8),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert warm.size is not None
+    assert warm.size < start.size
+    assert cold.size is None or warm.size < cold.size
 
 
 class Cliff(nn.Module):
@@ -140,7 +161,7 @@ def test_non_finite_loss_is_an_error() -> None:
         invert(
             classifier,
             images,
-            [(0, torch.arange(4))],
+            [Search(0, torch.arange(4))],
             family="additive",
             schedule=SHORT,
             generator=torch.Generator().manual_seed(0),
@@ -155,7 +176,7 @@ def test_progress_rises_to_its_total(steps: int, patience: int) -> None:
     invert(
         toy_classifier(backdoored=False),
         clean.images,
-        [(0, torch.arange(2, 12))],
+        [Search(0, torch.arange(2, 12))],
         family="patch",
         schedule=Schedule(steps=steps, batch=2, patience=patience),
         generator=torch.Generator().manual_seed(0),
@@ -178,7 +199,7 @@ def test_stops_when_nothing_shrinks() -> None:
     invert(
         Classifier(network, input_shape=(1, 8, 8)),
         clean.images,
-        [(0, torch.arange(2, 12))],
+        [Search(0, torch.arange(2, 12))],
         family="additive",
         schedule=Schedule(steps=500, batch=2, weight=0.0, patience=10),
         generator=torch.Generator().manual_seed(0),
@@ -198,7 +219,7 @@ def test_progress_may_end_the_work() -> None:
         invert(
             toy_classifier(backdoored=False),
             clean.images,
-            [(0, torch.arange(12))],
+            [Search(0, torch.arange(12))],
             family="patch",
             schedule=SHORT,
             generator=torch.Generator().manual_seed(0),

@@ -225,6 +225,34 @@ def test_candidates_are_exported_as_they_stand(family: str, bounds: tuple[float,
         assert float(sizes[index]) == pytest.approx(t.size / unit, rel=1e-4)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("bounds", BOUNDS)
+def test_an_exported_trigger_can_be_placed(family: str, bounds: tuple[float, float]) -> None:
+    """It moves into one row of another bank and leaves the other rows alone."""
+    t = bank_of(family, bounds=bounds).export(2)
+    other = TRIGGERS[family](3, SHAPE, bounds, torch.Generator().manual_seed(7))
+    x = inputs(3, 6, *SHAPE, bounds=bounds)
+    before = other(x).detach()
+    other.place(1, t)
+    after = other(x).detach()
+    width = bounds[1] - bounds[0]
+    assert torch.allclose(after[1], t(x[1]), atol=1e-5 * width)
+    assert torch.equal(after[[0, 2]], before[[0, 2]])
+
+
+def test_a_placed_patch_can_still_move() -> None:
+    """A mask of exact zeros and ones would have no gradient."""
+    bank = PatchBank(1, SHAPE, (0.0, 1.0), generator())
+    mask, pattern = torch.zeros(1, *SHAPE[1:]), torch.ones(SHAPE)
+    mask[0, 0, 0] = 1
+    bank.place(0, Trigger("patch", mask, pattern, "replace", (0.0, 1.0)))
+    (bank(inputs(1, 6, *SHAPE, bounds=(0, 1))).sum() + bank.sizes().sum()).backward()
+    for parameter in bank.parameters():
+        assert parameter.grad is not None
+        assert bool(torch.isfinite(parameter).all())
+    assert bool((bank.mask_logit.grad != 0).all())
+
+
 def test_patch_formula() -> None:
     bank = PatchBank(2, SHAPE, (-1.0, 3.0), generator())
     x = inputs(2, 5, *SHAPE, bounds=(-1, 3))

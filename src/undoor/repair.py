@@ -17,7 +17,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
-from undoor.scan.invert import Schedule, invert
+from undoor.scan.invert import Schedule, Search, invert
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import find_sites
 from undoor.triggers import TRIGGERS, Trigger
@@ -140,7 +140,7 @@ def _variants(
         candidates = invert(
             classifier,
             clean.images,
-            [(finding.target, pool)] * 2,
+            [Search(finding.target, pool)] * 2,
             family=family,
             schedule=Schedule(steps=120, batch=24, success=0.97),
             generator=generator,

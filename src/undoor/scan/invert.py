@@ -25,6 +25,7 @@ class Schedule:
     weight : of the size in the loss at the start; it rises by `rise` after each step with enough
         success and falls by `fall` after any other (the annealing of Wang et al., S&P 2019, made
         gentle: a steep rise ends in universal adversarial patterns instead of the trigger).
+    trial, keep : after `trial` steps, the `keep` smallest candidates of each target go on alone.
     patience : steps without a candidate whose best size shrinks by 1 % before stopping.
     """
 
@@ -34,7 +35,21 @@ class Schedule:
     weight: float = 0.003
     rise: float = 1.05
     fall: float = 1.1
+    trial: int = 0
+    keep: int = 1
     patience: int = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What to look for: a trigger that moves the images of `pool` (indices [n]) to `target`.
+
+    start : a trigger to make smaller, of the family searched; none starts from noise.
+    """
+
+    target: int
+    pool: Tensor
+    start: Trigger | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +65,14 @@ class Candidate:
 def invert(
     classifier: Classifier,
     images: Tensor,
-    pools: Sequence[tuple[int, Tensor]],
+    searches: Sequence[Search],
     *,
     family: str,
     schedule: Schedule,
     generator: torch.Generator,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
-    """One candidate for each (target, indices of the source images) of `pools`.
+    """One candidate for each of `searches`.
 
     Minimises cross-entropy towards the target plus weight x size over the family's parameters
     (the paper's detection step, with all sources of a target together). The candidates share one
@@ -67,14 +82,23 @@ def invert(
     ------
     UndoorError : the loss stopped being finite.
     """
-    count = len(pools)
-    bank = TRIGGERS[family](count, classifier.input_shape, classifier.bounds, generator)
-    optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
-    decks = [pool[torch.randperm(len(pool), generator=generator)] for _, pool in pools]
-    targets = torch.tensor([target for target, _ in pools])
-    weight = torch.full((count,), schedule.weight)
-    best = _Best(bank, count, schedule.batch)
+    bank = TRIGGERS[family](len(searches), classifier.input_shape, classifier.bounds, generator)
+    for index, search in enumerate(searches):
+        if search.start is not None:
+            bank.place(index, search.start)
+    optimizer = _adam(bank)
+    decks = [s.pool[torch.randperm(len(s.pool), generator=generator)] for s in searches]
+    targets = torch.tensor([search.target for search in searches])
+    weight = torch.full((len(searches),), schedule.weight)
+    best = _Best(bank, len(searches), schedule.batch)
     for step in range(schedule.steps):
+        if step == schedule.trial > 0:
+            kept = best.smallest(targets, schedule.keep)
+            bank = bank.rows(kept)
+            optimizer = _adam(bank, optimizer, kept)
+            best.select(bank, kept)
+            targets, weight = targets[kept], weight[kept]
+            decks = [decks[row] for row in kept]
         rows = torch.arange(schedule.batch) + step * schedule.batch
         batch = images[torch.stack([deck[rows % len(deck)] for deck in decks])]
         entropy, asr = _attack(classifier, bank(batch), targets)
@@ -96,7 +120,7 @@ def invert(
         if best.idle >= schedule.patience:
             break
     progress(f"inverting {family} triggers", schedule.steps, schedule.steps)
-    return best.candidates([target for target, _ in pools])
+    return best.candidates(targets.tolist())
 
 
 def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +136,20 @@ def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[T
     entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
     asr = (logits.argmax(2) == wanted).float().mean(1)
     return entropy.view(count, batch).mean(1), asr
+
+
+def _adam(
+    bank: TriggerBank, former: torch.optim.Optimizer | None = None, rows: Sequence[int] = ()
+) -> torch.optim.Adam:
+    """Adam for a bank; with what `former` knows, where the bank is these rows of another."""
+    optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
+    if former is not None:
+        state = former.state_dict()
+        for moments in state["state"].values():
+            for key in ("exp_avg", "exp_avg_sq"):
+                moments[key] = moments[key][list(rows)]
+        optimizer.load_state_dict(state)
+    return optimizer
 
 
 def fast_bfloat16() -> bool:
@@ -143,6 +181,22 @@ class _Best:
         for key, value in bank.state_dict().items():
             self.state[key][keep] = value[keep]
         self.size[better] = sizes[better]
+
+    def smallest(self, targets: Tensor, keep: int) -> list[int]:
+        """Rows of the `keep` smallest candidates of each target; success decides among those of
+        which none worked yet."""
+        order = sorted(
+            range(len(self.size)), key=lambda i: (float(self.size[i]), -float(self.asr[i]))
+        )
+        rows = [
+            row for t in targets.unique() for row in [i for i in order if targets[i] == t][:keep]
+        ]
+        return sorted(rows)
+
+    def select(self, bank: TriggerBank, rows: list[int]) -> None:
+        self.bank = bank
+        self.state = {key: value[rows] for key, value in self.state.items()}
+        self.size, self.asr = self.size[rows], self.asr[rows]
 
     def candidates(self, targets: Sequence[int]) -> tuple[Candidate, ...]:
         self.bank.load_state_dict(self.state)

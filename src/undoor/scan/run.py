@@ -14,7 +14,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.progress import Progress, silent
 from undoor.scan.decide import Thresholds, decide, deserves_look, is_suspect
-from undoor.scan.invert import Candidate, Schedule, invert
+from undoor.scan.invert import Candidate, Schedule, Search, invert
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.statistics import mad_scores, order_statistic_p_values, reciprocal
 from undoor.triggers import TRIGGERS, Trigger
@@ -24,11 +24,12 @@ HELD_OUT = 0.3
 MOST_PER_CLASS = 100
 MOST_HELD_OUT = 400
 # Joint re-estimation: classes looked at again in a family (of any others the first evidence
-# stands, and makes the model inconclusive), classes optimised beside each, candidates of a class.
+# stands, and makes the model inconclusive), classes optimised beside each, and candidates of a
+# class from noise beside the one that starts from the first estimate.
 MOST_LOOKS = 4
 FEW_CLASSES = 12
 CONTROLS = 2
-TRIES = 3
+FRESH_STARTS = 5
 # A class is a source where the trigger moves half of its images; one of which a first estimate
 # moves a fifth may still turn out to be one.
 SOURCE_ASR = 0.5
@@ -117,19 +118,11 @@ def _every_class(
     progress: Progress,
 ) -> tuple[Candidate, ...]:
     """A candidate for each class as a target, in class order."""
-    classes = classifier.num_classes
-    few = classes <= FEW_CLASSES
-    best = _best_of(
-        classifier,
-        images,
-        {target: images.pool(target) for target in range(classes)},
-        family,
-        _tries(family, classes),
-        Schedule(steps=360 if family == "patch" else 240 if few else 160),
-        generator,
-        progress,
-    )
-    return tuple(best[target] for target in range(classes))
+    classes = range(classifier.num_classes)
+    starts, schedule = _first_effort(family, len(classes))
+    searches = [Search(target, images.pool(target)) for target in classes for _ in range(starts)]
+    best = _best_of(classifier, images, searches, family, schedule, generator, progress)
+    return tuple(best[target] for target in classes)
 
 
 def _judge(
@@ -170,7 +163,7 @@ def _again(
         (e for e in evidence if e.target != item.target and e.size is not None),
         key=lambda e: e.size or 0.0,
     )[:CONTROLS]
-    pools = {}
+    searches = []
     for target in (item.target, *(other.target for other in others)):
         moved = find_sources(
             classifier,
@@ -180,10 +173,11 @@ def _again(
             target,
             least=PERHAPS_SOURCE_ASR,
         )
-        pools[target] = images.pool(target, moved or None)
-    few = classifier.num_classes <= FEW_CLASSES
-    effort = Schedule(steps=400 if few else 250, batch=8, success=0.95)
-    best = _best_of(classifier, images, pools, item.family, TRIES, effort, generator, progress)
+        pool = images.pool(target, moved or None)
+        searches.append(Search(target, pool, candidates[target].trigger))
+        searches += [Search(target, pool)] * FRESH_STARTS
+    effort = _second_effort(classifier.num_classes)
+    best = _best_of(classifier, images, searches, item.family, effort, generator, progress)
     trigger = best[item.target].trigger
     sources = find_sources(classifier, images.x, images.y, trigger, item.target)
     shrunk = [
@@ -217,18 +211,17 @@ def _again(
 def _best_of(
     classifier: Classifier,
     images: _Images,
-    pools: Mapping[int, Tensor],
+    searches: Sequence[Search],
     family: str,
-    tries: int,
     schedule: Schedule,
     generator: torch.Generator,
     progress: Progress,
 ) -> dict[int, Candidate]:
-    """The smallest of `tries` candidates for each target: one start in two can miss a trigger."""
+    """The smallest candidate for each target: one start in two can miss a trigger."""
     candidates = invert(
         classifier,
         images.x,
-        [(target, pool) for target, pool in pools.items() for _ in range(tries)],
+        searches,
         family=family,
         schedule=schedule,
         generator=generator,
@@ -239,7 +232,7 @@ def _best_of(
             (c for c in candidates if c.target == target),
             key=lambda c: float("inf") if c.size is None else c.size,
         )
-        for target in pools
+        for target in {search.target for search in searches}
     }
 
 
@@ -292,16 +285,28 @@ def _split(clean: CleanSet, generator: torch.Generator) -> _Images:
     return _Images(clean.images, clean.labels, torch.cat(estimate), kept)
 
 
-def _tries(family: str, classes: int) -> int:
-    """Starts a class: patches hide best, and with few classes a start costs little."""
-    if classes > FEW_CLASSES:
-        return 1
-    return 3 if family == "patch" else 2
+def _first_effort(family: str, classes: int) -> tuple[int, Schedule]:
+    """Starts a class and their schedule: patches hide best, few classes cost little."""
+    few = classes <= FEW_CLASSES
+    if family == "patch":
+        schedule = Schedule(steps=280, batch=2, weight=0.02, trial=70, keep=3 if few else 1)
+        return 24 if few else 8, schedule
+    return (2, Schedule(steps=240)) if few else (1, Schedule(steps=160))
+
+
+def _second_effort(classes: int) -> Schedule:
+    if classes <= FEW_CLASSES:
+        return Schedule(steps=300, batch=8, success=0.95, weight=0.01, trial=80, keep=2)
+    return Schedule(steps=200, batch=8, success=0.95, weight=0.01, trial=60, keep=1)
 
 
 def _stronger(finding: Finding, known: Mapping[int, Finding]) -> bool:
-    """Whether another family has not told the same with more confidence."""
-    return finding.target not in known or finding.p_value < known[finding.target].p_value
+    """Whether no trigger of another family moves as many images to the same target.
+
+    p-values far out in the tail do not compare between families.
+    """
+    other = known.get(finding.target)
+    return other is None or finding.asr_on_clean_set > other.asr_on_clean_set
 
 
 def _unfit(classifier: Classifier, clean: CleanSet) -> str | None:

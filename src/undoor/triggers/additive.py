@@ -42,5 +42,9 @@ class AdditiveBank(TriggerBank):
         mask = torch.zeros_like(pattern[:1])
         return Trigger(self.family, mask, pattern, "add", self.bounds)
 
+    def place(self, index: int, trigger: Trigger) -> None:
+        with torch.no_grad():
+            self.delta[index] = trigger.pattern / (self.bounds[1] - self.bounds[0])
+
     def _scaled(self) -> Tensor:
         return self.delta * (self.bounds[1] - self.bounds[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from collections.abc import Sequence
+from typing import ClassVar, Self, final
 
 from torch import Tensor, nn
 
@@ -13,7 +15,8 @@ from undoor.triggers.trigger import Trigger
 class TriggerBank(nn.Module, ABC):
     """M candidate triggers of one family; the optimiser sees one tensor with a candidate axis.
 
-    A new family writes `apply_to`, `sizes` and `export`, and names itself and its step size.
+    A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
+    size.
 
     family : the name under which results speak of it.
     step_size : learning rate of Adam that suits its parameters.
@@ -42,3 +45,15 @@ class TriggerBank(nn.Module, ABC):
     @abstractmethod
     def export(self, index: int) -> Trigger:
         """Candidate `index` as it stands, as a result."""
+
+    @final
+    def rows(self, rows: Sequence[int]) -> Self:
+        """A bank of these candidates alone, as they stand."""
+        other = copy.deepcopy(self)
+        for name, parameter in self.named_parameters():
+            setattr(other, name, nn.Parameter(parameter.detach()[list(rows)]))
+        return other
+
+    @abstractmethod
+    def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from an exported `trigger` of the same family."""
