@@ -121,6 +121,32 @@ def test_uses_the_given_images_alone() -> None:
     assert bool(torch.isfinite(candidate.trigger.pattern).all())
 
 
+def test_the_most_promising_starts_go_on_alone() -> None:
+    """After the trial, as many as are to be kept of each target, and no worse than without it."""
+    classifier = toy_classifier(backdoored=True)
+    targets = [TARGET] * 4 + [0] * 3 + [5]
+    kept = search(classifier, targets, schedule=Schedule(steps=200, trial=60, keep=2))
+    assert [c.target for c in kept] == [TARGET] * 2 + [0] * 2 + [5]
+    everything = search(classifier, targets, schedule=Schedule(steps=200))
+
+    def smallest(candidates: tuple[Candidate, ...], target: int) -> float:
+        return min(c.size for c in candidates if c.target == target and c.size is not None)
+
+    for target in set(targets):
+        assert smallest(kept, target) < 1.5 * smallest(everything, target)
+
+
+def test_the_best_are_remembered_through_the_trial() -> None:
+    """A trial at the last step changes nothing but the number of candidates."""
+    classifier = toy_classifier(backdoored=True)
+    whole = search(classifier, [TARGET, 0, TARGET], schedule=Schedule(steps=80))
+    kept = search(classifier, [TARGET, 0, TARGET], schedule=Schedule(steps=80, trial=79))
+    by_size = sorted(whole, key=lambda c: (c.target, c.size or 1e9))
+    assert {c.target: c.size for c in kept} == pytest.approx(
+        {c.target: c.size for c in reversed(by_size)}, rel=0.05
+    )
+
+
 def test_a_start_is_made_smaller() -> None:
     """From the planted trigger, a search too short to find it from noise keeps it."""
     clean = clean_images()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,41 +87,69 @@ def invert(
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
-    optimizer = _adam(bank)
     decks = [s.pool[torch.randperm(len(s.pool), generator=generator)] for s in searches]
     targets = torch.tensor([search.target for search in searches])
-    weight = torch.full((len(searches),), schedule.weight)
-    best = _Best(bank, len(searches), schedule.batch)
+    run = _Run(bank, targets, decks, schedule)
     for step in range(schedule.steps):
         if step == schedule.trial > 0:
-            kept = best.smallest(targets, schedule.keep)
-            bank = bank.rows(kept)
-            optimizer = _adam(bank, optimizer, kept)
-            best.select(bank, kept)
-            targets, weight = targets[kept], weight[kept]
-            decks = [decks[row] for row in kept]
-        rows = torch.arange(schedule.batch) + step * schedule.batch
-        batch = images[torch.stack([deck[rows % len(deck)] for deck in decks])]
-        entropy, asr = _attack(classifier, bank(batch), targets)
-        sizes = bank.sizes()
-        best.update(bank, sizes.detach(), asr, schedule.success)
-        loss = (entropy + weight * sizes).sum()
-        if not bool(torch.isfinite(loss)):
-            raise UndoorError(
-                f"the loss became {loss.item()} while inverting {family} triggers; the model "
-                "answers NaN or infinity to inputs within its bounds"
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        weight = torch.where(
-            asr >= schedule.success, weight * schedule.rise, weight / schedule.fall
-        ).clamp(1e-5, 1e3)
+            run = run.narrowed()
+        run.advance(classifier, images, step)
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
-        if best.idle >= schedule.patience:
+        if run.best.idle >= schedule.patience:
             break
     progress(f"inverting {family} triggers", schedule.steps, schedule.steps)
-    return best.candidates(targets.tolist())
+    return run.best.candidates(run.targets.tolist())
+
+
+class _Run:
+    """Candidates under way: their parameters, optimiser, weights, and the best of each so far."""
+
+    def __init__(
+        self, bank: TriggerBank, targets: Tensor, decks: list[Tensor], schedule: Schedule
+    ) -> None:
+        self.bank = bank
+        self.targets = targets
+        self.decks = decks
+        self.schedule = schedule
+        self.optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
+        self.weight = torch.full((len(targets),), schedule.weight)
+        self.best = _Best(bank, len(targets), schedule.batch)
+
+    def advance(self, classifier: Classifier, images: Tensor, step: int) -> None:
+        """One step of Adam on the next images of every deck."""
+        rows = torch.arange(self.schedule.batch) + step * self.schedule.batch
+        batch = images[torch.stack([deck[rows % len(deck)] for deck in self.decks])]
+        entropy, asr = _attack(classifier, self.bank(batch), self.targets)
+        sizes = self.bank.sizes()
+        self.best.update(sizes.detach(), asr, self.schedule.success)
+        loss = (entropy + self.weight * sizes).sum()
+        if not bool(torch.isfinite(loss)):
+            raise UndoorError(
+                f"the loss became {loss.item()} while inverting {self.bank.family} triggers; the "
+                "model answers NaN or infinity to inputs within its bounds"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        enough = asr >= self.schedule.success
+        weight = torch.where(
+            enough, self.weight * self.schedule.rise, self.weight / self.schedule.fall
+        )
+        self.weight = weight.clamp(1e-5, 1e3)
+
+    def narrowed(self) -> _Run:
+        """The most promising candidates of each target alone, going on as they stand."""
+        rows = self.best.smallest(self.targets, self.schedule.keep)
+        run = _Run(
+            self.bank.rows(rows), self.targets[rows], [self.decks[i] for i in rows], self.schedule
+        )
+        state = self.optimizer.state_dict()
+        for moments in state["state"].values():
+            moments |= {key: moments[key][rows] for key in ("exp_avg", "exp_avg_sq")}
+        run.optimizer.load_state_dict(state)
+        run.weight = self.weight[rows]
+        run.best = self.best.of_rows(run.bank, rows)
+        return run
 
 
 def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,20 +165,6 @@ def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[T
     entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
     asr = (logits.argmax(2) == wanted).float().mean(1)
     return entropy.view(count, batch).mean(1), asr
-
-
-def _adam(
-    bank: TriggerBank, former: torch.optim.Optimizer | None = None, rows: Sequence[int] = ()
-) -> torch.optim.Adam:
-    """Adam for a bank; with what `former` knows, where the bank is these rows of another."""
-    optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
-    if former is not None:
-        state = former.state_dict()
-        for moments in state["state"].values():
-            for key in ("exp_avg", "exp_avg_sq"):
-                moments[key] = moments[key][list(rows)]
-        optimizer.load_state_dict(state)
-    return optimizer
 
 
 def fast_bfloat16() -> bool:
@@ -171,32 +186,33 @@ class _Best:
         self.asr = torch.zeros(count)
         self.idle = 0
 
-    def update(self, bank: TriggerBank, sizes: Tensor, asr: Tensor, success: float) -> None:
+    def update(self, sizes: Tensor, asr: Tensor, success: float) -> None:
         self.asr += self.rate * (asr - self.asr)
         better = (self.asr >= success) & (sizes < self.size)
         waiting = torch.isinf(self.size)
         shrunk = better & (sizes < 0.99 * self.size)
         self.idle = 0 if bool(shrunk.any()) or bool(waiting.all()) else self.idle + 1
         keep = better | waiting
-        for key, value in bank.state_dict().items():
+        for key, value in self.bank.state_dict().items():
             self.state[key][keep] = value[keep]
         self.size[better] = sizes[better]
 
     def smallest(self, targets: Tensor, keep: int) -> list[int]:
-        """Rows of the `keep` smallest candidates of each target; success decides among those of
-        which none worked yet."""
+        """Rows of the `keep` smallest candidates of each target; where none worked yet, of those
+        that come nearest to it."""
         order = sorted(
-            range(len(self.size)), key=lambda i: (float(self.size[i]), -float(self.asr[i]))
+            range(len(targets)), key=lambda row: (float(self.size[row]), -float(self.asr[row]))
         )
-        rows = [
-            row for t in targets.unique() for row in [i for i in order if targets[i] == t][:keep]
-        ]
-        return sorted(rows)
+        chosen = ([row for row in order if targets[row] == t][:keep] for t in targets.unique())
+        return sorted(row for rows in chosen for row in rows)
 
-    def select(self, bank: TriggerBank, rows: list[int]) -> None:
-        self.bank = bank
-        self.state = {key: value[rows] for key, value in self.state.items()}
-        self.size, self.asr = self.size[rows], self.asr[rows]
+    def of_rows(self, bank: TriggerBank, rows: list[int]) -> _Best:
+        """The record of these rows; `bank` holds their candidates."""
+        best = copy.copy(self)
+        best.bank = bank
+        best.state = {key: value[rows] for key, value in self.state.items()}
+        best.size, best.asr = self.size[rows], self.asr[rows]
+        return best
 
     def candidates(self, targets: Sequence[int]) -> tuple[Candidate, ...]:
         self.bank.load_state_dict(self.state)
