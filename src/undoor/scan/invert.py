@@ -101,6 +101,14 @@ def invert(
     return run.best.candidates(run.targets.tolist())
 
 
+def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
+    """The smallest candidate of each target: one start in two can miss a trigger."""
+    best: dict[int, Candidate] = {}
+    for candidate in sorted(candidates, key=lambda c: float("inf") if c.size is None else c.size):
+        best.setdefault(candidate.target, candidate)
+    return best
+
+
 class _Run:
     """Candidates under way: their parameters, optimiser, weights, and the best of each so far."""
 

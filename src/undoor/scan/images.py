@@ -1,0 +1,86 @@
+"""The images of a scan: what triggers are estimated on, tried on, and which classes they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.triggers import Trigger
+
+HELD_OUT = 0.3
+MOST_HELD_OUT = 400
+# A class is a source where the trigger moves half of its images.
+SOURCE_ASR = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class ScanImages:
+    """The clean set cut in two: what triggers are estimated on, and what they are tried on."""
+
+    x: Tensor
+    y: Tensor
+    estimate: Tensor
+    held_out: Tensor
+
+    def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
+        """Indices for estimating: all classes but the target, or these sources alone."""
+        keep = self.y[self.estimate] != target
+        if sources is not None:
+            keep &= torch.isin(self.y[self.estimate], torch.tensor(list(sources)))
+        return self.estimate[keep]
+
+
+def split(clean: CleanSet, generator: torch.Generator) -> ScanImages:
+    """About a third of each class is held out; a class with one image serves in both halves."""
+    estimate, held_out = [], []
+    for label in clean.labels.unique():
+        rows = (clean.labels == label).nonzero()[:, 0]
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        cut = max(1, round(len(rows) * HELD_OUT))
+        held_out.append(rows[:cut])
+        estimate.append(rows[cut:] if len(rows) > 1 else rows)
+    kept = torch.cat(held_out)
+    kept = kept[torch.randperm(len(kept), generator=generator)[:MOST_HELD_OUT]]
+    return ScanImages(clean.images, clean.labels, torch.cat(estimate), kept)
+
+
+@torch.no_grad()
+def find_sources(
+    classifier: Classifier,
+    x: Tensor,
+    y: Tensor,
+    trigger: Trigger,
+    target: int,
+    *,
+    least: float = SOURCE_ASR,
+) -> tuple[int, ...]:
+    """The classes of which the trigger moves at least this share of the images to `target`."""
+    moved = classifier.predict(trigger(x)) == target
+    return tuple(
+        label
+        for label in y.unique().tolist()
+        if label != target and moved[y == label].float().mean() >= least
+    )
+
+
+def held_out_asr(
+    classifier: Classifier,
+    images: ScanImages,
+    trigger: Trigger,
+    target: int,
+    sources: Sequence[int] | None = None,
+) -> float:
+    """Share of the held-out images, of these sources or of all other classes, that move."""
+    y = images.y[images.held_out]
+    keep = y != target
+    if sources:
+        keep &= torch.isin(y, torch.tensor(list(sources)))
+    x = images.x[images.held_out[keep]]
+    if len(x) == 0:
+        return 0.0
+    return float((classifier.predict(trigger(x)) == target).float().mean())
