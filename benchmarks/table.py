@@ -1,6 +1,8 @@
-"""Turn the results of benchmarks/zoo.py into Markdown tables on stdout.
+"""Turn the results of the benchmarks into Markdown tables on stdout.
 
-python benchmarks/table.py RESULTS TRUE_TRIGGER_RESULTS
+    python benchmarks/table.py RESULTS
+
+RESULTS holds zoo/ and true_trigger/ (benchmarks/zoo.py), align_*.json and guard_*.json.
 """
 
 from __future__ import annotations
@@ -79,13 +81,48 @@ def true_trigger(records: list[dict[str, Any]]) -> None:
             print(f"| {record['model']} | {record['align']['chosen']} | {rates(record)} |")
 
 
-def main() -> None:
-    whole, oracle = (
-        [json.loads(file.read_text()) for file in sorted(Path(folder).glob("*.json"))]
-        for folder in sys.argv[1:3]
+def timings(records: list[dict[str, Any]]) -> None:
+    print(
+        "\n| network | images | bare forward s | onepass s | onepass / bare | choice of the plan s "
+        "| paper s | reference s | reference / onepass |"
     )
-    whole_job(whole)
-    true_trigger(oracle)
+    print("|---" * 9 + "|")
+    for record in records:
+        seconds = record["seconds"]
+        print(
+            f"| {record['model']} | {record['images']} | {seconds['bare forward']:.2f} | "
+            f"{seconds['onepass']:.2f} | {record['onepass_over_bare_forward']:.2f} | "
+            f"{seconds['choice']:.1f} | {seconds['paper']:.0f} | {seconds['reference']:.0f} | "
+            f"{record['reference_over_onepass']:.0f} |"
+        )
+    for record in records:
+        before = "/".join(f"{100 * record['before'][name]:.1f}" for name in ("acc", "asr", "sia"))
+        print(f"\n{record['model']}, before {before} (ACC/ASR/SIA):\n")
+        print("| fit, rule of the guard | ACC | ASR | SIA | FPR of t |\n|---|---|---|---|---|")
+        for name, after in record["after"].items():
+            values = (f"{100 * after[key]:.1f}" for key in ("acc", "asr", "sia", "fpr_target"))
+            print(f"| {name} | {' | '.join(values)} |")
+
+
+def guard(record: dict[str, Any]) -> None:
+    quartiles = ", ".join(f"{value:.2f}" for value in record["quartiles"])
+    print(
+        f"\n{record['model']}: the guard took {record['guarded_over_bare']:.2f} times the bare "
+        f"model on clean images (quartiles {quartiles}; {record['repeats']} rounds)."
+    )
+
+
+def read(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob(pattern))]
+
+
+def main() -> None:
+    results = Path(sys.argv[1])
+    whole_job(read(results / "zoo", "*.json"))
+    true_trigger(read(results / "true_trigger", "*.json"))
+    timings(read(results, "align_*.json"))
+    for record in read(results, "guard_*.json"):
+        guard(record)
 
 
 if __name__ == "__main__":
