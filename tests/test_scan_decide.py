@@ -101,6 +101,7 @@ def test_finding_means_backdoored() -> None:
 def test_each_finding_has_its_reason() -> None:
     findings = [finding((0, 3)), finding(target=4)]
     _, reasons = decide(findings, [STRONG], NAMES, PIXELS, LIMITS)
+    assert reasons[0].startswith("a patch trigger")
     assert "2 of 4 other classes" in reasons[0]
     assert "class 4 (e)" in reasons[1]
 

@@ -42,7 +42,7 @@ def score_chart(report: ScanReport) -> str:
 
 def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanReport) -> None:
     evidence = sorted(evidence, key=lambda item: item.target)
-    suspects = {f.target for f in report.findings if f.family == evidence[0].family}
+    suspects = {finding.target for finding in report.findings}
     x = [item.target for item in evidence]
     colours = [SUSPECT if item.target in suspects else MUTED for item in evidence]
     axis.bar(x, [item.score for item in evidence], color=colours, width=0.8)

@@ -102,8 +102,9 @@ def _why(finding: Finding, names: Sequence[str]) -> str:
         if len(finding.sources) == len(names) - 1
         else f"{len(finding.sources)} of {len(names) - 1} other classes"
     )
+    article = "an" if finding.family[0] in "aeiou" else "a"
     return (
-        f"a {finding.family} trigger of size {finding.size:.3g} moves "
+        f"{article} {finding.family} trigger of size {finding.size:.3g} moves "
         f"{finding.asr_on_clean_set:.0%} of held-out images from {sources} to class "
         f"{finding.target} ({names[finding.target]}); {finding.score:.1f} MADs above the median "
         f"over the classes, p = {finding.p_value:.2g}"
