@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -38,7 +38,9 @@ def scan(
 
     One trigger per class and family from all other classes; the classes whose trigger is far
     smaller than those of the others are estimated again with more effort, must remain outliers
-    beside classes that got the same effort, and must move held-out images of their sources.
+    beside classes that got the same effort, and must move held-out images of their sources. A
+    target that one family has found is not looked at again in the next: families come from the
+    most to the least local, and a local trigger makes the more careful repair.
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
 
@@ -59,14 +61,18 @@ def scan(
         candidates = _every_class(search, images, family, generator, progress)
         found = _judge(search, images, candidates)
         looks = sorted(
-            (item for item in found if deserves_look(item, *size, limits)),
+            (
+                item
+                for item in found
+                if item.target not in findings and deserves_look(item, *size, limits)
+            ),
             key=lambda item: item.p_value,
         )[:MOST_LOOKS]
         if looks:
             again = reestimate(search, images, looks, candidates, found, generator, progress)
             for item, finding in again:
                 found[item.target] = item
-                if is_suspect(item, *size, limits) and _stronger(finding, findings):
+                if is_suspect(item, *size, limits):
                     findings[item.target] = finding
         evidence += found
     ordered = tuple(sorted(findings.values(), key=lambda finding: finding.p_value))
@@ -136,15 +142,6 @@ def _first_effort(family: str, classes: int) -> tuple[int, Schedule]:
         schedule = Schedule(steps=280, batch=2, weight=0.02, trial=70, keep=3 if few else 1)
         return 24 if few else 8, schedule
     return (2, Schedule(steps=240, trial=80)) if few else (1, Schedule(steps=160))
-
-
-def _stronger(finding: Finding, known: Mapping[int, Finding]) -> bool:
-    """Whether no trigger of another family moves as many images to the same target.
-
-    p-values far out in the tail do not compare between families.
-    """
-    other = known.get(finding.target)
-    return other is None or finding.asr_on_clean_set > other.asr_on_clean_set
 
 
 def _unfit(classifier: Classifier, clean: CleanSet) -> str | None:

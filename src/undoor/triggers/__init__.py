@@ -7,6 +7,7 @@ from undoor.triggers.bank import TriggerBank
 from undoor.triggers.patch import PatchBank
 from undoor.triggers.trigger import Trigger
 
+# From the most to the least local: the first family that explains a target names it.
 TRIGGERS: dict[str, type[PatchBank] | type[AdditiveBank]] = {
     bank.family: bank for bank in (PatchBank, AdditiveBank)
 }
