@@ -69,8 +69,9 @@ def test_a_look_takes_less_than_a_doubt() -> None:
 @pytest.mark.parametrize(
     ("changes", "suspect", "doubtful"),
     [
-        ({"size": 7.0}, True, True),
-        ({"size": 7.1}, False, True),
+        ({"size": 2.5}, True, True),
+        ({"size": 2.6}, False, True),
+        ({"size": 3.8, "asr": 0.9}, False, True),
         ({"size": 12.0}, False, True),
         ({"size": 12.1}, False, False),
         ({"size": 1.0, "asr": 0.59}, False, True),

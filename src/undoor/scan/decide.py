@@ -18,8 +18,9 @@ class Thresholds:
     doubt_alpha : with doubt_score, where the model is inconclusive after it.
     asr : share of held-out images that the trigger must move.
     small, doubtful : with fewer than `null_classes` classes no null can be fitted; then a trigger
-        smaller than this share of the input is a finding or a doubt (measured: natural triggers of
-        clean networks take 2 % of a 32 x 32 image or more, planted ones 0.1 to 1 %).
+        smaller than this share of the input is a finding or a doubt. Measured on seven networks
+        for two classes of 32 x 32 images: natural triggers took 0.4 % and more (0.4 % between two
+        speed limits), planted ones 0.2 to 0.6 %. The two overlap, so most stay doubts.
     """
 
     alpha: float = 0.01
@@ -29,7 +30,7 @@ class Thresholds:
     doubt_score: float = 3.5
     asr: float = 0.6
     null_classes: int = 4
-    small: float = 0.007
+    small: float = 0.0025
     doubtful: float = 0.012
 
 
