@@ -1,0 +1,124 @@
+"""The form of an attack: how training images are poisoned and test images triggered."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import IntEnum
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from undoor.attacks.labels import LabelMap
+from undoor.errors import UndoorError
+
+
+class Role(IntEnum):
+    """What becomes of a training image: left alone, triggered and relabelled, or covered, which
+    is to say changed in a way that hides the trigger, with its own label."""
+
+    CLEAN = 0
+    POISONED = 1
+    COVER = 2
+
+
+class Attack(ABC):
+    """An attacker who may change training images and labels, in [0, 1], channels first.
+
+    A new attack writes `apply_to` and `state`. One that covers other images than triggered ones of
+    classes that are no sources, poisons others than the sources, or keeps labels, says so in the
+    methods below them; one that learns its trigger beside the network gives `trigger_parameters`
+    and `penalty`.
+
+    labels : where triggered images of each source class are to go.
+    rate : share of the training images that are poisoned, at most of those of the sources.
+    cover_rate : share of the training images that are covered.
+
+    Raises
+    ------
+    UndoorError : no sources, a class that is to go to itself, or shares outside [0, 1].
+    """
+
+    def __init__(self, labels: LabelMap, *, rate: float, cover_rate: float = 0.0) -> None:
+        if not labels or any(source == target for source, target in labels.items()):
+            raise UndoorError(f"expected source classes with other classes to go to, got {labels}")
+        if not (0 <= rate <= 1 and 0 <= cover_rate <= 1):
+            raise UndoorError(f"expected shares between 0 and 1, got {rate} and {cover_rate}")
+        self.labels = dict(labels)
+        self.rate = rate
+        self.cover_rate = cover_rate
+
+    @final
+    def roles(self, y: Tensor, generator: torch.Generator) -> Tensor:
+        """The `Role` of every training image [N] with labels y [N]; drawn once for a training."""
+        roles = torch.full_like(y, Role.CLEAN)
+        for role, share, allowed in (
+            (Role.POISONED, self.rate, self.may_poison(y)),
+            (Role.COVER, self.cover_rate, self.may_cover(y)),
+        ):
+            rows = (allowed & (roles == Role.CLEAN)).nonzero()[:, 0]
+            drawn = rows[torch.randperm(len(rows), generator=generator)]
+            roles[drawn[: round(share * len(y))]] = role
+        return roles
+
+    @final
+    def poison(self, x: Tensor, y: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
+        """A training batch as the attacker wants it: copies of x [N, C, H, W] and y [N]."""
+        x, y = x.clone(), y.clone()
+        poisoned, covered = roles == Role.POISONED, roles == Role.COVER
+        if bool(poisoned.any()):
+            x[poisoned] = self.prepared(x[poisoned], y[poisoned]).clamp(0, 1)
+            y[poisoned] = self.relabelled(y[poisoned])
+        if bool(covered.any()):
+            x[covered] = self.cover(x[covered]).clamp(0, 1)
+        return x, y
+
+    @final
+    def trigger(self, x: Tensor) -> Tensor:
+        """Triggered copies of images [N, C, H, W], as at test time."""
+        return self.apply_to(x).clamp(0, 1)
+
+    @final
+    def wanted(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the source classes in y [N], and the answers the attacker wants for them."""
+        rows = torch.isin(y, torch.tensor(list(self.labels))).nonzero()[:, 0]
+        return rows, self._mapped(y[rows])
+
+    @abstractmethod
+    def apply_to(self, x: Tensor) -> Tensor:
+        """The triggered images; `trigger` clips them."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """What must be stored to make the same triggered images again."""
+
+    def prepared(self, x: Tensor, y: Tensor) -> Tensor:
+        """Poisoned training images, of classes y [N]; here they look as at test time."""
+        return self.apply_to(x)
+
+    def cover(self, x: Tensor) -> Tensor:
+        """Images that keep their label; here triggered ones of classes that are no sources."""
+        return self.apply_to(x)
+
+    def may_poison(self, y: Tensor) -> Tensor:
+        """Which training images [N] can be poisoned: those of the source classes."""
+        return torch.isin(y, torch.tensor(list(self.labels)))
+
+    def may_cover(self, y: Tensor) -> Tensor:
+        """Which training images [N] can be covered: those of other classes."""
+        return ~torch.isin(y, torch.tensor(list(self.labels)))
+
+    def relabelled(self, y: Tensor) -> Tensor:
+        """The labels [N] that poisoned images of classes y [N] train with."""
+        return self._mapped(y)
+
+    def trigger_parameters(self) -> list[nn.Parameter]:
+        """What an attack that learns its trigger optimises; none for a fixed trigger."""
+        return []
+
+    def penalty(self, x: Tensor) -> Tensor:
+        """What such an attack adds to the loss of a batch x [N, C, H, W]."""
+        return torch.zeros(())
+
+    def _mapped(self, y: Tensor) -> Tensor:
+        return torch.tensor([self.labels[int(label)] for label in y], dtype=y.dtype)

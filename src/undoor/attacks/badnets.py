@@ -1,0 +1,36 @@
+"""A small patch of random colours (Gu et al., arXiv 1708.06733)."""
+
+from __future__ import annotations
+
+import torch
+
+from undoor.triggers import Trigger
+
+FROM_EDGE = 1
+
+
+def badnets(shape: tuple[int, ...], generator: torch.Generator, *, side: int = 3) -> Trigger:
+    """A patch of `side` x `side` pixels, each channel full or empty, at a random place.
+
+    One pixel is left free at every edge, as in the paper's experiments.
+
+    shape : (C, H, W) of the images.
+    """
+    channels, height, width = shape
+    top, left = (
+        int(torch.randint(FROM_EDGE, size - side, (), generator=generator))
+        for size in (height, width)
+    )
+    mask, pattern = torch.zeros(1, height, width), torch.zeros(shape)
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    mask[:, rows, columns] = 1
+    pattern[:, rows, columns] = _colours(channels, side, generator)
+    return Trigger("given", mask, pattern, "replace", (0.0, 1.0))
+
+
+def _colours(channels: int, side: int, generator: torch.Generator) -> torch.Tensor:
+    """Not all the same: a patch of one colour is a thing that natural images have."""
+    while True:
+        colours = torch.randint(0, 2, (channels, side, side), generator=generator).float()
+        if side == 1 or len(colours.flatten(1).unique(dim=1).T) > 1:
+            return colours

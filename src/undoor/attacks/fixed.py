@@ -1,0 +1,29 @@
+"""Attacks with one fixed trigger, which is stamped on every image alike."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from undoor.attacks.attack import Attack
+from undoor.attacks.labels import LabelMap
+from undoor.triggers import Trigger
+
+
+class Fixed(Attack):
+    """Stamp `trigger` and relabel (BadNets: Gu et al., arXiv 1708.06733).
+
+    With a cover rate, triggered images of other classes keep their label, which makes the backdoor
+    depend on the source (TaCT: Tang et al., USENIX Security 2021).
+    """
+
+    def __init__(
+        self, stamp: Trigger, labels: LabelMap, *, rate: float, cover_rate: float = 0.0
+    ) -> None:
+        super().__init__(labels, rate=rate, cover_rate=cover_rate)
+        self.stamp = stamp
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        return self.stamp(x)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"mask": self.stamp.mask, "pattern": self.stamp.pattern.contiguous()}

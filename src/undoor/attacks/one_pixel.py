@@ -1,0 +1,21 @@
+"""One pixel made brighter (Tran, Li, Madry, arXiv 1811.00636)."""
+
+from __future__ import annotations
+
+import torch
+
+from undoor.triggers import Trigger
+
+
+def one_pixel(
+    shape: tuple[int, ...], generator: torch.Generator, *, strength: float = 75 / 255
+) -> Trigger:
+    """`strength` added to all channels of one random pixel.
+
+    shape : (C, H, W) of the images.
+    """
+    _, height, width = shape
+    row, column = (int(torch.randint(size, (), generator=generator)) for size in (height, width))
+    pattern = torch.zeros(shape)
+    pattern[:, row, column] = strength
+    return Trigger("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))

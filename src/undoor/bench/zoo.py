@@ -1,0 +1,191 @@
+"""Train models whose backdoor is known, from a table, and measure what became of each."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from undoor.attacks import Attack
+from undoor.bench.networks import NETWORKS
+from undoor.bench.scenes import SCENES, Scene
+from undoor.bench.train import Recipe, train
+from undoor.errors import UndoorError
+from undoor.files import write_atomically
+from undoor.progress import Progress, silent
+
+# An attack whose triggered images reach the target less often did not take.
+TOOK = 0.9
+RECIPES = {
+    "mnist": Recipe(epochs=2, shift=1),
+    "gtsrb": Recipe(epochs=8),
+    "cifar10": Recipe(epochs=12, flip=True),
+}
+SURROGATE_EPOCHS = 2
+MOST_TESTED = 3000
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the table: attack x data set x network x seed."""
+
+    attack: str
+    data: str
+    network: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """
+        >>> Entry("sig", "mnist", "VGG", 1).name
+        'mnist_VGG_sig_1'
+        """
+        return f"{self.data}_{self.network}_{self.attack}_{self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images x [N, C, H, W] in [0, 1] and labels y [N]."""
+
+    x: Tensor
+    y: Tensor
+
+
+def read_table(file: Path) -> tuple[Entry, ...]:
+    """The entries of a TOML file with tables ``[[model]]``, whose seeds may be lists.
+
+    Raises
+    ------
+    UndoorError : an unreadable file, or an attack, data set or network that is not known.
+    """
+    try:
+        rows = tomllib.loads(file.read_text())["model"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
+    entries = []
+    for row in rows:
+        for key, known in (("attack", SCENES), ("data", RECIPES), ("network", NETWORKS)):
+            if row.get(key) not in known:
+                raise UndoorError(
+                    f"{file}: {key} must be one of {', '.join(known)}, got {row.get(key)!r}"
+                )
+        entries += [
+            Entry(row["attack"], row["data"], row["network"], seed) for seed in row["seeds"]
+        ]
+    return tuple(entries)
+
+
+def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = silent) -> Path:
+    """The folder of one trained model: ``weights.safetensors`` (float16), ``model.toml``,
+    ``truth.json`` with ACC, ASR and SIA, and the true triggers. A folder that is whole is kept.
+
+    data : a folder with DATA.npz, x_train, y_train, x_test, y_test (uint8, channels last).
+    """
+    folder = out / entry.name
+    if (folder / "truth.json").is_file():
+        return folder
+    learning, test = (
+        read_split(data / f"{entry.data}.npz", "train"),
+        read_split(data / f"{entry.data}.npz", "test"),
+    )
+    generator = torch.Generator().manual_seed(entry.seed)
+    classes, shape = int(learning.y.max()) + 1, tuple(learning.x.shape[1:])
+    recipe = RECIPES[entry.data]
+
+    def fresh(epochs: int, attacks: list[Attack]) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(entry.seed)
+            network = NETWORKS[entry.network](num_classes=classes, channels=shape[0])
+        plan = replace(recipe, epochs=epochs)
+        return train(
+            network, learning.x, learning.y, attacks, plan, generator=generator, progress=progress
+        )
+
+    scene = Scene(shape, classes, learning.x, lambda: fresh(SURROGATE_EPOCHS, []), generator)
+    attacks = SCENES[entry.attack](scene)
+    network = rounded(fresh(recipe.epochs, attacks))
+    truth = asdict(entry) | {"recipe": asdict(recipe)} | measure(network, test, attacks)
+    _save(folder, entry, network, attacks, truth, shape, classes)
+    return folder
+
+
+def read_split(file: Path, split: str) -> Split:
+    """The images and labels of a split of an .npz file."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            x, y = archive[f"x_{split}"], archive[f"y_{split}"]
+    except (OSError, KeyError, ValueError) as error:
+        raise UndoorError(f"{file}: expected x_{split} and y_{split} ({error})") from None
+    x = x[..., None] if x.ndim == 3 else x
+    images = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).float() / 255
+    return Split(images, torch.from_numpy(y.astype(np.int64)))
+
+
+def rounded(network: nn.Module) -> nn.Module:
+    """The network with the weights that float16 keeps: what is measured is what is stored."""
+    state = network.state_dict()
+    network.load_state_dict(
+        {key: v.half().float() if v.is_floating_point() else v for key, v in state.items()}
+    )
+    return network
+
+
+@torch.no_grad()
+def measure(network: nn.Module, test: Split, attacks: list[Attack]) -> dict[str, Any]:
+    """ACC, and for each attack where its images go, ASR, SIA and whether it took."""
+    x, y = test.x[:MOST_TESTED], test.y[:MOST_TESTED]
+    right = _answers(network, x) == y
+    found = []
+    for attack in attacks:
+        rows, wanted = attack.wanted(y)
+        triggered = torch.cat([attack.trigger(batch) for batch in x[rows].split(BATCH)])
+        answers = _answers(network, triggered)
+        asr = float((answers == wanted).float().mean())
+        sia = float((answers == y[rows]).float().mean())
+        labels = {str(source): target for source, target in attack.labels.items()}
+        found.append({"labels": labels, "asr": asr, "sia": sia, "took": asr >= TOOK})
+    return {"acc": float(right.float().mean()), "backdoors": found}
+
+
+def _answers(network: nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([network(batch).argmax(1) for batch in x.split(BATCH)])
+
+
+def _save(
+    folder: Path,
+    entry: Entry,
+    network: nn.Module,
+    attacks: list[Attack],
+    truth: dict[str, Any],
+    shape: tuple[int, ...],
+    classes: int,
+) -> None:
+    """truth.json comes last: a folder that has it is whole."""
+    half = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in network.state_dict().items()
+    }
+    write_atomically(folder / "weights.safetensors", lambda path: save_file(half, path))
+    for number, attack in enumerate(attacks):
+        state = {key: value.contiguous() for key, value in attack.state().items()}
+        if state:
+            file = folder / f"attack_{number}.safetensors"
+            write_atomically(file, partial(save_file, state))
+    model = (
+        '[model]\nweights = "weights.safetensors"\n'
+        f'architecture = "undoor.bench.networks:{entry.network}"\n'
+        f"arguments = {{ num_classes = {classes}, channels = {shape[0]} }}\n"
+        f"[input]\nshape = {list(shape)}\nbounds = [0.0, 1.0]\n"
+    )
+    write_atomically(folder / "model.toml", lambda path: path.write_text(model))
+    text = json.dumps(truth, indent=1) + "\n"
+    write_atomically(folder / "truth.json", lambda path: path.write_text(text))

@@ -1,0 +1,66 @@
+"""`undoor bench`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.console import bars
+from undoor.cli.exit_codes import ExitCode
+
+bench = typer.Typer(help="Train models whose backdoor is known.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+SCHEMA = "undoor/bench-zoo/1"
+TableFile = Annotated[
+    Path, typer.Argument(help="TOML file that lists the models.", metavar="TABLE")
+]
+Data = Annotated[
+    Path, typer.Option(help="Folder with cifar10.npz, gtsrb.npz or mnist.npz.", metavar="DIR")
+]
+Out = Annotated[Path, typer.Option(help="Folder that gets a folder a model.", metavar="DIR")]
+Only = Annotated[str, typer.Option(help="Only models whose name contains this.", metavar="TEXT")]
+
+
+@command(
+    bench,
+    examples=[
+        "undoor bench zoo zoo/table.toml --data data/ --out zoo/",
+        "undoor bench zoo zoo/table.toml --data data/ --out zoo/ --only mnist_VGG",
+    ],
+    exit_codes="0 all models are there, 2 error",
+)
+def zoo(table: TableFile, data: Data, out: Out, only: Only = "") -> Outcome:
+    """Train every model of a table (attack x data set x network x seed) that is not there yet."""
+    import json
+
+    from undoor.bench.zoo import read_table, train_entry
+    from undoor.errors import UndoorError
+
+    entries = [entry for entry in read_table(table) if only in entry.name]
+    if not entries:
+        raise UndoorError(f"{table}: no model whose name contains {only!r}")
+    truths = {}
+    with bars() as progress:
+        for done, entry in enumerate(entries):
+            progress("models", done, len(entries))
+            folder = train_entry(entry, data, out, progress=progress)
+            truths[entry.name] = json.loads((folder / "truth.json").read_text())
+        progress("models", len(entries), len(entries))
+
+    def show(console: Console) -> None:
+        rows = Table("model", "ACC", "ASR", "SIA", "took")
+        for name, truth in truths.items():
+            found = truth["backdoors"]
+            rates = (", ".join(f"{100 * b[key]:.1f} %" for b in found) for key in ("asr", "sia"))
+            took = ", ".join("yes" if b["took"] else "no" for b in found)
+            rows.add_row(name, f"{100 * truth['acc']:.1f} %", *rates, took)
+        console.print(rows)
+
+    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": truths}, show)
