@@ -55,9 +55,8 @@ def main() -> None:
     options = parser.parse_args()
     classifier = undoor.load(options.model)
     trigger = Trigger.load(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
-    clean, test = (
-        part.for_classifier(classifier) for part in split(options.data, options.per_class, seed=0)
-    )
+    clean, test = split(options.data, options.per_class, seed=0)
+    test = test.for_classifier(classifier)
     bench = oracle_bench(classifier, clean, trigger, options.target)
     network = bench.classifier
     plans = candidate_plans(find_sites(network))
