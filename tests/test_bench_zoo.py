@@ -110,8 +110,8 @@ def test_train_entry(data: Path, tmp_path: Path) -> None:
     classifier = undoor.load(folder)
     assert classifier.num_classes == 10
     split = zoo.read_split(data / "mnist.npz", "test")
-    answers = classifier.predict(split.x)
-    assert float((answers == split.y).float().mean()) == pytest.approx(truth["acc"])
+    answers = classifier.predict(split.images)
+    assert float((answers == split.labels).float().mean()) == pytest.approx(truth["acc"])
     assert load_file(folder / "attack_0.safetensors")["mask"].sum() == 9
     before = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
     assert train_entry(ENTRY, data, tmp_path / "zoo") == folder

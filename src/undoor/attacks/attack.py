@@ -25,10 +25,9 @@ class Role(IntEnum):
 class Attack(ABC):
     """An attacker who may change training images and labels, in [0, 1], channels first.
 
-    A new attack writes `apply_to` and `state`. One that covers other images than triggered ones of
-    classes that are no sources, poisons others than the sources, or keeps labels, says so in the
-    methods below them; one that learns its trigger beside the network gives `trigger_parameters`
-    and `penalty`.
+    A new attack writes `apply_to`, `cover` and `state`. One that poisons other images than those of
+    the sources, covers only some, or keeps labels, says so in the methods below them; one that
+    learns its trigger beside the network gives `trigger_parameters` and `penalty`.
 
     labels : where triggered images of each source class are to go.
     rate : share of the training images that are poisoned, at most of those of the sources.
@@ -79,14 +78,23 @@ class Attack(ABC):
         return self.apply_to(x).clamp(0, 1)
 
     @final
+    def of_sources(self, y: Tensor) -> Tensor:
+        """Which labels y [N] are those of source classes."""
+        return torch.isin(y, torch.tensor(list(self.labels)))
+
+    @final
     def wanted(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the source classes in y [N], and the answers the attacker wants for them."""
-        rows = torch.isin(y, torch.tensor(list(self.labels))).nonzero()[:, 0]
+        rows = self.of_sources(y).nonzero()[:, 0]
         return rows, self._mapped(y[rows])
 
     @abstractmethod
     def apply_to(self, x: Tensor) -> Tensor:
         """The triggered images; `trigger` clips them."""
+
+    @abstractmethod
+    def cover(self, x: Tensor) -> Tensor:
+        """Images that keep their label; they are clipped as well."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -96,17 +104,13 @@ class Attack(ABC):
         """Poisoned training images, of classes y [N]; here they look as at test time."""
         return self.apply_to(x)
 
-    def cover(self, x: Tensor) -> Tensor:
-        """Images that keep their label; here triggered ones of classes that are no sources."""
-        return self.apply_to(x)
-
     def may_poison(self, y: Tensor) -> Tensor:
         """Which training images [N] can be poisoned: those of the source classes."""
-        return torch.isin(y, torch.tensor(list(self.labels)))
+        return self.of_sources(y)
 
     def may_cover(self, y: Tensor) -> Tensor:
-        """Which training images [N] can be covered: those of other classes."""
-        return ~torch.isin(y, torch.tensor(list(self.labels)))
+        """Which training images [N] can be covered: any."""
+        return torch.ones_like(y, dtype=torch.bool)
 
     def relabelled(self, y: Tensor) -> Tensor:
         """The labels [N] that poisoned images of classes y [N] train with."""

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.attacks.attack import Attack
+from undoor.attacks.fixed import Fixed
 from undoor.attacks.labels import all_to_one
 from undoor.triggers import Trigger
 
 
-class CleanLabel(Attack):
+class CleanLabel(Fixed):
     """Stamp images of the target class alone, and leave their labels.
 
     With a `surrogate`, a network trained on clean images, poisoned images are first perturbed
@@ -30,18 +30,11 @@ class CleanLabel(Attack):
         strength: float = 16 / 255,
         steps: int = 10,
     ) -> None:
-        super().__init__(all_to_one(target, classes), rate=rate)
+        super().__init__(stamp, all_to_one(target, classes), rate=rate)
         self.target = target
-        self.stamp = stamp
         self.surrogate = surrogate
         self.strength = strength
         self.steps = steps
-
-    def apply_to(self, x: Tensor) -> Tensor:
-        return self.stamp(x)
-
-    def state(self) -> dict[str, Tensor]:
-        return {"mask": self.stamp.mask, "pattern": self.stamp.pattern.contiguous()}
 
     def prepared(self, x: Tensor, y: Tensor) -> Tensor:
         return self.stamp(x if self.surrogate is None else self._perturbed(x, y))

@@ -25,5 +25,11 @@ class Fixed(Attack):
     def apply_to(self, x: Tensor) -> Tensor:
         return self.stamp(x)
 
+    def cover(self, x: Tensor) -> Tensor:
+        return self.apply_to(x)
+
+    def may_cover(self, y: Tensor) -> Tensor:
+        return ~self.of_sources(y)
+
     def state(self) -> dict[str, Tensor]:
         return {"mask": self.stamp.mask, "pattern": self.stamp.pattern.contiguous()}

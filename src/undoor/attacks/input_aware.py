@@ -36,7 +36,7 @@ class InputAware(Attack):
         self.generator = generator
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-            self.network = _painter(shape[0])
+            self.network = _Painter(shape[0])
 
     def apply_to(self, x: Tensor) -> Tensor:
         return self._stamped(x, self._drawn(x))
@@ -46,9 +46,6 @@ class InputAware(Attack):
 
     def cover(self, x: Tensor) -> Tensor:
         return self._stamped(x, self._drawn(x).roll(1, 0)) if len(x) > 1 else x
-
-    def may_cover(self, y: Tensor) -> Tensor:
-        return torch.ones_like(y, dtype=torch.bool)
 
     def trigger_parameters(self) -> list[nn.Parameter]:
         return list(self.network.parameters())
@@ -70,23 +67,20 @@ class InputAware(Attack):
         return x + mask * (pattern - x)
 
 
-def _painter(channels: int) -> nn.Module:
+class _Painter(nn.Module):
     """An encoder and a decoder with one halving of the sides."""
 
-    class Painter(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.down = nn.Sequential(
-                nn.Conv2d(channels, WIDTH, 3, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
-                nn.ReLU(),
-                nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1),
-                nn.ReLU(),
-            )
-            self.up = nn.Conv2d(2 * WIDTH, channels + 1, 3, padding=1)
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down = nn.Sequential(
+            nn.Conv2d(channels, WIDTH, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.up = nn.Conv2d(2 * WIDTH, channels + 1, 3, padding=1)
 
-        def forward(self, x: Tensor) -> Tensor:
-            return F.interpolate(self.up(self.down(x)), x.shape[2:], mode="bilinear")
-
-    return Painter()
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.up(self.down(x)), x.shape[2:], mode="bilinear")

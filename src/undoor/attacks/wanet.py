@@ -48,9 +48,6 @@ class WaNet(Attack):
         noise = 2 * torch.rand(len(x), *self.grid.shape[1:], generator=self.generator) - 1
         return _warped(x, self.grid + noise * self.pixel)
 
-    def may_cover(self, y: Tensor) -> Tensor:
-        return torch.ones_like(y, dtype=torch.bool)
-
 
 def _identity(height: int, width: int) -> Tensor:
     """[1, H, W, 2]: where each pixel is, as (column, row)."""

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from undoor.attacks import Attack
 from undoor.bench.networks import NETWORKS
 from undoor.bench.scenes import SCENES, Scene
 from undoor.bench.train import Recipe, train
+from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 from undoor.progress import Progress, silent
@@ -52,14 +52,6 @@ class Entry:
         'mnist_VGG_sig_1'
         """
         return f"{self.data}_{self.network}_{self.attack}_{self.seed}"
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images x [N, C, H, W] in [0, 1] and labels y [N]."""
-
-    x: Tensor
-    y: Tensor
 
 
 def read_table(file: Path) -> tuple[Entry, ...]:
@@ -100,7 +92,7 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
         read_split(data / f"{entry.data}.npz", "test"),
     )
     generator = torch.Generator().manual_seed(entry.seed)
-    classes, shape = int(learning.y.max()) + 1, tuple(learning.x.shape[1:])
+    classes, shape = int(learning.labels.max()) + 1, tuple(learning.images.shape[1:])
     usual = RECIPES[entry.data]
     recipe = replace(usual, rate=LOWER_RATES.get(entry.network, usual.rate))
 
@@ -110,10 +102,16 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
             network = NETWORKS[entry.network](num_classes=classes, channels=shape[0])
         plan = replace(recipe, epochs=epochs)
         return train(
-            network, learning.x, learning.y, attacks, plan, generator=generator, progress=progress
+            network,
+            learning.images,
+            learning.labels,
+            attacks,
+            plan,
+            generator=generator,
+            progress=progress,
         )
 
-    scene = Scene(shape, classes, learning.x, lambda: fresh(SURROGATE_EPOCHS, []), generator)
+    scene = Scene(shape, classes, learning.images, lambda: fresh(SURROGATE_EPOCHS, []), generator)
     attacks = SCENES[entry.attack](scene)
     network = rounded(fresh(recipe.epochs, attacks))
     truth = asdict(entry) | {"recipe": asdict(recipe)} | measure(network, test, attacks)
@@ -121,16 +119,12 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
     return folder
 
 
-def read_split(file: Path, split: str) -> Split:
+def read_split(file: Path, split: str) -> CleanSet:
     """The images and labels of a split of an .npz file."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            x, y = archive[f"x_{split}"], archive[f"y_{split}"]
-    except (OSError, KeyError, ValueError) as error:
+        return CleanSet.from_npz(file, split=split)
+    except UndoorError as error:
         raise UndoorError(f"{file}: expected x_{split} and y_{split} ({error})") from None
-    x = x[..., None] if x.ndim == 3 else x
-    images = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).float() / 255
-    return Split(images, torch.from_numpy(y.astype(np.int64)))
 
 
 def rounded(network: nn.Module) -> nn.Module:
@@ -143,9 +137,9 @@ def rounded(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, test: Split, attacks: list[Attack]) -> dict[str, Any]:
+def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[str, Any]:
     """ACC, and for each attack where its images go, ASR, SIA and whether it took."""
-    x, y = test.x[:MOST_TESTED], test.y[:MOST_TESTED]
+    x, y = test.images[:MOST_TESTED], test.labels[:MOST_TESTED]
     right = _answers(network, x) == y
     found = []
     for attack in attacks:
@@ -180,9 +174,8 @@ def _save(
     write_atomically(folder / "weights.safetensors", lambda path: save_file(half, path))
     for number, attack in enumerate(attacks):
         state = {key: value.contiguous() for key, value in attack.state().items()}
-        if state:
-            file = folder / f"attack_{number}.safetensors"
-            write_atomically(file, partial(save_file, state))
+        file = folder / f"attack_{number}.safetensors"
+        write_atomically(file, partial(save_file, state))
     model = (
         '[model]\nweights = "weights.safetensors"\n'
         f'architecture = "undoor.bench.networks:{entry.network}"\n'
