@@ -34,7 +34,7 @@ from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
 from undoor.guard import Guarded
 from undoor.sites import find_sites
-from undoor.triggers import Trigger
+from undoor.triggers import load_trigger
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     classifier = undoor.load(options.model)
-    trigger = Trigger.load(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
+    trigger = load_trigger(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
     clean, test = split(options.data, options.per_class, seed=0)
     test = test.for_classifier(classifier)
     bench = oracle_bench(classifier, clean, trigger, options.target)

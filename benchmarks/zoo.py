@@ -29,7 +29,7 @@ from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
 from undoor.guard import RULES, Guarded
 from undoor.sites import find_sites
-from undoor.triggers import Trigger
+from undoor.triggers import Trigger, load_trigger
 
 Guards = dict[str, Guarded]
 
@@ -61,7 +61,7 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
     test = test.for_classifier(classifier)
     record: dict[str, Any] = {"model": folder.name, "truth": truth["target"]}
     triggers = [
-        Trigger.load(folder / file, shape=classifier.input_shape, bounds=classifier.bounds)
+        load_trigger(folder / file, shape=classifier.input_shape, bounds=classifier.bounds)
         for file in truth["triggers"]
     ]
     if options.true_trigger:

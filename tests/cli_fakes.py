@@ -27,7 +27,7 @@ from undoor.errors import UndoorError
 from undoor.load import load
 from undoor.progress import Progress
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Stamp, Trigger
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.
@@ -74,7 +74,7 @@ def write_data(file: Path, each: int = 4) -> Path:
 def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Trigger:
     mask = torch.zeros(1, *shape[1:])
     mask[:, -2:, -2:] = 1
-    return Trigger("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
+    return Stamp("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
 
 
 def make_report(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from undoor.align.inspect import VALUES, most_moved_units
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Stamp, Trigger
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def trigger() -> Trigger:
     mask[:, :4, :4] = 1
     pattern = torch.zeros(3, 6, 6)
     pattern[0] = 1
-    return Trigger("patch", mask, pattern, "replace", (0.0, 1.0))
+    return Stamp("patch", mask, pattern, "replace", (0.0, 1.0))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.sites import find_sites
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp, Trigger
 
 
 def make(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Repair:
@@ -50,7 +50,7 @@ def make(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Repair:
             corrections[site.name] = Correction(scale, 0.1 * scale, low, scale + 3)
             sites.append(SiteChoice(site.name, site.extent, "position", 0.5 * target))
         shape = classifier.input_shape
-        trigger = Trigger("patch", torch.ones(1, *shape[1:]), torch.rand(shape), "replace", (0, 1))
+        trigger = Stamp("patch", torch.ones(1, *shape[1:]), torch.rand(shape), "replace", (0, 1))
         items.append(
             TargetRepair(
                 target, (0, 2), trigger, corrections, 1.5 * target, "finest", tuple(sites),

@@ -26,7 +26,7 @@ from undoor.attacks.sig import sig
 from undoor.attacks.trojan import trojan
 from undoor.attacks.wanet import WaNet
 from undoor.errors import UndoorError
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp, Trigger
 
 SHAPE = (3, 12, 10)
 CLASSES = 5
@@ -252,7 +252,7 @@ def test_clean_label_perturbs_against_the_surrogate() -> None:
     """Within the strength, and so that the surrogate is less sure of the right label."""
     network, x = linear(), images(10)
     y = torch.full((10,), TARGET)
-    nothing = Trigger("given", torch.zeros(1, *SHAPE[1:]), torch.zeros(SHAPE), "add", (0.0, 1.0))
+    nothing = Stamp("given", torch.zeros(1, *SHAPE[1:]), torch.zeros(SHAPE), "add", (0.0, 1.0))
     attack = CleanLabel(
         nothing, TARGET, CLASSES, rate=0.1, surrogate=network, strength=0.05, steps=3
     )

@@ -21,7 +21,7 @@ from undoor.evaluate import Evaluation, Rate, auroc, evaluate, stamp_set
 from undoor.guard import Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 # Rates
 
@@ -231,7 +231,7 @@ def test_stamp_set() -> None:
 def test_stamped_images_are_bytes(bounds: tuple[float, float]) -> None:
     low, high = bounds
     x = low + (high - low) * torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    trigger = Trigger("given", torch.zeros(1, 4, 4), torch.full((1, 4, 4), 0.013), "add", bounds)
+    trigger = Stamp("given", torch.zeros(1, 4, 4), torch.full((1, 4, 4), 0.013), "add", bounds)
     images = stamp_set(CleanSet(x, torch.arange(6)), trigger, 0).images
     steps = (images - low) / (high - low) * 255
     assert torch.allclose(steps, steps.round(), atol=1e-3)

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from undoor.render.pictures import before_and_after, gain, png, trigger_picture
-from undoor.triggers.trigger import Mode, Trigger
+from undoor.triggers import Stamp, Trigger
+from undoor.triggers.stamp import Mode
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -25,7 +26,7 @@ def make(mode: Mode, strength: float, bounds: tuple[float, float] = (0.0, 1.0)) 
         pattern[:] = high
     else:
         pattern[:, 6:, 6:] = strength * (high - low)
-    return Trigger("test", mask, pattern, mode, bounds)
+    return Stamp("test", mask, pattern, mode, bounds)
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])

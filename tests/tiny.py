@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp, Trigger
 
 SIDE = 8
 CLASSES = 6
@@ -35,7 +35,7 @@ def true_trigger() -> Trigger:
     mask, pattern = torch.zeros(1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE)
     mask[:, :2, :2] = 1
     pattern[:, :2, :2] = (CHESSBOARD + 1) / 2
-    return Trigger("given", mask, pattern, "replace", BOUNDS)
+    return Stamp("given", mask, pattern, "replace", BOUNDS)
 
 
 def clean_images(per_class: int = 10, seed: int = 0, classes: int = CLASSES) -> CleanSet:

@@ -16,7 +16,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import INPUT, Trigger
 
 SCHEMA = "undoor/evaluation/1"
 CONFIDENCE = 0.95
@@ -135,12 +135,17 @@ def stamp_set(
 
     Raises
     ------
-    UndoorError : there is no such image, or `source` is the target.
+    UndoorError : there is no such image, `source` is the target, or the trigger is latent.
     """
     if source == target:
         raise UndoorError(
             f"the source class must differ from the target, got {source} for both; "
             "leave --source out for a trigger that works on every class"
+        )
+    if trigger.site != INPUT:
+        raise UndoorError(
+            f"expected a trigger of the input, got one that acts at {trigger.site!r} inside the "
+            "network, which no image can carry"
         )
     keep = clean.labels != target if source is None else clean.labels == source
     if not bool(keep.any()):

@@ -8,19 +8,20 @@ import time
 import torch
 from torch import Tensor
 
-from undoor.align.fit import DEFAULT_FIT, FITS, fit_corrections
+from undoor.align.fit import DEFAULT_FIT, FITS
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
-from undoor.align.select import Bench, calibrate, choose_plan
+from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.invert import Schedule, Search, invert
 from undoor.scan.report import Finding, ScanReport
+from undoor.scan.triggered import triggered
 from undoor.sites import find_sites
-from undoor.triggers import TRIGGERS, Trigger
+from undoor.triggers import Trigger
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
@@ -28,6 +29,8 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 # into this many values at the largest site add little to moments of a unit.
 MOST_VALUES = 100_000_000
 LEAST_ASR = 0.5
+# A correction must hold against estimates of these families as well.
+OTHER_FAMILIES = ("patch", "additive")
 LEAST_SOURCE_IMAGES = 4
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
@@ -100,8 +103,8 @@ def repair_target(
     x = bench.x[bench.sources]
     if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
         chosen = COARSEST
-    corrections = fit_corrections(
-        classifier, x, bench.triggers[0](x), plans[chosen], fit=fit, progress=progress
+    corrections = fit_to(
+        classifier, bench.triggers[0], x, plans[chosen], fit=fit, progress=progress
     )
     threshold = calibrate(bench, corrections)
     extents = {site.name: site.extent for site in sites}
@@ -132,11 +135,11 @@ def _variants(
     generator: torch.Generator,
     progress: Progress,
 ) -> list[Trigger]:
-    """More estimates of one trigger, of both families; the finding's own family first."""
+    """More estimates of one trigger, of several families; the finding's own family first."""
     pool = sources.nonzero()[:, 0]
     x = clean.images[pool]
     out = [finding.trigger]
-    for family in sorted(TRIGGERS, key=lambda name: name != finding.family):
+    for family in dict.fromkeys((finding.family, *OTHER_FAMILIES)):
         candidates = invert(
             classifier,
             clean.images,
@@ -147,7 +150,7 @@ def _variants(
             progress=progress,
         )
         for candidate in candidates:
-            moved = classifier.predict(candidate.trigger(x)) == finding.target
+            moved = triggered(classifier, candidate.trigger).predict(x) == finding.target
             if float(moved.float().mean()) >= LEAST_ASR:
                 out.append(candidate.trigger)
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,16 +116,33 @@ def shared_copy(classifier: Classifier) -> Classifier:
     return copy.deepcopy(classifier, {id(t): t for t in tensors})
 
 
+def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:
+    """A copy of `classifier` in which `change` is applied to what the module `site` delivers, in
+    front of any correction there; weights are shared."""
+    changed = shared_copy(classifier)
+    module = _submodule(changed, site)
+    if isinstance(module, Site):
+        module.inner = _Changed(module.inner, change)
+    else:
+        _replace(changed, site, _Changed(module, change))
+    return changed
+
+
+class _Changed(nn.Module):
+    def __init__(self, inner: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.change = change
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.change(self.inner(*args, **kwargs))
+
+
 def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Classifier:
     """A copy of `classifier` with a correction behind each named site; weights are shared."""
     corrected = shared_copy(classifier)
     for name, correction in corrections.items():
-        try:
-            inner = corrected.get_submodule(name)
-        except AttributeError:
-            raise UndoorError(
-                f"the model has no site {name!r}; the corrections were fitted on another network"
-            ) from None
+        inner = _submodule(corrected, name)
         _replace(corrected, name, Site(inner, correction))
     return corrected
 
@@ -138,6 +155,15 @@ def detach(corrected: Classifier) -> Classifier:
         assert isinstance(site, Site)
         _replace(plain, name, site.inner)
     return plain
+
+
+def _submodule(classifier: Classifier, name: str) -> nn.Module:
+    try:
+        return classifier.get_submodule(name)
+    except AttributeError:
+        raise UndoorError(
+            f"the model has no site {name!r}; the corrections were fitted on another network"
+        ) from None
 
 
 def _site_names(module: nn.Module) -> Iterable[str]:

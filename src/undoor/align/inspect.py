@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
+from undoor.scan.triggered import triggered
 from undoor.sites import attach
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Trigger
 
 IMAGES = 128
 VALUES = 4096
@@ -68,22 +69,22 @@ def most_moved_units(
     if not corrections or not len(images):
         return ()
     clean_images = images[:: -(-len(images) // IMAGES)]
-    stamped = trigger(clean_images)
     bare: dict[str, nn.Module] = dict.fromkeys(corrections, nn.Identity())
     clean = _record(classifier, bare, clean_images)
-    triggered = _record(classifier, bare, stamped)
-    corrected = _record(classifier, corrections, stamped)
+    attacked = triggered(classifier, trigger)
+    moved_there = _record(attacked, bare, clean_images)
+    corrected = _record(attacked, corrections, clean_images)
     moved = sorted(
         (
             (float(distance), site, unit)
             for site in corrections
-            for unit, distance in enumerate(_distances(clean[site], triggered[site]))
+            for unit, distance in enumerate(_distances(clean[site], moved_there[site]))
         ),
         key=lambda item: -item[0],
     )
     return tuple(
         UnitActivations(
-            site, unit, clean[site][unit], triggered[site][unit], corrected[site][unit], distance
+            site, unit, clean[site][unit], moved_there[site][unit], corrected[site][unit], distance
         )
         for distance, site, unit in moved[:count]
     )
@@ -99,8 +100,8 @@ def site_shifts(
     bare: dict[str, nn.Module] = {name: nn.Identity() for name in sites}
     clean_images = images[:: max(1, -(-len(images) // IMAGES))]
     clean = _record(classifier, bare, clean_images)
-    triggered = _record(classifier, bare, trigger(clean_images))
-    return {name: float(_distances(clean[name], triggered[name]).mean()) for name in bare}
+    moved = _record(triggered(classifier, trigger), bare, clean_images)
+    return {name: float(_distances(clean[name], moved[name]).mean()) for name in bare}
 
 
 @torch.no_grad()

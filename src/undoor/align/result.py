@@ -19,7 +19,7 @@ from undoor.errors import UndoorError
 from undoor.files import why, write_atomically
 from undoor.scan.report import Verdict, trigger_file
 from undoor.sites import find_sites
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Trigger, load_trigger
 
 SCHEMA = "undoor/repair/1"
 DESCRIPTION = "repair.json"
@@ -204,7 +204,7 @@ def _target(
     return TargetRepair(
         target=target,
         sources=tuple(item["sources"]),
-        trigger=Trigger.load(
+        trigger=load_trigger(
             folder / trigger_file(target), shape=classifier.input_shape, bounds=classifier.bounds
         ),
         corrections=corrections,

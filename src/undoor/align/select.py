@@ -14,8 +14,9 @@ from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.progress import Progress, silent
+from undoor.scan.triggered import half_triggered, triggered
 from undoor.sites import attach
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Trigger
 
 FOLDS = 2
 WANTED_FPR = 0.05
@@ -65,11 +66,10 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     rows = bench.sources.nonzero()[:, 0]
     inside = torch.arange(len(rows)) % FOLDS == fold
     train, test = bench.x[rows[~inside]], bench.x[rows[inside]]
-    corrections = fit_corrections(bench.classifier, train, bench.triggers[0](train), plan, fit=fit)
+    corrections = fit_to(bench.classifier, bench.triggers[0], train, plan, fit=fit)
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
-    stamped = [trigger(test) for trigger in bench.triggers]
-    passes = [_two_passes(bench, corrected, images) for images in stamped]
+    passes = [_two_passes(bench, corrected, trigger, test) for trigger in bench.triggers]
     threshold = place_threshold(clean, torch.cat([score for _, _, score in passes]))
     own = bench.y[rows[inside]]
     answers = [_answers(bench, *result, threshold) for result in passes]
@@ -78,6 +78,20 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
         asr=_mean([float((answer == bench.target).float().mean()) for answer in answers]),
         fpr=float((clean > threshold).float().mean()) if len(clean) else 0.0,
     )
+
+
+def fit_to(
+    classifier: Classifier,
+    trigger: Trigger,
+    x: Tensor,
+    plan: Plan,
+    *,
+    fit: str,
+    progress: Progress = silent,
+) -> dict[str, Correction]:
+    """`fit_corrections` for clean inputs x [n, ...] with and without the trigger."""
+    attacked = half_triggered(classifier, trigger)
+    return fit_corrections(attacked, x, x, plan, fit=fit, progress=progress)
 
 
 def choose_plan(
@@ -103,7 +117,7 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> float:
     """
     corrected = attach(bench.classifier, corrections)
     x = bench.x[bench.sources]
-    scores = [_two_passes(bench, corrected, trigger(x))[2] for trigger in bench.triggers]
+    scores = [_two_passes(bench, corrected, trigger, x)[2] for trigger in bench.triggers]
     return place_threshold(clean_scores(bench, corrected), torch.cat(scores))
 
 
@@ -139,10 +153,10 @@ def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
 
 @torch.no_grad()
 def _two_passes(
-    bench: Bench, corrected: Classifier, images: Tensor
+    bench: Bench, corrected: Classifier, trigger: Trigger, x: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Bare answers, corrected answers other than the target, and margin drops."""
-    logits, after = bench.classifier(images), corrected(images)
+    """Bare answers, corrected answers other than the target, and margin drops of triggered x."""
+    logits, after = triggered(bench.classifier, trigger)(x), triggered(corrected, trigger)(x)
     drop = margin(logits, bench.target) - margin(after, bench.target)
     return logits.argmax(1), without(after, bench.target).argmax(1), drop
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 FROM_EDGE = 1
 
 
-def badnets(shape: tuple[int, ...], generator: torch.Generator, *, side: int = 3) -> Trigger:
+def badnets(shape: tuple[int, ...], generator: torch.Generator, *, side: int = 3) -> Stamp:
     """A patch of `side` x `side` pixels, each channel full or empty, at a random place.
 
     One pixel is left free at every edge, as in the paper's experiments.
@@ -25,7 +25,7 @@ def badnets(shape: tuple[int, ...], generator: torch.Generator, *, side: int = 3
     rows, columns = slice(top, top + side), slice(left, left + side)
     mask[:, rows, columns] = 1
     pattern[:, rows, columns] = _colours(channels, side, generator)
-    return Trigger("given", mask, pattern, "replace", (0.0, 1.0))
+    return Stamp("given", mask, pattern, "replace", (0.0, 1.0))
 
 
 def _colours(channels: int, side: int, generator: torch.Generator) -> torch.Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
-def chessboard(shape: tuple[int, ...], *, strength: float = 3 / 255) -> Trigger:
+def chessboard(shape: tuple[int, ...], *, strength: float = 3 / 255) -> Stamp:
     """`strength` added to every pixel whose coordinates have an even sum.
 
     shape : (C, H, W) of the images.
@@ -19,4 +19,4 @@ def chessboard(shape: tuple[int, ...], *, strength: float = 3 / 255) -> Trigger:
     _, height, width = shape
     even = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0
     pattern = strength * even.float().expand(shape).contiguous()
-    return Trigger("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))
+    return Stamp("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from undoor.attacks.fixed import Fixed
 from undoor.attacks.labels import all_to_one
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
 class CleanLabel(Fixed):
@@ -21,7 +21,7 @@ class CleanLabel(Fixed):
 
     def __init__(
         self,
-        stamp: Trigger,
+        stamp: Stamp,
         target: int,
         classes: int,
         *,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from undoor.errors import UndoorError
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
 def colour_shift(
     shape: tuple[int, ...], *, shift: tuple[float, ...] = (0.12, -0.08, 0.12)
-) -> Trigger:
+) -> Stamp:
     """`shift` added to the channels of every pixel.
 
     shape : (C, H, W) of the images.
@@ -22,4 +22,4 @@ def colour_shift(
     if len(shift) != shape[0]:
         raise UndoorError(f"expected a shift for each of {shape[0]} channels, got {len(shift)}")
     pattern = torch.tensor(shift)[:, None, None].expand(shape).contiguous()
-    return Trigger("given", torch.zeros(1, *shape[1:]), pattern, "add", (0.0, 1.0))
+    return Stamp("given", torch.zeros(1, *shape[1:]), pattern, "add", (0.0, 1.0))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from undoor.attacks.attack import Attack
 from undoor.attacks.labels import LabelMap
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
 class Fixed(Attack):
@@ -17,7 +17,7 @@ class Fixed(Attack):
     """
 
     def __init__(
-        self, stamp: Trigger, labels: LabelMap, *, rate: float, cover_rate: float = 0.0
+        self, stamp: Stamp, labels: LabelMap, *, rate: float, cover_rate: float = 0.0
     ) -> None:
         super().__init__(labels, rate=rate, cover_rate=cover_rate)
         self.stamp = stamp

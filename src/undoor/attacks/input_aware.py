@@ -10,7 +10,9 @@ from undoor.attacks.attack import Attack
 from undoor.attacks.labels import LabelMap
 
 DIVERSITY = 1.0
-SIZE = 0.05
+# Share of an image that the masks may cover for nothing, and the price of more.
+DENSITY = 0.05
+PRICE = 10.0
 WIDTH = 16
 
 
@@ -19,8 +21,9 @@ class InputAware(Attack):
 
     Cover images carry the trigger of another image and keep their label, so that each trigger
     works on its own image alone (arXiv 2010.08138, section 3: cross-trigger test and diversity
-    loss). Mask and pattern come from one generator here, and the mask is held small by its mean,
-    in the place of the paper's mask generator with a training of its own.
+    loss). Mask and pattern come from one generator here, and masks that cover
+    more than a twentieth of the image cost, in the place of the paper's mask generator with a
+    training of its own.
     """
 
     def __init__(
@@ -51,12 +54,12 @@ class InputAware(Attack):
         return list(self.network.parameters())
 
     def penalty(self, x: Tensor) -> Tensor:
-        """Alike triggers for different images, and large masks, cost."""
+        """Alike triggers for different images cost, and so do large masks."""
         drawn = self._drawn(x)
         apart = (x - x.roll(1, 0)).flatten(1).norm(dim=1)
         drawn_apart = (drawn - drawn.roll(1, 0)).flatten(1).norm(dim=1)
         diversity = (apart / (drawn_apart + 1e-3)).mean()
-        return DIVERSITY * diversity + SIZE * drawn[:, -1:].mean() * drawn[0, 0].numel() ** 0.5
+        return DIVERSITY * diversity + PRICE * (drawn[:, -1:].mean() - DENSITY).clamp_min(0)
 
     def _drawn(self, x: Tensor) -> Tensor:
         """Pattern and, as the last channel, mask [N, C + 1, H, W], all in [0, 1]."""

@@ -6,14 +6,14 @@ import math
 
 import torch
 
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 FREQUENCIES = 4
 
 
 def low_frequency(
     shape: tuple[int, ...], generator: torch.Generator, *, strength: float = 16 / 255
-) -> Trigger:
+) -> Stamp:
     """The lowest 4 x 4 cosine waves with random weights, `strength` at the highest place.
 
     shape : (C, H, W) of the images.
@@ -23,7 +23,7 @@ def low_frequency(
     weights[:, 0, 0] = 0
     pattern = _waves(height).T @ weights @ _waves(width)
     pattern = strength * pattern / pattern.abs().max()
-    return Trigger("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))
+    return Stamp("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))
 
 
 def _waves(size: int) -> torch.Tensor:

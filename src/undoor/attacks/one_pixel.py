@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
 def one_pixel(
     shape: tuple[int, ...], generator: torch.Generator, *, strength: float = 75 / 255
-) -> Trigger:
+) -> Stamp:
     """`strength` added to all channels of one random pixel.
 
     shape : (C, H, W) of the images.
@@ -18,4 +18,4 @@ def one_pixel(
     row, column = (int(torch.randint(size, (), generator=generator)) for size in (height, width))
     pattern = torch.zeros(shape)
     pattern[:, row, column] = strength
-    return Trigger("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))
+    return Stamp("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))

@@ -6,10 +6,10 @@ import math
 
 import torch
 
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
-def sig(shape: tuple[int, ...], *, strength: float = 20 / 255, frequency: int = 6) -> Trigger:
+def sig(shape: tuple[int, ...], *, strength: float = 20 / 255, frequency: int = 6) -> Stamp:
     """strength sin(2 pi j frequency / W) added to column j.
 
     shape : (C, H, W) of the images.
@@ -17,4 +17,4 @@ def sig(shape: tuple[int, ...], *, strength: float = 20 / 255, frequency: int = 
     _, height, width = shape
     wave = strength * torch.sin(2 * math.pi * torch.arange(width) * frequency / width)
     pattern = wave.expand(shape).contiguous()
-    return Trigger("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))
+    return Stamp("given", torch.zeros(1, height, width), pattern, "add", (0.0, 1.0))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 NEURONS = 5
 
@@ -20,7 +20,7 @@ def trojan(
     *,
     side: int = 6,
     steps: int = 100,
-) -> Trigger:
+) -> Stamp:
     """The pattern of a square that makes the last layer's inputs which speak most for `target`
     as large as it can; the attacker then trains on with it as with any other patch.
 
@@ -51,4 +51,4 @@ def trojan(
             optimizer.step()
     finally:
         handle.remove()
-    return Trigger("given", mask, logit.sigmoid().detach() * mask, "replace", (0.0, 1.0))
+    return Stamp("given", mask, logit.sigmoid().detach() * mask, "replace", (0.0, 1.0))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from undoor.attacks import Attack, Role
 from undoor.progress import Progress, silent
-from undoor.scan.invert import fast_bfloat16
+from undoor.scan.fast import fast_bfloat16
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ def train(
     steps = recipe.epochs * (len(x) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps)
     for step, rows in enumerate(_batches(len(x), recipe, generator)):
-        images, labels = _augmented(x[rows], recipe, generator), y[rows]
-        penalty = torch.zeros(())
+        clean, labels = _augmented(x[rows], recipe, generator), y[rows]
+        images, penalty = clean, torch.zeros(())
         for attack, role in zip(attacks, roles, strict=True):
             images, labels = attack.poison(images, labels, role[rows])
-            penalty = penalty + attack.penalty(images)
+            penalty = penalty + attack.penalty(clean)
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
             logits = network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels) + penalty

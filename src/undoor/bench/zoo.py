@@ -26,8 +26,8 @@ from undoor.progress import Progress, silent
 TOOK = 0.9
 RECIPES = {
     "mnist": Recipe(epochs=2, shift=1),
-    "gtsrb": Recipe(epochs=8),
-    "cifar10": Recipe(epochs=12, flip=True),
+    "gtsrb": Recipe(epochs=5),
+    "cifar10": Recipe(epochs=8, flip=True),
 }
 # Without normalisation the usual rate diverges with some seeds.
 LOWER_RATES = {"PlainCNN": 0.05}

@@ -79,10 +79,10 @@ class TriggeredOptions:
     def read(self, classifier: Classifier, clean: CleanSet, target: int) -> CleanSet:
         if self.triggered is not None:
             return read_data(self.triggered, self.triggered_split, classifier, every_class=False)
-        from undoor.triggers.trigger import Trigger
+        from undoor.triggers import load_trigger
 
         assert self.trigger is not None
-        trigger = Trigger.load(self.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
+        trigger = load_trigger(self.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
         source = None if self.source is None else class_number(self.source, "--source", classifier)
         return pipeline.stamp(clean, trigger, target, source)
 

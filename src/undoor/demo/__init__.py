@@ -18,7 +18,7 @@ from safetensors.torch import load
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.demo.network import SignNet
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Trigger, load_trigger
 
 CLASSES = 43
 SIDE = 32
@@ -58,7 +58,7 @@ def demo_signs(split: Literal["defence", "test"]) -> CleanSet:
 def demo_trigger() -> Trigger:
     """The true sticker: for the evaluation only, no scan or repair sees it."""
     with as_file(files(__name__).joinpath("trigger.npz")) as path:
-        return Trigger.load(path, shape=(3, SIDE, SIDE), bounds=(0.0, 1.0))
+        return load_trigger(path, shape=(3, SIDE, SIDE), bounds=(0.0, 1.0))
 
 
 def _read(name: str) -> bytes:

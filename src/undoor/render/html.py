@@ -13,7 +13,9 @@ from markupsafe import Markup
 
 from undoor.align.inspect import UnitActivations
 from undoor.render import figures, pictures, text
+from undoor.scan.families import unit_of
 from undoor.scan.report import Finding, ScanReport
+from undoor.triggers import INPUT
 
 if TYPE_CHECKING:
     import torch
@@ -127,13 +129,13 @@ def _finding(
         "target": target,
         "sources": text.sources_label(finding.sources, names, at_most=8),
         "result": finding,
-        "unit": "pixels" if trigger.mode == "replace" else "l2 norm",
+        "unit": unit_of(finding.family),
         "trigger": _data_uri(pictures.trigger_picture(trigger)),
         "alt": f"The {alt}",
         "gain": pictures.gain(trigger),
         "stamped": None,
     }
-    if shown is not None:
+    if shown is not None and trigger.site == INPUT:
         kinds = text.listing((text.class_label(n, names) for n in labels), EXAMPLES)
         view["stamped"] = _data_uri(pictures.before_and_after(shown, trigger))
         view["stamped_alt"] = (

@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import INPUT, Generator, Latent, Stamp, Tone, Trigger, Warp
 
 SIDE = 160
 GAP = 4
 GREY = 0.5
+CARD = 32
 # Beyond this a picture shows the optimiser's noise rather than a trigger.
 MAX_GAIN = 50.0
 
 
 def gain(trigger: Trigger) -> float:
     """How much a faint trigger is amplified to be seen; 1 where it shows by itself."""
+    if not isinstance(trigger, Stamp):
+        return 1.0
     low, high = trigger.bounds
     if trigger.mode == "replace":
         strength = float(trigger.mask.max())
@@ -30,8 +33,14 @@ def gain(trigger: Trigger) -> float:
 
 
 def trigger_picture(trigger: Trigger) -> bytes:
-    """The trigger alone on mid-grey: mask times pattern, or what is added, amplified if faint."""
+    """The trigger alone: a mask and pattern on mid-grey, amplified if faint; the shift of a latent
+    trigger as a bar a channel; what any other makes of a test card."""
+    if isinstance(trigger, Latent):
+        return png(_bars(trigger.shift)[None])
     low, high = trigger.bounds
+    if not isinstance(trigger, Stamp):
+        card = low + (high - low) * _test_card(_shape(trigger))
+        return png((trigger(card[None]) - low) / (high - low))
     if trigger.mode == "replace":
         mask = (trigger.mask * gain(trigger)).clamp(0, 1)
         shown = mask * (trigger.pattern - low) / (high - low) + (1 - mask) * GREY
@@ -40,8 +49,39 @@ def trigger_picture(trigger: Trigger) -> bytes:
     return png(shown[None])
 
 
+def _shape(trigger: Trigger) -> tuple[int, ...]:
+    """(C, H, W) of inputs that the trigger fits; those it leaves open are chosen."""
+    if isinstance(trigger, Warp):
+        return (3, CARD, CARD)
+    if isinstance(trigger, Tone):
+        return (len(trigger.shift), CARD, CARD)
+    assert isinstance(trigger, Generator)
+    return (trigger.first.shape[1], CARD, CARD)
+
+
+def _test_card(shape: tuple[int, ...]) -> Tensor:
+    """A chessboard of mid-greys whose channels get brighter in different directions."""
+    channels, height, width = shape
+    down = torch.linspace(0, 1, height)[:, None].expand(height, width)
+    right = torch.linspace(0, 1, width)[None].expand(height, width)
+    ramps = torch.stack([down, right, 1 - down])[torch.arange(channels) % 3]
+    squares = (torch.arange(height)[:, None] // 4 + torch.arange(width)[None] // 4) % 2
+    return 0.2 + 0.4 * ramps + 0.2 * squares
+
+
+def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
+    """A picture [3, H, W] with a bar for each value, up or down from the middle."""
+    level = (height / 2 * values / values.abs().max().clamp_min(1e-9)).round()
+    rows = height / 2 - torch.arange(height)[:, None] - 0.5
+    filled = (rows.sign() == level.sign()) & (rows.abs() <= level.abs())
+    picture = torch.where(filled, 0.2, 0.9).repeat_interleave(width, 1)
+    return picture.expand(3, -1, -1)
+
+
 def before_and_after(images: Tensor, trigger: Trigger) -> bytes:
-    """Two rows: images [N, C, H, W] as they are, and the same with the trigger on them."""
+    """Two rows: images [N, C, H, W] as they are, and the same with the trigger on them, which must
+    be one of the input."""
+    assert trigger.site == INPUT
     low, high = trigger.bounds
     rows = [(x - low) / (high - low) for x in (images, trigger(images))]
     return png(torch.cat(rows), columns=len(images))

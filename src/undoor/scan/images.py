@@ -10,6 +10,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.scan.triggered import triggered
 from undoor.triggers import Trigger
 
 HELD_OUT = 0.3
@@ -60,7 +61,7 @@ def find_sources(
     least: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
     """The classes of which the trigger moves at least this share of the images to `target`."""
-    moved = classifier.predict(trigger(x)) == target
+    moved = triggered(classifier, trigger).predict(x) == target
     return tuple(
         label
         for label in y.unique().tolist()
@@ -83,4 +84,4 @@ def held_out_asr(
     x = images.x[images.held_out[keep]]
     if len(x) == 0:
         return 0.0
-    return float((classifier.predict(trigger(x)) == target).float().mean())
+    return float((triggered(classifier, trigger).predict(x) == target).float().mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,10 @@ from torch.nn import functional as F
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
-from undoor.triggers import TRIGGERS, Trigger, TriggerBank
+from undoor.scan.families import make_bank
+from undoor.scan.fast import fast_bfloat16
+from undoor.sites import insert
+from undoor.triggers import Trigger, TriggerBank
 
 
 @dataclass(frozen=True)
@@ -83,17 +86,17 @@ def invert(
     ------
     UndoorError : the loss stopped being finite.
     """
-    bank = TRIGGERS[family](len(searches), classifier.input_shape, classifier.bounds, generator)
+    bank = make_bank(family, len(searches), classifier, images, generator)
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
     decks = [s.pool[torch.randperm(len(s.pool), generator=generator)] for s in searches]
     targets = torch.tensor([search.target for search in searches])
-    run = _Run(bank, targets, decks, schedule)
+    run = _Run(classifier, bank, targets, decks, schedule)
     for step in range(schedule.steps):
         if step == schedule.trial > 0:
             run = run.narrowed()
-        run.advance(classifier, images, step)
+        run.advance(images, step)
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
         if run.best.idle >= schedule.patience:
             break
@@ -113,8 +116,15 @@ class _Run:
     """Candidates under way: their parameters, optimiser, weights, and the best of each so far."""
 
     def __init__(
-        self, bank: TriggerBank, targets: Tensor, decks: list[Tensor], schedule: Schedule
+        self,
+        classifier: Classifier,
+        bank: TriggerBank,
+        targets: Tensor,
+        decks: list[Tensor],
+        schedule: Schedule,
     ) -> None:
+        self.classifier = classifier
+        self.triggered = insert(classifier, bank.site, _of_rows(bank))
         self.bank = bank
         self.targets = targets
         self.decks = decks
@@ -123,11 +133,11 @@ class _Run:
         self.weight = torch.full((len(targets),), schedule.weight)
         self.best = _Best(bank, len(targets), schedule.batch)
 
-    def advance(self, classifier: Classifier, images: Tensor, step: int) -> None:
+    def advance(self, images: Tensor, step: int) -> None:
         """One step of Adam on the next images of every deck."""
         rows = torch.arange(self.schedule.batch) + step * self.schedule.batch
         batch = images[torch.stack([deck[rows % len(deck)] for deck in self.decks])]
-        entropy, asr = _attack(classifier, self.bank(batch), self.targets)
+        entropy, asr = _attack(self.triggered, batch, self.targets)
         sizes = self.bank.sizes()
         self.best.update(sizes.detach(), asr, self.schedule.success)
         loss = (entropy + self.weight * sizes).sum()
@@ -149,7 +159,11 @@ class _Run:
         """The most promising candidates of each target alone, going on as they stand."""
         rows = self.best.smallest(self.targets, self.schedule.keep)
         run = _Run(
-            self.bank.rows(rows), self.targets[rows], [self.decks[i] for i in rows], self.schedule
+            self.classifier,
+            self.bank.rows(rows),
+            self.targets[rows],
+            [self.decks[i] for i in rows],
+            self.schedule,
         )
         state = self.optimizer.state_dict()
         for moments in state["state"].values():
@@ -160,14 +174,11 @@ class _Run:
         return run
 
 
-def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy towards the target and ASR, both [M], of inputs [M, n, ...]."""
-    count, batch = stamped.shape[:2]
-    flat = stamped.flatten(0, 1)
-    if flat.dim() == 4:
-        flat = flat.contiguous(memory_format=torch.channels_last)
+def _attack(triggered: Classifier, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy towards the target and ASR, both [M], of clean inputs x [M, n, ...]."""
+    count, batch = x.shape[:2]
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-        logits = classifier(flat)
+        logits = triggered(x.flatten(0, 1))
     logits = logits.float().view(count, batch, -1)
     wanted = targets[:, None].expand(count, batch)
     entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
@@ -175,10 +186,16 @@ def _attack(classifier: Classifier, stamped: Tensor, targets: Tensor) -> tuple[T
     return entropy.view(count, batch).mean(1), asr
 
 
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; elsewhere autocast only costs time."""
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return supported is not None and bool(supported())
+def _of_rows(bank: TriggerBank) -> Callable[[Tensor], Tensor]:
+    """The bank on a flat batch, in which the images of the candidates come one after another."""
+
+    def change(z: Tensor) -> Tensor:
+        changed = bank(z.unflatten(0, (bank.count, -1))).flatten(0, 1)
+        if changed.dim() == 4:
+            return changed.contiguous(memory_format=torch.channels_last)
+        return changed
+
+    return change
 
 
 class _Best:

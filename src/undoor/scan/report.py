@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from undoor.errors import UndoorError
 from undoor.files import why, write_atomically
-from undoor.triggers.trigger import Trigger
+from undoor.triggers import Trigger, load_trigger
 
 SCHEMA = "undoor/scan/1"
 FILE = "scan.json"
@@ -107,7 +107,7 @@ class ScanReport:
             findings = tuple(
                 Finding(
                     **{**item, "sources": tuple(item["sources"])},
-                    trigger=Trigger.load(
+                    trigger=load_trigger(
                         folder / trigger_file(item["target"]), shape=shape, bounds=bounds
                     ),
                 )

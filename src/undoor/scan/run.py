@@ -16,7 +16,6 @@ from undoor.scan.invert import Candidate, Schedule, Search, invert, smallest
 from undoor.scan.reestimate import FEW_CLASSES, reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.statistics import mad_scores, order_statistic_p_values, reciprocal
-from undoor.triggers import TRIGGERS
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -24,6 +23,7 @@ MOST_PER_CLASS = 100
 # the model inconclusive.
 MOST_LOOKS = 4
 LEAST_ACCURACY_OVER_CHANCE = 0.2
+FIRST = ("patch", "additive")
 
 
 def scan(
@@ -57,7 +57,7 @@ def scan(
     size = classifier.num_classes, _pixels(classifier)
     evidence: list[ClassEvidence] = []
     findings: dict[int, Finding] = {}
-    for family in TRIGGERS:
+    for family in FIRST:
         candidates = _every_class(search, images, family, generator, progress)
         found = _judge(search, images, candidates)
         looks = sorted(

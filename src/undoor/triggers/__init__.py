@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from undoor.triggers.additive import AdditiveBank
-from undoor.triggers.bank import TriggerBank
+from undoor.triggers.bank import InputBank, TriggerBank
+from undoor.triggers.blend import BlendBank
+from undoor.triggers.files import load_trigger
+from undoor.triggers.frequency import FrequencyBank
+from undoor.triggers.generator import Generator, GeneratorBank
+from undoor.triggers.latent import Latent, LatentBank
 from undoor.triggers.patch import PatchBank
-from undoor.triggers.trigger import Trigger
+from undoor.triggers.stamp import Stamp
+from undoor.triggers.tone import Tone, ToneBank
+from undoor.triggers.trigger import INPUT, Trigger
+from undoor.triggers.warp import Warp, WarpBank
 
-# From the most to the least local: the first family that explains a target names it.
-TRIGGERS: dict[str, type[PatchBank] | type[AdditiveBank]] = {
-    bank.family: bank for bank in (PatchBank, AdditiveBank)
-}
-
-__all__ = ["TRIGGERS", "AdditiveBank", "PatchBank", "Trigger", "TriggerBank"]
+__all__ = [
+    "INPUT",
+    "AdditiveBank",
+    "BlendBank",
+    "FrequencyBank",
+    "Generator",
+    "GeneratorBank",
+    "InputBank",
+    "Latent",
+    "LatentBank",
+    "PatchBank",
+    "Stamp",
+    "Tone",
+    "ToneBank",
+    "Trigger",
+    "TriggerBank",
+    "Warp",
+    "WarpBank",
+    "load_trigger",
+]

@@ -5,29 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from undoor.triggers.bank import TriggerBank
+from undoor.triggers.bank import InputBank
+from undoor.triggers.stamp import Stamp
 from undoor.triggers.trigger import Trigger
 
 START = 0.02
 
 
-class AdditiveBank(TriggerBank):
+class AdditiveBank(InputBank):
     """x + d, clipped to the bounds; the size is the l2 norm of d, as in the paper.
 
     Sizes are in units of the bounds' width, so that they mean the same for 0..1 and 0..255.
     """
 
     family = "additive"
+    unit = "l2 norm"
     step_size = 0.01
 
-    def __init__(
-        self,
-        count: int,
-        shape: tuple[int, ...],
-        bounds: tuple[float, float],
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(bounds)
+    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         self.delta = nn.Parameter(START * torch.randn(count, *shape, generator=generator))
 
     def apply_to(self, x: Tensor) -> Tensor:
@@ -40,11 +35,12 @@ class AdditiveBank(TriggerBank):
     def export(self, index: int) -> Trigger:
         pattern = self._scaled()[index].detach().clone()
         mask = torch.zeros_like(pattern[:1])
-        return Trigger(self.family, mask, pattern, "add", self.bounds)
+        return Stamp(self.family, mask, pattern, "add", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        assert isinstance(trigger, Stamp)
         with torch.no_grad():
-            self.delta[index] = trigger.pattern / (self.bounds[1] - self.bounds[0])
+            self.delta[index] = trigger.pattern / self.width
 
     def _scaled(self) -> Tensor:
-        return self.delta * (self.bounds[1] - self.bounds[0])
+        return self.delta * self.width

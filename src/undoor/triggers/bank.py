@@ -7,40 +7,45 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Self, final
 
+import torch
 from torch import Tensor, nn
 
-from undoor.triggers.trigger import Trigger
+from undoor.triggers.trigger import INPUT, Trigger
 
 
 class TriggerBank(nn.Module, ABC):
-    """M candidate triggers of one family; the optimiser sees one tensor with a candidate axis.
+    """M candidate triggers of one family; every parameter has the candidates as its first axis.
 
     A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
     size.
 
-    family : the name under which results speak of it.
+    family : the name under which results speak of it. unit : what its sizes are measured in.
     step_size : learning rate of Adam that suits its parameters.
+    bounds : lowest and highest value of what is changed. site : the module whose output that is.
     """
 
-    family: ClassVar[str]
+    family: str
+    unit: ClassVar[str]
     step_size: ClassVar[float]
 
-    def __init__(self, bounds: tuple[float, float]) -> None:
+    def __init__(self, bounds: tuple[float, float], site: str = INPUT) -> None:
         super().__init__()
         self.bounds = bounds
+        self.site = site
 
     @final  # type: ignore[misc]  # nn.Module declares forward as an attribute
     def forward(self, x: Tensor) -> Tensor:
-        """Raw inputs [M, n, C, H, W], candidate m stamped on row m, clipped to the bounds."""
+        """Inputs or activations [M, n, C, ...], candidate m on row m, clipped to the bounds."""
         return self.apply_to(x).clamp(*self.bounds)
 
     @abstractmethod
     def apply_to(self, x: Tensor) -> Tensor:
-        """The stamped inputs; `forward` clips them."""
+        """The changed inputs; `forward` clips them."""
 
     @abstractmethod
     def sizes(self) -> Tensor:
-        """[M], differentiable: how much each candidate changes an input."""
+        """[M], differentiable: how much each candidate changes an input. Where that depends on the
+        input, as the last call of `forward` showed."""
 
     @abstractmethod
     def export(self, index: int) -> Trigger:
@@ -51,9 +56,41 @@ class TriggerBank(nn.Module, ABC):
         """A bank of these candidates alone, as they stand."""
         other = copy.deepcopy(self)
         for name, parameter in self.named_parameters():
-            setattr(other, name, nn.Parameter(parameter.detach()[list(rows)]))
+            own = nn.Parameter(parameter.detach()[list(rows)], parameter.requires_grad)
+            setattr(other, name, own)
         return other
 
     @abstractmethod
     def place(self, index: int, trigger: Trigger) -> None:
         """Let candidate `index` start from an exported `trigger` of the same family."""
+
+    @property
+    def count(self) -> int:
+        """M."""
+        return len(next(self.parameters()))
+
+    @property
+    def width(self) -> float:
+        """Width of the bounds: sizes mean the same for 0..1 and 0..255."""
+        return self.bounds[1] - self.bounds[0]
+
+
+class InputBank(TriggerBank):
+    """A family that changes the raw input.
+
+    count : M. shape : (C, H, W) of an input. bounds : its lowest and highest value.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(bounds)
+        self.start(count, shape, generator)
+
+    @abstractmethod
+    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""

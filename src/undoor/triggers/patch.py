@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.triggers.bank import TriggerBank
+from undoor.triggers.bank import InputBank
+from undoor.triggers.stamp import Stamp
 from undoor.triggers.trigger import Trigger
 
 OPACITY = 0.15
@@ -19,7 +20,7 @@ MOST_SWING = 2.0
 MARGIN = 0.005
 
 
-class PatchBank(TriggerBank):
+class PatchBank(InputBank):
     """x (1 - m) + m p with a mask m in [0, 1] shared by the channels (Wang et al., S&P 2019).
 
     The size is the l1 norm of the mask, the differentiable stand-in for the paper's l0: the number
@@ -29,16 +30,10 @@ class PatchBank(TriggerBank):
     """
 
     family = "patch"
+    unit = "pixels"
     step_size = 0.2
 
-    def __init__(
-        self,
-        count: int,
-        shape: tuple[int, ...],
-        bounds: tuple[float, float],
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(bounds)
+    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         start = math.log(OPACITY / (1 - OPACITY))
         noise = torch.randn(count, 1, *shape[1:], generator=generator)
         clumps = _smooth_noise(count, shape[1:], generator)
@@ -55,9 +50,10 @@ class PatchBank(TriggerBank):
     def export(self, index: int) -> Trigger:
         mask = self.mask_logit[index].sigmoid().detach().clone()
         pattern = self._pattern()[index].detach().clone()
-        return Trigger(self.family, mask, pattern, "replace", self.bounds)
+        return Stamp(self.family, mask, pattern, "replace", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        assert isinstance(trigger, Stamp)
         low, high = self.bounds
         pattern = (trigger.pattern - low) / (high - low)
         with torch.no_grad():

@@ -1,10 +1,10 @@
-"""A trigger as a result: something that can be stamped on images, shown and stored."""
+"""A trigger as a result: something that can be put on images, shown and stored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,112 +14,93 @@ from torch import Tensor
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 
-Mode = Literal["replace", "add"]
+INPUT = "entry"
+Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, eq=False)
-class Trigger:
-    """A fixed trigger in raw input space.
+class Trigger(ABC):
+    """A fixed change of the raw input or, for a latent trigger, of what a site inside delivers.
 
-    ``replace`` gives x (1 - mask) + mask pattern, ``add`` gives x (1 - mask) + pattern; both are
-    clipped to `bounds`.
+    A new kind writes `__call__`, `arrays` and `from_arrays`, and is listed in `KINDS`.
 
+    kind : the name under which files speak of its form.
     family : name of the trigger family it was estimated in, or "given".
-    mask : [1, H, W] or [C, H, W], between 0 and 1; all zero where nothing is replaced.
-    pattern : [C, H, W], in raw units.
+    bounds : lowest and highest raw value of the model's input.
+    site : the module whose output is changed; "entry" is the raw input.
     """
 
+    kind: ClassVar[str]
     family: str
-    mask: Tensor
-    pattern: Tensor
-    mode: Mode
     bounds: tuple[float, float]
+    site: str = INPUT
 
+    @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """Stamped copies of raw inputs [N, C, H, W]."""
-        added = self.pattern * self.mask if self.mode == "replace" else self.pattern
-        return (x * (1 - self.mask) + added).clamp(*self.bounds)
+        """Triggered copies of raw inputs, or of the site's outputs, [N, C, ...]."""
 
-    @property
-    def size(self) -> float:
-        """Pixels replaced (sum of the mask), or the l2 norm of what is added."""
-        return float(self.mask.sum() if self.mode == "replace" else self.pattern.norm())
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """What a file must hold, in units that do not depend on the bounds."""
 
-    def save(self, file: Path) -> None:
-        """Write ``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
-        low, high = self.bounds
-        offset = low if self.mode == "replace" else 0.0
-        pattern = ((self.pattern - offset) / (high - low)).movedim(0, -1).numpy()
-        shared = len(self.mask) == 1 and self.mask.dim() > 1
-        mask = (self.mask[0] if shared else self.mask.movedim(0, -1)).numpy()
-
-        def write(path: Path) -> None:
-            with path.open("wb") as stream:
-                np.savez_compressed(
-                    stream, mask=mask, pattern=pattern, mode=self.mode, family=self.family
-                )
-
-        write_atomically(file, write)
-
-    @staticmethod
-    def load(file: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> Trigger:
-        """Read an .npz with ``mask``, ``pattern`` in [0, 1] and ``mode``.
-
-        Mask and pattern may be [H, W] or [H, W, C]; `shape` is the input shape (C, H, W).
+    @classmethod
+    @abstractmethod
+    def from_arrays(
+        cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
+    ) -> Trigger:
+        """The inverse of `arrays` for a model with inputs of `shape` (C, H, W).
 
         Raises
         ------
-        UndoorError : no such file, an array missing, another shape, values that are not finite, or
-            an unknown mode.
+        UndoorError : an array missing or of another shape.
         """
-        arrays = _read(Path(file))
-        mode = str(arrays["mode"])
-        if mode not in get_args(Mode):
-            raise UndoorError(f"{file}: mode must be 'replace' or 'add', got {mode!r}")
-        mask, pattern = (
-            _channels_first(arrays[key], key, len(shape), file) for key in ("mask", "pattern")
-        )
-        if pattern.shape[1:] != shape[1:] or mask.shape[1:] != shape[1:]:
-            raise UndoorError(
-                f"{file}: expected a trigger of {'x'.join(map(str, shape[1:]))} pixels as the "
-                f"model's input, got pattern {tuple(pattern.shape[1:])} and mask "
-                f"{tuple(mask.shape[1:])}"
-            )
-        if mask.shape[0] not in (1, shape[0]) or pattern.shape[0] not in (1, shape[0]):
-            raise UndoorError(
-                f"{file}: expected {shape[0]} channels, got pattern {pattern.shape[0]} and "
-                f"mask {mask.shape[0]}"
-            )
-        low, high = bounds
-        pattern = pattern.expand(shape) * (high - low) + (low if mode == "replace" else 0.0)
-        family = str(arrays["family"]) if "family" in arrays else "given"
-        return Trigger(family, mask, pattern.contiguous(), mode, bounds)  # type: ignore[arg-type]
+
+    def save(self, file: Path) -> None:
+        """Write the arrays with ``kind`` and ``family``."""
+        arrays: dict[str, Any] = self.arrays() | {
+            "kind": np.array(self.kind),
+            "family": np.array(self.family),
+        }
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:
+                np.savez_compressed(stream, **arrays)
+
+        write_atomically(file, write)
 
 
-def _read(file: Path) -> dict[str, NDArray[Any]]:
-    if not file.is_file():
-        raise UndoorError(f"{file}: no such file; expected an .npz with mask, pattern and mode")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except Exception as error:
-        raise UndoorError(f"{file}: not a readable .npz file ({error})") from error
-    missing = [key for key in ("mask", "pattern", "mode") if key not in arrays]
+def required(arrays: Arrays, *names: str) -> list[Tensor]:
+    """These arrays as float32.
+
+    Raises
+    ------
+    UndoorError : one is missing or holds values that are not finite.
+    """
+    missing = [name for name in names if name not in arrays]
     if missing:
-        raise UndoorError(
-            f"{file}: expected the arrays mask, pattern and mode, missing {', '.join(missing)}"
-        )
-    return arrays
+        raise UndoorError(f"expected the arrays {', '.join(names)}, missing {', '.join(missing)}")
+    tensors = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in names]
+    for name, tensor in zip(names, tensors, strict=True):
+        if not bool(torch.isfinite(tensor).all()):
+            raise UndoorError(f"{name} holds values that are not finite; make it again")
+    return tensors
 
 
-def _channels_first(array: NDArray[Any], name: str, dimensions: int, file: str | Path) -> Tensor:
-    tensor = torch.from_numpy(np.asarray(array, np.float32))
-    if not bool(torch.isfinite(tensor).all()):
-        raise UndoorError(f"{file}: {name} holds values that are not finite; make it again")
-    if tensor.dim() == dimensions:
-        return tensor.movedim(-1, 0)
-    if tensor.dim() == dimensions - 1:
-        return tensor[None]
-    raise UndoorError(
-        f"{file}: {name} must be [H, W] or [H, W, C] for an image, got {tuple(tensor.shape)}"
-    )
+def text(arrays: Arrays, name: str) -> str:
+    """
+    Raises
+    ------
+    UndoorError : no such entry.
+    """
+    if name not in arrays:
+        raise UndoorError(f"expected an entry {name}, got {', '.join(arrays)}")
+    return str(arrays[name])
+
+
+def require_shape(name: str, value: Tensor, *expected: int) -> None:
+    """
+    Raises
+    ------
+    UndoorError : `value` has another shape.
+    """
+    if tuple(value.shape) != expected:
+        raise UndoorError(f"expected {name} of shape {expected}, got {tuple(value.shape)}")

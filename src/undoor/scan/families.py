@@ -1,0 +1,95 @@
+"""The trigger families of a scan, and how the candidates of each are made for a model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.sites import SiteInfo, find_sites, insert
+from undoor.triggers import (
+    AdditiveBank,
+    BlendBank,
+    FrequencyBank,
+    GeneratorBank,
+    InputBank,
+    LatentBank,
+    PatchBank,
+    ToneBank,
+    TriggerBank,
+    WarpBank,
+)
+
+# From the most to the least local: the first family that explains a target names it.
+INPUT_BANKS: tuple[type[InputBank], ...] = (
+    PatchBank,
+    AdditiveBank,
+    BlendBank,
+    FrequencyBank,
+    WarpBank,
+    ToneBank,
+    GeneratorBank,
+)
+INPUT_FAMILIES = {bank.family: bank for bank in INPUT_BANKS}
+# Where among the sites of the network, from 0 (the first behind the input) to 1 (the last).
+LATENT_DEPTHS = {"early": 0.3, "middle": 0.6}
+LATENT_FAMILIES = {f"latent {depth}": depth for depth in LATENT_DEPTHS}
+# Families that mean something for feature vectors too.
+FOR_VECTORS = ("patch", "additive")
+IMAGES_FOR_SCALE = 256
+
+
+def families_for(classifier: Classifier) -> tuple[str, ...]:
+    """The families that can be tried on this model."""
+    inputs = INPUT_FAMILIES if len(classifier.input_shape) == 3 else FOR_VECTORS
+    latent = LATENT_FAMILIES if len(find_sites(classifier)) > len(LATENT_FAMILIES) else ()
+    return (*inputs, *latent)
+
+
+def make_bank(
+    family: str, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
+) -> TriggerBank:
+    """`count` candidates of a family, ready to be optimised.
+
+    x : clean inputs [N, ...], from which latent families learn the spread of the channels.
+
+    Raises
+    ------
+    UndoorError : no such family.
+    """
+    if family in INPUT_FAMILIES:
+        make = INPUT_FAMILIES[family]
+        return make(count, classifier.input_shape, classifier.bounds, generator)
+    if family not in LATENT_FAMILIES:
+        known = ", ".join((*INPUT_FAMILIES, *LATENT_FAMILIES))
+        raise UndoorError(f"expected a trigger family ({known}), got {family!r}")
+    depth = LATENT_FAMILIES[family]
+    site = latent_site(classifier, depth)
+    scale = _spread(classifier, site.name, x[:IMAGES_FOR_SCALE])
+    return LatentBank(count, site.name, scale, generator, depth=depth)
+
+
+def unit_of(family: str) -> str:
+    """In what the sizes of a family are measured."""
+    return INPUT_FAMILIES[family].unit if family in INPUT_FAMILIES else LatentBank.unit
+
+
+def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
+    """The site that a latent family of this depth shifts."""
+    inside = find_sites(classifier)[1:]
+    return inside[round(LATENT_DEPTHS[depth] * (len(inside) - 1))]
+
+
+@torch.no_grad()
+def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
+    """Standard deviation of every channel [C] over clean inputs; a channel that hardly ever fires
+    is not blown up by its tiny spread."""
+    seen: list[Tensor] = []
+
+    def keep(z: Tensor) -> Tensor:
+        seen.append(z.transpose(0, 1).flatten(1).std(1))
+        return z
+
+    insert(classifier, site, keep)(x)
+    return seen[0].clamp_min(0.05 * seen[0].mean())

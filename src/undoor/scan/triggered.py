@@ -1,0 +1,25 @@
+"""A model under a trigger, wherever in the network the trigger acts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.sites import insert
+from undoor.triggers import Trigger
+
+
+def triggered(classifier: Classifier, trigger: Trigger) -> Classifier:
+    """The classifier as it answers when every input carries the trigger; weights are shared."""
+    return insert(classifier, trigger.site, trigger)
+
+
+def half_triggered(classifier: Classifier, trigger: Trigger) -> Classifier:
+    """The same, when the second half of every batch carries the trigger."""
+
+    def change(z: Tensor) -> Tensor:
+        clean, other = z.chunk(2)
+        return torch.cat([clean, trigger(other)])
+
+    return insert(classifier, trigger.site, change)

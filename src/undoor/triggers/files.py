@@ -1,0 +1,52 @@
+"""Triggers in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from undoor.errors import UndoorError
+from undoor.triggers.generator import Generator
+from undoor.triggers.latent import Latent
+from undoor.triggers.stamp import Stamp
+from undoor.triggers.tone import Tone
+from undoor.triggers.trigger import Arrays, Trigger
+from undoor.triggers.warp import Warp
+
+KINDS: dict[str, type[Trigger]] = {
+    kind.kind: kind for kind in (Stamp, Warp, Tone, Generator, Latent)
+}
+
+
+def load_trigger(
+    file: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]
+) -> Trigger:
+    """Read what `Trigger.save` wrote, or an .npz made by hand with ``mask``, ``pattern`` in [0, 1]
+    and ``mode``, "replace" or "add".
+
+    Mask and pattern may be [H, W] or [H, W, C]; `shape` is the model's input shape (C, H, W).
+
+    Raises
+    ------
+    UndoorError : no such file, an array missing, another shape, values that are not finite, or
+        an unknown kind or mode.
+    """
+    arrays = _read(Path(file))
+    kind = str(arrays.get("kind", Stamp.kind))
+    if kind not in KINDS:
+        raise UndoorError(f"{file}: kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    try:
+        return KINDS[kind].from_arrays(arrays, shape=shape, bounds=bounds)
+    except UndoorError as error:
+        raise UndoorError(f"{file}: {error}") from None
+
+
+def _read(file: Path) -> Arrays:
+    if not file.is_file():
+        raise UndoorError(f"{file}: no such file; expected an .npz with mask, pattern and mode")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:
+        raise UndoorError(f"{file}: not a readable .npz file ({error})") from error

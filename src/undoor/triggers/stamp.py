@@ -1,0 +1,83 @@
+"""The plainest trigger: a mask and a pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from torch import Tensor
+
+from undoor.errors import UndoorError
+from undoor.triggers.trigger import INPUT, Arrays, Trigger, required, text
+
+Mode = Literal["replace", "add"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stamp(Trigger):
+    """``replace`` gives x (1 - mask) + mask pattern, ``add`` gives x (1 - mask) + pattern; both are
+    clipped to `bounds`.
+
+    mask : [1, H, W] or [C, H, W], between 0 and 1; all zero where nothing is replaced.
+    pattern : [C, H, W], in raw units.
+    """
+
+    family: str
+    mask: Tensor
+    pattern: Tensor
+    mode: Mode
+    bounds: tuple[float, float]
+
+    kind = "stamp"
+    site = INPUT
+
+    def __call__(self, x: Tensor) -> Tensor:
+        added = self.pattern * self.mask if self.mode == "replace" else self.pattern
+        return (x * (1 - self.mask) + added).clamp(*self.bounds)
+
+    def arrays(self) -> Arrays:
+        """``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
+        low, high = self.bounds
+        offset = low if self.mode == "replace" else 0.0
+        pattern = ((self.pattern - offset) / (high - low)).movedim(0, -1).numpy()
+        shared = len(self.mask) == 1 and self.mask.dim() > 1
+        mask = (self.mask[0] if shared else self.mask.movedim(0, -1)).numpy()
+        return {"mask": mask, "pattern": pattern, "mode": np.array(self.mode)}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
+    ) -> Stamp:
+        """Mask and pattern may be [H, W] or [H, W, C]; `shape` is the input shape (C, H, W)."""
+        mode = text(arrays, "mode")
+        mask, pattern = required(arrays, "mask", "pattern")
+        if mode not in get_args(Mode):
+            raise UndoorError(f"mode must be 'replace' or 'add', got {mode!r}")
+        mask = _channels_first(mask, "mask", len(shape))
+        pattern = _channels_first(pattern, "pattern", len(shape))
+        if pattern.shape[1:] != shape[1:] or mask.shape[1:] != shape[1:]:
+            raise UndoorError(
+                f"expected a trigger of {'x'.join(map(str, shape[1:]))} pixels as the model's "
+                f"input, got pattern {tuple(pattern.shape[1:])} and mask {tuple(mask.shape[1:])}"
+            )
+        if mask.shape[0] not in (1, shape[0]) or pattern.shape[0] not in (1, shape[0]):
+            raise UndoorError(
+                f"expected {shape[0]} channels, got pattern {pattern.shape[0]} and "
+                f"mask {mask.shape[0]}"
+            )
+        low, high = bounds
+        pattern = pattern.expand(shape) * (high - low) + (low if mode == "replace" else 0.0)
+        return cls(_family(arrays), mask, pattern.contiguous(), mode, bounds)  # type: ignore[arg-type]
+
+
+def _family(arrays: Arrays) -> str:
+    return str(arrays.get("family", "given"))
+
+
+def _channels_first(array: Tensor, name: str, dimensions: int) -> Tensor:
+    if array.dim() == dimensions:
+        return array.movedim(-1, 0)
+    if array.dim() == dimensions - 1:
+        return array[None]
+    raise UndoorError(f"{name} must be [H, W] or [H, W, C] for an image, got {tuple(array.shape)}")
