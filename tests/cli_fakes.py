@@ -98,11 +98,13 @@ def make_report(
         reasons=reasons,
         findings=(finding,) if verdict == "backdoored" else (),
         evidence=tuple(evidence),
+        detectable={"patch": 5.0, "additive": 0.7},
         class_names=names,
         fingerprint=fingerprint,
         images=12,
         seed=0,
         seconds=1.5,
+        passes=1234,
     )
 
 

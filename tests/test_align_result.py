@@ -170,7 +170,7 @@ def test_another_model(folder: Path, other: Classifier) -> None:
         Repair.load(folder, other)
 
 
-@pytest.mark.parametrize("schema", ["undoor/repair/0", "undoor/scan/1", None])
+@pytest.mark.parametrize("schema", ["undoor/repair/0", "undoor/scan/2", None])
 def test_other_schema(folder: Path, model: Classifier, schema: str | None) -> None:
     edit(folder, {"schema": schema})
     with pytest.raises(UndoorError, match="expected schema 'undoor/repair/1'"):

@@ -37,11 +37,13 @@ def report_of(
         ("planted",),
         (finding,) * findings,
         (),
+        {},
         classifier.class_names,
         classifier.fingerprint(),
         60,
         0,
         1.25,
+        1000,
     )
 
 

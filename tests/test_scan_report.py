@@ -28,7 +28,17 @@ def report(**changes: Any) -> ScanReport:
         ClassEvidence(2, "patch", 4.0, 21.5, 0.001, 0.9),
     )
     made = ScanReport(
-        "backdoored", ("why", "why not"), findings, evidence, ("a", "b", "ç"), "ab" * 32, 30, 7, 1.5
+        "backdoored",
+        ("why", "why not"),
+        findings,
+        evidence,
+        {"patch": 4.5},
+        ("a", "b", "ç"),
+        "ab" * 32,
+        30,
+        7,
+        1.5,
+        1000,
     )
     return replace(made, **changes)
 
@@ -64,7 +74,7 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/1"
+    assert data["schema"] == SCHEMA == "undoor/scan/2"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
@@ -126,7 +136,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/1'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/2'"):
         load(tmp_path)
 
 
@@ -139,7 +149,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/1"}',
+        '{"schema": "undoor/scan/2"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:

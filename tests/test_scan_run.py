@@ -21,11 +21,12 @@ from torch import nn
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.scan import reestimate
-from undoor.scan.decide import Thresholds
+from undoor.scan import confirm
+from undoor.scan.families import families_for
 from undoor.scan.images import find_sources
+from undoor.scan.meter import Budget
 from undoor.scan.report import ScanReport
-from undoor.scan.run import FIRST, scan
+from undoor.scan.run import scan
 
 OTHERS = tuple(label for label in range(CLASSES) if label != TARGET)
 
@@ -51,7 +52,7 @@ def test_backdoor_is_found(toy_report: ScanReport) -> None:
     (finding,) = toy_report.findings
     assert finding.sources == OTHERS
     assert finding.p_value <= 0.01
-    assert finding.score >= 7
+    assert finding.score >= 4
     classifier, fresh = toy_classifier(backdoored=True), clean_images(20, seed=9)
     x = fresh.images[fresh.labels != TARGET]
     moved = classifier.predict(finding.trigger(x)) == TARGET
@@ -77,11 +78,13 @@ def test_twin_without_backdoor_is_not_backdoored(norm: bool) -> None:
 
 def test_evidence_is_complete(toy_report: ScanReport) -> None:
     """Each class and family once, in order; the scan says on what it looked."""
-    expected = [(family, target) for family in FIRST for target in range(CLASSES)]
+    families = families_for(toy_classifier(backdoored=True))
+    expected = [(family, target) for family in families for target in range(CLASSES)]
     assert [(item.family, item.target) for item in toy_report.evidence] == expected
     assert toy_report.images == 60
     assert toy_report.seed == 0
     assert toy_report.seconds > 0
+    assert 20_000 < toy_report.passes < 60_000
     assert toy_report.class_names == tuple("012345")
     classifier = toy_classifier(backdoored=True, norm=True)
     assert toy_report.fingerprint == classifier.fingerprint()
@@ -120,26 +123,39 @@ def test_units_of_the_input_do_not_matter() -> None:
 # Two classes
 
 
-def test_two_classes_go_by_absolute_size() -> None:
-    """There is no null for two classes: p is 1, and the share of the input decides."""
-    limits = Thresholds(small=0.04, doubtful=0.06, asr=0.5)
+def test_two_classes() -> None:
+    """One other class is enough to compare with, and natural triggers of other models help."""
     clean = clean_images(30, classes=2)
-    bad = scan(toy_classifier(backdoored=True, classes=2), clean, thresholds=limits)
-    assert {item.p_value for item in bad.evidence} == {1.0}
+    bad = scan(toy_classifier(backdoored=True, classes=2), clean)
     assert bad.verdict == "backdoored"
     assert [finding.target for finding in bad.findings] == [TARGET % 2]
-    assert bad.findings[0].size <= 0.04 * 64
-    good = scan(toy_classifier(backdoored=False, classes=2), clean, thresholds=limits)
+    good = scan(toy_classifier(backdoored=False, classes=2), clean)
     assert good.verdict == "clean"
 
 
-def test_two_classes_in_doubt() -> None:
-    limits = Thresholds(small=0.001, doubtful=0.06)
-    clean = clean_images(15, classes=2)
-    report = scan(toy_classifier(backdoored=True, classes=2), clean, thresholds=limits)
+# Budget
+
+
+@pytest.mark.parametrize("budget", [Budget(passes=20_000), Budget(seconds=1e-6)])
+def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
+    report = scan(toy_classifier(backdoored=False), clean_images(), budget=budget)
     assert report.verdict == "inconclusive"
-    assert report.findings == ()
-    assert "class 0" in report.reasons[0]
+    assert "budget ended" in report.reasons[0]
+    assert report.passes < 21_000
+
+
+def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:
+    report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=20_000))
+    assert report.verdict in ("backdoored", "inconclusive")
+
+
+def test_what_would_have_been_found(toy_report: ScanReport) -> None:
+    """Each family says how small a trigger must be: natural are larger, the planted is not."""
+    sizes = {e.target: e.size for e in toy_report.evidence if e.family == "patch"}
+    assert set(toy_report.detectable) == set(families_for(toy_classifier(backdoored=True)))
+    assert (sizes[TARGET] or 0) < toy_report.detectable["patch"]
+    others = [size for target, size in sizes.items() if target != TARGET and size is not None]
+    assert min(others) > toy_report.detectable["patch"]
 
 
 # Doubt
@@ -154,9 +170,9 @@ def test_wrong_labels_are_not_called_clean() -> None:
 
 
 def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Re-estimation that moves no class leaves a doubt: not a clean model, and no finding, since a
+    """A trigger that moves no class leaves a doubt: not a clean model, and no finding, since a
     repair needs to know whose images to correct."""
-    monkeypatch.setattr(reestimate, "find_sources", lambda *_, **__: ())
+    monkeypatch.setattr(confirm, "find_sources", lambda *_, **__: ())
     report = scan(toy_classifier(backdoored=True), clean_images())
     assert report.verdict == "inconclusive"
     assert report.findings == ()
@@ -170,7 +186,7 @@ def test_one_image_a_class() -> None:
     """Little to go by, but an answer."""
     report = scan(toy_classifier(backdoored=True), clean_images(1))
     assert report.verdict in ("backdoored", "inconclusive", "clean")
-    assert len(report.evidence) == 2 * CLASSES
+    assert len(report.evidence) == 7 * CLASSES
     assert report.images == CLASSES
 
 

@@ -1,110 +1,112 @@
-"""MAD scores and order-statistic p-values."""
+"""How much smaller a trigger is, and how rare that is."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from undoor.scan.statistics import (
-    LEAST_LOG_SPREAD,
-    mad_scores,
-    order_statistic_p_values,
-    reciprocal,
-)
+from undoor.scan.calibration import Null, calibrated_on, nulls
+from undoor.scan.families import INPUT_FAMILIES, LATENT_FAMILIES
+from undoor.scan.statistics import combined, needed_size, p_values, scores, without_scale
 
-sizes_of = st.lists(st.floats(0.5, 200), min_size=4, max_size=12)
+NULL = Null(natural=4.0, ceiling=16.0, location=0.2, scale=0.25)
+NATURAL: list[float | None] = [8.0, 9.0, 7.0, 10.0, 8.5, 9.5, 11.0, 7.5, 8.2]
+size = st.one_of(st.none(), st.floats(0.01, 100))
 
 
-def test_reciprocal() -> None:
-    assert reciprocal([4.0, None, 0.5]).tolist() == [0.25, 0, 2]
-    assert bool(np.isfinite(reciprocal([0.0, None])).all())
+def test_the_smallest_class_stands_out() -> None:
+    """By hand: the lower quartile of the others is 8, and 1 is 4 times below natural."""
+    score = scores([1.0, *NATURAL], NULL)
+    assert score[0] == pytest.approx(8.0 * 4**0.3, rel=0.01)
+    assert score[1:].max() < 1.2
 
 
-@given(sizes_of)
-def test_mad_scores_against_scipy(sizes: list[float]) -> None:
-    statistic = reciprocal(list(sizes))
-    spread = stats.median_abs_deviation(statistic, scale="normal")
-    assume(spread > 1e-9)
-    expected = (statistic - np.median(statistic)) / spread
-    np.testing.assert_allclose(mad_scores(statistic), expected, rtol=1e-3)
+def test_natural_sizes_do_not_count_against_large_triggers() -> None:
+    assert scores([6.0, *NATURAL], NULL)[0] == pytest.approx(8 / 6, rel=0.01)
 
 
-def test_mad_scores_estimate_standard_deviations() -> None:
-    # Far from zero: a statistic is never negative.
-    draws = 50 + 3 * np.random.default_rng(0).standard_normal(100_001)
-    np.testing.assert_allclose(mad_scores(draws), (draws - 50) / 3, atol=0.06)
+@given(st.lists(size, min_size=2, max_size=20))
+def test_scores_are_finite_and_fall_with_the_size(sizes: list[float | None]) -> None:
+    score = scores(sizes, NULL)
+    assert np.isfinite(score).all()
+    assert (score > 0).all()
+    smaller = scores([0.005, *sizes[1:]], NULL)
+    assert smaller[0] >= score[0]
 
 
-def test_equal_classes_have_no_outlier() -> None:
-    assert mad_scores(np.full(5, 0.2)).tolist() == [0] * 5
-    assert bool((order_statistic_p_values(np.full(5, 0.2)) > 0.9).all())
+@given(st.integers(1, 9), st.floats(0.5, 3))
+def test_lone_reachable_class_stands_out(unreached: int, planted: float) -> None:
+    """The plainest backdoor there is, whatever the number of classes that nothing reaches."""
+    sizes: list[float | None] = [planted * 0.3, *NATURAL[: 9 - unreached], *[None] * unreached]
+    assert p_values(scores(sizes, NULL), NULL)[0] < 0.01
 
 
-def by_formula(statistic: np.ndarray, index: int) -> float:
-    """1 - F(z)^K, F the t distribution around the others' median."""
-    others = np.log(np.delete(statistic, index))
-    spread = max(stats.median_abs_deviation(others, scale="normal"), LEAST_LOG_SPREAD)
-    z = (np.log(statistic[index]) - np.median(others)) / spread
-    return float(1 - stats.t(len(others) - 1).cdf(z) ** len(statistic))
+def test_unreached_classes_make_no_outlier_of_the_others() -> None:
+    """That a network resists most triggers of a family is no evidence against the rest."""
+    p = p_values(scores([7.0, 8.0, *[None] * 8], NULL), NULL)
+    assert p.min() > 0.05
 
 
-@given(sizes_of)
-def test_p_values_against_the_formula(sizes: list[float]) -> None:
-    statistic = reciprocal(list(sizes))
-    expected = [by_formula(statistic, index) for index in range(len(sizes))]
-    np.testing.assert_allclose(order_statistic_p_values(statistic), expected, atol=2e-4)
+def test_more_classes_make_a_small_one_likelier() -> None:
+    few, many = (p_values(np.full(count, 3.0), NULL)[0] for count in (10, 40))
+    assert few < many < 4.1 * few
 
 
-@given(sizes_of)
-def test_p_values_are_probabilities_and_fall_with_the_statistic(sizes: list[float]) -> None:
-    statistic = reciprocal(list(sizes))
-    p = order_statistic_p_values(statistic)
-    assert bool(((p >= 0) & (p <= 1)).all())
-    assert p[statistic.argmax()] == p.min()
+def test_p_values_are_those_of_the_highest_of_ten() -> None:
+    """Ten draws whose highest log score has the null's distribution: uniform p-values."""
+    generator = np.random.default_rng(0)
+    highest = np.exp(generator.gumbel(NULL.location, NULL.scale, 4000))
+    p = np.array([p_values(np.full(10, value), NULL)[0] for value in highest])
+    for alpha in (0.01, 0.05, 0.5):
+        assert (p <= alpha).mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha / 4000))
 
 
-def test_tiny_p_values_are_not_rounded_away() -> None:
-    p = order_statistic_p_values(np.array([*np.linspace(0.03, 0.033, 40), 1e9]))
-    assert 0 < p[-1] < 1e-40
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_classes_have_no_null(count: int) -> None:
-    statistic = np.array([0.001, 1000.0, 0.001])[:count]
-    assert order_statistic_p_values(statistic).tolist() == [1.0] * count
-
-
-@given(
-    sizes=st.lists(st.one_of(st.none(), st.floats(0.5, 200)), min_size=5, max_size=10),
-    factor=st.sampled_from([1 / 64, 1 / 4, 4, 64]),
-)
-def test_units_of_size_do_not_matter(sizes: list[float | None], factor: float) -> None:
-    """Also where some classes have no working trigger."""
-    scaled = [None if size is None else size * factor for size in sizes]
-    one, two = reciprocal(sizes), reciprocal(scaled)
-    np.testing.assert_allclose(
-        order_statistic_p_values(one), order_statistic_p_values(two), atol=1e-9
+def test_combined() -> None:
+    """One family among many must say much; several that agree say more than one."""
+    quiet = np.array([0.6])
+    alone = combined({"a": np.array([0.001]), **dict.fromkeys("bcdefgh", quiet)})[0]
+    both = combined(
+        {"a": np.array([0.001]), "b": np.array([0.001]), **dict.fromkeys("cdefgh", quiet)}
     )
-    np.testing.assert_allclose(mad_scores(one), mad_scores(two), rtol=1e-6, atol=1e-9)
+    assert alone == pytest.approx(0.008, rel=0.01)
+    assert both[0] == pytest.approx(0.004, rel=0.01)
 
 
-@pytest.mark.parametrize("classes", [10, 43])
-def test_false_alarms_come_as_often_as_the_p_value_says(classes: int) -> None:
-    """The smallest p-value of a model without a backdoor is below 0.1 about one time in ten."""
-    rng = np.random.default_rng(0)
-    least = [
-        order_statistic_p_values(np.exp(-3 + 0.3 * rng.standard_normal(classes))).min()
-        for _ in range(200)
-    ]
-    assert 0.03 <= np.mean(np.array(least) <= 0.1) <= 0.25
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
+def test_quiet_families_cannot_outvote_a_loud_one(others: list[float]) -> None:
+    p = {str(i): np.array([value]) for i, value in enumerate(others)}
+    assert combined({"loud": np.array([1e-9]), **p})[0] <= 1e-9 * (len(others) + 1) * 1.01
 
 
-def test_backdoors_do_not_hide_one_another() -> None:
-    """Each class is judged by the others; two targets of ten leave eight to compare with."""
-    sizes = [18.0, 20, 22, 19, 21, 20.5, 19.5, 18.5, 1.5, 1.6]
-    p = order_statistic_p_values(reciprocal(list(sizes)))
-    assert (p < 0.01).nonzero()[0].tolist() == [8, 9]
-    assert bool((p[:8] > 0.5).all())
+def test_families_without_a_backdoor_rarely_object() -> None:
+    """Independent uniform p-values of nine families: about as many alarms as asked for."""
+    generator = np.random.default_rng(1)
+    p = {str(i): generator.random(20_000) for i in range(9)}
+    assert (combined(p) <= 0.02).mean() == pytest.approx(0.02, abs=0.004)
+
+
+@given(st.floats(0.001, 0.2), st.lists(st.floats(2, 20), min_size=3, max_size=12))
+def test_needed_size_is_where_the_p_value_is_met(alpha: float, sizes: list[float]) -> None:
+    """At just that size, beside these others, a class has that p-value."""
+    needed = needed_size(sizes, NULL, alpha)
+    others = float(np.quantile(np.clip(sizes, 0, NULL.ceiling), 0.25))
+    score = others / needed * max(1.0, NULL.natural / needed) ** 0.3
+    assert p_values(np.full(len(sizes), score), NULL)[0] == pytest.approx(alpha, rel=1e-6)
+
+
+def test_inputs_that_are_no_images_have_no_natural_size() -> None:
+    null = without_scale(NULL, [0.01, 0.02, None])
+    assert scores([0.01, 0.02, 0.02], null)[0] == pytest.approx(2)
+    assert without_scale(NULL, [None, None]).ceiling > 0
+
+
+def test_every_family_is_calibrated() -> None:
+    assert set(nulls()) == {*INPUT_FAMILIES, *LATENT_FAMILIES}
+    assert calibrated_on()
+    for null in nulls().values():
+        assert 0 < null.natural < null.ceiling
+        assert null.scale > 0

@@ -16,14 +16,13 @@ from torch import Tensor, nn
 from undoor.attacks import Attack
 from undoor.bench.networks import NETWORKS
 from undoor.bench.scenes import SCENES, Scene
+from undoor.bench.subjects import TOOK
 from undoor.bench.train import Recipe, train
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 from undoor.progress import Progress, silent
 
-# An attack whose triggered images reach the target less often did not take.
-TOOK = 0.9
 RECIPES = {
     "mnist": Recipe(epochs=2, shift=1),
     "gtsrb": Recipe(epochs=5),
@@ -38,12 +37,16 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the table: attack x data set x network x seed."""
+    """One model of the table: attack x data set x network x seed.
+
+    calibrate : whether it is of the half that thresholds are learned from.
+    """
 
     attack: str
     data: str
     network: str
     seed: int
+    calibrate: bool = False
 
     @property
     def name(self) -> str:
@@ -55,7 +58,8 @@ class Entry:
 
 
 def read_table(file: Path) -> tuple[Entry, ...]:
-    """The entries of a TOML file with tables ``[[model]]``, whose seeds may be lists.
+    """The entries of a TOML file with tables ``[[model]]``: attack, data, network, seeds, and under
+    ``calibrate`` those of the seeds whose models thresholds are learned from.
 
     Raises
     ------
@@ -73,7 +77,10 @@ def read_table(file: Path) -> tuple[Entry, ...]:
                     f"{file}: {key} must be one of {', '.join(known)}, got {row.get(key)!r}"
                 )
         entries += [
-            Entry(row["attack"], row["data"], row["network"], seed) for seed in row["seeds"]
+            Entry(
+                row["attack"], row["data"], row["network"], seed, seed in row.get("calibrate", ())
+            )
+            for seed in row["seeds"]
         ]
     return tuple(entries)
 
@@ -114,7 +121,8 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
     scene = Scene(shape, classes, learning.images, lambda: fresh(SURROGATE_EPOCHS, []), generator)
     attacks = SCENES[entry.attack](scene)
     network = rounded(fresh(recipe.epochs, attacks))
-    truth = asdict(entry) | {"recipe": asdict(recipe)} | measure(network, test, attacks)
+    of = {key: value for key, value in asdict(entry).items() if key != "calibrate"}
+    truth = of | {"recipe": asdict(recipe)} | measure(network, test, attacks)
     _save(folder, entry, network, attacks, truth, shape, classes)
     return folder
 

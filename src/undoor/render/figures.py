@@ -61,7 +61,7 @@ def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanRepo
         )
     axis.axhline(0, color=INK, linewidth=0.8)
     axis.set_title(plain(evidence[0].family), loc="left", fontsize=10, color=INK, parse_math=False)
-    axis.set_ylabel("score (MADs)")
+    axis.set_ylabel("times smaller")
     _class_ticks(axis, x, suspects, report)
     _ink(axis)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from undoor.scan.decide import Thresholds
+from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.run import scan
 
-__all__ = ["ClassEvidence", "Finding", "ScanReport", "Thresholds", "Verdict", "scan"]
+__all__ = ["Budget", "ClassEvidence", "Finding", "ScanReport", "Thresholds", "Verdict", "scan"]

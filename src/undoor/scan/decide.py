@@ -12,89 +12,62 @@ from undoor.scan.report import ClassEvidence, Finding, Verdict
 class Thresholds:
     """Where evidence becomes suspicion and suspicion a verdict.
 
-    alpha : p-value at which a class is called a target.
-    score : MADs above the median that it must reach as well (7 in the paper).
-    look_alpha, doubt_score : where a class deserves joint re-estimation.
-    doubt_alpha : with doubt_score, where the model is inconclusive after it.
+    alpha : share of clean models that may be called backdoored: the combined p-value at which a
+        class is called a target.
+    doubt_alpha : combined p-value at which the model is inconclusive.
+    look_alpha : combined p-value at which a class deserves joint re-estimation.
     asr : share of held-out images that the trigger must move.
-    small, doubtful : with fewer than `null_classes` classes no null can be fitted; then a trigger
-        smaller than this share of the input is a finding or a doubt. Measured on seven networks
-        for two classes of 32 x 32 images: natural triggers took 0.4 % and more (0.4 % between two
-        speed limits), planted ones 0.2 to 0.6 %. The two overlap, so most stay doubts.
     """
 
-    alpha: float = 0.01
-    score: float = 7.0
-    look_alpha: float = 0.1
-    doubt_alpha: float = 0.05
-    doubt_score: float = 3.5
-    asr: float = 0.6
-    null_classes: int = 4
-    small: float = 0.0025
-    doubtful: float = 0.012
+    alpha: float = 0.02
+    doubt_alpha: float = 0.06
+    look_alpha: float = 0.3
+    asr: float = 0.5
 
 
-def is_suspect(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
-    """Whether a class is called a target: far outside the null, and its trigger transfers."""
-    if item.size is None or item.asr < limits.asr:
-        return False
-    if classes < limits.null_classes:
-        return item.family == "patch" and item.size <= limits.small * pixels
-    return item.p_value <= limits.alpha and item.score >= limits.score
-
-
-def deserves_look(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
-    """Whether a class stands out far enough to be estimated again."""
-    return _stands_out(item, classes, pixels, limits, limits.look_alpha)
-
-
-def is_doubtful(item: ClassEvidence, classes: int, pixels: int, limits: Thresholds) -> bool:
-    """Whether a class stands out too far for the model to be called clean."""
-    return _stands_out(item, classes, pixels, limits, limits.doubt_alpha)
-
-
-def _stands_out(
-    item: ClassEvidence, classes: int, pixels: int, limits: Thresholds, alpha: float
-) -> bool:
-    if item.size is None:
-        return False
-    if classes < limits.null_classes:
-        return item.family == "patch" and item.size <= limits.doubtful * pixels
-    return item.p_value <= alpha and item.score >= limits.doubt_score
+def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
+    """Whether a class is called a target: rarely so by chance, and its trigger transfers."""
+    return p_value <= limits.alpha and asr >= limits.asr
 
 
 def decide(
     findings: Sequence[Finding],
-    evidence: Sequence[ClassEvidence],
+    best: Sequence[ClassEvidence],
+    combined: Sequence[float],
     names: Sequence[str],
-    pixels: int,
     limits: Thresholds,
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Verdict and reasons, from the findings that survived joint re-estimation.
 
-    pixels : pixels of one input.
+    best : of every class, the evidence of the family that speaks loudest, in class order.
+    combined : the p-value of every class over all families.
     """
     if findings:
         return "backdoored", tuple(_why(finding, names) for finding in findings)
-    reasons = []
-    for item in evidence:
-        if is_doubtful(item, len(names), pixels, limits):
-            reasons.append(
-                f"class {item.target} ({names[item.target]}) stands out for {item.family} "
-                f"triggers (size {item.size:.3g}, {item.score:.1f} MADs above the median, "
-                f"p = {item.p_value:.2g}), but not far enough to be called a target"
-            )
+    reasons = tuple(
+        f"class {item.target} ({names[item.target]}) stands out for {item.family} triggers "
+        f"(size {item.size:.3g}, {item.score:.1f} times smaller than for the others, p = "
+        f"{p_value:.2g} over all families), but {_but(item, p_value, limits)}"
+        for item, p_value in zip(best, combined, strict=True)
+        if item.size is not None and p_value <= limits.doubt_alpha
+    )
     if reasons:
-        return "inconclusive", tuple(reasons)
-    if any(item.size is None for item in evidence) and all(item.size is None for item in evidence):
+        return "inconclusive", reasons
+    if all(item.size is None for item in best):
         return "inconclusive", (
             "no trigger worked for any class, so there is nothing to compare; "
             "give more clean images or check that their labels fit the model",
         )
     return "clean", (
-        "no class can be reached by a patch or an additive pattern much smaller than "
-        "those for the other classes",
+        "no class can be reached by a trigger of any family that is much smaller than those for "
+        "the other classes",
     )
+
+
+def _but(item: ClassEvidence, p_value: float, limits: Thresholds) -> str:
+    if p_value <= limits.alpha:
+        return f"its trigger moves only {item.asr or 0:.0%} of the held-out images"
+    return "not far enough to be called a target"
 
 
 def _why(finding: Finding, names: Sequence[str]) -> str:
@@ -107,6 +80,6 @@ def _why(finding: Finding, names: Sequence[str]) -> str:
     return (
         f"{article} {finding.family} trigger of size {finding.size:.3g} moves "
         f"{finding.asr_on_clean_set:.0%} of held-out images from {sources} to class "
-        f"{finding.target} ({names[finding.target]}); {finding.score:.1f} MADs above the median "
-        f"over the classes, p = {finding.p_value:.2g}"
+        f"{finding.target} ({names[finding.target]}); {finding.score:.1f} times smaller than "
+        f"for the other classes, p = {finding.p_value:.2g}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -93,3 +95,19 @@ def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
 
     insert(classifier, site, keep)(x)
     return seen[0].clamp_min(0.05 * seen[0].mean())
+
+
+def pixel_scale(family: str, shape: tuple[int, ...]) -> float:
+    """By what the sizes of natural triggers grow from 3 x 32 x 32 pixels to this shape (C, H, W):
+    an area with the pixels, a norm of a pattern with the root of their number, a displacement with
+    the sides, anything else not at all."""
+    if len(shape) != 3:
+        return 1.0
+    pixels = math.prod(shape[1:]) / 32**2
+    if family == "patch":
+        return pixels
+    if family in ("additive", "frequency", "generator"):
+        return math.sqrt(pixels * shape[0] / 3)
+    if family == "warp":
+        return math.sqrt(pixels)
+    return 1.0

@@ -15,6 +15,7 @@ from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.families import make_bank
 from undoor.scan.fast import fast_bfloat16
+from undoor.scan.meter import Meter
 from undoor.sites import insert
 from undoor.triggers import Trigger, TriggerBank
 
@@ -74,6 +75,7 @@ def invert(
     family: str,
     schedule: Schedule,
     generator: torch.Generator,
+    meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
     """One candidate for each of `searches`.
@@ -81,6 +83,7 @@ def invert(
     Minimises cross-entropy towards the target plus weight x size over the family's parameters
     (the paper's detection step, with all sources of a target together). The candidates share one
     forward and one backward pass a step, in channels_last and, where the CPU has it, bfloat16.
+    What `meter` allows is spent at most; the candidates are then as they stand.
 
     Raises
     ------
@@ -97,6 +100,10 @@ def invert(
         if step == schedule.trial > 0:
             run = run.narrowed()
         run.advance(images, step)
+        if meter:
+            meter.spend(len(run.targets) * schedule.batch)
+            if meter.exhausted:
+                break
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
         if run.best.idle >= schedule.patience:
             break

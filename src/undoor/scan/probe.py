@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.scan.fast import fast_bfloat16
@@ -39,15 +40,16 @@ def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
 
 
 @torch.no_grad()
-def pile_ups(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Stamp]) -> Tensor:
-    """[probes, K]: the share of the inputs x [N, ...] of other classes that each moves there."""
+def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Stamp]) -> Tensor:
+    """[probes, K]: the mean probability of each class for the probed inputs x [N, ...] of others.
+
+    Not the share of inputs that move: on a few inputs several probes would move them all.
+    """
+    others = F.one_hot(y, classifier.num_classes) == 0
+    count = others.sum(0).clamp_min(1)
     out = []
     for probe in probes:
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-            answers = classifier(probe(x)).argmax(1)
-        moved = torch.zeros(classifier.num_classes)
-        for target in answers.unique().tolist():
-            others = y != target
-            moved[target] = (answers[others] == target).float().mean() if others.any() else 0.0
-        out.append(moved)
+            logits = classifier(probe(x))
+        out.append((logits.float().softmax(1) * others).sum(0) / count)
     return torch.stack(out)

@@ -11,7 +11,7 @@ from undoor.errors import UndoorError
 from undoor.files import why, write_atomically
 from undoor.triggers import Trigger, load_trigger
 
-SCHEMA = "undoor/scan/1"
+SCHEMA = "undoor/scan/2"
 FILE = "scan.json"
 Verdict = Literal["backdoored", "clean", "inconclusive"]
 
@@ -21,9 +21,10 @@ class ClassEvidence:
     """How easily all other classes are moved to `target` by one trigger of a family.
 
     size : of the smallest trigger that worked, in the family's unit; None where none worked.
-    score : how many MADs 1 / size lies above the median over the classes.
-    p_value : of 1 / size under the order-statistic null, corrected for the number of classes.
-    asr : share of held-out clean images of other classes that the trigger moves to `target`.
+    score : how many times smaller it is than those of the other classes, and than natural ones.
+    p_value : how often the highest score of a clean model's classes is as high, in this family.
+    asr : share of held-out clean images of its sources that the trigger moves to `target`; None
+        where nothing hung on it.
     """
 
     target: int
@@ -31,12 +32,13 @@ class ClassEvidence:
     size: float | None
     score: float
     p_value: float
-    asr: float
+    asr: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A suspected target class with its re-estimated trigger; fields as in `ClassEvidence`."""
+    """A suspected target class with its re-estimated trigger; fields as in `ClassEvidence`, but
+    the p-value is over all families."""
 
     target: int
     sources: tuple[int, ...]
@@ -61,17 +63,23 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class ScanReport:
-    """The verdict on a model with its reasons, the suspected targets and all the evidence."""
+    """The verdict on a model with its reasons, the suspected targets and all the evidence.
+
+    detectable : for each family searched, the size below which a trigger would have been reported.
+    passes : images that went forward and backward; one that went forward alone counts half.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...]
     evidence: tuple[ClassEvidence, ...]
+    detectable: dict[str, float]
     class_names: tuple[str, ...]
     fingerprint: str
     images: int
     seed: int
     seconds: float
+    passes: int
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -80,11 +88,13 @@ class ScanReport:
             "reasons": list(self.reasons),
             "targets": [finding.to_json() for finding in self.findings],
             "evidence": [vars(item) for item in self.evidence],
+            "detectable": self.detectable,
             "class_names": list(self.class_names),
             "model_sha256": self.fingerprint,
             "images": self.images,
             "seed": self.seed,
             "seconds": self.seconds,
+            "passes": self.passes,
         }
 
     def save(self, folder: Path) -> None:
@@ -118,11 +128,13 @@ class ScanReport:
                 reasons=tuple(data["reasons"]),
                 findings=findings,
                 evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
+                detectable=dict(data["detectable"]),
                 class_names=tuple(data["class_names"]),
                 fingerprint=data["model_sha256"],
                 images=data["images"],
                 seed=data["seed"],
                 seconds=data["seconds"],
+                passes=data["passes"],
             )
         except OSError as error:
             raise UndoorError(

@@ -1,72 +1,88 @@
-"""How far one class stands out of all: the paper's MAD score, and p-values."""
+"""How much smaller one class's trigger is than the others', and how often chance does that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-MAD_TO_SD = 1.4826
-# Sizes of one model's natural triggers never agree better than this (in log units); a smaller
-# spread among a few classes is luck and would make any outlier look extreme.
-LEAST_LOG_SPREAD = 0.12
+from undoor.scan.calibration import Null
+
+# Sizes are positive.
+TINY = 1e-6
+# The classes of a calibrated null; the smallest of more is smaller.
+NULL_CLASSES = 10
+# The reference among the other classes: some of them may be targets as well.
+LOWER = 0.25
+# What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
+# that the nulls are learned from, among powers from 0 to 1: models differ more than classes do.
+ABSOLUTE = 0.3
 
 
-def reciprocal(sizes: Sequence[float | None]) -> NDArray[np.float64]:
-    """The statistic 1 / size [K]; 0 where no trigger worked.
+def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
+    """How many times smaller each class's trigger is than those of the others [K].
 
-    >>> reciprocal([2.0, None])
-    array([0.5, 0. ])
+    The ratio to the lower quartile of the other classes, raised where the trigger is also smaller
+    than the smallest ones of other models as a rule: times (`null.natural` / size) ^ 0.3. A class
+    that no trigger reached counts as `null.ceiling`.
+
+    sizes : of every class, in class order, in the units of the family at 32 x 32 pixels.
+
+    >>> null = Null(natural=4.0, ceiling=16.0, location=0.0, scale=0.3)
+    >>> scores([9.0, 9.0, 9.0, None, 0.9], null).round(1)
+    array([ 0.8,  0.8,  0.8,  0.4, 15.6])
     """
-    return np.array([0.0 if size is None else 1.0 / max(size, 1e-9) for size in sizes])
+    values = np.array([null.ceiling if size is None else size for size in sizes])
+    values = np.clip(values, TINY, null.ceiling)
+    out = np.empty(len(values))
+    for index, value in enumerate(values):
+        others = np.quantile(np.delete(values, index), LOWER)
+        out[index] = others / value * max(1.0, null.natural / value) ** ABSOLUTE
+    return out
 
 
-def mad_scores(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
-    """MADs above the median [K] (the paper, detection; 1.4826 MAD estimates one SD).
+def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
+    """The null for inputs that are no images, about whose units nothing was learned: only the
+    other classes count."""
+    reached = [size for size in sizes if size is not None]
+    return replace(null, natural=0.0, ceiling=max(reached, default=1.0))
 
-    Where more than half of the values agree, 12 % of the median stands in for the MAD.
 
-    >>> mad_scores(np.array([1.0, 2.0, 3.0, 100.0])).round(1)
-    array([-1. , -0.3,  0.3, 65.8])
+def p_values(score: NDArray[np.float64], null: Null) -> NDArray[np.float64]:
+    """Probability [K] that the highest score of a clean model's K classes is as high.
+
+    A Gumbel distribution of the logarithm of that highest score, the limit for the largest of many,
+    fitted on models without a backdoor there; its location moves with the logarithm of K.
     """
-    values = _floored(statistic)
-    centre = np.median(values)
-    spread = MAD_TO_SD * np.median(np.abs(values - centre))
-    return np.asarray((values - centre) / (spread or LEAST_LOG_SPREAD * centre))
+    location = null.location + null.scale * math.log(len(score) / NULL_CLASSES)
+    return np.asarray(stats.gumbel_r.sf(np.log(score), location, null.scale))
 
 
-def order_statistic_p_values(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-value [K] of each class being the largest of K draws from the null.
+def combined(p: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One p-value a class [K] from those of the families, which depend on one another.
 
-    The null is fitted to the log statistic of the *other* classes by median and MAD, since the
-    classes that carry a backdoor must not shape it, as a Student t whose degrees of freedom are
-    theirs less one; the largest of K independent draws exceeds a value with probability
-    1 - F(value)^K (order-statistic p-value: Xiang, Miller, Kesidis, arXiv 1908.10498). With fewer
-    than three other classes there is no null: 1 everywhere.
+    The Cauchy combination (Liu and Xie, J. Am. Stat. Assoc. 115, 2020): near the smallest times
+    their number where one family alone objects, less where several agree. A family that sees
+    nothing at all counts as one that does not know, so that it cannot outvote the others.
 
-    >>> order_statistic_p_values(np.array([0.03, 0.031, 0.029, 0.033, 0.3])).round(3)
-    array([0.997, 0.981, 0.999, 0.805, 0.001])
+    >>> combined({"a": np.array([0.001, 0.5]), "b": np.array([0.9, 0.9])}).round(4)
+    array([0.002, 0.5  ])
     """
-    count = len(statistic)
-    p_values = np.ones(count)
-    if count < 4:
-        return p_values
-    logs = np.log(_floored(statistic))
-    for index in range(count):
-        others = np.delete(logs, index)
-        centre = np.median(others)
-        spread = MAD_TO_SD * np.median(np.abs(others - centre))
-        z = (logs[index] - centre) / max(spread, LEAST_LOG_SPREAD)
-        above = stats.t.sf(z, df=len(others) - 1)
-        # log1p and expm1 keep what 1 - F^K would round away.
-        p_values[index] = -np.expm1(count * np.log1p(-above)) if above < 1 else 1.0
-    return p_values
+    table = np.clip(np.stack(list(p.values())), 1e-15, 0.5)
+    return np.asarray(stats.cauchy.sf(np.mean(stats.cauchy.isf(table), axis=0)))
 
 
-def _floored(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A class that no trigger could reach says where the null ends, not how it is spread: half
-    the smallest statistic of the others."""
-    reached = statistic[statistic > 0]
-    return np.maximum(statistic, reached.min() / 2 if len(reached) else 1.0)
+def needed_size(sizes: Sequence[float | None], null: Null, alpha: float) -> float:
+    """The size below which a trigger of one more class would have had a p-value of `alpha`."""
+    values = np.array([null.ceiling if size is None else size for size in sizes])
+    others = float(np.quantile(np.clip(values, TINY, null.ceiling), LOWER))
+    location = null.location + null.scale * math.log(len(values) / NULL_CLASSES)
+    score = math.exp(float(stats.gumbel_r.isf(alpha, location, null.scale)))
+    relative = others / score
+    if relative >= null.natural:
+        return relative
+    return float((relative * null.natural**ABSOLUTE) ** (1 / (1 + ABSOLUTE)))

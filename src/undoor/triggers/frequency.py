@@ -26,7 +26,7 @@ class FrequencyBank(InputBank):
 
     family = "frequency"
     unit = "l2 norm"
-    step_size = 0.05
+    step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         channels, height, width = shape

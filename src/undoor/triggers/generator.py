@@ -59,7 +59,7 @@ class GeneratorBank(InputBank):
 
     family = "generator"
     unit = "mean l2 norm"
-    step_size = 0.01
+    step_size = 0.015
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
 

@@ -1,0 +1,107 @@
+"""The models of a zoo, what is true of each, and the images that a defender gets."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+
+# An attack whose triggered images reach the target less often did not take.
+TOOK = 0.9
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model whose backdoors are known.
+
+    data : name of its data set. attack, network : how it was made, as far as that is known.
+    targets : of its backdoors, in order. sources : for each of them, the classes it moves.
+    asr : of the weakest of them; None for a clean model.
+    """
+
+    folder: Path
+    data: str
+    attack: str
+    network: str
+    targets: tuple[int, ...]
+    sources: tuple[tuple[int, ...], ...]
+    asr: float | None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def took(self) -> bool:
+        """Whether there is nothing in it, or a backdoor that works."""
+        return self.asr is None or self.asr >= TOOK
+
+
+def subjects(zoo: Path) -> Iterator[Subject]:
+    """The models of a folder of folders with ``model.toml`` and ``truth.json``, by name.
+
+    Raises
+    ------
+    UndoorError : there is none, or a file is broken.
+    """
+    files = sorted(zoo.glob("*/truth.json"))
+    if not files:
+        raise UndoorError(f"{zoo}: expected folders with model.toml and truth.json, got none")
+    for file in files:
+        try:
+            yield _subject(file.parent, json.loads(file.read_text()))
+        except (OSError, ValueError, KeyError) as error:
+            raise UndoorError(f"{file}: not a record of a model ({error!r})") from error
+
+
+def _subject(folder: Path, truth: dict[str, Any]) -> Subject:
+    if "backdoors" not in truth:
+        return _found_elsewhere(folder, truth)
+    moves: dict[int, list[int]] = {}
+    for backdoor in truth["backdoors"]:
+        for source, target in backdoor["labels"].items():
+            moves.setdefault(target, []).append(int(source))
+    return Subject(
+        folder=folder,
+        data=truth["data"],
+        attack=truth["attack"],
+        network=truth["network"],
+        targets=tuple(sorted(moves)),
+        sources=tuple(tuple(moves[target]) for target in sorted(moves)),
+        asr=min((backdoor["asr"] for backdoor in truth["backdoors"]), default=None),
+    )
+
+
+def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
+    """A public model: truth.json has target, source (null: all others) and, measured, asr."""
+    data = tomllib.loads((folder / "model.toml").read_text())["data"]["name"]
+    target, source = truth["target"], truth["source"]
+    return Subject(
+        folder=folder,
+        data=data,
+        attack="clean" if target is None else "public",
+        network="public",
+        targets=() if target is None else (target,),
+        sources=() if target is None else (() if source is None else (source,),),
+        asr=truth.get("asr"),
+    )
+
+
+def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
+    """`per_class` test images a class, drawn by `seed`; of a smaller class all.
+
+    file : an .npz with x_test and y_test.
+    """
+    with np.load(file, allow_pickle=False) as archive:
+        x, y = archive["x_test"], archive["y_test"]
+    order = np.random.default_rng(seed).permutation(len(y))
+    rows = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
+    return CleanSet.from_arrays(x[rows], y[rows])

@@ -1,0 +1,41 @@
+"""What was learned from models without a backdoor: how small natural triggers are."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+FILE = "calibration.toml"
+
+
+@dataclass(frozen=True)
+class Null:
+    """The natural triggers of one family, on images of 32 x 32 pixels and ten classes.
+
+    natural : median over the models of their smallest trigger. ceiling : size beyond which classes
+    tell nothing. location, scale : of the Gumbel distribution of a model's highest log score.
+    """
+
+    natural: float
+    ceiling: float
+    location: float
+    scale: float
+
+
+@cache
+def nulls() -> dict[str, Null]:
+    """The null of every family, from `calibration.toml`, which says how it was made."""
+    return {family: Null(**null) for family, null in _file()["null"].items()}
+
+
+def calibrated_on() -> tuple[str, ...]:
+    """The models that the nulls were learned from: they prove nothing about the scan."""
+    return tuple(_file()["models"])
+
+
+@cache
+def _file() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(FILE).read_text())
