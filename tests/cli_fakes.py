@@ -26,6 +26,8 @@ from undoor.cli import app
 from undoor.errors import UndoorError
 from undoor.load import load
 from undoor.progress import Progress
+from undoor.scan.decide import Thresholds
+from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.triggers import Stamp, Trigger
 
@@ -207,6 +209,7 @@ class Cli:
         self.report = make_report()
         self.fixed = FakeRepair()
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.limits = (Thresholds(), Budget())
         self._patch(monkeypatch)
 
     def run(self, *arguments: object) -> Result:
@@ -223,8 +226,16 @@ class Cli:
         """In the middle of a scan."""
 
     def _scan(
-        self, classifier: Classifier, clean: CleanSet, *, seed: int, progress: Progress
+        self,
+        classifier: Classifier,
+        clean: CleanSet,
+        *,
+        seed: int,
+        thresholds: Thresholds,
+        budget: Budget,
+        progress: Progress,
     ) -> ScanReport:
+        self.limits = (thresholds, budget)
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)

@@ -11,6 +11,8 @@ from cli_fakes import Cli, make_report
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.scan.decide import Thresholds
+from undoor.scan.meter import Budget
 from undoor.scan.report import ScanReport, Verdict
 
 
@@ -159,3 +161,25 @@ def test_error_of_the_library(cli: Cli) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.splitlines()[-1] == "undoor: error: expected this, got that"
+
+
+def test_limits(cli: Cli) -> None:
+    cli.scan()
+    assert cli.limits == (Thresholds(), Budget())
+    cli.scan("--alpha", 0.001, "--max-seconds", 60, "--max-passes", 5000)
+    assert cli.limits == (Thresholds(alpha=0.001, doubt_alpha=0.003), Budget(5000, 60))
+
+
+@pytest.mark.parametrize("option", [("--alpha", 0.5), ("--max-seconds", -1), ("--max-passes", 0)])
+def test_impossible_limits(cli: Cli, option: tuple[str, object]) -> None:
+    assert cli.scan(*option).exit_code == 2
+    assert not cli.calls
+
+
+def test_a_clean_verdict_says_what_it_is_worth(cli: Cli) -> None:
+    cli.report = make_report("clean")
+    told = " ".join(cli.scan().stdout.split())
+    assert "would have been reported" in told
+    assert "pixels" in told
+    cli.report = make_report("backdoored")
+    assert "would have been" not in " ".join(cli.scan().stdout.split())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.sites import ENTRY, Site, SiteInfo, attach, detach, find_sites, shared_copy
+from undoor.sites import ENTRY, Site, SiteInfo, attach, detach, find_sites, insert, shared_copy
 
 
 def halve(shape: tuple[int, ...]) -> Correction:
@@ -319,3 +319,36 @@ def test_copies(kind: str, through: object) -> None:
     twin.load_state_dict(corrected.state_dict())
     assert torch.equal(twin(x), corrected(x))
     assert torch.equal(detach(twin)(x), classifier(x))
+
+
+# Changes inside
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_insert_changes_what_a_site_delivers(kind: str) -> None:
+    """At the input it is the change of the input; inside, that of the module's output."""
+    classifier = random_classifier(kind)
+    x = random_inputs(classifier, 5)
+    halved = insert(classifier, "entry", lambda z: z / 2)
+    assert torch.allclose(halved(x), classifier(x / 2), atol=1e-6)
+    site = find_sites(classifier)[-1].name
+    silent = insert(classifier, site, torch.zeros_like)
+    assert torch.equal(silent(x)[0], silent(x)[1])
+    assert not torch.equal(classifier(x)[0], classifier(x)[1])
+
+
+def test_insert_comes_before_a_correction() -> None:
+    """What a trigger does at a site, the correction there sees: a constant one hides it."""
+    classifier = random_classifier("conv_norm")
+    x = random_inputs(classifier, 5)
+    name = find_sites(classifier)[1].name
+    constant = Correction(*(torch.tensor(value) for value in (0.0, 1.0, -9.0, 9.0)))
+    corrected = attach(classifier, {name: constant})
+    shifted = insert(corrected, name, lambda z: z + 100)
+    assert torch.allclose(shifted(x), corrected(x), atol=1e-6)
+    assert not torch.allclose(insert(classifier, name, lambda z: z + 100)(x), classifier(x))
+
+
+def test_insert_names_a_missing_site() -> None:
+    with pytest.raises(UndoorError, match="no site 'nowhere'"):
+        insert(random_classifier("conv"), "nowhere", torch.zeros_like)

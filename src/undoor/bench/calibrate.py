@@ -31,7 +31,11 @@ def fit_nulls(records: Iterable[Record]) -> dict[str, Null]:
             natural.setdefault(family, []).append(
                 [size for target, size in sizes.items() if target not in record["targets"]]
             )
-    return {family: fit_null(models) for family, models in natural.items()}
+    return {
+        family: fit_null(models)
+        for family, models in natural.items()
+        if any(size is not None for sizes in models for size in sizes)
+    }
 
 
 def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
@@ -49,7 +53,9 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
         # The largest of fewer classes is smaller: brought to the usual number below.
         for sizes in models
     ]
-    location, scale = stats.gumbel_r.fit(highest)
+    # Models that all agree have no spread to fit.
+    spread = np.ptp(highest) > LEAST_SCALE
+    location, scale = stats.gumbel_r.fit(highest) if spread else (np.mean(highest), LEAST_SCALE)
     scale = max(float(scale), LEAST_SCALE)
     shift = np.mean([scale * math.log(len(sizes) / NULL_CLASSES) for sizes in models])
     return Null(middle, CEILING * middle, float(location - shift), scale)

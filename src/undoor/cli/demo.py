@@ -13,6 +13,7 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
+from undoor.cli.options import ScanOptions
 from undoor.cli.output import output_folder, save_page, save_repair, save_scan
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
 
@@ -41,7 +42,7 @@ def demo(clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
     with output_folder(out):
         classifier = demo_model(clean=clean)
         signs = demo_signs("defence").for_classifier(classifier)
-        report = pipeline.scan_model(classifier, signs, seed=0)
+        report = ScanOptions().run(classifier, signs, seed=0)
         repair = pipeline.repair_model(classifier, signs, report, fit="onepass", seed=0)
         evaluation = None if clean else _evaluate(classifier, repair)
         files = [*save_scan(out, report), *save_repair(out, repair)]

@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from undoor.cli.console import bars
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.scan.report import ScanReport
 
 MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
 DATA_PANEL = "Data"
+SCAN_PANEL = "Scan"
+# A class is doubtful up to so many times the p-value at which it is called a target.
+DOUBT = 3
 
 
 @dataclass(frozen=True)
@@ -223,3 +228,50 @@ def _json_object(text: str | None) -> dict[str, Any] | None:
             f"""--arguments: expected a JSON object such as '{{"num_classes": 10}}', got {text!r}"""
         )
     return value
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What a scan may get wrong, and what it may cost."""
+
+    alpha: Annotated[
+        float,
+        typer.Option(
+            help="Share of clean models that may be called backdoored.",
+            min=1e-6,
+            max=0.2,
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = 0.02
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="End after so long; then the verdict is never 'clean'.",
+            min=0.0,
+            metavar="SECONDS",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = None
+    max_passes: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many images went forward and backward.",
+            min=1,
+            metavar="NUMBER",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = None
+
+    def run(self, classifier: Classifier, clean: CleanSet, *, seed: int) -> ScanReport:
+        """The scan, with its progress on stderr."""
+        from undoor.scan import Budget, Thresholds, scan
+
+        with bars() as progress:
+            return scan(
+                classifier,
+                clean,
+                seed=seed,
+                thresholds=Thresholds(alpha=self.alpha, doubt_alpha=DOUBT * self.alpha),
+                budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
+                progress=progress,
+            )

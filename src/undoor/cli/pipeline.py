@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 Fit = Literal["onepass", "paper", "reference"]
 
 
-def scan_model(classifier: Classifier, clean: CleanSet, *, seed: int) -> ScanReport:
-    from undoor.scan import scan
-
-    with bars() as progress:
-        return scan(classifier, clean, seed=seed, progress=progress)
-
-
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     """The report of an earlier scan, refused if it is another model's."""
     from undoor.scan.report import ScanReport

@@ -13,7 +13,7 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
-from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
 from undoor.cli.output import output_folder, save_page, save_repair, save_scan
 from undoor.cli.show import show_files, show_repair, show_scan
 
@@ -42,7 +42,12 @@ Fit = Annotated[
     "2 error or inconclusive",
 )
 def repair(
-    model: ModelOptions, data: DataOptions, out: Out, scan: Scan = None, fit: Fit = "onepass"
+    model: ModelOptions,
+    data: DataOptions,
+    search: ScanOptions,
+    out: Out,
+    scan: Scan = None,
+    fit: Fit = "onepass",
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     with output_folder(out):
@@ -50,7 +55,7 @@ def repair(
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         if report is None:
-            report = pipeline.scan_model(classifier, clean, seed=data.seed)
+            report = search.run(classifier, clean, seed=data.seed)
         result = pipeline.repair_model(classifier, clean, report, fit=fit, seed=data.seed)
         files = [*save_scan(out, report), *save_repair(out, result)]
         page = pipeline.page(

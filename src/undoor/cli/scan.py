@@ -13,7 +13,7 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
-from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
 from undoor.cli.output import output_folder, save_page, save_scan
 from undoor.cli.show import show_files, show_scan
 
@@ -28,12 +28,13 @@ Out = Annotated[
     examples=[
         "undoor scan model.toml --data clean/ --out scan/",
         "undoor scan model.toml --data test.npz --split hold --per-class 30 --json > scan.json",
+        "undoor scan model.toml --data clean/ --alpha 0.005 --max-seconds 300",
         "undoor scan weights.safetensors --architecture nets.py:resnet20 "
         "--input-shape 3,32,32 --data clean/",
     ],
     exit_codes="0 no backdoor found, 1 backdoored, 2 error or inconclusive",
 )
-def scan(model: ModelOptions, data: DataOptions, out: Out = None) -> Outcome:
+def scan(model: ModelOptions, data: DataOptions, search: ScanOptions, out: Out = None) -> Outcome:
     """Is there a backdoor in this model? Names its targets and recovers their triggers.
 
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
@@ -41,7 +42,7 @@ def scan(model: ModelOptions, data: DataOptions, out: Out = None) -> Outcome:
     with output_folder(out):
         classifier = model.load()
         clean = data.read(classifier)
-        report = pipeline.scan_model(classifier, clean, seed=data.seed)
+        report = search.run(classifier, clean, seed=data.seed)
         files: list[Path] = []
         if out:
             files = save_scan(out, report)

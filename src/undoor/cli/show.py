@@ -50,12 +50,26 @@ def show_scan(console: Console, report: ScanReport) -> None:
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
     reasons = [Text(f"• {plain(reason)}") for reason in report.reasons]
     took = Text(
-        f"{report.images} clean images, {len(report.class_names)} classes, {report.seconds:.0f} s",
+        f"{report.images} clean images, {len(report.class_names)} classes, {report.seconds:.0f} s, "
+        f"{report.passes:,} sample passes",
         style="dim",
     )
     console.print(Panel(Group(title, *reasons, took), border_style=colour, expand=False))
     if report.findings:
         console.print(_findings(report))
+    elif report.detectable:
+        console.print(_detectable(report))
+
+
+def _detectable(report: ScanReport) -> Table:
+    from undoor.scan.families import unit_of
+
+    table = _table("Triggers that would have been reported")
+    for header in ("trigger", "smaller than", "unit"):
+        table.add_column(header)
+    for family, size in report.detectable.items():
+        table.add_row(plain(family), f"{size:.2g}", unit_of(family))
+    return table
 
 
 def _findings(report: ScanReport) -> Table:

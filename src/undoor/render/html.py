@@ -77,6 +77,9 @@ def html_report(
         title=TITLES[scan.verdict],
         facts=_facts(scan, subject),
         chart=Markup(figures.score_chart(scan)) if scan.evidence else None,
+        detectable=[(family, size, unit_of(family)) for family, size in scan.detectable.items()]
+        if not scan.findings
+        else [],
         findings=[_finding(finding, names, examples) for finding in scan.findings],
         repair=repair,
         targets=[_target(item, names, units or {}) for item in (repair.targets if repair else ())],

@@ -209,8 +209,8 @@ def _unfinished(meter: Meter, families: Sequence[str], table: _Table) -> str | N
     missing = ", ".join(family for family in families if family not in table.candidates)
     left = f" before triggers of the families {missing} were looked for" if missing else ""
     return (
-        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left}; "
-        "give more"
+        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left};"
+        " give more"
     )
 
 

@@ -1,0 +1,260 @@
+"""Models whose backdoors are known: scanned, counted, learned from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import undoor
+from undoor.bench.calibrate import as_toml, fit_null, fit_nulls
+from undoor.bench.detect import Share, as_csv, markdown, named, scan_subject, summary
+from undoor.bench.subjects import Subject, defence_images, subjects
+from undoor.cli.app import app
+from undoor.errors import UndoorError
+from undoor.scan.report import ClassEvidence, ScanReport
+
+
+def truth(folder: Path, **changes: object) -> Path:
+    folder.mkdir(parents=True)
+    backdoor = {"labels": {"0": 2, "1": 2}, "asr": 0.97, "sia": 0.02, "took": True}
+    made = {
+        "attack": "badnets",
+        "data": "mnist",
+        "network": "VGG",
+        "seed": 0,
+        "acc": 0.99,
+        "backdoors": [backdoor],
+    }
+    (folder / "truth.json").write_text(json.dumps(made | changes))
+    return folder
+
+
+def record(
+    attack: str = "badnets",
+    *,
+    targets: tuple[int, ...] = (2,),
+    called: tuple[int, ...] = (2,),
+    verdict: str = "backdoored",
+    took: bool = True,
+    sizes: tuple[float | None, ...] = (8.0, 9.0, 1.0, None),
+    model: str = "m",
+) -> dict[str, Any]:
+    evidence = [
+        {"target": t, "family": "patch", "size": size, "score": 1, "p_value": 0.5, "asr": None}
+        for t, size in enumerate(sizes)
+    ]
+    found = [{"target": t, "family": "patch", "p_value": 0.001} for t in called]
+    return {
+        "model": model,
+        "attack": attack,
+        "data": "mnist",
+        "network": "VGG",
+        "input_shape": [3, 32, 32],
+        "targets": list(targets),
+        "asr": 0.97 if targets else None,
+        "took": took,
+        "scan": {
+            "verdict": verdict,
+            "targets": found,
+            "evidence": evidence,
+            "seconds": 10.0,
+            "passes": 1000,
+        },
+    }
+
+
+CLEAN = record("clean", targets=(), called=(), verdict="clean")
+
+
+# Subjects
+
+
+def test_subjects(tmp_path: Path) -> None:
+    truth(tmp_path / "b_bad")
+    truth(tmp_path / "a_clean", attack="clean", backdoors=[])
+    clean, bad = subjects(tmp_path)
+    assert (clean.name, clean.targets, clean.asr, clean.took) == ("a_clean", (), None, True)
+    assert (bad.name, bad.targets, bad.sources, bad.took) == ("b_bad", (2,), ((0, 1),), True)
+
+
+def test_the_weakest_backdoor_counts(tmp_path: Path) -> None:
+    two = [
+        {"labels": {"0": 2}, "asr": 0.99, "sia": 0, "took": True},
+        {"labels": {"0": 1, "2": 1}, "asr": 0.5, "sia": 0, "took": False},
+    ]
+    (subject,) = subjects(truth(tmp_path / "m", backdoors=two).parent)
+    assert subject.targets == (1, 2)
+    assert subject.sources == ((0, 2), (0,))
+    assert subject.asr == 0.5
+    assert not subject.took
+
+
+def test_public_models(tmp_path: Path) -> None:
+    """Their truth.json says less, and their model.toml names the data."""
+    folder = tmp_path / "zoo" / "m"
+    folder.mkdir(parents=True)
+    (folder / "model.toml").write_text('[data]\nname = "gtsrb"\n')
+    (folder / "truth.json").write_text('{"target": 3, "source": null, "triggers": []}')
+    (subject,) = subjects(tmp_path / "zoo")
+    assert (subject.attack, subject.data, subject.targets) == ("public", "gtsrb", (3,))
+    assert subject.took
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"backdoors": [{}]}'])
+def test_broken_truth(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "truth.json").write_text(text)
+    with pytest.raises(UndoorError, match=r"truth\.json: not a record"):
+        list(subjects(tmp_path))
+
+
+def test_no_models(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match="expected folders with"):
+        list(subjects(tmp_path))
+
+
+def test_defence_images(tmp_path: Path) -> None:
+    y = np.arange(40) % 4
+    x = np.arange(40, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+    np.savez(tmp_path / "d.npz", x_test=x, y_test=y)
+    one, same, other = (defence_images(tmp_path / "d.npz", 3, seed) for seed in (0, 0, 1))
+    assert one.labels.bincount().tolist() == [3, 3, 3, 3]
+    assert bool((one.images == same.images).all())
+    assert not bool((one.images == other.images).all())
+
+
+# Scans
+
+
+def fake_scan(classifier: undoor.Classifier, *_: object, **__: object) -> ScanReport:
+    evidence = (ClassEvidence(0, "patch", 2.0, 9.0, 0.001),)
+    names, print_ = classifier.class_names, classifier.fingerprint()
+    return ScanReport("clean", ("why",), (), evidence, {}, names, print_, 4, 0, 1.5, 77)
+
+
+@pytest.fixture
+def subject(
+    tmp_path: Path, classifier: undoor.Classifier, monkeypatch: pytest.MonkeyPatch
+) -> Subject:
+    x = np.zeros((6, 4, 4, 3), np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_test=x, y_test=np.arange(6) % 3)
+    monkeypatch.setattr(undoor, "load", lambda _: classifier)
+    monkeypatch.setattr(undoor, "scan", fake_scan)
+    return next(iter(subjects(truth(tmp_path / "zoo" / "m").parent)))
+
+
+def test_a_record_is_kept(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scan_subject(subject, tmp_path, tmp_path / "out", per_class=1)
+    assert made["model"] == "m"
+    assert made["targets"] == [2]
+    assert made["scan"]["passes"] == 77
+    assert named(made) == []
+    monkeypatch.setattr(undoor, "scan", None)
+    assert scan_subject(subject, tmp_path, tmp_path / "out", per_class=1) == made
+
+
+def test_detect(subject: Subject, tmp_path: Path) -> None:
+    zoo, out = subject.folder.parent, tmp_path / "out"
+    arguments = ["bench", "detect", str(zoo), "--data", str(tmp_path), "--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["models"][0]["model"] == "m"
+    assert "| badnets | mnist | 0/1" in (out / "detect.md").read_text()
+    (line,) = csv.DictReader((out / "detect.csv").read_text().splitlines())
+    assert (line["model"], line["verdict"], line["targets"]) == ("m", "clean", "2")
+    missing = CliRunner().invoke(app, [*arguments, "--only", "wanet"])
+    assert missing.exit_code == 2
+    assert "no model whose name contains 'wanet'" in missing.stderr
+
+
+# Counting
+
+
+def test_shares() -> None:
+    assert Share(0, 0).text() == "–"
+    assert Share(0, 10).text() == "0/10 (0 to 31 %)"
+
+
+def test_summary() -> None:
+    records = [
+        record(),
+        record(called=(2, 3)),
+        record(called=(), verdict="inconclusive"),
+        record(took=False, called=(1,)),
+        CLEAN,
+        record("clean", targets=(), called=(1,)),
+    ]
+    bad, good, all_bad, all_good = summary(records)
+    assert (bad.attack, good.attack) == ("badnets", "clean")
+    assert (bad.detected, bad.right, bad.inconclusive) == (Share(2, 3), Share(1, 3), Share(1, 3))
+    assert good.false_alarms == Share(1, 2)
+    assert (all_bad.right, all_good.false_alarms) == (Share(1, 3), Share(1, 2))
+    assert markdown([bad]).count("\n") == 3
+    assert len(list(csv.DictReader(as_csv(records).splitlines()))) == 6
+
+
+def test_all_targets_must_be_named() -> None:
+    (row, *_) = summary(
+        [record(targets=(1, 2), called=(2,)), record(targets=(1, 2), called=(2, 1))]
+    )
+    assert (row.detected, row.right) == (Share(2, 2), Share(1, 2))
+
+
+# Learning
+
+
+def test_null_of_natural_triggers() -> None:
+    """Its location and scale are those of the highest log score of ten natural classes."""
+    generator = np.random.default_rng(0)
+    models = [np.exp(generator.normal(2, 0.2, 10)).tolist() for _ in range(300)]
+    null = fit_null(models)
+    assert null.natural == pytest.approx(math.exp(2 - 1.54 * 0.2), rel=0.03)
+    assert null.natural < null.ceiling
+    assert null.scale < 0.3
+
+
+def test_targets_teach_nothing() -> None:
+    planted = [record(model=str(i)) for i in range(5)]
+    clean = [record("clean", targets=(), sizes=(8.0, 9.0, 9.0, None)) for _ in range(5)]
+    (with_planted,) = fit_nulls([*planted, *clean]).values()
+    assert with_planted.natural == 8.0
+    assert with_planted.scale < 0.2
+
+
+def test_a_family_that_reached_nothing_is_left_out() -> None:
+    assert fit_nulls([record("clean", targets=(), sizes=(None, None, None))]) == {}
+
+
+def test_calibration_file(tmp_path: Path) -> None:
+    nulls = fit_nulls([CLEAN])
+    data = tomllib.loads(as_toml(nulls, ["m", "n"]))
+    assert data["models"] == ["m", "n"]
+    assert set(data["null"]["patch"]) == {"natural", "ceiling", "location", "scale"}
+
+
+def test_calibrate(tmp_path: Path) -> None:
+    row = 'attack = "clean"\ndata = "mnist"\nnetwork = "VGG"\nseeds = [0, 1]\ncalibrate = [1]\n'
+    (tmp_path / "table.toml").write_text("[[model]]\n" + row)
+    (tmp_path / "mnist_VGG_clean_0.json").write_text("not to be read")
+    made = record("clean", targets=(), model="mnist_VGG_clean_1")
+    (tmp_path / "mnist_VGG_clean_1.json").write_text(json.dumps(made))
+    out = tmp_path / "calibration.toml"
+    table = str(tmp_path / "table.toml")
+    arguments = ["bench", "calibrate", str(tmp_path), "--table", table, "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert tomllib.loads(out.read_text())["models"] == ["mnist_VGG_clean_1"]
+    (tmp_path / "mnist_VGG_clean_1.json").unlink()
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 2
+    assert "expected records of mnist_VGG_clean_1" in again.stderr
