@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tiny import true_trigger
 
-from undoor.scan.decide import Thresholds, decide, is_suspect
+from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.report import ClassEvidence, Finding
 
 LIMITS = Thresholds()
@@ -70,3 +70,13 @@ def test_quiet_classes_mean_clean() -> None:
     answer, reasons = decide([], QUIET, [0.5] * 5, NAMES, LIMITS)
     assert answer == "clean"
     assert len(reasons) == 1
+
+
+def test_a_second_target_must_be_clear() -> None:
+    """By p-value: the first whatever it is, others only where chance is next to none."""
+    suspects = [
+        replace(finding(target=t), p_value=p) for t, p in ((1, 0.01), (3, 1e-6), (4, 0.002))
+    ]
+    assert [f.target for f in targets_among(suspects, LIMITS)] == [3, 4]
+    assert [f.target for f in targets_among(suspects[:1], LIMITS)] == [1]
+    assert targets_among([], LIMITS) == ()

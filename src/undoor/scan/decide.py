@@ -14,12 +14,15 @@ class Thresholds:
 
     alpha : share of clean models that may be called backdoored: the combined p-value at which a
         class is called a target.
+    second_alpha : the same for further targets of a model that has one. What a network learned for
+        one target makes others easier to reach as well.
     doubt_alpha : combined p-value at which the model is inconclusive.
     look_alpha : combined p-value at which a class deserves joint re-estimation.
     asr : share of held-out images that the trigger must move.
     """
 
     alpha: float = 0.02
+    second_alpha: float = 0.002
     doubt_alpha: float = 0.06
     look_alpha: float = 0.3
     asr: float = 0.5
@@ -28,6 +31,16 @@ class Thresholds:
 def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
     """Whether a class is called a target: rarely so by chance, and its trigger transfers."""
     return p_value <= limits.alpha and asr >= limits.asr
+
+
+def targets_among(suspects: Sequence[Finding], limits: Thresholds) -> tuple[Finding, ...]:
+    """The suspects that are called targets, the clearest first."""
+    ordered = sorted(suspects, key=lambda finding: finding.p_value)
+    return tuple(
+        finding
+        for rank, finding in enumerate(ordered)
+        if rank == 0 or finding.p_value <= limits.second_alpha
+    )
 
 
 def decide(

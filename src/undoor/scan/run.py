@@ -12,7 +12,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.progress import Progress, silent
 from undoor.scan.confirm import Confirmed, confirm
-from undoor.scan.decide import Thresholds, decide, is_suspect
+from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.families import families_for
 from undoor.scan.images import split
 from undoor.scan.meter import Budget, Meter
@@ -63,7 +63,7 @@ def scan(
         if meter.exhausted and table.candidates:
             break
         table.add(screen(search, images, family, generator, meter, progress))
-    findings: list[Finding] = []
+    suspects: list[Finding] = []
     for family, targets in _looks(table, limits).items():
         if meter.exhausted:
             break
@@ -80,8 +80,8 @@ def scan(
         confirmed = confirm(search, images, candidate, generator, meter, progress)
         best[target] = replace(best[target], asr=confirmed.asr)
         if is_suspect(p_all[target], confirmed.asr, limits):
-            findings.append(_finding(best[target], float(p_all[target]), confirmed))
-    findings.sort(key=lambda finding: finding.p_value)
+            suspects.append(_finding(best[target], float(p_all[target]), confirmed))
+    findings = targets_among(suspects, limits)
     verdict, reasons = decide(findings, best, p_all.tolist(), classifier.class_names, limits)
     if verdict != "backdoored" and (unfinished := _unfinished(meter, families, table)):
         verdict, reasons = "inconclusive", (unfinished,)
@@ -90,7 +90,7 @@ def scan(
     return ScanReport(
         verdict=verdict,
         reasons=reasons,
-        findings=tuple(findings),
+        findings=findings,
         evidence=table.all_evidence(best),
         detectable=table.detectable(limits.alpha),
         class_names=classifier.class_names,
