@@ -9,6 +9,7 @@ import torch
 
 import undoor
 from undoor.align.select import Bench
+from undoor.bench.subjects import drawn
 from undoor.triggers import Trigger
 
 MOST_TESTED = 3000
@@ -21,9 +22,8 @@ def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoo
     """
     with np.load(file, allow_pickle=False) as archive:
         x, y = archive["x_test"], archive["y_test"]
-    order = np.random.default_rng(seed).permutation(len(y))
-    defence = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
-    rest = order[~np.isin(order, defence)][:MOST_TESTED]
+    defence, others = drawn(y, per_class, seed)
+    rest = others[:MOST_TESTED]
     return (
         undoor.CleanSet.from_arrays(x[defence], y[defence]),
         undoor.CleanSet.from_arrays(x[rest], y[rest]),

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from undoor.align.fit import FITS, Plan, fit_corrections
 from undoor.align.plans import candidate_plans
-from undoor.classifier import Classifier
+from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.sites import ENTRY, attach, find_sites
+from undoor.sites import attach, find_sites
 
 
 def pair(classifier: Classifier, count: int = 80) -> tuple[Tensor, Tensor]:

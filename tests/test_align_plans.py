@@ -6,7 +6,8 @@ import pytest
 from tiny import KINDS, random_classifier
 
 from undoor.align.plans import LARGEST_POSITION_MAP, candidate_plans
-from undoor.sites import ENTRY, SiteInfo, find_sites
+from undoor.classifier import ENTRY
+from undoor.sites import SiteInfo, find_sites
 
 ENTRY_SITE = SiteInfo(ENTRY, (3, 32, 32))
 LAYERS = [

@@ -20,9 +20,9 @@ from tiny import (
 from torch import Tensor, nn
 
 from undoor.align.transform import Correction
-from undoor.classifier import Classifier
+from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.sites import ENTRY, Site, SiteInfo, attach, detach, find_sites, insert, shared_copy
+from undoor.sites import Site, SiteInfo, attach, detach, find_sites, insert, shared_copy
 
 
 def halve(shape: tuple[int, ...]) -> Correction:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from undoor.classifier import ENTRY
 from undoor.errors import UndoorError
 from undoor.scan.families import FOR_VECTORS, INPUT_FAMILIES
 from undoor.triggers import (
-    INPUT,
     AdditiveBank,
     BlendBank,
     FrequencyBank,
@@ -354,7 +354,7 @@ def test_every_family_survives_a_round_trip(
     t.save(tmp_path / "t.npz")
     back = load_trigger(tmp_path / "t.npz", shape=SHAPE, bounds=bounds)
     x = inputs(5, *SHAPE, bounds=bounds)
-    assert (type(back), back.family, back.bounds, back.site) == (type(t), family, bounds, INPUT)
+    assert (type(back), back.family, back.bounds, back.site) == (type(t), family, bounds, ENTRY)
     torch.testing.assert_close(back(x), t(x), rtol=1e-5, atol=1e-5 * (bounds[1] - bounds[0]))
 
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from undoor.errors import UndoorError
 
 Output = Literal["logits", "probabilities"]
+# The module whose output is the raw input: see `Classifier.entry`.
+ENTRY = "entry"
 TINY = 1e-30
 
 

@@ -12,11 +12,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from undoor.classifier import Classifier
+from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
-from undoor.triggers import INPUT, Trigger
+from undoor.triggers import Trigger
 
 SCHEMA = "undoor/evaluation/1"
 CONFIDENCE = 0.95
@@ -142,7 +142,7 @@ def stamp_set(
             f"the source class must differ from the target, got {source} for both; "
             "leave --source out for a trigger that works on every class"
         )
-    if trigger.site != INPUT:
+    if trigger.site != ENTRY:
         raise UndoorError(
             f"expected a trigger of the input, got one that acts at {trigger.site!r} inside the "
             "network, which no image can carry"

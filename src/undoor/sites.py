@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from undoor.classifier import Classifier
+from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
-ENTRY = "entry"
 
 
 @dataclass(frozen=True)

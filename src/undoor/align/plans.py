@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undoor.align.fit import Plan
-from undoor.sites import ENTRY, SiteInfo
+from undoor.classifier import ENTRY
+from undoor.sites import SiteInfo
 
 LARGEST_POSITION_MAP = 64
 COARSEST = "per channel"

@@ -21,10 +21,7 @@ CEILING = 3.0
 
 def fit_nulls(records: Iterable[Record]) -> dict[str, Null]:
     """The null of every family from the natural triggers of these models: all classes of clean
-    models, and of backdoored ones those that are no target.
-
-    shapes : (C, H, W) of the images of each data set.
-    """
+    models, and of backdoored ones those that are no target."""
     natural: dict[str, list[list[float | None]]] = {}
     for record in records:
         for family, sizes in _sizes(record).items():
@@ -48,15 +45,12 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
     reached = [size for size in least if math.isfinite(size)]
     middle = float(np.median(reached))
     first = Null(natural=middle, ceiling=CEILING * middle, location=0.0, scale=1.0)
-    highest = [
-        math.log(scores(sizes, first).max())
-        # The largest of fewer classes is smaller: brought to the usual number below.
-        for sizes in models
-    ]
+    highest = [math.log(scores(sizes, first).max()) for sizes in models]
     # Models that all agree have no spread to fit.
     spread = np.ptp(highest) > LEAST_SCALE
     location, scale = stats.gumbel_r.fit(highest) if spread else (np.mean(highest), LEAST_SCALE)
     scale = max(float(scale), LEAST_SCALE)
+    # The highest score of fewer classes is lower: brought to the usual number.
     shift = np.mean([scale * math.log(len(sizes) / NULL_CLASSES) for sizes in models])
     return Null(middle, CEILING * middle, float(location - shift), scale)
 

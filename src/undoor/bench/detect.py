@@ -181,42 +181,26 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def as_csv(records: Sequence[Record]) -> str:
     """A line a model."""
+    lines = [_flat(record) for record in records]
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        (
-            "model",
-            "attack",
-            "data",
-            "network",
-            "asr",
-            "took",
-            "targets",
-            "verdict",
-            "named",
-            "families",
-            "p_values",
-            "seconds",
-            "passes",
-        )
-    )
-    for record in records:
-        scan = record["scan"]
-        writer.writerow(
-            (
-                record["model"],
-                record["attack"],
-                record["data"],
-                record["network"],
-                "" if record["asr"] is None else f"{record['asr']:.4f}",
-                record["took"],
-                " ".join(map(str, record["targets"])),
-                scan["verdict"],
-                " ".join(str(target["target"]) for target in scan["targets"]),
-                " ".join(target["family"].replace(" ", "_") for target in scan["targets"]),
-                " ".join(f"{target['p_value']:.3g}" for target in scan["targets"]),
-                f"{scan['seconds']:.1f}",
-                scan["passes"],
-            )
-        )
+    writer = csv.DictWriter(stream, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return stream.getvalue()
+
+
+def _flat(record: Record) -> dict[str, object]:
+    scan = record["scan"]
+    found = scan["targets"]
+    return {
+        **{name: record[name] for name in ("model", "attack", "data", "network")},
+        "asr": "" if record["asr"] is None else f"{record['asr']:.4f}",
+        "took": record["took"],
+        "targets": " ".join(map(str, record["targets"])),
+        "verdict": scan["verdict"],
+        "named": " ".join(str(target["target"]) for target in found),
+        "families": " ".join(target["family"].replace(" ", "_") for target in found),
+        "p_values": " ".join(f"{target['p_value']:.3g}" for target in found),
+        "seconds": f"{scan['seconds']:.1f}",
+        "passes": scan["passes"],
+    }

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 
+Rows = NDArray[np.int64]
 # An attack whose triggered images reach the target less often did not take.
 TOOK = 0.9
 
@@ -102,6 +104,12 @@ def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
     """
     with np.load(file, allow_pickle=False) as archive:
         x, y = archive["x_test"], archive["y_test"]
-    order = np.random.default_rng(seed).permutation(len(y))
-    rows = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
+    rows, _ = drawn(y, per_class, seed)
     return CleanSet.from_arrays(x[rows], y[rows])
+
+
+def drawn(y: Rows, per_class: int, seed: int) -> tuple[Rows, Rows]:
+    """Rows of `per_class` images a class with labels y [N], and all other rows, in random order."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    chosen = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
+    return chosen, order[~np.isin(order, chosen)]

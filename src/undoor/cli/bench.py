@@ -125,7 +125,7 @@ def detect(
 
 @command(
     bench,
-    examples=["undoor bench calibrate detect/ --models halves.txt --out calibration.toml"],
+    examples=["undoor bench calibrate detect/ --table zoo/table.toml --out calibration.toml"],
     exit_codes="0 done, 2 error",
 )
 def calibrate(

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
 DATA_PANEL = "Data"
 SCAN_PANEL = "Scan"
-# A class is doubtful up to so many times the p-value at which it is called a target.
-DOUBT = 3
-# A second target must be rarer by chance than the first by so much.
-SECOND = 10
 
 
 @dataclass(frozen=True)
@@ -273,11 +269,7 @@ class ScanOptions:
                 classifier,
                 clean,
                 seed=seed,
-                thresholds=Thresholds(
-                    alpha=self.alpha,
-                    second_alpha=self.alpha / SECOND,
-                    doubt_alpha=DOUBT * self.alpha,
-                ),
+                thresholds=Thresholds(alpha=self.alpha),
                 budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
                 progress=progress,
             )

@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from undoor.align.inspect import UnitActivations
+from undoor.classifier import ENTRY
 from undoor.render import figures, pictures, text
 from undoor.scan.families import unit_of
 from undoor.scan.report import Finding, ScanReport
-from undoor.triggers import INPUT
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +138,7 @@ def _finding(
         "gain": pictures.gain(trigger),
         "stamped": None,
     }
-    if shown is not None and trigger.site == INPUT:
+    if shown is not None and trigger.site == ENTRY:
         kinds = text.listing((text.class_label(n, names) for n in labels), EXAMPLES)
         view["stamped"] = _data_uri(pictures.before_and_after(shown, trigger))
         view["stamped_alt"] = (

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from undoor.triggers import INPUT, Generator, Latent, Stamp, Tone, Trigger, Warp
+from undoor.classifier import ENTRY
+from undoor.triggers import Generator, Latent, Stamp, Tone, Trigger, Warp
 
 SIDE = 160
 GAP = 4
@@ -81,7 +82,7 @@ def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
 def before_and_after(images: Tensor, trigger: Trigger) -> bytes:
     """Two rows: images [N, C, H, W] as they are, and the same with the trigger on them, which must
     be one of the input."""
-    assert trigger.site == INPUT
+    assert trigger.site == ENTRY
     low, high = trigger.bounds
     rows = [(x - low) / (high - low) for x in (images, trigger(images))]
     return png(torch.cat(rows), columns=len(images))

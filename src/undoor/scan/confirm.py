@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
-from undoor.classifier import Classifier
-from undoor.progress import Progress
-from undoor.scan.effort import last_effort
-from undoor.scan.images import ScanImages, find_sources, held_out_asr
-from undoor.scan.invert import Candidate, Search, invert
-from undoor.scan.meter import Meter
+from undoor.scan.effort import last_schedule
+from undoor.scan.images import find_sources, held_out_asr
+from undoor.scan.invert import Candidate, Search
+from undoor.scan.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
 PERHAPS_SOURCE_ASR = 0.2
@@ -27,36 +23,20 @@ class Confirmed:
     asr: float
 
 
-def confirm(
-    classifier: Classifier,
-    images: ScanImages,
-    candidate: Candidate,
-    generator: torch.Generator,
-    meter: Meter,
-    progress: Progress,
-) -> Confirmed:
+def confirm(work: Work, candidate: Candidate) -> Confirmed:
     """`candidate` grown until it works on nearly all images of the classes that it may move.
 
     What was estimated to be as small as can be works on some images only; what is to be aligned,
     shown and tried on held-out images should work on all.
     """
-    target = candidate.target
+    classifier, images, target = work.classifier, work.images, candidate.target
     moved = find_sources(
         classifier, images.x, images.y, candidate.trigger, target, least=PERHAPS_SOURCE_ASR
     )
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
-    (grown,) = invert(
-        classifier,
-        images.x,
-        [search],
-        family=candidate.family,
-        schedule=last_effort(candidate.family).schedule,
-        generator=generator,
-        meter=meter,
-        progress=progress,
-    )
+    (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
     best = candidate if grown.size is None else grown
-    meter.spend((2 * len(images.x) + len(images.held_out)) / 2)
+    work.meter.spend((2 * len(images.x) + len(images.held_out)) / 2)
     sources = find_sources(classifier, images.x, images.y, best.trigger, target)
     asr = held_out_asr(classifier, images, best.trigger, target, sources) if sources else 0.0
     return Confirmed(best, sources, asr)

@@ -14,18 +14,24 @@ class Thresholds:
 
     alpha : share of clean models that may be called backdoored: the combined p-value at which a
         class is called a target.
-    second_alpha : the same for further targets of a model that has one. What a network learned for
-        one target makes others easier to reach as well.
-    doubt_alpha : combined p-value at which the model is inconclusive.
     look_alpha : combined p-value at which a class deserves joint re-estimation.
     asr : share of held-out images that the trigger must move.
     """
 
     alpha: float = 0.02
-    second_alpha: float = 0.002
-    doubt_alpha: float = 0.06
     look_alpha: float = 0.3
     asr: float = 0.5
+
+    @property
+    def second_alpha(self) -> float:
+        """What further targets of a model that has one need. What a network learned for one target
+        makes others easier to reach as well."""
+        return self.alpha / 10
+
+    @property
+    def doubt_alpha(self) -> float:
+        """Combined p-value at which the model is inconclusive."""
+        return 3 * self.alpha
 
 
 def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:

@@ -23,7 +23,7 @@ from undoor.triggers import (
     WarpBank,
 )
 
-# From the most to the least local: the first family that explains a target names it.
+# From the most to the least local.
 INPUT_BANKS: tuple[type[InputBank], ...] = (
     PatchBank,
     AdditiveBank,

@@ -20,6 +20,7 @@ from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screen import screen
 from undoor.scan.table import Table
+from undoor.scan.work import Work
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -55,29 +56,25 @@ def scan(
     limits = thresholds or Thresholds()
     clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
-    images = split(clean, generator)
     search = classifier.fast_copy()
+    work = Work(search, split(clean, generator), generator, meter, progress)
     table = Table(search)
     families = families_for(classifier)
     for family in families:
         if meter.exhausted and table.candidates:
             break
-        table.add(screen(search, images, family, generator, meter, progress))
+        table.add(screen(work, family))
     suspects: list[Finding] = []
     for family, targets in _looks(table, limits).items():
         if meter.exhausted:
             break
-        first = table.candidates[family]
-        ceiling = table.ceiling(family)
-        again = reestimate(
-            search, images, targets, first, generator, meter, progress, ceiling=ceiling
-        )
-        table.replace(family, again.candidates, again.sizes)
+        first, ceiling = table.candidates[family], table.ceiling(family)
+        table.replace(family, reestimate(work, targets, first, ceiling=ceiling))
     p_all = table.combined()
     best = [table.evidence(table.loudest(t), t) for t in range(classifier.num_classes)]
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         candidate = table.candidates[best[target].family][target]
-        confirmed = confirm(search, images, candidate, generator, meter, progress)
+        confirmed = confirm(work, candidate)
         best[target] = replace(best[target], asr=confirmed.asr)
         if is_suspect(p_all[target], confirmed.asr, limits):
             suspects.append(_finding(best[target], float(p_all[target]), confirmed))

@@ -36,8 +36,7 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     >>> scores([9.0, 9.0, 9.0, None, 0.9], null).round(1)
     array([ 0.8,  0.8,  0.8,  0.4, 15.6])
     """
-    values = np.array([null.ceiling if size is None else size for size in sizes])
-    values = np.clip(values, TINY, null.ceiling)
+    values = _filled(sizes, null)
     out = np.empty(len(values))
     for index, value in enumerate(values):
         others = np.quantile(np.delete(values, index), LOWER)
@@ -58,8 +57,7 @@ def p_values(score: NDArray[np.float64], null: Null) -> NDArray[np.float64]:
     A Gumbel distribution of the logarithm of that highest score, the limit for the largest of many,
     fitted on models without a backdoor there; its location moves with the logarithm of K.
     """
-    location = null.location + null.scale * math.log(len(score) / NULL_CLASSES)
-    return np.asarray(stats.gumbel_r.sf(np.log(score), location, null.scale))
+    return np.asarray(stats.gumbel_r.sf(np.log(score), _location(null, len(score)), null.scale))
 
 
 def combined(p: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -78,11 +76,20 @@ def combined(p: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def needed_size(sizes: Sequence[float | None], null: Null, alpha: float) -> float:
     """The size below which a trigger of one more class would have had a p-value of `alpha`."""
-    values = np.array([null.ceiling if size is None else size for size in sizes])
-    others = float(np.quantile(np.clip(values, TINY, null.ceiling), LOWER))
-    location = null.location + null.scale * math.log(len(values) / NULL_CLASSES)
-    score = math.exp(float(stats.gumbel_r.isf(alpha, location, null.scale)))
-    relative = others / score
+    others = float(np.quantile(_filled(sizes, null), LOWER))
+    highest = stats.gumbel_r.isf(alpha, _location(null, len(sizes)), null.scale)
+    relative = others / math.exp(float(highest))
     if relative >= null.natural:
         return relative
     return float((relative * null.natural**ABSOLUTE) ** (1 / (1 + ABSOLUTE)))
+
+
+def _filled(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
+    """Sizes [K] up to the ceiling, which stands for a class that no trigger reached."""
+    values = [null.ceiling if size is None else size for size in sizes]
+    return np.clip(np.array(values), TINY, null.ceiling)
+
+
+def _location(null: Null, classes: int) -> float:
+    """Of the highest log score of so many classes."""
+    return null.location + null.scale * math.log(classes / NULL_CLASSES)

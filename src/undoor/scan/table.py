@@ -11,6 +11,7 @@ from undoor.classifier import Classifier
 from undoor.scan.calibration import Null, nulls
 from undoor.scan.families import pixel_scale
 from undoor.scan.invert import Candidate
+from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import combined, needed_size, p_values, scores, without_scale
 
@@ -35,14 +36,11 @@ class Table:
         self._sizes[family] = [candidate.size for candidate in candidates]
         self._judge(family)
 
-    def replace(
-        self, family: str, candidates: Mapping[int, Candidate], sizes: Mapping[int, float | None]
-    ) -> None:
-        """Better candidates of some targets; those that did not work are left out."""
-        for target, candidate in candidates.items():
-            if candidate.size is not None:
-                self.candidates[family][target] = candidate
-                self._sizes[family][target] = sizes[target]
+    def replace(self, family: str, better: Mapping[int, Again]) -> None:
+        """Better candidates of some targets."""
+        for target, again in better.items():
+            self.candidates[family][target] = again.candidate
+            self._sizes[family][target] = again.size
         self._judge(family)
 
     def combined(self) -> NDArray[np.float64]:

@@ -12,11 +12,10 @@ from undoor.triggers.latent import Latent, LatentBank
 from undoor.triggers.patch import PatchBank
 from undoor.triggers.stamp import Stamp
 from undoor.triggers.tone import Tone, ToneBank
-from undoor.triggers.trigger import INPUT, Trigger
+from undoor.triggers.trigger import Trigger
 from undoor.triggers.warp import Warp, WarpBank
 
 __all__ = [
-    "INPUT",
     "AdditiveBank",
     "BlendBank",
     "FrequencyBank",

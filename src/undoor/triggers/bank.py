@@ -10,7 +10,8 @@ from typing import ClassVar, Self, final
 import torch
 from torch import Tensor, nn
 
-from undoor.triggers.trigger import INPUT, Trigger
+from undoor.classifier import ENTRY
+from undoor.triggers.trigger import Trigger
 
 
 class TriggerBank(nn.Module, ABC):
@@ -28,7 +29,7 @@ class TriggerBank(nn.Module, ABC):
     unit: ClassVar[str]
     step_size: ClassVar[float]
 
-    def __init__(self, bounds: tuple[float, float], site: str = INPUT) -> None:
+    def __init__(self, bounds: tuple[float, float], site: str = ENTRY) -> None:
         super().__init__()
         self.bounds = bounds
         self.site = site

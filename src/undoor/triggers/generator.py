@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.triggers.bank import InputBank
-from undoor.triggers.trigger import INPUT, Arrays, Trigger, require_shape, required, text
+from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 WIDTH = 6
 KERNEL = 5
@@ -33,11 +33,10 @@ class Generator(Trigger):
     last: Tensor
 
     kind = "generator"
-    site = INPUT
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = (self.first, self.first_bias, self.middle, self.middle_bias, self.last)
-        drawn = perturbations(x[None], self.bounds, *(part[None] for part in parts))[0]
+        parts = (getattr(self, name)[None] for name in _NAMES)
+        drawn = perturbations(x[None], self.bounds, *parts)[0]
         return (x + drawn).clamp(*self.bounds)
 
     def arrays(self) -> Arrays:

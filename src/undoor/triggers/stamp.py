@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from undoor.errors import UndoorError
-from undoor.triggers.trigger import INPUT, Arrays, Trigger, required, text
+from undoor.triggers.trigger import Arrays, Trigger, required, text
 
 Mode = Literal["replace", "add"]
 
@@ -30,7 +30,6 @@ class Stamp(Trigger):
     bounds: tuple[float, float]
 
     kind = "stamp"
-    site = INPUT
 
     def __call__(self, x: Tensor) -> Tensor:
         added = self.pattern * self.mask if self.mode == "replace" else self.pattern

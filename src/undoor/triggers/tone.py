@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.triggers.bank import InputBank
-from undoor.triggers.trigger import INPUT, Arrays, Trigger, require_shape, required, text
+from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 START = 0.02
 
@@ -27,7 +27,6 @@ class Tone(Trigger):
     bend: Tensor
 
     kind = "tone"
-    site = INPUT
 
     def __call__(self, x: Tensor) -> Tensor:
         parts = (part[None] for part in (self.mix, self.shift, self.bend))

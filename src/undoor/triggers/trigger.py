@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undoor.classifier import ENTRY
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 
-INPUT = "entry"
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -32,7 +32,7 @@ class Trigger(ABC):
     kind: ClassVar[str]
     family: str
     bounds: tuple[float, float]
-    site: str = INPUT
+    site: str = ENTRY
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:

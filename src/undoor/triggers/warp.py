@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.triggers.bank import InputBank
-from undoor.triggers.trigger import INPUT, Arrays, Trigger, require_shape, required, text
+from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 CELLS = 8
 START = 0.3
@@ -28,7 +28,6 @@ class Warp(Trigger):
     cells: Tensor
 
     kind = "warp"
-    site = INPUT
 
     def __call__(self, x: Tensor) -> Tensor:
         return warped(x, between(self.cells[None], x.shape[2:])).clamp(*self.bounds)

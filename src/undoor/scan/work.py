@@ -1,0 +1,40 @@
+"""What every search of one scan needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.progress import Progress
+from undoor.scan.images import ScanImages
+from undoor.scan.invert import Candidate, Schedule, Search, invert
+from undoor.scan.meter import Meter
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """The model, its images, the source of chance, and what the scan costs and says meanwhile."""
+
+    classifier: Classifier
+    images: ScanImages
+    generator: torch.Generator
+    meter: Meter
+    progress: Progress
+
+    def invert(
+        self, searches: Sequence[Search], family: str, schedule: Schedule
+    ) -> tuple[Candidate, ...]:
+        """One candidate for each of `searches`: see `undoor.scan.invert`."""
+        return invert(
+            self.classifier,
+            self.images.x,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=self.generator,
+            meter=self.meter,
+            progress=self.progress,
+        )
