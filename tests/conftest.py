@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from bench_fakes import FakeZoo
 from hypothesis import settings
 from tiny import clean_images, toy_classifier
 from torch import nn
@@ -41,6 +43,12 @@ def make_classifier() -> Callable[..., Classifier]:
 def classifier(make_classifier: Callable[..., Classifier]) -> Classifier:
     """Three classes of 4 x 4 colour images in [0, 1]."""
     return make_classifier()
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> FakeZoo:
+    """Models whose backdoors are known, and a scan that computes nothing."""
+    return FakeZoo(tmp_path, classifier, monkeypatch)
 
 
 @pytest.fixture(scope="session")

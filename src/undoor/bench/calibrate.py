@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from undoor.bench.detect import Record
+from undoor.bench.records import Record
 from undoor.scan.calibration import Null
 from undoor.scan.families import pixel_scale
 from undoor.scan.statistics import NULL_CLASSES, scores

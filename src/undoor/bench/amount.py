@@ -1,0 +1,97 @@
+"""How many clean images a defender has, and which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from undoor.bench.subjects import defence_images
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+
+
+@dataclass(frozen=True)
+class Amount:
+    """So many test images of each class, or so many per cent of the training set in all.
+
+    >>> Amount(30).text, Amount(0.1, "% of training").folder
+    ('30 a class', '0.1_percent_of_training')
+    """
+
+    number: float
+    unit: Literal["a class", "% of training"] = "a class"
+
+    @property
+    def text(self) -> str:
+        return f"{self.number:.12g} {self.unit}"
+
+    @property
+    def folder(self) -> str:
+        """A name for what was measured with it; different amounts, different names."""
+        return self.text.replace("%", "percent").replace(" ", "_")
+
+
+def read_amounts(text: str) -> tuple[Amount, ...]:
+    """Amounts, separated by commas, each once.
+
+    >>> [amount.text for amount in read_amounts("5, 0.1%")]
+    ['5 a class', '0.1 % of training']
+    """
+    return tuple(dict.fromkeys(_amount(part.strip()) for part in text.split(",")))
+
+
+def _amount(text: str) -> Amount:
+    try:
+        if text.endswith("%"):
+            amount = Amount(float(text.removesuffix("%")), "% of training")
+            within = 0 < amount.number <= 100
+        else:
+            amount = Amount(int(text))
+            within = amount.number >= 1
+    except ValueError:
+        within = False
+    if not within:
+        raise UndoorError(
+            f"expected images a class (30) or a share of the training set (0.1%), got {text!r}"
+        )
+    return amount
+
+
+def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
+    """Test images, drawn by `seed`; of a smaller class all. A smaller amount is part of a larger
+    one with the same seed.
+
+    Of a share of the training set, each class gets the same number, and what is left over goes to
+    classes drawn by `seed`, one image each; no class goes without.
+
+    file : an .npz with x_test and y_test, and, for shares, y_train, which is only counted.
+    """
+    if amount.unit == "a class":
+        return defence_images(file, int(amount.number), seed)
+    with np.load(file, allow_pickle=False) as archive:
+        if "y_train" not in archive:
+            raise UndoorError(f"{file}: expected y_train, to know how large the training set is")
+        training, classes = len(archive["y_train"]), np.unique(archive["y_test"])
+    each = shared_out(round(training * amount.number / 100), len(classes), seed)
+    clean = defence_images(file, max(each), seed)
+    rows = [
+        (clean.labels == int(label)).nonzero()[:count, 0]
+        for label, count in zip(classes, each, strict=True)
+    ]
+    keep = torch.cat(rows)
+    return replace(clean, images=clean.images[keep], labels=clean.labels[keep])
+
+
+def shared_out(total: int, classes: int, seed: int) -> list[int]:
+    """How many images each class gets.
+
+    >>> sorted(shared_out(45, 10, seed=0)), shared_out(2, 3, seed=0)
+    ([4, 4, 4, 4, 4, 5, 5, 5, 5, 5], [1, 1, 1])
+    """
+    each, left = divmod(max(total, classes), classes)
+    lucky = set(np.random.default_rng(seed).permutation(classes)[:left].tolist())
+    return [each + (place in lucky) for place in range(classes)]

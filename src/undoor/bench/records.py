@@ -1,0 +1,161 @@
+"""The record of one scan of a model whose backdoors are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import undoor
+from undoor.bench.amount import Amount, clean_images
+from undoor.bench.subjects import Subject
+from undoor.errors import UndoorError
+from undoor.files import write_atomically
+from undoor.progress import Progress, silent
+from undoor.scan import Budget, Thresholds
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the defender has, and how chance comes in: the seed that draws the clean images, and
+    that of the scan."""
+
+    amount: Amount
+    image_seed: int
+    scan_seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where records of this setting go, apart from those of any other.
+
+        >>> Setting(Amount(30), 2, 2).folder.as_posix()
+        '30_a_class/seed_2'
+        >>> Setting(Amount(30), 0, 2).folder.as_posix()
+        '30_a_class/seed_2_images_0'
+        """
+        same = self.image_seed == self.scan_seed
+        drawn = "" if same else f"_images_{self.image_seed}"
+        return Path(self.amount.folder) / f"seed_{self.scan_seed}{drawn}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "amount": self.amount.text,
+            "image_seed": self.image_seed,
+            "scan_seed": self.scan_seed,
+        }
+
+
+def recorded_scan(
+    subject: Subject,
+    data: Path,
+    file: Path,
+    setting: Setting,
+    *,
+    thresholds: Thresholds | None = None,
+    budget: Budget | None = None,
+    progress: Progress = silent,
+) -> Record:
+    """Scan, and write the record to `file`; a record that is there already is read instead.
+
+    data : a folder with DATA.npz.
+
+    Raises
+    ------
+    UndoorError : `file` holds something else, such as a scan with other images.
+    """
+    if file.is_file():
+        return _read(file, subject, setting)
+    classifier = undoor.load(subject.folder)
+    clean = clean_images(data / f"{subject.data}.npz", setting.amount, setting.image_seed)
+    report = undoor.scan(
+        classifier,
+        clean,
+        seed=setting.scan_seed,
+        thresholds=thresholds,
+        budget=budget,
+        progress=progress,
+    )
+    counts = clean.labels.bincount()
+    counts = counts[counts > 0]
+    record = {
+        "model": subject.name,
+        "attack": subject.attack,
+        "data": subject.data,
+        "network": subject.network,
+        "input_shape": list(classifier.input_shape),
+        "targets": list(subject.targets),
+        "sources": [list(sources) for sources in subject.sources],
+        "asr": subject.asr,
+        "took": subject.took,
+        "setting": setting.to_json(),
+        "drawn": {"images": len(clean), "least": int(counts.min()), "most": int(counts.max())},
+        "scan": report.to_json(),
+    }
+    text = json.dumps(record, indent=1) + "\n"
+    write_atomically(file, lambda path: path.write_text(text))
+    return dict(json.loads(text))
+
+
+def _read(file: Path, subject: Subject, setting: Setting) -> Record:
+    asked = {"model": subject.name, **setting.to_json()}
+    try:
+        record = dict(json.loads(file.read_text()))
+        found = {"model": record["model"], **_setting(record)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UndoorError(
+            f"{file}: not a record of a scan ({error!r}); remove it to scan again"
+        ) from error
+    if found != asked:
+        differs = ", ".join(
+            f"{key} {found.get(key)!r} instead of {value!r}"
+            for key, value in asked.items()
+            if found.get(key) != value
+        )
+        raise UndoorError(f"{file}: a record with {differs}; give another --out")
+    return record
+
+
+def _setting(record: Record) -> dict[str, Any]:
+    if "setting" in record:
+        return dict(record["setting"])
+    # Older records: one seed for both.
+    seed = record["scan"]["seed"]
+    amount = Amount(record["per_class"])
+    return Setting(amount, image_seed=seed, scan_seed=seed).to_json()
+
+
+def called(record: Record) -> bool:
+    """Whether the model was called backdoored."""
+    return bool(record["scan"]["verdict"] == "backdoored")
+
+
+def named(record: Record) -> list[int]:
+    """The targets that the scan named."""
+    return sorted(target["target"] for target in record["scan"]["targets"])
+
+
+def right(record: Record) -> bool:
+    """Whether all true targets were named, and no other."""
+    return named(record) == sorted(record["targets"])
+
+
+def flat(record: Record) -> dict[str, object]:
+    """The line of a table for programs."""
+    scan = record["scan"]
+    found: Sequence[dict[str, Any]] = scan["targets"]
+    return {
+        **{name: record[name] for name in ("model", "attack", "data", "network")},
+        "asr": "" if record["asr"] is None else f"{record['asr']:.4f}",
+        "took": record["took"],
+        "targets": " ".join(map(str, record["targets"])),
+        "verdict": scan["verdict"],
+        "named": " ".join(str(target["target"]) for target in found),
+        "families": " ".join(target["family"].replace(" ", "_") for target in found),
+        "p_values": " ".join(f"{target['p_value']:.3g}" for target in found),
+        "seconds": f"{scan['seconds']:.1f}",
+        "passes": scan["passes"],
+    }

@@ -1,0 +1,7 @@
+"""`undoor bench`: models whose backdoor is known, and what is measured on them."""
+
+from __future__ import annotations
+
+from undoor.cli.bench import calibrate, detect, zoo
+
+__all__ = ["calibrate", "detect", "zoo"]

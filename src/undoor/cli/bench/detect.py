@@ -1,0 +1,65 @@
+"""`undoor bench detect`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from undoor.cli.bench.group import Data, HeldOut, Only, Zoo, bench, chosen
+from undoor.cli.command import Outcome, command
+from undoor.cli.console import bars
+from undoor.cli.exit_codes import ExitCode
+
+SCHEMA = "undoor/bench-detect/2"
+
+
+@command(
+    bench,
+    examples=[
+        "undoor bench detect zoo/ --data data/ --out detect/",
+        "undoor bench detect zoo/ --data data/ --out detect/ --only wanet --images 10",
+    ],
+    exit_codes="0 all models were scanned, 2 error",
+)
+def detect(
+    zoo: Zoo,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option(help="Folder that gets a record a model, and the tables.", metavar="DIR")
+    ],
+    only: Only = None,
+    images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
+    seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
+    held_out: HeldOut = False,
+) -> Outcome:
+    """Scan models whose backdoors are known, and count what is found and what is made up."""
+    from undoor.bench.detect import HEADER, cells, markdown, scan_subject, summary
+    from undoor.bench.records import flat
+    from undoor.bench.tables import as_csv
+    from undoor.files import write_atomically
+
+    models = chosen(zoo, only, held_out=held_out)
+    records = []
+    with bars() as progress:
+        for done, subject in enumerate(models):
+            progress("models", done, len(models))
+            records.append(
+                scan_subject(subject, data, out, per_class=images, seed=seed, progress=progress)
+            )
+        progress("models", len(models), len(models))
+    rows = summary(records)
+    write_atomically(out / "detect.md", lambda path: path.write_text(markdown(rows)))
+    lines = [flat(record) for record in records]
+    write_atomically(out / "detect.csv", lambda path: path.write_text(as_csv(lines)))
+
+    def show(console: Console) -> None:
+        table = Table(*HEADER)
+        for row in rows:
+            table.add_row(*cells(row))
+        console.print(table)
+
+    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)

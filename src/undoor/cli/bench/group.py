@@ -1,0 +1,57 @@
+"""What the commands of `undoor bench` share: their group, and options of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undoor.cli.app import app
+
+if TYPE_CHECKING:
+    from undoor.bench.subjects import Subject
+
+bench = typer.Typer(
+    help="Make models whose backdoor is known, and measure on them.", no_args_is_help=True
+)
+app.add_typer(bench, name="bench")
+
+Zoo = Annotated[Path, typer.Argument(help="Folder of models with truth.json.", metavar="ZOO")]
+Data = Annotated[
+    Path, typer.Option(help="Folder with cifar10.npz, gtsrb.npz or mnist.npz.", metavar="DIR")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only models whose name contains this; several times for several texts.",
+        metavar="TEXT",
+    ),
+]
+HeldOut = Annotated[
+    bool, typer.Option("--held-out", help="Leave out models that thresholds were learned from.")
+]
+
+
+def wanted(name: str, only: Sequence[str] | None) -> bool:
+    """Whether `--only` lets a model of this name through."""
+    return not only or any(text in name for text in only)
+
+
+def none_of(only: Sequence[str] | None) -> str:
+    """What to say where it lets nothing through."""
+    return f"no model whose name contains {' or '.join(map(repr, only or ['']))}"
+
+
+def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Subject]:
+    """The models of a zoo that a command is asked for; there is at least one."""
+    from undoor.bench.subjects import subjects
+    from undoor.errors import UndoorError
+    from undoor.scan.calibration import calibrated_on
+
+    known = set(calibrated_on()) if held_out else set()
+    models = [s for s in subjects(zoo) if wanted(s.name, only) and s.name not in known]
+    if not models:
+        raise UndoorError(f"{zoo}: {none_of(only)}")
+    return models
