@@ -96,6 +96,7 @@ def test_detect(zoo: FakeZoo) -> None:
     assert result.exit_code == 0, result.output
     assert [m["model"] for m in json.loads(result.stdout)["models"]] == ["c", "m"]
     assert "| badnets | mnist | 0/1" in (zoo.out / "detect.md").read_text()
+    assert "badnets, mnist 0/1" in (zoo.out / "detect.svg").read_text()
     _, line = csv.DictReader((zoo.out / "detect.csv").read_text().splitlines())
     assert (line["model"], line["verdict"], line["targets"]) == ("m", "clean", "2")
     missing = CliRunner().invoke(app, [*arguments, "--only", "wanet", "--only", "sig"])

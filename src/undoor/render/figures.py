@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
-from html import escape
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from undoor.align.inspect import UnitActivations
+from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain
 from undoor.scan.report import ClassEvidence, ScanReport
 
-# A colour nobody chooses; it becomes the page's text colour, light or dark.
-INK = "#010203"
 MUTED, SUSPECT = "#7f93a8", "#d1495b"
 CLEAN, TRIGGERED, CORRECTED = "#4d88c4", "#d1495b", "#2a9d6f"
 LABELS_AT_MOST = 12
@@ -33,7 +27,7 @@ def score_chart(report: ScanReport) -> str:
     for axis, family in zip(axes, families, strict=False):
         _score_panel(axis, [e for e in report.evidence if e.family == family], report)
     suspects = ", ".join(str(finding.target) for finding in report.findings) or "none"
-    return _svg(
+    return inline_svg(
         figure,
         f"Bar chart of the score of each of {len(report.class_names)} classes for the trigger "
         f"families {', '.join(families) or 'none'}; suspected targets: {suspects}",
@@ -63,7 +57,7 @@ def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanRepo
     axis.set_title(plain(evidence[0].family), loc="left", fontsize=10, color=INK, parse_math=False)
     axis.set_ylabel("times smaller")
     _class_ticks(axis, x, suspects, report)
-    _ink(axis)
+    use_ink(axis)
 
 
 def _class_ticks(
@@ -104,7 +98,7 @@ def activation_histograms(units: Sequence[UnitActivations]) -> str:
         for text in legend.get_texts():
             text.set_color(INK)
     names = ", ".join(f"{plain(u.site)} unit {u.unit}" for u in units)
-    return _svg(
+    return inline_svg(
         figure, f"Histograms of clean, triggered and corrected activations of the units {names}"
     )
 
@@ -141,38 +135,8 @@ def _histogram(axis: Axes, unit: UnitActivations) -> None:
     axis.set_yticks([])
     axis.locator_params(axis="x", nbins=4)
     axis.minorticks_off()
-    _ink(axis)
+    use_ink(axis)
 
 
 def _short(text: str, at_most: int) -> str:
     return text if len(text) <= at_most else f"{text[: at_most - 1]}…"
-
-
-def _ink(axis: Axes) -> None:
-    axis.set_facecolor("none")
-    axis.tick_params(colors=INK, labelsize=8)
-    axis.xaxis.label.set_color(INK)
-    axis.yaxis.label.set_color(INK)
-    axis.yaxis.label.set_fontsize(9)
-    for name, spine in axis.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(INK)
-
-
-def _svg(figure: Figure, description: str) -> str:
-    figure.patch.set_alpha(0)
-    FigureCanvasSVG(figure)
-    stream = io.StringIO()
-    # Text stays text; ids follow from the content, so the same results give the same file.
-    style = mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "undoor"})
-    # Names of classes may use letters that matplotlib's own font lacks; the browser's has them.
-    with style, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(
-            stream,
-            format="svg",
-            metadata={"Creator": None, "Date": None, "Format": None, "Type": None},
-        )
-    text = stream.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)

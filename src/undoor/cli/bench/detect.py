@@ -29,7 +29,10 @@ def detect(
     zoo: Zoo,
     data: Data,
     out: Annotated[
-        Path, typer.Option(help="Folder that gets a record a model, and the tables.", metavar="DIR")
+        Path,
+        typer.Option(
+            help="Folder that gets a record a model, the tables and a plot.", metavar="DIR"
+        ),
     ],
     only: Only = None,
     images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
@@ -38,6 +41,7 @@ def detect(
 ) -> Outcome:
     """Scan models whose backdoors are known, and count what is found and what is made up."""
     from undoor.bench.detect import HEADER, cells, markdown, scan_subject, summary
+    from undoor.bench.detect_plot import detect_plot
     from undoor.bench.records import flat
     from undoor.bench.tables import as_csv
     from undoor.files import write_atomically
@@ -55,6 +59,7 @@ def detect(
     write_atomically(out / "detect.md", lambda path: path.write_text(markdown(rows)))
     lines = [flat(record) for record in records]
     write_atomically(out / "detect.csv", lambda path: path.write_text(as_csv(lines)))
+    write_atomically(out / "detect.svg", lambda path: path.write_text(detect_plot(rows)))
 
     def show(console: Console) -> None:
         table = Table(*HEADER)
