@@ -10,7 +10,16 @@ from bench_fakes import FakeZoo, clean_record, record
 
 import undoor
 from undoor.bench.amount import Amount
-from undoor.bench.records import Setting, called, flat, named, recorded_scan, right
+from undoor.bench.records import (
+    Setting,
+    called,
+    flat,
+    flat_with_setting,
+    named,
+    recorded_scan,
+    recorded_scans,
+    right,
+)
 from undoor.bench.subjects import Subject, subjects
 from undoor.errors import UndoorError
 
@@ -75,6 +84,24 @@ def test_nothing_is_left_of_a_scan_that_fails(
     assert not list(tmp_path.glob("new/*"))
 
 
+def test_every_model_in_every_setting(zoo: FakeZoo) -> None:
+    settings = [Setting(Amount(n), seed, seed) for n, seed in ((1, 0), (2, 0), (2, 4))]
+    told: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int, total: int, /) -> None:
+        told.append((stage, done, total))
+
+    models = list(subjects(zoo.folder))
+    made = recorded_scans(models, settings, zoo.data, zoo.out, progress=progress)
+    assert [r["model"] for r in made] == ["c"] * 3 + ["m"] * 3 + ["n"] * 3
+    assert zoo.scans == [(3, 0), (6, 0), (6, 4)] * 3
+    assert told == [("scans", done, 9) for done in range(10)]
+    next(zoo.out.glob("2_a_class/seed_4/n.json")).unlink()
+    again = recorded_scans(models, settings, zoo.data, zoo.out)
+    assert again[:-1] == made[:-1]
+    assert zoo.scans[9:] == [(6, 4)]
+
+
 def test_answers() -> None:
     two = record(targets=(3, 2), called=(2, 3))
     assert (called(two), named(two), right(two)) == (True, [2, 3], True)
@@ -87,3 +114,4 @@ def test_flat() -> None:
     line = flat(record(targets=(1, 2), called=(2,)))
     assert (line["model"], line["targets"], line["named"]) == ("m", "1 2", "2")
     assert flat(clean_record())["asr"] == ""
+    assert flat_with_setting(record(seed=3))["scan_seed"] == 3

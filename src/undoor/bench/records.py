@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,25 @@ def recorded_scan(
     return dict(json.loads(text))
 
 
+def recorded_scans(
+    models: Sequence[Subject],
+    settings: Sequence[Setting],
+    data: Path,
+    out: Path,
+    *,
+    progress: Progress = silent,
+) -> list[Record]:
+    """Every model in every setting, model by model; `out` gets a folder a setting."""
+    records: list[Record] = []
+    total = len(models) * len(settings)
+    for subject, setting in product(models, settings):
+        progress("scans", len(records), total)
+        file = out / setting.folder / f"{subject.name}.json"
+        records.append(recorded_scan(subject, data, file, setting, progress=progress))
+    progress("scans", total, total)
+    return records
+
+
 def _read(file: Path, subject: Subject, setting: Setting) -> Record:
     asked = {"model": subject.name, **setting.to_json()}
     try:
@@ -159,3 +179,8 @@ def flat(record: Record) -> dict[str, object]:
         "seconds": f"{scan['seconds']:.1f}",
         "passes": scan["passes"],
     }
+
+
+def flat_with_setting(record: Record) -> dict[str, object]:
+    """The same, after what the defender had and the seeds."""
+    return {**record["setting"], **record["drawn"], **flat(record)}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from undoor.cli.bench.group import Data, HeldOut, Only, Zoo, bench, chosen
+from undoor.cli.bench.group import Data, HeldOut, Only, RecordsOut, Zoo, bench, chosen, rich_table
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -28,18 +26,16 @@ SCHEMA = "undoor/bench-detect/2"
 def detect(
     zoo: Zoo,
     data: Data,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder that gets a record a model, the tables and a plot.", metavar="DIR"
-        ),
-    ],
+    out: RecordsOut,
     only: Only = None,
     images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
 ) -> Outcome:
-    """Scan models whose backdoors are known, and count what is found and what is made up."""
+    """Scan models whose backdoors are known, and count what is found and what is made up.
+
+    Writes detect.md, detect.csv (a line a model) and detect.svg.
+    """
     from undoor.bench.detect import HEADER, cells, markdown, scan_subject, summary
     from undoor.bench.detect_plot import detect_plot
     from undoor.bench.records import flat
@@ -62,9 +58,6 @@ def detect(
     write_atomically(out / "detect.svg", lambda path: path.write_text(detect_plot(rows)))
 
     def show(console: Console) -> None:
-        table = Table(*HEADER)
-        for row in rows:
-            table.add_row(*cells(row))
-        console.print(table)
+        console.print(rich_table(HEADER, map(cells, rows)))
 
     return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from undoor.cli.app import app
 
@@ -32,6 +33,9 @@ Only = Annotated[
 HeldOut = Annotated[
     bool, typer.Option("--held-out", help="Leave out models that thresholds were learned from.")
 ]
+RecordsOut = Annotated[
+    Path, typer.Option(help="Folder that gets a record a scan, and the tables.", metavar="DIR")
+]
 
 
 def wanted(name: str, only: Sequence[str] | None) -> bool:
@@ -55,3 +59,11 @@ def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Sub
     if not models:
         raise UndoorError(f"{zoo}: {none_of(only)}")
     return models
+
+
+def rich_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    """A table for the terminal."""
+    table = Table(*header)
+    for line in lines:
+        table.add_row(*line)
+    return table
