@@ -46,3 +46,20 @@ def test_without_clean_models_there_are_no_false_alarms() -> None:
 
 def test_no_models() -> None:
     assert "<title>No models</title>" in curve_plot([])
+
+
+def test_the_more_are_found_the_higher_the_point() -> None:
+    records = [
+        record(called=(2,) if i < found else (1,), amount=f"{found + 1} a class", images=found + 1)
+        for found in range(4)
+        for i in range(3)
+    ]
+    root = ElementTree.fromstring(curve_plot(curve(records)))
+    marks = [node for node in root.iter() if node.tag.endswith("}use")]
+    # The last one is the legend's.
+    green = [node for node in marks if "#2a9d6f" in (node.get("style") or "")][:-1]
+    x, y = ([float(node.get(key, "nan")) for node in green] for key in "xy")
+    assert len(green) == 4
+    assert x == sorted(x)
+    assert y == sorted(y, reverse=True)
+    assert len(set(y)) == 4

@@ -55,7 +55,7 @@ def _panel(axis: Axes, data: str, points: Sequence[Point]) -> str:
     axis.set_xlim(-0.5, len(points) - 0.5)
     axis.set_ylim(-4, 104)
     axis.set_xlabel("clean images a class (below: in all)")
-    axis.set_ylabel("models, %")
+    axis.set_ylabel("models, % (bars: 95 %)")
     axis.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)
     use_ink(axis)
     return "; ".join(told)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from undoor.cli.app import app
 
@@ -62,8 +62,8 @@ def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Sub
 
 
 def rich_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    """A table for the terminal."""
-    table = Table(*header)
+    """A table for the terminal; on a narrow one words are broken, but nothing is cut off."""
+    table = Table(*(Column(name, overflow="fold") for name in header))
     for line in lines:
         table.add_row(*line)
     return table
