@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import undoor
 from undoor.align.select import Bench
+from undoor.bench.data_sets import read_arrays
 from undoor.bench.subjects import drawn
 from undoor.triggers import Trigger
 
@@ -20,8 +20,7 @@ def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoo
 
     file : an .npz with x_test and y_test.
     """
-    with np.load(file, allow_pickle=False) as archive:
-        x, y = archive["x_test"], archive["y_test"]
+    x, y = read_arrays(file, "test")
     defence, others = drawn(y, per_class, seed)
     rest = others[:MOST_TESTED]
     return (

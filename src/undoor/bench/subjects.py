@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undoor.bench.data_sets import read_arrays
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 
@@ -100,10 +101,9 @@ def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
 def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
     """`per_class` test images a class, drawn by `seed`; of a smaller class all.
 
-    file : an .npz with x_test and y_test.
+    file : an .npz with x_test and y_test, or what a data set derived from one would be called.
     """
-    with np.load(file, allow_pickle=False) as archive:
-        x, y = archive["x_test"], archive["y_test"]
+    x, y = read_arrays(file, "test")
     rows, _ = drawn(y, per_class, seed)
     return CleanSet.from_arrays(x[rows], y[rows])
 

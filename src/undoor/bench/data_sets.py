@@ -1,0 +1,39 @@
+"""Data sets by name: files in a folder, and what is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.bench.turned import turned
+from undoor.clean_set.npz import member, open_npz
+from undoor.errors import UndoorError
+
+Arrays = tuple[NDArray[Any], NDArray[np.int64]]
+# {name: (the data set it is made of, how a split of it becomes one of this)}
+DERIVED: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64]], Arrays]]] = {
+    "gtsrb_turned": ("gtsrb", turned),
+}
+
+
+def read_arrays(file: Path, split: str) -> Arrays:
+    """Images and labels of one split of the data set ``DATA/NAME.npz``.
+
+    Where NAME is a derived data set there need be no such file, only that which it is made of.
+
+    Raises
+    ------
+    UndoorError : the file is missing or damaged, or lacks x_SPLIT or y_SPLIT.
+    """
+    if file.stem in DERIVED:
+        base, derive = DERIVED[file.stem]
+        return derive(*read_arrays(file.with_name(f"{base}.npz"), split))
+    try:
+        with open_npz(file) as archive:
+            return member(archive, f"x_{split}", file), member(archive, f"y_{split}", file)
+    except UndoorError as error:
+        raise UndoorError(f"{file}: expected x_{split} and y_{split} ({error})") from None
