@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from undoor.bench.data_sets import DERIVED, read_arrays
+from undoor.bench.amount import Amount, clean_images
+from undoor.bench.data_sets import DERIVED, count_images, read_arrays
 from undoor.bench.subjects import defence_images
 from undoor.bench.turned import turned
 from undoor.bench.zoo import RECIPES, read_split
@@ -42,6 +43,16 @@ def test_a_derived_data_set_needs_no_file(data: Path) -> None:
     assert split.images.shape == (80, 3, 6, 6)
     clean = defence_images(file, 2, seed=0)
     assert clean.labels.bincount().tolist() == [2] * 8
+
+
+def test_counting(data: Path) -> None:
+    """A derived data set has as many images as its source, also in another amount."""
+    assert count_images(data / "gtsrb.npz", "train") == 80
+    assert count_images(data / "gtsrb_turned.npz", "train") == 80
+    clean = clean_images(data / "gtsrb_turned.npz", Amount(20.0, "% of training"), 0)
+    assert clean.labels.bincount().tolist() == [2] * 8
+    with pytest.raises(UndoorError, match="expected y_hold"):
+        count_images(data / "gtsrb.npz", "hold")
 
 
 def test_every_derived_data_set_can_be_trained_on() -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from undoor.bench.data_sets import count_images, read_arrays
 from undoor.bench.subjects import defence_images
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -72,10 +73,8 @@ def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
     """
     if amount.unit == "a class":
         return defence_images(file, int(amount.number), seed)
-    with np.load(file, allow_pickle=False) as archive:
-        if "y_train" not in archive:
-            raise UndoorError(f"{file}: expected y_train, to know how large the training set is")
-        training, classes = len(archive["y_train"]), np.unique(archive["y_test"])
+    training = count_images(file, "train")
+    classes = np.unique(read_arrays(file, "test")[1])
     each = shared_out(round(training * amount.number / 100), len(classes), seed)
     clean = defence_images(file, max(each), seed)
     rows = [

@@ -14,7 +14,7 @@ from undoor.clean_set.npz import member, open_npz
 from undoor.errors import UndoorError
 
 Arrays = tuple[NDArray[Any], NDArray[np.int64]]
-# {name: (the data set it is made of, how a split of it becomes one of this)}
+# {name: (the data set it is made of, how a split of it becomes one of this, image by image)}
 DERIVED: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64]], Arrays]]] = {
     "gtsrb_turned": ("gtsrb", turned),
 }
@@ -37,3 +37,19 @@ def read_arrays(file: Path, split: str) -> Arrays:
             return member(archive, f"x_{split}", file), member(archive, f"y_{split}", file)
     except UndoorError as error:
         raise UndoorError(f"{file}: expected x_{split} and y_{split} ({error})") from None
+
+
+def count_images(file: Path, split: str) -> int:
+    """How many images a split has, by its labels alone: its images may be left out of the file.
+
+    Raises
+    ------
+    UndoorError : the file is missing or damaged, or lacks y_SPLIT.
+    """
+    if file.stem in DERIVED:
+        return count_images(file.with_name(f"{DERIVED[file.stem][0]}.npz"), split)
+    try:
+        with open_npz(file) as archive:
+            return len(member(archive, f"y_{split}", file))
+    except UndoorError as error:
+        raise UndoorError(f"{file}: expected y_{split} ({error})") from None
