@@ -1,0 +1,102 @@
+"""`undoor bench cost`"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli.bench.group import Data, Only, Zoo, bench, chosen, rich_table
+from undoor.cli.command import Outcome, command
+from undoor.cli.console import bars
+from undoor.cli.exit_codes import ExitCode
+
+SCHEMA = "undoor/bench-cost/1"
+Out = Annotated[
+    Path,
+    typer.Option(
+        help="Folder that gets a record a model; tables and plot are of all records in it.",
+        metavar="DIR",
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(help="Invert masks of so many classes and extrapolate; else of all.", min=1),
+]
+ClassSeconds = Annotated[
+    float | None, typer.Option(help="Cut a class off after so many seconds.", min=0)
+]
+ClassPasses = Annotated[
+    int | None, typer.Option(help="Cut a class off after so many sample passes.", min=1)
+]
+
+
+@command(
+    bench,
+    examples=[
+        "undoor bench cost zoo/ --data data/ --out cost/ --only mnist",
+        "undoor bench cost zoo/ --data data/ --out cost/ --only gtsrb --images 10 --classes 5",
+    ],
+    exit_codes="0 all models were measured, 2 error",
+)
+def cost(
+    zoo: Zoo,
+    data: Data,
+    out: Out,
+    only: Only = None,
+    images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
+    seed: Annotated[int, typer.Option(help="Of images, scan, masks and the classes drawn.")] = 0,
+    classes: Classes = None,
+    class_seconds: ClassSeconds = None,
+    class_passes: ClassPasses = None,
+) -> Outcome:
+    """Measure what a scan costs beside mask inversion (Neural Cleanse), class after class."""
+    from undoor.bench.cost import measure_cost, read_records
+    from undoor.bench.cost_table import HEADER, cells
+    from undoor.scan import Budget
+
+    models = chosen(zoo, only, held_out=False)
+    cap = Budget(passes=class_passes, seconds=class_seconds)
+    with bars() as progress:
+        for done, subject in enumerate(models):
+            progress("models", done, len(models))
+            measure_cost(
+                subject,
+                data,
+                out,
+                per_class=images,
+                seed=seed,
+                classes=classes,
+                cap=cap,
+                progress=progress,
+            )
+        progress("models", len(models), len(models))
+    records = read_records(out)
+    _write(records, out)
+
+    def show(console: Console) -> None:
+        console.print(rich_table(_narrow(HEADER), map(_narrow, map(cells, records))))
+
+    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
+
+
+def _narrow(cells: Sequence[str]) -> list[str]:
+    """What matters most of the table, for a terminal; the rest is in the files."""
+    model, classes, _, passes, _, _, _, rival, _, _, measured, ratio = cells
+    return [model, classes, passes, rival, measured, ratio]
+
+
+def _write(records: list[dict[str, object]], out: Path) -> None:
+    """cost.md, cost.csv and cost.svg."""
+    from undoor.bench.cost_plot import cost_plot
+    from undoor.bench.cost_table import flat, report
+    from undoor.bench.tables import as_csv
+    from undoor.files import write_atomically
+
+    lines = [flat(record) for record in records]
+    write_atomically(out / "cost.md", lambda path: path.write_text(report(records)))
+    write_atomically(out / "cost.csv", lambda path: path.write_text(as_csv(lines)))
+    write_atomically(out / "cost.svg", lambda path: path.write_text(cost_plot(records)))
