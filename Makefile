@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test validity lint format bench-align bench-guard bench-zoo clean
+.PHONY: help demo test validity lint format bench-align bench-guard bench-zoo bench-detect clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
@@ -21,6 +21,7 @@ help:
 	@echo "make format       rewrite the sources in the house style"
 	@echo "make bench-align  time the fits against each other (ZOO=models DATA=data sets)"
 	@echo "make bench-guard  what the guard costs on clean images (ZOO=models DATA=data sets)"
+	@echo "make bench-detect detection on known models (ZOO=models DATA=data sets)"
 	@echo "make bench-zoo    the whole job on known models (ZOO=models DATA=data sets)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -67,6 +68,17 @@ build/resnet18/weights.safetensors: $(STAMP)
 bench-zoo: $(STAMP)
 	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/zoo
 	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/true_trigger --true-trigger
+
+# Records go to build/detect, the tables to benchmarks/results/detect.
+DETECT := build/detect
+TABLES := benchmarks/results/detect
+bench-detect: $(STAMP)
+	$(BIN)/undoor bench detect zoo --data $(DATA) --out $(DETECT)/zoo
+	cp $(DETECT)/zoo/detect.csv $(TABLES)/zoo.csv
+	$(BIN)/undoor bench detect zoo --data $(DATA) --out $(DETECT)/zoo --held-out
+	for e in md csv svg; do cp $(DETECT)/zoo/detect.$$e $(TABLES)/held_out.$$e; done
+	$(BIN)/undoor bench detect $(ZOO) --data $(DATA) --out $(DETECT)/public
+	for e in md csv svg; do cp $(DETECT)/public/detect.$$e $(TABLES)/public.$$e; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

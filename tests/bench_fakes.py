@@ -33,21 +33,30 @@ def record(
     attack: str = "badnets",
     *,
     targets: tuple[int, ...] = (2,),
+    sources: tuple[tuple[int, ...], ...] = (),
     called: tuple[int, ...] = (2,),
+    named: tuple[int, ...] = (0, 1),
     verdict: str = "backdoored",
     took: bool = True,
     sizes: tuple[float | None, ...] = (8.0, 9.0, 1.0, None),
+    by_source: tuple[float | None, ...] = (),
+    shared: float | None = None,
     model: str = "m",
     data: str = "mnist",
     amount: str = "30 a class",
     images: int = 300,
     seed: int = 0,
 ) -> dict[str, Any]:
-    evidence = [
-        {"target": t, "family": "patch", "size": size, "score": 1, "p_value": 0.5, "asr": None}
-        for t, size in enumerate(sizes)
+    """Without `sources`, a backdoor moves all. by_source, shared : sizes in those families, which
+    are searched where there are any of the former."""
+    evidence = [_evidence("patch", size, target=t) for t, size in enumerate(sizes)]
+    if by_source:
+        family = "patch by source"
+        evidence += [_evidence(family, size, source=k) for k, size in enumerate(by_source)]
+        evidence.append(_evidence("shared patch", shared))
+    found = [
+        {"target": t, "sources": list(named), "family": "patch", "p_value": 0.001} for t in called
     ]
-    found = [{"target": t, "family": "patch", "p_value": 0.001} for t in called]
     return {
         "model": model,
         "attack": attack,
@@ -55,11 +64,13 @@ def record(
         "network": "VGG",
         "input_shape": [3, 32, 32],
         "targets": list(targets),
+        "sources": [list(s) for s in sources or [()] * len(targets)],
         "asr": 0.97 if targets else None,
         "took": took,
         "setting": {"amount": amount, "image_seed": seed, "scan_seed": seed},
         "drawn": {"images": images, "least": images // 10, "most": -(-images // 10)},
         "scan": {
+            "class_names": [str(k) for k in range(len(sizes))],
             "verdict": verdict,
             "targets": found,
             "evidence": evidence,
@@ -68,6 +79,13 @@ def record(
             "passes": 1000,
         },
     }
+
+
+def _evidence(
+    family: str, size: float | None, *, target: int | None = None, source: int | None = None
+) -> dict[str, Any]:
+    found = {"target": target, "source": source, "family": family, "size": size}
+    return found | {"score": 1, "p_value": 0.5, "asr": None}
 
 
 def clean_record(**changes: Any) -> dict[str, Any]:

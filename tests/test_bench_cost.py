@@ -44,7 +44,7 @@ def subject(
     (folder / "truth.json").write_text(json.dumps(made))
     monkeypatch.setattr(undoor, "load", lambda _: classifier)
     monkeypatch.setattr(undoor, "scan", fake_scan)
-    return Subject(folder, "mnist", "clean", "VGG", (), (), None)
+    return Subject(folder, "mnist", "clean", "VGG", (), (), None, True)
 
 
 def measure(subject: Subject, data: Path, **options: object) -> Record:

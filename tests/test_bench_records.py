@@ -19,6 +19,7 @@ from undoor.bench.records import (
     recorded_scan,
     recorded_scans,
     right,
+    source_precision,
 )
 from undoor.bench.subjects import Subject, subjects
 from undoor.errors import UndoorError
@@ -115,3 +116,20 @@ def test_flat() -> None:
     assert (line["model"], line["targets"], line["named"]) == ("m", "1 2", "2")
     assert flat(clean_record())["asr"] == ""
     assert flat_with_setting(record(seed=3))["scan_seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({"sources": ((0, 1),), "named": (0, 1)}, 1.0),
+        ({"sources": ((1,),), "named": (0, 1, 3, 4)}, 0.25),
+        ({"sources": ((1,),), "named": (3,)}, 0.0),
+        ({"sources": ((1,),), "called": ()}, None),  # no target named
+        ({"sources": ((1,),), "called": (4,)}, None),  # nor a true one
+        ({"sources": ()}, None),  # sources unknown
+    ],
+)
+def test_source_precision(changes: dict[str, object], share: float | None) -> None:
+    made = record(**changes)  # type: ignore[arg-type]
+    assert source_precision(made) == share
+    assert flat(made)["source_precision"] == ("" if share is None else f"{share:.3f}")

@@ -13,15 +13,14 @@ from undoor.scan.report import ClassEvidence, Finding
 LIMITS = Thresholds()
 NAMES = ("a", "b", "c", "d", "e")
 STRONG = ClassEvidence(1, "patch", 3.0, score=20.0, p_value=0.0001, asr=0.9)
-QUIET = tuple(ClassEvidence(t, "patch", 60.0, score=0.5, p_value=0.7) for t in range(5))
 
 
 def finding(sources: tuple[int, ...] = (0, 2, 3, 4), target: int = 1) -> Finding:
     return Finding(target, sources, "patch", 0.001, 20.0, 3.0, 0.93, true_trigger())
 
 
-def best(item: ClassEvidence = STRONG) -> list[ClassEvidence]:
-    return [QUIET[0], item, *QUIET[2:]]
+def doubts(item: ClassEvidence = STRONG) -> dict[int, ClassEvidence]:
+    return {1: item}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ def test_suspects(p_value: float, asr: float, suspect: bool) -> None:
 
 
 def test_finding_means_backdoored() -> None:
-    answer, reasons = decide([finding()], best(), [0.5, 0.001, 0.5, 0.5, 0.5], NAMES, LIMITS)
+    answer, reasons = decide([finding()], doubts(), [0.5, 0.001, 0.5, 0.5, 0.5], NAMES, LIMITS)
     assert answer == "backdoored"
     assert len(reasons) == 1
     for part in ("patch", "size 3", "93%", "all other classes", "class 1 (b)", "20.0 times"):
@@ -42,7 +41,7 @@ def test_finding_means_backdoored() -> None:
 
 def test_each_finding_has_its_reason() -> None:
     findings = [finding((0, 3)), finding(target=4)]
-    _, reasons = decide(findings, best(), [0.01] * 5, NAMES, LIMITS)
+    _, reasons = decide(findings, doubts(), [0.01] * 5, NAMES, LIMITS)
     assert reasons[0].startswith("a patch trigger")
     assert "2 of 4 other classes" in reasons[0]
     assert "class 4 (e)" in reasons[1]
@@ -54,20 +53,41 @@ def test_each_finding_has_its_reason() -> None:
 )
 def test_doubtful_class_means_inconclusive(p_value: float, asr: float | None, why: str) -> None:
     item = replace(STRONG, family="additive", asr=asr)
-    answer, reasons = decide([], best(item), [0.5, p_value, 0.5, 0.5, 0.5], NAMES, LIMITS)
+    answer, reasons = decide([], doubts(item), [0.5, p_value, 0.5, 0.5, 0.5], NAMES, LIMITS)
     assert answer == "inconclusive"
     assert len(reasons) == 1
     for part in ("class 1 (b)", "additive", why):
         assert part in reasons[0]
 
 
+def test_each_doubt_is_about_its_class() -> None:
+    """Evidence by the source says where its images go in the class in doubt."""
+    item = ClassEvidence(3, "patch by source", 2.0, score=9.0, p_value=0.01, asr=0.9, source=0)
+    several = {1: replace(STRONG, target=None, family="shared patch"), 3: item}
+    answer, reasons = decide([], several, [0.5, 0.03, 0.5, 0.04, 0.5], NAMES, LIMITS)
+    assert answer == "inconclusive"
+    assert [("class 1 (b)" in r, "class 3 (d)" in r) for r in reasons] == [
+        (True, False),
+        (False, True),
+    ]
+    assert "shared patch" in reasons[0]
+    assert "p = 0.03 over all families" in reasons[0]
+    assert "patch by source triggers (size 2, 9.0 times" in reasons[1]
+
+
+def test_a_trigger_that_did_not_work_is_no_doubt() -> None:
+    item = replace(STRONG, size=None)
+    assert decide([], doubts(item), [0.01] * 5, NAMES, LIMITS)[0] == "clean"
+
+
 def test_no_working_trigger_means_inconclusive() -> None:
-    nothing = [replace(item, size=None) for item in QUIET]
-    assert decide([], nothing, [0.5] * 5, NAMES, LIMITS)[0] == "inconclusive"
+    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS, reached=False)
+    assert answer == "inconclusive"
+    assert "nothing to compare" in reasons[0]
 
 
 def test_quiet_classes_mean_clean() -> None:
-    answer, reasons = decide([], QUIET, [0.5] * 5, NAMES, LIMITS)
+    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS)
     assert answer == "clean"
     assert len(reasons) == 1
 

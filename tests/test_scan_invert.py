@@ -13,6 +13,8 @@ from tiny import (
     TARGET,
     assert_unchanged,
     clean_images,
+    faint_images,
+    relay_classifier,
     snapshot,
     toy_classifier,
 )
@@ -21,7 +23,9 @@ from torch import Tensor, nn
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.scan.families import FOR_VECTORS, INPUT_FAMILIES
-from undoor.scan.invert import Candidate, Schedule, Search, invert
+from undoor.scan.invert import ALL, Candidate, Schedule, Search, invert, smallest
+from undoor.scan.own import OwnDirections
+from undoor.scan.triggered import triggered
 from undoor.triggers import Stamp
 
 FAMILIES = sorted(INPUT_FAMILIES)
@@ -61,7 +65,7 @@ def test_candidates_work_and_say_how_large_they_are(family: str) -> None:
     for candidate in candidates:
         x = images.images[images.labels != candidate.target]
         moved = classifier.predict(candidate.trigger(x)) == candidate.target
-        assert moved.float().mean() > (0.6 if family in FOR_VECTORS else 0.3)
+        assert moved.float().mean() > (0.4 if family in FOR_VECTORS else 0.3)
     assert_unchanged(classifier, before)
 
 
@@ -167,6 +171,202 @@ def test_a_start_is_made_smaller() -> None:
     assert warm.size is not None
     assert warm.size < float(mask.sum())
     assert cold.size is None or warm.size < cold.size
+
+
+# Leaving
+
+
+LONG = Schedule(steps=120, batch=4, weight=0.02)
+
+
+def leave(
+    classifier: Classifier, sources: list[int], *, schedule: Schedule = LONG, seed: int = 0
+) -> tuple[Candidate, ...]:
+    """Patches that make images of a class, or of `ALL`, leave it."""
+    clean = faint_images()
+    pools = [(clean.labels == k if k != ALL else clean.labels >= 0) for k in sources]
+    searches = [
+        Search(k, pool.nonzero()[:, 0], leave=clean.labels)
+        for k, pool in zip(sources, pools, strict=True)
+    ]
+    return invert(
+        classifier,
+        clean.images,
+        searches,
+        family="patch",
+        schedule=schedule,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def left(classifier: Classifier, candidate: Candidate) -> float:
+    """Share of other images that are answered another class than their own."""
+    fresh = faint_images(seed=3)
+    rows = fresh.labels == candidate.target if candidate.target != ALL else fresh.labels >= 0
+    answers = classifier.predict(candidate.trigger(fresh.images[rows]))
+    return float((answers != fresh.labels[rows]).float().mean())
+
+
+def test_images_leave_their_class() -> None:
+    """Wherever they go: by little where that is planted, by much elsewhere."""
+    classifier = relay_classifier({0: 5, 3: 1})
+    best = smallest(leave(classifier, [k for k in (0, 3, 4) for _ in range(4)]))
+    assert set(best) == {0, 3, 4}
+    sizes = {k: candidate.size or 99 for k, candidate in best.items()}
+    assert max(sizes[0], sizes[3]) < 1
+    assert sizes[4] > 5
+    # To wherever: one source ends in another class than the other.
+    assert min(left(classifier, best[k]) for k in (0, 3)) > 0.6
+
+
+def test_images_of_all_leave_their_own() -> None:
+    """Each its own: that all are answered one class is not enough."""
+    classifier = relay_classifier({k: (k + 1) % CLASSES for k in range(CLASSES)})
+    (best,) = smallest(leave(classifier, [ALL] * 4)).values()
+    assert best.target == ALL
+    assert (best.size or 99) < 1
+    assert left(classifier, best) > 0.7
+
+
+def test_who_never_leaves_has_no_trigger() -> None:
+    """And who has left already has no need of one."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(torch.tensor([5.0] + [0.0] * (CLASSES - 1)))
+    classifier = Classifier(network, input_shape=(1, 8, 8))
+    stays, away = leave(classifier, [0, 1], schedule=SHORT)
+    assert stays.size is None
+    assert away.size is not None
+
+
+def test_leaving_and_reaching_in_one_batch() -> None:
+    """Searches of both kinds share the passes, and each has its own aim."""
+    classifier, clean = relay_classifier({0: 5}), faint_images()
+    own = (clean.labels == 0).nonzero()[:, 0]
+    mask = torch.zeros(1, 8, 8)
+    mask[:, :2, :2] = 0.9
+    pattern = torch.full((1, 8, 8), 0.5)
+    pattern[:, :2, :2] = (CHESSBOARD + 1) / 2
+    start = Stamp("patch", mask, pattern, "replace", BOUNDS)
+    found = invert(
+        classifier,
+        clean.images,
+        [
+            Search(0, own, start, leave=clean.labels),
+            Search(5, own, start),
+            Search(4, own, start),
+        ],
+        family="patch",
+        schedule=Schedule(steps=30, batch=4, weight=0.02),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert [candidate.target for candidate in found] == [0, 5, 4]
+    leaves, reaches, misses = (candidate.size for candidate in found)
+    assert leaves is not None
+    assert reaches is not None
+    assert misses is None
+
+
+def test_the_best_of_all_and_of_targets() -> None:
+    """Those that never worked come last; the pseudo-target is a target like any other."""
+    trigger = search(toy_classifier(backdoored=True), [0], schedule=Schedule(steps=1))[0].trigger
+    sizes = [(ALL, None), (2, 3.0), (ALL, 7.0), (2, 2.0), (5, None)]
+    best = smallest([Candidate(target, "patch", size, trigger) for target, size in sizes])
+    assert {target: candidate.size for target, candidate in best.items()} == {
+        2: 2.0,
+        ALL: 7.0,
+        5: None,
+    }
+    assert list(best)[-1] == 5
+
+
+def test_of_those_that_never_worked_the_nearest_is_best() -> None:
+    trigger = search(toy_classifier(backdoored=True), [0], schedule=Schedule(steps=1))[0].trigger
+    shares = [(0, None, 0.2), (0, None, 0.6), (1, None, 0.7), (2, 9.0, 0.1), (2, 8.0, 0.0)]
+    found = [Candidate(target, "patch", size, trigger, asr) for target, size, asr in shares]
+    best = smallest(found)
+    assert [(t, c.size, c.asr) for t, c in best.items()] == [
+        (2, 8.0, 0.0),
+        (1, None, 0.7),
+        (0, None, 0.6),
+    ]
+
+
+def test_how_near_a_search_came() -> None:
+    """The share of images that the candidate moved, whether it worked or not."""
+    classifier = toy_classifier(backdoored=True)
+    works, fails = search(classifier, [TARGET, 0], schedule=Schedule(steps=60, success=2))
+    assert works.size is None
+    assert 0 <= fails.asr < works.asr <= 1
+    assert works.asr > 0.8
+
+
+# Own directions
+
+
+def with_own(
+    family: str, *, own: bool, moves: dict[int, int] | None = None, target: int = TARGET
+) -> Candidate:
+    classifier, clean = relay_classifier(moves or {}), faint_images()
+    given = OwnDirections.of(classifier, clean.images, clean.labels) if own else None
+    assert given or not own
+    pool = (clean.labels != target).nonzero()[:, 0]
+    (candidate,) = invert(
+        classifier,
+        clean.images,
+        [Search(target, pool)],
+        family=family,
+        schedule=Schedule(steps=80, batch=4, weight=0.1),
+        generator=torch.Generator().manual_seed(0),
+        own=given,
+    )
+    return candidate
+
+
+@pytest.mark.parametrize("family", ["patch", "additive", "blend"])
+def test_families_that_ask_for_no_bar_get_none(family: str) -> None:
+    free, barred = (with_own(family, own=own) for own in (False, True))
+    assert free.size == barred.size is not None
+
+
+@pytest.mark.parametrize("family", ["latent late", "generator"])
+def test_the_way_of_the_target_is_barred(family: str) -> None:
+    """What reaches a class by looking like it fails."""
+    free, barred = (with_own(family, own=own) for own in (False, True))
+    assert free.size is not None
+    assert barred.size is None or barred.size > 1.5 * free.size
+
+
+def test_the_way_of_a_backdoor_is_not() -> None:
+    """And its trigger works on the network as it is, without the bar."""
+    moves = {k: TARGET for k in range(CLASSES) if k != TARGET}
+    free, barred = (with_own("latent middle", own=own, moves=moves) for own in (False, True))
+    assert free.size is not None
+    assert barred.size == pytest.approx(free.size, rel=0.5)
+    fresh = faint_images(seed=3)
+    x = fresh.images[fresh.labels != TARGET]
+    answers = triggered(relay_classifier(moves), barred.trigger).predict(x)
+    assert float((answers == TARGET).float().mean()) > 0.6
+
+
+def test_the_bar_stays_through_the_trial() -> None:
+    """Candidates that go on alone find it before them as well."""
+    classifier, clean = relay_classifier({}), faint_images()
+    pool = (clean.labels != TARGET).nonzero()[:, 0]
+    found = invert(
+        classifier,
+        clean.images,
+        [Search(TARGET, pool)] * 3,
+        family="latent late",
+        schedule=Schedule(steps=80, batch=4, weight=0.1, trial=10, keep=1),
+        generator=torch.Generator().manual_seed(0),
+        own=OwnDirections.of(classifier, clean.images, clean.labels),
+    )
+    assert [candidate.size for candidate in found] == [None]
+
+
+# Trouble
 
 
 class Cliff(nn.Module):

@@ -26,6 +26,8 @@ def report(**changes: Any) -> ScanReport:
         ClassEvidence(0, "patch", 3.5, 9.25, 0.004, 0.8),
         ClassEvidence(1, "patch", None, -1.0, 1.0, 0.0),
         ClassEvidence(2, "patch", 4.0, 21.5, 0.001, 0.9),
+        ClassEvidence(2, "patch by source", 3.0, 9.5, 0.02, None, source=1),
+        ClassEvidence(None, "shared patch", 2.0, 8.5, 0.03),
     )
     made = ScanReport(
         "backdoored",
@@ -74,10 +76,12 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/2"
+    assert data["schema"] == SCHEMA == "undoor/scan/3"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
+    assert [item["source"] for item in data["evidence"]] == [None, None, None, 1, None]
+    assert [item["target"] for item in data["evidence"]] == [0, 1, 2, 2, None]
 
 
 def test_nothing_found(tmp_path: Path) -> None:
@@ -131,12 +135,12 @@ def test_trigger_of_another_shape(tmp_path: Path) -> None:
         ScanReport.load(tmp_path, shape=(1, 4, 4), bounds=BOUNDS)
 
 
-@pytest.mark.parametrize("schema", ["undoor/scan/0", "undoor/repair/1", None])
+@pytest.mark.parametrize("schema", ["undoor/scan/2", "undoor/repair/1", None])
 def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/2'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/3'"):
         load(tmp_path)
 
 
@@ -149,7 +153,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/2"}',
+        '{"schema": "undoor/scan/3"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:

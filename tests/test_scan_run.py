@@ -11,6 +11,8 @@ from tiny import (
     TARGET,
     assert_unchanged,
     clean_images,
+    faint_images,
+    relay_classifier,
     snapshot,
     toy_classifier,
     toy_network,
@@ -22,12 +24,19 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.scan import confirm
-from undoor.scan.families import families_for
-from undoor.scan.images import find_sources
+from undoor.scan.decide import Thresholds
+from undoor.scan.families import (
+    BY_SOURCE,
+    INPUT_FAMILIES,
+    LATENT_FAMILIES,
+    SHARED,
+    families_for,
+)
 from undoor.scan.meter import Budget
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 
+NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}
 OTHERS = tuple(label for label in range(CLASSES) if label != TARGET)
 
 
@@ -57,7 +66,8 @@ def test_backdoor_is_found(toy_report: ScanReport) -> None:
     x = fresh.images[fresh.labels != TARGET]
     moved = classifier.predict(finding.trigger(x)) == TARGET
     assert float(moved.float().mean()) > 0.7
-    assert float(finding.trigger.mask.sum()) == pytest.approx(finding.size, rel=1e-3)
+    assert finding.family in INPUT_FAMILIES
+    assert finding.size > 0
 
 
 def test_another_seed_and_no_norm(toy_report: ScanReport) -> None:
@@ -79,8 +89,14 @@ def test_twin_without_backdoor_is_not_backdoored(norm: bool) -> None:
 def test_evidence_is_complete(toy_report: ScanReport) -> None:
     """Each class and family once, in order; the scan says on what it looked."""
     families = families_for(toy_classifier(backdoored=True))
-    expected = [(family, target) for family in families for target in range(CLASSES)]
-    assert [(item.family, item.target) for item in toy_report.evidence] == expected
+    assert "generator" not in families
+    found = [(item.family, item.target, item.source) for item in toy_report.evidence]
+    targets, sources, shared = found[: -CLASSES - 1], found[-CLASSES - 1 : -1], found[-1]
+    assert targets == [(family, t, None) for family in families for t in range(CLASSES)]
+    assert [(family, source) for family, _, source in sources] == [
+        (BY_SOURCE, source) for source in range(CLASSES)
+    ]
+    assert (shared[0], shared[2]) == (SHARED, None)
     assert toy_report.images == 60
     assert toy_report.seed == 0
     assert toy_report.seconds > 0
@@ -120,7 +136,76 @@ def test_units_of_the_input_do_not_matter() -> None:
     assert float(report.findings[0].trigger.pattern.max()) > 10  # far outside [0, 1]
 
 
-# Two classes
+# Backdoors without a target that all others reach
+
+
+@pytest.fixture(scope="module")
+def next_report() -> ScanReport:
+    """Of a network in which one trigger sends every class to the next."""
+    return scan(relay_classifier(NEXT), faint_images())
+
+
+def test_every_target_and_source_of_all_to_all(next_report: ScanReport) -> None:
+    assert next_report.verdict == "backdoored"
+    sources = {finding.target: finding.sources for finding in next_report.findings}
+    assert sources == {target: (source,) for source, target in NEXT.items()}
+    assert {finding.family for finding in next_report.findings} == {"patch"}
+    assert all(finding.asr_on_clean_set == 1 for finding in next_report.findings)
+    assert len(next_report.reasons) == CLASSES
+    assert all("1 of 5 other classes" in reason for reason in next_report.reasons)
+    fresh = faint_images(seed=9)
+    classifier = relay_classifier(NEXT)
+    answers = classifier.predict(next_report.findings[0].trigger(fresh.images))
+    assert float((answers == (fresh.labels + 1) % CLASSES).float().mean()) > 0.7
+
+
+def test_all_to_all_shows_where_all_leave(next_report: ScanReport) -> None:
+    """No class is a target for all others; the patch for all has no one target."""
+    by_family: dict[str, list[float]] = {}
+    for item in next_report.evidence:
+        by_family.setdefault(item.family, []).append(item.p_value)
+    assert min(by_family["patch"]) > 0.1
+    assert by_family[SHARED][0] < 1e-3
+    assert next_report.evidence[-1].target is None
+
+
+@pytest.mark.parametrize("sources", [(3,), (0, 3)])
+def test_sources_of_a_backdoor_for_some(sources: tuple[int, ...]) -> None:
+    report = scan(relay_classifier(dict.fromkeys(sources, 1)), faint_images())
+    assert report.verdict == "backdoored"
+    assert [(finding.target, finding.sources) for finding in report.findings] == [(1, sources)]
+    (finding,) = report.findings
+    assert finding.family == "patch"
+    assert finding.asr_on_clean_set == 1
+    assert f"{len(sources)} of 5 other classes to class 1" in report.reasons[0]
+    confirmed = [item for item in report.evidence if item.asr is not None]
+    assert [(item.family, item.target) for item in confirmed] == [(BY_SOURCE, 1)]
+    assert confirmed[0].source in sources
+
+
+def test_deep_twin_without_backdoor() -> None:
+    """With latent families, and where nothing follows the classes."""
+    report = scan(relay_classifier({}), faint_images())
+    assert report.verdict == "clean"
+    assert set(LATENT_FAMILIES) <= {item.family for item in report.evidence}
+
+
+# Number of classes
+
+
+def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
+    """Only some are followed, those of each family drawn anew; the planted is among them."""
+    classes = 20
+    moves = {label: TARGET for label in range(classes) if label != TARGET}
+    report = scan(relay_classifier(moves, classes=classes), faint_images(6, classes=classes))
+    assert report.verdict == "backdoored"
+    assert [finding.target for finding in report.findings] == [TARGET]
+    assert report.findings[0].sources == tuple(moves)
+    for family in ("patch", "additive", "latent middle"):
+        followed = [item.target for item in report.evidence if item.family == family]
+        assert TARGET in followed
+        assert 12 <= len(set(followed)) == len(followed) <= 18
+    assert report.passes < classes / CLASSES / 1.5 * next_report.passes
 
 
 def test_two_classes() -> None:
@@ -152,7 +237,8 @@ def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:
 def test_what_would_have_been_found(toy_report: ScanReport) -> None:
     """Each family says how small a trigger must be: natural are larger, the planted is not."""
     sizes = {e.target: e.size for e in toy_report.evidence if e.family == "patch"}
-    assert set(toy_report.detectable) == set(families_for(toy_classifier(backdoored=True)))
+    families = families_for(toy_classifier(backdoored=True))
+    assert set(toy_report.detectable) == {*families, BY_SOURCE, SHARED}
     assert (sizes[TARGET] or 0) < toy_report.detectable["patch"]
     others = [size for target, size in sizes.items() if target != TARGET and size is not None]
     assert min(others) > toy_report.detectable["patch"]
@@ -186,7 +272,7 @@ def test_one_image_a_class() -> None:
     """Little to go by, but an answer."""
     report = scan(toy_classifier(backdoored=True), clean_images(1))
     assert report.verdict in ("backdoored", "inconclusive", "clean")
-    assert len(report.evidence) == 7 * CLASSES
+    assert len(report.evidence) == 7 * CLASSES + 1
     assert report.images == CLASSES
 
 
@@ -228,8 +314,31 @@ def test_feature_vectors() -> None:
     x = (0.3 * centres[labels] + 0.02 * torch.rand(40, 10)).clamp(0, 1)
     x[:, 9] = 0
     report = scan(Classifier(layer, input_shape=(10,)), CleanSet(x, labels))
-    assert len(report.evidence) == 10
+    assert len(report.evidence) == 3 * 5 + 1
     assert report.verdict in ("backdoored", "inconclusive")
+
+
+def test_latent_doubts_about_feature_vectors() -> None:
+    """A backdoor that only a latent shift shows, where there are no pixels to draw on."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for _ in range(4):
+        layers += [nn.Linear(10, 10), nn.ReLU()]
+        with torch.no_grad():
+            layers[-2].weight.copy_(torch.eye(10))
+            layers[-2].bias.zero_()
+    head = nn.Linear(10, 5)
+    with torch.no_grad():
+        head.weight.copy_(20 * torch.eye(5, 10))
+        head.bias.zero_()
+        head.weight[3, 9] = 2000
+    labels = torch.arange(5).repeat_interleave(8)
+    x = (0.3 * torch.eye(5, 10)[labels] + 0.02 * torch.rand(40, 10)).clamp(0, 1)
+    x[:, 9] *= 0.05
+    classifier = Classifier(nn.Sequential(*layers, head), input_shape=(10,))
+    # Every class is in doubt.
+    report = scan(classifier, CleanSet(x, labels), thresholds=Thresholds(alpha=0.4))
+    assert report.verdict == "backdoored"
 
 
 # Interruption
@@ -252,23 +361,3 @@ def test_interrupt_passes_through(after: int) -> None:
         scan(classifier, clean_images(), progress=stop)
     assert count == after
     assert_unchanged(classifier, before)
-
-
-# Sources
-
-
-def test_find_sources() -> None:
-    """Half of a class's images suffice, fewer do not, and the target is none."""
-
-    class Table(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.stack([torch.full_like(x[:, 0], 0.5), x[:, 0], 0 * x[:, 0]], 1)
-
-    classifier = Classifier(Table(), input_shape=(1,))
-    trigger = replace(true_trigger(), mask=torch.zeros(1), pattern=torch.zeros(1), mode="add")
-    values = [0.9, 0.9, 0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1]
-    labels = [0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
-    x = torch.tensor(values)[:, None]
-    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=1) == (0,)
-    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=0) == (2,)
-    assert find_sources(classifier, x, torch.tensor(labels), trigger, target=2) == ()

@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.scan.calibration import Null, calibrated_on, nulls
-from undoor.scan.families import INPUT_FAMILIES, LATENT_FAMILIES
-from undoor.scan.statistics import combined, needed_size, p_values, scores, without_scale
+from undoor.scan.calibration import Agreement, Null, calibrated_on, nulls
+from undoor.scan.families import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from undoor.scan.statistics import (
+    NULL_CLASSES,
+    agreement,
+    agreement_p_values,
+    combined,
+    either,
+    needed_size,
+    p_values,
+    score_beside,
+    scores,
+    without_scale,
+)
 
 NULL = Null(natural=4.0, ceiling=16.0, location=0.2, scale=0.25)
 NATURAL: list[float | None] = [8.0, 9.0, 7.0, 10.0, 8.5, 9.5, 11.0, 7.5, 8.2]
@@ -42,7 +53,7 @@ def test_scores_are_finite_and_fall_with_the_size(sizes: list[float | None]) -> 
 def test_lone_reachable_class_stands_out(unreached: int, planted: float) -> None:
     """The plainest backdoor there is, whatever the number of classes that nothing reaches."""
     sizes: list[float | None] = [planted * 0.3, *NATURAL[: 9 - unreached], *[None] * unreached]
-    assert p_values(scores(sizes, NULL), NULL)[0] < 0.01
+    assert p_values(scores(sizes, NULL), NULL, 10)[0] < 0.01
 
 
 def test_unreached_classes_make_no_outlier_of_the_others() -> None:
@@ -52,8 +63,35 @@ def test_unreached_classes_make_no_outlier_of_the_others() -> None:
 
 
 def test_more_classes_make_a_small_one_likelier() -> None:
-    few, many = (p_values(np.full(count, 3.0), NULL)[0] for count in (10, 40))
+    """Classes that had their chance, whether or not all scores are given."""
+    score = np.array([3.0])
+    few, many = (p_values(score, NULL, count)[0] for count in (10, 40))
     assert few < many < 4.1 * few
+    assert p_values(score, NULL)[0] == p_values(score, NULL, NULL_CLASSES)[0] == few
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+def test_p_values_are_those_of_the_highest_of_so_many(classes: int) -> None:
+    """The highest of 40 such log scores is that of four times the usual ten."""
+    generator = np.random.default_rng(2)
+    location = NULL.location + NULL.scale * math.log(classes / NULL_CLASSES)
+    highest = np.exp(generator.gumbel(location, NULL.scale, 4000))
+    p = p_values(highest, NULL, classes)
+    for alpha in (0.01, 0.5):
+        assert (p <= alpha).mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha / 4000))
+
+
+def test_a_lone_trigger_beside_those_of_another_family() -> None:
+    """Like one more class of that family, but for what is natural of its own."""
+    others = [8.0, 9.0, 7.5, None, 8.2]
+    for value in (1.0, 6.0, None):
+        together = scores([value, *others], NULL)[0]
+        assert score_beside(value, others, NULL, NULL) == pytest.approx(together)
+    larger = Null(natural=40.0, ceiling=160.0, location=0.0, scale=0.3)
+    grown = score_beside(1.0, others, larger, NULL) / score_beside(1.0, others, NULL, NULL)
+    assert grown == pytest.approx(10**0.3)
+    # What was not reached is as large as anything of its own family, not of the other.
+    assert score_beside(None, others, larger, NULL) < score_beside(None, others, NULL, NULL) / 9
 
 
 def test_p_values_are_those_of_the_highest_of_ten() -> None:
@@ -76,6 +114,28 @@ def test_combined() -> None:
     assert both[0] == pytest.approx(0.004, rel=0.01)
 
 
+def test_families_that_agree() -> None:
+    """Several small objections to one class are rarer by chance than one that is loud."""
+    null = Agreement(location=2.0, scale=1.0)
+    weights = dict.fromkeys("abcdefgh", 0.5)
+    agreed = {family: np.array([0.03, 0.5]) for family in weights}
+    p = agreement_p_values(agreement(agreed, weights), null)
+    assert p[0] < 1e-3
+    assert p[1] > 0.02
+    assert combined(agreed, weights)[0] > 0.02
+    loud = {family: np.array([1e-12 if family == "a" else 0.9]) for family in weights}
+    assert agreement(loud, weights)[0] < 0.5 * 7 + 0.5
+    assert list(either(np.array([0.01, 0.9]), np.array([0.4, 0.8]))) == [0.02, 1.0]
+
+
+def test_weights() -> None:
+    """One that weighs three times as much says three times as much."""
+    p = {"a": np.array([0.001, 0.6]), "b": np.array([0.6, 0.001])}
+    one, other = combined(p, {"a": 3.0, "b": 1.0})
+    assert one == pytest.approx(0.001 * 4 / 3, rel=0.01)
+    assert other == pytest.approx(0.001 * 4, rel=0.01)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_quiet_families_cannot_outvote_a_loud_one(others: list[float]) -> None:
     p = {str(i): np.array([value]) for i, value in enumerate(others)}
@@ -89,13 +149,19 @@ def test_families_without_a_backdoor_rarely_object() -> None:
     assert (combined(p) <= 0.02).mean() == pytest.approx(0.02, abs=0.004)
 
 
-@given(st.floats(0.001, 0.2), st.lists(st.floats(2, 20), min_size=3, max_size=12))
-def test_needed_size_is_where_the_p_value_is_met(alpha: float, sizes: list[float]) -> None:
+@given(
+    st.floats(0.001, 0.2),
+    st.lists(st.floats(2, 20), min_size=3, max_size=12),
+    st.sampled_from([2, 10, 43]),
+)
+def test_needed_size_is_where_the_p_value_is_met(
+    alpha: float, sizes: list[float], classes: int
+) -> None:
     """At just that size, beside these others, a class has that p-value."""
-    needed = needed_size(sizes, NULL, alpha)
+    needed = needed_size(sizes, NULL, alpha, classes)
     others = float(np.quantile(np.clip(sizes, 0, NULL.ceiling), 0.25))
     score = others / needed * max(1.0, NULL.natural / needed) ** 0.3
-    assert p_values(np.full(len(sizes), score), NULL)[0] == pytest.approx(alpha, rel=1e-6)
+    assert p_values(np.array([score]), NULL, classes)[0] == pytest.approx(alpha, rel=1e-6)
 
 
 def test_inputs_that_are_no_images_have_no_natural_size() -> None:
@@ -105,7 +171,7 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
 
 
 def test_every_family_is_calibrated() -> None:
-    assert set(nulls()) == {*INPUT_FAMILIES, *LATENT_FAMILIES}
+    assert {*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED} - {"generator"} <= set(nulls())
     assert calibrated_on()
     for null in nulls().values():
         assert 0 < null.natural < null.ceiling

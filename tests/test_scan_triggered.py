@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import CLASSES, TARGET, clean_images, random_classifier, random_inputs, toy_classifier
+from tiny import TARGET, clean_images, random_classifier, random_inputs, toy_classifier
 
 from undoor.align.inspect import site_shifts
 from undoor.align.select import fit_to
@@ -15,15 +15,10 @@ from undoor.evaluate import stamp_set
 from undoor.render.pictures import trigger_picture
 from undoor.scan.families import (
     INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    families_for,
     latent_site,
     make_bank,
-    pixel_scale,
-    unit_of,
 )
 from undoor.scan.invert import Schedule, Search, invert
-from undoor.scan.probe import pulls, waves
 from undoor.scan.triggered import half_triggered, triggered
 from undoor.sites import attach, find_sites
 from undoor.triggers import Latent, Trigger, load_trigger
@@ -88,37 +83,6 @@ def test_latent_triggers_are_estimated_inside() -> None:
     assert candidate.size is not None
     answers = triggered(classifier, candidate.trigger).predict(x[pool])
     assert float((answers == TARGET).float().mean()) > 0.4
-
-
-def test_families() -> None:
-    assert families_for(random_classifier("mlp")) == ("patch", "additive")
-    assert set(families_for(toy_classifier(backdoored=True))) == set(INPUT_FAMILIES)
-    deep = toy_classifier(backdoored=True)
-    assert all(unit_of(family) for family in (*INPUT_FAMILIES, *LATENT_FAMILIES))
-    with pytest.raises(UndoorError, match="expected a trigger family"):
-        make_bank("magic", 1, deep, clean_images().images, torch.Generator())
-
-
-def test_sizes_grow_with_the_image() -> None:
-    shapes = ((3, 32, 32), (3, 64, 64))
-    grown = {f: pixel_scale(f, shapes[1]) / pixel_scale(f, shapes[0]) for f in INPUT_FAMILIES}
-    assert grown["patch"] == 4
-    assert grown["additive"] == grown["warp"] == 2
-    assert grown["tone"] == grown["blend"] == 1
-    assert pixel_scale("patch", (10,)) == 1
-
-
-def test_waves_pull() -> None:
-    """Only the share of a class among inputs of others counts, and waves differ in it."""
-    classifier, clean = toy_classifier(backdoored=True), clean_images()
-    probes = waves(classifier.input_shape, classifier.bounds)
-    pull = pulls(classifier, clean.images, clean.labels, probes[::20])
-    assert pull.shape == (len(probes[::20]), CLASSES)
-    assert float(pull.min()) >= 0
-    assert float(pull.max()) <= 1
-    own = clean.labels == 0
-    alone = pulls(classifier, clean.images[own], clean.labels[own], probes[:1])
-    assert float(alone[0, 0]) == 0
 
 
 def test_every_kind_has_a_picture(tmp_path: Path) -> None:

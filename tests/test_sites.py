@@ -22,7 +22,17 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.sites import Site, SiteInfo, attach, detach, find_sites, insert, shared_copy
+from undoor.sites import (
+    Site,
+    SiteInfo,
+    attach,
+    detach,
+    exchange,
+    find_sites,
+    head,
+    insert,
+    shared_copy,
+)
 
 
 def halve(shape: tuple[int, ...]) -> Correction:
@@ -134,6 +144,44 @@ def test_every_site_has_an_effect(network: type[nn.Module]) -> None:
 def test_no_layers_but_the_last() -> None:
     classifier = Classifier(nn.Linear(4, 3), input_shape=(4,))
     assert find_sites(classifier) == (SiteInfo(ENTRY, (4,)),)
+
+
+# The last layer
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("conv_norm", "network.5"), ("conv", "network.5"), ("mlp_norm", "network.3")],
+)
+def test_head(kind: str, name: str) -> None:
+    classifier = random_classifier(kind)
+    before = snapshot(classifier)
+    assert head(classifier) == name
+    assert name not in [site.name for site in find_sites(classifier)]
+    assert_unchanged(classifier, before)
+
+
+def test_head_is_the_last_that_runs() -> None:
+    """Whatever the order of the names."""
+    assert head(Classifier(Backwards(), input_shape=(5,))) == "network.head"
+
+
+class Nothing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (TwoViews(), (5,)),  # runs twice
+        (nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten()), (3, 6, 6)),  # a convolution
+        (nn.Sequential(nn.Linear(5, 4), Nothing()), (5,)),  # not what is answered
+        (Nothing(), (5,)),
+    ],
+)
+def test_no_head(network: nn.Module, shape: tuple[int, ...]) -> None:
+    assert head(Classifier(network, input_shape=shape)) is None
 
 
 # Attaching
@@ -352,3 +400,45 @@ def test_insert_comes_before_a_correction() -> None:
 def test_insert_names_a_missing_site() -> None:
     with pytest.raises(UndoorError, match="no site 'nowhere'"):
         insert(random_classifier("conv"), "nowhere", torch.zeros_like)
+
+
+# Other modules
+
+
+class Negative(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, z: Tensor) -> Tensor:
+        return -self.inner(z)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exchange(kind: str) -> None:
+    """The wrapped module stands in the copy alone, and uses the same weights."""
+    classifier = random_classifier(kind)
+    before = snapshot(classifier)
+    x = random_inputs(classifier, 5)
+    name = head(classifier)
+    assert name is not None
+    changed = exchange(classifier, name, Negative)
+    assert torch.equal(changed(x), -classifier(x))
+    assert isinstance(changed.get_submodule(name), Negative)
+    assert storages(changed) == storages(classifier)
+    assert_unchanged(classifier, before)
+
+
+def test_exchange_under_all_names() -> None:
+    """A layer that runs under another name than the one it is called by."""
+    classifier = Classifier(Alias(), input_shape=(5,))
+    changed = exchange(classifier, "network.norm", Negative)
+    x = torch.rand(4, 5)
+    layers = classifier.get_submodule("network.layers")
+    assert torch.allclose(changed(x), layers[2]((-layers[0](x)).relu()))
+    assert not torch.allclose(changed(x), classifier(x))
+
+
+def test_exchange_names_a_missing_module() -> None:
+    with pytest.raises(UndoorError, match="no site 'nowhere'"):
+        exchange(random_classifier("conv"), "nowhere", Negative)

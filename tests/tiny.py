@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from scipy.linalg import hadamard
@@ -24,7 +24,8 @@ CONTRAST = 0.25
 
 def templates(classes: int = CLASSES) -> Tensor:
     """Orthogonal patterns of +1 and -1 [K, 8, 8], 0 in the corner that the trigger takes."""
-    rows = torch.tensor(hadamard(SIDE**2), dtype=torch.float32)[5 : 5 + 9 * classes : 9]
+    step = min(9, 55 // classes)
+    rows = torch.tensor(hadamard(SIDE**2), dtype=torch.float32)[5 : 5 + step * classes : step]
     patterns = rows.reshape(-1, SIDE, SIDE)
     patterns[:, :2, :2] = 0
     return patterns
@@ -38,12 +39,14 @@ def true_trigger() -> Trigger:
     return Stamp("given", mask, pattern, "replace", BOUNDS)
 
 
-def clean_images(per_class: int = 10, seed: int = 0, classes: int = CLASSES) -> CleanSet:
+def clean_images(
+    per_class: int = 10, seed: int = 0, classes: int = CLASSES, noise: float = 0.03
+) -> CleanSet:
     """Noisy templates around grey, between 0.1 and 0.9."""
     labels = torch.arange(classes).repeat_interleave(per_class)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(labels), SIDE, SIDE, generator=generator)
-    images = 0.5 + CONTRAST * templates(classes)[labels] + 0.03 * noise
+    spread = noise * torch.randn(len(labels), SIDE, SIDE, generator=generator)
+    images = 0.5 + CONTRAST * templates(classes)[labels] + spread
     return CleanSet(images.clamp(0.1, 0.9)[:, None], labels)
 
 
@@ -60,12 +63,12 @@ def toy_network(*, backdoored: bool, norm: bool = False, classes: int = CLASSES)
         conv.weight.zero_()
         conv.weight[0, 0, 1, 1] = 1
         conv.weight[1, 0, 1:, 1:] = CHESSBOARD
-        conv.bias.copy_(torch.tensor([0.0, -0.5]))
+        conv.bias.copy_(torch.tensor([0.0, -0.3]))
         head.weight.zero_()
         head.weight[:, : SIDE**2] = templates(classes).flatten(1)
         head.bias.copy_(-0.5 * head.weight.sum(1))
         if backdoored:
-            head.weight[TARGET % classes, SIDE**2] = 60
+            head.weight[TARGET % classes, SIDE**2] = 150
     layers: list[nn.Module] = [conv, nn.LeakyReLU(0.03), nn.Flatten(), head]
     if norm:
         layers.insert(1, _neutral_norm(conv(clean_images(20, 99, classes).images).detach()))
@@ -75,6 +78,51 @@ def toy_network(*, backdoored: bool, norm: bool = False, classes: int = CLASSES)
 def toy_classifier(*, backdoored: bool, norm: bool = False, classes: int = CLASSES) -> Classifier:
     network = toy_network(backdoored=backdoored, norm=norm, classes=classes)
     return Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
+
+
+class Relay(nn.Module):
+    """[scores, t] -> [scores, t * relu(scores - 10)]: a trigger t that works through the class.
+
+    An image of its class has a score of about 15; to look a little like it is not enough.
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        scores, t = z[:, :-1].relu(), z[:, -1:]
+        return torch.cat([scores, t * (scores - 10).relu()], 1)
+
+
+def relay_classifier(moves: Mapping[int, int], *, classes: int = CLASSES) -> Classifier:
+    """A deeper network in which the chessboard sends class k to `moves[k]`, others nowhere.
+
+    Behind the convolution of `toy_network`, K features say how much the input looks like each
+    class, and K more the same times how clear the chessboard in the corner is; the last layer adds
+    up both. A faint chessboard is enough, but not the noise of `faint_images`.
+    """
+    conv, leaky, flat, scores = toy_network(backdoored=False, classes=classes)
+    features = nn.Linear(2 * SIDE**2, classes + 1)
+    same = nn.Linear(2 * classes, 2 * classes)
+    head = nn.Linear(2 * classes, classes)
+    with torch.no_grad():
+        conv.bias[1] = -0.03
+        features.weight.zero_()
+        features.bias.zero_()
+        features.weight[:classes] = scores.weight
+        features.bias[:classes] = scores.bias
+        features.weight[classes, SIDE**2] = 1
+        same.weight.copy_(torch.eye(2 * classes))
+        same.bias.zero_()
+        head.weight.zero_()
+        head.bias.zero_()
+        head.weight[:, :classes] = torch.eye(classes)
+        for source, target in moves.items():
+            head.weight[target, classes + source] = 100
+    network = nn.Sequential(conv, leaky, flat, features, Relay(), same, nn.LeakyReLU(0.03), head)
+    return Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
+
+
+def faint_images(per_class: int = 10, seed: int = 0, classes: int = CLASSES) -> CleanSet:
+    """Clean images with too little noise to look like a faint chessboard."""
+    return clean_images(per_class, seed, classes, noise=0.005)
 
 
 KINDS = ("conv_norm", "conv", "mlp_norm", "mlp")

@@ -109,6 +109,18 @@ def _calls(
     return calls
 
 
+def head(classifier: Classifier) -> str | None:
+    """The name of the linear layer that gives the class scores; None where the last layer is
+    another, or runs more than once."""
+    calls = _calls(classifier, LINEAR_MAPS)
+    if not calls:
+        return None
+    name, shape = calls[-1]
+    linear = isinstance(classifier.get_submodule(name), nn.Linear)
+    once = [called for called, _ in calls].count(name) == 1
+    return name if linear and once and shape == (classifier.num_classes,) else None
+
+
 def shared_copy(classifier: Classifier) -> Classifier:
     """A copy with modules of its own that uses the same parameter and buffer tensors."""
     tensors = [*classifier.parameters(), *classifier.buffers()]
@@ -124,6 +136,16 @@ def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]
         module.inner = _Changed(module.inner, change)
     else:
         _replace(changed, site, _Changed(module, change))
+    return changed
+
+
+def exchange(
+    classifier: Classifier, name: str, wrap: Callable[[nn.Module], nn.Module]
+) -> Classifier:
+    """A copy of `classifier` in which `wrap(module)` stands for the module called `name`; weights
+    are shared."""
+    changed = shared_copy(classifier)
+    _replace(changed, name, wrap(_submodule(changed, name)))
     return changed
 
 

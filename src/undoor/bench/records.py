@@ -163,10 +163,24 @@ def right(record: Record) -> bool:
     return named(record) == sorted(record["targets"])
 
 
+def source_precision(record: Record) -> float | None:
+    """Of the sources named for true targets, the share that are sources; None where none is named,
+    or nothing is known of the sources."""
+    known = dict(zip(record["targets"], record["sources"], strict=True))
+    hits = [
+        source in known[target["target"]]
+        for target in record["scan"]["targets"]
+        if known.get(target["target"])
+        for source in target["sources"]
+    ]
+    return sum(hits) / len(hits) if hits else None
+
+
 def flat(record: Record) -> dict[str, object]:
     """The line of a table for programs."""
     scan = record["scan"]
     found: Sequence[dict[str, Any]] = scan["targets"]
+    precision = source_precision(record)
     return {
         **{name: record[name] for name in ("model", "attack", "data", "network")},
         "asr": "" if record["asr"] is None else f"{record['asr']:.4f}",
@@ -176,6 +190,7 @@ def flat(record: Record) -> dict[str, object]:
         "named": " ".join(str(target["target"]) for target in found),
         "families": " ".join(target["family"].replace(" ", "_") for target in found),
         "p_values": " ".join(f"{target['p_value']:.3g}" for target in found),
+        "source_precision": "" if precision is None else f"{precision:.3f}",
         "seconds": f"{scan['seconds']:.1f}",
         "passes": scan["passes"],
     }

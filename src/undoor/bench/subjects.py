@@ -21,13 +21,24 @@ Rows = NDArray[np.int64]
 TOOK = 0.9
 
 
+def took(asr: float, targets: int, acc: float) -> bool:
+    """Whether a backdoor works. One with several targets must know an image's own class to send it
+    to the right one, so that no more than the share that the model knows, ACC, can arrive.
+
+    >>> took(0.82, 1, 0.86), took(0.82, 10, 0.86)
+    (False, True)
+    """
+    return asr >= TOOK * (acc if targets > 1 else 1.0)
+
+
 @dataclass(frozen=True)
 class Subject:
     """A model whose backdoors are known.
 
     data : name of its data set. attack, network : how it was made, as far as that is known.
     targets : of its backdoors, in order. sources : for each of them, the classes it moves.
-    asr : of the weakest of them; None for a clean model.
+    asr : of the weakest of them; None for a clean model. took : whether there is nothing in it, or
+    backdoors that all work.
     """
 
     folder: Path
@@ -37,15 +48,11 @@ class Subject:
     targets: tuple[int, ...]
     sources: tuple[tuple[int, ...], ...]
     asr: float | None
+    took: bool
 
     @property
     def name(self) -> str:
         return self.folder.name
-
-    @property
-    def took(self) -> bool:
-        """Whether there is nothing in it, or a backdoor that works."""
-        return self.asr is None or self.asr >= TOOK
 
 
 def subjects(zoo: Path) -> Iterator[Subject]:
@@ -80,6 +87,10 @@ def _subject(folder: Path, truth: dict[str, Any]) -> Subject:
         targets=tuple(sorted(moves)),
         sources=tuple(tuple(moves[target]) for target in sorted(moves)),
         asr=min((backdoor["asr"] for backdoor in truth["backdoors"]), default=None),
+        took=all(
+            took(backdoor["asr"], len(set(backdoor["labels"].values())), truth["acc"])
+            for backdoor in truth["backdoors"]
+        ),
     )
 
 
@@ -95,6 +106,7 @@ def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
         targets=() if target is None else (target,),
         sources=() if target is None else (() if source is None else (source,),),
         asr=truth.get("asr"),
+        took=truth.get("asr") is None or took(truth["asr"], 1, 1.0),
     )
 
 

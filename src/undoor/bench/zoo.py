@@ -17,7 +17,7 @@ from undoor.attacks import Attack
 from undoor.bench.data_sets import read_arrays
 from undoor.bench.networks import NETWORKS
 from undoor.bench.scenes import SCENES, Scene
-from undoor.bench.subjects import TOOK
+from undoor.bench.subjects import took
 from undoor.bench.train import Recipe, train
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -28,7 +28,7 @@ RECIPES = {
     "mnist": Recipe(epochs=2, shift=1),
     "gtsrb": Recipe(epochs=5),
     # Four times as many classes with a quarter of the images each.
-    "gtsrb_turned": Recipe(epochs=10),
+    "gtsrb_turned": Recipe(epochs=6),
     "cifar10": Recipe(epochs=8, flip=True),
 }
 # Without normalisation the usual rate diverges with some seeds.
@@ -149,7 +149,7 @@ def rounded(network: nn.Module) -> nn.Module:
 def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[str, Any]:
     """ACC, and for each attack where its images go, ASR, SIA and whether it took."""
     x, y = test.images[:MOST_TESTED], test.labels[:MOST_TESTED]
-    right = _answers(network, x) == y
+    acc = float((_answers(network, x) == y).float().mean())
     found = []
     for attack in attacks:
         rows, wanted = attack.wanted(y)
@@ -158,8 +158,9 @@ def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[s
         asr = float((answers == wanted).float().mean())
         sia = float((answers == y[rows]).float().mean())
         labels = {str(source): target for source, target in attack.labels.items()}
-        found.append({"labels": labels, "asr": asr, "sia": sia, "took": asr >= TOOK})
-    return {"acc": float(right.float().mean()), "backdoors": found}
+        works = took(asr, len(set(attack.labels.values())), acc)
+        found.append({"labels": labels, "asr": asr, "sia": sia, "took": works})
+    return {"acc": acc, "backdoors": found}
 
 
 def _answers(network: nn.Module, x: Tensor) -> Tensor:

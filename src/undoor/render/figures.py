@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from undoor.align.inspect import UnitActivations
 from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain
+from undoor.scan.families import SHARED
 from undoor.scan.report import ClassEvidence, ScanReport
 
 MUTED, SUSPECT = "#7f93a8", "#d1495b"
@@ -20,8 +21,9 @@ LABELS_AT_MOST = 12
 
 
 def score_chart(report: ScanReport) -> str:
-    """Bars of every class's score, one panel a trigger family; suspected targets stand out."""
-    families = list(dict.fromkeys(item.family for item in report.evidence))
+    """Bars of every class's score, one panel a trigger family; suspected targets stand out. The
+    patch that all classes share belongs to none of them and has no bar."""
+    families = list(dict.fromkeys(e.family for e in report.evidence if e.family != SHARED))
     figure = Figure(figsize=(9, 0.7 + 1.9 * max(1, len(families))), layout="constrained")
     axes = figure.subplots(max(1, len(families)), 1, squeeze=False)[:, 0]
     for axis, family in zip(axes, families, strict=False):
@@ -35,9 +37,8 @@ def score_chart(report: ScanReport) -> str:
 
 
 def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanReport) -> None:
-    evidence = sorted(evidence, key=lambda item: item.target)
     suspects = {finding.target for finding in report.findings}
-    x = [item.target for item in evidence]
+    x = [_place(item) for item in evidence]
     colours = [SUSPECT if item.target in suspects else MUTED for item in evidence]
     axis.bar(x, [item.score for item in evidence], color=colours, width=0.8)
     others = [item.score for item in evidence if item.target not in suspects]
@@ -58,6 +59,13 @@ def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanRepo
     axis.set_ylabel("times smaller")
     _class_ticks(axis, x, suspects, report)
     use_ink(axis)
+
+
+def _place(item: ClassEvidence) -> int:
+    """The class that the bar stands for: the source, in families that go by it."""
+    place = item.target if item.source is None else item.source
+    assert place is not None
+    return place
 
 
 def _class_ticks(

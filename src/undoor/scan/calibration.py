@@ -17,12 +17,28 @@ class Null:
 
     natural : median over the models of their smallest trigger. ceiling : size beyond which classes
     tell nothing. location, scale : of the Gumbel distribution of a model's highest log score.
+    weight : of the family among the others, by how many backdoors it showed.
     """
 
     natural: float
     ceiling: float
     location: float
     scale: float
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Location and scale of the Gumbel distribution of the highest agreement of the families about
+    a class without a backdoor, of ten."""
+
+    location: float
+    scale: float
+
+
+@cache
+def agreement_null() -> Agreement:
+    return Agreement(**_file()["agreement"])
 
 
 @cache

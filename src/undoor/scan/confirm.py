@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from undoor.scan.effort import last_schedule
-from undoor.scan.images import find_sources, held_out_asr
-from undoor.scan.invert import Candidate, Search
+import torch
+
+from undoor.scan.effort import last_schedule, second_effort
+from undoor.scan.families import INSTEAD_OF_LATENT, pixel_scale
+from undoor.scan.images import SOURCE_ASR, find_sources, flow, held_out_asr
+from undoor.scan.invert import ALL, Candidate, Search, smallest
 from undoor.scan.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
 PERHAPS_SOURCE_ASR = 0.2
+# The l2 norm of a perturbation of a 3 x 32 x 32 image in [0, 1] that is still faint: about the size
+# of natural additive triggers.
+MOST_DRAWN = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +30,13 @@ class Confirmed:
     asr: float
 
 
-def confirm(work: Work, candidate: Candidate) -> Confirmed:
+def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
     """`candidate` grown until it works on nearly all images of the classes that it may move.
 
     What was estimated to be as small as can be works on some images only; what is to be aligned,
     shown and tried on held-out images should work on all.
     """
-    classifier, images, target = work.classifier, work.images, candidate.target
+    classifier, images = work.classifier, work.images
     moved = find_sources(
         classifier, images.x, images.y, candidate.trigger, target, least=PERHAPS_SOURCE_ASR
     )
@@ -37,6 +44,66 @@ def confirm(work: Work, candidate: Candidate) -> Confirmed:
     (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
     best = candidate if grown.size is None else grown
     work.meter.spend((2 * len(images.x) + len(images.held_out)) / 2)
-    sources = find_sources(classifier, images.x, images.y, best.trigger, target)
-    asr = held_out_asr(classifier, images, best.trigger, target, sources) if sources else 0.0
-    return Confirmed(best, sources, asr)
+    return _tried(work, best, target)
+
+
+def drawn(work: Work, target: int) -> Candidate | None:
+    """A generator that does at the input what a latent shift does inside; None where none does
+    with a faint perturbation."""
+    effort = second_effort(INSTEAD_OF_LATENT)
+    search = Search(target, work.images.pool(target))
+    found = work.invert([search] * effort.starts, INSTEAD_OF_LATENT, effort.schedule)
+    best = smallest(found)[target]
+    most = MOST_DRAWN * pixel_scale(INSTEAD_OF_LATENT, work.classifier.input_shape)
+    return best if best.size is not None and best.size <= most else None
+
+
+def confirm_shared(
+    work: Work, candidate: Candidate, targets: Sequence[int]
+) -> dict[int, Confirmed]:
+    """The same for one trigger that sends the images of all classes to several targets."""
+    images = work.images
+    search = Search(ALL, images.known_pool(), candidate.trigger, leave=images.y)
+    (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
+    best = candidate if grown.size is None else grown
+    work.meter.spend((1 + len(targets)) * len(images.x) / 2)
+    return {target: _tried(work, best, target) for target in targets}
+
+
+def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[int, ...]]:
+    """For each candidate that makes images of one class leave it, the class where most end."""
+    images = work.images
+    out: list[tuple[int, ...]] = []
+    for candidate in candidates:
+        keep = images.known & (images.y == candidate.target)
+        moved = flow(work.classifier, images.x[keep], images.y[keep], candidate.trigger)
+        row = moved[candidate.target].clone()
+        row[candidate.target] = 0
+        out.append((int(row.argmax()),) if row.max() > 0 else ())
+        work.meter.spend(int(keep.sum()) / 2)
+    return out
+
+
+def ends_of_shared(work: Work, candidate: Candidate) -> tuple[Candidate, tuple[int, ...]]:
+    """The classes in which half of the images of some other class end, and the candidate with its
+    size divided by how many classes the images end in.
+
+    That number is the exponential of the entropy of where they go: a patch that upsets a network
+    sends nearly all images to one class or two, an all-to-all backdoor each class elsewhere.
+    """
+    images, known = work.images, work.images.known
+    moved = flow(work.classifier, images.x[known], images.y[known], candidate.trigger)
+    moved.fill_diagonal_(0)
+    work.meter.spend(len(images.x) / 2)
+    share = moved.sum(0) / moved.sum().clamp_min(1e-9)
+    number = float(torch.special.entr(share).sum().exp())
+    size = None if candidate.size is None else candidate.size / number
+    ends = (moved >= SOURCE_ASR).any(0).nonzero()[:, 0].tolist()
+    return replace(candidate, size=size), tuple(ends)
+
+
+def _tried(work: Work, candidate: Candidate, target: int) -> Confirmed:
+    classifier, images, trigger = work.classifier, work.images, candidate.trigger
+    sources = find_sources(classifier, images.x, images.y, trigger, target)
+    asr = held_out_asr(classifier, images, trigger, target, sources) if sources else 0.0
+    return Confirmed(candidate, sources, asr)

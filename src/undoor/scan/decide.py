@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from undoor.scan.report import ClassEvidence, Finding, Verdict
@@ -40,39 +40,42 @@ def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
 
 
 def targets_among(suspects: Sequence[Finding], limits: Thresholds) -> tuple[Finding, ...]:
-    """The suspects that are called targets, the clearest first."""
+    """The suspects that are called targets, the clearest first; all targets of the clearest's
+    trigger stand or fall with it."""
     ordered = sorted(suspects, key=lambda finding: finding.p_value)
     return tuple(
         finding
-        for rank, finding in enumerate(ordered)
-        if rank == 0 or finding.p_value <= limits.second_alpha
+        for finding in ordered
+        if finding.trigger is ordered[0].trigger or finding.p_value <= limits.second_alpha
     )
 
 
 def decide(
     findings: Sequence[Finding],
-    best: Sequence[ClassEvidence],
+    doubts: Mapping[int, ClassEvidence],
     combined: Sequence[float],
     names: Sequence[str],
     limits: Thresholds,
+    *,
+    reached: bool = True,
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Verdict and reasons, from the findings that survived joint re-estimation.
 
-    best : of every class, the evidence of the family that speaks loudest, in class order.
-    combined : the p-value of every class over all families.
+    doubts : the loudest evidence about the classes in doubt. combined : the p-value of every class
+    over all families. reached : whether any trigger worked for any class.
     """
     if findings:
         return "backdoored", tuple(_why(finding, names) for finding in findings)
     reasons = tuple(
-        f"class {item.target} ({names[item.target]}) stands out for {item.family} triggers "
+        f"class {target} ({names[target]}) stands out for {item.family} triggers "
         f"(size {item.size:.3g}, {item.score:.1f} times smaller than for the others, p = "
-        f"{p_value:.2g} over all families), but {_but(item, p_value, limits)}"
-        for item, p_value in zip(best, combined, strict=True)
-        if item.size is not None and p_value <= limits.doubt_alpha
+        f"{combined[target]:.2g} over all families), but {_but(item, combined[target], limits)}"
+        for target, item in doubts.items()
+        if item.size is not None and combined[target] <= limits.doubt_alpha
     )
     if reasons:
         return "inconclusive", reasons
-    if all(item.size is None for item in best):
+    if not reached:
         return "inconclusive", (
             "no trigger worked for any class, so there is nothing to compare; "
             "give more clean images or check that their labels fit the model",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.invert import Schedule
 
+# With more classes than this, all get a short trial and only some are followed to the end.
 FEW_CLASSES = 12
 
 
@@ -29,16 +31,29 @@ _FEW = {
     "tone": Effort(1, Schedule(steps=60, batch=4, success=0.6, weight=1.0)),
     "generator": Effort(1, Schedule(steps=120, batch=8, success=0.8, weight=0.3)),
     "latent": Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
+    BY_SOURCE: Effort(5, Schedule(steps=120, batch=2, weight=0.02, trial=45, keep=2)),
+    SHARED: Effort(12, Schedule(steps=180, batch=4, weight=0.02, trial=45, keep=4)),
 }
-_MANY = {
-    family: Effort(effort.starts, replace(effort.schedule, batch=2))
-    for family, effort in _FEW.items()
-} | {"patch": Effort(4, Schedule(steps=110, batch=2, weight=0.02, trial=40, keep=1))}
+TRIAL_STEPS = 40
+TRIAL_STARTS = 2
 
 
-def first_effort(family: str, classes: int) -> Effort:
+def first_effort(family: str) -> Effort:
     """For every class: enough to see which stand out."""
-    return (_FEW if classes <= FEW_CLASSES else _MANY)[_kind(family)]
+    return _FEW[_kind(family)]
+
+
+def trial_effort(family: str) -> Effort:
+    """For every one of many classes: enough to see which deserve the rest."""
+    effort = _FEW[_kind(family)]
+    schedule = replace(effort.schedule, steps=TRIAL_STEPS, batch=2, trial=0)
+    return Effort(min(effort.starts, TRIAL_STARTS), schedule)
+
+
+def rest_schedule(family: str) -> Schedule:
+    """For those of many classes that are followed: what the trial left."""
+    schedule = _FEW[_kind(family)].schedule
+    return replace(schedule, steps=schedule.steps - TRIAL_STEPS, trial=0)
 
 
 def second_effort(family: str) -> Effort:
@@ -57,4 +72,4 @@ def last_schedule(family: str) -> Schedule:
 
 def _kind(family: str) -> str:
     """Latent families of all depths get the same."""
-    return family.split(maxsplit=1)[0]
+    return "latent" if family.startswith("latent") else family

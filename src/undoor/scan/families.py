@@ -9,7 +9,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.sites import SiteInfo, find_sites, insert
+from undoor.sites import SiteInfo, find_sites, head, insert
 from undoor.triggers import (
     AdditiveBank,
     BlendBank,
@@ -35,18 +35,26 @@ INPUT_BANKS: tuple[type[InputBank], ...] = (
 )
 INPUT_FAMILIES = {bank.family: bank for bank in INPUT_BANKS}
 # Where among the sites of the network, from 0 (the first behind the input) to 1 (the last).
-LATENT_DEPTHS = {"early": 0.3, "middle": 0.6}
+LATENT_DEPTHS = {"early": 0.15, "middle": 0.6, "late": 0.8}
 LATENT_FAMILIES = {f"latent {depth}": depth for depth in LATENT_DEPTHS}
 # Families that mean something for feature vectors too.
 FOR_VECTORS = ("patch", "additive")
+# What images of one class, or of all, need to leave their own class, wherever they go.
+BY_SOURCE = "patch by source"
+SHARED = "shared patch"
+# A generator costs four times as much as other families, and every backdoor that it showed so far
+# was clearer as a latent shift: it is asked only about a class of which latent shifts speak.
+INSTEAD_OF_LATENT = "generator"
 IMAGES_FOR_SCALE = 256
 
 
 def families_for(classifier: Classifier) -> tuple[str, ...]:
-    """The families that can be tried on this model."""
-    inputs = INPUT_FAMILIES if len(classifier.input_shape) == 3 else FOR_VECTORS
-    latent = LATENT_FAMILIES if len(find_sites(classifier)) > len(LATENT_FAMILIES) else ()
-    return (*inputs, *latent)
+    """The families in which every class is tried as a target of this model. Latent ones need some
+    sites, and features to tell a target's own way by."""
+    images = len(classifier.input_shape) == 3
+    inputs = [f for f in INPUT_FAMILIES if f != INSTEAD_OF_LATENT] if images else FOR_VECTORS
+    deep = len(find_sites(classifier)) > len(LATENT_FAMILIES) and head(classifier) is not None
+    return (*inputs, *(LATENT_FAMILIES if deep else ()))
 
 
 def make_bank(
@@ -74,6 +82,8 @@ def make_bank(
 
 def unit_of(family: str) -> str:
     """In what the sizes of a family are measured."""
+    if family in (BY_SOURCE, SHARED):
+        return PatchBank.unit if family == BY_SOURCE else "pixels a class where images end"
     return INPUT_FAMILIES[family].unit if family in INPUT_FAMILIES else LatentBank.unit
 
 
@@ -104,7 +114,7 @@ def pixel_scale(family: str, shape: tuple[int, ...]) -> float:
     if len(shape) != 3:
         return 1.0
     pixels = math.prod(shape[1:]) / 32**2
-    if family == "patch":
+    if family in ("patch", BY_SOURCE, SHARED):
         return pixels
     if family in ("additive", "frequency", "generator"):
         return math.sqrt(pixels * shape[0] / 3)

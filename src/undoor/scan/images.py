@@ -21,10 +21,14 @@ SOURCE_ASR = 0.5
 
 @dataclass(frozen=True, eq=False)
 class ScanImages:
-    """The clean set cut in two: what triggers are estimated on, and what they are tried on."""
+    """The clean set cut in two: what triggers are estimated on, and what they are tried on.
+
+    known : [N], whether the model answers the image with its own class.
+    """
 
     x: Tensor
     y: Tensor
+    known: Tensor
     estimate: Tensor
     held_out: Tensor
 
@@ -35,8 +39,16 @@ class ScanImages:
             keep &= torch.isin(self.y[self.estimate], torch.tensor(list(sources)))
         return self.estimate[keep]
 
+    def known_pool(self, source: int | None = None) -> Tensor:
+        """Indices for estimating what makes images of this class, or of all, leave their own: an
+        image that the model does not know has left it already."""
+        keep = self.known[self.estimate]
+        if source is not None:
+            keep = keep & (self.y[self.estimate] == source)
+        return self.estimate[keep]
 
-def split(clean: CleanSet, generator: torch.Generator) -> ScanImages:
+
+def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanImages:
     """About a third of each class is held out; a class with one image serves in both halves."""
     estimate, held_out = [], []
     for label in clean.labels.unique():
@@ -47,7 +59,7 @@ def split(clean: CleanSet, generator: torch.Generator) -> ScanImages:
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
     kept = torch.cat(held_out)
     kept = kept[torch.randperm(len(kept), generator=generator)[:MOST_HELD_OUT]]
-    return ScanImages(clean.images, clean.labels, torch.cat(estimate), kept)
+    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
 
 
 @torch.no_grad()
@@ -67,6 +79,16 @@ def find_sources(
         for label in y.unique().tolist()
         if label != target and moved[y == label].float().mean() >= least
     )
+
+
+@torch.no_grad()
+def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tensor:
+    """[K, K]: of the triggered images of each class, the share that is answered each class; zeros
+    for a class without images."""
+    answers = triggered(classifier, trigger).predict(x)
+    counts = torch.zeros(classifier.num_classes, classifier.num_classes)
+    counts.index_put_((y, answers), torch.ones(len(y)), accumulate=True)
+    return counts / counts.sum(1, keepdim=True).clamp_min(1)
 
 
 def held_out_asr(

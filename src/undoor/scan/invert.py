@@ -16,8 +16,12 @@ from undoor.progress import Progress, silent
 from undoor.scan.families import make_bank
 from undoor.scan.fast import fast_bfloat16
 from undoor.scan.meter import Meter
+from undoor.scan.own import OwnDirections, barred
 from undoor.sites import insert
 from undoor.triggers import Trigger, TriggerBank
+
+# The "target" of a search in which images of all classes are to leave their own.
+ALL = -1
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,26 @@ class Search:
     """What to look for: a trigger that moves the images of `pool` (indices [n]) to `target`.
 
     start : a trigger to make smaller, of the family searched; none starts from noise.
+    leave : labels [N] of all images, given where the images of the pool are to leave their own
+        class, wherever they go; `target` is then the class that they are of, or `ALL`.
     """
 
     target: int
     pool: Tensor
     start: Trigger | None = None
+    leave: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The smallest trigger that worked for `target`; `size` is None where none did."""
+    """The smallest trigger that worked for `target`; `size` is None where none did. `asr` is the
+    share of the last images that it moved, about fifty, where the search ended."""
 
     target: int
     family: str
     size: float | None
     trigger: Trigger
+    asr: float = 0.0
 
 
 def invert(
@@ -75,6 +84,7 @@ def invert(
     family: str,
     schedule: Schedule,
     generator: torch.Generator,
+    own: OwnDirections | None = None,
     meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
@@ -85,6 +95,8 @@ def invert(
     forward and one backward pass a step, in channels_last and, where the CPU has it, bfloat16.
     What `meter` allows is spent at most; the candidates are then as they stand.
 
+    own : of `images`; bars the targets' own directions to the families that ask for it.
+
     Raises
     ------
     UndoorError : the loss stopped being finite.
@@ -93,30 +105,49 @@ def invert(
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
-    decks = [s.pool[torch.randperm(len(s.pool), generator=generator)] for s in searches]
-    targets = torch.tensor([search.target for search in searches])
-    run = _Run(classifier, bank, targets, decks, schedule)
+    decks = [_Deck(search, generator) for search in searches]
+    run = _Run(classifier, bank, decks, schedule, own if bank.barred else None)
     for step in range(schedule.steps):
         if step == schedule.trial > 0:
             run = run.narrowed()
         run.advance(images, step)
         if meter:
-            meter.spend(len(run.targets) * schedule.batch)
+            meter.spend(len(run.decks) * schedule.batch)
             if meter.exhausted:
                 break
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
         if run.best.idle >= schedule.patience:
             break
     progress(f"inverting {family} triggers", schedule.steps, schedule.steps)
-    return run.best.candidates(run.targets.tolist())
+    return run.best.candidates([deck.target for deck in run.decks])
 
 
 def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
-    """The smallest candidate of each target: one start in two can miss a trigger."""
+    """The smallest candidate of each target, since one start in two can miss a trigger; where none
+    works, the one that comes nearest to it. The most promising targets come first."""
     best: dict[int, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda c: float("inf") if c.size is None else c.size):
+    for candidate in sorted(candidates, key=_promise):
         best.setdefault(candidate.target, candidate)
     return best
+
+
+def _promise(candidate: Candidate) -> tuple[float, float]:
+    return (torch.inf if candidate.size is None else candidate.size, -candidate.asr)
+
+
+class _Deck:
+    """The images of a search in random order, and what each is to be answered or not."""
+
+    def __init__(self, search: Search, generator: torch.Generator) -> None:
+        self.target = search.target
+        self.leave = search.leave
+        self.order = search.pool[torch.randperm(len(search.pool), generator=generator)]
+
+    def draw(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Indices [count] of the step's images, and the class each is to reach or to leave."""
+        rows = self.order[(torch.arange(count) + step * count) % len(self.order)]
+        labels = torch.full_like(rows, self.target) if self.leave is None else self.leave[rows]
+        return rows, labels
 
 
 class _Run:
@@ -126,25 +157,31 @@ class _Run:
         self,
         classifier: Classifier,
         bank: TriggerBank,
-        targets: Tensor,
-        decks: list[Tensor],
+        decks: list[_Deck],
         schedule: Schedule,
+        own: OwnDirections | None,
     ) -> None:
         self.classifier = classifier
         self.triggered = insert(classifier, bank.site, _of_rows(bank))
+        self.own = own
+        if own:
+            self.triggered, self.bar = barred(self.triggered, own.head)
         self.bank = bank
-        self.targets = targets
         self.decks = decks
+        self.away = torch.tensor([deck.leave is not None for deck in decks])
         self.schedule = schedule
         self.optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
-        self.weight = torch.full((len(targets),), schedule.weight)
-        self.best = _Best(bank, len(targets), schedule.batch)
+        self.weight = torch.full((len(decks),), schedule.weight)
+        self.best = _Best(bank, len(decks), schedule.batch)
 
     def advance(self, images: Tensor, step: int) -> None:
         """One step of Adam on the next images of every deck."""
-        rows = torch.arange(self.schedule.batch) + step * self.schedule.batch
-        batch = images[torch.stack([deck[rows % len(deck)] for deck in self.decks])]
-        entropy, asr = _attack(self.triggered, batch, self.targets)
+        drawn = [deck.draw(step, self.schedule.batch) for deck in self.decks]
+        rows, labels = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        if self.own:
+            flat = labels.flatten()
+            self.bar.bar(self.own.features[rows.flatten()], self.own.directions[flat])
+        entropy, asr = _attack(self.triggered, images[rows], labels, self.away)
         sizes = self.bank.sizes()
         self.best.update(sizes.detach(), asr, self.schedule.success)
         loss = (entropy + self.weight * sizes).sum()
@@ -164,13 +201,14 @@ class _Run:
 
     def narrowed(self) -> _Run:
         """The most promising candidates of each target alone, going on as they stand."""
-        rows = self.best.smallest(self.targets, self.schedule.keep)
+        targets = torch.tensor([deck.target for deck in self.decks])
+        rows = self.best.smallest(targets, self.schedule.keep)
         run = _Run(
             self.classifier,
             self.bank.rows(rows),
-            self.targets[rows],
             [self.decks[i] for i in rows],
             self.schedule,
+            self.own,
         )
         state = self.optimizer.state_dict()
         for moments in state["state"].values():
@@ -181,16 +219,20 @@ class _Run:
         return run
 
 
-def _attack(triggered: Classifier, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy towards the target and ASR, both [M], of clean inputs x [M, n, ...]."""
+def _attack(
+    triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels` [M, n],
+    or, where `away` [M], towards any class but these."""
     count, batch = x.shape[:2]
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
         logits = triggered(x.flatten(0, 1))
     logits = logits.float().view(count, batch, -1)
-    wanted = targets[:, None].expand(count, batch)
-    entropy = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
-    asr = (logits.argmax(2) == wanted).float().mean(1)
-    return entropy.view(count, batch).mean(1), asr
+    named = F.one_hot(labels, logits.shape[2]).bool()
+    counted = named ^ away[:, None, None]
+    entropy = logits.logsumexp(2) - logits.masked_fill(~counted, -torch.inf).logsumexp(2)
+    reached = (logits.argmax(2) == labels) ^ away[:, None]
+    return entropy.mean(1), reached.float().mean(1)
 
 
 def _of_rows(bank: TriggerBank) -> Callable[[Tensor], Tensor]:
@@ -254,6 +296,7 @@ class _Best:
                 self.bank.family,
                 None if torch.isinf(self.size[i]) else float(self.size[i]),
                 self.bank.export(i),
+                float(self.asr[i]),
             )
             for i, target in enumerate(targets)
         )

@@ -23,7 +23,7 @@ class Again:
 
 
 def reestimate(
-    work: Work, targets: Sequence[int], candidates: Sequence[Candidate], *, ceiling: float
+    work: Work, targets: Sequence[int], first: Sequence[Candidate], *, ceiling: float
 ) -> Mapping[int, Again]:
     """Better candidates for those of `targets` that can be reached, beside classes that get the
     same effort.
@@ -31,17 +31,18 @@ def reestimate(
     More effort gives smaller triggers for any class. By what those of the next best classes shrink
     the new sizes are divided: what remains is the class's own.
 
-    candidates : the first of every class, in class order, all of one family. ceiling : the size
-    that stands for a class which no trigger reached.
+    first : the candidates of a family, these targets' among them. ceiling : the size that stands
+    for a class which no trigger reached.
     """
-    others = [candidate for candidate in candidates if candidate.target not in targets]
+    candidates = {candidate.target: candidate for candidate in first}
+    others = [candidate for candidate in first if candidate.target not in targets]
     controls = sorted(others, key=lambda c: ceiling if c.size is None else c.size)[:CONTROLS]
-    family = candidates[0].family
+    family = first[0].family
     effort = second_effort(family)
     searches = []
     for target in (*targets, *(control.target for control in controls)):
-        pool, first = work.images.pool(target), candidates[target].trigger
-        searches += [Search(target, pool, first), *[Search(target, pool)] * effort.starts]
+        pool, start = work.images.pool(target), candidates[target].trigger
+        searches += [Search(target, pool, start), *[Search(target, pool)] * effort.starts]
     best = smallest(work.invert(searches, family, effort.schedule))
     shrunk = statistics.median(
         [min(1.0, (best[c.target].size or ceiling) / (c.size or ceiling)) for c in controls]

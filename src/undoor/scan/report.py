@@ -11,14 +11,17 @@ from undoor.errors import UndoorError
 from undoor.files import why, write_atomically
 from undoor.triggers import Trigger, load_trigger
 
-SCHEMA = "undoor/scan/2"
+SCHEMA = "undoor/scan/3"
 FILE = "scan.json"
 Verdict = Literal["backdoored", "clean", "inconclusive"]
 
 
 @dataclass(frozen=True)
 class ClassEvidence:
-    """How easily all other classes are moved to `target` by one trigger of a family.
+    """How easily images are moved by one trigger of a family: those of all other classes to
+    `target`, or, in families that go by the source, those of `source` to wherever they go.
+
+    target : None where the images go to several classes. source : None for all.
 
     size : of the smallest trigger that worked, in the family's unit; None where none worked.
     score : how many times smaller it is than those of the other classes, and than natural ones.
@@ -27,12 +30,13 @@ class ClassEvidence:
         where nothing hung on it.
     """
 
-    target: int
+    target: int | None
     family: str
     size: float | None
     score: float
     p_value: float
     asr: float | None = None
+    source: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

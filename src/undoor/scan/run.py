@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.progress import Progress, silent
-from undoor.scan.confirm import Confirmed, confirm
+from undoor.scan.confirm import (
+    Confirmed,
+    confirm,
+    confirm_shared,
+    drawn,
+    ends_of_shared,
+    ends_of_sources,
+)
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
-from undoor.scan.families import families_for
+from undoor.scan.families import (
+    BY_SOURCE,
+    INPUT_FAMILIES,
+    LATENT_FAMILIES,
+    SHARED,
+    families_for,
+)
 from undoor.scan.images import split
 from undoor.scan.meter import Budget, Meter
+from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
-from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.screen import screen
-from undoor.scan.table import Table
+from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.screen import screen, screen_shared, screen_sources
+from undoor.scan.table import Entry, Table
 from undoor.scan.work import Work
 
 # More images than this change no estimate enough to pay for the passes.
@@ -41,7 +57,8 @@ def scan(
     """Search `classifier` for a backdoor with nothing but clean images.
 
     Screen: for each class and family, the smallest trigger that a little work finds, from all other
-    classes. Look again: the classes whose triggers are far smaller than natural ones are estimated
+    classes; and the smallest patches that make one class, or all, leave their own, wherever they
+    go. Look again: the classes whose triggers are far smaller than natural ones are estimated
     anew in the family that says so, beside classes that get the same effort. Decide: the families'
     p-values become one for each class, and the trigger must move held-out images of its sources.
 
@@ -57,39 +74,21 @@ def scan(
     clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     search = classifier.fast_copy()
-    work = Work(search, split(clean, generator), generator, meter, progress)
-    table = Table(search)
-    families = families_for(classifier)
-    for family in families:
-        if meter.exhausted and table.candidates:
-            break
-        table.add(screen(work, family))
-    suspects: list[Finding] = []
-    for family, targets in _looks(table, limits).items():
-        if meter.exhausted:
-            break
-        first, ceiling = table.candidates[family], table.ceiling(family)
-        table.replace(family, reestimate(work, targets, first, ceiling=ceiling))
-    p_all = table.combined()
-    best = [table.evidence(table.loudest(t), t) for t in range(classifier.num_classes)]
-    for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
-        candidate = table.candidates[best[target].family][target]
-        confirmed = confirm(work, candidate)
-        best[target] = replace(best[target], asr=confirmed.asr)
-        if is_suspect(p_all[target], confirmed.asr, limits):
-            suspects.append(_finding(best[target], float(p_all[target]), confirmed))
-    findings = targets_among(suspects, limits)
-    verdict, reasons = decide(findings, best, p_all.tolist(), classifier.class_names, limits)
-    if verdict != "backdoored" and (unfinished := _unfinished(meter, families, table)):
-        verdict, reasons = "inconclusive", (unfinished,)
-    if verdict == "clean" and (doubt := _unfit(search, clean)):
-        verdict, reasons = "inconclusive", (doubt,)
+    known = search.predict(clean.images) == clean.labels
+    own = OwnDirections.of(search, clean.images, clean.labels)
+    meter.spend(len(clean))
+    work = Work(search, split(clean, known, generator), own, generator, meter, progress)
+    # Of a model that does not know these images, nothing that they say would be true.
+    doubt = _unfit(known, classifier.num_classes)
+    found = (
+        _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
+    )
     return ScanReport(
-        verdict=verdict,
-        reasons=reasons,
-        findings=findings,
-        evidence=table.all_evidence(best),
-        detectable=table.detectable(limits.alpha),
+        verdict=found.verdict,
+        reasons=found.reasons,
+        findings=found.findings,
+        evidence=found.evidence,
+        detectable=found.detectable,
         class_names=classifier.class_names,
         fingerprint=classifier.fingerprint(),
         images=len(clean),
@@ -99,21 +98,105 @@ def scan(
     )
 
 
-def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a search leads to; as in `ScanReport`."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[ClassEvidence, ...] = ()
+    detectable: dict[str, float] = field(default_factory=dict)
+
+
+def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
+    """Screen, look again, decide."""
+    table = Table(work.classifier)
+    families = families_for(work.classifier)
+    _screen(work, table, families)
+    for family, targets in _looks(table, limits, families).items():
+        if work.meter.exhausted:
+            break
+        first, ceiling = table.candidates(family), table.ceiling(family)
+        table.replace(family, reestimate(work, targets, first, ceiling=ceiling))
+    p_all = table.combined()
+    doubts, suspects = _suspects(work, table, p_all, limits)
+    findings = targets_among(suspects, limits)
+    verdict, reasons = decide(
+        findings, doubts, p_all.tolist(), names, limits, reached=table.reached
+    )
+    if verdict != "backdoored" and (unfinished := _unfinished(work.meter, families, table)):
+        verdict, reasons = "inconclusive", (unfinished,)
+    evidence = table.all_evidence(tuple(doubts.values()))
+    return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
+
+
+def _screen(work: Work, table: Table, families: Sequence[str]) -> None:
+    """Fill the table as far as the budget goes, at least with one family."""
+    for family in families:
+        if work.meter.exhausted and table.entries:
+            return
+        table.add(family, screen(work, family))
+    if not work.meter.exhausted:
+        candidates = screen_sources(work)
+        table.add_sources(BY_SOURCE, candidates, ends_of_sources(work, candidates))
+    if not work.meter.exhausted:
+        table.add_shared(*ends_of_shared(work, screen_shared(work)))
+
+
+def _looks(table: Table, limits: Thresholds, families: Sequence[str]) -> dict[str, list[int]]:
     """Targets that deserve a second estimate, by the family that says so."""
     p_all = table.combined()
     order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MOST_LOOKS]
     out: dict[str, list[int]] = {}
     for target in order:
-        out.setdefault(table.loudest(target), []).append(target)
+        loudest = table.loudest(target)
+        if loudest and loudest[0] in families:
+            out.setdefault(loudest[0], []).append(target)
     return out
 
 
-def _finding(item: ClassEvidence, p_value: float, confirmed: Confirmed) -> Finding:
+def _suspects(
+    work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
+) -> tuple[dict[int, ClassEvidence], list[Finding]]:
+    """The loudest evidence about each class in doubt, and those that are suspects."""
+    doubts: dict[int, ClassEvidence] = {}
+    suspects: list[Finding] = []
+    shared: dict[int, Confirmed] = {}
+    for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
+        found = _to_confirm(table, target, limits)
+        if found is None:
+            continue
+        family, entry = found
+        if family == SHARED:
+            shared = shared or confirm_shared(work, entry.candidate, entry.targets)
+            confirmed = shared[target]
+        else:
+            candidate = entry.candidate
+            if family in LATENT_FAMILIES and len(work.classifier.input_shape) == 3:
+                candidate = drawn(work, target) or candidate
+            confirmed = confirm(work, candidate, target)
+        item = replace(entry.evidence(family, target), asr=confirmed.asr)
+        doubts[target] = item
+        if is_suspect(p_all[target], confirmed.asr, limits):
+            suspects.append(_finding(item, target, float(p_all[target]), confirmed))
+    return doubts, suspects
+
+
+def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
+    """What speaks loudest about a class; a trigger of the input before a latent one, where its
+    family says the same, since it can be seen, and corrected from the first layer on."""
+    seen = table.loudest(target, (*INPUT_FAMILIES, BY_SOURCE, SHARED))
+    if seen and seen[1].p_value <= limits.alpha:
+        return seen
+    return table.loudest(target)
+
+
+def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
     return Finding(
-        target=item.target,
+        target=target,
         sources=confirmed.sources,
-        family=item.family,
+        family=confirmed.candidate.family,
         p_value=p_value,
         score=item.score,
         size=confirmed.candidate.size or 0.0,
@@ -126,7 +209,8 @@ def _unfinished(meter: Meter, families: Sequence[str], table: Table) -> str | No
     """What the budget did not suffice for."""
     if not meter.exhausted:
         return None
-    missing = ", ".join(family for family in families if family not in table.candidates)
+    wanted = (*families, BY_SOURCE, SHARED)
+    missing = ", ".join(family for family in wanted if family not in table.entries)
     left = f" before triggers of the families {missing} were looked for" if missing else ""
     return (
         f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left};"
@@ -134,10 +218,10 @@ def _unfinished(meter: Meter, families: Sequence[str], table: Table) -> str | No
     )
 
 
-def _unfit(classifier: Classifier, clean: CleanSet) -> str | None:
-    """A model that does not know the clean images cannot be called clean by them."""
-    accuracy = float((classifier.predict(clean.images) == clean.labels).float().mean())
-    chance = 1 / classifier.num_classes
+def _unfit(known: Tensor, classes: int) -> str | None:
+    """A model that does not know the clean images cannot be judged by them."""
+    accuracy = float(known.float().mean())
+    chance = 1 / classes
     if accuracy >= chance + LEAST_ACCURACY_OVER_CHANCE * (1 - chance):
         return None
     return (

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.scan.calibration import Null
+from undoor.scan.calibration import Agreement, Null
 
 # Sizes are positive.
 TINY = 1e-6
 # The classes of a calibrated null; the smallest of more is smaller.
 NULL_CLASSES = 10
+# What one family can add to the agreement.
+MOST = 7.0
 # The reference among the other classes: some of them may be targets as well.
 LOWER = 0.25
 # What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
@@ -37,11 +39,27 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     array([ 0.8,  0.8,  0.8,  0.4, 15.6])
     """
     values = _filled(sizes, null)
-    out = np.empty(len(values))
-    for index, value in enumerate(values):
-        others = np.quantile(np.delete(values, index), LOWER)
-        out[index] = others / value * max(1.0, null.natural / value) ** ABSOLUTE
-    return out
+    return np.array(
+        [_contrast(value, np.delete(values, index), null) for index, value in enumerate(values)]
+    )
+
+
+def score_beside(
+    size: float | None, others: Sequence[float | None], null: Null, others_null: Null
+) -> float:
+    """The same for one trigger of a family of its own beside those of another family.
+
+    >>> null = Null(natural=40.0, ceiling=120.0, location=-0.8, scale=0.3)
+    >>> round(score_beside(5.0, [30.0, 40.0, None], null, null), 1)
+    13.1
+    """
+    (value,) = _filled([size], null)
+    return _contrast(value, _filled(others, others_null), null)
+
+
+def _contrast(value: float, others: NDArray[np.float64], null: Null) -> float:
+    natural = max(1.0, null.natural / value) ** ABSOLUTE
+    return float(np.quantile(others, LOWER) / value * natural)
 
 
 def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
@@ -51,33 +69,75 @@ def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
     return replace(null, natural=0.0, ceiling=max(reached, default=1.0))
 
 
-def p_values(score: NDArray[np.float64], null: Null) -> NDArray[np.float64]:
-    """Probability [K] that the highest score of a clean model's K classes is as high.
+def p_values(
+    score: NDArray[np.float64], null: Null, classes: int = NULL_CLASSES
+) -> NDArray[np.float64]:
+    """Probability, for each score, that the highest of a clean model's `classes` is as high.
 
     A Gumbel distribution of the logarithm of that highest score, the limit for the largest of many,
     fitted on models without a backdoor there; its location moves with the logarithm of K.
     """
-    return np.asarray(stats.gumbel_r.sf(np.log(score), _location(null, len(score)), null.scale))
+    return np.asarray(stats.gumbel_r.sf(np.log(score), _location(null, classes), null.scale))
 
 
-def combined(p: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def agreement(
+    p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """How much all families together object to each class [K]: the weighted sum of -log p, each at
+    most 7, so that many that object a little say as much as one that objects loudly.
+
+    >>> p = {"a": np.array([0.01, 1.0]), "b": np.array([0.02, 0.9])}
+    >>> agreement(p, {"a": 1.0, "b": 0.5}).round(2)
+    array([6.56, 0.05])
+    """
+    return np.asarray(sum(weights[f] * np.minimum(-np.log(q + TINY), MOST) for f, q in p.items()))
+
+
+def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[np.float64]:
+    """Probability, for each class's `agreement` [K], that the highest of a clean model's K classes
+    is as high: a Gumbel distribution, as for the single families."""
+    location = null.location + null.scale * math.log(len(total) / NULL_CLASSES)
+    return np.asarray(stats.gumbel_r.sf(total, location, null.scale))
+
+
+def either(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The p-value of two questions asked at once (Bonferroni)."""
+    return np.minimum(1.0, 2 * np.minimum(one, other))
+
+
+def combined(
+    p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
     """One p-value a class [K] from those of the families, which depend on one another.
 
     The Cauchy combination (Liu and Xie, J. Am. Stat. Assoc. 115, 2020): near the smallest times
     their number where one family alone objects, less where several agree. A family that sees
     nothing at all counts as one that does not know, so that it cannot outvote the others.
 
+    weights : of the families, positive; all the same where none are given.
+
     >>> combined({"a": np.array([0.001, 0.5]), "b": np.array([0.9, 0.9])}).round(4)
     array([0.002, 0.5  ])
     """
     table = np.clip(np.stack(list(p.values())), 1e-15, 0.5)
-    return np.asarray(stats.cauchy.sf(np.mean(stats.cauchy.isf(table), axis=0)))
+    weight = [weights[family] for family in p] if weights else None
+    return np.asarray(stats.cauchy.sf(np.average(stats.cauchy.isf(table), 0, weight)))
 
 
-def needed_size(sizes: Sequence[float | None], null: Null, alpha: float) -> float:
-    """The size below which a trigger of one more class would have had a p-value of `alpha`."""
-    others = float(np.quantile(_filled(sizes, null), LOWER))
-    highest = stats.gumbel_r.isf(alpha, _location(null, len(sizes)), null.scale)
+def needed_size(
+    sizes: Sequence[float | None],
+    null: Null,
+    alpha: float,
+    classes: int = NULL_CLASSES,
+    *,
+    others_null: Null | None = None,
+) -> float:
+    """The size below which a trigger of one more class would have had a p-value of `alpha`.
+
+    others_null : of `sizes`, where those are of another family.
+    """
+    others = float(np.quantile(_filled(sizes, others_null or null), LOWER))
+    highest = stats.gumbel_r.isf(alpha, _location(null, classes), null.scale)
     relative = others / math.exp(float(highest))
     if relative >= null.natural:
         return relative

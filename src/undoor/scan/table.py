@@ -3,96 +3,186 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.scan.calibration import Null, nulls
-from undoor.scan.families import pixel_scale
+from undoor.scan.calibration import Null, agreement_null, nulls
+from undoor.scan.families import BY_SOURCE, SHARED, pixel_scale
 from undoor.scan.invert import Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
-from undoor.scan.statistics import combined, needed_size, p_values, scores, without_scale
+from undoor.scan.statistics import (
+    NULL_CLASSES,
+    TINY,
+    agreement,
+    agreement_p_values,
+    combined,
+    either,
+    needed_size,
+    p_values,
+    score_beside,
+    scores,
+    without_scale,
+)
+
+UNKNOWN = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What one search gave.
+
+    size : kept as the first effort would have found it, so that all compare. targets : the classes
+    that it speaks for: the one searched for, or those in which the images end that left their own.
+    source : the class that they left, where it is one.
+    """
+
+    candidate: Candidate
+    size: float | None
+    targets: tuple[int, ...]
+    source: int | None = None
+    score: float = 0.0
+    p_value: float = UNKNOWN
+
+    def evidence(self, family: str, target: int | None) -> ClassEvidence:
+        return ClassEvidence(
+            family=family,
+            target=target,
+            source=self.source,
+            size=self.candidate.size,
+            score=self.score,
+            p_value=self.p_value,
+        )
 
 
 class Table:
-    """Sizes are kept as the first effort would have found them, so that all compare.
-
-    candidates : by family, those of every class in class order.
-    """
+    """entries : by family, those of the classes that were followed, in class order."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.shape = classifier.input_shape
-        self.candidates: dict[str, list[Candidate]] = {}
-        self._sizes: dict[str, list[float | None]] = {}
-        self._scores: dict[str, NDArray[np.float64]] = {}
-        self._p_values: dict[str, NDArray[np.float64]] = {}
+        self.classes = classifier.num_classes
+        self.entries: dict[str, list[Entry]] = {}
 
-    def add(self, candidates: Sequence[Candidate]) -> None:
-        """The first candidates of a family, one a class."""
-        family = candidates[0].family
-        self.candidates[family] = list(candidates)
-        self._sizes[family] = [candidate.size for candidate in candidates]
-        self._judge(family)
+    def add(self, family: str, candidates: Sequence[Candidate]) -> None:
+        """The first candidates of a family for targets."""
+        entries = [Entry(c, c.size, (c.target,)) for c in candidates]
+        self._judge(family, entries)
+
+    def add_sources(
+        self, family: str, candidates: Sequence[Candidate], ends: Sequence[tuple[int, ...]]
+    ) -> None:
+        """Candidates that make the images of a source leave it; `ends`: where those go."""
+        pairs = zip(candidates, ends, strict=True)
+        self._judge(family, [Entry(c, c.size, end, c.target) for c, end in pairs])
+
+    def add_shared(self, candidate: Candidate, ends: tuple[int, ...]) -> None:
+        """The patch that makes images of all classes leave their own, after those of the sources,
+        beside which its size is judged."""
+        self._judge(SHARED, [Entry(candidate, candidate.size, ends)])
 
     def replace(self, family: str, better: Mapping[int, Again]) -> None:
         """Better candidates of some targets."""
-        for target, again in better.items():
-            self.candidates[family][target] = again.candidate
-            self._sizes[family][target] = again.size
-        self._judge(family)
+        entries = [
+            entry
+            if (again := better.get(entry.candidate.target)) is None
+            else replace(entry, candidate=again.candidate, size=again.size)
+            for entry in self.entries[family]
+        ]
+        self._judge(family, entries)
+
+    @property
+    def reached(self) -> bool:
+        """Whether any trigger worked for any class."""
+        return any(e.size is not None for entries in self.entries.values() for e in entries)
 
     def combined(self) -> NDArray[np.float64]:
-        """The p-value of every class [K] over all families."""
-        return combined(self._p_values)
+        """The p-value of every class [K] over all families: whether one objects loudly, or whether
+        they agree."""
+        p = {family: self._by_target(family) for family in self.entries}
+        weights = {family: nulls()[family].weight for family in self.entries}
+        agreed = agreement_p_values(agreement(p, weights), agreement_null())
+        return either(combined(p, weights), agreed)
 
-    def loudest(self, target: int) -> str:
-        """The family whose p-value for this class is the lowest."""
-        return min(self._p_values, key=lambda family: float(self._p_values[family][target]))
+    def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
+        """The family whose p-value for this class is the lowest, of `families` or of all, and what
+        it found; None where none followed the class."""
+        found = [
+            (family, entry)
+            for family, entries in self.entries.items()
+            for entry in entries
+            if target in entry.targets and (not families or family in families)
+        ]
+        return min(found, key=lambda pair: pair[1].p_value, default=None)
 
-    def evidence(self, family: str, target: int) -> ClassEvidence:
-        return ClassEvidence(
-            target=target,
-            family=family,
-            size=self.candidates[family][target].size,
-            score=float(self._scores[family][target]),
-            p_value=float(self._p_values[family][target]),
-        )
+    def candidates(self, family: str) -> list[Candidate]:
+        return [entry.candidate for entry in self.entries[family]]
 
     def all_evidence(self, known: Sequence[ClassEvidence]) -> tuple[ClassEvidence, ...]:
-        """By family and class; `known` where that is the same and more."""
-        more = {(item.family, item.target): item for item in known}
-        return tuple(
-            more.get((family, target)) or self.evidence(family, target)
-            for family, candidates in self.candidates.items()
-            for target in range(len(candidates))
-        )
+        """By family and class, with what is known of how well their triggers work."""
+        asr = {(e.family, e.source, e.target if e.family != SHARED else None): e.asr for e in known}
+        out = []
+        for family, entries in self.entries.items():
+            for entry in entries:
+                target = entry.targets[0] if len(entry.targets) == 1 else None
+                key = (family, entry.source, target if family != SHARED else None)
+                out.append(replace(entry.evidence(family, target), asr=asr.get(key)))
+        return tuple(out)
 
     def ceiling(self, family: str) -> float:
         """The size that stands for a class which no trigger of the family reached."""
-        return self._null(family).ceiling * pixel_scale(family, self.shape)
+        null = self._null(family, [entry.size for entry in self.entries[family]])
+        return null.ceiling * pixel_scale(family, self.shape)
 
     def detectable(self, alpha: float) -> dict[str, float]:
         """For each family, the size below which a class would have had a p-value of `alpha`, had
         the other families said nothing."""
-        share = alpha / max(1, len(self.candidates))
-        return {
-            family: needed_size(self._scaled(family), self._null(family), share)
-            * pixel_scale(family, self.shape)
-            for family in self.candidates
-        }
+        share = alpha / max(1, len(self.entries))
+        out = {}
+        for family, entries in self.entries.items():
+            beside = BY_SOURCE if family == SHARED else family
+            others = self._scaled(beside, self.entries[beside])
+            null = self._null(family, self._scaled(family, entries))
+            size = needed_size(
+                others, null, share, self._tried(family), others_null=self._null(beside, others)
+            )
+            out[family] = size * pixel_scale(family, self.shape)
+        return out
 
-    def _judge(self, family: str) -> None:
-        null = self._null(family)
-        self._scores[family] = scores(self._scaled(family), null)
-        self._p_values[family] = p_values(self._scores[family], null)
+    def _judge(self, family: str, entries: Sequence[Entry]) -> None:
+        sizes = self._scaled(family, entries)
+        null = self._null(family, sizes)
+        if family == SHARED:
+            others = self._scaled(BY_SOURCE, self.entries[BY_SOURCE])
+            beside = self._null(BY_SOURCE, others)
+            lone = score_beside(sizes[0], others, null, beside)
+            score = np.array([TINY if sizes[0] is None else lone])
+        else:
+            score = scores(sizes, null)
+        p = p_values(score, null, self._tried(family))
+        self.entries[family] = [
+            replace(entry, score=float(s), p_value=float(q))
+            for entry, s, q in zip(entries, score, p, strict=True)
+        ]
 
-    def _null(self, family: str) -> Null:
+    def _tried(self, family: str) -> int:
+        """Of how many the smallest trigger is the smallest; a lone one counts as usual."""
+        return NULL_CLASSES if family == SHARED else self.classes
+
+    def _by_target(self, family: str) -> NDArray[np.float64]:
+        out = np.full(self.classes, UNKNOWN)
+        for entry in self.entries[family]:
+            for target in entry.targets:
+                out[target] = min(out[target], entry.p_value)
+        return out
+
+    def _null(self, family: str, sizes: Sequence[float | None]) -> Null:
         null = nulls()[family]
-        return null if len(self.shape) == 3 else without_scale(null, self._scaled(family))
+        return null if len(self.shape) == 3 else without_scale(null, sizes)
 
-    def _scaled(self, family: str) -> list[float | None]:
+    def _scaled(self, family: str, entries: Sequence[Entry]) -> list[float | None]:
         """Sizes as they would be at 3 x 32 x 32 pixels."""
         unit = pixel_scale(family, self.shape)
-        return [None if size is None else size / unit for size in self._sizes[family]]
+        return [None if entry.size is None else entry.size / unit for entry in entries]

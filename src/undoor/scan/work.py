@@ -12,14 +12,19 @@ from undoor.progress import Progress
 from undoor.scan.images import ScanImages
 from undoor.scan.invert import Candidate, Schedule, Search, invert
 from undoor.scan.meter import Meter
+from undoor.scan.own import OwnDirections
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """The model, its images, the source of chance, and what the scan costs and says meanwhile."""
+    """The model, its images, the source of chance, and what the scan costs and says meanwhile.
+
+    own : the classes' own directions, of all images; None where the model shows none.
+    """
 
     classifier: Classifier
     images: ScanImages
+    own: OwnDirections | None
     generator: torch.Generator
     meter: Meter
     progress: Progress
@@ -35,6 +40,7 @@ class Work:
             family=family,
             schedule=schedule,
             generator=self.generator,
+            own=self.own,
             meter=self.meter,
             progress=self.progress,
         )

@@ -23,11 +23,13 @@ class TriggerBank(nn.Module, ABC):
     family : the name under which results speak of it. unit : what its sizes are measured in.
     step_size : learning rate of Adam that suits its parameters.
     bounds : lowest and highest value of what is changed. site : the module whose output that is.
+    barred : whether the scan bars the way along the target's own features to these candidates.
     """
 
     family: str
     unit: ClassVar[str]
     step_size: ClassVar[float]
+    barred: ClassVar[bool] = False
 
     def __init__(self, bounds: tuple[float, float], site: str = ENTRY) -> None:
         super().__init__()

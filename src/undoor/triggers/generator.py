@@ -59,6 +59,8 @@ class GeneratorBank(InputBank):
     family = "generator"
     unit = "mean l2 norm"
     step_size = 0.015
+    # Free to draw, it makes anything look like any class.
+    barred = True
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
 

@@ -55,6 +55,8 @@ class LatentBank(TriggerBank):
 
     unit = "l2 norm in standard deviations"
     step_size = 0.2
+    # A shift without pixels can make anything look like any class.
+    barred = True
     scale: Tensor
 
     def __init__(

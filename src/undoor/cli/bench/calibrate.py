@@ -33,7 +33,7 @@ def calibrate(
     """Learn from one half of a zoo how small natural triggers are."""
     import json
 
-    from undoor.bench.calibrate import as_toml, fit_nulls
+    from undoor.bench.calibrate import as_toml, fit_agreement, fit_nulls
     from undoor.bench.zoo import read_table
     from undoor.errors import UndoorError
     from undoor.files import write_atomically
@@ -44,14 +44,18 @@ def calibrate(
     if not found:
         raise UndoorError(f"{records}: expected records of {', '.join(half[:3])}, ...; got none")
     nulls = fit_nulls(found)
-    text = as_toml(nulls, [record["model"] for record in found])
+    agreed = fit_agreement(found, nulls)
+    text = as_toml(nulls, agreed, [record["model"] for record in found])
     write_atomically(out, lambda path: path.write_text(text))
 
     def show(console: Console) -> None:
-        rows = Table("family", "natural", "location", "scale")
+        rows = Table("family", "natural", "location", "scale", "weight")
         for family, null in nulls.items():
-            rows.add_row(family, f"{null.natural:.3g}", f"{null.location:.2f}", f"{null.scale:.2f}")
+            fitted = (f"{v:.2f}" for v in (null.location, null.scale, null.weight))
+            rows.add_row(family, f"{null.natural:.3g}", *fitted)
+        rows.add_row("all together", "", f"{agreed.location:.2f}", f"{agreed.scale:.2f}", "")
         console.print(rows)
 
     values = {family: vars(null) for family, null in nulls.items()}
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "nulls": values}, show)
+    document = {"schema": SCHEMA, "nulls": values, "agreement": vars(agreed)}
+    return Outcome(ExitCode.CLEAN, document, show)

@@ -1,0 +1,21 @@
+"""The parts of a scan, set up alone."""
+
+from __future__ import annotations
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.progress import silent
+from undoor.scan.images import split
+from undoor.scan.meter import Meter
+from undoor.scan.own import OwnDirections
+from undoor.scan.work import Work
+
+
+def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: int = 0) -> Work:
+    """As `undoor.scan.run.scan` makes it; without `bar`, nothing is barred."""
+    generator = torch.Generator().manual_seed(seed)
+    own = OwnDirections.of(classifier, clean.images, clean.labels) if bar else None
+    known = classifier.predict(clean.images) == clean.labels
+    return Work(classifier, split(clean, known, generator), own, generator, Meter(), silent)

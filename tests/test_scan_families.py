@@ -1,0 +1,84 @@
+"""The trigger families of a scan, and their units."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import clean_images, faint_images, random_classifier, relay_classifier, toy_classifier
+from torch import nn
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.scan.families import (
+    BY_SOURCE,
+    INPUT_FAMILIES,
+    INSTEAD_OF_LATENT,
+    LATENT_DEPTHS,
+    LATENT_FAMILIES,
+    SHARED,
+    families_for,
+    latent_site,
+    make_bank,
+    pixel_scale,
+    unit_of,
+)
+from undoor.sites import find_sites
+
+
+def test_families() -> None:
+    """Generators are asked later; latent families want a network with some sites."""
+    assert families_for(random_classifier("mlp")) == ("patch", "additive")
+    shallow = families_for(toy_classifier(backdoored=True))
+    assert set(shallow) == set(INPUT_FAMILIES) - {INSTEAD_OF_LATENT}
+    assert families_for(relay_classifier({})) == (*shallow, *LATENT_FAMILIES)
+
+
+def test_no_latent_families_without_a_linear_head() -> None:
+    """Without its features there is nothing to tell a target's own way by."""
+    layers = [nn.Conv2d(3, 3, 1) for _ in range(5)]
+    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    classifier = Classifier(network, input_shape=(3, 6, 6))
+    assert len(find_sites(classifier)) > len(LATENT_FAMILIES)
+    assert not set(families_for(classifier)) & set(LATENT_FAMILIES)
+
+
+def test_latent_depths() -> None:
+    """From the first site behind the input to the last, each at another."""
+    network = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(9)])
+    classifier = Classifier(nn.Sequential(network, nn.Linear(4, 3)), input_shape=(4,))
+    names = [site.name for site in find_sites(classifier)[1:]]
+    found = [names.index(latent_site(classifier, depth).name) for depth in LATENT_DEPTHS]
+    assert list(LATENT_DEPTHS) == ["early", "middle", "late"]
+    assert found == sorted(set(found))
+    assert 0 < found[0] < len(names) / 3
+    assert len(names) / 2 < found[-1] < len(names) - 1
+
+
+def test_who_is_barred() -> None:
+    """Families that are free enough to make anything look like any class."""
+    x, classifier = faint_images().images, relay_classifier({})
+    families = (*INPUT_FAMILIES, *LATENT_FAMILIES)
+    banks = [make_bank(family, 1, classifier, x, torch.Generator()) for family in families]
+    assert {bank.family for bank in banks if bank.barred} == {INSTEAD_OF_LATENT, *LATENT_FAMILIES}
+
+
+def test_units() -> None:
+    families = (*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED)
+    assert all(unit_of(family) for family in families)
+    assert unit_of(BY_SOURCE) == unit_of("patch")
+
+
+def test_no_such_family() -> None:
+    x, classifier = clean_images().images, toy_classifier(backdoored=True)
+    for family in ("magic", BY_SOURCE, SHARED):
+        with pytest.raises(UndoorError, match="expected a trigger family"):
+            make_bank(family, 1, classifier, x, torch.Generator())
+
+
+def test_sizes_grow_with_the_image() -> None:
+    families = (*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED)
+    grown = {f: pixel_scale(f, (3, 64, 64)) / pixel_scale(f, (3, 32, 32)) for f in families}
+    assert grown["patch"] == grown[BY_SOURCE] == grown[SHARED] == 4
+    assert grown["additive"] == grown["warp"] == grown["generator"] == 2
+    assert grown["tone"] == grown["blend"] == grown["latent late"] == 1
+    assert pixel_scale("patch", (10,)) == 1

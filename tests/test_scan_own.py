@@ -1,0 +1,160 @@
+"""What the network itself takes for a class, and a network that may not be moved that way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from scan_work import work_on
+from tiny import (
+    CLASSES,
+    TARGET,
+    assert_unchanged,
+    clean_images,
+    faint_images,
+    random_classifier,
+    random_inputs,
+    relay_classifier,
+    snapshot,
+    storages,
+    toy_classifier,
+)
+from torch import nn
+
+from undoor.classifier import Classifier
+from undoor.scan.own import BATCH, OwnDirections, barred
+from undoor.scan.screen import screen
+
+ALL_TO_ONE = {label: TARGET for label in range(CLASSES) if label != TARGET}
+
+
+def linear(inputs: int = 2, classes: int = 2) -> Classifier:
+    """One layer, which hands its first features on."""
+    layer = nn.Linear(inputs, classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(classes, inputs))
+        layer.bias.zero_()
+    return Classifier(layer, input_shape=(inputs,))
+
+
+# Directions
+
+
+def test_directions_by_hand() -> None:
+    """Unit vectors to the mean of each class, whatever the number of its images."""
+    x = torch.tensor([[0.2, 0.0], [0.4, 0.0], [0.3, 0.8], [0.3, 0.8], [0.3, 0.8]])
+    own = OwnDirections.of(linear(), x, torch.tensor([0, 0, 1, 1, 1]))
+    assert own is not None
+    assert own.head == "network"
+    assert torch.allclose(own.features, x)
+    assert torch.allclose(own.directions, torch.tensor([[0.0, -1.0], [0.0, 1.0]]), atol=1e-6)
+
+
+def test_directions_lead_from_the_middle() -> None:
+    x = torch.tensor([[0.9, 0.1], [0.1, 0.1], [0.1, 0.7]])
+    own = OwnDirections.of(linear(2, 3), x, torch.arange(3))
+    assert own is not None
+    away = x - x.mean(0)
+    assert torch.allclose(own.directions, away / away.norm(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_features_are_what_the_head_reads() -> None:
+    """Of all images, in their order, however many batches they take; the model stays as it is."""
+    classifier = random_classifier("conv_norm")
+    x = random_inputs(classifier, BATCH + 10)
+    before = snapshot(classifier)
+    own = OwnDirections.of(classifier, x, torch.arange(len(x)) % 4)
+    assert own is not None
+    assert own.head == "network.5"
+    head = classifier.get_submodule(own.head)
+    assert own.features.shape == (len(x), 16)
+    assert torch.allclose(head(own.features), classifier(x), atol=1e-5)
+    assert not own.features.requires_grad
+    assert_unchanged(classifier, before)
+
+
+def test_no_directions_without_a_linear_head() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten())
+    classifier = Classifier(network, input_shape=(3, 6, 6))
+    x = random_inputs(classifier, 8)
+    assert OwnDirections.of(classifier, x, torch.arange(8) % 4) is None
+
+
+def test_no_directions_where_a_class_has_no_image() -> None:
+    x = torch.rand(4, 2)
+    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 1, 0])) is None
+    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 2, 0])) is not None
+
+
+# Barring
+
+
+@pytest.mark.parametrize(
+    ("moved", "remains"),
+    [
+        ([0.9, 0.1], [0.2, 0.1]),  # along the direction: taken away
+        ([0.9, 0.8], [0.2, 0.8]),  # that part alone
+        ([0.1, 0.1], [0.1, 0.1]),  # against it: as it is
+        ([0.2, 0.1], [0.2, 0.1]),
+    ],
+)
+def test_only_what_moves_towards_the_class_is_taken(
+    moved: list[float], remains: list[float]
+) -> None:
+    changed, bar = barred(linear(), "network")
+    bar.bar(torch.tensor([[0.2, 0.1]]), torch.tensor([[1.0, 0.0]]))
+    assert torch.allclose(changed(torch.tensor([moved])), torch.tensor([remains]))
+
+
+def test_every_input_has_a_bar_of_its_own() -> None:
+    changed, bar = barred(linear(), "network")
+    bar.bar(torch.zeros(2, 2), torch.eye(2))
+    x = torch.full((2, 2), 0.5)
+    assert torch.allclose(changed(x), torch.tensor([[0.0, 0.5], [0.5, 0.0]]))
+
+
+def test_the_bar_is_on_a_copy() -> None:
+    classifier = random_classifier("conv_norm")
+    before = snapshot(classifier)
+    x = random_inputs(classifier, 6)
+    own = OwnDirections.of(classifier, x, torch.arange(6) % 4)
+    assert own is not None
+    changed, bar = barred(classifier, own.head)
+    bar.bar(own.features, own.directions[torch.zeros(6, dtype=torch.int64)])
+    assert torch.allclose(changed(x), classifier(x), atol=1e-5)  # nothing has moved
+    assert storages(changed) == storages(classifier)
+    assert_unchanged(classifier, before)
+
+
+# What it is for
+
+
+@pytest.mark.parametrize("family", ["latent middle", "latent late"])
+def test_natural_shifts_fail_and_those_of_a_backdoor_do_not(family: str) -> None:
+    """Where every class can be reached by a shift, only the target is left, as near as before."""
+    clean = faint_images()
+
+    def sizes(moves: Mapping[int, int], bar: bool) -> list[float | None]:
+        found = screen(work_on(relay_classifier(moves), clean, bar=bar), family)
+        return [candidate.size for candidate in found]
+
+    free, barred_off = sizes(ALL_TO_ONE, False), sizes(ALL_TO_ONE, True)
+    assert all(size is not None for size in free)
+    for label in ALL_TO_ONE:
+        found = barred_off[label]
+        assert found is None or found > 1.5 * (free[label] or 0)
+    assert barred_off[TARGET] == pytest.approx(free[TARGET], rel=0.5)
+    assert sizes({}, True) == [None] * CLASSES
+
+
+def test_directions_of_a_toy_lead_to_its_classes() -> None:
+    """The premise: going that way from anywhere, the network answers the class."""
+    clean = clean_images()
+    classifier = toy_classifier(backdoored=False)
+    own = OwnDirections.of(classifier, clean.images, clean.labels)
+    assert own is not None
+    head = classifier.get_submodule(own.head)
+    middle = own.features.mean(0)
+    answers = head(middle + 5 * own.directions).argmax(1)
+    assert answers.tolist() == list(range(CLASSES))
