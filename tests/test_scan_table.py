@@ -115,7 +115,7 @@ def test_sources_speak_of_where_their_images_go() -> None:
     assert loudest is not None
     # The source that says most about the target, although others end there too.
     assert loudest[1].source == 1
-    assert p[3] == pytest.approx(loudest[1].p_value)
+    assert loudest[1].p_value <= p[3] <= 2.01 * loudest[1].p_value
     evidence = table.all_evidence(())
     assert [(e.source, e.target) for e in evidence] == [(0, 3), (1, 3), (2, 3), (3, None)]
 
