@@ -32,7 +32,7 @@ from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
-from undoor.guard import Guarded
+from undoor.guard import RULES, Guarded
 from undoor.sites import find_sites
 from undoor.triggers import load_trigger
 
@@ -75,7 +75,7 @@ def main() -> None:
     reached = {}
     for name, fitted in corrections.items():
         threshold = calibrate(bench, fitted)
-        for rule in ("margin", "paper"):
+        for rule in RULES:
             guarded = Guarded(
                 classifier, {options.target: fitted}, {options.target: threshold}, rule=rule
             )

@@ -104,8 +104,8 @@ def line(record: dict) -> str:
         for key in ("acc", "asr", "sia", "tpr", "fpr_target"):
             text += f" {key} {100 * after[key]:.1f}"
         text += f" auroc {after['auroc']:.4f}"
-        paper = record["evaluation_paper_rule"]["after"]
-        text += f" | paper's rule: sia {100 * paper['sia']:.1f} fpr {100 * paper['fpr_target']:.1f}"
+        other = record["evaluation_disagreement_rule"]["after"]
+        text += f" | disagreement: sia {100 * other['sia']:.1f} fpr {100 * other['fpr_target']:.1f}"
     return text
 
 

@@ -66,7 +66,7 @@ def by_hand(
     def margin(z: list[float]) -> float:
         return float(z[answer] - max(v for k, v in enumerate(z) if k != answer))
 
-    if rule == "paper":
+    if rule == "disagreement":
         flagged, score = margin(after) < 0, -margin(after)
     else:
         score = margin(row) - margin(after)
@@ -87,7 +87,7 @@ logits_of = hnp.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(CLASSES
     first=st.lists(quarters, min_size=4, max_size=4),
     second=st.lists(quarters, min_size=4, max_size=4),
     thresholds=st.tuples(quarters, quarters),
-    rule=st.sampled_from(["margin", "paper"]),
+    rule=st.sampled_from(["margin", "disagreement"]),
 )
 def test_rule_by_hand(
     x: np.ndarray,
@@ -116,12 +116,12 @@ def test_threshold_itself_is_not_flagged() -> None:
         assert flagged.tolist() == [expected]
 
 
-def test_paper_rule_needs_no_threshold() -> None:
+def test_disagreement_rule_needs_no_threshold() -> None:
     """It flags what the corrected network answers otherwise, however little the margin fell."""
     corrections = {1: {ENTRY: shift([0, -1, 0, 0])}}
     x = torch.tensor([[0.0, 0.5, 0, 0], [0, 2, 0, 0]])
     for threshold in (0.0, 1e9):
-        _, flagged, _ = Guarded(identity(), corrections, {1: threshold}, rule="paper")(x)
+        _, flagged, _ = Guarded(identity(), corrections, {1: threshold}, rule="disagreement")(x)
         assert flagged.tolist() == [True, False]
     _, flagged, _ = Guarded(identity(), corrections, {1: 0.5})(x)
     assert flagged.tolist() == [True, True]
@@ -130,7 +130,7 @@ def test_paper_rule_needs_no_threshold() -> None:
 def test_unknown_rule_is_refused() -> None:
     """A slip of the pen must not choose another rule in silence."""
     with pytest.raises(Exception, match="rule"):
-        Guarded(identity(), {1: {ENTRY: shift([0, -1, 0, 0])}}, {1: 0.0}, rule="papre")
+        Guarded(identity(), {1: {ENTRY: shift([0, -1, 0, 0])}}, {1: 0.0}, rule="paper")
 
 
 def test_logits_of_flagged_inputs() -> None:
@@ -144,7 +144,7 @@ def test_logits_of_flagged_inputs() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rule", ["margin", "paper"])
+@pytest.mark.parametrize("rule", ["margin", "disagreement"])
 def test_unflagged_inputs_keep_their_answers(kind: str, rule: str) -> None:
     classifier = random_classifier(kind)
     x = random_inputs(classifier, 200)
@@ -296,13 +296,13 @@ def test_guard_of_a_repair(toy_repair: Repair) -> None:
     assert guarded.thresholds == (toy_repair.targets[0].threshold,)
 
 
-def test_guard_by_the_rule_of_the_paper(toy_repair: Repair) -> None:
+def test_guard_by_disagreement(toy_repair: Repair) -> None:
     """Flagged is what the corrected network answers otherwise, and nothing else."""
     classifier = toy_classifier(backdoored=True, norm=True)
     corrected = attach(classifier, toy_repair.targets[0].corrections)
     clean = clean_images(20, seed=4).images
     x = torch.cat([clean, true_trigger()(clean)])
-    _, flagged, _ = guard(classifier, toy_repair, rule="paper")(x)
+    _, flagged, _ = guard(classifier, toy_repair, rule="disagreement")(x)
     expected = (classifier.predict(x) == TARGET) & (corrected.predict(x) != TARGET)
     assert torch.equal(flagged, expected)
 

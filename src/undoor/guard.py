@@ -18,7 +18,7 @@ from undoor.sites import attach
 if TYPE_CHECKING:
     from undoor.align.result import Repair
 
-RULES = ("margin", "paper")
+RULES = ("margin", "disagreement")
 
 
 class Guarded(nn.Module):
@@ -27,8 +27,9 @@ class Guarded(nn.Module):
     An input that the original does not answer with a suspected target is answered by it alone.
     One that it answers t goes through g_t as well. The score is how far the correction lowers the
     margin of t; above the threshold calibrated on clean inputs of t, the input is flagged and g_t
-    answers, with t excluded. The paper's rule, "g_t answers something else than t"
-    (section 3, step 4), is `rule="paper"`; it needs no calibration and flags more clean inputs.
+    answers, with t excluded. `rule="disagreement"` is the paper's rule instead, "g_t answers
+    something else than t" (arXiv 2308.09850, section 3, step 4); it needs no calibration and flags
+    more clean inputs.
 
     Shares no tensor with the classifier it was made of; the corrected networks share theirs with
     the original, so that a guard takes little more memory than the bare model.
@@ -81,7 +82,7 @@ class Guarded(nn.Module):
                 continue
             corrected = network(x[rows])
             after = margin(corrected, target)
-            if self.rule == "paper":
+            if self.rule == "disagreement":
                 score[rows] = -after
                 flagged[rows] = after < 0
             else:
