@@ -22,7 +22,8 @@ from undoor.render.text import (
 )
 
 if TYPE_CHECKING:
-    from undoor.evaluate import Evaluation, Rate
+    from undoor.evaluate import Evaluation
+    from undoor.rate import Rate
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import torch
 
     from undoor.clean_set import CleanSet
-    from undoor.evaluate import Evaluation, Rate
+    from undoor.evaluate import Evaluation
+    from undoor.rate import Rate
     from undoor.repair import Repair, TargetRepair
 
 EXAMPLES = 4
