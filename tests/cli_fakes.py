@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
@@ -26,6 +27,7 @@ from undoor.cli import app
 from undoor.errors import UndoorError
 from undoor.load import load
 from undoor.progress import Progress
+from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
 from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
@@ -138,7 +140,9 @@ class FakeTarget:
         default_factory=lambda: {"entry": make_correction()}
     )
     sites: tuple[FakeSite, ...] = (FakeSite(),)
-    threshold: float = 0.1
+    calibration: Calibration = field(
+        default_factory=lambda: Calibration(0.1, 0.01, Rate(0.0, 0.0, 0.116, 30))
+    )
     trials: tuple[FakeTrial, ...] = (FakeTrial("fine"), FakeTrial("coarse", 0.5))
     chosen: str = "fine"
     trigger: Trigger = field(default_factory=make_trigger)
@@ -146,6 +150,10 @@ class FakeTarget:
     asr: float = 0.01
     sia: float = 0.9
     fpr: float = 0.01
+
+    @property
+    def threshold(self) -> float:
+        return self.calibration.threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +165,7 @@ class FakeRepair:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "schema": "undoor/repair/1",
+            "schema": "undoor/repair/2",
             "verdict": self.verdict,
             "targets": [{"target": item.target} for item in self.targets],
             "sites": [vars(site) for item in self.targets for site in item.sites],
@@ -249,10 +257,11 @@ class Cli:
         report: ScanReport,
         *,
         fit: str,
+        fpr: float,
         seed: int,
         progress: Progress,
     ) -> FakeRepair:
-        self.calls.append(("repair", {"fit": fit, "seed": seed}))
+        self.calls.append(("repair", {"fit": fit, "fpr": fpr, "seed": seed}))
         progress("fit corrections", 0, 1)
         if not report.findings:
             return dataclasses.replace(self.fixed, verdict=report.verdict, targets=())
