@@ -81,11 +81,13 @@ def inputs(*rows: tuple[int, float]) -> Tensor:
     return x
 
 
-def capped_guard(classifier: Classifier, threshold: float = 1.5) -> Guarded:
+def capped_guard(
+    classifier: Classifier, threshold: float = 1.5, policy: str = "relabel"
+) -> Guarded:
     """Target 1; its correction caps all logits at 2 and lifts that of class 2 by a half."""
     one = torch.ones(3)
     h = Correction(one, torch.tensor([0.0, 0.0, 0.5]), -9 * one, 2 * one)
-    return Guarded(classifier, {1: {ENTRY: h}}, {1: threshold})
+    return Guarded(classifier, {1: {ENTRY: h}}, {1: threshold}, policy=policy)
 
 
 def test_all_rates_by_hand() -> None:
@@ -115,6 +117,31 @@ def test_all_rates_by_hand() -> None:
     }
     assert result.n == {"clean": 5, "triggered": 4}
     assert result.after["fpr_target"].n == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "acc", "asr", "sia"),
+    [
+        ("relabel", 3 / 5, 1 / 4, 2 / 4),
+        ("reject", 3 / 5, 1 / 4, 1 / 4),
+        ("flag", 4 / 5, 3 / 4, 1 / 4),
+    ],
+)
+def test_policies_by_hand(policy: str, acc: float, asr: float, sia: float) -> None:
+    """Rejected: a triggered input counts neither as ASR nor as SIA, a clean one as lost ACC."""
+    classifier = table_classifier()
+    guarded = capped_guard(classifier, policy=policy)
+    # As above: of the clean (1, 4) is flagged, of the triggered the two of class 0 and 2 with 9.
+    clean = CleanSet(inputs((0, 3), (1, 1), (1, 4), (2, 1), (0, 1)), torch.tensor([0, 1, 1, 2, 2]))
+    triggered = CleanSet(inputs((1, 9), (1, 9), (1, 1), (0, 5)), torch.tensor([0, 2, 0, 0]))
+    after = evaluate(classifier, guarded, clean, triggered, target=1).after
+    assert after["acc"].value == pytest.approx(acc)
+    assert after["asr"].value == pytest.approx(asr)
+    assert after["sia"].value == pytest.approx(sia)
+    assert after["tpr"].value == pytest.approx(2 / 4)
+    assert after["fpr_target"].value == pytest.approx(1 / 2)
+    # All are counted, the rejected too.
+    assert (after["acc"].n, after["asr"].n, after["sia"].n) == (5, 4, 4)
 
 
 def auroc_by_hand() -> float:

@@ -61,7 +61,9 @@ def evaluate(
 
     clean : test images with their labels. triggered : images that carry the trigger, with their
     own (true) labels; those whose own class is `target` are left out, since for them the attack
-    changes nothing. Both within the classifier's bounds.
+    changes nothing. Both within the classifier's bounds. guarded : of whichever policy. An input
+    that it rejects is answered with no class: a triggered one counts neither for ASR nor for SIA,
+    a clean one is lost for ACC.
 
     Raises
     ------
