@@ -295,7 +295,10 @@ class Cli:
         loader = SimpleNamespace(load=self._load)
         fakes: dict[str, dict[str, Any]] = {
             "undoor.repair": {"repair": self._repair, "Repair": loader},
-            "undoor.guard": {"guard": lambda classifier, repair: FakeGuarded(classifier)},
+            "undoor.guard": {
+                "guard": lambda classifier, repair, **given: FakeGuarded(classifier, **given),
+                "REJECTED": -1,
+            },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
             "undoor.demo": {
                 "demo_model": lambda *, clean: load(self.model),
@@ -311,14 +314,16 @@ class Cli:
 
 
 class FakeGuarded(nn.Module):
-    """Flags what has a white lower right corner, and answers class 0 for it."""
+    """Flags what has a white lower right corner, and answers class 0 for it, or as `policy` is."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, policy: str = "relabel") -> None:
         super().__init__()
         self.classifier = classifier
+        self.policy = policy
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flagged = (x[:, :, -2:, -2:] == 1).flatten(1).all(1)
         labels = self.classifier(x).argmax(1)
         score = torch.where(flagged, 3.0, -torch.inf)
-        return torch.where(flagged, 0, labels), flagged, score
+        answers = {"relabel": torch.zeros_like(labels), "reject": torch.full_like(labels, -1)}
+        return torch.where(flagged, answers.get(self.policy, labels), labels), flagged, score
