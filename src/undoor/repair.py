@@ -64,13 +64,7 @@ def repair(
     """
     started = time.perf_counter()
     check_fpr(fpr)
-    if fit not in FITS:
-        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
-    if report.fingerprint != classifier.fingerprint():
-        raise UndoorError(
-            f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
-            f"{classifier.fingerprint()[:12]}); scan this model"
-        )
+    _check(classifier, report, fit)
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
@@ -82,6 +76,16 @@ def repair(
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
+
+
+def _check(classifier: Classifier, report: ScanReport, fit: str) -> None:
+    if fit not in FITS:
+        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
+    if report.fingerprint != classifier.fingerprint():
+        raise UndoorError(
+            f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
+            f"{classifier.fingerprint()[:12]}); scan this model"
+        )
 
 
 def repair_target(
