@@ -1,6 +1,7 @@
 """Time the fits side by side, and what each of them reaches.
 
     python benchmarks/align.py MODEL TRIGGER TARGET DATA OUT.json [--per-class 10] [--repeats 7]
+        [--fpr F]
 
 MODEL: a model.toml or its folder; TRIGGER: its true trigger (an oracle: all fits get the same);
 DATA: an .npz with x_test, y_test. One process, the same images for all. `onepass` and the bare
@@ -27,12 +28,13 @@ import torch
 from common import oracle_bench, split
 
 import undoor
+from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
-from undoor.guard import Guarded
+from undoor.guard import RULES, Guarded
 from undoor.sites import find_sites
 from undoor.triggers import load_trigger
 
@@ -52,12 +54,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--per-class", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--fpr", type=float, default=DEFAULT_FPR)
     options = parser.parse_args()
     classifier = undoor.load(options.model)
     trigger = load_trigger(options.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
     clean, test = split(options.data, options.per_class, seed=0)
     test = test.for_classifier(classifier)
-    bench = oracle_bench(classifier, clean, trigger, options.target)
+    bench = oracle_bench(classifier, clean, trigger, options.target, options.fpr)
     network = bench.classifier
     plans = candidate_plans(find_sites(network))
     x = bench.x[bench.sources]
@@ -74,8 +77,8 @@ def main() -> None:
     triggered = stamp_set(test, trigger, options.target)
     reached = {}
     for name, fitted in corrections.items():
-        threshold = calibrate(bench, fitted)
-        for rule in ("margin", "paper"):
+        threshold = calibrate(bench, fitted).threshold
+        for rule in RULES:
             guarded = Guarded(
                 classifier, {options.target: fitted}, {options.target: threshold}, rule=rule
             )

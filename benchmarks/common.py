@@ -30,10 +30,17 @@ def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoo
 
 
 def oracle_bench(
-    classifier: undoor.Classifier, clean: undoor.CleanSet, trigger: Trigger, target: int
+    classifier: undoor.Classifier,
+    clean: undoor.CleanSet,
+    trigger: Trigger,
+    target: int,
+    fpr: float,
 ) -> Bench:
-    """What plans are tried on when the true trigger is known, all other classes being sources."""
+    """What plans are tried on when the true trigger is known, all other classes being sources.
+
+    fpr : the share of clean inputs answered with the target that may be flagged.
+    """
     clean = clean.for_classifier(classifier)
     order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(0))
     x, y = clean.images[order], clean.labels[order]
-    return Bench(classifier.fast_copy(), target, x, y, y != target, [trigger])
+    return Bench(classifier.fast_copy(), target, x, y, y != target, [trigger], fpr)

@@ -1,6 +1,6 @@
 """The whole job on a folder of models whose truth is known: verdict, repair, evaluation.
 
-    python benchmarks/zoo.py ZOO DATA OUT [--models NAME ...] [--true-trigger] [--seed 0]
+    python benchmarks/zoo.py ZOO DATA OUT [--models NAME ...] [--true-trigger] [--seed 0] [--fpr F]
 
 ZOO holds a folder a model with model.toml, truth.json and trigger .npz; DATA one .npz a data set
 with x_test and y_test. Scan and repair see the model and the clean images alone; truth.json and
@@ -22,6 +22,7 @@ from typing import Any
 from common import oracle_bench, split
 
 import undoor
+from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
@@ -37,15 +38,25 @@ PER_CLASS = {"gtsrb": 10}
 
 
 def with_true_trigger(
-    classifier: undoor.Classifier, clean: undoor.CleanSet, trigger: Trigger, target: int
+    classifier: undoor.Classifier,
+    clean: undoor.CleanSet,
+    trigger: Trigger,
+    target: int,
+    fpr: float,
 ) -> tuple[Guards, dict[str, object]]:
-    bench = oracle_bench(classifier, clean, trigger, target)
+    bench = oracle_bench(classifier, clean, trigger, target, fpr)
     plans = candidate_plans(find_sites(classifier))
     chosen, trials, _ = choose_plan(bench, plans, "onepass")
     sources = bench.x[bench.sources]
     corrections = fit_corrections(bench.classifier, sources, trigger(sources), plans[chosen])
-    threshold = calibrate(bench, corrections)
-    record = {"chosen": chosen, "threshold": threshold, "trials": [vars(t) for t in trials]}
+    calibration = calibrate(bench, corrections)
+    threshold = calibration.threshold
+    record = {
+        "chosen": chosen,
+        "threshold": threshold,
+        "calibration": calibration.to_json(str(target)),
+        "trials": [vars(t) for t in trials],
+    }
     guards = {
         rule: Guarded(classifier, {target: corrections}, {target: threshold}, rule=rule)
         for rule in RULES
@@ -67,12 +78,14 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
     if options.true_trigger:
         if not triggers:
             return record
-        guards, record["align"] = with_true_trigger(classifier, clean, triggers[0], truth["target"])
+        guards, record["align"] = with_true_trigger(
+            classifier, clean, triggers[0], truth["target"], options.fpr
+        )
     else:
         report = undoor.scan(classifier, clean, seed=options.seed)
         record["scan"] = report.to_json()
         started = time.perf_counter()
-        fix = undoor.repair(classifier, clean, report, seed=options.seed)
+        fix = undoor.repair(classifier, clean, report, fpr=options.fpr, seed=options.seed)
         record["repair"] = fix.to_json() | {"wall": time.perf_counter() - started}
         del record["repair"]["sites"]  # readable in a repair, a hundred lines here
         guards = {rule: undoor.guard(classifier, fix, rule=rule) for rule in RULES}
@@ -104,8 +117,8 @@ def line(record: dict) -> str:
         for key in ("acc", "asr", "sia", "tpr", "fpr_target"):
             text += f" {key} {100 * after[key]:.1f}"
         text += f" auroc {after['auroc']:.4f}"
-        paper = record["evaluation_paper_rule"]["after"]
-        text += f" | paper's rule: sia {100 * paper['sia']:.1f} fpr {100 * paper['fpr_target']:.1f}"
+        other = record["evaluation_disagreement_rule"]["after"]
+        text += f" | disagreement: sia {100 * other['sia']:.1f} fpr {100 * other['fpr_target']:.1f}"
     return text
 
 
@@ -117,6 +130,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*")
     parser.add_argument("--true-trigger", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fpr", type=float, default=DEFAULT_FPR)
     options = parser.parse_args()
     for folder in sorted(file.parent for file in options.zoo.glob("*/model.toml")):
         if options.models and folder.name not in options.models:

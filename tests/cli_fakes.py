@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
@@ -26,6 +27,7 @@ from undoor.cli import app
 from undoor.errors import UndoorError
 from undoor.load import load
 from undoor.progress import Progress
+from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
 from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
@@ -138,7 +140,9 @@ class FakeTarget:
         default_factory=lambda: {"entry": make_correction()}
     )
     sites: tuple[FakeSite, ...] = (FakeSite(),)
-    threshold: float = 0.1
+    calibration: Calibration = field(
+        default_factory=lambda: Calibration(0.1, 0.01, Rate(0.0, 0.0, 0.116, 30))
+    )
     trials: tuple[FakeTrial, ...] = (FakeTrial("fine"), FakeTrial("coarse", 0.5))
     chosen: str = "fine"
     trigger: Trigger = field(default_factory=make_trigger)
@@ -146,6 +150,10 @@ class FakeTarget:
     asr: float = 0.01
     sia: float = 0.9
     fpr: float = 0.01
+
+    @property
+    def threshold(self) -> float:
+        return self.calibration.threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +165,7 @@ class FakeRepair:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "schema": "undoor/repair/1",
+            "schema": "undoor/repair/2",
             "verdict": self.verdict,
             "targets": [{"target": item.target} for item in self.targets],
             "sites": [vars(site) for item in self.targets for site in item.sites],
@@ -249,10 +257,11 @@ class Cli:
         report: ScanReport,
         *,
         fit: str,
+        fpr: float,
         seed: int,
         progress: Progress,
     ) -> FakeRepair:
-        self.calls.append(("repair", {"fit": fit, "seed": seed}))
+        self.calls.append(("repair", {"fit": fit, "fpr": fpr, "seed": seed}))
         progress("fit corrections", 0, 1)
         if not report.findings:
             return dataclasses.replace(self.fixed, verdict=report.verdict, targets=())
@@ -286,7 +295,10 @@ class Cli:
         loader = SimpleNamespace(load=self._load)
         fakes: dict[str, dict[str, Any]] = {
             "undoor.repair": {"repair": self._repair, "Repair": loader},
-            "undoor.guard": {"guard": lambda classifier, repair: FakeGuarded(classifier)},
+            "undoor.guard": {
+                "guard": lambda classifier, repair, **given: FakeGuarded(classifier, **given),
+                "REJECTED": -1,
+            },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
             "undoor.demo": {
                 "demo_model": lambda *, clean: load(self.model),
@@ -302,14 +314,16 @@ class Cli:
 
 
 class FakeGuarded(nn.Module):
-    """Flags what has a white lower right corner, and answers class 0 for it."""
+    """Flags what has a white lower right corner, and answers class 0 for it, or as `policy` is."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, policy: str = "relabel") -> None:
         super().__init__()
         self.classifier = classifier
+        self.policy = policy
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flagged = (x[:, :, -2:, -2:] == 1).flatten(1).all(1)
         labels = self.classifier(x).argmax(1)
         score = torch.where(flagged, 3.0, -torch.inf)
-        return torch.where(flagged, 0, labels), flagged, score
+        answers = {"relabel": torch.zeros_like(labels), "reject": torch.full_like(labels, -1)}
+        return torch.where(flagged, answers.get(self.policy, labels), labels), flagged, score

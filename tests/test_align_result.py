@@ -20,6 +20,7 @@ from tiny import (
     true_trigger,
 )
 
+from undoor.align.calibrate import Calibration
 from undoor.align.result import (
     DESCRIPTION,
     PARTS,
@@ -34,8 +35,15 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
+from undoor.rate import Rate
 from undoor.sites import find_sites
 from undoor.triggers import Stamp, Trigger
+
+
+def calibration(target: int) -> Calibration:
+    """Of four clean inputs for target 1, of none for target 3."""
+    rate = Rate(0.25, 0.01, 0.81, 4) if target == 1 else Rate(None, None, None, 0)
+    return Calibration(1.5 * target, 0.02, rate)
 
 
 def make(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Repair:
@@ -53,7 +61,7 @@ def make(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Repair:
         trigger = Stamp("patch", torch.ones(1, *shape[1:]), torch.rand(shape), "replace", (0, 1))
         items.append(
             TargetRepair(
-                target, (0, 2), trigger, corrections, 1.5 * target, "finest", tuple(sites),
+                target, (0, 2), trigger, corrections, calibration(target), "finest", tuple(sites),
                 (Trial("finest", 0.9, 0.01, 0.9), Trial("per channel", 0.5, 0.0, 0.5)),
                 0.01, 0.9, 0.02,
             )
@@ -88,6 +96,8 @@ def test_round_trip(tmp_path: Path, kind: str) -> None:
     for old, new in zip(made.targets, back.targets, strict=True):
         assert list(new.corrections) == list(old.corrections)
         assert (new.sites, new.trials, new.sources) == (old.sites, old.trials, old.sources)
+        assert new.calibration == old.calibration
+        assert new.threshold == old.calibration.threshold
         for name, h in old.corrections.items():
             for part in PARTS:
                 assert torch.equal(getattr(new.corrections[name], part), getattr(h, part))
@@ -131,13 +141,29 @@ def test_files(folder: Path, model: Classifier) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {DESCRIPTION, TENSORS, "trigger_1.npz", "trigger_3.npz"}
     data = json.loads((folder / DESCRIPTION).read_text())
-    assert data["schema"] == SCHEMA == "undoor/repair/1"
+    assert data["schema"] == SCHEMA == "undoor/repair/2"
     assert [(site["target"], site["name"]) for site in data["sites"]] == [
         (target, site.name) for target in (1, 3) for site in find_sites(model)
     ]
     with safe_open(folder / TENSORS, "pt") as stored:
         assert stored.metadata() == {"schema": SCHEMA, "model_sha256": model.fingerprint()}
         assert "1/network.1/scale" in stored.keys()  # noqa: SIM118
+
+
+def test_calibration_in_words(folder: Path) -> None:
+    """The numbers, and where they cannot promise what was wanted, a sentence that says so."""
+    few, none = json.loads((folder / DESCRIPTION).read_text())["targets"]
+    assert few["threshold"] == 1.5
+    assert few["calibration"] == {
+        "wanted_fpr": 0.02,
+        "n": 4,
+        "flagged": 0.25,
+        "flagged_interval": [0.01, 0.81],
+        "resolution": 0.2,
+        "note": calibration(1).note("1"),
+    }
+    assert "4 clean images answered 1 cannot promise less than 20 %" in few["calibration"]["note"]
+    assert "no clean image is answered 3" in none["calibration"]["note"]
 
 
 def test_description_comes_last(
@@ -170,10 +196,10 @@ def test_another_model(folder: Path, other: Classifier) -> None:
         Repair.load(folder, other)
 
 
-@pytest.mark.parametrize("schema", ["undoor/repair/0", "undoor/scan/2", None])
+@pytest.mark.parametrize("schema", ["undoor/repair/1", "undoor/scan/2", None])
 def test_other_schema(folder: Path, model: Classifier, schema: str | None) -> None:
     edit(folder, {"schema": schema})
-    with pytest.raises(UndoorError, match="expected schema 'undoor/repair/1'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/repair/2'"):
         Repair.load(folder, model)
 
 
@@ -209,7 +235,7 @@ def test_truncated_trigger(folder: Path, model: Classifier) -> None:
         Repair.load(folder, model)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "undoor/repair/1"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "undoor/repair/2"}'])
 def test_no_json(folder: Path, model: Classifier, text: str) -> None:
     (folder / DESCRIPTION).write_text(text)
     with pytest.raises(UndoorError, match="not a readable repair"):
@@ -219,6 +245,24 @@ def test_no_json(folder: Path, model: Classifier, text: str) -> None:
 @pytest.mark.parametrize("change", [{"targets": None}, {"sites": 3}, {"targets": [{}]}])
 def test_strange_entries(folder: Path, model: Classifier, change: dict[str, Any]) -> None:
     edit(folder, change)
+    with pytest.raises(UndoorError, match="not a readable repair"):
+        Repair.load(folder, model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold": None},
+        {"threshold": float("nan")},
+        {"calibration": None},
+        {"calibration": {"wanted_fpr": 0.01}},
+        {"calibration": {**calibration(1).to_json("1"), "flagged_interval": [0.1]}},
+    ],
+)
+def test_strange_calibration(folder: Path, model: Classifier, change: dict[str, Any]) -> None:
+    """A guard without a threshold would flag nothing, in silence."""
+    targets = json.loads((folder / DESCRIPTION).read_text())["targets"]
+    edit(folder, {"targets": [{**targets[0], **change}, targets[1]]})
     with pytest.raises(UndoorError, match="not a readable repair"):
         Repair.load(folder, model)
 

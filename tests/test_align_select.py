@@ -7,8 +7,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny import TARGET, clean_images, toy_classifier, true_trigger
 from torch import Tensor
 
@@ -20,7 +18,6 @@ from undoor.align.select import (
     calibrate,
     choose_plan,
     clean_scores,
-    place_threshold,
     try_plan,
 )
 from undoor.guard import Guarded
@@ -28,7 +25,6 @@ from undoor.sites import attach
 from undoor.triggers import Stamp, Trigger
 
 LAYER: Plan = {"network.1": "channel"}
-scores_of = st.lists(st.floats(-50, 50), min_size=1, max_size=40)
 
 
 def bench(backdoored: bool = True, triggers: list[Trigger] | None = None) -> Bench:
@@ -43,62 +39,14 @@ def bench(backdoored: bool = True, triggers: list[Trigger] | None = None) -> Ben
     )
 
 
-def numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
-
-
-# The threshold
-
-
-@given(scores_of, scores_of)
-def test_threshold_is_never_negative_and_finite(clean: list[float], hits: list[float]) -> None:
-    threshold = place_threshold(numbers(*clean), numbers(*hits))
-    assert 0 <= threshold < 1e4
-
-
-@given(scores_of, scores_of)
-def test_at_most_one_clean_input_in_twenty_is_flagged(
-    clean: list[float], hits: list[float]
-) -> None:
-    scores = numbers(*clean)
-    flagged = int((scores > place_threshold(scores, numbers(*hits))).sum())
-    # Linear interpolation of the quantile may leave one above a short list's 95 % point.
-    assert flagged <= int(np.ceil(0.05 * (len(clean) - 1)))
-
-
-@given(scores_of, st.floats(1, 1e3))
-def test_where_the_two_part_all_is_told_apart(clean: list[float], gap: float) -> None:
-    scores = numbers(*clean)
-    spread = float(scores.std()) if len(clean) > 1 else 0.0
-    tail = max(float(scores.max()), float(scores.mean()) + 2.5 * spread, 0.0)
-    start = tail + gap
-    hits = torch.linspace(start, start + 10, 20)
-    threshold = place_threshold(scores, hits)
-    assert not bool((scores > threshold).any())
-    assert bool((hits > threshold).all())
-    # Nearer to the clean scores: true triggers differ from recovered ones.
-    assert threshold - tail < float(hits.median()) - threshold
-
-
-def test_where_they_overlap_the_clean_decide() -> None:
-    clean = torch.arange(101.0)
-    assert place_threshold(clean, numbers(-5, 3, 10)) == pytest.approx(95)
-    # While half of the triggered lie beyond the tail of the clean, none of these is flagged.
-    assert 100 <= place_threshold(clean, numbers(0, 200, 300)) < 200
-
-
-def test_no_scores() -> None:
-    assert place_threshold(numbers(), numbers(1, 2)) == 0
-    assert place_threshold(numbers(), numbers()) == 0
-
-
 # Plans
 
 
 def test_score_punishes_false_alarms_beyond_the_wanted() -> None:
-    assert Outcome(0.9, 0.0, 0.05).score == pytest.approx(0.9)
-    assert Outcome(0.9, 0.0, 0.0).score == pytest.approx(0.9)
-    assert Outcome(0.9, 0.0, 0.25).score == pytest.approx(0.7)
+    assert Outcome(0.9, 0.0, 0.05).score(0.05) == pytest.approx(0.9)
+    assert Outcome(0.9, 0.0, 0.0).score(0.05) == pytest.approx(0.9)
+    assert Outcome(0.9, 0.0, 0.25).score(0.05) == pytest.approx(0.7)
+    assert Outcome(0.9, 0.0, 0.25).score(0.01) == pytest.approx(0.66)
 
 
 def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +65,10 @@ def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     calls: list[tuple[int, int]] = []
     chosen, trials, outcome = choose_plan(
-        bench(), plans, "onepass", lambda _stage, done, total: calls.append((done, total))
+        replace(bench(), fpr=0.05),
+        plans,
+        "onepass",
+        lambda _stage, done, total: calls.append((done, total)),
     )
     assert chosen == "good"
     assert outcome.sia == pytest.approx(0.8)
@@ -212,7 +163,10 @@ def test_calibrated_guard_flags_triggered_and_not_clean_inputs() -> None:
     made = bench()
     x = made.x[made.sources]
     corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
-    threshold = calibrate(made, corrections)
+    calibration = calibrate(made, corrections)
+    threshold = calibration.threshold
+    assert calibration.n == 12
+    assert calibration.flagged.value == 0
     guarded = Guarded(made.classifier, {TARGET: corrections}, {TARGET: threshold})
     _, flagged, _ = guarded(made.x)
     assert float(flagged.float().mean()) == 0
@@ -228,5 +182,23 @@ def test_no_clean_input_of_the_target() -> None:
     keep = made.y != TARGET
     made = replace(made, x=made.x[keep], y=made.y[keep], sources=made.sources[keep])
     corrections = fit_corrections(made.classifier, made.x, true_trigger()(made.x), LAYER)
-    assert calibrate(made, corrections) == 0
+    calibration = calibrate(made, corrections)
+    assert calibration.threshold == 0
+    assert calibration.flagged.value is None
+    assert "no clean image" in str(calibration.note("2"))
     assert try_plan(made, LAYER, "onepass", 0).fpr == 0
+
+
+def test_the_wanted_rate_reaches_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the trials and in the calibration: where the scores overlap, a higher one lowers it."""
+    made = bench()
+    x = made.x[made.sources]
+    corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
+    # Twelve clean inputs of the target, no better than the triggered ones by their scores.
+    monkeypatch.setattr(select, "clean_scores", lambda *_: torch.linspace(0, 1000, 12))
+    found = [calibrate(replace(made, fpr=fpr), corrections) for fpr in (0.01, 0.25, 0.5)]
+    assert [item.wanted for item in found] == [0.01, 0.25, 0.5]
+    assert [item.attainable for item in found] == [False, True, True]
+    assert [item.flagged.value for item in found] == pytest.approx([0, 2 / 12, 5 / 12])
+    tried = [try_plan(replace(made, fpr=fpr), LAYER, "onepass", 0).fpr for fpr in (0.01, 0.25, 0.5)]
+    assert tried == pytest.approx([0, 2 / 12, 5 / 12])

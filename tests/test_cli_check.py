@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from cli_fakes import Cli
+from cli_fakes import Cli, Result
 from PIL import Image
+
+from undoor.cli.check import Policy
+from undoor.guard import POLICIES
 
 
 @pytest.fixture
@@ -50,14 +55,95 @@ def test_json(cli: Cli) -> None:
     (cli.folder / "inputs" / "c.png").write_bytes(b"no image")
     result = cli.run("check", cli.model, cli.folder / "inputs", "--repair", cli.out, "--json")
     document = json.loads(result.stdout)
-    assert (document["schema"], document["flagged"], document["n"]) == ("undoor/check/1", 1, 2)
+    assert (document["schema"], document["flagged"], document["n"]) == ("undoor/check/2", 1, 2)
+    assert document["policy"] == "relabel"
     first, second = document["images"]
     assert not first["flagged"]
     assert first["score"] is None
     assert second["flagged"]
     assert (second["label"], second["class"], second["score"]) == (0, "stop", 3.0)
+    assert not first["rejected"]
+    assert not second["rejected"]
     assert len(document["skipped"]) == 1
     assert "c.png" in result.stderr
+
+
+def both(cli: Cli, *arguments: object) -> Result:
+    """Check an image without the trigger and one with it."""
+    image(cli.folder / "inputs" / "a.png", stamped=False)
+    image(cli.folder / "inputs" / "b.png", stamped=True)
+    return cli.run("check", cli.model, cli.folder / "inputs", "--repair", cli.out, *arguments)
+
+
+@pytest.mark.parametrize("policy", ["relabel", "reject", "flag"])
+def test_policy_in_json(cli: Cli, policy: str) -> None:
+    result = both(cli, "--policy", policy, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["policy"], document["flagged"]) == (policy, 1)
+    first, second = document["images"]
+    assert (first["label"], first["class"]) == (first["model_label"], first["model_class"])
+    assert (first["flagged"], first["rejected"]) == (False, False)
+    assert (second["flagged"], second["rejected"]) == (True, policy == "reject")
+    own = (second["model_label"], second["model_class"])
+    expected = {"relabel": (0, "stop"), "reject": (-1, None), "flag": own}
+    assert (second["label"], second["class"]) == expected[policy]
+
+
+def test_rejected_inputs_in_text(cli: Cli) -> None:
+    """No class is shown for them, least of all the last one, which -1 would index."""
+    shown = both(cli, "--policy", "reject").stdout
+    (line,) = (line for line in shown.splitlines() if "FLAGGED" in line)
+    assert line.split("│")[3].strip() == "rejected"
+    assert shown.count("rejected") == 2
+    assert "1 of 2 images flagged and rejected" in shown
+
+
+def test_flag_alone_in_text(cli: Cli) -> None:
+    shown = both(cli, "--policy", "flag").stdout
+    (line,) = (line for line in shown.splitlines() if "FLAGGED" in line)
+    assert line.split("│")[2].strip() == line.split("│")[3].strip()
+    assert "rejected" not in shown
+    assert "1 of 2 images flagged" in shown
+
+
+@pytest.mark.parametrize("policy", ["relabel", "reject"])
+def test_csv(cli: Cli, policy: str) -> None:
+    file = cli.folder / "tables" / "checked.csv"
+    result = both(cli, "--policy", policy, "--csv", file)
+    assert result.exit_code == 1
+    assert "1 of 2 images flagged" in result.stdout
+    first, second = csv.DictReader(file.read_text().splitlines())
+    assert list(first) == [
+        "image", "model_label", "model_class", "label", "class", "flagged", "rejected", "score"
+    ]  # fmt: skip
+    assert first["image"].endswith("a.png")
+    assert (first["flagged"], first["rejected"], first["score"]) == ("false", "false", "")
+    rejected = policy == "reject"
+    assert (second["flagged"], second["rejected"]) == ("true", "true" if rejected else "false")
+    assert (second["label"], second["class"]) == (("-1", "") if rejected else ("0", "stop"))
+    assert float(second["score"]) == 3
+
+
+def test_csv_where_no_file_can_be(cli: Cli) -> None:
+    (cli.folder / "taken").write_text("")
+    result = both(cli, "--csv", cli.folder / "taken" / "checked.csv", "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "taken" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_unknown_policy(cli: Cli) -> None:
+    result = both(cli, "--policy", "drop")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "drop" in result.stderr
+
+
+def test_policies_are_those_of_the_guard() -> None:
+    """The command line knows them without loading torch."""
+    assert get_args(Policy) == POLICIES
 
 
 def test_many_images_show_the_flagged_ones(cli: Cli) -> None:

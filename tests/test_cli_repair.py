@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_fakes import Cli, make_report
+from cli_fakes import Cli, FakeRepair, FakeTarget, make_report
 
+from undoor.align.calibrate import DEFAULT_FPR, Calibration
+from undoor.rate import Rate
 from undoor.scan.report import Verdict
 
 
@@ -20,7 +22,7 @@ def test_scans_and_repairs(cli: Cli) -> None:
     result = cli.repair("--fit", "paper", "--seed", 5)
     assert result.exit_code == 1
     assert [name for name, _ in cli.calls] == ["scan", "repair"]
-    assert cli.calls[1][1] == {"fit": "paper", "seed": 5}
+    assert cli.calls[1][1] == {"fit": "paper", "fpr": DEFAULT_FPR, "seed": 5}
     assert "entry (position)" in result.stdout
     assert "undoor check" in result.stdout
     files = {"scan.json", "trigger_1.npz", "trigger_1.png", "report.html"}
@@ -32,9 +34,43 @@ def test_scans_and_repairs(cli: Cli) -> None:
 def test_json(cli: Cli) -> None:
     result = cli.repair("--json")
     document = json.loads(result.stdout)
-    assert document["schema"] == "undoor/repair/1"
+    assert document["schema"] == "undoor/repair/2"
     assert document["seconds"] == {"scan": 1.5, "align": 0.1}
     assert result.stderr == "search triggers ...\nfit corrections ...\n"
+
+
+def test_wanted_rate(cli: Cli) -> None:
+    assert cli.repair("--fpr", 0.05).exit_code == 1
+    assert cli.calls[1][1] == {"fit": "onepass", "fpr": 0.05, "seed": 0}
+
+
+@pytest.mark.parametrize("fpr", ["0", "1", "-0.1", "nan", "often"])
+def test_wanted_rate_must_be_a_share(cli: Cli, fpr: str) -> None:
+    """Refused before the scan."""
+    result = cli.repair("--fpr", fpr)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "fpr" in result.stderr
+    assert cli.calls == []
+
+
+def test_says_what_so_few_images_can_promise(cli: Cli) -> None:
+    told = " ".join(cli.repair().stdout.split())
+    assert "of 30 clean images answered 1 yield, 0.0 % are flagged (95 %: 0.0 to 11.6)" in told
+    assert "30 clean images answered 1 yield cannot promise less than 3.2 %" in told
+    enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
+    cli.fixed = FakeRepair(targets=(FakeTarget(calibration=enough),))
+    told = " ".join(cli.repair().stdout.split())
+    assert "of 30 clean images" in told
+    assert "cannot promise" not in told
+
+
+def test_says_that_there_was_nothing_to_calibrate_on(cli: Cli) -> None:
+    none = Calibration(0.0, 0.05, Rate(None, None, None, 0))
+    cli.fixed = FakeRepair(targets=(FakeTarget(calibration=none),))
+    told = " ".join(cli.repair().stdout.split())
+    assert "no clean image is answered 1 yield" in told
+    assert "None" not in told
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("clean", 0), ("inconclusive", 2)])

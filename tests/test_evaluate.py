@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from tiny import TARGET, clean_images, toy_classifier, true_trigger
 from torch import Tensor, nn
 
@@ -17,31 +16,12 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.evaluate import Evaluation, Rate, auroc, evaluate, stamp_set
+from undoor.evaluate import Evaluation, auroc, evaluate, stamp_set
 from undoor.guard import Guarded, guard
+from undoor.rate import Rate
 from undoor.repair import Repair
 from undoor.sites import ENTRY
 from undoor.triggers import Stamp
-
-# Rates
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=60))
-def test_clopper_pearson(hits: list[bool]) -> None:
-    """Against the quantiles of the beta distribution."""
-    rate = Rate.of(torch.tensor(hits))
-    n, k = len(hits), sum(hits)
-    low = 0.0 if k == 0 else stats.beta.ppf(0.025, k, n - k + 1)
-    high = 1.0 if k == n else stats.beta.ppf(0.975, k + 1, n - k)
-    assert rate.value == pytest.approx(k / n)
-    assert rate.low == pytest.approx(low, abs=1e-8)
-    assert rate.high == pytest.approx(high, abs=1e-8)
-    assert rate.n == n
-
-
-def test_rate_of_nothing() -> None:
-    assert Rate.of(torch.tensor([], dtype=torch.bool)) == Rate(None, None, None, 0)
-
 
 # AUROC
 
@@ -101,11 +81,13 @@ def inputs(*rows: tuple[int, float]) -> Tensor:
     return x
 
 
-def capped_guard(classifier: Classifier, threshold: float = 1.5) -> Guarded:
+def capped_guard(
+    classifier: Classifier, threshold: float = 1.5, policy: str = "relabel"
+) -> Guarded:
     """Target 1; its correction caps all logits at 2 and lifts that of class 2 by a half."""
     one = torch.ones(3)
     h = Correction(one, torch.tensor([0.0, 0.0, 0.5]), -9 * one, 2 * one)
-    return Guarded(classifier, {1: {ENTRY: h}}, {1: threshold})
+    return Guarded(classifier, {1: {ENTRY: h}}, {1: threshold}, policy=policy)
 
 
 def test_all_rates_by_hand() -> None:
@@ -135,6 +117,31 @@ def test_all_rates_by_hand() -> None:
     }
     assert result.n == {"clean": 5, "triggered": 4}
     assert result.after["fpr_target"].n == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "acc", "asr", "sia"),
+    [
+        ("relabel", 3 / 5, 1 / 4, 2 / 4),
+        ("reject", 3 / 5, 1 / 4, 1 / 4),
+        ("flag", 4 / 5, 3 / 4, 1 / 4),
+    ],
+)
+def test_policies_by_hand(policy: str, acc: float, asr: float, sia: float) -> None:
+    """Rejected: a triggered input counts neither as ASR nor as SIA, a clean one as lost ACC."""
+    classifier = table_classifier()
+    guarded = capped_guard(classifier, policy=policy)
+    # As above: of the clean (1, 4) is flagged, of the triggered the two of class 0 and 2 with 9.
+    clean = CleanSet(inputs((0, 3), (1, 1), (1, 4), (2, 1), (0, 1)), torch.tensor([0, 1, 1, 2, 2]))
+    triggered = CleanSet(inputs((1, 9), (1, 9), (1, 1), (0, 5)), torch.tensor([0, 2, 0, 0]))
+    after = evaluate(classifier, guarded, clean, triggered, target=1).after
+    assert after["acc"].value == pytest.approx(acc)
+    assert after["asr"].value == pytest.approx(asr)
+    assert after["sia"].value == pytest.approx(sia)
+    assert after["tpr"].value == pytest.approx(2 / 4)
+    assert after["fpr_target"].value == pytest.approx(1 / 2)
+    # All are counted, the rejected too.
+    assert (after["acc"].n, after["asr"].n, after["sia"].n) == (5, 4, 4)
 
 
 def auroc_by_hand() -> float:

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.guard import Guarded, guard
+from undoor.errors import UndoorError
+from undoor.guard import POLICIES, REJECTED, RULES, Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY, attach, find_sites
 
@@ -66,7 +67,7 @@ def by_hand(
     def margin(z: list[float]) -> float:
         return float(z[answer] - max(v for k, v in enumerate(z) if k != answer))
 
-    if rule == "paper":
+    if rule == "disagreement":
         flagged, score = margin(after) < 0, -margin(after)
     else:
         score = margin(row) - margin(after)
@@ -87,7 +88,7 @@ logits_of = hnp.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(CLASSES
     first=st.lists(quarters, min_size=4, max_size=4),
     second=st.lists(quarters, min_size=4, max_size=4),
     thresholds=st.tuples(quarters, quarters),
-    rule=st.sampled_from(["margin", "paper"]),
+    rule=st.sampled_from(["margin", "disagreement"]),
 )
 def test_rule_by_hand(
     x: np.ndarray,
@@ -116,12 +117,12 @@ def test_threshold_itself_is_not_flagged() -> None:
         assert flagged.tolist() == [expected]
 
 
-def test_paper_rule_needs_no_threshold() -> None:
+def test_disagreement_rule_needs_no_threshold() -> None:
     """It flags what the corrected network answers otherwise, however little the margin fell."""
     corrections = {1: {ENTRY: shift([0, -1, 0, 0])}}
     x = torch.tensor([[0.0, 0.5, 0, 0], [0, 2, 0, 0]])
     for threshold in (0.0, 1e9):
-        _, flagged, _ = Guarded(identity(), corrections, {1: threshold}, rule="paper")(x)
+        _, flagged, _ = Guarded(identity(), corrections, {1: threshold}, rule="disagreement")(x)
         assert flagged.tolist() == [True, False]
     _, flagged, _ = Guarded(identity(), corrections, {1: 0.5})(x)
     assert flagged.tolist() == [True, True]
@@ -130,7 +131,7 @@ def test_paper_rule_needs_no_threshold() -> None:
 def test_unknown_rule_is_refused() -> None:
     """A slip of the pen must not choose another rule in silence."""
     with pytest.raises(Exception, match="rule"):
-        Guarded(identity(), {1: {ENTRY: shift([0, -1, 0, 0])}}, {1: 0.0}, rule="papre")
+        Guarded(identity(), {1: {ENTRY: shift([0, -1, 0, 0])}}, {1: 0.0}, rule="paper")
 
 
 def test_logits_of_flagged_inputs() -> None:
@@ -143,8 +144,81 @@ def test_logits_of_flagged_inputs() -> None:
     assert guarded(x)[0].tolist() == [3, 0]
 
 
+# Policies
+
+SHIFTED = {1: {ENTRY: shift([0.5, -1, 0, 0])}}
+MIXED = torch.tensor([[0.0, 5, 1, 2], [3, 0, 1, 2], [0, 1, 9, 0]])
+
+
+def test_rejected_inputs_have_no_class() -> None:
+    """Their label is -1. Their logits know no more than that they are not the target's."""
+    guarded = Guarded(identity(), SHIFTED, {1: 0.0}, policy="reject")
+    labels, flagged, score = guarded(MIXED)
+    assert REJECTED == -1
+    assert labels.tolist() == [REJECTED, 0, 2]
+    assert flagged.tolist() == [True, False, False]
+    logits, again, _ = guarded.logits(MIXED)
+    assert again.tolist() == flagged.tolist()
+    assert logits.tolist() == [[0, -math.inf, 0, 0], [3, 0, 1, 2], [0, 1, 9, 0]]
+    shares = logits.softmax(1)[0].tolist()
+    assert shares == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+    assert score[0] == Guarded(identity(), SHIFTED, {1: 0.0})(MIXED)[2][0]
+
+
+@pytest.mark.parametrize("target", range(CLASSES))
+def test_largest_logit_of_a_rejected_input_is_never_the_target(target: int) -> None:
+    """A server that overlooks the flag must not give the attacker what he wants."""
+    values = [0.0] * CLASSES
+    values[target] = -20.0
+    guarded = Guarded(identity(), {target: {ENTRY: shift(values)}}, {target: 0}, policy="reject")
+    logits, flagged, _ = guarded.logits(torch.eye(CLASSES)[[target]])
+    assert flagged.tolist() == [True]
+    assert int(logits.argmax(1)) != target
+
+
+def test_flagged_inputs_keep_the_bare_answer() -> None:
+    guarded = Guarded(identity(), SHIFTED, {1: 0.0}, policy="flag")
+    labels, flagged, _ = guarded(MIXED)
+    assert labels.tolist() == [1, 0, 2]
+    assert flagged.tolist() == [True, False, False]
+    assert torch.equal(guarded.logits(MIXED)[0], MIXED)
+
+
+@given(x=logits_of, first=st.lists(quarters, min_size=4, max_size=4), threshold=quarters)
+@pytest.mark.parametrize("rule", RULES)
+def test_policies_differ_on_flagged_inputs_alone(
+    rule: str, x: np.ndarray, first: list[float], threshold: float
+) -> None:
+    inputs = torch.from_numpy(x)
+    corrections = {1: {ENTRY: shift(first)}}
+    made = {
+        policy: Guarded(identity(), corrections, {1: threshold}, rule=rule, policy=policy)
+        for policy in POLICIES
+    }
+    labels, flagged, score = made["relabel"](inputs)
+    for policy, guarded in made.items():
+        other, same_flags, same_score = guarded(inputs)
+        assert torch.equal(same_flags, flagged)
+        assert torch.equal(same_score, score)
+        assert torch.equal(other[~flagged], labels[~flagged])
+        if policy == "reject":
+            assert bool((other[flagged] == REJECTED).all())
+        elif policy == "flag":
+            assert torch.equal(other, inputs.argmax(1))
+
+
+def test_relabel_is_the_default() -> None:
+    assert POLICIES == ("relabel", "reject", "flag")
+    assert Guarded(identity(), SHIFTED, {1: 0.0}).policy == "relabel"
+
+
+def test_unknown_policy_is_refused() -> None:
+    with pytest.raises(UndoorError, match=r"policy.*relabel, reject, flag, got 'drop'"):
+        Guarded(identity(), SHIFTED, {1: 0.0}, policy="drop")
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rule", ["margin", "paper"])
+@pytest.mark.parametrize("rule", ["margin", "disagreement"])
 def test_unflagged_inputs_keep_their_answers(kind: str, rule: str) -> None:
     classifier = random_classifier(kind)
     x = random_inputs(classifier, 200)
@@ -296,15 +370,28 @@ def test_guard_of_a_repair(toy_repair: Repair) -> None:
     assert guarded.thresholds == (toy_repair.targets[0].threshold,)
 
 
-def test_guard_by_the_rule_of_the_paper(toy_repair: Repair) -> None:
+def test_guard_by_disagreement(toy_repair: Repair) -> None:
     """Flagged is what the corrected network answers otherwise, and nothing else."""
     classifier = toy_classifier(backdoored=True, norm=True)
     corrected = attach(classifier, toy_repair.targets[0].corrections)
     clean = clean_images(20, seed=4).images
     x = torch.cat([clean, true_trigger()(clean)])
-    _, flagged, _ = guard(classifier, toy_repair, rule="paper")(x)
+    _, flagged, _ = guard(classifier, toy_repair, rule="disagreement")(x)
     expected = (classifier.predict(x) == TARGET) & (corrected.predict(x) != TARGET)
     assert torch.equal(flagged, expected)
+
+
+def test_guard_with_a_policy(toy_repair: Repair) -> None:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    clean = clean_images(20, seed=4)
+    others = clean.labels != TARGET
+    stamped = true_trigger()(clean.images[others])
+    labels, flagged, _ = guard(classifier, toy_repair, policy="reject")(stamped)
+    assert float(flagged.float().mean()) > 0.95
+    assert torch.equal(labels == REJECTED, flagged)
+    labels, again, _ = guard(classifier, toy_repair, policy="flag")(stamped)
+    assert torch.equal(again, flagged)
+    assert torch.equal(labels, classifier.predict(stamped))
 
 
 def test_guard_of_an_empty_repair(toy_repair: Repair) -> None:

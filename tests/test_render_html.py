@@ -9,8 +9,10 @@ import pytest
 import torch
 from cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_report
 
+from undoor.align.calibrate import Calibration
 from undoor.align.inspect import UnitActivations
 from undoor.clean_set import CleanSet
+from undoor.rate import Rate
 from undoor.render.html import Subject, html_report
 from undoor.scan.report import Verdict
 
@@ -90,6 +92,26 @@ def test_everything_is_there() -> None:
         assert part in told
     assert len(page.all("svg")) == 2
     assert len(page.all("img")) == 2
+
+
+def test_calibration_of_the_guard() -> None:
+    told = Page(full_page()).told()
+    for part in (
+        "Set on 30 clean images answered with it; 0.0 % of them are flagged [0.0 to 11.6]",
+        "Wanted false alarms 1 %; 30 images can promise 3.2 % at best",
+        "30 clean images answered 1 yield cannot promise less than 3.2 % (wanted: 1 %",
+    ):
+        assert part in told
+    enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
+    assert "cannot promise" not in repair_page(enough)
+    none = repair_page(Calibration(0.0, 0.05, Rate(None, None, None, 0)))
+    assert "no clean image is answered 1 yield" in none
+    assert "Set on" not in none
+
+
+def repair_page(calibration: Calibration) -> str:
+    repair = FakeRepair(targets=(FakeTarget(calibration=calibration),))
+    return Page(html_report(make_report(), repair)).told()  # type: ignore[arg-type]
 
 
 def test_self_contained() -> None:

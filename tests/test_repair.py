@@ -16,6 +16,7 @@ from tiny import (
     true_trigger,
 )
 
+from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.plans import candidate_plans
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -82,7 +83,7 @@ def test_describes_itself(toy_repair: Repair) -> None:
     assert item.fpr == pytest.approx(best.fpr)
     for value in (item.asr, item.sia, item.fpr):
         assert 0 <= value <= 1
-    assert item.threshold >= 0
+    assert item.threshold == item.calibration.threshold >= 0
     assert all(math.isfinite(site.moved) and site.moved >= 0 for site in item.sites)
     assert set(toy_repair.seconds) == {"scan", "align"}
 
@@ -114,6 +115,40 @@ def test_is_seeded_and_changes_nothing(toy_repair: Repair, toy_report: ScanRepor
     for name, h in again.targets[0].corrections.items():
         for part, value in h.state_dict().items():
             assert torch.equal(value, getattr(toy_repair.targets[0].corrections[name], part))
+
+
+def test_says_what_so_few_images_can_promise(toy_repair: Repair) -> None:
+    """Ten clean images answered with the target are too few for one in a hundred."""
+    calibration = toy_repair.targets[0].calibration
+    assert (calibration.wanted, calibration.n) == (DEFAULT_FPR, 10)
+    assert calibration.flagged.value == 0
+    assert calibration.resolution == pytest.approx(1 / 11)
+    note = toy_repair.to_json()["targets"][0]["calibration"]["note"]
+    assert "10 clean images answered 2 cannot promise less than 9.1 %" in note
+
+
+def test_wanted_rate() -> None:
+    """It is recorded, and where the images can promise it, nothing more is said."""
+    classifier = toy_classifier(backdoored=True, norm=True)
+    made = repair(classifier, clean_images(), report_of(), fpr=0.2)
+    calibration = made.targets[0].calibration
+    assert calibration.wanted == 0.2
+    assert calibration.attainable
+    assert (calibration.flagged.value or 0) <= 0.2
+    assert made.to_json()["targets"][0]["calibration"]["note"] is None
+
+
+@pytest.mark.parametrize("fpr", [0.0, 1.0, -1.0, math.nan])
+def test_wanted_rate_must_be_a_share(fpr: float) -> None:
+    """Told at once, not after minutes of work, and also where there is nothing to repair."""
+    classifier, clean = toy_classifier(backdoored=True, norm=True), clean_images()
+    for report in (report_of(), replace(report_of(findings=0), verdict="clean")):
+        with pytest.raises(UndoorError, match="above 0 and below 1"):
+            repair(classifier, clean, report, fpr=fpr, progress=_never)
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("work was begun")
 
 
 def test_nothing_to_repair() -> None:

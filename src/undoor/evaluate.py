@@ -16,33 +16,10 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
+from undoor.rate import CONFIDENCE, Rate
 from undoor.triggers import Trigger
 
 SCHEMA = "undoor/evaluation/1"
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A measured fraction of `n` cases with its 95 % interval; all None where `n` is 0."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-
-    @staticmethod
-    def of(hits: Tensor) -> Rate:
-        """The share of true values in a boolean tensor, interval by Clopper and Pearson.
-
-        >>> Rate.of(torch.tensor([True, True, False, True]))
-        Rate(value=0.75, low=0.194..., high=0.993..., n=4)
-        """
-        n, k = len(hits), int(hits.sum())
-        if n == 0:
-            return Rate(None, None, None, 0)
-        interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="exact")
-        return Rate(k / n, float(interval.low), float(interval.high), n)
 
 
 @dataclass(frozen=True)
@@ -84,7 +61,9 @@ def evaluate(
 
     clean : test images with their labels. triggered : images that carry the trigger, with their
     own (true) labels; those whose own class is `target` are left out, since for them the attack
-    changes nothing. Both within the classifier's bounds.
+    changes nothing. Both within the classifier's bounds. guarded : of whichever policy. An input
+    that it rejects is answered with no class: a triggered one counts neither for ASR nor for SIA,
+    a clean one is lost for ACC.
 
     Raises
     ------

@@ -18,7 +18,10 @@ from undoor.sites import attach
 if TYPE_CHECKING:
     from undoor.align.result import Repair
 
-RULES = ("margin", "paper")
+RULES = ("margin", "disagreement")
+POLICIES = ("relabel", "reject", "flag")
+# The label of a rejected input: no class has it.
+REJECTED = -1
 
 
 class Guarded(nn.Module):
@@ -26,9 +29,13 @@ class Guarded(nn.Module):
 
     An input that the original does not answer with a suspected target is answered by it alone.
     One that it answers t goes through g_t as well. The score is how far the correction lowers the
-    margin of t; above the threshold calibrated on clean inputs of t, the input is flagged and g_t
-    answers, with t excluded. The paper's rule, "g_t answers something else than t"
-    (section 3, step 4), is `rule="paper"`; it needs no calibration and flags more clean inputs.
+    margin of t; above the threshold calibrated on clean inputs of t, the input is flagged.
+    `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
+    2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.
+
+    policy : what a flagged input is answered. "relabel": what g_t answers, with t excluded.
+    "reject": nothing; its label is `REJECTED`, -1. "flag": what the original answers, t, so that
+    the flag is all that protects.
 
     Shares no tensor with the classifier it was made of; the corrected networks share theirs with
     the original, so that a guard takes little more memory than the bare model.
@@ -41,14 +48,17 @@ class Guarded(nn.Module):
         thresholds: Mapping[int, float],
         *,
         rule: str = "margin",
+        policy: str = "relabel",
     ) -> None:
         super().__init__()
-        if rule not in RULES:
-            raise UndoorError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+        for name, value, known in (("rule", rule, RULES), ("policy", policy, POLICIES)):
+            if value not in known:
+                raise UndoorError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         self.original = classifier.fast_copy()
         self.targets = tuple(corrections)
         self.thresholds = tuple(float(thresholds[target]) for target in self.targets)
         self.rule = rule
+        self.policy = policy
         self.corrected = nn.ModuleList(
             attach(self.original, copy.deepcopy(dict(corrections[target])))
             for target in self.targets
@@ -57,17 +67,23 @@ class Guarded(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Labels [N], flagged [N] and score [N] of raw inputs [N, ...].
 
-        The score is -inf for inputs that are answered with no suspected target: no second pass
-        was made for them.
+        Labels are classes, or -1 for inputs rejected by the policy "reject". The score is -inf for
+        inputs that are answered with no suspected target: no second pass was made for them.
         """
         logits, flagged, score = self.logits(x)
-        return logits.argmax(1), flagged, score
+        labels = logits.argmax(1)
+        if self.policy == "reject":
+            labels = labels.masked_fill(flagged, REJECTED)
+        return labels, flagged, score
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, with logits [N, K] in the place of labels.
 
-        A flagged input has the corrected network's logits, that of the target at -inf.
+        A flagged input has the corrected network's logits, that of the target at -inf. One that is
+        rejected has 0 for all other classes instead: all that is said of it is that it is not the
+        target's, and whoever takes the largest logit without a look at the flag does not get the
+        target. One that is but flagged keeps the original's.
         """
         logits = self.original(x)
         answers = logits.argmax(1)
@@ -81,22 +97,36 @@ class Guarded(nn.Module):
                 continue
             corrected = network(x[rows])
             after = margin(corrected, target)
-            if self.rule == "paper":
+            if self.rule == "disagreement":
                 score[rows] = -after
                 flagged[rows] = after < 0
             else:
                 score[rows] = margin(logits[rows], target) - after
                 flagged[rows] = score[rows] > threshold
             hit = flagged[rows]
-            logits[rows[hit]] = without(corrected[hit], target)
+            if self.policy == "reject":
+                corrected = torch.zeros_like(corrected)
+            if self.policy != "flag":
+                logits[rows[hit]] = without(corrected[hit], target)
         return logits, flagged, score
 
 
-def guard(classifier: Classifier, repair: Repair, *, rule: str = "margin") -> Guarded:
-    """The guarded pair of a classifier and its repair; `classifier` itself stays untouched."""
+def guard(
+    classifier: Classifier, repair: Repair, *, rule: str = "margin", policy: str = "relabel"
+) -> Guarded:
+    """The guarded pair of a classifier and its repair; `classifier` itself stays untouched.
+
+    rule : "margin" or "disagreement", when an input is flagged. policy : "relabel", "reject" or
+    "flag", what is answered then. See `Guarded`.
+
+    Raises
+    ------
+    UndoorError : there is no such rule or policy.
+    """
     return Guarded(
         classifier,
         {item.target: item.corrections for item in repair.targets},
         {item.target: item.threshold for item in repair.targets},
         rule=rule,
+        policy=policy,
     )

@@ -8,6 +8,7 @@ import time
 import torch
 from torch import Tensor
 
+from undoor.align.calibrate import DEFAULT_FPR, check_fpr
 from undoor.align.fit import DEFAULT_FIT, FITS
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
@@ -42,6 +43,7 @@ def repair(
     report: ScanReport,
     *,
     fit: str = DEFAULT_FIT,
+    fpr: float = DEFAULT_FPR,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Repair:
@@ -52,13 +54,31 @@ def repair(
     test number, true trigger or trigger family enters.
 
     fit : "onepass", "paper" or "reference". The plan is chosen with `onepass`; `reference` corrects
-    all layers per channel.
+    all layers per channel. fpr : the share, above 0 and below 1, of clean inputs answered with a
+    target that its guard may flag; what the clean set can promise is in `TargetRepair.calibration`.
 
     Raises
     ------
-    UndoorError : the report is another model's, or the clean set does not fit the model.
+    UndoorError : `fpr` is no share, the report is another model's, or the clean set does not fit
+        the model.
     """
     started = time.perf_counter()
+    check_fpr(fpr)
+    _check(classifier, report, fit)
+    clean = clean.for_classifier(classifier)
+    generator = torch.Generator().manual_seed(seed)
+    network = classifier.fast_copy()
+    targets = tuple(
+        repair_target(
+            network, clean, finding, fit=fit, fpr=fpr, generator=generator, progress=progress
+        )
+        for finding in report.findings
+    )
+    seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
+    return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
+
+
+def _check(classifier: Classifier, report: ScanReport, fit: str) -> None:
     if fit not in FITS:
         raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
     if report.fingerprint != classifier.fingerprint():
@@ -66,15 +86,6 @@ def repair(
             f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
             f"{classifier.fingerprint()[:12]}); scan this model"
         )
-    clean = clean.for_classifier(classifier)
-    generator = torch.Generator().manual_seed(seed)
-    network = classifier.fast_copy()
-    targets = tuple(
-        repair_target(network, clean, finding, fit=fit, generator=generator, progress=progress)
-        for finding in report.findings
-    )
-    seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
-    return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
 
 
 def repair_target(
@@ -83,6 +94,7 @@ def repair_target(
     finding: Finding,
     *,
     fit: str,
+    fpr: float,
     generator: torch.Generator,
     progress: Progress,
 ) -> TargetRepair:
@@ -97,7 +109,7 @@ def repair_target(
     variants = _variants(classifier, clean, finding, sources, generator, progress)
     sites = find_sites(classifier)
     largest = max(math.prod(site.shape) for site in sites)
-    bench = _bench(classifier, clean, finding.target, sources, variants, largest, generator)
+    bench = _bench(classifier, clean, finding.target, sources, variants, fpr, largest, generator)
     plans = candidate_plans(sites)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
@@ -106,7 +118,6 @@ def repair_target(
     corrections = fit_to(
         classifier, bench.triggers[0], x, plans[chosen], fit=fit, progress=progress
     )
-    threshold = calibrate(bench, corrections)
     extents = {site.name: site.extent for site in sites}
     moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
     return TargetRepair(
@@ -114,7 +125,7 @@ def repair_target(
         sources=finding.sources,
         trigger=bench.triggers[0],
         corrections=corrections,
-        threshold=threshold,
+        calibration=calibrate(bench, corrections),
         chosen=chosen,
         sites=tuple(
             SiteChoice(name, extents[name], granularity, moved[name])
@@ -162,11 +173,12 @@ def _bench(
     target: int,
     sources: Tensor,
     triggers: list[Trigger],
+    fpr: float,
     largest: int,
     generator: torch.Generator,
 ) -> Bench:
     """As much of the clean set as fits into memory at a site of `largest` values, as a rule all."""
     keep = torch.randperm(len(clean), generator=generator)[: max(16, MOST_VALUES // (2 * largest))]
     return Bench(
-        classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers
+        classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr
     )

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
@@ -21,7 +22,7 @@ from undoor.scan.report import Verdict, trigger_file
 from undoor.sites import find_sites
 from undoor.triggers import Trigger, load_trigger
 
-SCHEMA = "undoor/repair/1"
+SCHEMA = "undoor/repair/2"
 DESCRIPTION = "repair.json"
 TENSORS = "repair.safetensors"
 PARTS = ("scale", "shift", "low", "high")
@@ -53,15 +54,15 @@ class Trial:
 class TargetRepair:
     """The corrections for one target class.
 
-    threshold : margin drop above which the guard flags. asr, sia, fpr : of the guarded pair,
-    cross-validated on the clean set with recovered triggers.
+    calibration : the margin drop above which the guard flags, and what speaks for it. asr, sia,
+    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers.
     """
 
     target: int
     sources: tuple[int, ...]
     trigger: Trigger
     corrections: Mapping[str, Correction]
-    threshold: float
+    calibration: Calibration
     chosen: str
     sites: tuple[SiteChoice, ...]
     trials: tuple[Trial, ...]
@@ -69,11 +70,17 @@ class TargetRepair:
     sia: float
     fpr: float
 
+    @property
+    def threshold(self) -> float:
+        """The margin drop above which the guard flags."""
+        return self.calibration.threshold
+
     def to_json(self) -> dict[str, Any]:
         return {
             "target": self.target,
             "sources": list(self.sources),
             "threshold": self.threshold,
+            "calibration": self.calibration.to_json(str(self.target)),
             "chosen": self.chosen,
             "asr": self.asr,
             "sia": self.sia,
@@ -208,7 +215,7 @@ def _target(
             folder / trigger_file(target), shape=classifier.input_shape, bounds=classifier.bounds
         ),
         corrections=corrections,
-        threshold=item["threshold"],
+        calibration=Calibration.from_json(item["threshold"], item["calibration"]),
         chosen=item["chosen"],
         sites=choices,
         trials=tuple(Trial(**trial) for trial in item["trials"]),

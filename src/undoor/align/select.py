@@ -1,4 +1,4 @@
-"""Choose the plan and the guard's threshold on the clean set, by cross-validation."""
+"""Choose the plan on the clean set, by cross-validation, and calibrate the guard for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.margin import margin, without
 from undoor.align.result import Trial
@@ -19,12 +20,6 @@ from undoor.sites import attach
 from undoor.triggers import Trigger
 
 FOLDS = 2
-WANTED_FPR = 0.05
-# Clean inputs of the target are few (10 to 100): their largest score understates the tail.
-TAIL_DEVIATIONS = 2.5
-# The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
-# clean: true triggers differ from recovered ones, the clean inputs do not.
-TOWARDS_TRIGGERED = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +28,7 @@ class Bench:
 
     x, y : the clean set. sources : [N] true where an image is of a source class. triggers : some
     recovered triggers of one target; each plan is fitted on one and judged on the others too.
+    fpr : the share of clean inputs answered with the target that may be flagged.
     """
 
     classifier: Classifier
@@ -41,6 +37,7 @@ class Bench:
     y: Tensor
     sources: Tensor
     triggers: Sequence[Trigger]
+    fpr: float = DEFAULT_FPR
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,9 @@ class Outcome:
     asr: float
     fpr: float
 
-    @property
-    def score(self) -> float:
+    def score(self, wanted: float) -> float:
         """SIA, less what FPR exceeds the wanted one by."""
-        return self.sia - max(0.0, self.fpr - WANTED_FPR)
+        return self.sia - max(0.0, self.fpr - wanted)
 
 
 def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
@@ -70,7 +66,7 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
     passes = [_two_passes(bench, corrected, trigger, test) for trigger in bench.triggers]
-    threshold = place_threshold(clean, torch.cat([score for _, _, score in passes]))
+    threshold = place_threshold(clean, torch.cat([score for _, _, score in passes]), bench.fpr)
     own = bench.y[rows[inside]]
     answers = [_answers(bench, *result, threshold) for result in passes]
     return Outcome(
@@ -102,44 +98,24 @@ def choose_plan(
     for done, (name, plan) in enumerate(plans.items(), 1):
         outcomes[name] = _average([try_plan(bench, plan, fit, fold) for fold in range(FOLDS)])
         progress("choosing where to correct", done, len(plans))
-    chosen = max(outcomes, key=lambda name: outcomes[name].score)
+    chosen = max(outcomes, key=lambda name: outcomes[name].score(bench.fpr))
     trials = tuple(
-        Trial(name, outcome.sia, outcome.fpr, outcome.score) for name, outcome in outcomes.items()
+        Trial(name, outcome.sia, outcome.fpr, outcome.score(bench.fpr))
+        for name, outcome in outcomes.items()
     )
     return chosen, trials, outcomes[chosen]
 
 
-def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> float:
-    """The guard's threshold for corrections fitted on the whole clean set.
+def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibration:
+    """The guard's threshold for corrections fitted on the whole clean set, and what it promises.
 
     Clean inputs of the target took no part in the fit (it uses source classes), so their scores
-    are those of new inputs.
+    are those of new inputs. They had a say in which plan was chosen, one of a handful.
     """
     corrected = attach(bench.classifier, corrections)
     x = bench.x[bench.sources]
     scores = [_two_passes(bench, corrected, trigger, x)[2] for trigger in bench.triggers]
-    return place_threshold(clean_scores(bench, corrected), torch.cat(scores))
-
-
-def place_threshold(clean: Tensor, triggered: Tensor) -> float:
-    """A threshold on the margin drop, never below 0.
-
-    Where the two kinds part (the 5 % point of the triggered above the tail of the clean), a little
-    way from the tail. Where they overlap, at the tail while half of the triggered lie beyond it
-    (estimates are weaker than true triggers as a rule), and never below the clean 95 % point.
-
-    >>> place_threshold(torch.tensor([0.0, 1.0]), torch.tensor([50.0, 60.0])) < 20
-    True
-    """
-    if len(clean) == 0:
-        return 0.0
-    spread = float(clean.std()) if len(clean) > 1 else 0.0
-    tail = max(float(clean.max()), float(clean.mean()) + TAIL_DEVIATIONS * spread, 0.0)
-    reach = float(torch.quantile(triggered, 0.05)) if len(triggered) else tail
-    if reach > tail:
-        return tail + TOWARDS_TRIGGERED * (reach - tail)
-    least = max(0.0, float(torch.quantile(clean, 1 - WANTED_FPR)))
-    return max(least, min(tail, float(triggered.median()) if len(triggered) else tail))
+    return Calibration.of(clean_scores(bench, corrected), torch.cat(scores), bench.fpr)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_skipped
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions
+from undoor.cli.output import save_table
 from undoor.render.text import class_label, plain
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.repair import Repair
 
-SCHEMA = "undoor/check/1"
+SCHEMA = "undoor/check/2"
 BATCH = 256
 ROWS = 50
 
@@ -38,20 +39,46 @@ Images = Annotated[
     typer.Argument(help="Image files, folders of them, or .npz archives."),
 ]
 Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLIT.")]
+Policy = Literal["relabel", "reject", "flag"]
+Answer = Annotated[
+    Policy,
+    typer.Option(
+        "--policy",
+        help="What flagged inputs are answered: relabel (their own class, as the corrected network "
+        "sees it), reject (no class, label -1), flag (what the bare model says).",
+    ),
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", help="Write a line an input there as well.", metavar="FILE"),
+]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One input: what the model says, what the guarded model says, and whether it is flagged."""
+    """One input: what the model says, what the guarded model says, and whether it is flagged.
+
+    A rejected one has the label -1 and no class.
+    """
 
     image: str
     model_label: int
     label: int
     flagged: bool
+    rejected: bool
     score: float | None
 
     def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {**vars(self), "model_class": names[self.model_label], "class": names[self.label]}
+        return {
+            "image": self.image,
+            "model_label": self.model_label,
+            "model_class": names[self.model_label],
+            "label": self.label,
+            "class": None if self.rejected else names[self.label],
+            "flagged": self.flagged,
+            "rejected": self.rejected,
+            "score": self.score,
+        }
 
 
 @command(
@@ -59,11 +86,17 @@ class Checked:
     examples=[
         "undoor check model.toml --repair fix/ inputs/",
         "undoor check model.toml --repair fix/ a.png b.png --json",
+        "undoor check model.toml --repair fix/ inputs/ --policy reject --csv checked.csv",
     ],
     exit_codes="0 no input is flagged, 1 some input is, 2 error",
 )
 def check(
-    model: ModelOptions, images: Images, repair_folder: RepairFolder, split: Split = None
+    model: ModelOptions,
+    images: Images,
+    repair_folder: RepairFolder,
+    split: Split = None,
+    policy: Answer = "relabel",
+    table: Csv = None,
 ) -> Outcome:
     """Classify images with the guarded model and flag those that use the backdoor."""
     from undoor.clean_set import read_images
@@ -72,38 +105,40 @@ def check(
     repair = pipeline.read_repair(repair_folder, classifier)
     x, names, skipped = read_images(images, classifier, split=split)
     tell_skipped(skipped)
-    rows = _check(classifier, repair, x, names)
+    rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
+    lines = [row.to_json(classifier.class_names) for row in rows]
     document = {
         "schema": SCHEMA,
+        "policy": policy,
         "flagged": flagged,
         "n": len(rows),
-        "images": [row.to_json(classifier.class_names) for row in rows],
+        "images": lines,
         "skipped": skipped,
     }
+    if table:
+        save_table(table, lines)
     code = ExitCode.BACKDOORED if flagged else ExitCode.CLEAN
     return Outcome(code, document, lambda console: _show(console, rows, classifier.class_names))
 
 
-def _check(classifier: Classifier, repair: Repair, x: Tensor, names: list[str]) -> list[Checked]:
+def _check(
+    classifier: Classifier, repair: Repair, x: Tensor, names: list[str], policy: Policy
+) -> list[Checked]:
     import torch
 
-    from undoor.guard import guard
+    from undoor.guard import REJECTED, guard
 
-    guarded = guard(classifier, repair).eval()
+    guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []
     with torch.no_grad():
         for batch in x.split(BATCH):
-            before = classifier.predict(batch)
-            labels, flagged, score = guarded(batch)
-            for values in zip(before, labels, flagged, score, strict=True):
-                rows.append(_row(names[len(rows)], *(value.item() for value in values)))
+            columns = (part.tolist() for part in (classifier.predict(batch), *guarded(batch)))
+            for before, label, flagged, score in zip(*columns, strict=True):
+                finite = score if math.isfinite(score) else None
+                rejected = label == REJECTED
+                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, finite))
     return rows
-
-
-def _row(name: str, before: float, label: float, flagged: float, score: float) -> Checked:
-    finite = score if math.isfinite(score) else None
-    return Checked(name, int(before), int(label), bool(flagged), finite)
 
 
 def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
@@ -116,7 +151,7 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
         table.add_row(
             Text(plain(row.image)),
             Text(class_label(row.model_label, names)),
-            Text(class_label(row.label, names)),
+            Text("rejected" if row.rejected else class_label(row.label, names)),
             Text("FLAGGED" if row.flagged else "no", style="bold red" if row.flagged else "dim"),
             "" if row.score is None else f"{row.score:.3g}",
         )
@@ -126,4 +161,5 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
         console.print(f"... and {len(shown) - ROWS} more; --json lists them all")
     flagged = sum(row.flagged for row in rows)
     colour = "red" if flagged else "green"
-    console.print(Text(f"{flagged} of {len(rows)} images flagged", style=f"bold {colour}"))
+    told = "flagged and rejected" if any(row.rejected for row in rows) else "flagged"
+    console.print(Text(f"{flagged} of {len(rows)} images {told}", style=f"bold {colour}"))

@@ -43,7 +43,7 @@ def demo(clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
         classifier = demo_model(clean=clean)
         signs = demo_signs("defence").for_classifier(classifier)
         report = ScanOptions().run(classifier, signs, seed=0)
-        repair = pipeline.repair_model(classifier, signs, report, fit="onepass", seed=0)
+        repair = pipeline.repair_model(classifier, signs, report, seed=0)
         evaluation = None if clean else _evaluate(classifier, repair)
         files = [*save_scan(out, report), *save_repair(out, repair)]
         page = pipeline.page(

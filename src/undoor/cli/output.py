@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
@@ -77,3 +77,15 @@ def save_page(out: Path, page: str) -> Path:
     file = out / PAGE
     write_atomically(file, lambda path: path.write_text(page, encoding="utf-8"))
     return file
+
+
+def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV of values as JSON writes them: true and false in small letters, nothing for null."""
+    from undoor.bench.tables import as_csv
+
+    words = {True: "true", False: "false"}
+    plain = [
+        {key: words[value] if isinstance(value, bool) else value for key, value in line.items()}
+        for line in lines
+    ]
+    write_atomically(file, lambda path: path.write_text(as_csv(plain), encoding="utf-8"))

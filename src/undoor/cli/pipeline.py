@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from undoor.triggers.trigger import Trigger
 
 Fit = Literal["onepass", "paper", "reference"]
+# As undoor.align.calibrate has it, which --help must not wait for.
+FPR = 0.01
 
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
@@ -34,13 +36,26 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     return report
 
 
+def check_fpr(fpr: float) -> None:
+    """Refuse what is no share, before anything is computed."""
+    from undoor.align.calibrate import check_fpr
+
+    check_fpr(fpr)
+
+
 def repair_model(
-    classifier: Classifier, clean: CleanSet, report: ScanReport, *, fit: Fit, seed: int
+    classifier: Classifier,
+    clean: CleanSet,
+    report: ScanReport,
+    *,
+    fit: Fit = "onepass",
+    fpr: float = FPR,
+    seed: int,
 ) -> Repair:
     from undoor.repair import repair
 
     with bars() as progress:
-        return repair(classifier, clean, report, fit=fit, seed=seed, progress=progress)
+        return repair(classifier, clean, report, fit=fit, fpr=fpr, seed=seed, progress=progress)
 
 
 def read_repair(folder: Path, classifier: Classifier) -> Repair:

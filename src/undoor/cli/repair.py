@@ -29,6 +29,14 @@ Fit = Annotated[
         "reference (as the authors' released code works)."
     ),
 ]
+Fpr = Annotated[
+    float,
+    typer.Option(
+        help="Share of the clean inputs answered with a suspected target that may be flagged; "
+        "what so few images cannot promise is told.",
+        metavar="SHARE",
+    ),
+]
 
 
 @command(
@@ -36,6 +44,7 @@ Fit = Annotated[
     examples=[
         "undoor repair model.toml --data clean/ --out fix/",
         "undoor repair model.toml --data clean/ --scan scan/ --out fix/",
+        "undoor repair model.toml --data clean/ --fpr 0.05 --out fix/",
         "undoor repair model.toml --data clean/ --fit paper --out fix-paper/ --json",
     ],
     exit_codes="0 no backdoor found, nothing repaired; 1 backdoored and repaired; "
@@ -48,15 +57,17 @@ def repair(
     out: Out,
     scan: Scan = None,
     fit: Fit = "onepass",
+    fpr: Fpr = pipeline.FPR,
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
+    pipeline.check_fpr(fpr)
     with output_folder(out):
         classifier = model.load()
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         if report is None:
             report = search.run(classifier, clean, seed=data.seed)
-        result = pipeline.repair_model(classifier, clean, report, fit=fit, seed=data.seed)
+        result = pipeline.repair_model(classifier, clean, report, fit=fit, fpr=fpr, seed=data.seed)
         files = [*save_scan(out, report), *save_repair(out, result)]
         page = pipeline.page(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)

@@ -22,7 +22,9 @@ from undoor.render.text import (
 )
 
 if TYPE_CHECKING:
-    from undoor.evaluate import Evaluation, Rate
+    from undoor.align.calibrate import Calibration
+    from undoor.evaluate import Evaluation
+    from undoor.rate import Rate
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
@@ -108,6 +110,21 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
             percent(item.fpr),
         )
     console.print(table)
+    for item in repair.targets:
+        for line in _calibration(item.calibration, class_label(item.target, names)):
+            console.print(Text(f"• {line}"))
+
+
+def _calibration(calibration: Calibration, target: str) -> list[str]:
+    """On what the guard's threshold was set, and what that cannot promise."""
+    rate, lines = calibration.flagged, []
+    if rate.n:
+        lines.append(
+            f"of {rate.n} clean images answered {target}, {percent(rate.value)} are flagged "
+            f"(95 %: {interval(rate.low, rate.high)})"
+        )
+    note = calibration.note(target)
+    return [*lines, note] if note else lines
 
 
 def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[str]) -> None:

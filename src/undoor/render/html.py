@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import torch
 
     from undoor.clean_set import CleanSet
-    from undoor.evaluate import Evaluation, Rate
+    from undoor.evaluate import Evaluation
+    from undoor.rate import Rate
     from undoor.repair import Repair, TargetRepair
 
 EXAMPLES = 4
@@ -162,9 +163,14 @@ def _target(
     item: TargetRepair, names: tuple[str, ...], units: Mapping[int, Sequence[UnitActivations]]
 ) -> dict[str, object]:
     own = units.get(item.target, ())
+    target = text.class_label(item.target, names)
     return {
-        "target": text.class_label(item.target, names),
+        "target": target,
         "result": item,
+        "flagged_interval": text.interval(
+            item.calibration.flagged.low, item.calibration.flagged.high
+        ),
+        "note": item.calibration.note(target),
         "histograms": Markup(figures.activation_histograms(own)) if own else None,
     }
 

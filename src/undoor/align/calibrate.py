@@ -1,0 +1,198 @@
+"""Set the guard's threshold so that clean inputs are flagged no oftener than wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undoor.errors import UndoorError
+from undoor.rate import Rate
+
+DEFAULT_FPR = 0.01
+# Clean inputs of the target are few (10 to 100): their largest score understates the tail.
+TAIL_DEVIATIONS = 2.5
+# The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
+# clean: true triggers differ from recovered ones, the clean inputs do not.
+TOWARDS_TRIGGERED = 0.15
+# 0.29 * 100 is a little less than 29 in floating point.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold and what speaks for it.
+
+    threshold : margin drop above which the guard flags. wanted : the share of clean inputs
+    answered with the target that may be flagged. flagged : the share that is, of the `n` that the
+    threshold was set on. The upper limit holds for new inputs as well: the rate above the k-th
+    smallest of n scores is a Beta(n + 1 - k, k) variable (V. Vovk, Conditional validity of
+    inductive conformal predictors, ACML 2012, section 3), whose 97.5 % point is the upper limit of
+    Clopper and Pearson.
+    """
+
+    threshold: float
+    wanted: float
+    flagged: Rate
+
+    @staticmethod
+    def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> Calibration:
+        """From the scores [n] of clean inputs answered with the target and of triggered ones [m].
+
+        The clean inputs must have taken no part in the fit of the corrections, or their scores are
+        not those of new inputs.
+
+        Raises
+        ------
+        UndoorError : `fpr` is no share, or a clean score is not finite.
+
+        >>> Calibration.of(torch.arange(30.0), torch.tensor([90.0, 95.0])).resolution
+        0.03225806451612903
+        """
+        check_fpr(fpr)
+        if not bool(torch.isfinite(clean).all()):
+            raise UndoorError(
+                f"expected finite scores of {len(clean)} clean inputs, got "
+                f"{int((~torch.isfinite(clean)).sum())} that are not; the corrected network does "
+                "not answer them with numbers, try another fit"
+            )
+        threshold = place_threshold(clean, triggered, fpr)
+        return Calibration(threshold, fpr, Rate.of(clean > threshold))
+
+    @property
+    def n(self) -> int:
+        """How many clean inputs answered with the target the threshold was set on."""
+        return self.flagged.n
+
+    @property
+    def resolution(self) -> float:
+        """The smallest rate that a conformal quantile of `n` scores can promise, 1 / (n + 1)."""
+        return 1 / (self.n + 1)
+
+    @property
+    def attainable(self) -> bool:
+        """Whether so many scores can promise the wanted rate."""
+        return _allowed(self.n, self.wanted) > 0
+
+    def note(self, label: str) -> str | None:
+        """Where the wanted rate cannot be promised, a sentence that says so; else None.
+
+        label : the target class as the reader knows it.
+        """
+        if self.attainable:
+            return None
+        if self.n == 0:
+            return (
+                f"no clean image is answered {label}, so that no rate can be promised; every input "
+                "whose lead of the target the correction lowers is flagged"
+            )
+        needed = math.ceil(1 / self.wanted - ROUNDING) - 1
+        images = "1 clean image" if self.n == 1 else f"{self.n} clean images"
+        beyond = "it" if self.n == 1 else "all of them"
+        return (
+            f"{images} answered {label} cannot promise less than {_percent(self.resolution)} "
+            f"(wanted: {_percent(self.wanted)}; {needed} would do); the threshold lies beyond "
+            f"{beyond}"
+        )
+
+    def to_json(self, label: str) -> dict[str, Any]:
+        """All but the threshold, which stands beside it."""
+        rate = self.flagged
+        return {
+            "wanted_fpr": self.wanted,
+            "n": self.n,
+            "flagged": rate.value,
+            "flagged_interval": None if rate.low is None else [rate.low, rate.high],
+            "resolution": self.resolution,
+            "note": self.note(label),
+        }
+
+    @staticmethod
+    def from_json(threshold: Any, data: Mapping[str, Any]) -> Calibration:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError : it is not that, or the threshold is no finite number.
+        """
+        if not math.isfinite(threshold):
+            raise ValueError(f"expected a finite threshold, got {threshold}")
+        low, high = data["flagged_interval"] or (None, None)
+        return Calibration(
+            threshold, data["wanted_fpr"], Rate(data["flagged"], low, high, data["n"])
+        )
+
+
+def check_fpr(fpr: float) -> None:
+    """Refuse what is no share of inputs.
+
+    Raises
+    ------
+    UndoorError : it is 0 or less (which no number of images can promise), 1 or more, or NaN.
+    """
+    if not 0 < fpr < 1:
+        raise UndoorError(
+            f"fpr, the share of clean inputs that may be flagged: expected a number above 0 and "
+            f"below 1 such as {DEFAULT_FPR}, got {fpr}"
+        )
+
+
+def conformal_bound(clean: Tensor, fpr: float) -> float:
+    """The lowest threshold above which a new clean score lies with probability `fpr` at most.
+
+    The ceil((1 - fpr)(n + 1))-th smallest of the n scores, infinite where n is too small: the
+    split-conformal quantile (A. Angelopoulos and S. Bates, A Gentle Introduction to Conformal
+    Prediction, arXiv 2107.07511, section 1). It supposes that the new input is exchangeable with
+    the n and nothing else; the probability is over these as well as over the new one.
+
+    >>> conformal_bound(torch.arange(1.0, 100.0), 0.05)
+    95.0
+    >>> conformal_bound(torch.arange(1.0, 19.0), 0.05)
+    inf
+    """
+    allowed = _allowed(len(clean), fpr)
+    if allowed == 0:
+        return math.inf
+    return float(clean.sort(descending=True).values[allowed - 1])
+
+
+def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:
+    """A threshold on the margin drop, never below 0 nor below what `fpr` demands of it.
+
+    Where the two kinds part (the 5 % point of the triggered above the tail of the clean), a little
+    way from the tail. Where they overlap, at the tail while half of the triggered lie beyond it
+    (estimates are weaker than true triggers as a rule), and never below the conformal bound for
+    `fpr`; where that is infinite, never below any clean score. 0 without clean scores.
+
+    >>> place_threshold(torch.tensor([0.0, 1.0]), torch.tensor([50.0, 60.0])) < 20
+    True
+    """
+    if len(clean) == 0:
+        return 0.0
+    highest = float(clean.max())
+    spread = float(clean.std()) if len(clean) > 1 else 0.0
+    tail = max(highest, float(clean.mean()) + TAIL_DEVIATIONS * spread, 0.0)
+    reach = float(torch.quantile(triggered, 0.05)) if len(triggered) else tail
+    if reach > tail:
+        return tail + TOWARDS_TRIGGERED * (reach - tail)
+    least = max(0.0, min(highest, conformal_bound(clean, fpr)))
+    return max(least, min(tail, float(triggered.median()) if len(triggered) else tail))
+
+
+def _allowed(n: int, fpr: float) -> int:
+    """How many of n + 1 exchangeable scores may lie above the threshold, n at most."""
+    return min(n, math.floor(fpr * (n + 1) + ROUNDING))
+
+
+def _percent(share: float) -> str:
+    """Two digits, three where two would hide the difference to a round number.
+
+    >>> _percent(0.0323), _percent(0.01), _percent(1 / 99)
+    ('3.2 %', '1 %', '1.01 %')
+    """
+    short = f"{100 * share:.2g}"
+    return f"{short if len(short) > 1 else f'{100 * share:.3g}'} %"
