@@ -189,7 +189,7 @@ def test_command(tmp_path: Path) -> None:
     )
     assert len(document["curves"]) == 16
     assert document["random"][0] == {
-        "variant": "corrected v*, deviation in a straight line",
+        "variant": "corrected v*, √v linear",
         "models": 50,
         "rises": 50,
         "falls": 0,
@@ -203,7 +203,7 @@ def test_command(tmp_path: Path) -> None:
     assert all(
         float(line["low"]) <= int(line["hits"]) / 300 <= float(line["high"]) for line in lines
     )
-    assert "| twice as wide | printed v*, deviation" in (tmp_path / "a" / "theory.md").read_text()
+    assert "| twice as wide | printed v*, √v linear |" in (tmp_path / "a" / "theory.md").read_text()
     ElementTree.parse(tmp_path / "a" / "theory.svg")
 
 

@@ -83,10 +83,10 @@ class Variant:
     def name(self) -> str:
         """
         >>> Variant(False, "variance").name
-        'corrected v*, variance in a straight line'
+        'corrected v*, v linear'
         """
         end = "printed" if self.printed else "corrected"
-        return f"{end} v*, {self.along} in a straight line"
+        return f"{end} v*, {'√v' if self.along == 'deviation' else 'v'} linear"
 
 
 VARIANTS = (

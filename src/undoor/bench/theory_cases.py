@@ -21,7 +21,7 @@ CASES = {
     "as wide": (1.0, TARGET),
     "twice as wide": (2.0, TARGET),
     "half as wide": (0.5, TARGET),
-    "4 times as wide, source rare": (4.0, 0.85),
+    "6 times as wide, source rare": (6.0, 0.9),
 }
 
 

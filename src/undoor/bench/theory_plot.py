@@ -38,12 +38,12 @@ def theory_plot(found: Sequence[Curve]) -> str:
         )
         for text in legend.get_texts():
             text.set_color(INK)
-    told = (
-        f"{curve.model}, {curve.variant.name}: {curve.trend} from {100 * curve.points[0].exact:.1f} % to "
-        f"{100 * curve.points[-1].exact:.1f} %"
-        for curve in found
-    )
-    return svg_file(figure, "; ".join(told) or "No models")
+    return svg_file(figure, "; ".join(map(_told, found)) or "No models")
+
+
+def _told(curve: Curve) -> str:
+    first, last = (f"{100 * curve.points[end].exact:.1f} %" for end in (0, -1))
+    return f"{curve.model}, {curve.variant.name}: {curve.trend} from {first} to {last}"
 
 
 def _panel(axis: Axes, name: str, found: Sequence[Curve]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ def theory(
     write_atomically(out / "theory.svg", lambda path: path.write_text(theory_plot(found)))
 
     def show(console: Console) -> None:
-        console.print(rich_table(HEADER, map(cells, found)))
+        console.print(rich_table(HEADER, map(_narrow, map(cells, found))))
         console.print(rich_table(RANDOM_HEADER, map(random_cells, rows)))
 
     document = {
@@ -78,3 +79,9 @@ def theory(
         "random": [row.to_json() for row in rows],
     }
     return Outcome(ExitCode.CLEAN, document, show)
+
+
+def _narrow(cells: Sequence[str]) -> list[str]:
+    """Without the interval of the last share, for a terminal; it is in the files."""
+    *most, agreeing = cells
+    return [*most, agreeing.split(" ")[0]]
