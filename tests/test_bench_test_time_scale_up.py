@@ -9,7 +9,8 @@ import torch
 from tiny import random_classifier, random_inputs
 from torch import nn
 
-from undoor.bench.test_time.scale_up import Settings, consistency, scale_up
+from undoor.bench.test_time import Detector
+from undoor.bench.test_time.scale_up import Settings, consistency, scale_up, scale_up_data_free
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -67,8 +68,15 @@ def test_shares_that_are_all_equal() -> None:
     assert less == pytest.approx(-0.5 / (0.25 / math.sqrt(12)))
 
 
+def test_without_comparison_the_score_is_the_share() -> None:
+    clean = CleanSet(torch.tensor([[0.9, 0.0], [0.8, 0.0]]), torch.tensor([0, 0]))
+    score = scale_up_data_free(brightness(), clean, NONE, Settings((3, 4, 6, 8)))
+    assert score(torch.tensor([[0.5, 0.1], [0.9, 0.0]])).tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("detector", [scale_up, scale_up_data_free])
 @pytest.mark.parametrize("factors", [(), (3.0, 1.0)])
-def test_factors_that_amplify_nothing(factors: tuple[float, ...]) -> None:
+def test_factors_that_amplify_nothing(detector: Detector, factors: tuple[float, ...]) -> None:
     clean = CleanSet(torch.tensor([[0.9, 0.0], [0.0, 0.9]]), torch.tensor([0, 1]))
     with pytest.raises(UndoorError, match="above 1"):
-        scale_up(brightness(), clean, NONE, Settings(factors))
+        detector(brightness(), clean, NONE, Settings(factors))  # type: ignore[call-arg]

@@ -43,10 +43,7 @@ def scale_up(
     UndoorError : the clean set does not fit, or there is no factor or one that is not above 1.
     """
     settings = settings or Settings()
-    if not settings.factors or min(settings.factors) <= 1:
-        raise UndoorError(
-            f"factors must be numbers above 1, got {settings.factors}; try 3, 5, 7, 9 and 11"
-        )
+    _require_valid(settings)
     network, fitted = own_copy(classifier, clean)
     shares = [consistency(network, x, settings.factors)[0] for x in fitted.images.split(BATCH)]
     mean, deviation = _class_statistics(
@@ -73,6 +70,35 @@ def consistency(
         for factor in factors
     ]
     return torch.stack(same).double().mean(0), labels
+
+
+def scale_up_data_free(
+    classifier: Classifier,
+    clean: CleanSet,
+    generator: torch.Generator,
+    settings: Settings | None = None,
+) -> Score:
+    """The authors' other variant: the bare scaled prediction consistency, in [0, 1].
+
+    Where clean images of the target keep their label when amplified, as those of a backdoored
+    network's often do, the comparison with them costs `scale_up` what this one still sees. `clean`
+    is checked, but not used; `generator` is not used.
+
+    Raises
+    ------
+    UndoorError : as `scale_up` does.
+    """
+    settings = settings or Settings()
+    _require_valid(settings)
+    network, _ = own_copy(classifier, clean)
+    return in_batches(network, lambda x: consistency(network, x, settings.factors)[0])
+
+
+def _require_valid(settings: Settings) -> None:
+    if not settings.factors or min(settings.factors) <= 1:
+        raise UndoorError(
+            f"factors must be numbers above 1, got {settings.factors}; try 3, 5, 7, 9 and 11"
+        )
 
 
 def _class_statistics(
