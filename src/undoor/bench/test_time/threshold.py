@@ -1,0 +1,49 @@
+"""From scores of clean images to a threshold with a wanted false-positive rate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from undoor.errors import UndoorError
+
+# Products such as 20 * (1 - 0.05) may come out a little above the whole number that they are.
+SLACK = 1e-9
+
+
+def threshold_at(clean_scores: Tensor, fpr: float) -> float:
+    """The threshold above which at most a share `fpr` of new clean inputs is expected to score.
+
+    The split-conformal quantile (Vovk, Gammerman and Shafer, 2005; Lei et al., JASA 2018):
+    the k-th smallest of n scores, k = ceil((n + 1) (1 - fpr)). An input is flagged where its score
+    is *greater*, so ties cost detections and never false alarms. The bound is exact for clean
+    images exchangeable with the inputs; of images that the detector was built from it holds only
+    about (their statistics are in the score), so give it others where there are enough.
+
+    clean_scores : [N], finite. fpr : in (0, 1).
+
+    Raises
+    ------
+    UndoorError : `fpr` is no rate, a score is not finite, or there are fewer than (1 - fpr) / fpr
+        scores, too few to hold the rate.
+
+    >>> threshold_at(torch.arange(19.0), 0.05), threshold_at(torch.arange(19.0), 0.5)
+    (18.0, 9.0)
+    """
+    if not 0 < fpr < 1:
+        raise UndoorError(f"expected a false-positive rate between 0 and 1, got {fpr}; try 0.05")
+    if not bool(torch.isfinite(clean_scores).all()):
+        raise UndoorError(
+            "expected finite scores of clean images, got NaN or infinity; check the model's outputs"
+        )
+    n = len(clean_scores)
+    rank = math.ceil((n + 1) * (1 - fpr) - SLACK)
+    if rank > n:
+        least = math.ceil((1 - fpr) / fpr - SLACK)
+        raise UndoorError(
+            f"a false-positive rate of {fpr:g} needs the scores of {least} clean images or more, "
+            f"got {n}; give more images or allow a higher rate"
+        )
+    return float(clean_scores.sort().values[rank - 1])
