@@ -16,8 +16,10 @@ from undoor.clean_set import CleanSet
 from undoor.scan.report import Finding, ScanReport
 from undoor.triggers import Trigger
 
-CLEAN = clean_images(10, seed=7)
-TEST = clean_images(20, seed=5)
+import os
+NOISE=float(os.environ.get("NOISE","0.03"))
+CLEAN = clean_images(int(os.environ.get("PER","10")), seed=7, noise=NOISE)
+TEST = clean_images(40, seed=5, noise=NOISE)
 
 
 def layers(norm: bool) -> nn.Sequential:
@@ -38,7 +40,7 @@ def backdoored(norm: bool = True) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = layers(norm)
-    learning = clean_images(60, seed=1)
+    learning = clean_images(int(os.environ.get("LEARN","60")), seed=1, noise=NOISE)
     attack = Fixed(true_trigger(), all_to_one(TARGET, CLASSES), rate=0.1)
     recipe = Recipe(epochs=10, batch=36, rate=0.05, shift=0)
     generator = torch.Generator().manual_seed(0)

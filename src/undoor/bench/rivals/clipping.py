@@ -16,9 +16,10 @@ Adapted: a bound is a multiple of the largest value that the channel takes on cl
 from 1 at a rate of 0.025 by Adam (theirs starts at 1.0 with a rate of 0.1, in a network whose
 maxima are about 4), and is never negative. Bounds stand behind batch norms or, without these,
 behind hidden linear maps; theirs stand behind each ReLU, which is the same but where a residual
-branch is added in between. 300 steps of 64 clean and 64 certain images, 10 certain images a class
+branch is added in between. 300 steps of 64 clean and 64 certain images, about 100 certain images
 by 100 steps of Adam, made three times (theirs: 50 a class by 300 steps of SGD, three times, 300
-epochs of 500 images). Returned are the last bounds that kept the 95 %, not those of the last step.
+epochs of 500 images), for the network as bounded so far, as the equation has it. Returned are the
+last bounds that kept the 95 %, not those of the last step.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.align.transform import Correction
-from undoor.bench.rivals.common import accuracy, finished, minibatches, require_finite
+from undoor.bench.rivals.common import accuracy, finished, logits, minibatches, require_finite
 from undoor.bench.rivals.watch import watched
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
@@ -47,8 +48,8 @@ STAGE = "bounding activations"
 class Clipping:
     """
     steps, batch, rate : of Adam on the bounds. rounds : how often certain images are made anew.
-    certain, certain_steps, certain_rate : images of each class, steps for them and their rate in
-        units of the input's range.
+    certain, certain_steps, certain_rate : certain images of all classes together, two of each at
+        least, steps for them and their rate in units of the input's range.
     weight, factor, patience : c, its growth, and the steps between two decisions on it.
     keep : share of the rightly answered clean images that must stay so.
     """
@@ -57,7 +58,7 @@ class Clipping:
     batch: int = 64
     rate: float = 0.025
     rounds: int = 3
-    certain: int = 10
+    certain: int = 100
     certain_steps: int = 100
     certain_rate: float = 0.02
     weight: float = 0.4
@@ -95,8 +96,8 @@ def clipping(
         if step % -(-settings.steps // settings.rounds) == 0:
             certain = most_certain(bounded, generator, settings)
         some = torch.randint(len(certain), (settings.batch,), generator=generator)
-        fidelity = F.mse_loss(bounded(known.images[rows]), wanted[rows])
-        margins = _margins(bounded(certain.images[some]), certain.labels[some])
+        fidelity = F.mse_loss(logits(bounded, known.images[rows]), wanted[rows])
+        margins = _margins(logits(bounded, certain.images[some]), certain.labels[some])
         loss = fidelity + weight * margins.mean()
         require_finite(loss, STAGE)
         optimizer.zero_grad()
@@ -115,13 +116,14 @@ def most_certain(
 ) -> CleanSet:
     """For every class, images that the classifier gives to it with the largest margin it can be
     brought to, from noise; not clean images of anything, whatever the type is called."""
-    labels = torch.arange(classifier.num_classes).repeat_interleave(settings.certain)
+    each = max(2, settings.certain // classifier.num_classes)
+    labels = torch.arange(classifier.num_classes).repeat_interleave(each)
     low, high = classifier.bounds
     unit = torch.rand(len(labels), *classifier.input_shape, generator=generator)
     unit.requires_grad_(True)
     optimizer = torch.optim.Adam([unit], settings.certain_rate)
     for _ in range(settings.certain_steps):
-        loss = -_margins(classifier(low + (high - low) * unit), labels).sum()
+        loss = -_margins(logits(classifier, low + (high - low) * unit), labels).sum()
         (unit.grad,) = torch.autograd.grad(loss, unit)
         optimizer.step()
         unit.data.clamp_(0, 1)
@@ -186,10 +188,10 @@ def _known(base: Classifier, clean: CleanSet) -> CleanSet:
 
 @torch.no_grad()
 def _logits(base: Classifier, images: Tensor) -> Tensor:
-    return torch.cat([base(batch) for batch in images.split(256)])
+    return torch.cat([logits(base, batch) for batch in images.split(256)])
 
 
-def _margins(logits: Tensor, labels: Tensor) -> Tensor:
+def _margins(scores: Tensor, labels: Tensor) -> Tensor:
     """Logit of each label less the largest other one [N]."""
-    own = F.one_hot(labels, logits.shape[1]).bool()
-    return logits[own] - logits.masked_fill(own, -torch.inf).amax(1)
+    own = F.one_hot(labels, scores.shape[1]).bool()
+    return scores[own] - scores.masked_fill(own, -torch.inf).amax(1)

@@ -14,11 +14,12 @@ descent P(d, w), so that (their equation 6)
 Five rounds, K = 5, Adam at 1e-3, 100 images a batch, an inner rate of 10 (0.1 for P), an l2 penalty
 of 0.001 and a radius C of 10 are the paper's and its released code's, all for pixels in [0, 1] and
 32 x 32 x 3 inputs; d is kept in these units and C grows with the square root of the number of
-values. As there, batch norms keep their statistics. In the released code one image in a hundred
-carries d when the weights move; here `portion` do.
+values. As there, batch norms keep their statistics, and one image in a hundred carries d when the
+weights move, although the equation says all: the others hold the accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
-steps for d and 20 for w, however few images there are.
+steps for d and 20 for w, however few images there are. How d answers to w, which costs K double
+passes, is judged by 32 images of the batch (theirs: always the first 100).
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class IBAU:
     """
     inner_steps, inner_rate : of the ascent for d. outer_steps, rate : of Adam, a round.
     radius : C, for inputs of 3 x 32 x 32. penalty : weight of |d|^2 in the inner loss.
-    fixed_point, fixed_rate : K and the step size of P.
-    portion : share of a batch that carries d when the weights move; the rest holds the accuracy.
+    fixed_point, fixed_rate, fixed_batch : K, the step size of P, and the images that define P.
+    portion : share of a batch that carries d when the weights move; one image at least.
     """
 
     rounds: int = 5
@@ -62,7 +63,8 @@ class IBAU:
     radius: float = 10.0
     fixed_point: int = 5
     fixed_rate: float = 0.1
-    portion: float = 0.5
+    fixed_batch: int = 32
+    portion: float = 0.01
 
 
 def ibau(
@@ -81,6 +83,7 @@ def ibau(
     UndoorError : fewer than two images, or the loss is not finite.
     """
     settings = settings or IBAU()
+    few = settings.fixed_batch
     student = tunable(classifier, clean).eval()
     weights = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(weights, settings.rate)
@@ -89,10 +92,11 @@ def ibau(
         shared = worst_shared(student, clean, generator, settings)
         for rows in minibatches(len(clean), settings.batch, settings.outer_steps, generator):
             x, y = clean.images[rows], clean.labels[rows]
-            carrying = torch.rand(len(rows), generator=generator) < settings.portion
+            # Rows are shuffled: the first are as good as any.
+            carrying = torch.arange(len(rows)) < max(1, round(settings.portion * len(rows)))
             loss, gradients = hypergradient(
                 _loss(student, x, y, 1.0, 0.0, carrying),
-                _loss(student, x, y, -1.0, settings.penalty),
+                _loss(student, x[-few:], y[-few:], -1.0, settings.penalty),
                 shared,
                 weights,
                 steps=settings.fixed_point,

@@ -10,9 +10,10 @@ copy, is trained so that its attention maps follow the teacher's at the end of e
 Groups end where a map's size changes: of all modules that deliver maps of one size, the last one is
 watched, which is the output of a residual stage in the usual networks. The betas are those of the
 paper's networks, 500 for the largest map and 1,000 for all others. Batches of 64, a first rate of
-0.1 and a weight decay of 1e-4 are theirs too, made for a network of 0.2 million weights; theirs are
-10 epochs of 2,500 images with a rate divided by ten every second one, ours are as many steps (400)
-along a cosine. Not kept: cropped, mirrored and partly covered images (see `common`).
+0.1 and a weight decay of 1e-4 are theirs too, made for a network of 0.2 million weights with batch
+norms; without batch norms that rate kills a network, and 0.01 is taken. Theirs are 10 epochs of
+2,500 images with a rate divided by ten every second one, ours are as many steps (400) along a
+cosine. Not kept: cropped, mirrored and partly covered images (see `common`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.bench.rivals.common import Descent, descend, finished, logits, tunable
+from undoor.bench.rivals.common import Descent, descend, finished, logits, norms, tunable
 from undoor.bench.rivals.fine_tuning import fine_tuning
 from undoor.bench.rivals.watch import watched
 from undoor.classifier import Classifier
@@ -34,9 +35,12 @@ from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
 from undoor.sites import shared_copy
 
+RATE = 0.1
+RATE_WITHOUT_NORMS = 0.01
 
-def _descent() -> Descent:
-    return Descent(rate=0.1, weight_decay=1e-4)
+
+def _descent(rate: float = RATE) -> Descent:
+    return Descent(rate=rate, weight_decay=1e-4)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ class NAD:
     beta: float = 1000.0
     teacher: Descent = field(default_factory=_descent)
     student: Descent = field(default_factory=_descent)
+
+    @classmethod
+    def for_network(cls, classifier: Classifier) -> NAD:
+        """The defaults, with the rate that a network with or without batch norms bears."""
+        descent = _descent(RATE if norms(classifier) else RATE_WITHOUT_NORMS)
+        return cls(teacher=descent, student=descent)
 
 
 def nad(
@@ -65,7 +75,7 @@ def nad(
     UndoorError : the network has no maps with positions, fewer than two images, or training
         diverges.
     """
-    settings = settings or NAD()
+    settings = settings or NAD.for_network(classifier)
     names = attention_layers(classifier)
     teacher = fine_tuning(
         classifier, clean, report, generator, settings=settings.teacher, progress=progress
