@@ -19,7 +19,7 @@ weights move, although the equation says all: the others hold the accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
 steps for d and 20 for w, however few images there are. How d answers to w, which costs K double
-passes, is judged by 32 images of the batch (theirs: always the first 100).
+passes, is judged by 50 images of the batch (theirs: always the first 100).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class IBAU:
     radius: float = 10.0
     fixed_point: int = 5
     fixed_rate: float = 0.1
-    fixed_batch: int = 32
+    fixed_batch: int = 50
     portion: float = 0.01
 
 
