@@ -70,12 +70,14 @@ def test_gives_a_network_at_rest(name: str) -> None:
     assert out.class_names == backdoored().class_names
 
 
-@pytest.mark.parametrize("name", [name for name in RIVALS if name != "clp"])
+# So few steps prune and clip nothing.
+CHANGED = [name for name in RIVALS if name not in ("clp", "anp", "clipping")]
+
+
+@pytest.mark.parametrize("name", CHANGED)
 def test_changes_the_answers(name: str) -> None:
     out = run(name, backdoored())
-    assert not torch.allclose(out(CLEAN.images), backdoored()(CLEAN.images), atol=1e-4) or (
-        name in ("anp", "clipping")
-    )
+    assert not torch.allclose(out(CLEAN.images), backdoored()(CLEAN.images), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", CHANCY)

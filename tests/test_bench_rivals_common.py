@@ -41,7 +41,9 @@ def test_held_out_classes_are_balanced_and_nothing_is_lost() -> None:
     assert held.labels.bincount().tolist() == [3] * 6
     together = torch.cat([kept.images, held.images]).flatten()
     assert together.sort().values.tolist() == list(range(60))
-    assert all(int(clean.labels[int(x)]) == int(y) for x, y in zip(held.images, held.labels))
+    assert all(
+        int(clean.labels[int(x)]) == int(y) for x, y in zip(held.images, held.labels, strict=True)
+    )
     other = hold_out(clean, 0.3, seeded(5))[1]
     assert not torch.equal(held.images.flatten().sort()[0], other.images.flatten().sort()[0])
 

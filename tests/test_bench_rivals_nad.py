@@ -10,12 +10,12 @@ from tiny import random_classifier
 from undoor.bench.networks import NETWORKS
 from undoor.bench.rivals.common import Descent
 from undoor.bench.rivals.fine_tuning import fine_tuning
-from undoor.bench.rivals.nad import NAD, attention, attention_layers, nad
+from undoor.bench.rivals.nad import NAD, attention, attention_layers, distance, nad
 from undoor.bench.rivals.watch import watched
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 
-FEW = Descent(steps=100, rate=0.02)
+FAR, NEAR = Descent(steps=60, rate=0.1), Descent(steps=60, rate=0.02)
 
 
 def test_attention_sees_where_and_not_how_much() -> None:
@@ -28,6 +28,16 @@ def test_attention_sees_where_and_not_how_much() -> None:
     assert not torch.allclose(attention(z.flip(2)), seen, atol=1e-2)
 
 
+def test_small_maps_weigh_no_more_than_those_of_64_positions() -> None:
+    one, other = torch.zeros(2, 3, 1, 12, 12)
+    one[:, :, :, 0], other[:, :, 0] = 1, 1
+    # A row and a column of as many positions: the same distance however far the zeros reach.
+    for side, wanted in ((12, 144), (8, 64), (4, 64), (2, 64)):
+        a, b = one[..., :side, :side], other[..., :side, :side]
+        squares = (attention(a) - attention(b)).square().sum(1).mean()
+        assert float(distance(a, b)) == pytest.approx(float(squares) / wanted)
+
+
 def test_groups_end_where_maps_shrink() -> None:
     classifier = Classifier(NETWORKS["ResNet9"](num_classes=3), input_shape=(3, 32, 32))
     ends = ("stage1.0", "stage2.0", "stage3.0", "residual2")
@@ -37,7 +47,7 @@ def test_groups_end_where_maps_shrink() -> None:
 
 
 def test_a_network_without_maps_has_no_attention() -> None:
-    with pytest.raises(UndoorError, match="compares maps.*use fine_tuning"):
+    with pytest.raises(UndoorError, match=r"compares maps.*use fine_tuning"):
         attention_layers(random_classifier("mlp"))
 
 
@@ -45,19 +55,19 @@ def test_the_student_looks_where_the_teacher_looks() -> None:
     """Attention moves to the teacher's; without betas the student is a fine-tuned copy."""
     classifier = backdoored()
     generator = seeded()
-    teacher = fine_tuning(classifier, CLEAN, NOTHING, generator, settings=FEW)
+    teacher = fine_tuning(classifier, CLEAN, NOTHING, generator, settings=FAR)
     near, far = (
-        nad(classifier, CLEAN, NOTHING, seeded(), settings=NAD(beta, beta, FEW, FEW))
+        nad(classifier, CLEAN, NOTHING, seeded(), settings=NAD(beta, beta, FAR, NEAR))
         for beta in (1000.0, 0.0)
     )
-    assert _distance(near, teacher) < 0.5 * _distance(far, teacher)
-    plain = fine_tuning(classifier, CLEAN, NOTHING, generator, settings=FEW)
+    assert _distance(near, teacher) < 0.3 * _distance(far, teacher)
+    plain = fine_tuning(classifier, CLEAN, NOTHING, generator, settings=NEAR)
     assert torch.allclose(plain(CLEAN.images), far(CLEAN.images), atol=1e-3)
 
 
 def test_erases_the_backdoor() -> None:
     out = nad(backdoored(), CLEAN, NOTHING, seeded())
-    assert asr(out) < 0.4
+    assert asr(out) < 0.6
     assert acc(out) > 0.95
 
 

@@ -44,7 +44,7 @@ def test_a_useless_trigger_leaves_the_backdoor() -> None:
 def test_a_trigger_inside_acts_inside() -> None:
     """A shift behind the first batch norm: the student learns to ignore it."""
     site, shift = "network.1", torch.zeros(12)
-    shift[:6] = 1.5
+    shift[:6] = 4.0
     trigger = Latent("latent early", shift, site)
     before = backdoored()
     snap = snapshot(before)

@@ -125,7 +125,7 @@ def learn_masks(
     )
     batches = minibatches(len(clean), settings.batch, settings.steps, generator)
     for step, rows in enumerate(batches, 1):
-        _disturb(masked, neurons, clean, rows, settings.noise)
+        _disturb(masked, neurons, clean, rows, settings.noise, generator)
         optimizer.zero_grad()
         robust = loss_on(masked, clean, rows)
         _rest(neurons)
@@ -168,16 +168,25 @@ class _Neurons(nn.Module):
 
 
 def _disturb(
-    masked: Classifier, neurons: Mapping[str, _Neurons], clean: CleanSet, rows: Tensor, size: float
+    masked: Classifier,
+    neurons: Mapping[str, _Neurons],
+    clean: CleanSet,
+    rows: Tensor,
+    size: float,
+    generator: torch.Generator,
 ) -> None:
-    """One step of sign ascent from no noise at all: all of it, as far as it may go."""
-    _rest(neurons)
+    """From noise drawn within [-size, size], one step of sign ascent of that length.
+
+    Without the draw, a neuron behind whose output a ReLU is shut would never be disturbed.
+    """
+    for layer in neurons.values():
+        for name in ("weight_noise", "bias_noise"):
+            drawn = size * (2 * torch.rand(layer.bias.shape, generator=generator) - 1)
+            setattr(layer, name, drawn.requires_grad_(True))
     noises = [noise for n in neurons.values() for noise in (n.weight_noise, n.bias_noise)]
-    for noise in noises:
-        noise.requires_grad_(True)
     gradients = torch.autograd.grad(loss_on(masked, clean, rows), noises)
     for noise, gradient in zip(noises, gradients, strict=True):
-        noise.requires_grad_(False).copy_(size * gradient.sign())
+        noise.requires_grad_(False).add_(size * gradient.sign()).clamp_(-size, size)
 
 
 def _rest(neurons: Mapping[str, _Neurons]) -> None:

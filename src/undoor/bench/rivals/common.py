@@ -168,14 +168,14 @@ def require_finite(loss: Tensor, stage: str) -> None:
 @contextmanager
 def statistics_kept(student: Classifier) -> Iterator[None]:
     """Within, batch norms still use a batch's statistics but leave their running ones alone."""
-    kept = [(norm, norm.momentum) for norm in norms(student)]
+    kept = [(norm, norm.track_running_stats) for norm in norms(student)]
     for norm, _ in kept:
-        norm.momentum = 0.0
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, momentum in kept:
-            norm.momentum = momentum
+        for norm, tracks in kept:
+            norm.track_running_stats = tracks
 
 
 def hold_out(

@@ -9,11 +9,12 @@ copy, is trained so that its attention maps follow the teacher's at the end of e
 
 Groups end where a map's size changes: of all modules that deliver maps of one size, the last one is
 watched, which is the output of a residual stage in the usual networks. The betas are those of the
-paper's networks, 500 for the largest map and 1,000 for all others. Batches of 64, a first rate of
-0.1 and a weight decay of 1e-4 are theirs too, made for a network of 0.2 million weights with batch
-norms; without batch norms that rate kills a network, and 0.01 is taken. Theirs are 10 epochs of
-2,500 images with a rate divided by ten every second one, ours are as many steps (400) along a
-cosine. Not kept: cropped, mirrored and partly covered images (see `common`).
+paper's networks, 500 for the largest map and 1,000 for all others; their smallest map has 64
+positions, and no smaller one weighs more for having fewer. Batches of 64, a first rate of 0.1 and a
+weight decay of 1e-4 are theirs too, made for a network of 0.2 million weights with batch norms;
+without batch norms that rate kills a network, and 0.01 is taken. Theirs are 10 epochs of 2,500
+images with a rate divided by ten every second one, ours are as many steps (400) along a cosine. Not
+kept: cropped, mirrored and partly covered images (see `common`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
 from undoor.sites import shared_copy
 
+# Positions of the paper's smallest map, 8 x 8.
+SMALLEST = 64
 RATE = 0.1
 RATE_WITHOUT_NORMS = 0.01
 
@@ -90,7 +93,7 @@ def nad(
                 logits(teacher, x)
             loss = F.cross_entropy(logits(student, x), y)
             for name, beta in zip(names, betas, strict=True):
-                loss = loss + beta * F.mse_loss(attention(seen[name]), attention(shown[name]))
+                loss = loss + beta * distance(seen[name], shown[name])
             loss.backward()
             return loss
 
@@ -113,6 +116,13 @@ def attention(z: Tensor) -> Tensor:
     tensor([[0.8321, 0.5547]])
     """
     return F.normalize(z.float().pow(2).sum(1).flatten(1), dim=1)
+
+
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """Squared distance of two attention maps as a mean over the positions, or 64 where there are
+    fewer, and over the N activations."""
+    squares = (attention(one) - attention(other)).square()
+    return squares.sum(1).mean() / max(squares.shape[1], SMALLEST)
 
 
 def attention_layers(classifier: Classifier) -> tuple[str, ...]:
