@@ -77,9 +77,9 @@ def test_descent_lowers_the_loss_and_tells_how_far_it_is() -> None:
         len(CLEAN),
         gradients,
         Descent(steps=20),
-        generator=seeded(),
-        stage="here",
-        progress=lambda *args: told.append(args),
+        seeded(),
+        "here",
+        lambda *args: told.append(args),
     )
     assert float(loss_on(student, CLEAN, rows).detach()) < before
     assert told == [("here", step, 20) for step in range(1, 21)]
@@ -93,9 +93,9 @@ def test_a_loss_that_is_not_finite_ends_it() -> None:
             4,
             lambda rows: torch.tensor(torch.inf),
             Descent(steps=1),
-            generator=seeded(),
-            stage="there",
-            progress=silent,
+            seeded(),
+            "there",
+            silent,
         )
 
 

@@ -3,7 +3,7 @@
 Wu and Wang, Adversarial Neuron Pruning Purifies Backdoored Deep Models (NeurIPS 2021, arXiv
 2110.14430). Each neuron's weights get a mask m in [0, 1]; weights and biases are disturbed by
 relative amounts d and x of at most eps, so as to raise the loss on clean images, and the masks
-minimise (their equation 5)
+minimise
 
     a L(m w, b) + (1 - a) max over d, x in [-eps, eps] of L((m + d) w, (1 + x) b).
 
@@ -111,14 +111,7 @@ def learn_masks(
     UndoorError : the network has no hidden neurons, or the loss is not finite.
     """
     base = classifier.fast_copy()
-    neurons = {
-        site.name: _Neurons(bias_of(base.get_submodule(site.name))) for site in find_sites(base)[1:]
-    }
-    if not neurons:
-        raise UndoorError(
-            "neuron pruning needs a hidden layer that runs once in a pass, the network has none; "
-            "use fine_tuning"
-        )
+    neurons = _neurons(base)
     masked = attach(base, neurons)
     optimizer = torch.optim.SGD(
         [layer.mask for layer in neurons.values()], settings.rate, settings.momentum
@@ -165,6 +158,16 @@ class _Neurons(nn.Module):
         bias = self.bias.view(shape)
         scale = (self.mask + self.weight_noise).view(shape)
         return (z - bias) * scale + bias * (1 + self.bias_noise).view(shape)
+
+
+def _neurons(base: Classifier) -> dict[str, _Neurons]:
+    names = [site.name for site in find_sites(base)[1:]]
+    if not names:
+        raise UndoorError(
+            "neuron pruning needs a hidden layer that runs once in a pass, the network has none; "
+            "use fine_tuning"
+        )
+    return {name: _Neurons(bias_of(base.get_submodule(name))) for name in names}
 
 
 def _disturb(

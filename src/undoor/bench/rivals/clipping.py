@@ -87,17 +87,31 @@ def clipping(
     base = classifier.fast_copy()
     known = _known(base, clean)
     ceilings = _ceilings(base, known.images)
+    bounds = learn_bounds(base, ceilings, known, generator, settings, progress)
+    return finished(attach(base, bounds))
+
+
+def learn_bounds(
+    base: Classifier,
+    ceilings: Mapping[str, _Ceiling],
+    known: CleanSet,
+    generator: torch.Generator,
+    settings: Clipping,
+    progress: Progress,
+) -> dict[str, Correction]:
+    """The last bounds under which enough of the `known` images were still answered rightly."""
     bounded = attach(base, ceilings)
     kept = _bounds(ceilings)
     optimizer = torch.optim.Adam([c.share for c in ceilings.values()], settings.rate)
     wanted, weight, certain = _logits(base, known.images), settings.weight, known
+    lasts = -(-settings.steps // settings.rounds)
     batches = minibatches(len(known), settings.batch, settings.steps, generator)
     for step, rows in enumerate(batches):
-        if step % -(-settings.steps // settings.rounds) == 0:
+        if step % lasts == 0:
             certain = most_certain(bounded, generator, settings)
         some = torch.randint(len(certain), (settings.batch,), generator=generator)
-        fidelity = F.mse_loss(logits(bounded, known.images[rows]), wanted[rows])
         margins = _margins(logits(bounded, certain.images[some]), certain.labels[some])
+        fidelity = F.mse_loss(logits(bounded, known.images[rows]), wanted[rows])
         loss = fidelity + weight * margins.mean()
         require_finite(loss, STAGE)
         optimizer.zero_grad()
@@ -108,7 +122,7 @@ def clipping(
             kept = _bounds(ceilings) if enough else kept
             weight = weight * settings.factor if enough else weight / settings.factor
         progress(STAGE, step + 1, settings.steps)
-    return finished(attach(base, kept))
+    return kept
 
 
 def most_certain(

@@ -2,7 +2,7 @@
 
 Zheng et al., Data-free Backdoor Removal based on Channel Lipschitzness (ECCV 2022, arXiv
 2208.03111). The Lipschitz constant of a channel, a convolution and the batch norm behind it, is
-bounded by (their equation 8)
+bounded by
 
     |gamma / sigma| * largest singular value of the kernel as a matrix [inputs, positions],
 

@@ -128,7 +128,6 @@ def descend(
     count: int,
     gradients: Callable[[Tensor], Tensor],
     descent: Descent,
-    *,
     generator: torch.Generator,
     stage: str,
     progress: Progress,

@@ -41,12 +41,6 @@ def fine_tuning(
         return loss
 
     descend(
-        student,
-        len(clean),
-        gradients,
-        settings or Descent(),
-        generator=generator,
-        stage="fine-tuning",
-        progress=progress,
+        student, len(clean), gradients, settings or Descent(), generator, "fine-tuning", progress
     )
     return finished(student)

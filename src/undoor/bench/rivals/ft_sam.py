@@ -3,18 +3,18 @@
 Zhu et al., Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization (ICCV
 2023, arXiv 2304.11823). Neurons of a backdoor have large weights, at which plain fine-tuning hardly
 pulls. So weights are moved first to where the loss is highest within a ball that is wide where
-weights are large (their min-max problem, after adaptive SAM),
+weights are large (adaptive SAM's),
 
     e = rho T^2 g / |T g|,  T = diag(|w|),  g the gradient of the loss at w,
 
-and descend along the gradient found there. rho is 2, as theirs for CIFAR-10 (8 for GTSRB and Tiny
-ImageNet); adaptive SAM uses one rho for networks of 0.3 and of 11 million weights, so it is not
-scaled. Adapted as in `fine_tuning`: 400 steps of 64 images, each of two passes.
+and descend along the gradient found there. rho is 2, as the authors' code has it for CIFAR-10 (8
+for GTSRB); it measures moves relative to each weight, and is not scaled to smaller networks.
+Adapted as in `fine_tuning`: 400 steps of 64 images, each of two passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -61,11 +61,24 @@ def ft_sam(
     UndoorError : fewer than two images, or training diverges.
     """
     settings = settings or FTSAM()
-    radius = settings.radius
     student = tunable(classifier, clean)
+    descend(
+        student,
+        len(clean),
+        _gradients(student, clean, settings.radius),
+        settings.descent,
+        generator,
+        "FT-SAM",
+        progress,
+    )
+    return finished(student)
+
+
+def _gradients(student: Classifier, clean: CleanSet, radius: float) -> Callable[[Tensor], Tensor]:
     weights = [p for p in student.parameters() if p.requires_grad]
 
     def gradients(rows: Tensor) -> Tensor:
+        """Those of the loss at the worst weights, left at the weights as they were."""
         loss = loss_on(student, clean, rows)
         moves = worst_moves(weights, torch.autograd.grad(loss, weights), radius)
         before = [weight.detach().clone() for weight in weights]
@@ -80,16 +93,7 @@ def ft_sam(
                 weight.copy_(old)
         return loss
 
-    descend(
-        student,
-        len(clean),
-        gradients,
-        settings.descent,
-        generator=generator,
-        stage="FT-SAM",
-        progress=progress,
-    )
-    return finished(student)
+    return gradients
 
 
 def worst_moves(

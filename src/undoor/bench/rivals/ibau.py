@@ -1,20 +1,20 @@
 """I-BAU: unlearn the worst perturbation that all images share, with an implicit hypergradient.
 
 Zeng et al., Adversarial Unlearning of Backdoors via Implicit Hypergradient (ICLR 2022, arXiv
-2110.03735). The weights w solve (their equation 1)
+2110.03735). The weights w solve
 
     min over w of max over |d| <= C of the mean loss of x + d, with true labels.
 
 Each round looks for a universal perturbation d by ascent and then moves the weights along the total
 derivative of the loss, which counts that d answers to w: d is a fixed point of a step of the inner
-descent P(d, w), so that (their equation 6)
+descent P(d, w), so that
 
     dL/dw = L_w + P_w^T v,  v = (I - P_d^T)^-1 L_d,  v by K fixed-point iterations.
 
-Five rounds, K = 5, Adam at 1e-3, 100 images a batch, an inner rate of 10 (0.1 for P), an l2 penalty
-of 0.001 and a radius C of 10 are the paper's and its released code's, all for pixels in [0, 1] and
-32 x 32 x 3 inputs; d is kept in these units and C grows with the square root of the number of
-values. As there, batch norms keep their statistics, and one image in a hundred carries d when the
+Five rounds, K = 5, Adam at 1e-3, 100 images a batch, an inner rate of 10 (0.1 for P) and an l2
+penalty of 0.001 are those of the released code, for pixels in [0, 1] and 32 x 32 x 3 inputs; so is
+the radius C of 10, which it names but has switched off. d is kept in these units, and C grows with
+the square root of the number of values. As there, batch norms keep their statistics, and one image in a hundred carries d when the
 weights move, although the equation says all: the others hold the accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
@@ -83,7 +83,6 @@ def ibau(
     UndoorError : fewer than two images, or the loss is not finite.
     """
     settings = settings or IBAU()
-    few = settings.fixed_batch
     student = tunable(classifier, clean).eval()
     weights = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(weights, settings.rate)
@@ -92,23 +91,33 @@ def ibau(
         shared = worst_shared(student, clean, generator, settings)
         for rows in minibatches(len(clean), settings.batch, settings.outer_steps, generator):
             x, y = clean.images[rows], clean.labels[rows]
-            # Rows are shuffled: the first are as good as any.
-            carrying = torch.arange(len(rows)) < max(1, round(settings.portion * len(rows)))
-            loss, gradients = hypergradient(
-                _loss(student, x, y, 1.0, 0.0, carrying),
-                _loss(student, x[-few:], y[-few:], -1.0, settings.penalty),
-                shared,
-                weights,
-                steps=settings.fixed_point,
-                rate=settings.fixed_rate,
-            )
-            require_finite(loss, STAGE)
-            for weight, gradient in zip(weights, gradients, strict=True):
-                weight.grad = gradient
+            _leave_gradients(student, x, y, shared, weights, settings)
             optimizer.step()
             done += 1
             progress(STAGE, done, total)
     return finished(student)
+
+
+def _leave_gradients(
+    student: Classifier,
+    x: Tensor,
+    y: Tensor,
+    shared: Tensor,
+    weights: Sequence[Tensor],
+    settings: IBAU,
+) -> None:
+    """The hypergradient of a batch, at the weights."""
+    # Rows are shuffled: the first, and the last, are as good as any.
+    carrying = torch.arange(len(x)) < max(1, round(settings.portion * len(x)))
+    few = settings.fixed_batch
+    outer = _loss(student, x, y, 1.0, 0.0, carrying)
+    inner = _loss(student, x[-few:], y[-few:], -1.0, settings.penalty)
+    loss, gradients = hypergradient(
+        outer, inner, shared, weights, steps=settings.fixed_point, rate=settings.fixed_rate
+    )
+    require_finite(loss, STAGE)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
 
 
 def worst_shared(

@@ -1,6 +1,6 @@
 """Unlearning (Neural Cleanse): fine-tune with the estimated trigger under true labels.
 
-Wang et al., Neural Cleanse (IEEE S&P 2019, section VI-C): an epoch of fine-tuning in which a fifth
+Wang et al., Neural Cleanse (IEEE S&P 2019), patching by unlearning: an epoch of fine-tuning in which a fifth
 of the images carry the reversed trigger and keep their own label. The trigger here is the one the
 scan found, whatever its family; one that acts inside the network is applied there. Of several
 findings, every batch takes one by lot. Without findings the method is plain fine-tuning, with the
@@ -66,15 +66,7 @@ def unlearning(
         )
     student = tunable(classifier, clean)
     gradients = _gradients(student, clean, report.findings, settings.stamped, generator)
-    descend(
-        student,
-        len(clean),
-        gradients,
-        settings.descent,
-        generator=generator,
-        stage="unlearning",
-        progress=progress,
-    )
+    descend(student, len(clean), gradients, settings.descent, generator, "unlearning", progress)
     return finished(student)
 
 
