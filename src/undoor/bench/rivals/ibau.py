@@ -14,8 +14,9 @@ descent P(d, w), so that
 Five rounds, K = 5, Adam at 1e-3, 100 images a batch, an inner rate of 10 (0.1 for P) and an l2
 penalty of 0.001 are those of the released code, for pixels in [0, 1] and 32 x 32 x 3 inputs; so is
 the radius C of 10, which it names but has switched off. d is kept in these units, and C grows with
-the square root of the number of values. As there, batch norms keep their statistics, and one image in a hundred carries d when the
-weights move, although the equation says all: the others hold the accuracy.
+the square root of the number of values. As there, batch norms keep their statistics, and one image
+in a hundred carries d when the weights move, although the equation says all: the others hold the
+accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
 steps for d and 20 for w, however few images there are. How d answers to w, which costs K double

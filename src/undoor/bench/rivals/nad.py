@@ -11,7 +11,7 @@ Groups end where a map's size changes: of all modules that deliver maps of one s
 watched, which is the output of a residual stage in the usual networks. The betas are
 BackdoorBench's, 500 for the largest map and 1,000 for all others; the paper's smallest map has 64
 positions, and no smaller one weighs more for having fewer. Batches of 64, a first rate of 0.1 and a
-weight decay of 1e-4 are theirs too, made for a network of 0.2 million weights with batch norms;
+weight decay of 1e-4 are the authors', made for a network of 0.2 million weights with batch norms;
 without batch norms that rate kills a network, and 0.01 is taken. Theirs are 10 epochs of 2,500
 images with a rate divided by ten every second one, ours are as many steps (400) along a cosine. Not
 kept: cropped, mirrored and partly covered images (see `common`).

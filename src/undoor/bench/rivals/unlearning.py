@@ -1,10 +1,10 @@
 """Unlearning (Neural Cleanse): fine-tune with the estimated trigger under true labels.
 
-Wang et al., Neural Cleanse (IEEE S&P 2019), patching by unlearning: an epoch of fine-tuning in which a fifth
-of the images carry the reversed trigger and keep their own label. The trigger here is the one the
-scan found, whatever its family; one that acts inside the network is applied there. Of several
-findings, every batch takes one by lot. Without findings the method is plain fine-tuning, with the
-same descent.
+Wang et al., Neural Cleanse (IEEE S&P 2019), patching by unlearning: an epoch of fine-tuning in
+which a fifth of the images carry the reversed trigger and keep their own label. The trigger here is
+the one the scan found, whatever its family; one that acts inside the network is applied there. Of
+several findings, every batch takes one by lot. Without findings the method is plain fine-tuning,
+with the same descent.
 
 Adapted: theirs is one epoch of a tenth of the training set (5,000 images), ours 400 steps of 64 of
 the few clean images; images of the target itself go unstamped, as they have nothing to unlearn.
