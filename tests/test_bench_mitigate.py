@@ -74,6 +74,14 @@ def test_what_a_method_cannot_do_is_recorded(tmp_path: Path) -> None:
     assert (record["after"], record["seconds"], record["scan"]) == (None, None, None)
 
 
+def test_a_scan_of_another_model_is_no_fault_of_the_method(
+    tmp_path: Path, toy_report: ScanReport
+) -> None:
+    case = toy_case(tmp_path / "scans", replace(toy_report, fingerprint="other"))
+    with pytest.raises(UndoorError, match="scan of another model"):
+        measured(case, method("onepass"), before(case))
+
+
 def test_a_bug_is_no_record(tmp_path: Path) -> None:
     def make(*_: object) -> Defence:
         raise RuntimeError("a bug")

@@ -51,6 +51,9 @@ def test_names() -> None:
     assert len({method(name).folder for name in [*METHODS, "plan: per channel"]}) == 1 + len(
         METHODS
     )
+    changed = read_methods("ablations")
+    assert {"paper_js", "paper_kl", "plan: per channel"} < {item.name for item in changed}
+    assert {item.kind for item in changed} == {"ablation"}
     assert {item.name for item in METHODS.values() if item.kind == "oracle"} == {"true_trigger"}
 
 

@@ -78,7 +78,7 @@ def test_every_attack_counts_the_same() -> None:
     row = row_of(records, AVERAGE)
     assert row.after["sia"] == pytest.approx(0.5)
     assert (row.models, row.attacks, row.missed) == (3, 2, 1)
-    assert cells(row)[2] == "3 of 2 attacks"
+    assert cells(row)[2] == "3 (2 attacks)"
 
 
 def test_what_could_not_run_is_counted_and_in_no_mean() -> None:

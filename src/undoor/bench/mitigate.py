@@ -69,14 +69,17 @@ def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = 
     """The record of one method.
 
     before : of the bare model.
+
+    Raises
+    ------
+    UndoorError : the scan cannot be made or read, which is no fault of the method.
     """
     targets = [backdoor.target for backdoor in case.backdoors]
     basic = basic_rates(before, case.test, case.triggered, targets)
     record = _facts(case, item) | {"before": rates_to_json(basic)}
-    record |= {"scan": None, "after": None, "seconds": None, "failed": None}
+    record |= {"scan": _scan(case, progress) if item.scans else None}
+    record |= {"after": None, "seconds": None, "failed": None}
     try:
-        if item.scans:
-            record["scan"] = _scan(case, progress)
         defence = item.make(case, progress)
         started = time.perf_counter()
         outcome = Outcome.of(defence.answers, case.test, case.triggered)

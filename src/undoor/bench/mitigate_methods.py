@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from undoor.align.plans import COARSEST
 from undoor.bench.mitigate_case import Case
 from undoor.bench.mitigate_rates import Answers, Defended
 from undoor.bench.oracle import guard_with_truth
@@ -159,6 +160,10 @@ GROUPS = {
     "ours": [name for name, item in METHODS.items() if item.kind in (BASELINE, OURS)],
     "rivals": list(RIVALS),
     "test_time": list(DETECTORS),
+    "ablations": [
+        *(name for name, item in METHODS.items() if item.kind == ABLATION),
+        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", "input alone")),
+    ],
 }
 
 

@@ -23,10 +23,11 @@ class Row:
 
     In rows over all attacks every attack counts the same, whatever the number of its models.
 
-    models : that were measured. failed : on which the method could not run; they are in no mean.
-    missed : models measured of which the scan missed a true target, None for methods without one.
-    attacks : how many the means are over. before, after : by the names of the rates, None where
-    nothing has that rate. seconds : the scan, where there is one, and the method.
+    models : that were measured, one counting once for each seed. failed : on which the method
+    could not run; they are in no mean. missed : models measured of which the scan missed a true
+    target, None for methods without one. attacks : how many the means are over. before, after : by
+    the names of the rates, None where nothing has that rate. seconds : the scan, where there is
+    one, and the method.
     """
 
     attack: str
@@ -145,7 +146,7 @@ def cells(row: Row) -> list[str]:
     return [
         row.amount,
         f"{row.method} ({ORACLE})" if row.kind == ORACLE else row.method,
-        f"{row.models} of {row.attacks} attacks" if known else str(row.models),
+        f"{row.models} ({row.attacks} attacks)" if known else str(row.models),
         str(row.failed),
         "–" if row.missed is None else str(row.missed),
         *(f"{_percent(row.before[n])} → {_percent(row.after[n])}" for n in BEFORE_AND_AFTER),
@@ -177,8 +178,8 @@ def notes(records: Iterable[Record]) -> list[str]:
         "Before → after, means over models in per cent; of all attacks, every attack counts the "
         "same. ACC: clean test images answered rightly. ASR: triggered images answered with the "
         "target, over all backdoors of a model. SIA: triggered images answered with their own "
-        "class. Own rate of t: clean images of other classes answered with the target, which no "
-        "defence need bring ASR below.",
+        "class. Own rate of t: clean test images of other classes answered with the target, an "
+        "error without any trigger; an ASR as low as that is as low as can be asked for.",
         "true_trigger is an oracle: its corrections are fitted with the attacker's own trigger, "
         "sources and target, which no defender has. It bounds what a better scan could bring.",
         f"Not a held-out test for all: {len(known)} of the {len(models)} models are among those "

@@ -26,8 +26,8 @@ Out = Annotated[
 Methods = Annotated[
     str,
     typer.Option(
-        help="With commas: methods, groups of them (all, ours, rivals, test_time), or the default "
-        "fit with one plan ('plan: per channel').",
+        help="With commas: methods, groups of them (all, ours, rivals, test_time, ablations), or "
+        "the default fit with one plan ('plan: per position to 8').",
         metavar="LIST",
     ),
 ]
