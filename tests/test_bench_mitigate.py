@@ -110,6 +110,10 @@ def test_command(fakes: FakeZoo) -> None:
     assert len(lines) == 16
     assert {line["missed"] for line in lines if line["method"] == "onepass"} == {"2"}
     assert (fakes.out / "mitigate.svg").read_text().startswith("<?xml")
+    code, out, _ = run(fakes, *wanted)
+    assert code == 0
+    assert "all attacks, 2 a class" in out
+    assert out.count("fine_tuning") == 2
 
 
 def test_nothing_is_measured_twice(fakes: FakeZoo, monkeypatch: pytest.MonkeyPatch) -> None:

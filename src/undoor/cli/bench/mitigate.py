@@ -87,15 +87,19 @@ def mitigate(
 
     def show(console: Console) -> None:
         rows = [row for row in summary(records) if row.attack == AVERAGE]
-        console.print(rich_table(_narrow(HEADER), map(_narrow, map(cells, rows))))
+        for amount in dict.fromkeys(row.amount for row in rows):
+            lines = (cells(row) for row in rows if row.amount == amount)
+            table = rich_table(_narrow(HEADER), map(_narrow, lines))
+            table.title = f"{AVERAGE}, {amount} ({out / 'mitigate.md'} has more)"
+            console.print(table)
 
     return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "records": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
     """What matters most of the table, for a terminal; the rest is in the files."""
-    amount, name, models, _, missed, acc, asr, sia, _, tpr, _, _, auroc, seconds = cells
-    return [amount, name, models, missed, acc, asr, sia, tpr, auroc, seconds]
+    _, name, models, _, _, acc, asr, sia, _, tpr, *_ = cells
+    return [name, models, acc, asr, sia, tpr]
 
 
 def _write(records: list[dict[str, Any]], out: Path) -> None:
