@@ -136,6 +136,31 @@ def test_wanted_answers(name: str) -> None:
     assert wanted.tolist() == [attack.labels[int(y[i])] for i in rows]
 
 
+@EVERY
+def test_a_stored_state_gives_the_same_images_again(name: str) -> None:
+    """Of an attack that has learned or was drawn otherwise; what is restored is a copy."""
+    attack, other, x = ATTACKS[name](), ATTACKS[name](), images()
+    with torch.no_grad():
+        attack.restore({key: 0.7 * value + 0.05 for key, value in attack.state().items()})
+        stored = {key: value.clone() for key, value in attack.state().items()}
+        wanted = attack.trigger(x)
+        assert not torch.allclose(wanted, other.trigger(x), atol=1e-4)
+        other.restore(stored)
+        for value in stored.values():
+            value.zero_()
+        assert torch.equal(other.trigger(x), wanted)
+
+
+@EVERY
+def test_a_state_of_something_else_is_refused(name: str) -> None:
+    attack = ATTACKS[name]()
+    state = {key: value[..., :-1] for key, value in attack.state().items()}
+    with pytest.raises(UndoorError, match="expected the state of such an attack"):
+        attack.restore(state)
+    with pytest.raises(UndoorError, match="same kind"):
+        attack.restore({})
+
+
 @pytest.mark.parametrize(
     ("labels", "rate", "cover_rate"),
     [({}, 0.1, 0), ({1: 1}, 0.1, 0), (TO_ONE, 1.1, 0), (TO_ONE, 0.1, -0.1)],

@@ -17,6 +17,7 @@ from tiny import (
 )
 
 from undoor.align.calibrate import DEFAULT_FPR
+from undoor.align.fit import FITS
 from undoor.align.plans import candidate_plans
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -89,7 +90,7 @@ def test_describes_itself(toy_repair: Repair) -> None:
 
 
 @pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.parametrize("fit", ["onepass", "paper", "reference"])
+@pytest.mark.parametrize("fit", list(FITS))
 def test_every_fit(fit: str, norm: bool) -> None:
     classifier = toy_classifier(backdoored=True, norm=norm)
     made = repair(classifier, clean_images(), report_of(norm=norm), fit=fit)
@@ -100,6 +101,26 @@ def test_every_fit(fit: str, norm: bool) -> None:
     assert result.after["asr"].value < 0.1  # type: ignore[operator]
     assert result.after["sia"].value > 0.8  # type: ignore[operator]
     assert result.after["acc"].value > 0.9  # type: ignore[operator]
+
+
+def test_a_plan_that_is_asked_for() -> None:
+    """Is taken, whatever another would reach, and is all that is tried."""
+    classifier = toy_classifier(backdoored=True, norm=True)
+    for plan in ("per channel", "input alone"):
+        (target,) = repair(classifier, clean_images(), report_of(), plan=plan).targets
+        assert target.chosen == plan
+        assert [trial.name for trial in target.trials] == [plan]
+        assert set(target.corrections) == set(candidate_plans(find_sites(classifier))[plan])
+
+
+def test_a_plan_that_there_is_not() -> None:
+    """Also where nothing is to be repaired: a clean report hides no mistake."""
+    classifier = toy_classifier(backdoored=True, norm=True)
+    nothing = replace(report_of(), findings=())
+    with pytest.raises(UndoorError, match=r"per channel, .*got per row"):
+        repair(classifier, clean_images(), nothing, plan="per row")
+    with pytest.raises(UndoorError, match="channels alone"):
+        repair(classifier, clean_images(), nothing, plan="input alone", fit="reference")
 
 
 def test_is_seeded_and_changes_nothing(toy_repair: Repair, toy_report: ScanReport) -> None:

@@ -16,7 +16,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
-from undoor.rate import CONFIDENCE, Rate
+from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.triggers import Trigger
 
 SCHEMA = "undoor/evaluation/1"
@@ -39,19 +39,10 @@ class Evaluation:
         return {
             "schema": SCHEMA,
             "target": self.target,
-            "before": _rates(self.before),
-            "after": _rates(self.after),
+            "before": rates_to_json(self.before),
+            "after": rates_to_json(self.after),
             "n": dict(self.n),
         }
-
-
-def _rates(rates: Mapping[str, Rate]) -> dict[str, Any]:
-    """Each rate as a fraction under its name, its interval beside it under ``<name>_interval``."""
-    out: dict[str, Any] = {}
-    for name, rate in rates.items():
-        out[name] = rate.value
-        out[f"{name}_interval"] = None if rate.low is None else [rate.low, rate.high]
-    return out
 
 
 def evaluate(
@@ -130,10 +121,18 @@ def stamp_set(
     if not bool(keep.any()):
         wanted = f"of other classes than {target}" if source is None else f"of class {source}"
         raise UndoorError(f"expected images {wanted} to stamp, got none; give more test images")
-    low, high = trigger.bounds
-    stamped = trigger(clean.images[keep])
-    rounded = ((stamped - low) / (high - low) * 255).round() / 255 * (high - low) + low
-    return replace(clean, images=rounded, labels=clean.labels[keep])
+    images = eight_bits(trigger(clean.images[keep]), trigger.bounds)
+    return replace(clean, images=images, labels=clean.labels[keep])
+
+
+def eight_bits(x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Raw inputs [N, ...] within `bounds`, each value at the nearest of 256 even steps.
+
+    >>> eight_bits(torch.tensor([0.0, 0.4, 1.0]), (0.0, 1.0)) * 255
+    tensor([  0., 102., 255.])
+    """
+    low, high = bounds
+    return ((x - low) / (high - low) * 255).round() / 255 * (high - low) + low
 
 
 @torch.no_grad()

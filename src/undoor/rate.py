@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import stats
 from torch import Tensor
@@ -32,3 +34,16 @@ class Rate:
             return Rate(None, None, None, 0)
         interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="exact")
         return Rate(k / n, float(interval.low), float(interval.high), n)
+
+
+def rates_to_json(rates: Mapping[str, Rate]) -> dict[str, Any]:
+    """Each rate as a fraction under its name, its interval beside it under ``<name>_interval``.
+
+    >>> rates_to_json({"acc": Rate(0.5, 0.25, 0.75, 8), "asr": Rate(None, None, None, 0)})
+    {'acc': 0.5, 'acc_interval': [0.25, 0.75], 'asr': None, 'asr_interval': None}
+    """
+    out: dict[str, Any] = {}
+    for name, rate in rates.items():
+        out[name] = rate.value
+        out[f"{name}_interval"] = None if rate.low is None else [rate.low, rate.high]
+    return out

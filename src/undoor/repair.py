@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from undoor.align.calibrate import DEFAULT_FPR, check_fpr
-from undoor.align.fit import DEFAULT_FIT, FITS
+from undoor.align.fit import DEFAULT_FIT, FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
@@ -21,7 +22,7 @@ from undoor.progress import Progress, silent
 from undoor.scan.invert import Schedule, Search, invert
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.triggered import triggered
-from undoor.sites import find_sites
+from undoor.sites import SiteInfo, find_sites
 from undoor.triggers import Trigger
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
@@ -44,6 +45,7 @@ def repair(
     *,
     fit: str = DEFAULT_FIT,
     fpr: float = DEFAULT_FPR,
+    plan: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Repair:
@@ -53,24 +55,33 @@ def repair(
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test number, true trigger or trigger family enters.
 
-    fit : "onepass", "paper" or "reference". The plan is chosen with `onepass`; `reference` corrects
-    all layers per channel. fpr : the share, above 0 and below 1, of clean inputs answered with a
-    target that its guard may flag; what the clean set can promise is in `TargetRepair.calibration`.
+    fit : "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen with
+    `onepass`; `reference` corrects all layers per channel. plan : the name of one of
+    `candidate_plans`, which is then taken whatever cross-validation says. fpr : the share, above 0
+    and below 1, of clean inputs answered with a target that its guard may flag; what the clean set
+    can promise is in `TargetRepair.calibration`.
 
     Raises
     ------
-    UndoorError : `fpr` is no share, the report is another model's, or the clean set does not fit
-        the model.
+    UndoorError : `fpr` is no share, the report is another model's, the network has no such plan,
+        or the clean set does not fit the model.
     """
     started = time.perf_counter()
     check_fpr(fpr)
-    _check(classifier, report, fit)
+    _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
     targets = tuple(
         repair_target(
-            network, clean, finding, fit=fit, fpr=fpr, generator=generator, progress=progress
+            network,
+            clean,
+            finding,
+            fit=fit,
+            fpr=fpr,
+            plan=plan,
+            generator=generator,
+            progress=progress,
         )
         for finding in report.findings
     )
@@ -78,7 +89,7 @@ def repair(
     return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
 
 
-def _check(classifier: Classifier, report: ScanReport, fit: str) -> None:
+def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
     if fit not in FITS:
         raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
     if report.fingerprint != classifier.fingerprint():
@@ -86,6 +97,7 @@ def _check(classifier: Classifier, report: ScanReport, fit: str) -> None:
             f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
             f"{classifier.fingerprint()[:12]}); scan this model"
         )
+    _plans(find_sites(classifier), plan, fit)
 
 
 def repair_target(
@@ -95,6 +107,7 @@ def repair_target(
     *,
     fit: str,
     fpr: float,
+    plan: str | None = None,
     generator: torch.Generator,
     progress: Progress,
 ) -> TargetRepair:
@@ -106,11 +119,11 @@ def repair_target(
             f"{finding.target}, got {int(sources.sum())}; give more images of classes "
             f"{', '.join(map(str, finding.sources))}"
         )
-    variants = _variants(classifier, clean, finding, sources, generator, progress)
     sites = find_sites(classifier)
+    plans = _plans(sites, plan, fit)
+    variants = _variants(classifier, clean, finding, sources, generator, progress)
     largest = max(math.prod(site.shape) for site in sites)
-    bench = _bench(classifier, clean, finding.target, sources, variants, fpr, largest, generator)
-    plans = candidate_plans(sites)
+    bench = bench_of(classifier, clean, finding.target, sources, variants, fpr, largest, generator)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
     if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
@@ -136,6 +149,18 @@ def repair_target(
         sia=outcome.sia,
         fpr=outcome.fpr,
     )
+
+
+def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, Plan]:
+    """The plans to choose from: all, or the one of this name."""
+    plans = candidate_plans(sites)
+    if only is None:
+        return plans
+    if only not in plans:
+        raise UndoorError(f"expected a plan that this network has, {', '.join(plans)}, got {only}")
+    if fit == CHANNEL_BY_CHANNEL and only != COARSEST:
+        raise UndoorError(f"the fit {fit} corrects channels alone, expected no plan but {COARSEST}")
+    return {only: plans[only]}
 
 
 def _variants(
@@ -167,7 +192,7 @@ def _variants(
     return out
 
 
-def _bench(
+def bench_of(
     classifier: Classifier,
     clean: CleanSet,
     target: int,
@@ -177,7 +202,8 @@ def _bench(
     largest: int,
     generator: torch.Generator,
 ) -> Bench:
-    """As much of the clean set as fits into memory at a site of `largest` values, as a rule all."""
+    """What plans are tried on: as much of the clean set, in random order, as fits into memory at a
+    site of `largest` values, as a rule all."""
     keep = torch.randperm(len(clean), generator=generator)[: max(16, MOST_VALUES // (2 * largest))]
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ FITS: dict[str, FitSite] = {
     "onepass": fit_moments,
     "paper": fit_divergence,
     "reference": fit_upper_bound,
+    # The same with other divergences than total variation.
+    "paper_js": partial(fit_divergence, divergence="js"),
+    "paper_kl": partial(fit_divergence, divergence="kl"),
 }
 DEFAULT_FIT = "onepass"
 

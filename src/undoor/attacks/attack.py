@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import final
 
@@ -25,9 +26,9 @@ class Role(IntEnum):
 class Attack(ABC):
     """An attacker who may change training images and labels, in [0, 1], channels first.
 
-    A new attack writes `apply_to`, `cover` and `state`. One that poisons other images than those of
-    the sources, covers only some, or keeps labels, says so in the methods below them; one that
-    learns its trigger beside the network gives `trigger_parameters` and `penalty`.
+    A new attack writes `apply_to`, `cover`, `state` and `put`. One that poisons other images than
+    those of the sources, covers only some, or keeps labels, says so in the methods below them; one
+    that learns its trigger beside the network gives `trigger_parameters` and `penalty`.
 
     labels : where triggered images of each source class are to go.
     rate : share of the training images that are poisoned, at most of those of the sources.
@@ -88,6 +89,22 @@ class Attack(ABC):
         rows = self.of_sources(y).nonzero()[:, 0]
         return rows, self._mapped(y[rows])
 
+    @final
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the trigger of an attack of the same make, of which `state` was stored.
+
+        Raises
+        ------
+        UndoorError : tensors of other names or shapes than this attack's own.
+        """
+        own, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (self.state(), state))
+        if own != given:
+            raise UndoorError(
+                f"expected the state of such an attack, {own}, got {given}; "
+                "restore an attack of the same kind, for images of the same shape"
+            )
+        self.put({key: value.detach().clone() for key, value in state.items()})
+
     @abstractmethod
     def apply_to(self, x: Tensor) -> Tensor:
         """The triggered images; `trigger` clips them."""
@@ -99,6 +116,10 @@ class Attack(ABC):
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """What must be stored to make the same triggered images again."""
+
+    @abstractmethod
+    def put(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`; `restore` has checked names and shapes, the tensors are ours."""
 
     def prepared(self, x: Tensor, y: Tensor) -> Tensor:
         """Poisoned training images, of classes y [N]; here they look as at test time."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from torch import Tensor
 
 from undoor.attacks.attack import Attack
@@ -33,3 +36,6 @@ class Fixed(Attack):
 
     def state(self) -> dict[str, Tensor]:
         return {"mask": self.stamp.mask, "pattern": self.stamp.pattern.contiguous()}
+
+    def put(self, state: Mapping[str, Tensor]) -> None:
+        self.stamp = replace(self.stamp, mask=state["mask"], pattern=state["pattern"])

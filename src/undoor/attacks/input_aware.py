@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,6 +48,9 @@ class InputAware(Attack):
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.network.state_dict())
+
+    def put(self, state: Mapping[str, Tensor]) -> None:
+        self.network.load_state_dict(state)
 
     def cover(self, x: Tensor) -> Tensor:
         return self._stamped(x, self._drawn(x).roll(1, 0)) if len(x) > 1 else x

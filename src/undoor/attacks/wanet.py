@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,6 +45,9 @@ class WaNet(Attack):
 
     def state(self) -> dict[str, Tensor]:
         return {"grid": self.grid}
+
+    def put(self, state: Mapping[str, Tensor]) -> None:
+        self.grid = state["grid"]
 
     def cover(self, x: Tensor) -> Tensor:
         noise = 2 * torch.rand(len(x), *self.grid.shape[1:], generator=self.generator) - 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from undoor.bench.data_sets import count_images, read_arrays
-from undoor.bench.subjects import defence_images
+from undoor.bench.subjects import drawn
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 
@@ -71,18 +70,20 @@ def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
 
     file : an .npz with x_test and y_test, and, for shares, y_train, which is only counted.
     """
+    x, y = read_arrays(file, "test")
+    rows, _ = drawn(y, of_each(file, amount, len(np.unique(y)), seed), seed)
+    return CleanSet.from_arrays(x[rows], y[rows])
+
+
+def of_each(file: Path, amount: Amount, classes: int, seed: int) -> list[int]:
+    """How many images of each of so many classes an amount comes to.
+
+    file : an .npz whose y_train is counted for shares of the training set.
+    """
     if amount.unit == "a class":
-        return defence_images(file, int(amount.number), seed)
+        return [int(amount.number)] * classes
     training = count_images(file, "train")
-    classes = np.unique(read_arrays(file, "test")[1])
-    each = shared_out(round(training * amount.number / 100), len(classes), seed)
-    clean = defence_images(file, max(each), seed)
-    rows = [
-        (clean.labels == int(label)).nonzero()[:count, 0]
-        for label, count in zip(classes, each, strict=True)
-    ]
-    keep = torch.cat(rows)
-    return replace(clean, images=clean.images[keep], labels=clean.labels[keep])
+    return shared_out(round(training * amount.number / 100), classes, seed)
 
 
 def shared_out(total: int, classes: int, seed: int) -> list[int]:

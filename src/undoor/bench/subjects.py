@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from undoor.errors import UndoorError
 Rows = NDArray[np.int64]
 # An attack whose triggered images reach the target less often did not take.
 TOOK = 0.9
+PUBLIC = "public"
 
 
 def took(asr: float, targets: int, acc: float) -> bool:
@@ -53,6 +54,11 @@ class Subject:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def public(self) -> bool:
+        """Whether the model was found elsewhere, and not trained by `undoor bench zoo`."""
+        return self.network == PUBLIC
 
 
 def subjects(zoo: Path) -> Iterator[Subject]:
@@ -102,7 +108,7 @@ def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
         folder=folder,
         data=data,
         attack="clean" if target is None else "public",
-        network="public",
+        network=PUBLIC,
         targets=() if target is None else (target,),
         sources=() if target is None else (() if source is None else (source,),),
         asr=truth.get("asr"),
@@ -120,8 +126,15 @@ def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
     return CleanSet.from_arrays(x[rows], y[rows])
 
 
-def drawn(y: Rows, per_class: int, seed: int) -> tuple[Rows, Rows]:
-    """Rows of `per_class` images a class with labels y [N], and all other rows, in random order."""
+def drawn(y: Rows, per_class: int | Sequence[int], seed: int) -> tuple[Rows, Rows]:
+    """Rows of `per_class` images a class with labels y [N], and all other rows, in random order.
+
+    per_class : a number for all classes, or one for each that occurs, in order.
+    """
     order = np.random.default_rng(seed).permutation(len(y))
-    chosen = np.concatenate([order[y[order] == label][:per_class] for label in np.unique(y)])
+    labels = np.unique(y)
+    counts = np.broadcast_to(per_class, len(labels))
+    chosen = np.concatenate(
+        [order[y[order] == label][:n] for label, n in zip(labels, counts, strict=True)]
+    )
     return chosen, order[~np.isin(order, chosen)]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from undoor.cli.bench import calibrate, cost, curve, detect, seeds, theory, zoo
+from undoor.cli.bench import calibrate, cost, curve, detect, mitigate, seeds, theory, zoo
 
-__all__ = ["calibrate", "cost", "curve", "detect", "seeds", "theory", "zoo"]
+__all__ = ["calibrate", "cost", "curve", "detect", "mitigate", "seeds", "theory", "zoo"]

@@ -1,0 +1,199 @@
+"""The methods that `undoor bench mitigate` sets beside each other, by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from undoor.align.plans import COARSEST
+from undoor.bench.mitigate_case import Case
+from undoor.bench.mitigate_rates import Answers, Defended
+from undoor.bench.oracle import guard_with_truth
+from undoor.bench.rivals import RIVALS
+from undoor.bench.test_time import DETECTORS, threshold_at
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.guard import REJECTED, guard
+from undoor.progress import Progress
+from undoor.scan.report import ScanReport
+
+BATCH = 256
+# Share of the clean images that a detector of inputs may flag, by its threshold on them.
+DETECTOR_FPR = 0.05
+BASELINE, OURS, ABLATION, ORACLE = "baseline", "ours", "ablation", "oracle"
+RIVAL, TEST_TIME = "rival", "test time"
+PLAN = "plan: "
+
+
+@dataclass(frozen=True, eq=False)
+class Defence:
+    """A defended model, the seconds it took to make (a scan apart), and what to say of it."""
+
+    answers: Defended
+    seconds: float
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """kind : baseline, ours, ablation (ours with one thing changed), oracle (told what no defender
+    knows), rival (changes the network) or test time (scores inputs). scans : whether it needs a
+    scan; where that finds nothing, the model is left as it is."""
+
+    name: str
+    kind: str
+    scans: bool
+    make: Callable[[Case, Progress], Defence]
+
+    @property
+    def folder(self) -> str:
+        """
+        >>> method("plan: per channel").folder
+        'plan_per_channel'
+        """
+        return self.name.replace(": ", "_").replace(" ", "_")
+
+
+def bare(case: Case) -> Defended:
+    """The model as it is."""
+    return _answering(case.network)
+
+
+def _answering(classifier: Classifier) -> Defended:
+    return lambda x: Answers(classifier.predict(x, BATCH))
+
+
+def _detection_alone(case: Case, progress: Progress) -> Defence:
+    return Defence(bare(case), 0.0)
+
+
+def _repaired(
+    case: Case, progress: Progress, *, fit: str, rule: str = "margin", plan: str | None = None
+) -> Defence:
+    repair = case.repair(fit, plan, progress=progress)
+    plans = {str(item.target): item.chosen for item in repair.targets}
+    guarded = guard(case.classifier, repair, rule=rule)
+    return Defence(_guarding(guarded), repair.seconds["align"], {"plans": plans})
+
+
+def _true_trigger(case: Case, progress: Progress) -> Defence:
+    started = time.perf_counter()
+    guarded, details = guard_with_truth(
+        case.classifier, case.clean, case.backdoors, case.generator(), progress=progress
+    )
+    return Defence(_guarding(guarded), time.perf_counter() - started, details)
+
+
+def _guarding(guarded: nn.Module) -> Defended:
+    def answers(x: Tensor) -> Answers:
+        parts = [guarded(batch) for batch in x.split(BATCH)]
+        return Answers(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    return answers
+
+
+def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence:
+    report = case.scan(progress) if scans else _no_scan(case)
+    if scans and not report.findings:
+        return Defence(bare(case), 0.0, {"note": "nothing was found that could be unlearned"})
+    started = time.perf_counter()
+    tuned = RIVALS[name](case.classifier, case.clean, report, case.generator(), progress=progress)
+    return Defence(_answering(tuned.fast_copy()), time.perf_counter() - started)
+
+
+def _no_scan(case: Case) -> ScanReport:
+    """For rivals, which take a report, that read none."""
+    return ScanReport(
+        verdict="inconclusive",
+        reasons=("no scan was made",),
+        findings=(),
+        evidence=(),
+        detectable={},
+        class_names=case.classifier.class_names,
+        fingerprint=case.classifier.fingerprint(),
+        images=0,
+        seed=case.seed,
+        seconds=0.0,
+        passes=0,
+    )
+
+
+def _detector(case: Case, progress: Progress, *, name: str) -> Defence:
+    started = time.perf_counter()
+    score = DETECTORS[name](case.classifier, case.clean, case.generator())
+    threshold = threshold_at(score(case.clean.images), DETECTOR_FPR)
+    seconds = time.perf_counter() - started
+
+    def answers(x: Tensor) -> Answers:
+        scores = score(x)
+        flagged = scores > threshold
+        return Answers(bare(case)(x).labels.masked_fill(flagged, REJECTED), flagged, scores)
+
+    return Defence(answers, seconds, {"threshold": threshold, "wanted_fpr": DETECTOR_FPR})
+
+
+def _methods() -> Iterable[Method]:
+    yield Method("detection_alone", BASELINE, True, _detection_alone)
+    for fit in ("onepass", "paper", "reference"):
+        yield Method(fit, OURS, True, partial(_repaired, fit=fit))
+    disagreement = partial(_repaired, fit="onepass", rule="disagreement")
+    yield Method("disagreement", OURS, True, disagreement)
+    yield Method("true_trigger", ORACLE, False, _true_trigger)
+    for name in RIVALS:
+        scans = name == "unlearning"
+        yield Method(name, RIVAL, scans, partial(_rival, name=name, scans=scans))
+    for name in DETECTORS:
+        yield Method(name, TEST_TIME, False, partial(_detector, name=name))
+    for fit in ("paper_js", "paper_kl"):
+        yield Method(fit, ABLATION, True, partial(_repaired, fit=fit))
+
+
+METHODS = {item.name: item for item in _methods()}
+GROUPS = {
+    "all": [name for name, item in METHODS.items() if item.kind != ABLATION],
+    "ours": [name for name, item in METHODS.items() if item.kind in (BASELINE, OURS)],
+    "rivals": list(RIVALS),
+    "test_time": list(DETECTORS),
+    "ablations": [
+        *(name for name, item in METHODS.items() if item.kind == ABLATION),
+        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", "input alone")),
+    ],
+}
+
+
+def method(name: str) -> Method:
+    """One of `METHODS`, or ``plan: NAME`` for the default fit with that plan of `candidate_plans`.
+
+    Raises
+    ------
+    UndoorError : there is no such method.
+
+    >>> method("plan: input alone").kind
+    'ablation'
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if name.startswith(PLAN) and name != PLAN:
+        plan = partial(_repaired, fit="onepass", plan=name.removeprefix(PLAN))
+        return Method(name, ABLATION, True, plan)
+    raise UndoorError(
+        f"expected methods among {', '.join(METHODS)}, the groups {', '.join(GROUPS)}, or "
+        f"'{PLAN}per channel', got {name!r}"
+    )
+
+
+def read_methods(text: str) -> tuple[Method, ...]:
+    """Methods and groups, separated by commas, each method once.
+
+    >>> [item.name for item in read_methods("onepass, test_time,strip")]
+    ['onepass', 'strip', 'scale_up', 'scale_up_data_free', 'ibd_psc']
+    """
+    names = [part.strip() for part in text.split(",")]
+    each = dict.fromkeys(name for part in names for name in GROUPS.get(part, [part]))
+    return tuple(method(name) for name in each)

@@ -1,0 +1,83 @@
+"""What a defended model does on clean and triggered images whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.clean_set import CleanSet
+from undoor.evaluate import auroc
+from undoor.rate import Rate
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """labels : [N], -1 where an input is rejected. flagged, score : [N] of a method that flags
+    inputs, the larger the score the more suspicious; None of one that changes the network alone.
+    """
+
+    labels: Tensor
+    flagged: Tensor | None = None
+    score: Tensor | None = None
+
+
+# Raw inputs [N, ...] to what becomes of them.
+Defended = Callable[[Tensor], Answers]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The answers to the clean test images, and to the triggered ones of each true backdoor."""
+
+    clean: Answers
+    triggered: tuple[Answers, ...]
+
+    @staticmethod
+    def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> Outcome:
+        return Outcome(
+            defended(test.images), tuple(defended(images.images) for images in triggered)
+        )
+
+
+def basic_rates(
+    outcome: Outcome, test: CleanSet, triggered: Sequence[CleanSet], targets: Sequence[int]
+) -> dict[str, Rate]:
+    """ACC, ASR, SIA and `own_rate_t`, the last three over the images of all backdoors.
+
+    own_rate_t : share of the clean test images of other classes that are answered with the
+    target, the error that a model makes without any trigger; no ASR can be told from it.
+
+    targets : one for each of `triggered`.
+    """
+    pairs = [*zip(outcome.triggered, triggered, targets, strict=True)]
+    labels, own = outcome.clean.labels, test.labels
+    return {
+        "acc": Rate.of(labels == own),
+        "asr": Rate.of(_joined([a.labels == target for a, _, target in pairs])),
+        "sia": Rate.of(_joined([a.labels == images.labels for a, images, _ in pairs])),
+        "own_rate_t": Rate.of(_joined([labels[own != target] == target for target in targets])),
+    }
+
+
+def flag_rates(outcome: Outcome, bare: Outcome, targets: Sequence[int]) -> dict[str, Rate]:
+    """TPR, FPR, the FPR of clean images that the bare model answers with a target, and AUROC; all
+    None where nothing is flagged or scored."""
+    nothing = Rate(None, None, None, 0)
+    flagged = outcome.clean.flagged
+    rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "auroc"), nothing)
+    if flagged is not None:
+        of_target = torch.isin(bare.clean.labels, torch.tensor(targets, dtype=torch.int64))
+        found = [answers.flagged for answers in outcome.triggered if answers.flagged is not None]
+        rates["tpr"] = Rate.of(_joined(found))
+        rates["fpr"], rates["fpr_target"] = Rate.of(flagged), Rate.of(flagged[of_target])
+    if outcome.clean.score is not None:
+        scores = [answers.score for answers in outcome.triggered if answers.score is not None]
+        rates["auroc"] = auroc(_joined(scores), outcome.clean.score)
+    return rates
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat([torch.empty(0, dtype=parts[0].dtype if parts else torch.bool), *parts])

@@ -1,0 +1,190 @@
+"""The methods beside each other, on a toy network whose trigger is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from mitigate_work import SOURCES, before, toy_case
+from tiny import TARGET, clean_images
+
+from undoor.bench.mitigate_case import Case
+from undoor.bench.mitigate_methods import GROUPS, METHODS, Defence, bare, method, read_methods
+from undoor.bench.mitigate_rates import Outcome, basic_rates, flag_rates
+from undoor.bench.rivals import RIVALS
+from undoor.bench.test_time import DETECTORS
+from undoor.errors import UndoorError
+from undoor.guard import guard
+from undoor.progress import silent
+from undoor.rate import Rate
+from undoor.repair import Repair
+from undoor.scan.report import ScanReport
+
+
+@pytest.fixture
+def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
+    """With the repair of the default fit made already."""
+    made = toy_case(tmp_path / "scans", toy_report)
+    made._repairs["onepass", None] = toy_repair
+    return made
+
+
+def rates(case: Case, defence: Defence) -> dict[str, Rate]:
+    outcome = Outcome.of(defence.answers, case.test, case.triggered)
+    return basic_rates(outcome, case.test, case.triggered, [TARGET]) | flag_rates(
+        outcome, before(case), [TARGET]
+    )
+
+
+def values(case: Case, name: str) -> dict[str, float | None]:
+    found = rates(case, method(name).make(case, silent))
+    return {key: rate.value for key, rate in found.items()}
+
+
+def test_names() -> None:
+    assert set(GROUPS["all"]) > {"onepass", "paper", "true_trigger", *RIVALS, *DETECTORS}
+    assert "paper_js" not in GROUPS["all"]
+    names = [item.name for item in read_methods("onepass,plan: input alone, rivals,bn")]
+    assert names == ["onepass", "plan: input alone", *RIVALS]
+    assert len({method(name).folder for name in [*METHODS, "plan: per channel"]}) == 1 + len(
+        METHODS
+    )
+    changed = read_methods("ablations")
+    assert {"paper_js", "paper_kl", "plan: per channel"} < {item.name for item in changed}
+    assert {item.kind for item in changed} == {"ablation"}
+    assert {item.name for item in METHODS.values() if item.kind == "oracle"} == {"true_trigger"}
+
+
+@pytest.mark.parametrize("text", ["", "onepass,", "magic", "plan: ", "Onepass"])
+def test_no_methods(text: str) -> None:
+    with pytest.raises(UndoorError, match="expected methods among"):
+        read_methods(text)
+
+
+def test_detection_alone_is_the_bare_model(case: Case) -> None:
+    found = values(case, "detection_alone")
+    assert found["asr"] == 1
+    assert found["sia"] == 0
+    assert (found["tpr"], found["fpr"], found["auroc"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["onepass", "true_trigger"])
+def test_guards_close_it(name: str, case: Case) -> None:
+    found = values(case, name)
+    assert found["asr"] == 0
+    for key in ("acc", "sia", "tpr", "auroc"):
+        assert found[key] is not None
+        assert found[key] > 0.95  # type: ignore[operator]
+    plans = method(name).make(case, silent).details["plans"]
+    assert set(plans) == {str(TARGET)}
+
+
+def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
+    """It does not close the toy's backdoor, in which the target stays ahead; the margin tells."""
+    outcome = Outcome.of(
+        method("disagreement").make(case, silent).answers, case.test, case.triggered
+    )
+    guarded = guard(case.classifier, toy_repair, rule="disagreement")
+    for answers, images in (
+        (outcome.clean, case.test),
+        (outcome.triggered[0], case.triggered[0]),
+    ):
+        labels, flagged, score = guarded(images.images)
+        assert torch.equal(answers.labels, labels)
+        assert answers.flagged is not None
+        assert torch.equal(answers.flagged, flagged)
+        assert answers.score is not None
+        assert torch.equal(answers.score, score)
+    assert values(case, "disagreement") != values(case, "onepass")
+
+
+def test_both_rules_have_the_same_repair(
+    tmp_path: Path, toy_report: ScanReport, toy_repair: Repair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made once, of the scan that was stored, and its seconds count for both."""
+    made: list[tuple[str, str | None]] = []
+
+    def repair(*_: object, fit: str, plan: str | None, **__: object) -> Repair:
+        made.append((fit, plan))
+        return replace(toy_repair, seconds={"scan": 1.0, "align": 7.0})
+
+    monkeypatch.setattr("undoor.repair", repair)
+    case = toy_case(tmp_path / "scans", toy_report)
+    names = ("onepass", "disagreement", "plan: per channel", "paper_js")
+    defences = [method(name).make(case, silent) for name in names]
+    assert made == [("onepass", None), ("onepass", "per channel"), ("paper_js", None)]
+    assert [defence.seconds for defence in defences] == [7.0] * 4
+
+
+def test_a_plan_of_another_network(case: Case) -> None:
+    with pytest.raises(UndoorError, match="got per position to 99"):
+        method("plan: per position to 99").make(case, silent)
+
+
+@pytest.mark.parametrize("name", ["onepass", "disagreement", "unlearning"])
+def test_what_the_scan_missed_is_left_as_it_is(
+    name: str, tmp_path: Path, toy_report: ScanReport
+) -> None:
+    nothing = replace(toy_report, verdict="clean", findings=())
+    case = toy_case(tmp_path / "scans", nothing)
+    found = values(case, name)
+    assert (found["acc"], found["asr"], found["sia"]) == (1, 1, 0)
+    assert method(name).scans
+
+
+def test_unlearning_knows_what_was_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def rival(classifier, clean, report, generator, *, progress):  # type: ignore[no-untyped-def]
+        seen.append(report.findings)
+        return classifier
+
+    for name in ("unlearning", "bn"):
+        monkeypatch.setitem(RIVALS, name, rival)
+        method(name).make(case, silent)
+    assert [finding.target for finding in seen[0]] == [TARGET]
+    assert seen[1] == ()
+
+
+def test_rivals_change_the_network(case: Case) -> None:
+    """Fine-tuning really runs; the case's own model stays as it is."""
+    defence = method("fine_tuning").make(case, silent)
+    assert defence.seconds > 0
+    found = rates(case, defence)
+    assert found["tpr"].value is None
+    assert found["acc"].value is not None
+    assert basic_rates(before(case), case.test, case.triggered, [TARGET])["asr"].value == 1
+
+
+def test_detectors_reject(case: Case) -> None:
+    """About one in twenty clean images is lost; what is flagged reaches neither class."""
+    found = values(case, "strip")
+    assert found["tpr"] == 1
+    assert (found["asr"], found["sia"]) == (0, 0)
+    assert found["fpr"] is not None
+    assert 0 < found["fpr"] < 0.2
+    assert found["acc"] == pytest.approx(1 - found["fpr"])
+    threshold = method("strip").make(case, silent).details["threshold"]
+    score = method("strip").make(case, silent).answers(case.clean.images).score
+    assert score is not None
+    assert float((score > threshold).double().mean()) <= 0.05
+
+
+def test_too_few_images_for_a_detector(case: Case) -> None:
+    few = replace(case, clean=clean_images(3))
+    with pytest.raises(UndoorError, match="give more images"):
+        method("strip").make(few, silent)
+
+
+def test_the_oracle_needs_images_of_the_sources(case: Case) -> None:
+    (backdoor,) = case.backdoors
+    few = replace(case, clean=clean_images(3), backdoors=(replace(backdoor, sources=SOURCES[:1]),))
+    with pytest.raises(UndoorError, match="go to 2, got 3"):
+        method("true_trigger").make(few, silent)
+
+
+def test_bare_answers_are_the_models(case: Case) -> None:
+    answers = bare(case)(case.test.images)
+    assert answers.labels.tolist() == case.classifier.predict(case.test.images).tolist()
