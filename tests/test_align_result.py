@@ -134,7 +134,7 @@ def test_round_trip_of_an_adapted_repair(tmp_path: Path, model: Classifier) -> N
     made = make(model)
     adapted = replace(
         made.targets[0],
-        adapted=Adaptation(900, 57, 20, 57),
+        adapted=Adaptation(900, 57, 20, 0.0, 57, True),
         sia=None,
         trials=(Trial("finest", None, 0.01, 0.9),),
     )

@@ -12,32 +12,33 @@ class Adaptation:
     """On which inputs the corrections of one target were refitted, or why they were not.
 
     seen : inputs that were looked at. flagged : those that the guard flagged for this target.
-    needed : with fewer, the corrections stay as they were. fitted : flagged inputs that the
-    corrections in force were fitted on; 0 where they are still those of the recovered trigger.
+    needed : with fewer, the corrections stay as they were. missed : the share of the flagged that a
+    guard refitted without them would let through; None where none was fitted. fitted : flagged
+    inputs, of this time or an earlier one, that the corrections in force were fitted on; 0 where
+    they are still those of the recovered trigger. refitted : whether this time changed them.
 
-    >>> Adaptation(seen=900, flagged=12, needed=20, fitted=0).note("5 stop")
+    >>> Adaptation(seen=900, flagged=12, needed=20).note("5 stop")
     '12 of 900 inputs were flagged as 5 stop, 20 are needed; its corrections stay as they were'
     """
 
     seen: int
     flagged: int
     needed: int
-    fitted: int
-
-    @property
-    def enough(self) -> bool:
-        """Whether the guard flagged as many inputs as are needed."""
-        return self.flagged >= self.needed
+    missed: float | None = None
+    fitted: int = 0
+    refitted: bool = False
 
     def note(self, label: str) -> str:
         """What was done, as a sentence. label : the target class as the reader knows it."""
         counts = f"{self.flagged:,} of {self.seen:,} inputs were flagged as {label}"
-        if self.enough and self.fitted == self.flagged:
-            return f"{counts}; its corrections are refitted on them"
-        if self.enough:
-            return f"{counts}; its corrections are refitted on {self.fitted:,} of them"
+        if self.refitted:
+            on = "them" if self.fitted == self.flagged else f"{self.fitted:,} of them"
+            return f"{counts}; its corrections are refitted on {on}"
+        why = f", {self.needed} are needed"
+        if self.missed is not None:
+            why = f", but a guard refitted on them would let {self.missed:.0%} of such inputs pass"
         earlier = f", fitted on {self.fitted:,} flagged earlier" if self.fitted else ""
-        return f"{counts}, {self.needed} are needed; its corrections stay as they were{earlier}"
+        return f"{counts}{why}; its corrections stay as they were{earlier}"
 
     def to_json(self, label: str) -> dict[str, Any]:
         return {**vars(self), "note": self.note(label)}
@@ -50,4 +51,5 @@ class Adaptation:
         ------
         KeyError, TypeError : it is not that.
         """
-        return Adaptation(data["seen"], data["flagged"], data["needed"], data["fitted"])
+        keys = ("seen", "flagged", "needed", "missed", "fitted", "refitted")
+        return Adaptation(*(data[key] for key in keys))

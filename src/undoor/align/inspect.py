@@ -154,6 +154,6 @@ def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
 
 
 def _quantiles(values: Tensor, count: int) -> Tensor:
-    """`count` of the sorted values [C, M] of each channel, evenly spaced; all where M is `count`."""
+    """`count` of the sorted values [C, M] of each channel, evenly spaced; all if M is `count`."""
     places = torch.linspace(0, values.shape[1] - 1, count).round().long()
     return values.sort(1).values[:, places]
