@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
@@ -148,8 +149,9 @@ class FakeTarget:
     trigger: Trigger = field(default_factory=make_trigger)
     sources: tuple[int, ...] = (0, 2)
     asr: float = 0.01
-    sia: float = 0.9
+    sia: float | None = 0.9
     fpr: float = 0.01
+    adapted: Adaptation | None = None
 
     @property
     def threshold(self) -> float:
@@ -167,7 +169,13 @@ class FakeRepair:
         return {
             "schema": "undoor/repair/2",
             "verdict": self.verdict,
-            "targets": [{"target": item.target} for item in self.targets],
+            "targets": [
+                {
+                    "target": item.target,
+                    "adapted": item.adapted.to_json("1") if item.adapted else None,
+                }
+                for item in self.targets
+            ],
             "sites": [vars(site) for item in self.targets for site in item.sites],
             "seconds": dict(self.seconds),
         }
@@ -216,6 +224,7 @@ class Cli:
         self.out = folder / "out"
         self.report = make_report()
         self.fixed = FakeRepair()
+        self.adapted = Adaptation(4, 3, 2, missed=0.0, fitted=3, refitted=True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.limits = (Thresholds(), Budget())
         self._patch(monkeypatch)
@@ -267,6 +276,30 @@ class Cli:
             return dataclasses.replace(self.fixed, verdict=report.verdict, targets=())
         return self.fixed
 
+    def _adapt(
+        self,
+        classifier: Classifier,
+        clean: CleanSet,
+        repair: FakeRepair,
+        inputs: Tensor,
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> FakeRepair:
+        self.calls.append(("adapt", {"clean": len(clean), "inputs": len(inputs), "seed": seed}))
+        progress("fit corrections", 0, 1)
+        return dataclasses.replace(
+            repair,
+            targets=tuple(
+                dataclasses.replace(item, adapted=self.adapted, sia=None) for item in repair.targets
+            ),
+        )
+
+    def _flagged(
+        self, classifier: Classifier, repair: FakeRepair, inputs: Tensor
+    ) -> dict[int, Tensor]:
+        return {item.target: inputs for item in repair.targets}
+
     def _load(self, folder: Path, classifier: Classifier) -> FakeRepair:
         if not (folder / "repair.json").is_file():
             raise UndoorError(f"{folder}: no repair there; expected the --out of `undoor repair`")
@@ -295,6 +328,7 @@ class Cli:
         loader = SimpleNamespace(load=self._load)
         fakes: dict[str, dict[str, Any]] = {
             "undoor.repair": {"repair": self._repair, "Repair": loader},
+            "undoor.adapt": {"adapt": self._adapt, "flagged_inputs": self._flagged},
             "undoor.guard": {
                 "guard": lambda classifier, repair, **given: FakeGuarded(classifier, **given),
                 "REJECTED": -1,

@@ -158,6 +158,34 @@ def test_nothing_to_undo() -> None:
         torch.testing.assert_close(h.shift, torch.zeros_like(h.shift), rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("fit", list(FITS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_need_not_come_in_pairs(kind: str, fit: str) -> None:
+    """Three times as many clean inputs, in another order, say no more than they said before."""
+    classifier = random_classifier(kind)
+    clean, triggered = pair(classifier, 60)
+    plan = coarse(classifier)
+    paired = fit_corrections(classifier, clean, triggered, plan, fit=fit)
+    order = torch.randperm(180, generator=torch.Generator().manual_seed(2))
+    many = clean.repeat(3, *[1] * (clean.dim() - 1))[order]
+    unpaired = fit_corrections(classifier, many, triggered, plan, fit=fit)
+    a, b = attach(classifier, paired)(triggered), attach(classifier, unpaired)(triggered)
+    # The trained fits take small differences some way; the shift undone is tens of times larger.
+    moved = (classifier(triggered) - classifier(clean)).abs().mean()
+    assert float((a - b).abs().mean()) < (0.01 if fit == "onepass" else 0.3) * float(moved)
+
+
+def test_clean_inputs_do_not_reach_the_triggered_part() -> None:
+    """Wherever the cut lies, corrections are for the triggered part alone."""
+    classifier = random_classifier("conv_norm")
+    clean, triggered = pair(classifier, 90)
+    corrections = fit_corrections(classifier, clean, triggered[:20], coarse(classifier))
+    h = corrections[ENTRY]
+    mean = triggered[:20].mean((0, 2, 3))[:, None, None]
+    expected = clean.mean((0, 2, 3))[:, None, None]
+    torch.testing.assert_close(mean * h.scale + h.shift, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_some_sites_alone() -> None:
     classifier = random_classifier("conv_norm")
     clean, triggered = pair(classifier)

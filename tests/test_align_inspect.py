@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from undoor.align.inspect import VALUES, most_moved_units
+from undoor.align.inspect import VALUES, most_moved_units, site_shifts
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.triggers import Stamp, Trigger
@@ -107,3 +107,22 @@ def test_feature_vectors(trigger: Trigger, images: Tensor) -> None:
 def test_nothing_to_see(network: Classifier, trigger: Trigger, images: Tensor) -> None:
     assert most_moved_units(network, {}, trigger, images) == ()
     assert most_moved_units(network, {"entry": halve(3)}, trigger, images[:0]) == ()
+
+
+def test_images_that_carry_the_trigger_already(
+    network: Classifier, trigger: Trigger, images: Tensor
+) -> None:
+    """They stand for the stamped ones, whatever the recovered trigger is and how many there are."""
+    nothing = Stamp("patch", torch.zeros(1, 6, 6), torch.zeros(3, 6, 6), "replace", (0.0, 1.0))
+    corrections = {"network.0": halve(4)}
+    stamped = most_moved_units(network, corrections, trigger, images)
+    seen = most_moved_units(network, corrections, nothing, images, seen=trigger(images))
+    for a, b in zip(stamped, seen, strict=True):
+        assert (a.site, a.unit, a.moved) == (b.site, b.unit, b.moved)
+        assert torch.equal(a.corrected, b.corrected)
+    few = most_moved_units(network, corrections, nothing, images, seen=trigger(images[:7]))
+    assert (few[0].site, few[0].unit) == ("network.0", 2)
+    assert few[0].moved == pytest.approx(stamped[0].moved, rel=0.1)
+    assert site_shifts(network, corrections, nothing, images)["network.0"] == 0
+    shifts = site_shifts(network, corrections, nothing, images, seen=trigger(images))
+    assert shifts == site_shifts(network, corrections, trigger, images)

@@ -105,3 +105,11 @@ def test_works_where_gradients_are_off() -> None:
     with torch.no_grad():
         h = fit_upper_bound(sample((50, 2)), 1 + sample((50, 2), 1), "channel")
     assert not any(buffer.requires_grad for buffer in h.buffers())
+
+
+def test_counts_are_compared_at_one_scale() -> None:
+    """Of the same clean values three times over, the bound is the same."""
+    clean, triggered = sample((600, 3)), 2 + sample((600, 3), 1).abs()
+    once, thrice = (fit_upper_bound(z, triggered, "channel") for z in (clean, clean.repeat(3, 1)))
+    torch.testing.assert_close(thrice.high, once.high, rtol=0, atol=0.02)
+    torch.testing.assert_close(thrice.scale, once.scale, rtol=0.01, atol=0)

@@ -20,6 +20,7 @@ from tiny import (
     true_trigger,
 )
 
+from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.result import (
     DESCRIPTION,
@@ -127,6 +128,32 @@ def test_round_trip_of_a_real_repair(tmp_path: Path, toy_repair: Repair) -> None
     for a, b in zip(expected, got, strict=True):
         assert torch.equal(a, b)
     assert back.targets[0].target == TARGET
+
+
+def test_round_trip_of_an_adapted_repair(tmp_path: Path, model: Classifier) -> None:
+    made = make(model)
+    adapted = replace(
+        made.targets[0],
+        adapted=Adaptation(900, 57, 20, 0.0, 57, True),
+        sia=None,
+        trials=(Trial("finest", None, 0.01, 0.9),),
+    )
+    made = replace(made, targets=(adapted, made.targets[1]))
+    made.save(tmp_path)
+    first, second = json.loads((tmp_path / DESCRIPTION).read_text())["targets"]
+    assert first["adapted"] == adapted.adapted.to_json("1")  # type: ignore[union-attr]
+    assert first["sia"] is None
+    assert second["adapted"] is None
+    back = Repair.load(tmp_path, model)
+    assert back.to_json() == made.to_json()
+    assert [item.adapted for item in back.targets] == [adapted.adapted, None]
+
+
+def test_repairs_that_know_nothing_of_adapting(folder: Path, model: Classifier) -> None:
+    """Those of earlier versions."""
+    targets = json.loads((folder / DESCRIPTION).read_text())["targets"]
+    edit(folder, {"targets": [{k: v for k, v in t.items() if k != "adapted"} for t in targets]})
+    assert [item.adapted for item in Repair.load(folder, model).targets] == [None, None]
 
 
 def test_empty_repair(tmp_path: Path, model: Classifier) -> None:
@@ -252,6 +279,7 @@ def test_strange_entries(folder: Path, model: Classifier, change: dict[str, Any]
 @pytest.mark.parametrize(
     "change",
     [
+        {"adapted": {"seen": 900}},
         {"threshold": None},
         {"threshold": float("nan")},
         {"calibration": None},

@@ -144,7 +144,7 @@ def test_usage(cli: Cli, arguments: list[str]) -> None:
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("name", ["scan", "repair", "check", "evaluate", "demo"])
+@pytest.mark.parametrize("name", ["scan", "repair", "check", "adapt", "evaluate", "demo"])
 def test_help_has_examples(cli: Cli, name: str) -> None:
     result = cli.run(name, "--help")
     assert result.exit_code == 0

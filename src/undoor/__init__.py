@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from undoor.adapt import adapt
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.errors import UndoorError
@@ -33,6 +34,7 @@ _HOMES = {
     "ScanReport": "undoor.scan",
     "Trigger": "undoor.triggers",
     "UndoorError": "undoor.errors",
+    "adapt": "undoor.adapt",
     "evaluate": "undoor.evaluate",
     "guard": "undoor.guard",
     "load": "undoor.load",
@@ -49,6 +51,7 @@ __all__ = [
     "ScanReport",
     "Trigger",
     "UndoorError",
+    "adapt",
     "evaluate",
     "guard",
     "load",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import partial
 
 import torch
@@ -46,12 +47,14 @@ def fit_corrections(
     """One correction for each site of `plan`, fitted in the order in which the network runs.
 
     Clean and triggered inputs go through the network side by side, once. Each site sees both
-    halves, fits, and passes the triggered half on corrected, so that every later site is fitted
+    parts, fits, and passes the triggered part on corrected, so that every later site is fitted
     on what it will see (the paper: upstream sites are already corrected).
 
     Parameters
     ----------
-    clean, triggered : the same raw inputs [n, ...] without and with the trigger.
+    clean, triggered : raw inputs [n, ...] without and [m, ...] with the trigger. Every fit compares
+        distributions, so that they need not be the same inputs, nor as many; they should be of the
+        same mix of classes.
     plan : site name to granularity. fit : one of `FITS`.
     """
     if fit not in FITS:
@@ -61,23 +64,34 @@ def fit_corrections(
     def tell() -> None:
         progress("fitting corrections", next(done), len(plan))
 
-    fitting = {name: _Fitting(FITS[fit], granularity, tell) for name, granularity in plan.items()}
+    share = Fraction(len(clean), len(clean) + len(triggered))
+    fitting = {
+        name: _Fitting(FITS[fit], granularity, share, tell) for name, granularity in plan.items()
+    }
     attach(classifier, fitting)(torch.cat([clean, triggered]))
     return {name: module.result() for name, module in fitting.items()}
 
 
 class _Fitting(nn.Module):
-    """Stands where the correction will stand; fits it from the batch that comes by."""
+    """Stands where the correction will stand; fits it from the batch that comes by.
 
-    def __init__(self, fit: FitSite, granularity: Granularity, done: Callable[[], None]) -> None:
+    share : which part of the batch, from the front, is clean. A share, not a number of rows: inside
+    a network an input may be several rows.
+    """
+
+    def __init__(
+        self, fit: FitSite, granularity: Granularity, share: Fraction, done: Callable[[], None]
+    ) -> None:
         super().__init__()
+        self.share = share
         self.fit = fit
         self.done = done
         self.granularity = granularity
         self.correction: Correction | None = None
 
     def forward(self, z: Tensor) -> Tensor:
-        clean, triggered = z.chunk(2)
+        cut = int(len(z) * self.share)
+        clean, triggered = z[:cut], z[cut:]
         self.correction = self.fit(clean, triggered, self.granularity)
         self.done()
         return torch.cat([clean, self.correction(triggered)])

@@ -59,21 +59,24 @@ def most_moved_units(
     images: Tensor,
     *,
     count: int = 6,
+    seen: Tensor | None = None,
 ) -> tuple[UnitActivations, ...]:
     """The units of the corrected sites that `trigger` moves most, the most moved first.
 
     `clean` and `triggered` are what leaves the site in the given network, `corrected` what leaves
     its correction for triggered images, all earlier corrections being in place too. `images`
-    [N, C, H, W] are clean; at most 128 of them are used. Nothing given is changed.
+    [N, C, H, W] are clean; at most 128 of them are used. `seen` [M, C, H, W] are other images that
+    carry the true trigger, if there are such: they stand for the triggered ones then. Nothing given
+    is changed.
     """
     if not corrections or not len(images):
         return ()
-    clean_images = images[:: -(-len(images) // IMAGES)]
+    clean_images = _some(images)
     bare: dict[str, nn.Module] = dict.fromkeys(corrections, nn.Identity())
     clean = _record(classifier, bare, clean_images)
-    attacked = triggered(classifier, trigger)
-    moved_there = _record(attacked, bare, clean_images)
-    corrected = _record(attacked, corrections, clean_images)
+    attacked, attacks = _attacked(classifier, trigger, clean_images, seen)
+    moved_there = _record(attacked, bare, attacks)
+    corrected = _record(attacked, corrections, attacks)
     moved = sorted(
         (
             (float(distance), site, unit)
@@ -91,17 +94,36 @@ def most_moved_units(
 
 
 def site_shifts(
-    classifier: Classifier, sites: Iterable[str], trigger: Trigger, images: Tensor
+    classifier: Classifier,
+    sites: Iterable[str],
+    trigger: Trigger,
+    images: Tensor,
+    *,
+    seen: Tensor | None = None,
 ) -> dict[str, float]:
     """How far `trigger` moves the channels of each site on average, in clean standard deviations.
 
-    `images` [N, C, H, W] are clean; at most 128 of them are used.
+    `images` and `seen` as in `most_moved_units`.
     """
     bare: dict[str, nn.Module] = {name: nn.Identity() for name in sites}
-    clean_images = images[:: max(1, -(-len(images) // IMAGES))]
+    clean_images = _some(images)
     clean = _record(classifier, bare, clean_images)
-    moved = _record(triggered(classifier, trigger), bare, clean_images)
+    attacked, attacks = _attacked(classifier, trigger, clean_images, seen)
+    moved = _record(attacked, bare, attacks)
     return {name: float(_distances(clean[name], moved[name]).mean()) for name in bare}
+
+
+def _some(images: Tensor) -> Tensor:
+    return images[:: max(1, -(-len(images) // IMAGES))]
+
+
+def _attacked(
+    classifier: Classifier, trigger: Trigger, images: Tensor, seen: Tensor | None
+) -> tuple[Classifier, Tensor]:
+    """A network and its inputs under attack: stamped on the way in, or as they were seen."""
+    if seen is None:
+        return triggered(classifier, trigger), images
+    return classifier, _some(seen)
 
 
 @torch.no_grad()
@@ -126,5 +148,12 @@ def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
     """One distance a channel; one that hardly ever fires is not blown up by its tiny spread."""
     spread = clean.std(1, correction=0)
     floor = 0.05 * spread.mean().clamp_min(1e-12)
-    distance = (triggered.sort(1).values - clean.sort(1).values).abs().mean(1)
+    count = min(clean.shape[1], triggered.shape[1])
+    distance = (_quantiles(triggered, count) - _quantiles(clean, count)).abs().mean(1)
     return distance / spread.clamp_min(floor)
+
+
+def _quantiles(values: Tensor, count: int) -> Tensor:
+    """`count` of the sorted values [C, M] of each channel, evenly spaced; all if M is `count`."""
+    places = torch.linspace(0, values.shape[1] - 1, count).round().long()
+    return values.sort(1).values[:, places]

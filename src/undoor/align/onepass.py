@@ -25,7 +25,8 @@ def fit_moments(clean: Tensor, triggered: Tensor, granularity: Granularity) -> C
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
+    clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
+        trigger.
     """
     axes = unit_axes(clean, granularity)
     clean_variance, clean_mean = torch.var_mean(clean, axes, correction=0)

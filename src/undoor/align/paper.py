@@ -28,7 +28,8 @@ def fit_divergence(
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
+    clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
+        trigger.
     divergence : "tv", "js" or "kl".
     """
     values, wanted = by_unit(triggered, granularity), by_unit(clean, granularity)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.align.units import Granularity
@@ -31,7 +32,8 @@ PARTS = ("scale", "shift", "low", "high")
 @dataclass(frozen=True)
 class SiteChoice:
     """A corrected site: the longer side of its map, the granularity chosen for it, and how far
-    the recovered trigger moves its channels on average, in clean standard deviations."""
+    the recovered trigger (or what was flagged, if adapted) moves its channels on average, in clean
+    standard deviations."""
 
     name: str
     extent: int
@@ -42,10 +44,11 @@ class SiteChoice:
 @dataclass(frozen=True)
 class Trial:
     """One plan tried in the cross-validation: guarded SIA on held-out images under triggers that
-    it was not fitted on, FPR on clean inputs of the target, and the score that chose."""
+    it was not fitted on, FPR on clean inputs of the target, and the score that chose. Inputs
+    flagged in operation have no labels: no SIA is known of a plan tried on them."""
 
     name: str
-    sia: float
+    sia: float | None
     fpr: float
     score: float
 
@@ -55,7 +58,10 @@ class TargetRepair:
     """The corrections for one target class.
 
     calibration : the margin drop above which the guard flags, and what speaks for it. asr, sia,
-    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers.
+    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
+    what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
+    is the share of held-out ones that would still be answered with the target, and sia is unknown,
+    since nobody labelled them.
     """
 
     target: int
@@ -67,8 +73,9 @@ class TargetRepair:
     sites: tuple[SiteChoice, ...]
     trials: tuple[Trial, ...]
     asr: float
-    sia: float
+    sia: float | None
     fpr: float
+    adapted: Adaptation | None = None
 
     @property
     def threshold(self) -> float:
@@ -86,6 +93,7 @@ class TargetRepair:
             "sia": self.sia,
             "fpr": self.fpr,
             "trials": [vars(trial) for trial in self.trials],
+            "adapted": self.adapted.to_json(str(self.target)) if self.adapted else None,
         }
 
 
@@ -222,4 +230,6 @@ def _target(
         asr=item["asr"],
         sia=item["sia"],
         fpr=item["fpr"],
+        # Repairs written before there were adapted ones say nothing of it.
+        adapted=Adaptation.from_json(item["adapted"]) if item.get("adapted") else None,
     )

@@ -9,12 +9,14 @@ from undoor.cli.console import bars
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
-    from undoor.repair import Repair
+    from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
     from undoor.triggers.trigger import Trigger
 
@@ -34,6 +36,13 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
             f"has {classifier.fingerprint()[:12]}); scan this model again"
         )
     return report
+
+
+def read_scan_beside(repair: Path, classifier: Classifier) -> ScanReport | None:
+    """The report of the scan that a repair was made for; None where only the repair was stored."""
+    from undoor.scan.report import FILE
+
+    return read_scan(repair, classifier) if (repair / FILE).exists() else None
 
 
 def check_fpr(fpr: float) -> None:
@@ -64,6 +73,21 @@ def read_repair(folder: Path, classifier: Classifier) -> Repair:
     return Repair.load(folder, classifier)
 
 
+def adapt_repair(
+    classifier: Classifier, clean: CleanSet, repair: Repair, inputs: Tensor, *, seed: int
+) -> Repair:
+    from undoor.adapt import adapt
+
+    with bars() as progress:
+        return adapt(classifier, clean, repair, inputs, seed=seed, progress=progress)
+
+
+def flagged_inputs(classifier: Classifier, repair: Repair, inputs: Tensor) -> dict[int, Tensor]:
+    from undoor.adapt import flagged_inputs
+
+    return flagged_inputs(classifier, repair, inputs)
+
+
 def evaluate_repair(
     classifier: Classifier, repair: Repair, clean: CleanSet, triggered: CleanSet, target: int
 ) -> Evaluation:
@@ -92,14 +116,19 @@ def page(
     data: str,
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
+    flagged: Mapping[int, Tensor] | None = None,
 ) -> str:
-    """The HTML report of these results."""
+    """The HTML report of these results; refitted corrections are shown on the `flagged` inputs."""
     from undoor.align.inspect import most_moved_units
     from undoor.render.html import Subject, html_report
 
     units = {
         item.target: most_moved_units(
-            classifier, item.corrections, item.trigger, _of_classes(clean, item.sources)
+            classifier,
+            item.corrections,
+            item.trigger,
+            _of_classes(clean, item.sources),
+            seen=_seen(item, flagged or {}),
         )
         for item in (repair.targets if repair else ())
     }
@@ -112,6 +141,11 @@ def page(
         bounds=classifier.bounds,
     )
     return html_report(report, repair, evaluation, subject=subject, examples=clean, units=units)
+
+
+def _seen(item: TargetRepair, flagged: Mapping[int, Tensor]) -> Tensor | None:
+    refitted = item.adapted is not None and item.adapted.refitted
+    return flagged.get(item.target) if refitted else None
 
 
 def _of_classes(clean: CleanSet, classes: tuple[int, ...]) -> Tensor:

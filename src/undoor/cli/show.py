@@ -22,6 +22,7 @@ from undoor.render.text import (
 )
 
 if TYPE_CHECKING:
+    from undoor.align.adaptation import Adaptation
     from undoor.align.calibrate import Calibration
     from undoor.evaluate import Evaluation
     from undoor.rate import Rate
@@ -111,8 +112,22 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
         )
     console.print(table)
     for item in repair.targets:
-        for line in _calibration(item.calibration, class_label(item.target, names)):
+        label = class_label(item.target, names)
+        for line in [*_adaptation(item.adapted, label), *_calibration(item.calibration, label)]:
             console.print(Text(f"• {line}"))
+
+
+def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
+    """What became of inputs seen in operation."""
+    if adapted is None:
+        return []
+    if not adapted.fitted:
+        return [adapted.note(target)]
+    return [
+        adapted.note(target),
+        f"ASR of {target} is that of flagged inputs that a fit did not see; their SIA is not "
+        "known, since nobody labelled them",
+    ]
 
 
 def _calibration(calibration: Calibration, target: str) -> list[str]:

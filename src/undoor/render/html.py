@@ -171,6 +171,7 @@ def _target(
             item.calibration.flagged.low, item.calibration.flagged.high
         ),
         "note": item.calibration.note(target),
+        "adapted": item.adapted.note(target) if item.adapted else None,
         "histograms": Markup(figures.activation_histograms(own)) if own else None,
     }
 

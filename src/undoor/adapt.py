@@ -1,0 +1,203 @@
+"""Refit the corrections of a repair on inputs that its guard flagged in operation."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from undoor.align.adaptation import Adaptation
+from undoor.align.fit import fit_corrections
+from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
+from undoor.align.inspect import site_shifts
+from undoor.align.plans import COARSEST, candidate_plans
+from undoor.align.result import Repair, SiteChoice, TargetRepair
+from undoor.align.select import Bench
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.clean_set.fit import fit_images
+from undoor.errors import UndoorError
+from undoor.guard import guard
+from undoor.progress import Progress, silent
+from undoor.repair import CHANNEL_BY_CHANNEL, LEAST_SOURCE_IMAGES, MOST_VALUES
+from undoor.sites import find_sites
+
+# Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
+LEAST_FLAGGED = 20
+# A refit that lets more of the flagged inputs pass than this is not used: they are no triggered
+# inputs of one kind, or somebody has mixed others in.
+MOST_MISSED = 0.2
+BATCH = 256
+
+
+def adapt(
+    classifier: Classifier,
+    clean: CleanSet,
+    repair: Repair,
+    inputs: Tensor,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Repair:
+    """The same repair, its corrections refitted on those of `inputs` that its guard flags.
+
+    A recovered trigger is an estimate, as a rule a fraction of the true one: it is enough to flag
+    inputs that carry the true one, less so to give them their own class back. What was flagged
+    carries the true trigger. So, for each target with `LEAST_FLAGGED` flagged inputs or more, the
+    corrections are fitted anew between clean images of the source classes and flagged inputs; the
+    plan is chosen by what can be known without labels (`undoor.align.flagged`), and the guard is
+    calibrated again for the rate that the repair was made for. With fewer, or where the new guard
+    would let many of them pass, a target keeps its corrections. `TargetRepair.adapted` says which.
+
+    Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
+    in operation, and keep the repair that was adapted.
+
+    clean : as for `undoor.repair`. inputs : raw inputs [N, ...] as seen in operation, flagged or
+    not, without labels. The more are flagged the better; more than fit into memory are drawn from.
+
+    Raises
+    ------
+    UndoorError : the repair is another model's or names no target, there is no input, or inputs or
+        clean set do not fit the model.
+
+    """
+    started = time.perf_counter()
+    _check(classifier, repair)
+    clean = clean.for_classifier(classifier)
+    generator = torch.Generator().manual_seed(seed)
+    found = flagged_inputs(classifier, repair, inputs, progress)
+    network = classifier.fast_copy()
+    targets = tuple(
+        adapt_target(
+            network,
+            clean,
+            item,
+            found[item.target],
+            seen=len(inputs),
+            fit=repair.fit,
+            generator=generator,
+            progress=progress,
+        )
+        for item in repair.targets
+    )
+    seconds = {**repair.seconds, "adapt": time.perf_counter() - started}
+    return replace(repair, targets=targets, seconds=seconds)
+
+
+def _check(classifier: Classifier, repair: Repair) -> None:
+    own = classifier.fingerprint()
+    if repair.fingerprint != own:
+        raise UndoorError(
+            f"the repair is another model's (SHA-256 {repair.fingerprint[:12]}, expected "
+            f"{own[:12]}); repair this model"
+        )
+    if not repair.targets:
+        raise UndoorError(
+            "expected a repair of one target or more, got one of none; there is nothing to adapt"
+        )
+
+
+@torch.no_grad()
+def flagged_inputs(
+    classifier: Classifier, repair: Repair, inputs: Tensor, progress: Progress = silent
+) -> dict[int, Tensor]:
+    """For each target of the repair, those of raw `inputs` [N, ...] that its guard flags [M, ...].
+
+    Raises
+    ------
+    UndoorError : there is no input, or they do not fit the model.
+    """
+    if not len(inputs):
+        raise UndoorError("expected inputs seen in operation, got none; give one or more")
+    inputs = fit_images(inputs, classifier, from_bytes=False)
+    guarded = guard(classifier, repair, policy="flag").eval()
+    batches = inputs.split(BATCH)
+    targets = torch.full((len(inputs),), -1)
+    for done, batch in enumerate(batches, 1):
+        labels, flagged, _ = guarded(batch)
+        # By this policy a flagged input is answered with the target itself.
+        targets[(done - 1) * BATCH :][: len(batch)] = torch.where(flagged, labels, -1)
+        progress("looking for flagged inputs", done, len(batches))
+    return {item.target: inputs[targets == item.target] for item in repair.targets}
+
+
+def adapt_target(
+    classifier: Classifier,
+    clean: CleanSet,
+    item: TargetRepair,
+    flagged: Tensor,
+    *,
+    seen: int,
+    fit: str,
+    generator: torch.Generator,
+    progress: Progress,
+) -> TargetRepair:
+    """One target's corrections refitted on `flagged` inputs [M, ...], or kept."""
+    fitted = item.adapted.fitted if item.adapted else 0
+    record = Adaptation(seen, len(flagged), LEAST_FLAGGED, fitted=fitted)
+    if len(flagged) < LEAST_FLAGGED:
+        return replace(item, adapted=record)
+    sites = find_sites(classifier)
+    on = _bench(classifier, clean, item, flagged, max(math.prod(s.shape) for s in sites), generator)
+    plans = candidate_plans(sites)
+    chosen, trials, known = choose_plan_for_flagged(on, plans, progress)
+    if known.missed > MOST_MISSED:
+        return replace(item, adapted=replace(record, missed=known.missed))
+    if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
+        chosen = COARSEST
+    plan = plans[chosen]
+    corrections = fit_corrections(
+        classifier, on.sources, on.flagged, plan, fit=fit, progress=progress
+    )
+    extents = {site.name: site.extent for site in sites}
+    moved = site_shifts(classifier, plan, item.trigger, on.sources, seen=on.flagged)
+    return replace(
+        item,
+        corrections=corrections,
+        calibration=calibrate_on_flagged(on, corrections),
+        chosen=chosen,
+        sites=tuple(
+            SiteChoice(name, extents[name], granularity, moved[name])
+            for name, granularity in plan.items()
+        ),
+        trials=trials,
+        asr=known.missed,
+        sia=None,
+        fpr=known.fpr,
+        adapted=replace(record, missed=known.missed, fitted=len(on.flagged), refitted=True),
+    )
+
+
+def _bench(
+    classifier: Classifier,
+    clean: CleanSet,
+    item: TargetRepair,
+    flagged: Tensor,
+    largest: int,
+    generator: torch.Generator,
+) -> FlaggedBench:
+    """As much of both as fits into memory at a site of `largest` values, in a drawn order: inputs
+    that came one after the other may be alike."""
+    sources = torch.isin(clean.labels, torch.tensor(item.sources))
+    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
+        raise UndoorError(
+            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
+            f"{item.target}, got {int(sources.sum())}; give more images of classes "
+            f"{', '.join(map(str, item.sources))}"
+        )
+    most = max(LEAST_FLAGGED, MOST_VALUES // (2 * largest))
+    keep = torch.randperm(len(clean), generator=generator)[:most]
+    drawn = torch.randperm(len(flagged), generator=generator)[:most]
+    bench = Bench(
+        classifier,
+        item.target,
+        clean.images[keep],
+        clean.labels[keep],
+        sources[keep],
+        (),
+        item.calibration.wanted,
+    )
+    return FlaggedBench(bench, flagged[drawn])

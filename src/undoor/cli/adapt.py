@@ -1,0 +1,97 @@
+"""`undoor adapt`"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli import pipeline
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.console import tell_skipped
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.output import output_folder, save_page, save_repair, save_scan
+from undoor.cli.show import show_files, show_repair
+from undoor.errors import UndoorError
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Inputs seen in operation, flagged or not: image files, folders of them, or .npz "
+        "archives. No labels are needed."
+    ),
+]
+RepairFolder = Annotated[
+    Path, typer.Option("--repair", help="The --out folder of `undoor repair`.", metavar="DIR")
+]
+Out = Annotated[
+    Path, typer.Option(help="Folder for the adapted repair and its report.", metavar="DIR")
+]
+InputsSplit = Annotated[
+    str | None, typer.Option(help="Part of .npz archives among the inputs: x_SPLIT.")
+]
+
+
+@command(
+    app,
+    examples=[
+        "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/",
+        "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ day.npz night.npz --json",
+    ],
+    exit_codes="0 the corrections of a target or more are refitted, 2 error or none is",
+)
+def adapt(
+    model: ModelOptions,
+    inputs: Inputs,
+    repair_folder: RepairFolder,
+    data: DataOptions,
+    out: Out,
+    inputs_split: InputsSplit = None,
+) -> Outcome:
+    """Refit a repair on inputs that its guard flags, which carry the true trigger.
+
+    Flagged inputs then get their own class back more often. Give what the model met in operation,
+    not what a stranger sent for the purpose.
+    """
+    from undoor.clean_set import read_images
+
+    if out.resolve() == repair_folder.resolve():
+        raise UndoorError(
+            f"--out {out}: expected another folder than that of --repair, got the same; keep the "
+            "repair that is adapted"
+        )
+    with output_folder(out):
+        classifier = model.load()
+        repair = pipeline.read_repair(repair_folder, classifier)
+        report = pipeline.read_scan_beside(repair_folder, classifier)
+        x, _, skipped = read_images(inputs, classifier, split=inputs_split)
+        tell_skipped(skipped)
+        clean = data.read(classifier)
+        result = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
+        files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
+        if report:
+            page = pipeline.page(
+                classifier,
+                clean,
+                report,
+                repair=result,
+                flagged=pipeline.flagged_inputs(classifier, repair, x),
+                model=str(model.model),
+                data=str(data.data),
+            )
+            files.append(save_page(out, page))
+
+    def show(console: Console) -> None:
+        show_repair(console, result, classifier.class_names)
+        following = (
+            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
+        )
+        show_files(console, files, following)
+
+    refitted = any(item.adapted and item.adapted.refitted for item in result.targets)
+    return Outcome(ExitCode.CLEAN if refitted else ExitCode.ERROR, result.to_json(), show)
