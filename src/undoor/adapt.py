@@ -13,6 +13,7 @@ from undoor.align.adaptation import Adaptation
 from undoor.align.fit import fit_corrections
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
+from undoor.align.mix import match_mix
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair
 from undoor.align.select import Bench
@@ -47,9 +48,10 @@ def adapt(
     A recovered trigger is an estimate, as a rule a fraction of the true one: it is enough to flag
     inputs that carry the true one, less so to give them their own class back. What was flagged
     carries the true trigger. So, for each target with `LEAST_FLAGGED` flagged inputs or more, the
-    corrections are fitted anew between clean images of the source classes and flagged inputs; the
-    plan is chosen by what can be known without labels (`undoor.align.flagged`), and the guard is
-    calibrated again for the rate that the repair was made for. With fewer, or where the new guard
+    corrections are fitted anew between clean images of the source classes and flagged inputs, in
+    the same mix of classes (`undoor.align.mix`); the plan is chosen by what can be known without
+    labels (`undoor.align.flagged`), and the guard is calibrated again for the rate that the repair
+    was made for. With fewer, or where the new guard
     would let many of them pass, a target keeps its corrections. `TargetRepair.adapted` says which.
 
     Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
@@ -141,19 +143,21 @@ def adapt_target(
     if len(flagged) < LEAST_FLAGGED:
         return replace(item, adapted=record)
     sites = find_sites(classifier)
-    on = _bench(classifier, clean, item, flagged, max(math.prod(s.shape) for s in sites), generator)
     plans = candidate_plans(sites)
-    chosen, trials, known = choose_plan_for_flagged(on, plans, progress)
-    if known.missed > MOST_MISSED:
-        return replace(item, adapted=replace(record, missed=known.missed))
+    largest = max(math.prod(site.shape) for site in sites)
+    on = _bench(classifier, clean, item, flagged, largest, generator)
+    on = match_mix(on, next(iter(plans.values())), generator)
+    chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
+    if promise.missed > MOST_MISSED:
+        return replace(item, adapted=replace(record, missed=promise.missed))
     if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
         chosen = COARSEST
     plan = plans[chosen]
     corrections = fit_corrections(
-        classifier, on.sources, on.flagged, plan, fit=fit, progress=progress
+        classifier, on.clean, on.flagged, plan, fit=fit, progress=progress
     )
     extents = {site.name: site.extent for site in sites}
-    moved = site_shifts(classifier, plan, item.trigger, on.sources, seen=on.flagged)
+    moved = site_shifts(classifier, plan, item.trigger, on.clean, seen=on.flagged)
     return replace(
         item,
         corrections=corrections,
@@ -164,10 +168,10 @@ def adapt_target(
             for name, granularity in plan.items()
         ),
         trials=trials,
-        asr=known.missed,
+        asr=promise.missed,
         sia=None,
-        fpr=known.fpr,
-        adapted=replace(record, missed=known.missed, fitted=len(on.flagged), refitted=True),
+        fpr=promise.fpr,
+        adapted=replace(record, missed=promise.missed, fitted=len(on.flagged), refitted=True),
     )
 
 
@@ -200,4 +204,4 @@ def _bench(
         (),
         item.calibration.wanted,
     )
-    return FlaggedBench(bench, flagged[drawn])
+    return FlaggedBench.of(bench, flagged[drawn])
