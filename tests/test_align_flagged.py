@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import TARGET, clean_images, toy_classifier, true_trigger
 from torch import Tensor
 
-from undoor.align.fit import fit_corrections
+from undoor.align.fit import Plan, fit_corrections
 from undoor.align.flagged import (
     FlaggedBench,
     Promise,
     calibrate_on_flagged,
     choose_plan_for_flagged,
-    mean_confidence,
     try_on_flagged,
 )
 from undoor.align.plans import candidate_plans
 from undoor.align.select import Bench
 from undoor.align.transform import Correction
+from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.evaluate import stamp_set
 from undoor.sites import attach, find_sites
@@ -63,6 +65,7 @@ def test_a_plan_that_corrects_nothing_promises_little() -> None:
     assert nothing.missed == 1
     assert best.missed < 0.1
     assert best.score(0.05) > nothing.score(0.05) + 0.5
+    assert nothing.confidence < 0.01
 
 
 def test_of_equals_the_coarsest() -> None:
@@ -74,7 +77,7 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
     """Each flagged input is judged once, by a fit on the others."""
     import undoor.align.flagged as module
 
-    x = attacked(8).images
+    x = attacked(6).images
     fitted: list[Tensor] = []
     judged: list[Tensor] = []
     real_fit, real_logits = module.fit_corrections, module.logits_of
@@ -91,27 +94,40 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "logits_of", logits)
     try_on_flagged(bench(x), PLANS["per channel"])
     halves = [z for z in judged if len(z) == len(x) // 2]
-    assert len(fitted) == len(halves) == 2
-    for seen, unseen in zip(fitted, halves, strict=True):
+    assert [len(z) for z in fitted] == [len(x) // 2, len(x) // 2, len(x)]
+    assert len(halves) == 2
+    for seen, unseen in zip(fitted[:2], halves, strict=True):
         assert len(seen) + len(unseen) == len(x)
         assert not any(bool((z == seen).flatten(1).all(1).any()) for z in unseen)
 
 
 def test_score() -> None:
-    good = Promise(confidence=0.9, missed=0.0, fpr=0.05)
-    assert good.score(0.05) == 0.9
-    assert good.score(0.01) == pytest.approx(0.86)
-    assert Promise(confidence=0.9, missed=0.5, fpr=0.0).score(0.05) == pytest.approx(0.4)
+    good = Promise(confidence=0.9, kept=0.8, missed=0.0, fpr=0.05)
+    assert good.score(0.05) == pytest.approx(1.7)
+    assert good.score(0.01) == pytest.approx(1.66)
+    assert replace(good, missed=0.5).score(0.05) == pytest.approx(1.2)
 
 
-def test_confidence_foretells_how_many_are_right() -> None:
-    """On logits whose softmax says how often they are right, it is that share."""
-    generator = torch.Generator().manual_seed(0)
-    for scale in (4.0, 2.5, 1.0):
-        logits = scale * torch.randn(4000, 5, generator=generator)
-        own = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
-        right = float((logits.argmax(1) == own).float().mean())
-        assert mean_confidence(logits) == pytest.approx(right, abs=0.03)
+def test_corrections_that_are_sure_of_anything_are_found_out() -> None:
+    """Whatever goes in, class 4 comes out: no flagged input tells, clean ones of the target do."""
+    on = bench(attacked().images)
+    name = "network.1"
+    always = MODEL(clean_images(1).images[4:5]).argmax(1)
+    assert int(always) == 4
+    with torch.no_grad():
+        wanted = MODEL.network[:2](clean_images(1).images[4:5])[0]
+    fixed = Correction(0 * wanted, wanted, wanted, wanted)
+
+    class Stuck(FlaggedBench):
+        def corrected(self, plan: Plan, rows: Tensor | None = None) -> Classifier:
+            return attach(MODEL, {name: fixed})
+
+    stuck = Stuck(on.bench, on.clean, on.labels, on.flagged)
+    bad, good = try_on_flagged(stuck, {}), try_on_flagged(on, PLANS["per position to 8"])
+    assert bad.confidence > 0.99
+    assert bad.missed == 0
+    assert bad.kept < 0.01
+    assert good.score(0.05) > bad.score(0.05) + 0.5
 
 
 def test_calibration_is_for_the_new_corrections() -> None:
@@ -142,4 +158,5 @@ def test_no_clean_input_of_the_target() -> None:
     promise = try_on_flagged(FlaggedBench.of(made, attacked().images), PLANS["per channel"])
     assert promise.fpr == 0
     assert promise.missed < 0.1
+    assert promise.kept == 1
     assert 0 <= promise.confidence <= 1

@@ -53,22 +53,26 @@ class FlaggedBench:
 
 @dataclass(frozen=True)
 class Promise:
-    """What can be told of a plan by flagged inputs that it was not fitted on.
+    """What can be told of a plan without the flagged inputs' own classes.
 
-    confidence : the mean probability of what they are answered when it may not be the target. How
-    it differs between two sets of inputs is about how the accuracy does (D. Guillory et al.,
-    Predicting with Confidence on Unseen Distributions, arXiv 2107.03315, section 3). It compares
-    plans; it is not their SIA. missed : the share that the guard would not flag, and so answer with
-    the target. fpr : the share of clean inputs answered with the target that it would flag.
+    confidence : the mean probability of the likeliest class but the target, of flagged inputs that
+    the corrections were not fitted on. How it differs between sets of inputs tells about how the
+    accuracy does (D. Guillory et al., Predicting with Confidence on Unseen Distributions, arXiv
+    2107.03315). kept : the mean probability of the target in the corrected network, of clean
+    inputs answered with it: they took no part in the fit and their answer is known, so that
+    corrections that are sure of anything are found out. missed : the share of flagged inputs that a
+    guard would not flag, and so answer with the target. fpr : the share of clean inputs answered
+    with the target that it would flag.
     """
 
     confidence: float
+    kept: float
     missed: float
     fpr: float
 
     def score(self, wanted: float) -> float:
-        """Confidence, less what is missed and what FPR exceeds the wanted one by."""
-        return self.confidence - self.missed - max(0.0, self.fpr - wanted)
+        """Compares plans, 2 at best; it is no SIA. Less what FPR exceeds the wanted one by."""
+        return self.confidence + self.kept - self.missed - max(0.0, self.fpr - wanted)
 
 
 def choose_plan_for_flagged(
@@ -102,15 +106,26 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
         missed[inside] = (drop <= threshold).float()
         fpr.append(float((clean > threshold).float().mean()) if len(clean) else 0.0)
     return Promise(
-        confidence=mean_confidence(without(held_out, target)),
+        confidence=float(_others(held_out, target).amax(1).mean()),
+        kept=_kept(on.bench, on.corrected(plan)),
         missed=float(missed.mean()),
         fpr=sum(fpr) / len(fpr),
     )
 
 
-def mean_confidence(logits: Tensor) -> float:
-    """The mean over inputs of the largest probability, from logits [N, K]."""
-    return float(logits.softmax(1).amax(1).mean())
+def _others(logits: Tensor, target: int) -> Tensor:
+    """The probabilities [N, K] of logits, that of the target set to 0."""
+    probabilities = logits.softmax(1)
+    probabilities[:, target] = 0
+    return probabilities
+
+
+def _kept(bench: Bench, corrected: Classifier) -> float:
+    """1 where there is no clean input of the target to tell by."""
+    own = bench.x[bench.classifier.predict(bench.x) == bench.target]
+    if not len(own):
+        return 1.0
+    return float(logits_of(corrected, own).softmax(1)[:, bench.target].mean())
 
 
 def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]) -> Calibration:

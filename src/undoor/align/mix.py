@@ -9,75 +9,60 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from undoor.align.fit import Plan
 from undoor.align.flagged import FlaggedBench
 
-# Answers of corrected networks are partly wrong. They are only acted on where so different a mix is
-# neither chance nor a few classes taken for others.
-SIGNIFICANT = 0.001
-LEAST_DIFFERENCE = 0.25
 # Each fit on a better mix gives better answers, and so a better mix.
 ROUNDS = 4
+# Of each class, so many flagged inputs are supposed beside those that are answered so (Jeffreys'
+# prior): that a class is missing among a few inputs does not say that it always will be.
+SUPPOSED = 0.5
 
 
 def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> FlaggedBench:
-    """The same with clean inputs resampled to the flagged inputs' mix; as it is where theirs is
-    not clearly another.
+    """The same with clean inputs resampled to the mix of the flagged ones.
 
     Nobody knows the classes of flagged inputs: they are those that a network answers whose
     corrections are fitted on them by `plan`, which should be a coarse one, since corrections that
     fit their noise answer by it.
     """
-    classes = on.bench.classifier.num_classes
     matched = on
-    for done in range(ROUNDS):
-        answers = matched.answers(matched.corrected(plan))
-        if done == 0 and not is_another_mix(answers, on.labels, classes):
-            return on
-        rows = resample(on.labels, answers, generator)
-        if not len(rows):
-            return on
+    for _ in range(ROUNDS):
+        shares = supposed_shares(matched.answers(matched.corrected(plan)), on.labels)
+        rows = resample(on.labels, shares, generator)
         matched = replace(on, clean=on.clean[rows], labels=on.labels[rows])
     return matched
 
 
-def is_another_mix(answers: Tensor, labels: Tensor, classes: int) -> bool:
-    """Whether the classes in `answers` [m] are surely and by far not in the mix of `labels` [n].
+def supposed_shares(answers: Tensor, labels: Tensor) -> dict[int, float]:
+    """For each class among `labels` [n], the share of inputs thought to be of it, by `answers` [m].
 
-    Pearson's chi-squared test, and the total variation of the two mixes. Classes that no label has
-    are left out.
+    Answers that no label has are errors, and left out.
 
-    >>> labels = torch.arange(4).repeat(30)
-    >>> is_another_mix(torch.tensor([0, 1] * 10), labels, 4), is_another_mix(labels[:20], labels, 4)
-    (True, False)
+    >>> supposed_shares(torch.tensor([0, 0, 0, 7]), torch.tensor([0, 0, 1, 1]))
+    {0: 0.875, 1: 0.125}
     """
-    own = torch.bincount(labels, minlength=classes).double()
-    counts = torch.bincount(answers, minlength=classes).double()[own > 0]
-    shares = own[own > 0] / own.sum()
-    if counts.sum() == 0 or len(shares) < 2:
-        return False
-    difference = float((counts / counts.sum() - shares).abs().sum()) / 2
-    p_value = stats.chisquare(counts.numpy(), (counts.sum() * shares).numpy()).pvalue
-    return difference > LEAST_DIFFERENCE and float(p_value) < SIGNIFICANT
+    classes, counts = labels.unique(return_counts=True)
+    prior = SUPPOSED * len(classes) * counts / len(labels)
+    seen = (answers[:, None] == classes).sum(0) + prior
+    return dict(zip(classes.tolist(), (seen / seen.sum()).tolist(), strict=True))
 
 
-def resample(labels: Tensor, answers: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows of about len(labels) inputs whose classes are in the mix of `answers` [m].
+def resample(labels: Tensor, shares: dict[int, float], generator: torch.Generator) -> Tensor:
+    """Rows of about len(labels) inputs whose classes have these shares.
 
     Rows of a class are drawn without repetition while there are any left, then again.
 
-    >>> labels, answers = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 0, 2])
-    >>> labels[resample(labels, answers, torch.Generator().manual_seed(0))]
+    >>> labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    >>> labels[resample(labels, {0: 2 / 3, 1: 0.0, 2: 1 / 3}, torch.Generator().manual_seed(0))]
     tensor([0, 0, 0, 0, 2, 2])
     """
-    answers = answers[torch.isin(answers, labels)]
     rows = []
-    for label in answers.unique().tolist():
-        wanted = round(len(labels) * float((answers == label).double().mean()))
+    for label, share in shares.items():
+        wanted = round(len(labels) * share)
         own = (labels == label).nonzero()[:, 0]
         own = own[torch.randperm(len(own), generator=generator)]
         rows.append(own.repeat(-(-wanted // len(own)))[:wanted])
-    return torch.cat(rows) if rows else labels.new_empty(0)
+    return torch.cat(rows)
