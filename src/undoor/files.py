@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -20,6 +22,21 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Put `text` in the place of `file`, as UTF-8."""
+    write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def write_json(file: Path, document: Any) -> None:
+    """Put a document in the place of `file`, indented; NaN, which JSON does not know, is refused.
+
+    Raises
+    ------
+    ValueError : a number is not finite.
+    """
+    write_text(file, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def why(error: OSError) -> str:

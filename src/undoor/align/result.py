@@ -18,7 +18,7 @@ from undoor.align.transform import Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.files import why, write_atomically
+from undoor.files import why, write_atomically, write_json
 from undoor.scan.report import Verdict, trigger_file
 from undoor.sites import find_sites
 from undoor.triggers import Trigger, load_trigger
@@ -135,8 +135,7 @@ class Repair:
         write_atomically(folder / TENSORS, lambda path: save_file(tensors, path, stamp))
         for item in self.targets:
             item.trigger.save(folder / trigger_file(item.target))
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        write_atomically(folder / DESCRIPTION, lambda path: path.write_text(text))
+        write_json(folder / DESCRIPTION, self.to_json())
 
     @staticmethod
     def load(folder: Path, classifier: Classifier) -> Repair:

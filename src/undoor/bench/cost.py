@@ -18,7 +18,7 @@ from undoor.bench.records import Record
 from undoor.bench.subjects import Subject, defence_images
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import write_json
 from undoor.progress import Progress, silent
 from undoor.scan import Budget
 
@@ -159,8 +159,7 @@ def _save(file: Path, record: Record, settings: Settings) -> None:
     runs = [Inversion(**{k: v for k, v in run.items() if k != "cap"}) for run in masks["runs"]]
     if runs:
         masks["total"] = _plain(total(runs, record["classes"], settings.most_passes))
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    write_atomically(file, lambda path: path.write_text(text))
+    write_json(file, record)
 
 
 def _plain(value: Any) -> Any:

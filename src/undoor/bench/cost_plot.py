@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from undoor.bench.cost_table import means
 from undoor.bench.records import Record
-from undoor.render.svg import INK, svg_file, use_ink
+from undoor.render.svg import INK, legend, svg_file, use_ink
 
 # Name, how its means are called, and colour.
 METHODS = (("mask inversion", "inversion", "#d1495b"), ("undoor scan", "undoor", "#2a9d6f"))
@@ -28,12 +28,7 @@ def cost_plot(records: Sequence[Record]) -> str:
     panels = figure.subplots(1, len(UNITS))
     for axis, unit in zip(panels, UNITS, strict=True):
         _panel(axis, records, unit)
-    handles, labels = panels[0].get_legend_handles_labels()
-    legend = figure.legend(
-        handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9
-    )
-    for text in legend.get_texts():
-        text.set_color(INK)
+    legend(figure, panels, "outside upper center", columns=2, size=9)
     told = (
         f"{mean.classes} classes: undoor {mean.undoor_passes:,.0f} sample passes in "
         f"{mean.undoor_seconds:,.0f} s, mask inversion {mean.inversion_passes:,.0f} in "

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from undoor.bench.curve import Point, span
 from undoor.bench.share import Share
-from undoor.render.svg import INK, svg_file, use_ink
+from undoor.render.svg import INK, legend, svg_file, use_ink
 
 Pick = Callable[[Point], Share]
 # Name, colour, marker, and how far beside the tick it stands, so that no interval hides another.
@@ -29,7 +29,7 @@ def curve_plot(points: Sequence[Point]) -> str:
         axes = list(figure.subplots(len(names), 1, squeeze=False)[:, 0])
         for axis, data in zip(axes, names, strict=True):
             told.append(_panel(axis, data, [point for point in points if point.data == data]))
-        _legend(figure, axes)
+        legend(figure, axes, "outside upper center", columns=3, size=9)
     return svg_file(figure, "; ".join(told) or "No models")
 
 
@@ -66,21 +66,3 @@ def _tick(point: Point) -> str:
     share = point.amount.removesuffix(" of training")
     each = span(point.each) if share == point.amount else f"{span(point.each)} = {share}"
     return f"{each}\n({span(point.images)})"
-
-
-def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    handles = {
-        label: handle
-        for axis in axes
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    legend = figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-    )
-    for text in legend.get_texts():
-        text.set_color(INK)

@@ -18,7 +18,7 @@ from undoor.bench.records import Record, Setting
 from undoor.bench.stored import backdoor_facts
 from undoor.bench.subjects import Subject
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import write_json
 from undoor.progress import Progress, silent
 from undoor.rate import rates_to_json
 
@@ -60,7 +60,7 @@ def mitigate(
         for item in missing:
             progress("methods", done, total)
             record = measured(case, item, before, progress=progress)
-            _write(files[item], record)
+            write_json(files[item], record)
             done += 1
     progress("methods", done, total)
 
@@ -127,11 +127,6 @@ def _scan(case: Case, progress: Progress) -> dict[str, Any]:
 
 def _file(out: Path, subject: Subject, setting: Setting, item: Method) -> Path:
     return out / RECORDS / setting.folder / item.folder / f"{subject.name}.json"
-
-
-def _write(file: Path, record: Record) -> None:
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    write_atomically(file, lambda path: path.write_text(text))
 
 
 def read_records(out: Path) -> list[Record]:

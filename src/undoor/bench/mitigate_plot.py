@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from undoor.bench.mitigate_methods import ABLATION, BASELINE, ORACLE, OURS, RIVAL, TEST_TIME
 from undoor.bench.mitigate_table import AVERAGE, Row
-from undoor.render.svg import INK, svg_file, use_ink
+from undoor.render.svg import INK, legend, svg_file, use_ink
 
 COLOURS = {
     BASELINE: "#808890",
@@ -51,7 +51,7 @@ def mitigate_plot(rows: Sequence[Row]) -> str:
         for axis, amount in zip(axes, amounts, strict=True):
             _panel(axis, amount, [spot for spot in found if spot.amount == amount])
         axes[0].set_ylabel("SIA: triggered inputs answered rightly, %")
-        _legend(figure, axes)
+        legend(figure, axes, "outside right upper", columns=1, size=8)
     told = (f"{s.method}, {s.amount}: SIA {s.sia:.1f}, ACC lost {s.loss:.1f}" for s in found)
     return svg_file(figure, "; ".join(told) or "No methods")
 
@@ -91,20 +91,3 @@ def _panel(axis: Axes, amount: str, found: Sequence[Spot]) -> None:
     axis.set_ylim(-4, 104)
     axis.grid(color=INK, alpha=0.15, linewidth=0.6)
     use_ink(axis)
-
-
-def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    handles = {
-        label: handle
-        for axis in axes
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    legend = figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside right upper",
-        frameon=False,
-        fontsize=8,
-    )
-    for text in legend.get_texts():
-        text.set_color(INK)

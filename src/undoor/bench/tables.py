@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from undoor.files import write_text
 
 
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -30,3 +33,16 @@ def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()
+
+
+def save(
+    stem: Path, text: str, lines: Sequence[Mapping[str, object]], picture: str | None = None
+) -> None:
+    """What a benchmark writes: STEM.md of `text`, STEM.csv of `lines`, and of a picture STEM.svg.
+
+    stem : without an ending; dots in it stand for themselves.
+    """
+    parts = {"md": text, "csv": as_csv(lines), "svg": picture}
+    for ending, content in parts.items():
+        if content is not None:
+            write_text(stem.with_name(f"{stem.name}.{ending}"), content)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from undoor.bench.theory_table import ALPHAS, Curve
-from undoor.render.svg import INK, svg_file, use_ink
+from undoor.render.svg import INK, legend, svg_file, use_ink
 
 # By printed and along: colour, style of line, and marker.
 LOOKS = {
@@ -32,12 +32,7 @@ def theory_plot(found: Sequence[Curve]) -> str:
             _panel(axis, name, [curve for curve in found if curve.model == name])
         for axis in panels[len(names) :]:
             axis.set_axis_off()
-        handles, labels = panels[0].get_legend_handles_labels()
-        legend = figure.legend(
-            handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9
-        )
-        for text in legend.get_texts():
-            text.set_color(INK)
+        legend(figure, panels[: len(names)], "outside upper center", columns=2, size=9)
     return svg_file(figure, "; ".join(map(_told, found)) or "No models")
 
 

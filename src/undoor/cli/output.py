@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import write_atomically, write_text
 
 if TYPE_CHECKING:
     from undoor.repair import Repair
@@ -75,7 +75,7 @@ def save_repair(out: Path, repair: Repair) -> list[Path]:
 
 def save_page(out: Path, page: str) -> Path:
     file = out / PAGE
-    write_atomically(file, lambda path: path.write_text(page, encoding="utf-8"))
+    write_text(file, page)
     return file
 
 
@@ -88,4 +88,4 @@ def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         {key: words[value] if isinstance(value, bool) else value for key, value in line.items()}
         for line in lines
     ]
-    write_atomically(file, lambda path: path.write_text(as_csv(plain), encoding="utf-8"))
+    write_text(file, as_csv(plain))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from html import escape
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+# Where a legend stands, outside the axes, as matplotlib calls it.
+Place = Literal["outside upper center", "outside right upper"]
 # A colour nobody chooses; it becomes the page's text colour, light or dark.
 INK = "#010203"
 PAPER = "page"
@@ -36,6 +40,28 @@ def use_ink(axis: Axes) -> None:
     for name, spine in axis.spines.items():
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(INK)
+
+
+def legend(figure: Figure, axes: Sequence[Axes], place: Place, *, columns: int, size: int) -> None:
+    """One legend for all axes in the page's colour; a label that several of them have, once.
+
+    size : of its text, in points.
+    """
+    handles = {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    drawn = figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc=place,
+        ncols=columns,
+        frameon=False,
+        fontsize=size,
+    )
+    for text in drawn.get_texts():
+        text.set_color(INK)
 
 
 def inline_svg(figure: Figure, description: str) -> str:

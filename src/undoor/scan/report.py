@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from undoor.errors import UndoorError
-from undoor.files import why, write_atomically
+from undoor.files import why, write_json
 from undoor.triggers import Trigger, load_trigger
 
 SCHEMA = "undoor/scan/3"
@@ -105,8 +105,7 @@ class ScanReport:
         """Write scan.json and one trigger_<target>.npz a finding; the JSON comes last."""
         for finding in self.findings:
             finding.trigger.save(folder / trigger_file(finding.target))
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        write_atomically(folder / FILE, lambda path: path.write_text(text))
+        write_json(folder / FILE, self.to_json())
 
     @staticmethod
     def load(folder: Path, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> ScanReport:

@@ -91,12 +91,9 @@ def _narrow(cells: Sequence[str]) -> list[str]:
 
 def _write(records: list[dict[str, object]], out: Path) -> None:
     """cost.md, cost.csv and cost.svg."""
+    from undoor.bench import tables
     from undoor.bench.cost_plot import cost_plot
     from undoor.bench.cost_table import flat, report
-    from undoor.bench.tables import as_csv
-    from undoor.files import write_atomically
 
     lines = [flat(record) for record in records]
-    write_atomically(out / "cost.md", lambda path: path.write_text(report(records)))
-    write_atomically(out / "cost.csv", lambda path: path.write_text(as_csv(lines)))
-    write_atomically(out / "cost.svg", lambda path: path.write_text(cost_plot(records)))
+    tables.save(out / "cost", report(records), lines, cost_plot(records))

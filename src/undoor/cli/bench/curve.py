@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Data, HeldOut, Only, RecordsOut, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import (
+    Amounts,
+    Data,
+    HeldOut,
+    Only,
+    RecordsOut,
+    Zoo,
+    bench,
+    chosen,
+    rich_table,
+)
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -30,13 +40,7 @@ def curve(
     data: Data,
     out: RecordsOut,
     only: Only = None,
-    images: Annotated[
-        str,
-        typer.Option(
-            help="Images a class (30) or per cent of the training set (0.1%), with commas.",
-            metavar="LIST",
-        ),
-    ] = "1,2,0.1%,5,10,30,100",
+    images: Amounts = "1,2,0.1%,5,10,30,100",
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
 ) -> Outcome:
@@ -49,23 +53,20 @@ def curve(
 
     Writes curve.md, curve.csv (a line a scan) and curve.svg; scans that are there are not repeated.
     """
+    from undoor.bench import tables
     from undoor.bench.amount import read_amounts
     from undoor.bench.curve import HEADER, cells, markdown
     from undoor.bench.curve import curve as points_of
     from undoor.bench.curve_plot import curve_plot
     from undoor.bench.records import Setting, flat_with_setting, recorded_scans
-    from undoor.bench.tables import as_csv
-    from undoor.files import write_atomically
 
     settings = [Setting(amount, seed, seed) for amount in read_amounts(images)]
     models = chosen(zoo, only, held_out=held_out)
     with bars() as progress:
         records = recorded_scans(models, settings, data, out, progress=progress)
     points = points_of(records)
-    write_atomically(out / "curve.md", lambda path: path.write_text(markdown(points)))
     lines = [flat_with_setting(record) for record in records]
-    write_atomically(out / "curve.csv", lambda path: path.write_text(as_csv(lines)))
-    write_atomically(out / "curve.svg", lambda path: path.write_text(curve_plot(points)))
+    tables.save(out / "curve", markdown(points), lines, curve_plot(points))
 
     def show(console: Console) -> None:
         lines = (cells(point) for point in points)

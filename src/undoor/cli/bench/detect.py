@@ -36,11 +36,10 @@ def detect(
 
     Writes detect.md, detect.csv (a line a model) and detect.svg.
     """
+    from undoor.bench import tables
     from undoor.bench.detect import HEADER, cells, markdown, scan_subject, summary
     from undoor.bench.detect_plot import detect_plot
     from undoor.bench.records import flat
-    from undoor.bench.tables import as_csv
-    from undoor.files import write_atomically
 
     models = chosen(zoo, only, held_out=held_out)
     records = []
@@ -52,10 +51,8 @@ def detect(
             )
         progress("models", len(models), len(models))
     rows = summary(records)
-    write_atomically(out / "detect.md", lambda path: path.write_text(markdown(rows)))
     lines = [flat(record) for record in records]
-    write_atomically(out / "detect.csv", lambda path: path.write_text(as_csv(lines)))
-    write_atomically(out / "detect.svg", lambda path: path.write_text(detect_plot(rows)))
+    tables.save(out / "detect", markdown(rows), lines, detect_plot(rows))
 
     def show(console: Console) -> None:
         console.print(rich_table(HEADER, map(cells, rows)))

@@ -33,6 +33,13 @@ Only = Annotated[
 HeldOut = Annotated[
     bool, typer.Option("--held-out", help="Leave out models that thresholds were learned from.")
 ]
+Amounts = Annotated[
+    str,
+    typer.Option(
+        help="Images a class (30) or per cent of the training set (0.1%), with commas.",
+        metavar="LIST",
+    ),
+]
 RecordsOut = Annotated[
     Path, typer.Option(help="Folder that gets a record a scan, and the tables.", metavar="DIR")
 ]

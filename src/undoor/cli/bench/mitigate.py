@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Data, HeldOut, Only, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import Amounts, Data, HeldOut, Only, Zoo, bench, chosen, rich_table
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -48,13 +48,7 @@ def mitigate(
     out: Out,
     only: Only = None,
     methods: Methods = "all",
-    images: Annotated[
-        str,
-        typer.Option(
-            help="Images a class (30) or per cent of the training set (0.1%), with commas.",
-            metavar="LIST",
-        ),
-    ] = "10,100",
+    images: Amounts = "10,100",
     seed: Annotated[int, typer.Option(help="Of images, scan and methods.")] = 0,
     held_out: HeldOut = False,
 ) -> Outcome:
@@ -104,13 +98,9 @@ def _narrow(cells: Sequence[str]) -> list[str]:
 
 def _write(records: list[dict[str, Any]], out: Path) -> None:
     """mitigate.md, mitigate.csv and mitigate.svg."""
+    from undoor.bench import tables
     from undoor.bench.mitigate_plot import mitigate_plot
     from undoor.bench.mitigate_table import flat, markdown, summary
-    from undoor.bench.tables import as_csv
-    from undoor.files import write_atomically
 
     lines = [flat(record) for record in records]
-    picture = mitigate_plot(summary(records))
-    write_atomically(out / "mitigate.md", lambda path: path.write_text(markdown(records)))
-    write_atomically(out / "mitigate.csv", lambda path: path.write_text(as_csv(lines)))
-    write_atomically(out / "mitigate.svg", lambda path: path.write_text(picture))
+    tables.save(out / "mitigate", markdown(records), lines, mitigate_plot(summary(records)))

@@ -46,11 +46,10 @@ def seeds(
     Writes seeds.md and seeds.csv (a line a scan), with --same-images seeds_same_images.md and
     .csv; scans that are there are not repeated.
     """
+    from undoor.bench import tables
     from undoor.bench.amount import Amount
     from undoor.bench.records import Setting, flat_with_setting, recorded_scans
     from undoor.bench.seeds import HEADER, cells, markdown, overall, stability
-    from undoor.bench.tables import as_csv
-    from undoor.files import write_atomically
 
     models = chosen(zoo, only, held_out=held_out)
     amount = Amount(images)
@@ -65,9 +64,8 @@ def seeds(
     }
     rows = stability(records, again)
     name = "seeds_same_images" if same_images else "seeds"
-    write_atomically(out / f"{name}.md", lambda path: path.write_text(markdown(rows)))
     lines = [flat_with_setting(record) for record in records]
-    write_atomically(out / f"{name}.csv", lambda path: path.write_text(as_csv(lines)))
+    tables.save(out / name, markdown(rows), lines)
 
     def show(console: Console) -> None:
         console.print(rich_table(HEADER, map(cells, rows)))

@@ -44,7 +44,7 @@ def theory(
     """
     import torch
 
-    from undoor.bench.tables import as_csv
+    from undoor.bench import tables
     from undoor.bench.theory_cases import named_models, random_models
     from undoor.bench.theory_plot import theory_plot
     from undoor.bench.theory_table import (
@@ -57,15 +57,12 @@ def theory(
         random_cells,
         trends,
     )
-    from undoor.files import write_atomically
 
     generator = torch.Generator().manual_seed(seed)
     rows = trends(random_models(models, generator))
     with bars() as progress:
         found = curves(named_models(), samples=samples, generator=generator, progress=progress)
-    write_atomically(out / "theory.md", lambda path: path.write_text(markdown(found, rows)))
-    write_atomically(out / "theory.csv", lambda path: path.write_text(as_csv(lines(found))))
-    write_atomically(out / "theory.svg", lambda path: path.write_text(theory_plot(found)))
+    tables.save(out / "theory", markdown(found, rows), lines(found), theory_plot(found))
 
     def show(console: Console) -> None:
         console.print(rich_table(HEADER, map(_narrow, map(cells, found))))
