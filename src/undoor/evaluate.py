@@ -15,7 +15,7 @@ from torch import Tensor
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.guard import Guarded
+from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.triggers import Trigger
 
@@ -141,9 +141,7 @@ def _answers(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Bare labels, guarded labels, flags and scores."""
     bare = classifier.predict(images, batch_size)
-    parts = [guarded(batch) for batch in images.split(batch_size)]
-    labels, flagged, score = (torch.cat(column) for column in zip(*parts, strict=True))
-    return bare, labels, flagged, score
+    return bare, *guarded_answers(guarded, images, batch_size)
 
 
 def auroc(positive: Tensor, negative: Tensor) -> Rate:

@@ -111,6 +111,15 @@ class Guarded(nn.Module):
         return logits, flagged, score
 
 
+def guarded_answers(
+    guarded: nn.Module, images: Tensor, batch_size: int = 256
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels, flagged and score, [N] each, of raw inputs [N, ...], one or more, batch by batch."""
+    parts = [guarded(batch) for batch in images.split(batch_size)]
+    labels, flagged, score = (torch.cat(column) for column in zip(*parts, strict=True))
+    return labels, flagged, score
+
+
 def guard(
     classifier: Classifier, repair: Repair, *, rule: str = "margin", policy: str = "relabel"
 ) -> Guarded:

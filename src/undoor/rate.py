@@ -12,6 +12,12 @@ from torch import Tensor
 CONFIDENCE = 0.95
 
 
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, of which `hits` of `n` cases speak; n is not 0."""
+    low, high = stats.binomtest(hits, n).proportion_ci(CONFIDENCE, method="exact")
+    return float(low), float(high)
+
+
 @dataclass(frozen=True)
 class Rate:
     """A measured fraction of `n` cases with its 95 % interval; all None where `n` is 0."""
@@ -32,8 +38,7 @@ class Rate:
         n, k = len(hits), int(hits.sum())
         if n == 0:
             return Rate(None, None, None, 0)
-        interval = stats.binomtest(k, n).proportion_ci(CONFIDENCE, method="exact")
-        return Rate(k / n, float(interval.low), float(interval.high), n)
+        return Rate(k / n, *clopper_pearson(k, n), n)
 
 
 def rates_to_json(rates: Mapping[str, Rate]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Calibration:
                 f"no clean image is answered {label}, so that no rate can be promised; every input "
                 "whose lead of the target the correction lowers is flagged"
             )
-        needed = math.ceil(1 / self.wanted - ROUNDING) - 1
+        needed = least_scores(self.wanted)
         images = "1 clean image" if self.n == 1 else f"{self.n} clean images"
         beyond = "it" if self.n == 1 else "all of them"
         return (
@@ -158,6 +158,15 @@ def conformal_bound(clean: Tensor, fpr: float) -> float:
     if allowed == 0:
         return math.inf
     return float(clean.sort(descending=True).values[allowed - 1])
+
+
+def least_scores(fpr: float) -> int:
+    """The fewest clean scores of which `conformal_bound` is finite.
+
+    >>> least_scores(0.05), least_scores(0.01)
+    (19, 99)
+    """
+    return math.ceil(1 / fpr - ROUNDING) - 1
 
 
 def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:

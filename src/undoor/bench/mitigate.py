@@ -14,8 +14,7 @@ import torch
 from undoor.bench.mitigate_case import Case, open_case
 from undoor.bench.mitigate_methods import Method, bare
 from undoor.bench.mitigate_rates import Outcome, basic_rates, flag_rates
-from undoor.bench.records import Record, Setting
-from undoor.bench.stored import backdoor_facts
+from undoor.bench.records import Record, Setting, images_drawn
 from undoor.bench.subjects import Subject
 from undoor.errors import UndoorError
 from undoor.files import write_json
@@ -93,20 +92,14 @@ def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = 
 
 
 def _facts(case: Case, item: Method) -> Record:
-    counts = case.clean.labels.bincount()
-    counts = counts[counts > 0]
     triggered = sum(len(images) for images in case.triggered)
     return {
-        **backdoor_facts(case.subject),
+        **case.subject.facts(),
         "model_sha256": case.classifier.fingerprint(),
         "method": item.name,
         "kind": item.kind,
         "setting": case.setting.to_json(),
-        "drawn": {
-            "images": len(case.clean),
-            "least": int(counts.min()),
-            "most": int(counts.max()),
-        },
+        "drawn": images_drawn(case.clean),
         "tested": {"clean": len(case.test), "triggered": triggered},
         "threads": torch.get_num_threads(),
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from undoor.align.plans import COARSEST
@@ -19,7 +18,7 @@ from undoor.bench.rivals import RIVALS
 from undoor.bench.test_time import DETECTORS, threshold_at
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.guard import REJECTED, guard
+from undoor.guard import REJECTED, guard, guarded_answers
 from undoor.progress import Progress
 from undoor.scan.report import ScanReport
 
@@ -91,11 +90,7 @@ def _true_trigger(case: Case, progress: Progress) -> Defence:
 
 
 def _guarding(guarded: nn.Module) -> Defended:
-    def answers(x: Tensor) -> Answers:
-        parts = [guarded(batch) for batch in x.split(BATCH)]
-        return Answers(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-    return answers
+    return lambda x: Answers(*guarded_answers(guarded, x, BATCH))
 
 
 def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence:

@@ -12,6 +12,7 @@ from typing import Any
 import undoor
 from undoor.bench.amount import Amount, clean_images
 from undoor.bench.subjects import Subject
+from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 from undoor.progress import Progress, silent
@@ -80,25 +81,30 @@ def recorded_scan(
         budget=budget,
         progress=progress,
     )
-    counts = clean.labels.bincount()
-    counts = counts[counts > 0]
     record = {
-        "model": subject.name,
-        "attack": subject.attack,
-        "data": subject.data,
-        "network": subject.network,
+        **subject.facts(),
         "input_shape": list(classifier.input_shape),
-        "targets": list(subject.targets),
-        "sources": [list(sources) for sources in subject.sources],
         "asr": subject.asr,
         "took": subject.took,
         "setting": setting.to_json(),
-        "drawn": {"images": len(clean), "least": int(counts.min()), "most": int(counts.max())},
+        "drawn": images_drawn(clean),
         "scan": report.to_json(),
     }
     text = json.dumps(record, indent=1) + "\n"
     write_atomically(file, lambda path: path.write_text(text))
     return dict(json.loads(text))
+
+
+def images_drawn(clean: CleanSet) -> dict[str, int]:
+    """How many images the defender has in all, and of the classes that have any the fewest and the
+    most.
+
+    >>> import torch
+    >>> images_drawn(CleanSet(torch.zeros(3, 1, 2, 2), torch.tensor([0, 2, 2])))
+    {'images': 3, 'least': 1, 'most': 2}
+    """
+    counts = clean.labels.unique(return_counts=True)[1]
+    return {"images": len(clean), "least": int(counts.min()), "most": int(counts.max())}
 
 
 def recorded_scans(

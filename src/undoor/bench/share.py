@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
-
-CONFIDENCE = 0.95
+from undoor.rate import clopper_pearson
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Lowest and highest, as fractions; n must not be 0."""
-        low, high = stats.binomtest(self.hits, self.n).proportion_ci(CONFIDENCE, method="exact")
-        return float(low), float(high)
+        return clopper_pearson(self.hits, self.n)
 
     def text(self) -> str:
         if self.n == 0:

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -170,15 +169,3 @@ class Applied(Trigger):
             f"arrays ({', '.join(arrays)}) do not say which attack they are of; read the model's "
             "folder with `stored_attacks`"
         )
-
-
-def backdoor_facts(subject: Subject) -> dict[str, Any]:
-    """What records say of a model."""
-    return {
-        "model": subject.name,
-        "attack": subject.attack,
-        "data": subject.data,
-        "network": subject.network,
-        "targets": list(subject.targets),
-        "sources": [list(sources) for sources in subject.sources],
-    }

@@ -60,6 +60,17 @@ class Subject:
         """Whether the model was found elsewhere, and not trained by `undoor bench zoo`."""
         return self.network == PUBLIC
 
+    def facts(self) -> dict[str, Any]:
+        """What every record says of a model."""
+        return {
+            "model": self.name,
+            "attack": self.attack,
+            "data": self.data,
+            "network": self.network,
+            "targets": list(self.targets),
+            "sources": [list(sources) for sources in self.sources],
+        }
+
 
 def subjects(zoo: Path) -> Iterator[Subject]:
     """The models of a folder of folders with ``model.toml`` and ``truth.json``, by name.

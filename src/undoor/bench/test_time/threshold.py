@@ -7,17 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from undoor.align.calibrate import conformal_bound, least_scores
 from undoor.errors import UndoorError
-
-# Products such as 20 * (1 - 0.05) may come out a little above the whole number that they are.
-SLACK = 1e-9
 
 
 def threshold_at(clean_scores: Tensor, fpr: float) -> float:
     """The threshold above which at most a share `fpr` of new clean inputs is expected to score.
 
-    The split-conformal quantile (Vovk, Gammerman and Shafer, 2005; Lei et al., JASA 2018):
-    the k-th smallest of n scores, k = ceil((n + 1) (1 - fpr)). An input is flagged where its score
+    The split-conformal quantile (`conformal_bound`). An input is flagged where its score
     is *greater*, so ties cost detections and never false alarms. The bound is exact for clean
     images exchangeable with the inputs; of images that the detector was built from it holds only
     about (their statistics are in the score), so give it others where there are enough.
@@ -38,12 +35,10 @@ def threshold_at(clean_scores: Tensor, fpr: float) -> float:
         raise UndoorError(
             "expected finite scores of clean images, got NaN or infinity; check the model's outputs"
         )
-    n = len(clean_scores)
-    rank = math.ceil((n + 1) * (1 - fpr) - SLACK)
-    if rank > n:
-        least = math.ceil((1 - fpr) / fpr - SLACK)
+    threshold = conformal_bound(clean_scores, fpr)
+    if math.isinf(threshold):
         raise UndoorError(
-            f"a false-positive rate of {fpr:g} needs the scores of {least} clean images or more, "
-            f"got {n}; give more images or allow a higher rate"
+            f"a false-positive rate of {fpr:g} needs the scores of {least_scores(fpr)} clean "
+            f"images or more, got {len(clean_scores)}; give more images or allow a higher rate"
         )
-    return float(clean_scores.sort().values[rank - 1])
+    return threshold
