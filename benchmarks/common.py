@@ -10,6 +10,8 @@ import undoor
 from undoor.align.select import Bench
 from undoor.bench.data_sets import read_arrays
 from undoor.bench.subjects import drawn
+from undoor.repair import bench_of, most_inputs
+from undoor.sites import find_sites
 from undoor.triggers import Trigger
 
 MOST_TESTED = 3000
@@ -41,6 +43,6 @@ def oracle_bench(
     fpr : the share of clean inputs answered with the target that may be flagged.
     """
     clean = clean.for_classifier(classifier)
-    order = torch.randperm(len(clean), generator=torch.Generator().manual_seed(0))
-    x, y = clean.images[order], clean.labels[order]
-    return Bench(classifier.fast_copy(), target, x, y, y != target, [trigger], fpr)
+    network, generator = classifier.fast_copy(), torch.Generator().manual_seed(0)
+    most, sources = most_inputs(find_sites(network)), clean.labels != target
+    return bench_of(network, clean, target, sources, [trigger], fpr, most, generator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 
@@ -14,16 +13,15 @@ from undoor.align.fit import fit_corrections
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
 from undoor.align.mix import match_mix
-from undoor.align.plans import COARSEST, candidate_plans
-from undoor.align.result import Repair, SiteChoice, TargetRepair
-from undoor.align.select import Bench
+from undoor.align.plans import candidate_plans
+from undoor.align.result import Repair, TargetRepair
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.clean_set.fit import fit_images
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.progress import Progress, silent
-from undoor.repair import CHANNEL_BY_CHANNEL, LEAST_SOURCE_IMAGES, MOST_VALUES
+from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
 from undoor.sites import find_sites
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
@@ -144,29 +142,23 @@ def adapt_target(
         return replace(item, adapted=record)
     sites = find_sites(classifier)
     plans = candidate_plans(sites)
-    largest = max(math.prod(site.shape) for site in sites)
-    on = _bench(classifier, clean, item, flagged, largest, generator)
+    on = _bench(classifier, clean, item, flagged, most_inputs(sites), generator)
     on = match_mix(on, next(iter(plans.values())), generator)
     chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
     if promise.missed > MOST_MISSED:
         return replace(item, adapted=replace(record, missed=promise.missed))
-    if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
-        chosen = COARSEST
+    chosen = feasible(chosen, plans, fit)
     plan = plans[chosen]
     corrections = fit_corrections(
         classifier, on.clean, on.flagged, plan, fit=fit, progress=progress
     )
-    extents = {site.name: site.extent for site in sites}
     moved = site_shifts(classifier, plan, item.trigger, on.clean, seen=on.flagged)
     return replace(
         item,
         corrections=corrections,
         calibration=calibrate_on_flagged(on, corrections),
         chosen=chosen,
-        sites=tuple(
-            SiteChoice(name, extents[name], granularity, moved[name])
-            for name, granularity in plan.items()
-        ),
+        sites=site_choices(sites, plan, moved),
         trials=trials,
         asr=promise.missed,
         sia=None,
@@ -180,28 +172,14 @@ def _bench(
     clean: CleanSet,
     item: TargetRepair,
     flagged: Tensor,
-    largest: int,
+    most: int,
     generator: torch.Generator,
 ) -> FlaggedBench:
-    """As much of both as fits into memory at a site of `largest` values, in a drawn order: inputs
-    that came one after the other may be alike."""
-    sources = torch.isin(clean.labels, torch.tensor(item.sources))
-    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
-        raise UndoorError(
-            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
-            f"{item.target}, got {int(sources.sum())}; give more images of classes "
-            f"{', '.join(map(str, item.sources))}"
-        )
-    most = max(LEAST_FLAGGED, MOST_VALUES // (2 * largest))
-    keep = torch.randperm(len(clean), generator=generator)[:most]
+    """`most` of both, as a rule all, in a drawn order: inputs that came one after the other may be
+    alike."""
+    sources = of_sources(clean, item.target, item.sources)
+    most = max(LEAST_FLAGGED, most)
+    wanted = item.calibration.wanted
+    bench = bench_of(classifier, clean, item.target, sources, (), wanted, most, generator)
     drawn = torch.randperm(len(flagged), generator=generator)[:most]
-    bench = Bench(
-        classifier,
-        item.target,
-        clean.images[keep],
-        clean.labels[keep],
-        sources[keep],
-        (),
-        item.calibration.wanted,
-    )
     return FlaggedBench.of(bench, flagged[drawn])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ LEAST_ASR = 0.5
 # A correction must hold against estimates of these families as well.
 OTHER_FAMILIES = ("patch", "additive")
 LEAST_SOURCE_IMAGES = 4
+LEAST_INPUTS = 16
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
 
@@ -112,26 +113,18 @@ def repair_target(
     progress: Progress,
 ) -> TargetRepair:
     """The corrections for one finding."""
-    sources = torch.isin(clean.labels, torch.tensor(finding.sources))
-    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
-        raise UndoorError(
-            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
-            f"{finding.target}, got {int(sources.sum())}; give more images of classes "
-            f"{', '.join(map(str, finding.sources))}"
-        )
+    sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
     plans = _plans(sites, plan, fit)
     variants = _variants(classifier, clean, finding, sources, generator, progress)
-    largest = max(math.prod(site.shape) for site in sites)
-    bench = bench_of(classifier, clean, finding.target, sources, variants, fpr, largest, generator)
+    most = most_inputs(sites)
+    bench = bench_of(classifier, clean, finding.target, sources, variants, fpr, most, generator)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
-    if fit == CHANNEL_BY_CHANNEL and COARSEST in plans:
-        chosen = COARSEST
+    chosen = feasible(chosen, plans, fit)
     corrections = fit_to(
         classifier, bench.triggers[0], x, plans[chosen], fit=fit, progress=progress
     )
-    extents = {site.name: site.extent for site in sites}
     moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
     return TargetRepair(
         target=finding.target,
@@ -140,14 +133,49 @@ def repair_target(
         corrections=corrections,
         calibration=calibrate(bench, corrections),
         chosen=chosen,
-        sites=tuple(
-            SiteChoice(name, extents[name], granularity, moved[name])
-            for name, granularity in plans[chosen].items()
-        ),
+        sites=site_choices(sites, plans[chosen], moved),
         trials=trials,
         asr=outcome.asr,
         sia=outcome.sia,
         fpr=outcome.fpr,
+    )
+
+
+def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
+    """Which clean images [N] are of the source classes of `target`.
+
+    Raises
+    ------
+    UndoorError : there are fewer than `LEAST_SOURCE_IMAGES`.
+    """
+    found = torch.isin(clean.labels, torch.tensor(sources))
+    if int(found.sum()) < LEAST_SOURCE_IMAGES:
+        raise UndoorError(
+            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
+            f"{target}, got {int(found.sum())}; give more images of classes "
+            f"{', '.join(map(str, sources))}"
+        )
+    return found
+
+
+def most_inputs(sites: Sequence[SiteInfo]) -> int:
+    """How many clean and as many triggered inputs fit into memory at the largest site."""
+    return MOST_VALUES // (2 * max(math.prod(site.shape) for site in sites))
+
+
+def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:
+    """The plan chosen, or the one that `fit` can do in its place."""
+    return COARSEST if fit == CHANNEL_BY_CHANNEL and COARSEST in plans else chosen
+
+
+def site_choices(
+    sites: Sequence[SiteInfo], plan: Plan, moved: Mapping[str, float]
+) -> tuple[SiteChoice, ...]:
+    """What a repair says of the sites that `plan` corrects. moved : as `site_shifts` gives it."""
+    extents = {site.name: site.extent for site in sites}
+    return tuple(
+        SiteChoice(name, extents[name], granularity, moved[name])
+        for name, granularity in plan.items()
     )
 
 
@@ -197,14 +225,14 @@ def bench_of(
     clean: CleanSet,
     target: int,
     sources: Tensor,
-    triggers: list[Trigger],
+    triggers: Sequence[Trigger],
     fpr: float,
-    largest: int,
+    most: int,
     generator: torch.Generator,
 ) -> Bench:
-    """What plans are tried on: as much of the clean set, in random order, as fits into memory at a
-    site of `largest` values, as a rule all."""
-    keep = torch.randperm(len(clean), generator=generator)[: max(16, MOST_VALUES // (2 * largest))]
+    """What plans are tried on: of the clean set, in random order, `most` images and at least 16, as
+    a rule all. sources : [N] as `of_sources` gives it. most : see `most_inputs`."""
+    keep = torch.randperm(len(clean), generator=generator)[: max(LEAST_INPUTS, most)]
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr
     )

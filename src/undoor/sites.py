@@ -78,7 +78,7 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     correction could not fit both of its distributions.
     """
     kinds = NORMS if any(isinstance(m, NORMS) for m in classifier.modules()) else LINEAR_MAPS
-    calls = _calls(classifier, kinds)
+    calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
     times = Counter(name for name, _ in calls)
     return (
@@ -87,16 +87,17 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     )
 
 
-def _calls(
+def calls_of(
     classifier: Classifier, kinds: tuple[type[nn.Module], ...]
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and output shape of the modules of these kinds, in the order of their calls."""
+    """Name and output shape, without the batch axis, of the modules of these kinds in the order of
+    their calls; the shape of what is no tensor is ()."""
     probe = shared_copy(classifier)
     calls: list[tuple[str, tuple[int, ...]]] = []
 
     def watch(name: str, module: nn.Module) -> None:
-        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            calls.append((name, tuple(output.shape[1:])))
+        def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            calls.append((name, tuple(output.shape[1:]) if isinstance(output, Tensor) else ()))
 
         module.register_forward_hook(record)
 
@@ -112,7 +113,7 @@ def _calls(
 def head(classifier: Classifier) -> str | None:
     """The name of the linear layer that gives the class scores; None where the last layer is
     another, or runs more than once."""
-    calls = _calls(classifier, LINEAR_MAPS)
+    calls = calls_of(classifier, LINEAR_MAPS)
     if not calls:
         return None
     name, shape = calls[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -34,6 +35,11 @@ class FlaggedBench:
     clean: Tensor
     labels: Tensor
     flagged: Tensor
+
+    @cached_property
+    def bare(self) -> Tensor:
+        """Logits [m, K] of the flagged inputs without corrections."""
+        return logits_of(self.bench.classifier, self.flagged)
 
     @staticmethod
     def of(bench: Bench, flagged: Tensor) -> FlaggedBench:
@@ -93,8 +99,7 @@ def choose_plan_for_flagged(
 
 def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
     """Fit on the flagged inputs outside each fold, and look at those inside."""
-    target = on.bench.target
-    bare = logits_of(on.bench.classifier, on.flagged)
+    target, bare = on.bench.target, on.bare
     held_out, missed, fpr = torch.empty_like(bare), torch.zeros(len(bare)), []
     for fold in range(FOLDS):
         inside = torch.arange(len(bare)) % FOLDS == fold
@@ -134,8 +139,8 @@ def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]
     As `undoor.align.select.calibrate`: clean inputs of the target took no part in the fit.
     """
     bench, corrected = on.bench, attach(on.bench.classifier, corrections)
-    bare, after = logits_of(bench.classifier, on.flagged), logits_of(corrected, on.flagged)
-    drop = margin(bare, bench.target) - margin(after, bench.target)
+    after = logits_of(corrected, on.flagged)
+    drop = margin(on.bare, bench.target) - margin(after, bench.target)
     return Calibration.of(clean_scores(bench, corrected), drop, bench.fpr)
 
 

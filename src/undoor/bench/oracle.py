@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.progress import Progress, silent
-from undoor.repair import LEAST_SOURCE_IMAGES, bench_of
+from undoor.repair import LEAST_SOURCE_IMAGES, bench_of, most_inputs
 from undoor.sites import find_sites
 
 
@@ -44,11 +43,11 @@ def guard_with_truth(
     network = classifier.fast_copy()
     sites = find_sites(network)
     plans = candidate_plans(sites)
-    largest = max(math.prod(site.shape) for site in sites)
+    most = most_inputs(sites)
     corrections: dict[int, dict[str, Correction]] = {}
     thresholds, chosen = {}, {}
     for planted in backdoors:
-        bench = _bench(network, clean, planted, fpr, largest, generator)
+        bench = _bench(network, clean, planted, fpr, most, generator)
         plan, _, _ = choose_plan(bench, plans, DEFAULT_FIT, progress)
         x = bench.x[bench.sources]
         fitted = fit_to(
@@ -65,7 +64,7 @@ def _bench(
     clean: CleanSet,
     planted: Planted,
     fpr: float,
-    largest: int,
+    most: int,
     generator: torch.Generator,
 ) -> Bench:
     sources = torch.isin(clean.labels, torch.tensor(planted.sources))
@@ -75,5 +74,5 @@ def _bench(
             f"{planted.target}, got {int(sources.sum())}; give more a class"
         )
     return bench_of(
-        network, clean, planted.target, sources, [planted.trigger], fpr, largest, generator
+        network, clean, planted.target, sources, [planted.trigger], fpr, most, generator
     )

@@ -34,7 +34,7 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
-from undoor.sites import shared_copy
+from undoor.sites import calls_of
 
 STAGE = "attention distillation"
 # Positions of the paper's smallest map, 8 x 8.
@@ -123,24 +123,12 @@ def attention_layers(classifier: Classifier) -> tuple[str, ...]:
     ------
     UndoorError : no module inside delivers maps [N, C, ...] of more than one position.
     """
-    probe = shared_copy(classifier)
-    calls: list[tuple[str, tuple[int, ...]]] = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        def record(_module: nn.Module, _inputs: object, output: object) -> None:
-            calls.append((name, tuple(output.shape) if isinstance(output, Tensor) else ()))
-
-        module.register_forward_hook(record)
-
-    for name, module in probe.network.named_modules(prefix="network"):
-        watch(name, module)
-    with torch.no_grad():
-        probe(torch.full((2, *classifier.input_shape), classifier.bounds[0]))
+    calls = calls_of(classifier, (nn.Module,))
     once = [name for name, _ in calls]
     last: dict[tuple[int, ...], str] = {}
     for name, shape in calls:
-        if len(shape) > 2 and math.prod(shape[2:]) > 1 and once.count(name) == 1:
-            last[shape[2:]] = name
+        if len(shape) > 1 and math.prod(shape[1:]) > 1 and once.count(name) == 1:
+            last[shape[1:]] = name
     if not last:
         raise UndoorError(
             "attention distillation compares maps, but the network has none; use fine_tuning"
