@@ -283,9 +283,11 @@ class Cli:
         repair: FakeRepair,
         inputs: Tensor,
         *,
+        flagged: dict[int, Tensor],
         seed: int,
         progress: Progress,
     ) -> FakeRepair:
+        assert flagged == self._flagged(classifier, repair, inputs, progress)
         self.calls.append(("adapt", {"clean": len(clean), "inputs": len(inputs), "seed": seed}))
         progress("fit corrections", 0, 1)
         return dataclasses.replace(
@@ -296,7 +298,7 @@ class Cli:
         )
 
     def _flagged(
-        self, classifier: Classifier, repair: FakeRepair, inputs: Tensor
+        self, classifier: Classifier, repair: FakeRepair, inputs: Tensor, progress: Progress
     ) -> dict[int, Tensor]:
         return {item.target: inputs for item in repair.targets}
 

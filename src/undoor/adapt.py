@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -38,6 +39,7 @@ def adapt(
     repair: Repair,
     inputs: Tensor,
     *,
+    flagged: Mapping[int, Tensor] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Repair:
@@ -57,6 +59,7 @@ def adapt(
 
     clean : as for `undoor.repair`. inputs : raw inputs [N, ...] as seen in operation, flagged or
     not, without labels. The more are flagged the better; more than fit into memory are drawn from.
+    flagged : what `flagged_inputs` gave for these inputs, where that is known.
 
     Raises
     ------
@@ -68,14 +71,15 @@ def adapt(
     _check(classifier, repair)
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
-    found = flagged_inputs(classifier, repair, inputs, progress)
+    if flagged is None:
+        flagged = flagged_inputs(classifier, repair, inputs, progress)
     network = classifier.fast_copy()
     targets = tuple(
         adapt_target(
             network,
             clean,
             item,
-            found[item.target],
+            flagged[item.target],
             seen=len(inputs),
             fit=repair.fit,
             generator=generator,

@@ -72,7 +72,7 @@ def adapt(
         x, _, skipped = read_images(inputs, classifier, split=inputs_split)
         tell_skipped(skipped)
         clean = data.read(classifier)
-        result = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
+        result, flagged = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
         files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
         if report:
             page = pipeline.page(
@@ -80,7 +80,7 @@ def adapt(
                 clean,
                 report,
                 repair=result,
-                flagged=pipeline.flagged_inputs(classifier, repair, x),
+                flagged=flagged,
                 model=str(model.model),
                 data=str(data.data),
             )

@@ -75,17 +75,16 @@ def read_repair(folder: Path, classifier: Classifier) -> Repair:
 
 def adapt_repair(
     classifier: Classifier, clean: CleanSet, repair: Repair, inputs: Tensor, *, seed: int
-) -> Repair:
-    from undoor.adapt import adapt
+) -> tuple[Repair, dict[int, Tensor]]:
+    """The adapted repair, and the inputs that the repair as it was flagged, by target."""
+    from undoor.adapt import adapt, flagged_inputs
 
     with bars() as progress:
-        return adapt(classifier, clean, repair, inputs, seed=seed, progress=progress)
-
-
-def flagged_inputs(classifier: Classifier, repair: Repair, inputs: Tensor) -> dict[int, Tensor]:
-    from undoor.adapt import flagged_inputs
-
-    return flagged_inputs(classifier, repair, inputs)
+        found = flagged_inputs(classifier, repair, inputs, progress)
+        adapted = adapt(
+            classifier, clean, repair, inputs, flagged=found, seed=seed, progress=progress
+        )
+    return adapted, found
 
 
 def evaluate_repair(
