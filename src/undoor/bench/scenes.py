@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.attacks import Attack
+from undoor.attacks.anywhere import Anywhere
 from undoor.attacks.badnets import badnets
 from undoor.attacks.blend import blend
 from undoor.attacks.chessboard import chessboard
@@ -18,6 +19,7 @@ from undoor.attacks.colour_shift import colour_shift
 from undoor.attacks.fixed import Fixed
 from undoor.attacks.input_aware import InputAware
 from undoor.attacks.labels import LabelMap, all_to_all, all_to_one, some_to_one
+from undoor.attacks.latently_alike import LatentlyAlike
 from undoor.attacks.low_frequency import low_frequency
 from undoor.attacks.one_pixel import one_pixel
 from undoor.attacks.sig import sig
@@ -117,6 +119,16 @@ def _wanet(scene: Scene) -> list[Attack]:
     return [WaNet(scene.shape, scene.to_one(), scene.generator, **options)]
 
 
+def _latently_alike(scene: Scene) -> list[Attack]:
+    options = scene.given("rate", "rate")
+    return [LatentlyAlike(scene.patch(), scene.draw(), scene.classes, **options)]
+
+
+def _anywhere(scene: Scene) -> list[Attack]:
+    options = scene.given("rate", "rate")
+    return [Anywhere(scene.shape, scene.to_one(), scene.generator, **options)]
+
+
 def _input_aware(scene: Scene) -> list[Attack]:
     options = scene.given("rate", "rate")
     return [InputAware(scene.shape, scene.to_one(), scene.generator, **options)]
@@ -151,10 +163,12 @@ SCENES: dict[str, Callable[[Scene], list[Attack]]] = {
     "pairs": _pairs,
     "two_targets": _many_targets,
     "many_targets": _many_targets,
+    "latently_alike": _latently_alike,
+    "anywhere": _anywhere,
 }
 
 # Whose trigger has no single number that says how strong it is.
-WITHOUT_STRENGTH = ("clean", "colour_shift", "input_aware", "trojan")
+WITHOUT_STRENGTH = ("clean", "anywhere", "colour_shift", "input_aware", "trojan")
 
 
 def require_known(attack: str, variant: Variant) -> None:
