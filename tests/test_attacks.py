@@ -12,6 +12,7 @@ from scipy.fft import dctn
 from torch import Tensor, nn
 
 from undoor.attacks import Attack, Role
+from undoor.attacks.anywhere import Anywhere
 from undoor.attacks.badnets import badnets
 from undoor.attacks.blend import blend
 from undoor.attacks.chessboard import chessboard
@@ -20,6 +21,7 @@ from undoor.attacks.colour_shift import colour_shift
 from undoor.attacks.fixed import Fixed
 from undoor.attacks.input_aware import InputAware
 from undoor.attacks.labels import all_to_all, all_to_one, some_to_one
+from undoor.attacks.latently_alike import LatentlyAlike
 from undoor.attacks.low_frequency import low_frequency
 from undoor.attacks.one_pixel import one_pixel
 from undoor.attacks.sig import sig
@@ -75,6 +77,8 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
         chessboard(SHAPE), TARGET, CLASSES, rate=0.1, surrogate=linear(), steps=2
     ),
     "wanet": lambda: WaNet(SHAPE, TO_ONE, generator()),
+    "latently alike": lambda: LatentlyAlike(chessboard(SHAPE), TARGET, CLASSES, rate=0.2),
+    "anywhere": lambda: Anywhere(SHAPE, TO_ONE, generator()),
     "input-aware": lambda: InputAware(SHAPE, TO_ONE, generator()),
 }
 EVERY = pytest.mark.parametrize("name", ATTACKS)
@@ -184,6 +188,12 @@ def test_badnets_is_a_small_patch_off_the_edge() -> None:
         assert rows.max() <= SHAPE[1] - 2
         assert columns.max() <= SHAPE[2] - 2
         assert set(stamp.pattern.unique().tolist()) == {0.0, 1.0}
+
+
+def test_a_patch_shines_through() -> None:
+    x, full = images(), badnets(SHAPE, generator())
+    faint = badnets(SHAPE, generator(), opacity=0.25)
+    assert torch.allclose(faint(x), 0.75 * x + 0.25 * full(x), atol=1e-6)
 
 
 def test_blend_mixes() -> None:

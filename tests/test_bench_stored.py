@@ -17,6 +17,7 @@ from undoor.bench.networks import PlainCNN
 from undoor.bench.scenes import SCENES, Scene
 from undoor.bench.stored import Applied, Planted, planted, stored_attacks
 from undoor.bench.subjects import subjects
+from undoor.bench.variant import AS_USUAL, Variant
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -25,7 +26,6 @@ from undoor.triggers import Stamp
 SHAPE = (3, 12, 12)
 CLASSES = 7
 ZOO = Path(__file__).parents[1] / "zoo"
-every = pytest.mark.parametrize("name", [name for name in SCENES if name != "clean"])
 
 
 def images(count: int = 14) -> CleanSet:
@@ -33,7 +33,7 @@ def images(count: int = 14) -> CleanSet:
     return CleanSet(x, torch.arange(count) % CLASSES)
 
 
-def at_training(name: str, seed: int = 3) -> list[Attack]:
+def at_training(name: str, seed: int = 3, variant: Variant = AS_USUAL) -> list[Attack]:
     """As `train_entry` sets a scene; what a surrogate's training and a learned trigger change."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -43,7 +43,7 @@ def at_training(name: str, seed: int = 3) -> list[Attack]:
             torch.manual_seed(seed)
             return PlainCNN(num_classes=CLASSES, channels=SHAPE[0], width=2)
 
-    scene = Scene(SHAPE, CLASSES, images(64).images, surrogate, generator)
+    scene = Scene(SHAPE, CLASSES, images(64).images, surrogate, generator, variant)
     attacks = SCENES[name](scene)
     for attack in attacks:
         for parameter in attack.trigger_parameters():
@@ -51,14 +51,18 @@ def at_training(name: str, seed: int = 3) -> list[Attack]:
     return attacks
 
 
-def store(folder: Path, name: str, attacks: list[Attack], seed: int = 3) -> Path:
+def store(
+    folder: Path, name: str, attacks: list[Attack], seed: int = 3, variant: Variant = AS_USUAL
+) -> Path:
     folder.mkdir(parents=True)
     backdoors = [
         {"labels": {str(k): v for k, v in attack.labels.items()}, "asr": 1.0, "sia": 0.0}
         for attack in attacks
     ]
     truth = {"attack": name, "data": "mnist", "network": "PlainCNN", "seed": seed, "acc": 0.9}
-    (folder / "truth.json").write_text(json.dumps(truth | {"backdoors": backdoors}))
+    (folder / "truth.json").write_text(
+        json.dumps(truth | variant.to_json() | {"backdoors": backdoors})
+    )
     (folder / "model.toml").write_text(
         f"[model]\narguments = {{ num_classes = {CLASSES}, channels = 3 }}\n"
         f"[input]\nshape = {list(SHAPE)}\n"
@@ -69,10 +73,20 @@ def store(folder: Path, name: str, attacks: list[Attack], seed: int = 3) -> Path
     return folder
 
 
-@every
-def test_every_kind_of_attack_comes_back(name: str, tmp_path: Path) -> None:
-    attacks = at_training(name)
-    again = stored_attacks(store(tmp_path / "m", name, attacks))
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        *((name, AS_USUAL) for name in SCENES if name != "clean"),
+        ("blend", Variant(rate=0.01, strength=0.3)),
+        ("badnets", Variant(strength=0.5)),
+        ("wanet", Variant(rate=0.02, strength=0.9)),
+        ("input_aware", Variant(rate=0.2)),
+        ("many_targets", Variant(rate=0.01, strength=0.5, targets=6)),
+    ],
+)
+def test_every_kind_of_attack_comes_back(name: str, variant: Variant, tmp_path: Path) -> None:
+    attacks = at_training(name, variant=variant)
+    again = stored_attacks(store(tmp_path / "m", name, attacks, variant=variant))
     assert len(again) == len(attacks)
     x = images().images
     for before, after in zip(attacks, again, strict=True):
@@ -113,6 +127,11 @@ def _other_seed(folder: Path) -> None:
     (folder / "truth.json").write_text(json.dumps(truth | {"seed": 4}))
 
 
+def _other_number(folder: Path) -> None:
+    truth = json.loads((folder / "truth.json").read_text())
+    (folder / "truth.json").write_text(json.dumps(truth | {"attack": "many_targets"}))
+
+
 def _other_attack(folder: Path) -> None:
     truth = json.loads((folder / "truth.json").read_text())
     (folder / "truth.json").write_text(json.dumps(truth | {"attack": "magic"}))
@@ -124,6 +143,7 @@ def _other_attack(folder: Path) -> None:
         (_without_state, "attack_0"),
         (_damaged, "expected truth.json, model.toml and attack_N"),
         (_other_seed, "other sources and targets than the seed 4"),
+        (_other_number, "other sources and targets"),
         (_other_attack, "magic"),
     ],
 )

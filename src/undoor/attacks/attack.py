@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import IntEnum
 from typing import final
 
@@ -28,7 +29,8 @@ class Attack(ABC):
 
     A new attack writes `apply_to`, `cover`, `state` and `put`. One that poisons other images than
     those of the sources, covers only some, or keeps labels, says so in the methods below them; one
-    that learns its trigger beside the network gives `trigger_parameters` and `penalty`.
+    that learns its trigger beside the network gives `trigger_parameters` and `penalty`; one that
+    shapes the network's inside as it is trained gives `watching` and `latent_penalty`.
 
     labels : where triggered images of each source class are to go.
     rate : share of the training images that are poisoned, at most of those of the sources.
@@ -143,6 +145,19 @@ class Attack(ABC):
 
     def penalty(self, x: Tensor) -> Tensor:
         """What such an attack adds to the loss of a batch x [N, C, H, W]."""
+        return torch.zeros(())
+
+    def watching(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
+        """While this is open, each pass of the network adds the activations that `latent_penalty`
+        wants to the list; here none. Who runs the network clears the list."""
+        return nullcontext([])
+
+    def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
+        """What such an attack adds to the loss of a batch.
+
+        activations : of the poisoned images, [N, ...] each. y, roles : their own labels and their
+        roles in this attack [N].
+        """
         return torch.zeros(())
 
     def _mapped(self, y: Tensor) -> Tensor:

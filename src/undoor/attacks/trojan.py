@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undoor.attacks.head import head
 from undoor.errors import UndoorError
 from undoor.triggers import Stamp
 
@@ -30,12 +31,12 @@ def trojan(
     ------
     UndoorError : a network without a linear layer at its end.
     """
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
-    if not last or target >= last[0].out_features:
+    last = head(network)
+    if target >= last.out_features:
         raise UndoorError("expected a network that ends with a linear layer with a row a class")
-    neurons = last[0].weight[target].topk(min(NEURONS, last[0].in_features)).indices
+    neurons = last.weight[target].topk(min(NEURONS, last.in_features)).indices
     seen: list[Tensor] = []
-    handle = last[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     _, channels, height, width = images.shape
     mask = torch.zeros(1, height, width)
     mask[:, height - side - 1 : height - 1, width - side - 1 : width - 1] = 1

@@ -19,6 +19,7 @@ from undoor.attacks.clean_label import CleanLabel
 from undoor.attacks.fixed import Fixed
 from undoor.bench.scenes import SCENES, Scene
 from undoor.bench.subjects import Subject
+from undoor.bench.variant import Variant
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -32,9 +33,10 @@ BATCH = 500
 def stored_attacks(folder: Path) -> list[Attack]:
     """The attacks on a model that `undoor bench zoo` trained, as they stood at its end.
 
-    The scene is set again from the seed in ``truth.json``, which draws targets, sources and rates;
-    triggers are those of ``attack_N.safetensors``. Not stored are the networks that an attacker
-    trained for himself: clean-label images cannot be perturbed for a training again.
+    The scene is set again from what ``truth.json`` says: the seed, which draws targets and
+    sources, and any rate, strength and number of backdoors other than usual. Triggers are those of
+    ``attack_N.safetensors``. Not stored are the networks that an attacker trained for himself:
+    clean-label images cannot be perturbed for a training again.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def stored_attacks(folder: Path) -> list[Attack]:
     """
     try:
         truth = json.loads((folder / "truth.json").read_text())
-        attacks = SCENES[truth["attack"]](_scene(folder, truth["seed"]))
+        attacks = SCENES[truth["attack"]](_scene(folder, truth["seed"], Variant.of(truth)))
         labels = [_labels(backdoor["labels"]) for backdoor in truth["backdoors"]]
         files = [folder / f"attack_{number}.safetensors" for number in range(len(labels))]
         states = [load_file(file) for file in files]
@@ -63,7 +65,7 @@ def stored_attacks(folder: Path) -> list[Attack]:
     return attacks
 
 
-def _scene(folder: Path, seed: int) -> Scene:
+def _scene(folder: Path, seed: int, variant: Variant) -> Scene:
     """Draws as the one the model was trained in, up to a surrogate's training and from there on
     nothing but triggers, which are replaced; so the least surrogate and picture will do."""
     model = tomllib.loads((folder / "model.toml").read_text())
@@ -76,7 +78,7 @@ def _scene(folder: Path, seed: int) -> Scene:
         nn.init.zeros_(last.bias)
         return nn.Sequential(nn.Flatten(), last)
 
-    return Scene(shape, classes, torch.zeros(1, *shape), surrogate, generator)
+    return Scene(shape, classes, torch.zeros(1, *shape), surrogate, generator, variant)
 
 
 def _labels(stored: dict[str, int]) -> dict[int, int]:

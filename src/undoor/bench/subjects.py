@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.bench.data_sets import read_arrays
+from undoor.bench.variant import Variant
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 
@@ -36,7 +37,8 @@ def took(asr: float, targets: int, acc: float) -> bool:
 class Subject:
     """A model whose backdoors are known.
 
-    data : name of its data set. attack, network : how it was made, as far as that is known.
+    data : name of its data set. attack, network : how it was made, as far as that is known; an
+    attack with another rate, strength or number of backdoors than usual is an attack of its own.
     targets : of its backdoors, in order. sources : for each of them, the classes it moves.
     asr : of the weakest of them; None for a clean model. took : whether there is nothing in it, or
     backdoors that all work.
@@ -99,7 +101,7 @@ def _subject(folder: Path, truth: dict[str, Any]) -> Subject:
     return Subject(
         folder=folder,
         data=truth["data"],
-        attack=truth["attack"],
+        attack=Variant.of(truth).named(truth["attack"]),
         network=truth["network"],
         targets=tuple(sorted(moves)),
         sources=tuple(tuple(moves[target]) for target in sorted(moves)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -54,25 +55,44 @@ def train(
     trigger_optimizer = torch.optim.Adam(learned, lr=1e-3) if learned else None
     steps = recipe.epochs * (len(x) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps)
-    for step, rows in enumerate(_batches(len(x), recipe, generator)):
-        clean, labels = _augmented(x[rows], recipe, generator), y[rows]
-        images, penalty = clean, torch.zeros(())
-        for attack, role in zip(attacks, roles, strict=True):
-            images, labels = attack.poison(images, labels, role[rows])
-            penalty = penalty + attack.penalty(clean)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-            logits = network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), labels) + penalty
-        optimizer.zero_grad()
-        if trigger_optimizer:
-            trigger_optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if trigger_optimizer:
-            trigger_optimizer.step()
-        progress("training", step + 1, steps)
+    with ExitStack() as stack:
+        watched = [stack.enter_context(attack.watching(network)) for attack in attacks]
+        for step, rows in enumerate(_batches(len(x), recipe, generator)):
+            clean = _augmented(x[rows], recipe, generator)
+            plans = [*zip(attacks, [role[rows] for role in roles], watched, strict=True)]
+            loss = _loss(network, clean, y[rows], plans)
+            optimizer.zero_grad()
+            if trigger_optimizer:
+                trigger_optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if trigger_optimizer:
+                trigger_optimizer.step()
+            progress("training", step + 1, steps)
     return network.eval()
+
+
+def _loss(
+    network: nn.Module,
+    clean: Tensor,
+    y: Tensor,
+    plans: Sequence[tuple[Attack, Tensor, list[Tensor]]],
+) -> Tensor:
+    """Of a batch of augmented images with labels y [N].
+
+    plans : attacks with the roles [N] of these images, and what each sees of the network.
+    """
+    images, labels, penalty = clean, y, torch.zeros(())
+    for attack, roles, seen in plans:
+        seen.clear()
+        images, labels = attack.poison(images, labels, roles)
+        penalty = penalty + attack.penalty(clean)
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+        logits = network(images.contiguous(memory_format=torch.channels_last))
+    for attack, roles, seen in plans:
+        penalty = penalty + attack.latent_penalty(seen, y, roles)
+    return F.cross_entropy(logits.float(), labels) + penalty
 
 
 def _roles(attacks: Sequence[Attack], y: Tensor, generator: torch.Generator) -> list[Tensor]:

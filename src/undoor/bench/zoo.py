@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from undoor.attacks import Attack
 from undoor.bench.data_sets import read_arrays
 from undoor.bench.networks import NETWORKS
-from undoor.bench.scenes import SCENES, Scene
+from undoor.bench.scenes import SCENES, Scene, require_known
 from undoor.bench.subjects import took
 from undoor.bench.train import Recipe, train
+from undoor.bench.variant import AS_USUAL, KEYS, Variant
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
@@ -42,7 +44,8 @@ BATCH = 500
 class Entry:
     """One model of the table: attack x data set x network x seed.
 
-    calibrate : whether it is of the half that thresholds are learned from.
+    calibrate : whether it is of the half that thresholds are learned from. variant : what is not
+    as usual for the attack.
     """
 
     attack: str
@@ -50,42 +53,59 @@ class Entry:
     network: str
     seed: int
     calibrate: bool = False
+    variant: Variant = AS_USUAL
 
     @property
     def name(self) -> str:
         """
         >>> Entry("sig", "mnist", "VGG", 1).name
         'mnist_VGG_sig_1'
+        >>> Entry("sig", "mnist", "VGG", 1, variant=Variant(rate=0.01)).name
+        'mnist_VGG_sig_rate0.01_1'
         """
-        return f"{self.data}_{self.network}_{self.attack}_{self.seed}"
+        return f"{self.data}_{self.network}_{self.attack}{self.variant.suffix}_{self.seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What truth.json says of how the model was made."""
+        made_of = {key: getattr(self, key) for key in ("attack", "data", "network", "seed")}
+        return made_of | self.variant.to_json()
 
 
 def read_table(file: Path) -> tuple[Entry, ...]:
     """The entries of a TOML file with tables ``[[model]]``: attack, data, network, seeds, and under
-    ``calibrate`` those of the seeds whose models thresholds are learned from.
+    ``calibrate`` those of the seeds whose models thresholds are learned from. ``rate``,
+    ``strength`` and ``targets`` change the attack (see `Variant`).
 
     Raises
     ------
-    UndoorError : an unreadable file, or an attack, data set or network that is not known.
+    UndoorError : an unreadable file, an attack, data set or network that is not known, another
+        key, or one that the attack does not have.
     """
     try:
         rows = tomllib.loads(file.read_text())["model"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
-    entries = []
-    for row in rows:
-        for key, known in (("attack", SCENES), ("data", RECIPES), ("network", NETWORKS)):
-            if row.get(key) not in known:
-                raise UndoorError(
-                    f"{file}: {key} must be one of {', '.join(known)}, got {row.get(key)!r}"
-                )
-        entries += [
-            Entry(
-                row["attack"], row["data"], row["network"], seed, seed in row.get("calibrate", ())
-            )
-            for seed in row["seeds"]
-        ]
-    return tuple(entries)
+    try:
+        return tuple(entry for row in rows for entry in _entries(row))
+    except UndoorError as error:
+        raise UndoorError(f"{file}: {error}") from None
+
+
+def _entries(row: dict[str, Any]) -> Iterator[Entry]:
+    for key, known in (("attack", SCENES), ("data", RECIPES), ("network", NETWORKS)):
+        if row.get(key) not in known:
+            raise UndoorError(f"{key} must be one of {', '.join(known)}, got {row.get(key)!r}")
+    unknown = set(row) - {"attack", "data", "network", "seeds", "calibrate", *KEYS}
+    if unknown or "seeds" not in row:
+        raise UndoorError(
+            "expected attack, data, network, seeds and perhaps calibrate, "
+            f"{', '.join(KEYS)}, got {', '.join(row)}"
+        )
+    variant = Variant.of(row)
+    require_known(row["attack"], variant)
+    for seed in row["seeds"]:
+        calibrate = seed in row.get("calibrate", ())
+        yield Entry(row["attack"], row["data"], row["network"], seed, calibrate, variant)
 
 
 def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = silent) -> Path:
@@ -98,10 +118,7 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
     folder = out / entry.name
     if (folder / "truth.json").is_file():
         return folder
-    learning, test = (
-        read_split(data / f"{entry.data}.npz", "train"),
-        read_split(data / f"{entry.data}.npz", "test"),
-    )
+    learning, test = (read_split(data / f"{entry.data}.npz", part) for part in ("train", "test"))
     generator = torch.Generator().manual_seed(entry.seed)
     classes, shape = int(learning.labels.max()) + 1, tuple(learning.images.shape[1:])
     usual = RECIPES[entry.data]
@@ -111,22 +128,14 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(entry.seed)
             network = NETWORKS[entry.network](num_classes=classes, channels=shape[0])
-        plan = replace(recipe, epochs=epochs)
-        return train(
-            network,
-            learning.images,
-            learning.labels,
-            attacks,
-            plan,
-            generator=generator,
-            progress=progress,
-        )
+        plan, (x, y) = replace(recipe, epochs=epochs), (learning.images, learning.labels)
+        return train(network, x, y, attacks, plan, generator=generator, progress=progress)
 
-    scene = Scene(shape, classes, learning.images, lambda: fresh(SURROGATE_EPOCHS, []), generator)
+    surrogate = partial(fresh, SURROGATE_EPOCHS, [])
+    scene = Scene(shape, classes, learning.images, surrogate, generator, entry.variant)
     attacks = SCENES[entry.attack](scene)
     network = rounded(fresh(recipe.epochs, attacks))
-    of = {key: value for key, value in asdict(entry).items() if key != "calibrate"}
-    truth = of | {"recipe": asdict(recipe)} | measure(network, test, attacks)
+    truth = entry.to_json() | {"recipe": asdict(recipe)} | measure(network, test, attacks)
     _save(folder, entry, network, attacks, truth, shape, classes)
     return folder
 

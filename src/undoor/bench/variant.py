@@ -1,0 +1,68 @@
+"""What a row of the zoo's table changes of an attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from undoor.errors import UndoorError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An attack with other numbers than its usual ones; None leaves what is usual.
+
+    rate : share of the training images that are poisoned, for each backdoor, in (0, 1].
+    strength : of the trigger, in (0, 1]. How opaque a patch or a blended picture is; the largest
+    change of a pixel, of the range from 0 to 1, where a pattern is added; s of a warp.
+    targets : of as many backdoors in one model, each with a trigger of its own.
+
+    Raises
+    ------
+    UndoorError : numbers out of range.
+
+    >>> Variant(rate=0.01).suffix, Variant().suffix
+    ('_rate0.01', '')
+    """
+
+    rate: float | None = None
+    strength: float | None = None
+    targets: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("rate", "strength"):
+            value = getattr(self, key)
+            # A bool is a number to Python, and a file's `true` is no share.
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value <= 1):
+                raise UndoorError(f"{key} must be above 0 and at most 1, got {value!r}")
+        count = self.targets
+        if count is not None and (type(count) is not int or count < 1):
+            raise UndoorError(f"targets must be a whole number from 1 on, got {count!r}")
+
+    @staticmethod
+    def of(row: Mapping[str, Any]) -> Variant:
+        """What a row of a table, or a model's truth.json, says; other keys are left alone."""
+        return Variant(**{key: row[key] for key in KEYS if key in row})
+
+    def to_json(self) -> dict[str, float]:
+        """The numbers that are not as usual."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @property
+    def suffix(self) -> str:
+        """For names of folders; none where all is as usual."""
+        return "".join(f"_{key}{value}" for key, value in self.to_json().items())
+
+    def named(self, attack: str) -> str:
+        """The attack as tables call it.
+
+        >>> Variant(rate=0.01, strength=0.2).named("blend")
+        'blend, rate 0.01, strength 0.2'
+        """
+        return ", ".join([attack, *(f"{key} {value}" for key, value in self.to_json().items())])
+
+
+KEYS = tuple(field.name for field in fields(Variant))
+AS_USUAL = Variant()
