@@ -167,7 +167,7 @@ def test_calibration_file() -> None:
     nulls = fit_nulls([clean_record(sizes=NATURAL, by_source=NATURAL, shared=30.0)])
     data = tomllib.loads(as_toml(nulls, Agreement(2.0, 1.5), ["m", "n"]))
     assert data["models"] == ["m", "n"]
-    assert data["agreement"] == {"location": 2.0, "scale": 1.5}
+    assert data["agreement"] == {"location": 2.0, "scale": 1.5, "weight": 1.0}
     assert set(data["null"]) == {"patch", BY_SOURCE, SHARED}
     for family, null in nulls.items():
         assert data["null"][family] == pytest.approx(vars(null), rel=1e-3)

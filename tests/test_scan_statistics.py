@@ -16,8 +16,8 @@ from undoor.scan.statistics import (
     agreement,
     agreement_p_values,
     combined,
-    either,
     needed_size,
+    overall,
     p_values,
     score_beside,
     scores,
@@ -125,7 +125,9 @@ def test_families_that_agree() -> None:
     assert combined(agreed, weights)[0] > 0.02
     loud = {family: np.array([1e-12 if family == "a" else 0.9]) for family in weights}
     assert agreement(loud, weights)[0] < 0.5 * 7 + 0.5
-    assert list(either(np.array([0.01, 0.9]), np.array([0.4, 0.8]))) == [0.02, 1.0]
+    nulls_of = dict.fromkeys("abcdefgh", Null(1.0, 2.0, 0.0, 1.0, weight=0.5))
+    assert overall(agreed, nulls_of, null)[0] < 0.02 < combined(agreed, weights)[0]
+    assert overall(loud, nulls_of, null)[0] < 1e-3
 
 
 def test_weights() -> None:

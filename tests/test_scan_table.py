@@ -87,7 +87,7 @@ def test_classes_that_were_not_followed() -> None:
     p = table.combined()
     assert p.shape == (40,)
     assert p.argmin() == 11
-    assert np.delete(p, [10, 11, 12, 13]) == pytest.approx(1.0)
+    assert np.delete(p, [10, 11, 12, 13]) == pytest.approx(0.5)
     assert table.loudest(3) is None
     assert [item.target for item in table.all_evidence(())] == [10, 11, 12, 13]
 
@@ -110,12 +110,12 @@ def test_sources_speak_of_where_their_images_go() -> None:
     table.add_sources(BY_SOURCE, candidates((2.0, 1.0, 24.0, 21.0)), [(3,), (3,), (3,), ()])
     p = table.combined()
     assert p.argmin() == 3
-    assert p[:3] == pytest.approx(1.0)
+    assert p[:3] == pytest.approx(0.5)
     loudest = table.loudest(3)
     assert loudest is not None
     # The source that says most about the target, although others end there too.
     assert loudest[1].source == 1
-    assert loudest[1].p_value <= p[3] <= 2.01 * loudest[1].p_value
+    assert loudest[1].p_value <= p[3] < 0.05
     evidence = table.all_evidence(())
     assert [(e.source, e.target) for e in evidence] == [(0, 3), (1, 3), (2, 3), (3, None)]
 

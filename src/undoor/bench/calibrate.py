@@ -17,6 +17,7 @@ from undoor.scan.families import BY_SOURCE, SHARED, pixel_scale
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,
+    agreement_p_values,
     p_values,
     score_beside,
     scores,
@@ -70,18 +71,21 @@ def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agree
     UndoorError : no model has enough of them.
     """
     weights = {family: null.weight for family, null in nulls.items()}
-    highest = []
-    for record in records:
-        total = agreement(_p_values(record, nulls), weights)
-        natural = np.delete(total, record["targets"])
-        if len(natural) >= LEAST_CLASSES:
-            highest.append(float(natural.max()))
+    totals = [agreement(_p_values(record, nulls), weights) for record in records]
+    rest = [np.delete(t, r["targets"]) for t, r in zip(totals, records, strict=True)]
+    highest = [float(natural.max()) for natural in rest if len(natural) >= LEAST_CLASSES]
     if not highest:
         raise UndoorError(
             f"expected a model with {LEAST_CLASSES} classes or more that are no target, got none"
         )
     fitted = _with_spread(Null(1.0, 1.0, 0.0, 1.0), highest)
-    return Agreement(fitted.location, fitted.scale)
+    null = Agreement(fitted.location, fitted.scale)
+    shown = [
+        float(agreement_p_values(t, null)[r["targets"]].min())
+        for t, r in zip(totals, records, strict=True)
+        if r["targets"] and r["took"]
+    ]
+    return replace(null, weight=_weight(shown))
 
 
 def _weight(p_values: Sequence[float]) -> float:

@@ -30,10 +30,11 @@ class Null:
 @dataclass(frozen=True)
 class Agreement:
     """Location and scale of the Gumbel distribution of the highest agreement of the families about
-    a class without a backdoor, of ten."""
+    a class without a backdoor, of ten. weight : as that of a family."""
 
     location: float
     scale: float
+    weight: float = 1.0
 
 
 @cache

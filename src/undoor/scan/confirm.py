@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from undoor.scan.effort import last_schedule, second_effort
+from undoor.scan.effort import last_schedule, lone_schedule
 from undoor.scan.families import INSTEAD_OF_LATENT, pixel_scale
 from undoor.scan.images import SOURCE_ASR, find_sources, flow, held_out_asr
-from undoor.scan.invert import ALL, Candidate, Search, smallest
+from undoor.scan.invert import ALL, Candidate, Search
 from undoor.scan.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
@@ -50,10 +50,8 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
 def drawn(work: Work, target: int) -> Candidate | None:
     """A generator that does at the input what a latent shift does inside; None where none does
     with a faint perturbation."""
-    effort = second_effort(INSTEAD_OF_LATENT)
     search = Search(target, work.images.pool(target))
-    found = work.invert([search] * effort.starts, INSTEAD_OF_LATENT, effort.schedule)
-    best = smallest(found)[target]
+    (best,) = work.invert([search], INSTEAD_OF_LATENT, lone_schedule(INSTEAD_OF_LATENT))
     most = MOST_DRAWN * pixel_scale(INSTEAD_OF_LATENT, work.classifier.input_shape)
     return best if best.size is not None and best.size <= most else None
 

@@ -32,10 +32,16 @@ _FEW = {
     "generator": Effort(1, Schedule(steps=120, batch=8, success=0.8, weight=0.3)),
     "latent": Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
     BY_SOURCE: Effort(5, Schedule(steps=120, batch=2, weight=0.02, trial=45, keep=2)),
-    SHARED: Effort(12, Schedule(steps=180, batch=4, weight=0.02, trial=45, keep=4)),
+    SHARED: Effort(2, Schedule(steps=120, batch=4, weight=0.02, trial=30, keep=4)),
 }
+# For patches in images, beside the squares that pull most (`undoor.scan.squares`): these start
+# near a planted patch, the others find scattered ones.
+SQUARES = 3
+SQUARES_FOR_ALL = 8
+BESIDE_SQUARES = Effort(4, Schedule(steps=160, batch=2, weight=0.02, trial=45, keep=2))
+# From one square to the next, in their sides: for few classes and for many.
+NEAR, FAR = 1.0, 1.8
 TRIAL_STEPS = 40
-TRIAL_STARTS = 2
 
 
 def first_effort(family: str) -> Effort:
@@ -43,11 +49,9 @@ def first_effort(family: str) -> Effort:
     return _FEW[_kind(family)]
 
 
-def trial_effort(family: str) -> Effort:
-    """For every one of many classes: enough to see which deserve the rest."""
-    effort = _FEW[_kind(family)]
-    schedule = replace(effort.schedule, steps=TRIAL_STEPS, batch=2, trial=0)
-    return Effort(min(effort.starts, TRIAL_STARTS), schedule)
+def trial_schedule(family: str) -> Schedule:
+    """For one start of every one of many classes: enough to see which deserve the rest."""
+    return replace(_FEW[_kind(family)].schedule, steps=TRIAL_STEPS, batch=2, trial=0)
 
 
 def rest_schedule(family: str) -> Schedule:
@@ -56,12 +60,10 @@ def rest_schedule(family: str) -> Schedule:
     return replace(schedule, steps=schedule.steps - TRIAL_STEPS, trial=0)
 
 
-def second_effort(family: str) -> Effort:
-    """For the classes that stand out, beside the start from the first estimate."""
-    if family == "patch":
-        return Effort(3, replace(_FEW[family].schedule, batch=8, steps=160, trial=50, keep=1))
+def lone_schedule(family: str) -> Schedule:
+    """For one start for one class, where the estimate itself is wanted and no comparison."""
     schedule = _FEW[_kind(family)].schedule
-    return Effort(1, replace(schedule, batch=8, steps=schedule.steps + 40))
+    return replace(schedule, batch=8, steps=schedule.steps + 40, trial=0)
 
 
 def last_schedule(family: str) -> Schedule:

@@ -181,7 +181,7 @@ class _Run:
         if self.own:
             flat = labels.flatten()
             self.bar.bar(self.own.features[rows.flatten()], self.own.directions[flat])
-        entropy, asr = _attack(self.triggered, images[rows], labels, self.away)
+        entropy, asr = attack(self.triggered, images[rows], labels, self.away)
         sizes = self.bank.sizes()
         self.best.update(sizes.detach(), asr, self.schedule.success)
         loss = (entropy + self.weight * sizes).sum()
@@ -219,9 +219,7 @@ class _Run:
         return run
 
 
-def _attack(
-    triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor
-) -> tuple[Tensor, Tensor]:
+def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels` [M, n],
     or, where `away` [M], towards any class but these."""
     count, batch = x.shape[:2]

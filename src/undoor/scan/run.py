@@ -118,7 +118,7 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         if work.meter.exhausted:
             break
         first, ceiling = table.candidates(family), table.ceiling(family)
-        table.replace(family, reestimate(work, targets, first, ceiling=ceiling))
+        table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
     p_all = table.combined()
     doubts, suspects = _suspects(work, table, p_all, limits)
     findings = targets_among(suspects, limits)

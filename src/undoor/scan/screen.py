@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from undoor.scan.effort import FEW_CLASSES, first_effort, rest_schedule, trial_effort
+from undoor.scan.effort import (
+    BESIDE_SQUARES,
+    FAR,
+    FEW_CLASSES,
+    NEAR,
+    SQUARES,
+    SQUARES_FOR_ALL,
+    first_effort,
+    rest_schedule,
+    trial_schedule,
+)
 from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.invert import ALL, Candidate, Search, smallest
 from undoor.scan.probe import IMAGES, pulls, waves
+from undoor.scan.squares import try_squares
 from undoor.scan.work import Work
 
 # Of many classes, how many of the most promising are followed, and beside how many others, drawn
@@ -19,12 +29,18 @@ PROMISING = 6
 DRAWN = 12
 
 
-def screen(work: Work, family: str) -> tuple[Candidate, ...]:
+def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
     """A candidate for each class that is followed as a target, in class order: all of few, and of
-    many the most promising and some drawn at random."""
-    pools = [work.images.pool(target) for target in range(work.classifier.num_classes)]
-    extra = _from_waves(work, pools) if family == "frequency" else []
-    return _followed(work, family, [Search(t, pool) for t, pool in enumerate(pools)], extra)
+    many the most promising and some drawn at random.
+
+    targets : the classes to try; all where none are given.
+    """
+    tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
+    searches = [Search(target, work.images.pool(target)) for target in tried]
+    if family == "patch" and len(work.classifier.input_shape) == 3:
+        return _patches(work, searches)
+    extra = _from_waves(work, searches) if family == "frequency" else []
+    return _followed(work, family, searches, extra)
 
 
 def screen_sources(work: Work) -> tuple[Candidate, ...]:
@@ -41,7 +57,25 @@ def screen_shared(work: Work) -> Candidate:
     """One patch that makes images of all classes leave their own."""
     effort = first_effort(SHARED)
     search = Search(ALL, work.images.known_pool(), leave=work.images.y)
-    return smallest(work.invert([search] * effort.starts, "patch", effort.schedule))[ALL]
+    starts = [search] * effort.starts
+    if len(work.classifier.input_shape) == 3:
+        (tried,) = try_squares(work, [search], distance=NEAR, keep=SQUARES_FOR_ALL)
+        starts += tried.starts
+    return smallest(work.invert(starts, "patch", effort.schedule))[ALL]
+
+
+def _patches(work: Work, searches: Sequence[Search]) -> tuple[Candidate, ...]:
+    """Patches from the squares that pull most, and from noise, which finds scattered ones."""
+    few = len(searches) <= FEW_CLASSES
+    tried = try_squares(work, searches, distance=NEAR if few else FAR, keep=SQUARES)
+    chosen = list(range(len(searches)))
+    if not few:
+        chosen = _some(work, sorted(chosen, key=lambda i: -tried[i].pull))
+    effort = BESIDE_SQUARES
+    starts = [start for i in chosen for start in tried[i].starts]
+    noise = _repeated([searches[i] for i in chosen], effort.starts)
+    best = smallest(work.invert([*starts, *noise], "patch", effort.schedule))
+    return tuple(best[target] for target in sorted(best))
 
 
 def _followed(
@@ -55,25 +89,28 @@ def _followed(
             work.invert([*_repeated(searches, effort.starts), *extra], kind, effort.schedule)
         )
         return tuple(best[target] for target in sorted(best))
-    trial = trial_effort(family)
-    found = work.invert([*_repeated(searches, trial.starts), *extra], kind, trial.schedule)
+    found = work.invert([*searches, *extra], kind, trial_schedule(family))
     best = smallest(found)
-    order = list(best)  # from the most to the least promising
-    promising, others = order[:PROMISING], sorted(order[PROMISING:])
-    drawn = torch.randperm(len(others), generator=work.generator)[:DRAWN].tolist()
-    followed = sorted([*promising, *(others[i] for i in drawn)])
+    followed = _some(work, list(best))
     by_target = {search.target: search for search in searches}
     rest = [Search(t, by_target[t].pool, best[t].trigger, by_target[t].leave) for t in followed]
     last = smallest([*work.invert(rest, kind, rest_schedule(family)), *found])
     return tuple(last[target] for target in followed)
 
 
+def _some(work: Work, order: Sequence[int]) -> list[int]:
+    """Of targets from the most to the least promising, those that are followed."""
+    promising, others = order[:PROMISING], sorted(order[PROMISING:])
+    drawn = torch.randperm(len(others), generator=work.generator)[:DRAWN].tolist()
+    return sorted([*promising, *(others[i] for i in drawn)])
+
+
 def _repeated(searches: Sequence[Search], starts: int) -> list[Search]:
     return [search for search in searches for _ in range(starts)]
 
 
-def _from_waves(work: Work, pools: list[Tensor]) -> list[Search]:
-    """For each class, a search from the wave that pulls most to it."""
+def _from_waves(work: Work, searches: Sequence[Search]) -> list[Search]:
+    """For each search, another from the wave that pulls most to its target."""
     images, classifier = work.images, work.classifier
     order = torch.randperm(len(images.estimate), generator=work.generator)
     drawn = images.estimate[order[:IMAGES]]
@@ -81,4 +118,4 @@ def _from_waves(work: Work, pools: list[Tensor]) -> list[Search]:
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
     work.meter.spend(len(probes) * len(drawn) / 2)
     best = pull.argmax(0).tolist()
-    return [Search(t, pool, probes[best[t]]) for t, pool in enumerate(pools)]
+    return [Search(s.target, s.pool, probes[best[s.target]]) for s in searches]

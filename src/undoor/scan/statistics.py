@@ -18,6 +18,8 @@ TINY = 1e-6
 NULL_CLASSES = 10
 # What one family can add to the agreement.
 MOST = 7.0
+# The families' agreement, as one of them.
+AGREED = "agreement"
 # The reference among the other classes: some of them may be targets as well.
 LOWER = 0.25
 # What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
@@ -100,11 +102,6 @@ def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[n
     return np.asarray(stats.gumbel_r.sf(total, location, null.scale))
 
 
-def either(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The p-value of two questions asked at once (Bonferroni)."""
-    return np.minimum(1.0, 2 * np.minimum(one, other))
-
-
 def combined(
     p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] | None = None
 ) -> NDArray[np.float64]:
@@ -122,6 +119,19 @@ def combined(
     table = np.clip(np.stack(list(p.values())), 1e-15, 0.5)
     weight = [weights[family] for family in p] if weights else None
     return np.asarray(stats.cauchy.sf(np.average(stats.cauchy.isf(table), 0, weight)))
+
+
+def overall(
+    p: Mapping[str, NDArray[np.float64]], by_family: Mapping[str, Null], agreed: Agreement
+) -> NDArray[np.float64]:
+    """The p-value of every class [K]: whether a family objects loudly, or whether they agree, which
+    counts as one more family.
+
+    p : by family, of every class.
+    """
+    weights = {family: by_family[family].weight for family in p}
+    together = agreement_p_values(agreement(p, weights), agreed)
+    return combined({**p, AGREED: together}, {**weights, AGREED: agreed.weight})
 
 
 def needed_size(

@@ -17,11 +17,8 @@ from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
     NULL_CLASSES,
     TINY,
-    agreement,
-    agreement_p_values,
-    combined,
-    either,
     needed_size,
+    overall,
     p_values,
     score_beside,
     scores,
@@ -99,12 +96,9 @@ class Table:
         return any(e.size is not None for entries in self.entries.values() for e in entries)
 
     def combined(self) -> NDArray[np.float64]:
-        """The p-value of every class [K] over all families: whether one objects loudly, or whether
-        they agree."""
+        """The p-value of every class [K] over all families."""
         p = {family: self._by_target(family) for family in self.entries}
-        weights = {family: nulls()[family].weight for family in self.entries}
-        agreed = agreement_p_values(agreement(p, weights), agreement_null())
-        return either(combined(p, weights), agreed)
+        return overall(p, nulls(), agreement_null())
 
     def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
         """The family whose p-value for this class is the lowest, of `families` or of all, and what
