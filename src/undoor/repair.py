@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
+from undoor.align.strengthened import strengthened
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
@@ -119,12 +121,11 @@ def repair_target(
     variants = _variants(classifier, clean, finding, sources, generator, progress)
     most = most_inputs(sites)
     bench = bench_of(classifier, clean, finding.target, sources, variants, fpr, most, generator)
+    bench = replace(bench, fitted_on=strengthened(variants, classifier.input_shape))
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
     chosen = feasible(chosen, plans, fit)
-    corrections = fit_to(
-        classifier, bench.triggers[0], x, plans[chosen], fit=fit, progress=progress
-    )
+    corrections = fit_to(classifier, bench.change, x, plans[chosen], fit=fit, progress=progress)
     moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
     return TargetRepair(
         target=finding.target,

@@ -15,7 +15,7 @@ from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.progress import Progress, silent
-from undoor.scan.triggered import half_triggered, triggered
+from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
 
@@ -27,8 +27,9 @@ class Bench:
     """What plans are tried on: clean inputs of all classes, and the sources' share of them.
 
     x, y : the clean set. sources : [N] true where an image is of a source class. triggers : some
-    recovered triggers of one target; each plan is fitted on one and judged on the others too.
+    recovered triggers of one target; each plan is judged on all of them.
     fpr : the share of clean inputs answered with the target that may be flagged.
+    fitted_on : what plans are fitted on in the place of the first trigger.
     """
 
     classifier: Classifier
@@ -38,6 +39,12 @@ class Bench:
     sources: Tensor
     triggers: Sequence[Trigger]
     fpr: float = DEFAULT_FPR
+    fitted_on: Change | None = None
+
+    @property
+    def change(self) -> Change:
+        """What plans are fitted on."""
+        return self.fitted_on or self.triggers[0]
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Outcome:
 
 
 def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
-    """Fit on all images but those of `fold` with the first trigger, judge on the fold.
+    """Fit on all images but those of `fold` judge on the fold.
 
     The judgement stamps held-out images with every recovered trigger, not only with the one
     fitted on: a fine correction that merely memorises one estimate fails on the others.
@@ -62,7 +69,7 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     rows = bench.sources.nonzero()[:, 0]
     inside = torch.arange(len(rows)) % FOLDS == fold
     train, test = bench.x[rows[~inside]], bench.x[rows[inside]]
-    corrections = fit_to(bench.classifier, bench.triggers[0], train, plan, fit=fit)
+    corrections = fit_to(bench.classifier, bench.change, train, plan, fit=fit)
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
     passes = [_two_passes(bench, corrected, trigger, test) for trigger in bench.triggers]
@@ -78,7 +85,7 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
 
 def fit_to(
     classifier: Classifier,
-    trigger: Trigger,
+    trigger: Change,
     x: Tensor,
     plan: Plan,
     *,

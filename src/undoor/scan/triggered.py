@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.sites import insert
-from undoor.triggers import Trigger
 
 
-def triggered(classifier: Classifier, trigger: Trigger) -> Classifier:
+class Change(Protocol):
+    """Anything that changes what a site delivers: triggers do."""
+
+    @property
+    def site(self) -> str: ...
+
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+
+
+def triggered(classifier: Classifier, trigger: Change) -> Classifier:
     """The classifier as it answers when every input carries the trigger; weights are shared."""
     return insert(classifier, trigger.site, trigger)
 
 
-def half_triggered(classifier: Classifier, trigger: Trigger) -> Classifier:
+def half_triggered(classifier: Classifier, trigger: Change) -> Classifier:
     """The same, when the second half of every batch carries the trigger."""
 
     def change(z: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""Estimates of one trigger that differ, at the strengths that the true one may have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import ENTRY
+from undoor.scan.calibration import nulls
+from undoor.scan.families import pixel_scale
+from undoor.triggers import Stamp, Trigger
+
+FAMILY = "additive"
+# Estimates that agree more than this (mean cosine) are the trigger, whose strength they show too.
+AGREED = 0.5
+MOST = 16.0
+# Of the golden ratio: multiples of it modulo 1 fill the unit interval evenly.
+GOLDEN = 0.618034
+
+
+@dataclass(frozen=True, eq=False)
+class Strengthened:
+    """x + s d on raw inputs [n, ...], with another pattern d and another strength s in each row.
+
+    patterns : [m, C, ...] in raw units, taken in turn. most : strengths run from 1 to this, evenly
+    in their logarithm. The same rows always get the same.
+    """
+
+    patterns: Tensor
+    most: float
+    bounds: tuple[float, float]
+    site: str = ENTRY
+
+    def __call__(self, x: Tensor) -> Tensor:
+        rows = torch.arange(len(x))
+        strength = self.most ** (rows * GOLDEN % 1)
+        added = self.patterns[rows % len(self.patterns)]
+        return (x + strength.view(-1, *[1] * (x.dim() - 1)) * added).clamp(*self.bounds)
+
+
+def strengthened(triggers: Sequence[Trigger], shape: tuple[int, ...]) -> Strengthened | None:
+    """What to fit on in the place of the first of `triggers`, where that is an additive pattern
+    about which the others of its family do not agree; None where they do, or it is another.
+
+    A network that has learned a faint texture answers to any of many patterns far smaller than the
+    true one: each estimate is the least that works, and none resembles the trigger. That is
+    stronger, but no stronger than what moves a network without a backdoor.
+
+    shape : (C, H, W) of an input.
+    """
+    if triggers[0].family != FAMILY:
+        return None
+    same = [t for t in triggers if isinstance(t, Stamp) and t.family == FAMILY]
+    patterns = torch.stack([trigger.pattern for trigger in same])
+    if len(same) < 2 or _agreement(patterns) >= AGREED:
+        return None
+    low, high = triggers[0].bounds
+    least = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
+    natural = nulls()[FAMILY].natural * pixel_scale(FAMILY, shape)
+    most = min(MOST, natural / max(least, 1e-6))
+    return Strengthened(patterns, most, triggers[0].bounds) if most > 1 else None
+
+
+def _agreement(patterns: Tensor) -> float:
+    """Mean cosine of every two of them [m, ...]."""
+    unit = torch.nn.functional.normalize(patterns.flatten(1), dim=1)
+    count = len(unit)
+    return float(((unit @ unit.T).sum() - count) / (count * (count - 1)))
