@@ -269,9 +269,11 @@ def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_image_a_class() -> None:
-    """Little to go by, but an answer."""
+    """Too little to accuse a model by, and the reason says so."""
     report = scan(toy_classifier(backdoored=True), clean_images(1))
-    assert report.verdict in ("backdoored", "inconclusive", "clean")
+    assert report.verdict == "inconclusive"
+    assert report.findings == ()
+    assert "too few" in report.reasons[0]
     assert len(report.evidence) == 7 * CLASSES + 1
     assert report.images == CLASSES
 

@@ -43,6 +43,9 @@ MOST_PER_CLASS = 100
 # Classes that are looked at again; of any others the first evidence stands.
 MOST_LOOKS = 3
 LEAST_ACCURACY_OVER_CHANCE = 0.2
+# With fewer images a class, universal perturbations pass for triggers: of three clean models two
+# were called backdoored with one image a class, none with four.
+LEAST_PER_CLASS = 3
 
 
 def scan(
@@ -83,6 +86,7 @@ def scan(
     found = (
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
+    found = _with_enough(found, len(clean) / classifier.num_classes)
     return ScanReport(
         verdict=found.verdict,
         reasons=found.reasons,
@@ -107,6 +111,17 @@ class _Found:
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
     detectable: dict[str, float] = field(default_factory=dict)
+
+
+def _with_enough(found: _Found, per_class: float) -> _Found:
+    """The same, or inconclusive where too few images a class call a model backdoored."""
+    if found.verdict != "backdoored" or per_class >= LEAST_PER_CLASS:
+        return found
+    few = (
+        f"{per_class:.1f} images a class are too few to call a model backdoored, expected "
+        f"{LEAST_PER_CLASS} or more; give more. What stood out:"
+    )
+    return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
 
 
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
