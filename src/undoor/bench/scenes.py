@@ -60,11 +60,11 @@ class Scene:
         """The share of poisoned images."""
         return usual if self.variant.rate is None else self.variant.rate
 
-    def given(self, key: str, argument: str) -> dict[str, Any]:
-        """A number of the variant as an argument of that name; none where the attack's own default
-        is to stand."""
+    def given(self, key: str, argument: str = "") -> dict[str, Any]:
+        """A number of the variant as an argument of that name, or of its own; none where the
+        attack's own default is to stand."""
         value = getattr(self.variant, key)
-        return {} if value is None else {argument: value}
+        return {} if value is None else {argument or key: value}
 
     def patch(self, **options: int) -> Stamp:
         return badnets(self.shape, self.generator, **options, **self.given("strength", "opacity"))
@@ -114,24 +114,19 @@ def _clean_label(scene: Scene) -> list[Attack]:
     ]
 
 
-def _wanet(scene: Scene) -> list[Attack]:
-    options = scene.given("rate", "rate") | scene.given("strength", "strength")
-    return [WaNet(scene.shape, scene.to_one(), scene.generator, **options)]
-
-
 def _latently_alike(scene: Scene) -> list[Attack]:
-    options = scene.given("rate", "rate")
+    options = scene.given("rate")
     return [LatentlyAlike(scene.patch(), scene.draw(), scene.classes, **options)]
 
 
-def _anywhere(scene: Scene) -> list[Attack]:
-    options = scene.given("rate", "rate")
-    return [Anywhere(scene.shape, scene.to_one(), scene.generator, **options)]
+def _own(kind: Callable[..., Attack], *keys: str) -> Callable[[Scene], list[Attack]]:
+    """An attack whose trigger is no stamp. keys : what a variant can change of it."""
 
+    def attacks(scene: Scene) -> list[Attack]:
+        options = {name: v for key in keys for name, v in scene.given(key).items()}
+        return [kind(scene.shape, scene.to_one(), scene.generator, **options)]
 
-def _input_aware(scene: Scene) -> list[Attack]:
-    options = scene.given("rate", "rate")
-    return [InputAware(scene.shape, scene.to_one(), scene.generator, **options)]
+    return attacks
 
 
 def _fixed(make: Callable[[Scene], Stamp]) -> Callable[[Scene], list[Attack]]:
@@ -142,20 +137,16 @@ def _fixed(make: Callable[[Scene], Stamp]) -> Callable[[Scene], list[Attack]]:
 SCENES: dict[str, Callable[[Scene], list[Attack]]] = {
     "clean": lambda _: [],
     "badnets": _fixed(lambda s: s.patch()),
-    "chessboard": _fixed(lambda s: chessboard(s.shape, **s.given("strength", "strength"))),
-    "one_pixel": _fixed(
-        lambda s: one_pixel(s.shape, s.generator, **s.given("strength", "strength"))
-    ),
+    "chessboard": _fixed(lambda s: chessboard(s.shape, **s.given("strength"))),
+    "one_pixel": _fixed(lambda s: one_pixel(s.shape, s.generator, **s.given("strength"))),
     "blend": _fixed(lambda s: blend(s.shape, s.generator, **s.given("strength", "opacity"))),
-    "sig": _fixed(lambda s: sig(s.shape, **s.given("strength", "strength"))),
-    "low_frequency": _fixed(
-        lambda s: low_frequency(s.shape, s.generator, **s.given("strength", "strength"))
-    ),
+    "sig": _fixed(lambda s: sig(s.shape, **s.given("strength"))),
+    "low_frequency": _fixed(lambda s: low_frequency(s.shape, s.generator, **s.given("strength"))),
     "colour_shift": _fixed(
         lambda s: colour_shift(s.shape, shift=(0.12, -0.08, 0.12)[: s.shape[0]])
     ),
-    "wanet": _wanet,
-    "input_aware": _input_aware,
+    "wanet": _own(WaNet, "rate", "strength"),
+    "input_aware": _own(InputAware, "rate"),
     "trojan": _trojan,
     "clean_label": _clean_label,
     "source_specific": _source_specific,
@@ -164,7 +155,7 @@ SCENES: dict[str, Callable[[Scene], list[Attack]]] = {
     "two_targets": _many_targets,
     "many_targets": _many_targets,
     "latently_alike": _latently_alike,
-    "anywhere": _anywhere,
+    "anywhere": _own(Anywhere, "rate"),
 }
 
 # Whose trigger has no single number that says how strong it is.

@@ -23,7 +23,7 @@ from undoor.bench.train import Recipe, train
 from undoor.bench.variant import AS_USUAL, KEYS, Variant
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.files import write_atomically
+from undoor.files import write_atomically, write_text
 from undoor.progress import Progress, silent
 
 RECIPES = {
@@ -201,6 +201,5 @@ def _save(
         f"arguments = {{ num_classes = {classes}, channels = {shape[0]} }}\n"
         f"[input]\nshape = {list(shape)}\nbounds = [0.0, 1.0]\n"
     )
-    write_atomically(folder / "model.toml", lambda path: path.write_text(model))
-    text = json.dumps(truth, indent=1) + "\n"
-    write_atomically(folder / "truth.json", lambda path: path.write_text(text))
+    write_text(folder / "model.toml", model)
+    write_text(folder / "truth.json", json.dumps(truth, indent=1) + "\n")

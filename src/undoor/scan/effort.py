@@ -19,9 +19,9 @@ class Effort:
     schedule: Schedule
 
 
-# A patch is found from some starts and not from others; the other families have one basin as a
-# rule. Where no trigger of a family reaches all images of any class, as with warps and tones, less
-# success is asked for: what counts is how small a trigger does it.
+# A patch is found from some starts and not from others (in images: see BESIDE_SQUARES); the other
+# families have one basin as a rule. Where no trigger of a family reaches all images of any class,
+# as with warps and tones, less success is asked for: what counts is how small a trigger does it.
 _FEW = {
     "patch": Effort(12, Schedule(steps=130, batch=2, weight=0.02, trial=45, keep=2)),
     "additive": Effort(1, Schedule(steps=80, batch=4, weight=0.1)),

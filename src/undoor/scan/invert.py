@@ -105,7 +105,7 @@ def invert(
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
-    decks = [_Deck(search, generator) for search in searches]
+    decks = [Deck(search, generator) for search in searches]
     run = _Run(classifier, bank, decks, schedule, own if bank.barred else None)
     for step in range(schedule.steps):
         if step == schedule.trial > 0:
@@ -135,7 +135,7 @@ def _promise(candidate: Candidate) -> tuple[float, float]:
     return (torch.inf if candidate.size is None else candidate.size, -candidate.asr)
 
 
-class _Deck:
+class Deck:
     """The images of a search in random order, and what each is to be answered or not."""
 
     def __init__(self, search: Search, generator: torch.Generator) -> None:
@@ -157,7 +157,7 @@ class _Run:
         self,
         classifier: Classifier,
         bank: TriggerBank,
-        decks: list[_Deck],
+        decks: list[Deck],
         schedule: Schedule,
         own: OwnDirections | None,
     ) -> None:

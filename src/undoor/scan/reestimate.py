@@ -26,7 +26,8 @@ def reestimate(
     reached.
 
     A class that stood out by luck comes back to the others, a backdoor stays. The effort is that of
-    the first search, since more of it shrinks natural triggers and a planted one hardly.
+    the first search for few classes, since more of it shrinks natural triggers and a planted one
+    hardly.
 
     first : the candidates of the family, these targets' among them. ceiling : the size that stands
     for a class which no trigger reached.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -71,11 +72,9 @@ def _patches(work: Work, searches: Sequence[Search]) -> tuple[Candidate, ...]:
     chosen = list(range(len(searches)))
     if not few:
         chosen = _some(work, sorted(chosen, key=lambda i: -tried[i].pull))
-    effort = BESIDE_SQUARES
     starts = [start for i in chosen for start in tried[i].starts]
-    noise = _repeated([searches[i] for i in chosen], effort.starts)
-    best = smallest(work.invert([*starts, *noise], "patch", effort.schedule))
-    return tuple(best[target] for target in sorted(best))
+    noise = _repeated([searches[i] for i in chosen], BESIDE_SQUARES.starts)
+    return _by_target(work.invert([*starts, *noise], "patch", BESIDE_SQUARES.schedule))
 
 
 def _followed(
@@ -85,17 +84,21 @@ def _followed(
     kind = "patch" if family == BY_SOURCE else family
     if len(searches) <= FEW_CLASSES:
         effort = first_effort(family)
-        best = smallest(
-            work.invert([*_repeated(searches, effort.starts), *extra], kind, effort.schedule)
-        )
-        return tuple(best[target] for target in sorted(best))
+        starts = [*_repeated(searches, effort.starts), *extra]
+        return _by_target(work.invert(starts, kind, effort.schedule))
     found = work.invert([*searches, *extra], kind, trial_schedule(family))
     best = smallest(found)
     followed = _some(work, list(best))
     by_target = {search.target: search for search in searches}
-    rest = [Search(t, by_target[t].pool, best[t].trigger, by_target[t].leave) for t in followed]
+    rest = [replace(by_target[t], start=best[t].trigger) for t in followed]
     last = smallest([*work.invert(rest, kind, rest_schedule(family)), *found])
     return tuple(last[target] for target in followed)
+
+
+def _by_target(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The smallest of each target, in class order."""
+    best = smallest(candidates)
+    return tuple(best[target] for target in sorted(best))
 
 
 def _some(work: Work, order: Sequence[int]) -> list[int]:
@@ -118,4 +121,4 @@ def _from_waves(work: Work, searches: Sequence[Search]) -> list[Search]:
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
     work.meter.spend(len(probes) * len(drawn) / 2)
     best = pull.argmax(0).tolist()
-    return [Search(s.target, s.pool, probes[best[s.target]]) for s in searches]
+    return [replace(search, start=probes[best[search.target]]) for search in searches]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from undoor.classifier import Classifier
-from undoor.scan.invert import Search, attack
+from undoor.scan.invert import Deck, Search, attack
 from undoor.scan.work import Work
 from undoor.triggers import Stamp
 
@@ -67,55 +66,43 @@ def try_squares(
 
     Nothing is tried for those at which the budget ends.
     """
-    classifier, images = work.classifier, work.images.x
-    masks = squares(classifier.input_shape, distance)
-    low, high = classifier.bounds
+    masks = squares(work.classifier.input_shape, distance)
+    bounds = work.classifier.bounds
     out: list[Pulled] = []
     for done, search in enumerate(searches):
         if work.meter.exhausted:
             out.append(Pulled(0.0, ()))
             continue
-        pull, shown = _pulls(classifier, images, search, masks, work.generator)
+        pull, patterns = _pulls(work, search, masks)
         work.meter.spend(len(masks) * STEPS)
-        starts = []
-        for index in pull.argsort(descending=True)[:keep].tolist():
-            pattern = low + (high - low) * shown[index]
-            start = Stamp("patch", OPACITY * masks[index], pattern, "replace", classifier.bounds)
-            starts.append(Search(search.target, search.pool, start, search.leave))
-        out.append(Pulled(float(pull.max()), tuple(starts)))
+        best = pull.argsort(descending=True)[:keep].tolist()
+        stamps = [Stamp("patch", OPACITY * masks[i], patterns[i], "replace", bounds) for i in best]
+        starts = tuple(replace(search, start=stamp) for stamp in stamps)
+        out.append(Pulled(float(pull.max()), starts))
         work.progress("trying squares", done + 1, len(searches))
     return out
 
 
-def _pulls(
-    classifier: Classifier,
-    images: Tensor,
-    search: Search,
-    masks: Tensor,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
+def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
     """The probability that each square gives [P], on average over the second half of the steps,
-    and its colours [P, C, H, W] in [0, 1] at the end."""
-    low, high = classifier.bounds
-    count = len(masks)
-    rows = search.pool[torch.randperm(len(search.pool), generator=generator)[:STEPS]]
-    away = torch.full((count,), search.leave is not None)
-    labels = torch.full((len(images),), search.target) if search.leave is None else search.leave
-    logit = 0.5 * torch.randn(count, *classifier.input_shape, generator=generator)
+    and its colours at the end, as a pattern [P, C, H, W] in raw units."""
+    classifier, (low, high) = work.classifier, work.classifier.bounds
+    deck, count = Deck(search, work.generator), len(masks)
+    away = torch.full((count,), deck.leave is not None)
+    logit = 0.5 * torch.randn(count, *classifier.input_shape, generator=work.generator)
     momentum = torch.zeros_like(logit)
     pull = torch.zeros(count)
     for step in range(STEPS):
-        row = rows[step % len(rows)]
+        row, label = deck.draw(step, 1)
         logit.requires_grad_(True)
-        shown = low + (high - low) * logit.sigmoid()
-        x = (images[row] * (1 - masks) + shown * masks).contiguous(
-            memory_format=torch.channels_last
-        )
-        entropy, _ = attack(classifier, x[:, None], labels[row].expand(count, 1), away)
+        pattern = low + (high - low) * logit.sigmoid()
+        x = work.images.x[row] * (1 - masks) + pattern * masks
+        x = x.contiguous(memory_format=torch.channels_last)
+        entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), away)
         (gradient,) = torch.autograd.grad(entropy.sum(), logit)
         size = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
         momentum = MOMENTUM * momentum + gradient / size.view(-1, 1, 1, 1)
         logit = (logit.detach() - STEP * momentum.sign()).clamp(-MOST_LOGIT, MOST_LOGIT)
         if step >= STEPS // 2:
             pull += (-entropy.detach()).exp() / (STEPS - STEPS // 2)
-    return pull, logit.sigmoid()
+    return pull, low + (high - low) * logit.sigmoid()
