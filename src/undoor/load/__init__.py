@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from undoor.classifier import Classifier, Output
 from undoor.errors import UndoorError
-from undoor.load.architecture import Architecture, build, describe
-from undoor.load.spec import read_spec
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load import native
+from undoor.load.architecture import Architecture
+from undoor.load.spec import Tables
+from undoor.load.weights import read_state_dict
 
-__all__ = ["Architecture", "load", "read_state_dict"]
+__all__ = ["LOADERS", "Architecture", "Loader", "load", "read_state_dict"]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A source of models.
+
+    name : what such a file is called in messages.
+    recognises : whether it is this loader's; looks at the path and a few bytes, opens nothing.
+    read : the classifier. The tables are those of a model.toml; values that are None say nothing.
+    """
+
+    name: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, Tables], Classifier]
+
+
+# The first that recognises a path reads it; what none recognises is taken for a checkpoint.
+LOADERS: tuple[Loader, ...] = (Loader("model.toml or checkpoint", lambda path: True, native.read),)
 
 
 def load(
@@ -45,32 +65,15 @@ def load(
     ------
     UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
     """
-    options: dict[str, dict[str, Any]] = {
+    options: Tables = {
         "model": {"architecture": architecture, "arguments": arguments, "output": output},
         "input": {"shape": input_shape, "bounds": bounds, "scale": scale, "mean": mean, "std": std},
         "classes": {"names": class_names},
     }
     path = Path(model)
-    spec = read_spec(path, options)
-    # The file is screened before the architecture's code runs: a refusal should cost nothing.
-    state = read_state_dict(spec.model.weights)
-    network = build(
-        spec.model.architecture,
-        spec.model.arguments,
-        folder=path if path.is_dir() else path.parent,
-    )
-    name = describe(spec.model.architecture)
-    load_weights(network, state, file=spec.model.weights, architecture=name)
+    loader = next(item for item in LOADERS if item.recognises(path))
     try:
-        return Classifier(
-            network,
-            input_shape=spec.input.shape,
-            bounds=spec.input.bounds,
-            scale=spec.input.scale,
-            mean=spec.input.mean,
-            std=spec.input.std,
-            output=spec.model.output,
-            class_names=spec.classes.names,
-        )
+        return loader.read(path, options)
     except UndoorError as error:
-        raise UndoorError(f"{model}: {error}") from error
+        told = str(error)
+        raise UndoorError(told if told.startswith(str(model)) else f"{model}: {told}") from error

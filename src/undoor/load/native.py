@@ -1,0 +1,39 @@
+"""A model.toml, a folder holding one, or a bare checkpoint whose architecture is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from undoor.classifier import Classifier
+from undoor.load.architecture import build, describe
+from undoor.load.spec import Tables, read_spec
+from undoor.load.weights import load_weights, read_state_dict
+
+
+def read(path: Path, options: Tables) -> Classifier:
+    """The classifier that `path` and `options` describe; see `read_spec`.
+
+    Raises
+    ------
+    UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
+    """
+    spec = read_spec(path, options)
+    # The file is screened before the architecture's code runs: a refusal should cost nothing.
+    state = read_state_dict(spec.model.weights)
+    network = build(
+        spec.model.architecture,
+        spec.model.arguments,
+        folder=path if path.is_dir() else path.parent,
+    )
+    name = describe(spec.model.architecture)
+    load_weights(network, state, file=spec.model.weights, architecture=name)
+    return Classifier(
+        network,
+        input_shape=spec.input.shape,
+        bounds=spec.input.bounds,
+        scale=spec.input.scale,
+        mean=spec.input.mean,
+        std=spec.input.std,
+        output=spec.model.output,
+        class_names=spec.classes.names,
+    )
