@@ -32,7 +32,7 @@ PLAN = "plan: "
 
 @dataclass(frozen=True, eq=False)
 class Defence:
-    """A defended model, the seconds it took to make (a scan apart), and what to say of it."""
+    """A defended model, the processor seconds it took to make (a scan apart), and what to say of it."""
 
     answers: Defended
     seconds: float
@@ -82,11 +82,11 @@ def _repaired(
 
 
 def _true_trigger(case: Case, progress: Progress) -> Defence:
-    started = time.perf_counter()
+    started = time.process_time()
     guarded, details = guard_with_truth(
         case.classifier, case.clean, case.backdoors, case.generator(), progress=progress
     )
-    return Defence(_guarding(guarded), time.perf_counter() - started, details)
+    return Defence(_guarding(guarded), time.process_time() - started, details)
 
 
 def _guarding(guarded: nn.Module) -> Defended:
@@ -97,9 +97,9 @@ def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence
     report = case.scan(progress) if scans else _no_scan(case)
     if scans and not report.findings:
         return Defence(bare(case), 0.0, {"note": "nothing was found that could be unlearned"})
-    started = time.perf_counter()
+    started = time.process_time()
     tuned = RIVALS[name](case.classifier, case.clean, report, case.generator(), progress=progress)
-    return Defence(_answering(tuned.fast_copy()), time.perf_counter() - started)
+    return Defence(_answering(tuned.fast_copy()), time.process_time() - started)
 
 
 def _no_scan(case: Case) -> ScanReport:
@@ -120,10 +120,10 @@ def _no_scan(case: Case) -> ScanReport:
 
 
 def _detector(case: Case, progress: Progress, *, name: str) -> Defence:
-    started = time.perf_counter()
+    started = time.process_time()
     score = DETECTORS[name](case.classifier, case.clean, case.generator())
     threshold = threshold_at(score(case.clean.images), DETECTOR_FPR)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
 
     def answers(x: Tensor) -> Answers:
         scores = score(x)

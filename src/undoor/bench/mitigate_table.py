@@ -198,8 +198,8 @@ def notes(records: Iterable[Record]) -> list[str]:
         "flag for want of such an answer scores lowest in AUROC.",
         "Could not run: the method does not work on such a network or with so few images; the "
         "record says why, and the model is in no mean of that method.",
-        "Seconds: the scan, where the method needs one, and making the defence, on the machine "
-        "of the records; answering inputs is apart (answer_seconds of the records).",
+        "Seconds: of one processor core, the scan, where the method needs one, and making the "
+        "defence; answering inputs is apart (answer_seconds of the records).",
     ]
 
 
