@@ -32,7 +32,7 @@ PLAN = "plan: "
 
 @dataclass(frozen=True, eq=False)
 class Defence:
-    """A defended model, the processor seconds it took to make (a scan apart), and what to say of it."""
+    """A defended model, the processor seconds that took (a scan apart), and what to say of it."""
 
     answers: Defended
     seconds: float
