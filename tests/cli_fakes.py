@@ -267,10 +267,12 @@ class Cli:
         *,
         fit: str,
         fpr: float,
+        force_targets: list[int],
         seed: int,
         progress: Progress,
     ) -> FakeRepair:
-        self.calls.append(("repair", {"fit": fit, "fpr": fpr, "seed": seed}))
+        asked = {"fit": fit, "fpr": fpr, "force_targets": force_targets, "seed": seed}
+        self.calls.append(("repair", asked))
         progress("fit corrections", 0, 1)
         if not report.findings:
             return dataclasses.replace(self.fixed, verdict=report.verdict, targets=())

@@ -22,7 +22,12 @@ def test_scans_and_repairs(cli: Cli) -> None:
     result = cli.repair("--fit", "paper", "--seed", 5)
     assert result.exit_code == 1
     assert [name for name, _ in cli.calls] == ["scan", "repair"]
-    assert cli.calls[1][1] == {"fit": "paper", "fpr": DEFAULT_FPR, "seed": 5}
+    assert cli.calls[1][1] == {
+        "fit": "paper",
+        "fpr": DEFAULT_FPR,
+        "force_targets": [],
+        "seed": 5,
+    }
     assert "entry (position)" in result.stdout
     assert "undoor check" in result.stdout
     files = {"scan.json", "trigger_1.npz", "trigger_1.png", "report.html"}
@@ -41,7 +46,21 @@ def test_json(cli: Cli) -> None:
 
 def test_wanted_rate(cli: Cli) -> None:
     assert cli.repair("--fpr", 0.05).exit_code == 1
-    assert cli.calls[1][1] == {"fit": "onepass", "fpr": 0.05, "seed": 0}
+    assert cli.calls[1][1]["fpr"] == 0.05
+
+
+def test_targets_that_the_user_suspects(cli: Cli) -> None:
+    cli.repair("--force-target", "go", "--force-target", 0)
+    assert cli.calls[1][1]["force_targets"] == [2, 0]
+
+
+@pytest.mark.parametrize("name", ["3", "-1", "halt", ""])
+def test_targets_must_be_classes(cli: Cli, name: str) -> None:
+    """Refused before the scan."""
+    result = cli.repair(f"--force-target={name}")
+    assert result.exit_code == 2
+    assert "expected a class of the model (stop, yield, go)" in " ".join(result.stderr.split())
+    assert cli.calls == []
 
 
 @pytest.mark.parametrize("fpr", ["0", "1", "-0.1", "nan", "often"])

@@ -21,6 +21,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
+from undoor.scan.forced import with_targets
 from undoor.scan.invert import Schedule, Search, invert
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.triggered import triggered
@@ -49,6 +50,7 @@ def repair(
     fit: str = DEFAULT_FIT,
     fpr: float = DEFAULT_FPR,
     plan: str | None = None,
+    force_targets: Sequence[int] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Repair:
@@ -62,17 +64,19 @@ def repair(
     `onepass`; `reference` corrects all layers per channel. plan : the name of one of
     `candidate_plans`, which is then taken whatever cross-validation says. fpr : the share, above 0
     and below 1, of clean inputs answered with a target that its guard may flag; what the clean set
-    can promise is in `TargetRepair.calibration`.
+    can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
+    whatever the scan says of them; a trigger of each is searched for. The verdict stays the scan's.
 
     Raises
     ------
     UndoorError : `fpr` is no share, the report is another model's, the network has no such plan,
-        or the clean set does not fit the model.
+        the clean set does not fit the model, or nothing moves images to a forced target.
     """
     started = time.perf_counter()
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
+    report = with_targets(classifier, clean, report, force_targets, seed=seed, progress=progress)
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
     targets = tuple(

@@ -38,6 +38,16 @@ Fpr = Annotated[
     ),
 ]
 
+Force = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--force-target",
+        help="Repair this class too, by name or number, whatever the scan says of it; may be given "
+        "several times.",
+        metavar="CLASS",
+    ),
+]
+
 
 @command(
     app,
@@ -45,6 +55,7 @@ Fpr = Annotated[
         "undoor repair model.toml --data clean/ --out fix/",
         "undoor repair model.toml --data clean/ --scan scan/ --out fix/",
         "undoor repair model.toml --data clean/ --fpr 0.05 --out fix/",
+        "undoor repair model.toml --data clean/ --force-target stop --out fix/",
         "undoor repair model.toml --data clean/ --fit paper --out fix-paper/ --json",
     ],
     exit_codes="0 no backdoor found, nothing repaired; 1 backdoored and repaired; "
@@ -58,16 +69,20 @@ def repair(
     scan: Scan = None,
     fit: Fit = "onepass",
     fpr: Fpr = pipeline.FPR,
+    force_target: Force = None,
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
     with output_folder(out):
         classifier = model.load()
+        forced = pipeline.read_classes("--force-target", force_target or [], classifier.class_names)
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         if report is None:
             report = search.run(classifier, clean, seed=data.seed)
-        result = pipeline.repair_model(classifier, clean, report, fit=fit, fpr=fpr, seed=data.seed)
+        result = pipeline.repair_model(
+            classifier, clean, report, fit=fit, fpr=fpr, force_targets=forced, seed=data.seed
+        )
         files = [*save_scan(out, report), *save_repair(out, result)]
         page = pipeline.page(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)

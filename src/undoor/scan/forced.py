@@ -1,0 +1,109 @@
+"""Targets that the user suspects, whatever the scan says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.progress import Progress, silent
+from undoor.scan.families import BY_SOURCE, SHARED
+from undoor.scan.invert import Schedule, Search, invert, smallest
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.triggered import triggered
+
+STARTS = 2
+SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
+FALLBACK = "additive"
+
+
+def with_targets(
+    classifier: Classifier,
+    clean: CleanSet,
+    report: ScanReport,
+    targets: Sequence[int],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> ScanReport:
+    """`report` with a finding for each of `targets` that it does not name, for `undoor.repair`.
+
+    The trigger is the smallest that moves images of all other classes, searched for in the family
+    in which the class stood out most. Verdict, reasons and evidence stay: nothing was found out.
+
+    Raises
+    ------
+    UndoorError : a target is no class of the model, or nothing tried moves images to it.
+    """
+    for target in targets:
+        if not 0 <= target < classifier.num_classes:
+            raise UndoorError(
+                f"expected targets from 0 to {classifier.num_classes - 1}, the model's classes, "
+                f"got {target}"
+            )
+    named = {finding.target for finding in report.findings}
+    missing = [target for target in dict.fromkeys(targets) if target not in named]
+    network = classifier.fast_copy()
+    clean = clean.for_classifier(classifier)
+    generator = torch.Generator().manual_seed(seed)
+    forced = [_finding(network, clean, report, target, generator, progress) for target in missing]
+    return replace(report, findings=(*report.findings, *forced))
+
+
+def _finding(
+    network: Classifier,
+    clean: CleanSet,
+    report: ScanReport,
+    target: int,
+    generator: torch.Generator,
+    progress: Progress,
+) -> Finding:
+    pool = (clean.labels != target).nonzero()[:, 0]
+    for evidence in _clearest_first(report.evidence, target):
+        found = invert(
+            network,
+            clean.images,
+            [Search(target, pool)] * STARTS,
+            family=evidence.family,
+            schedule=SCHEDULE,
+            generator=generator,
+            progress=progress,
+        )
+        best = smallest(found)[target]
+        if best.size is not None:
+            break
+    else:
+        raise UndoorError(
+            f"no trigger of any family moves clean images to class {target}, so there is nothing "
+            "to correct; leave this target out"
+        )
+    moved = triggered(network, best.trigger).predict(clean.images[pool]) == target
+    return Finding(
+        target=target,
+        sources=tuple(k for k in range(network.num_classes) if k != target),
+        family=best.family,
+        p_value=evidence.p_value,
+        score=evidence.score,
+        size=best.size,
+        asr_on_clean_set=float(moved.float().mean()),
+        trigger=best.trigger,
+    )
+
+
+def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[ClassEvidence]:
+    """Of the families that move all classes to `target`, those first that speak most of it; then
+    one that reaches any class of any model."""
+    own = [
+        item
+        for item in evidence
+        if item.target == target
+        and item.source is None
+        and item.size is not None
+        and item.family not in (BY_SOURCE, SHARED)
+    ]
+    last = ClassEvidence(target, FALLBACK, None, score=1.0, p_value=1.0)
+    return [*sorted(own, key=lambda item: (item.p_value, -item.score)), last]

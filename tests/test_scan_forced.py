@@ -1,0 +1,61 @@
+"""Targets that the user suspects, whatever the scan says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tiny import CLASSES, TARGET, clean_images, toy_classifier
+
+import undoor
+from undoor.errors import UndoorError
+from undoor.guard import guard, guarded_answers
+from undoor.scan.forced import with_targets
+from undoor.scan.report import ScanReport
+from undoor.scan.triggered import triggered
+
+OTHER = 0
+
+
+def test_finds_a_trigger_of_the_class_and_nothing_out(toy_report: ScanReport) -> None:
+    model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
+    report = with_targets(model, clean, toy_report, [OTHER])
+    assert [finding.target for finding in report.findings] == [TARGET, OTHER]
+    forced = report.findings[1]
+    assert forced.sources == tuple(k for k in range(CLASSES) if k != OTHER)
+    x = clean.images[clean.labels != OTHER]
+    moved = triggered(model, forced.trigger).predict(x) == OTHER
+    assert float(moved.float().mean()) == pytest.approx(forced.asr_on_clean_set)
+    assert forced.asr_on_clean_set > 0.8
+    assert replace(report, findings=()).to_json() == replace(toy_report, findings=()).to_json()
+
+
+def test_what_the_scan_names_is_not_searched_for_again(toy_report: ScanReport) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    assert with_targets(model, clean_images(), toy_report, [TARGET]).findings == toy_report.findings
+
+
+def test_without_evidence(toy_report: ScanReport) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    bare = replace(toy_report, findings=(), evidence=())
+    report = with_targets(model, clean_images(), bare, [OTHER, OTHER])
+    assert [(f.target, f.family) for f in report.findings] == [(OTHER, "additive")]
+
+
+@pytest.mark.parametrize("target", [-1, CLASSES])
+def test_must_be_a_class(toy_report: ScanReport, target: int) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    with pytest.raises(UndoorError, match=f"from 0 to {CLASSES - 1}"):
+        with_targets(model, clean_images(), toy_report, [target])
+
+
+def test_a_false_alarm_is_cheap(toy_report: ScanReport) -> None:
+    """Clean inputs of a class that is wrongly repaired keep their answers."""
+    model, clean = toy_classifier(backdoored=False, norm=True), clean_images(50)
+    report = replace(toy_report, verdict="clean", findings=(), fingerprint=model.fingerprint())
+    repair = undoor.repair(model, clean, report, force_targets=[OTHER])
+    assert (repair.verdict, [item.target for item in repair.targets]) == ("clean", [OTHER])
+    new = clean_images(40, seed=7)
+    before = (model.predict(new.images) == new.labels).float().mean()
+    labels, _, _ = guarded_answers(guard(model, repair), new.images, 64)
+    assert float(before - (labels == new.labels).float().mean()) <= 0.005
