@@ -107,7 +107,7 @@ def test_folds_are_judged_on_images_that_were_not_fitted_on(
     class Watch(Stamp):
         def __call__(self, x: Tensor) -> Tensor:
             # Once for the original, once for the corrected network.
-            if not judged or not torch.equal(judged[-1], x):
+            if not any(torch.equal(item, x) for item in judged):
                 judged.append(x)
             return super().__call__(x)
 

@@ -59,7 +59,7 @@ def test_targets_must_be_classes(cli: Cli, name: str) -> None:
     """Refused before the scan."""
     result = cli.repair(f"--force-target={name}")
     assert result.exit_code == 2
-    assert "expected a class of the model (stop, yield, go)" in " ".join(result.stderr.split())
+    assert "--force-target: expected a class of the model" in " ".join(result.stderr.split())
     assert cli.calls == []
 
 

@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import DEFAULT_FPR, check_fpr
+from undoor.align.estimates import estimate
 from undoor.align.fit import DEFAULT_FIT, FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
-from undoor.align.strengthened import strengthened
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.forced import with_targets
-from undoor.scan.invert import Schedule, Search, invert
-from undoor.scan.report import Finding, ScanReport
-from undoor.scan.triggered import triggered
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.sites import SiteInfo, find_sites
 from undoor.triggers import Trigger
 
@@ -33,9 +31,6 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 # Every site sees the clean and the triggered maps of all images at once; more images than fit
 # into this many values at the largest site add little to moments of a unit.
 MOST_VALUES = 100_000_000
-LEAST_ASR = 0.5
-# A correction must hold against estimates of these families as well.
-OTHER_FAMILIES = ("patch", "additive")
 LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
 # The authors' code knows channels alone, and its loop over every position would take days.
@@ -84,6 +79,7 @@ def repair(
             network,
             clean,
             finding,
+            report.evidence,
             fit=fit,
             fpr=fpr,
             plan=plan,
@@ -111,6 +107,7 @@ def repair_target(
     classifier: Classifier,
     clean: CleanSet,
     finding: Finding,
+    evidence: Sequence[ClassEvidence],
     *,
     fit: str,
     fpr: float,
@@ -118,14 +115,16 @@ def repair_target(
     generator: torch.Generator,
     progress: Progress,
 ) -> TargetRepair:
-    """The corrections for one finding."""
+    """The corrections for one finding. evidence : of the scan that made it."""
     sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
     plans = _plans(sites, plan, fit)
-    variants = _variants(classifier, clean, finding, sources, generator, progress)
+    estimates = estimate(classifier, clean, finding, evidence, sources, generator, progress)
     most = most_inputs(sites)
-    bench = bench_of(classifier, clean, finding.target, sources, variants, fpr, most, generator)
-    bench = replace(bench, fitted_on=strengthened(variants, classifier.input_shape))
+    bench = bench_of(
+        classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
+    )
+    bench = replace(bench, fitted_on=estimates.change)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
     chosen = feasible(chosen, plans, fit)
@@ -194,35 +193,6 @@ def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, P
     if fit == CHANNEL_BY_CHANNEL and only != COARSEST:
         raise UndoorError(f"the fit {fit} corrects channels alone, expected no plan but {COARSEST}")
     return {only: plans[only]}
-
-
-def _variants(
-    classifier: Classifier,
-    clean: CleanSet,
-    finding: Finding,
-    sources: Tensor,
-    generator: torch.Generator,
-    progress: Progress,
-) -> list[Trigger]:
-    """More estimates of one trigger, of several families; the finding's own family first."""
-    pool = sources.nonzero()[:, 0]
-    x = clean.images[pool]
-    out = [finding.trigger]
-    for family in dict.fromkeys((finding.family, *OTHER_FAMILIES)):
-        candidates = invert(
-            classifier,
-            clean.images,
-            [Search(finding.target, pool)] * 2,
-            family=family,
-            schedule=Schedule(steps=120, batch=24, success=0.97),
-            generator=generator,
-            progress=progress,
-        )
-        for candidate in candidates:
-            moved = triggered(classifier, candidate.trigger).predict(x) == finding.target
-            if float(moved.float().mean()) >= LEAST_ASR:
-                out.append(candidate.trigger)
-    return out
 
 
 def bench_of(

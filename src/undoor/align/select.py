@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,6 +22,9 @@ from undoor.sites import attach
 from undoor.triggers import Trigger
 
 FOLDS = 2
+# Triggered inputs that a plan is judged on in each fold, as far as there are so many: more of them
+# tell little more, and several triggers share them.
+ENOUGH_JUDGED = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,67 @@ class Bench:
         """What plans are fitted on."""
         return self.fitted_on or self.triggers[0]
 
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        rows = self.sources.nonzero()[:, 0]
+        index = torch.arange(len(rows)) % FOLDS
+        return tuple(Fold.of(self, rows[index != k], rows[index == k]) for k in range(FOLDS))
+
+    @cached_property
+    def answered_target(self) -> tuple[Tensor, Tensor]:
+        """Clean inputs [m, ...] that the bare model answers with the target, and its margins."""
+        with torch.no_grad():
+            logits = self.classifier(self.x)
+        rows = logits.argmax(1) == self.target
+        return self.x[rows], margin(logits[rows], self.target)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Inputs x [n, ...] of the classes `own` [n] that get `trigger`, and what the bare model then
+    answers: logits [n, K]."""
+
+    trigger: Trigger
+    x: Tensor
+    own: Tensor
+    bare: Tensor
+
+    @staticmethod
+    @torch.no_grad()
+    def of(bench: Bench, trigger: Trigger, rows: Tensor) -> Judged:
+        x = bench.x[rows]
+        return Judged(trigger, x, bench.y[rows], triggered(bench.classifier, trigger)(x))
+
+    @torch.no_grad()
+    def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
+        """The corrected network's answers other than the target, and the margin drops."""
+        after = triggered(corrected, self.trigger)(self.x)
+        return without(after, target).argmax(1), margin(self.bare, target) - margin(after, target)
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Clean inputs to fit on, and others with triggers to judge by."""
+
+    train: Tensor
+    judged: tuple[Judged, ...]
+
+    @staticmethod
+    def of(bench: Bench, train: Tensor, test: Tensor) -> Fold:
+        return Fold(bench.x[train], judged_in_turn(bench, test))
+
+
+def judged_in_turn(bench: Bench, rows: Tensor) -> tuple[Judged, ...]:
+    """Rows [n] of the clean set under the bench's triggers: each row under as many of them, in
+    turn, as make `ENOUGH_JUDGED` judgements; under all where rows are few."""
+    count = len(bench.triggers)
+    turns = min(count, math.ceil(ENOUGH_JUDGED / max(1, len(rows))))
+    place = torch.arange(len(rows))
+    return tuple(
+        Judged.of(bench, trigger, rows[(place - index) % count < turns])
+        for index, trigger in enumerate(bench.triggers)
+    )
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -66,18 +132,19 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     The judgement stamps held-out images with every recovered trigger, not only with the one
     fitted on: a fine correction that merely memorises one estimate fails on the others.
     """
-    rows = bench.sources.nonzero()[:, 0]
-    inside = torch.arange(len(rows)) % FOLDS == fold
-    train, test = bench.x[rows[~inside]], bench.x[rows[inside]]
-    corrections = fit_to(bench.classifier, bench.change, train, plan, fit=fit)
+    part = bench.folds[fold]
+    corrections = fit_to(bench.classifier, bench.change, part.train, plan, fit=fit)
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
-    passes = [_two_passes(bench, corrected, trigger, test) for trigger in bench.triggers]
-    threshold = place_threshold(clean, torch.cat([score for _, _, score in passes]), bench.fpr)
-    own = bench.y[rows[inside]]
-    answers = [_answers(bench, *result, threshold) for result in passes]
+    seen = [item.seen_by(corrected, bench.target) for item in part.judged]
+    threshold = place_threshold(clean, torch.cat([drop for _, drop in seen]), bench.fpr)
+    answers = [
+        torch.where(_flagged(bench, item, drop, threshold), answer, item.bare.argmax(1))
+        for item, (answer, drop) in zip(part.judged, seen, strict=True)
+    ]
+    own = [item.own for item in part.judged]
     return Outcome(
-        sia=_mean([float((answer == own).float().mean()) for answer in answers]),
+        sia=_mean([float((a == y).float().mean()) for a, y in zip(answers, own, strict=True)]),
         asr=_mean([float((answer == bench.target).float().mean()) for answer in answers]),
         fpr=float((clean > threshold).float().mean()) if len(clean) else 0.0,
     )
@@ -120,35 +187,20 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
     are those of new inputs. They had a say in which plan was chosen, one of a handful.
     """
     corrected = attach(bench.classifier, corrections)
-    x = bench.x[bench.sources]
-    scores = [_two_passes(bench, corrected, trigger, x)[2] for trigger in bench.triggers]
-    return Calibration.of(clean_scores(bench, corrected), torch.cat(scores), bench.fpr)
+    judged = judged_in_turn(bench, bench.sources.nonzero()[:, 0])
+    drops = [item.seen_by(corrected, bench.target)[1] for item in judged]
+    return Calibration.of(clean_scores(bench, corrected), torch.cat(drops), bench.fpr)
 
 
 @torch.no_grad()
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
     """Margin drops of the clean inputs that the model answers with the target."""
-    logits = bench.classifier(bench.x)
-    rows = logits.argmax(1) == bench.target
-    before = margin(logits[rows], bench.target)
-    return before - margin(corrected(bench.x[rows]), bench.target)
+    x, before = bench.answered_target
+    return before - margin(corrected(x), bench.target)
 
 
-@torch.no_grad()
-def _two_passes(
-    bench: Bench, corrected: Classifier, trigger: Trigger, x: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Bare answers, corrected answers other than the target, and margin drops of triggered x."""
-    logits, after = triggered(bench.classifier, trigger)(x), triggered(corrected, trigger)(x)
-    drop = margin(logits, bench.target) - margin(after, bench.target)
-    return logits.argmax(1), without(after, bench.target).argmax(1), drop
-
-
-def _answers(
-    bench: Bench, bare: Tensor, corrected: Tensor, score: Tensor, threshold: float
-) -> Tensor:
-    flagged = (bare == bench.target) & (score > threshold)
-    return torch.where(flagged, corrected, bare)
+def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tensor:
+    return (item.bare.argmax(1) == bench.target) & (drop > threshold)
 
 
 def _average(outcomes: Sequence[Outcome]) -> Outcome:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Fit = Literal["onepass", "paper", "reference"]
 # As undoor.align.calibrate has it, which --help must not wait for.
 FPR = 0.01
-SHOWN = 10
 
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
@@ -76,24 +75,6 @@ def repair_model(
             seed=seed,
             progress=progress,
         )
-
-
-def read_classes(option: str, given: Sequence[str], names: Sequence[str]) -> list[int]:
-    """The classes that the user gave, each by its number or its name.
-
-    >>> read_classes("--force-target", ["stop", "2"], ["go", "stop", "yield"])
-    [1, 2]
-    """
-    known = {name: number for number, name in enumerate(names)}
-    known |= {str(number): number for number in range(len(names)) if str(number) not in known}
-    unknown = [item for item in given if item not in known]
-    if unknown:
-        shown = ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        raise UndoorError(
-            f"{option}: expected a class of the model ({shown}) or its number from 0 to "
-            f"{len(names) - 1}, got {unknown[0]!r}"
-        )
-    return [known[item] for item in given]
 
 
 def read_repair(folder: Path, classifier: Classifier) -> Repair:

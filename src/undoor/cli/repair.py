@@ -13,7 +13,7 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
-from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
+from undoor.cli.options import DataOptions, ModelOptions, ScanOptions, class_number
 from undoor.cli.output import output_folder, save_page, save_repair, save_scan
 from undoor.cli.show import show_files, show_repair, show_scan
 
@@ -75,7 +75,7 @@ def repair(
     pipeline.check_fpr(fpr)
     with output_folder(out):
         classifier = model.load()
-        forced = pipeline.read_classes("--force-target", force_target or [], classifier.class_names)
+        forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         if report is None:

@@ -1,0 +1,113 @@
+"""More estimates of one trigger, and what corrections are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.align.strengthened import Strengthened, strengthened
+from undoor.classifier import ENTRY, Classifier
+from undoor.clean_set import CleanSet
+from undoor.progress import Progress
+from undoor.scan.families import INPUT_FAMILIES
+from undoor.scan.invert import Schedule, Search, invert
+from undoor.scan.report import ClassEvidence, Finding
+from undoor.scan.triggered import Change, triggered
+from undoor.triggers import Trigger
+
+LEAST_ASR = 0.5
+EACH = 2
+SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
+# A family in which the target stands out as rarely as this by chance has seen the backdoor too.
+TELLING = 0.05
+# Where no other has, corrections must still hold against estimates of these.
+OTHER_FAMILIES = ("patch", "additive")
+
+
+@dataclass(frozen=True, eq=False)
+class InTurn:
+    """x under several changes of the raw input, row by row in turn; always the same."""
+
+    changes: Sequence[Change]
+    site: str = ENTRY
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out = x.clone()
+        for index, change in enumerate(self.changes):
+            out[index :: len(self.changes)] = change(x[index :: len(self.changes)])
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """triggers : that plans are judged on, the finding's own first. change : that they are fitted
+    on; None for the first trigger."""
+
+    triggers: tuple[Trigger, ...]
+    change: Change | None
+
+
+def estimate(
+    classifier: Classifier,
+    clean: CleanSet,
+    finding: Finding,
+    evidence: Sequence[ClassEvidence],
+    sources: Tensor,
+    generator: torch.Generator,
+    progress: Progress,
+) -> Estimates:
+    """Estimates of the finding's trigger in its own family and in all others at the input in which
+    its target stands out: each sees another side of one backdoor, and none is the true trigger.
+
+    sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
+    """
+    telling = families_telling(finding, evidence)
+    families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
+    found = {finding.family: [finding.trigger]}
+    pool = sources.nonzero()[:, 0]
+    for family in dict.fromkeys(families):
+        candidates = invert(
+            classifier,
+            clean.images,
+            [Search(finding.target, pool)] * EACH,
+            family=family,
+            schedule=SCHEDULE,
+            generator=generator,
+            progress=progress,
+        )
+        for candidate in candidates:
+            moved = triggered(classifier, candidate.trigger).predict(clean.images[pool])
+            if float((moved == finding.target).float().mean()) >= LEAST_ASR:
+                found.setdefault(family, []).append(candidate.trigger)
+    everything = tuple(trigger for same in found.values() for trigger in same)
+    fitted_on = [found[family] for family in telling if family in found]
+    return Estimates(everything, together(fitted_on, classifier.input_shape))
+
+
+def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
+    """The finding's family, and those at the input in which its target stands out."""
+    others = [
+        item.family
+        for item in evidence
+        if item.target == finding.target
+        and item.source is None
+        and item.family in INPUT_FAMILIES
+        and item.p_value <= TELLING
+    ]
+    return tuple(dict.fromkeys((finding.family, *others)))
+
+
+def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> Change | None:
+    """One change of the raw input for the estimates of several families, each with the same share
+    of the rows. None where one trigger is all there is to fit on.
+
+    families : the triggers of each, the finding's first. shape : (C, H, W) of an input.
+    """
+    at_input = [same for same in families if same[0].site == ENTRY]
+    changes = [strengthened(same, shape) or InTurn(same) for same in at_input]
+    if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
+        return None
+    return changes[0] if len(changes) == 1 else InTurn(changes)
