@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,9 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
 @contextmanager
 def offline() -> Iterator[None]:
     """No library reaches for the hub inside; what was set before is set again afterwards."""
-    (constants,) = from_library("huggingface_hub", "constants", extra="transformers")
-    given, switch = os.environ.get(SWITCH), getattr(constants, SWITCH)
+    (switch,) = from_library("huggingface_hub.constants", SWITCH, extra="transformers")
+    constants = sys.modules["huggingface_hub.constants"]
+    given = os.environ.get(SWITCH)
     os.environ[SWITCH] = "1"
     setattr(constants, SWITCH, True)
     try:

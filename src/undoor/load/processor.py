@@ -29,6 +29,8 @@ LARGEST_SIDE = 4096
 # A step of 8-bit values, after which two roundings may differ.
 STEP = 1.01 / 255
 DIGITS = 6
+# The share of a picture that LeViT's processor keeps without saying so.
+LEVIT = 224 / 256
 WAY_OUT = "give input_shape, mean and std as options"
 
 
@@ -84,7 +86,8 @@ def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
     shortest = sides.get("shortest_edge")
     firsts: list[Any] = []
     if shortest:
-        firsts = [shortest, int(shortest / (getattr(processor, "crop_pct", None) or 1))]
+        share = getattr(processor, "crop_pct", None) or LEVIT
+        firsts = [shortest, int(shortest / share)]
     elif {"height", "width"} <= sides.keys():
         firsts = [(sides["height"], sides["width"])]
     for first in firsts:
