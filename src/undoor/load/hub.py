@@ -25,12 +25,13 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
     ------
     UndoorError : it is not installed, has no such attribute, or does not import here.
     """
+    root = library.partition(".")[0]
     try:
+        importlib.import_module(root)
         module = importlib.import_module(library)
         return tuple(getattr(module, name) for name in names)
     # A library that does not import may raise anything.
     except Exception as error:
-        root = library.partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and error.name == root:
             raise UndoorError(
                 f"this model needs {root}; run: pip install 'undoor[{extra}]'"
@@ -43,9 +44,12 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
 
 
 @contextmanager
-def offline() -> Iterator[None]:
-    """No library reaches for the hub inside; what was set before is set again afterwards."""
-    (switch,) = from_library("huggingface_hub.constants", SWITCH, extra="transformers")
+def offline(extra: str) -> Iterator[None]:
+    """No library reaches for the hub inside; what was set before is set again afterwards.
+
+    extra : whose install line is told where the hub's library is missing.
+    """
+    (switch,) = from_library("huggingface_hub.constants", SWITCH, extra=extra)
     constants = sys.modules["huggingface_hub.constants"]
     given = os.environ.get(SWITCH)
     os.environ[SWITCH] = "1"

@@ -75,7 +75,7 @@ def read(path: Path, options: Tables) -> Classifier:
     config = read_json(folder / CONFIG)
     name = _architecture(config, folder)
     shapes = _shapes(folder)
-    with offline(), _quiet():
+    with offline(EXTRA), _quiet():
         model = _model(folder, config, name, shapes)
         settings: Any = model.config
         contract, flipped = _contract(folder, settings, options)

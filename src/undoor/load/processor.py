@@ -69,7 +69,7 @@ def _shape_of(processor: Any, channels: int, native: tuple[int, int]) -> tuple[i
         if any(value > LARGEST_SIDE for value in _sides(side).values()):
             raise _refusal(processor, f"asks for images of more than {LARGEST_SIDE} pixels a side")
     shape = _ask(processor, np.zeros((channels, *native), np.uint8)).shape
-    if len(shape) != 3 or shape[0] != channels:
+    if len(shape) != 3 or shape[0] != channels or 0 in shape:
         raise _refusal(
             processor, f"returns arrays of shape {shape}, the model takes {channels} x H x W"
         )

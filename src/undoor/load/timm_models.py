@@ -179,7 +179,7 @@ def _create(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     (create,) = from_library("timm", "create_model", extra=EXTRA)
     call = f"timm.create_model({name!r}, {', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
     try:
-        with offline():
+        with offline(EXTRA):
             return create(name, pretrained=False, **arguments)
     except Exception as error:
         raise UndoorError(
