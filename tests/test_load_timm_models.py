@@ -158,6 +158,7 @@ def test_way_of_resizing_that_is_not_known(folder: Path) -> None:
         ("timm:resnet18", {**SMALL, "pretrained": True}, r"no argument pretrained"),
         ("timm:resnet18", {**SMALL, "checkpoint_path": "x"}, r"no argument checkpoint_path"),
         ("timm:resnet18", {**SMALL, "nonsense": 1}, r"nonsense=1.* failed with TypeError"),
+        ("timm:resnet18", {**SMALL, "layers": [1, 10**9]}, r"far larger than the .* tensors"),
         ("timm:resnet18", {}, r"does not fit timm:resnet18: .*missing"),
         ("timm:resnet18", {**SMALL, "num_classes": 3}, r"does not fit.*num_classes = 5"),
     ],

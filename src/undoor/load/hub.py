@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,23 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UndoorError(f"{file} holds a {type(content).__name__}; expected a JSON object")
     return content
+
+
+def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
+    """Refuse a description of more layers than there are tensors, before any is built.
+
+    Raises
+    ------
+    UndoorError : a key that speaks of layers or depth says more than `tensors`.
+    """
+    for key, value in values.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        counts = [part for part in parts if isinstance(part, int)]
+        if ("layer" in key or "depth" in key) and sum(counts) > tensors:
+            raise UndoorError(
+                f"{file} describes a network far larger than the {tensors} tensors stored ({key} = "
+                f"{value}); check that it and the weights belong together"
+            )
 
 
 def first_line(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from undoor.load.hub import (
     from_library,
     offline,
     read_json,
+    require_depth,
 )
 from undoor.load.processor import read_contract
 from undoor.load.spec import Tables
@@ -191,20 +192,18 @@ def _require_size(
     kind: Any, config: Mapping[str, Any], shapes: Mapping[str, list[int]], folder: Path
 ) -> None:
     """Refuse a configuration that asks for far more than is stored, before memory is taken."""
-    depths = [v for k, v in config.items() if k.startswith("num_") and isinstance(v, int)]
+    require_depth(config, len(shapes), folder / CONFIG)
     stored = sum(torch.Size(shape).numel() for shape in shapes.values())
-    wanted = -1
-    if max(depths, default=0) <= max(stored, 1000):
-        try:
-            with torch.device("meta"):
-                parsed = kind.config_class.from_pretrained(folder, local_files_only=True)
-                parsed._attn_implementation = "eager"
-                wanted = sum(p.numel() for p in kind(parsed).parameters())
-        except Exception as error:
-            raise UndoorError(
-                f"{folder / CONFIG} fits no {kind.__name__} ({first_line(error)}); copy it again"
-            ) from error
-    if not 0 <= wanted <= 2 * stored:
+    try:
+        with torch.device("meta"):
+            parsed = kind.config_class.from_pretrained(folder, local_files_only=True)
+            parsed._attn_implementation = "eager"
+            wanted = sum(p.numel() for p in kind(parsed).parameters())
+    except Exception as error:
+        raise UndoorError(
+            f"{folder / CONFIG} fits no {kind.__name__} ({first_line(error)}); copy it again"
+        ) from error
+    if wanted > 2 * stored:
         raise UndoorError(
             f"{folder / CONFIG} describes a network far larger than the {stored:,} numbers stored; "
             "check that config.json and the weights belong together"

@@ -24,6 +24,7 @@ from undoor.load.hub import (
     from_library,
     offline,
     read_json,
+    require_depth,
 )
 from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.weights import StateDict, load_weights, read_state_dict
@@ -104,6 +105,7 @@ def read_tables(
     state = read_state_dict(table.weights, key=table.key)
     settings = {**_settings(name), **(settings or {})}
     arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
+    require_depth(arguments, len(state), source)
     network = _create(name, arguments)
     load_weights(network, state, file=table.weights, architecture=f"{SCHEME}{name}")
     contract = _contract(settings, arguments, given(tables, "input"), source)
