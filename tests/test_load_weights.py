@@ -76,6 +76,46 @@ def test_prefixes_are_removed(prefix: str) -> None:
     assert same(network, other)
 
 
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.model."])
+def test_network_beside_other_parts_of_a_training_module(prefix: str) -> None:
+    network, other = make_network(), make_network()
+    state = {prefix + key: value + 1 for key, value in network.state_dict().items()}
+    beside = {"criterion.weight": torch.ones(3), "train_acc.confmat": torch.ones(3, 3)}
+    fit(
+        state | ({f"module.{k}": v for k, v in beside.items()} if "module" in prefix else beside),
+        other,
+    )
+    assert torch.equal(other.state_dict()["0.bias"], network.state_dict()["0.bias"] + 1)
+    with pytest.raises(UndoorError, match=r"set num_classes = 3"):
+        fit(state | ({} if "module" in prefix else beside), make_network(5))
+
+
+@pytest.mark.parametrize("average", ["ema", "state_dict_ema", "model_ema"])
+@pytest.mark.parametrize("plain", ["state_dict", "model", None])
+def test_moving_average_is_chosen_by_name(tmp_path: Path, plain: str | None, average: str) -> None:
+    file = tmp_path / "w.pt"
+    state = make_network().state_dict()
+    other = {key: value + 1 for key, value in state.items()}
+    torch.save({**({plain: state} if plain else state), average: other}, file)
+    with pytest.raises(UndoorError, match=rf"a moving average of them.*{average}.; say which"):
+        read_state_dict(file)
+    assert torch.equal(read_state_dict(file, key=average)["0.bias"], state["0.bias"] + 1)
+    if plain:
+        assert torch.equal(read_state_dict(file, key=plain)["0.bias"], state["0.bias"])
+    torch.save({"epoch": 3, average: other}, file)
+    assert torch.equal(read_state_dict(file)["0.bias"], state["0.bias"] + 1)
+
+
+def test_key_leads_further_inside(tmp_path: Path) -> None:
+    state = make_network().state_dict()
+    content = {"a": {"weights": {"net": state}, "step": 1}, "b": state}
+    torch.save(content, tmp_path / "w.pt")
+    assert read_state_dict(tmp_path / "w.pt", key="a.weights").keys() == state.keys()
+    for key, found in (("c", "a, b"), ("a.c", "weights, step"), ("a.step", "weights, step")):
+        with pytest.raises(UndoorError, match=rf"no state dict under '{key}' .found: {found}"):
+            read_state_dict(tmp_path / "w.pt", key=key)
+
+
 def test_prefix_that_belongs_to_the_network() -> None:
     network = nn.ModuleDict({"model": nn.Linear(2, 2)})
     fit({f"module.{k}": v for k, v in network.state_dict().items()}, network)

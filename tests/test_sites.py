@@ -26,6 +26,7 @@ from undoor.sites import (
     Site,
     SiteInfo,
     attach,
+    channels_last,
     detach,
     exchange,
     find_sites,
@@ -68,7 +69,8 @@ def test_sites(kind: str, sites: dict[str, tuple[int, ...]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "extent"), [((3, 8, 4), 8), ((3, 4, 8), 8), ((3, 5), 5), ((7,), 1), ((9, 1, 1), 1)]
+    ("shape", "extent"),
+    [((3, 8, 4), 8), ((3, 4, 8), 8), ((3, 5), 3), ((3, 64), 8), ((7,), 1), ((9, 1, 1), 1)],
 )
 def test_extent(shape: tuple[int, ...], extent: int) -> None:
     assert SiteInfo("a", shape).extent == extent
@@ -442,3 +444,94 @@ def test_exchange_under_all_names() -> None:
 def test_exchange_names_a_missing_module() -> None:
     with pytest.raises(UndoorError, match="no site 'nowhere'"):
         exchange(random_classifier("conv"), "nowhere", Negative)
+
+
+class FirstNorm(nn.LayerNorm):
+    """Normalises the channels of [N, C, H, W], as some libraries derive it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("module", "last"),
+    [
+        (nn.LayerNorm(4), True),
+        (nn.LayerNorm(4, elementwise_affine=False), True),
+        (nn.RMSNorm(4), True),
+        (nn.LayerNorm((4, 8, 8)), False),
+        (FirstNorm(4), False),
+        (nn.GroupNorm(2, 4), False),
+        (nn.BatchNorm1d(4), False),
+        (nn.Linear(2, 4), True),
+        (nn.Conv1d(2, 4, 1), False),
+        (Site(nn.LayerNorm(4), nn.Identity()), True),
+    ],
+)
+def test_channels_last(module: nn.Module, last: bool) -> None:
+    assert channels_last(module) is last
+
+
+class Tokens(nn.Module):
+    """Patches as tokens [N, T, C] beside a class token, with attention and norms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 4, 2, 2)
+        self.token = nn.Parameter(torch.randn(1, 1, 4))
+        self.before = nn.LayerNorm(4)
+        self.mix = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.after = nn.LayerNorm(4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.patches(x).flatten(2).transpose(1, 2)
+        z = torch.cat([self.token.expand(len(z), -1, -1), z], 1)
+        y = self.before(z)
+        z = z + self.mix(y, y, y)[0]
+        return self.head(self.after(z)[:, 0])
+
+
+def test_tokens_are_corrected_channel_by_channel() -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(Tokens(), input_shape=(3, 4, 4))
+    names = ["network.before", "network.after"]
+    assert find_sites(classifier)[1:] == tuple(SiteInfo(name, (4, 5)) for name in names)
+    assert head(classifier) == "network.head"
+    x = torch.rand(2, 3, 4, 4)
+    scale, shift = torch.tensor([1.0, 2, 3, 4]), torch.tensor([4.0, 3, 2, 1])
+    bound = torch.full((4, 1), torch.inf)
+    correction = Correction(scale[:, None], shift[:, None], -bound, bound)
+    network = copy.deepcopy(classifier.network)
+    network.after.weight.mul_(scale)
+    network.after.bias.mul_(scale).add_(shift)
+    folded = Classifier(network, input_shape=(3, 4, 4))
+    assert torch.allclose(attach(classifier, {names[1]: correction})(x), folded(x), atol=1e-6)
+
+
+def test_changes_see_the_channels_first() -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(Tokens(), input_shape=(3, 4, 4))
+    seen: list[Tensor] = []
+
+    def look(z: Tensor) -> Tensor:
+        seen.append(z)
+        return z
+
+    x = torch.rand(2, 3, 4, 4)
+    corrected = attach(classifier, {"network.before": nn.Identity()})
+    assert torch.equal(insert(corrected, "network.before", look)(x), classifier(x))
+    assert seen[0].shape == (2, 4, 5)
+    assert torch.equal(detach(corrected)(x), classifier(x))
+
+
+def test_head_beside_another() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(12, 3), nn.Linear(12, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x.flatten(1)) + self.second(x.flatten(1))
+
+    assert head(Classifier(Two(), input_shape=(3, 2, 2))) is None

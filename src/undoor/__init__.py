@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undoor.guard import Guarded, guard
     from undoor.load import load
     from undoor.repair import Repair, repair
+    from undoor.resizing import Resizing
     from undoor.scan import ScanReport, scan
     from undoor.triggers import Trigger
 
@@ -31,6 +32,7 @@ _HOMES = {
     "Evaluation": "undoor.evaluate",
     "Guarded": "undoor.guard",
     "Repair": "undoor.repair",
+    "Resizing": "undoor.resizing",
     "ScanReport": "undoor.scan",
     "Trigger": "undoor.triggers",
     "UndoorError": "undoor.errors",
@@ -48,6 +50,7 @@ __all__ = [
     "Evaluation",
     "Guarded",
     "Repair",
+    "Resizing",
     "ScanReport",
     "Trigger",
     "UndoorError",

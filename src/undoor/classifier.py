@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.resizing import Resizing
 
 Output = Literal["logits", "probabilities"]
 # The module whose output is the raw input: see `Classifier.entry`.
@@ -33,6 +34,7 @@ class Classifier(nn.Module):
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
     output : what the network returns; probabilities are turned into logits (their logarithm).
     class_names : one name a class, in order; numbers where none are given.
+    resizing : how pictures of other sizes become inputs; straight to the size unless given.
 
     Raises
     ------
@@ -56,12 +58,19 @@ class Classifier(nn.Module):
         std: Sequence[float] | None = None,
         output: Output = "logits",
         class_names: Sequence[str] | None = None,
+        resizing: Resizing | None = None,
     ) -> None:
         super().__init__()
         self.input_shape = tuple(int(n) for n in input_shape)
         if not self.input_shape or min(self.input_shape) < 1:
             raise UndoorError(
                 f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
+            )
+        self.resizing = resizing or _straight(self.input_shape)
+        if self.resizing and self.resizing.size != self.input_shape[1:]:
+            raise UndoorError(
+                f"images are resized to {self.resizing.size}, but input_shape is "
+                f"{self.input_shape}; let them agree"
             )
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
@@ -185,6 +194,10 @@ class Classifier(nn.Module):
                 "expected logits, but the network's outputs are positive and sum to 1; "
                 "set output = 'probabilities'"
             )
+
+
+def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
+    return Resizing((input_shape[1], input_shape[2])) if len(input_shape) == 3 else None
 
 
 def _require_finite(network: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+# Behind any of these the units of a layer are of comparable spread.
+SITE_NORMS = (*NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
@@ -22,7 +25,8 @@ LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 class SiteInfo:
     """A place where a correction can stand: the output of the module called `name`.
 
-    `shape` is that output's shape without the batch axis, the channel (or feature) axis first.
+    `shape` is that output's shape without the batch axis, the channel (or feature) axis first,
+    wherever it stands in the network: see `channels_last`.
     """
 
     name: str
@@ -30,7 +34,10 @@ class SiteInfo:
 
     @property
     def extent(self) -> int:
-        """The longer side of the map; 1 for a feature vector."""
+        """The longer side of the map; of places in a row, as the tokens of a transformer, that of a
+        square of as many; 1 for a feature vector."""
+        if len(self.shape) == 2:
+            return math.ceil(math.sqrt(self.shape[1]))
         return max(self.shape[1:], default=1)
 
 
@@ -39,16 +46,19 @@ class Site(nn.Module):
 
     The correction's own tensors appear under ``<name>.correction.``: a corrected state dict does
     not load into a bare network, nor a bare one into a corrected network, without an error.
+
+    The correction sees activations [N, C, ...] wherever the network keeps its channels.
     """
 
     def __init__(self, inner: nn.Module, correction: nn.Module) -> None:
         super().__init__()
         self.inner = inner
         self.correction = correction
+        self.last = channels_last(inner)
         self.register_load_state_dict_pre_hook(_keys_of_inner)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.correction(self.inner(*args, **kwargs))
+        return _apply(self.correction, self.inner(*args, **kwargs), last=self.last)
 
     def state_dict(  # type: ignore[override]
         self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
@@ -69,6 +79,37 @@ def _keys_of_inner(module: nn.Module, state: dict[str, Any], prefix: str, *_: An
             state[f"{prefix}inner.{rest}"] = state.pop(key)
 
 
+def channels_last(module: nn.Module) -> bool:
+    """Whether the channels of what `module` delivers, [N, ..., C], stand at the end: linear layers,
+    and normalisations over the last axis.
+
+    >>> channels_last(nn.LayerNorm(8)), channels_last(nn.Conv2d(3, 8, 3))
+    (True, False)
+    """
+    if isinstance(module, Site | _Changed):
+        return module.last
+    if isinstance(module, nn.Linear):
+        return True
+    if not isinstance(module, nn.LayerNorm | nn.RMSNorm) or len(module.normalized_shape) != 1:
+        return False
+    # Some libraries derive a norm over the channels of [N, C, H, W]; nothing but its answer tells.
+    channels = module.normalized_shape[0]
+    like = next(module.parameters(), torch.zeros(()))
+    try:
+        with torch.no_grad():
+            module(like.new_zeros(1, channels, 1, channels + 1))
+    except Exception:
+        return True
+    return False
+
+
+def _apply(change: Callable[[Tensor], Tensor], z: Tensor, *, last: bool) -> Tensor:
+    """`change` of activations whose channels may stand at the end; it sees them first."""
+    if last and z.dim() > 2:
+        return change(z.movedim(-1, 1)).movedim(1, -1)
+    return change(z)
+
+
 def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     """The sites of a classifier in the order in which they are executed.
 
@@ -77,28 +118,35 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     logits. A module that runs more than once in a pass, or not at all, is left out: one
     correction could not fit both of its distributions.
     """
-    kinds = NORMS if any(isinstance(m, NORMS) for m in classifier.modules()) else LINEAR_MAPS
+    normed = any(isinstance(m, SITE_NORMS) for m in classifier.modules())
+    kinds = SITE_NORMS if normed else LINEAR_MAPS
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
     times = Counter(name for name, _ in calls)
     return (
         SiteInfo(ENTRY, classifier.input_shape),
-        *(SiteInfo(name, shape) for name, shape in calls if times[name] == 1 and name != head),
+        *(
+            SiteInfo(name, shape)
+            for name, shape in calls
+            if times[name] == 1 and name != head and shape
+        ),
     )
 
 
 def calls_of(
     classifier: Classifier, kinds: tuple[type[nn.Module], ...]
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and output shape, without the batch axis, of the modules of these kinds in the order of
-    their calls; the shape of what is no tensor is ()."""
+    """Name and output shape, without the batch axis and the channels first, of the modules of these
+    kinds in the order of their calls; the shape of what is no tensor is ()."""
     probe = shared_copy(classifier)
     calls: list[tuple[str, tuple[int, ...]]] = []
 
     def watch(name: str, module: nn.Module) -> None:
         def record(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            calls.append((name, tuple(output.shape[1:]) if isinstance(output, Tensor) else ()))
+            shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+            calls.append((name, (*shape[-1:], *shape[:-1]) if last else shape))
 
+        last = channels_last(module)
         module.register_forward_hook(record)
 
     for name, module in probe.named_modules():
@@ -112,14 +160,25 @@ def calls_of(
 
 def head(classifier: Classifier) -> str | None:
     """The name of the linear layer that gives the class scores; None where the last layer is
-    another, or runs more than once."""
+    another, runs more than once, or is not all that the scores are made of (as where two heads are
+    averaged)."""
     calls = calls_of(classifier, LINEAR_MAPS)
     if not calls:
         return None
     name, shape = calls[-1]
     linear = isinstance(classifier.get_submodule(name), nn.Linear)
     once = [called for called, _ in calls].count(name) == 1
-    return name if linear and once and shape == (classifier.num_classes,) else None
+    fits = linear and once and shape == (classifier.num_classes,)
+    return name if fits and _is_all(classifier, name) else None
+
+
+@torch.no_grad()
+def _is_all(classifier: Classifier, name: str) -> bool:
+    """Whether everything that tells inputs apart passes the module `name`."""
+    low, high = classifier.bounds
+    draw = torch.rand(2, *classifier.input_shape, generator=torch.Generator().manual_seed(0))
+    first, second = insert(classifier, name, torch.zeros_like)(low + (high - low) * draw)
+    return torch.equal(first, second)
 
 
 def shared_copy(classifier: Classifier) -> Classifier:
@@ -155,9 +214,10 @@ class _Changed(nn.Module):
         super().__init__()
         self.inner = inner
         self.change = change
+        self.last = channels_last(inner)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.change(self.inner(*args, **kwargs))
+        return _apply(self.change, self.inner(*args, **kwargs), last=self.last)
 
 
 def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Classifier:

@@ -21,7 +21,7 @@ def read_clean_set(
 ) -> CleanSet:
     """Read the clean set at `path`: a folder of class folders, an .npz or a Parquet file.
 
-    With a classifier, images are resized to its input, class folders are matched with its class
+    With a classifier, images are resized as it wants them, class folders are matched with its class
     names, and the set is checked and mapped to its bounds (see `CleanSet.for_classifier`).
     `split` chooses a part of the file, or a sub-folder. Test sets may lack classes
     (`require_all_classes=False`).
@@ -31,8 +31,7 @@ def read_clean_set(
         raise UndoorError(
             f"{path} does not exist; expected a folder of class folders, an .npz or a .parquet file"
         )
-    shape = classifier.input_shape if classifier else ()
-    size = (shape[1], shape[2]) if len(shape) == 3 else None
+    size = classifier.resizing if classifier else None
     names = classifier.class_names if classifier else None
     if path.is_dir():
         clean = CleanSet.from_folder(path / (split or ""), size=size, class_names=names)

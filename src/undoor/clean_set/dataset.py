@@ -19,6 +19,7 @@ from undoor.clean_set.npz import read_npz
 from undoor.clean_set.parquet import read_parquet
 from undoor.clean_set.source import Source, channels_first, class_numbers
 from undoor.errors import UndoorError
+from undoor.resizing import Resizing
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,11 @@ class CleanSet:
         cls,
         path: str | Path,
         *,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | Resizing | None = None,
         class_names: Sequence[str] | None = None,
     ) -> CleanSet:
-        """One sub-folder a class; images resized to `size` (height, width) where it is given.
+        """One sub-folder a class; images resized to `size`, (height, width) or a `Resizing`,
+        where it is given.
 
         `class_names` are the model's: they number the folders of the same names.
         """
@@ -70,7 +72,7 @@ class CleanSet:
         path: str | Path,
         *,
         split: str | None = None,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | Resizing | None = None,
         class_names: Sequence[str] | None = None,
     ) -> CleanSet:
         """Columns `image` (encoded bytes) and `label` (number or name), and perhaps `split`."""

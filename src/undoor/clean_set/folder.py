@@ -10,10 +10,11 @@ import numpy as np
 from undoor.clean_set.images import SUFFIXES, Bytes, UnreadableError, decode, stack
 from undoor.clean_set.source import Source, channels_first, number_names
 from undoor.errors import UndoorError
+from undoor.resizing import Resizing
 
 
 def read_folder(
-    path: Path, *, size: tuple[int, int] | None, class_names: Sequence[str] | None
+    path: Path, *, size: tuple[int, int] | Resizing | None, class_names: Sequence[str] | None
 ) -> Source:
     """Every image below the class folders of `path`; unreadable ones are named in `skipped`.
 
@@ -53,7 +54,7 @@ def image_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def decode_file(file: Path, size: tuple[int, int] | None) -> Bytes:
+def decode_file(file: Path, size: tuple[int, int] | Resizing | None) -> Bytes:
     """One image file; raises `UnreadableError` for what is none."""
     if file.suffix.lower() not in SUFFIXES:
         raise UnreadableError(f"not an image file ({file.suffix or 'no suffix'})")

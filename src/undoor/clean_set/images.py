@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from undoor.errors import UndoorError
+from undoor.resizing import Resizing
 
 Bytes = NDArray[np.uint8]
 
@@ -24,8 +25,11 @@ class UnreadableError(Exception):
     """One image that cannot be decoded; its set may go on without it."""
 
 
-def decode(source: Path | bytes, name: str, size: tuple[int, int] | None = None) -> Bytes:
-    """One image as [H, W, 1] (grey) or [H, W, 3], resized to `size` (height, width).
+def decode(
+    source: Path | bytes, name: str, size: tuple[int, int] | Resizing | None = None
+) -> Bytes:
+    """One image as [H, W, 1] (grey) or [H, W, 3], resized to `size` (height, width) or as a
+    `Resizing` says.
 
     Raises
     ------
@@ -61,17 +65,25 @@ def stack(images: Sequence[Bytes], source: str) -> Bytes:
     return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
 
 
-def _pixels(image: Image.Image, name: str, size: tuple[int, int] | None) -> Bytes:
+def _pixels(image: Image.Image, name: str, size: tuple[int, int] | Resizing | None) -> Bytes:
     image.load()
     if image.mode.startswith(("I", "F")):
         raise UndoorError(
             f"{name} is a 16-bit or float image (mode {image.mode}); convert it to 8 bits"
         )
     image = image.convert("L" if image.mode in GREY else "RGB")
-    if size is not None and image.size != (size[1], size[0]):
-        # Pillow's bilinear filter widens with the reduction: it is antialiased.
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    if size is not None:
+        image = resize(image, size if isinstance(size, Resizing) else Resizing(size))
     return np.array(image, dtype=np.uint8)
+
+
+def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
+    """The picture in the size that `resizing` says."""
+    height, width = resizing.whole(image.height, image.width)
+    if image.size != (width, height):
+        # Pillow's filters widen with the reduction: they are antialiased.
+        image = image.resize((width, height), Image.Resampling[resizing.resample.upper()])
+    return image if resizing.first is None else image.crop(resizing.box(height, width))
 
 
 def _reason(error: Exception) -> str:

@@ -23,8 +23,8 @@ def read_images(
 ) -> tuple[Tensor, list[str], list[str]]:
     """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was skipped.
 
-    Folders are read recursively. Image files are resized to the model's input, and grey ones become
-    colour where it takes colour; arrays must fit as they are.
+    Folders are read recursively. Image files are resized as the model wants them, and grey ones
+    become colour where it takes colour; arrays must fit as they are.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def _read(file: Path, classifier: Classifier, split: str | None) -> Tensor:
         if not len(images):
             raise UnreadableError("no images in it")
         return _fit(to_float(images), file, classifier, from_bytes=images.dtype == np.uint8)
-    channels, *size = classifier.input_shape
+    channels = classifier.input_shape[0]
     try:
-        pixels = decode_file(file, (size[0], size[1]) if len(size) == 2 else None)
+        pixels = decode_file(file, classifier.resizing)
     except UndoorError as error:
         raise UnreadableError(str(error).removeprefix(f"{file} is ")) from error
     if pixels.shape[2] == 3 and channels == 1:

@@ -11,6 +11,7 @@ import numpy as np
 from undoor.clean_set.images import Bytes, UnreadableError, decode, stack
 from undoor.clean_set.source import Source, channels_first, class_numbers, number_names
 from undoor.errors import UndoorError
+from undoor.resizing import Resizing
 
 IMAGE_COLUMNS = ("image", "img", "images")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
@@ -20,7 +21,7 @@ def read_parquet(
     path: Path,
     *,
     split: str | None,
-    size: tuple[int, int] | None,
+    size: tuple[int, int] | Resizing | None,
     class_names: Sequence[str] | None,
 ) -> Source:
     """Images (bytes, or structs with `bytes`) and labels of one split.

@@ -33,13 +33,23 @@ class ModelOptions:
 
     model: Annotated[
         Path,
-        typer.Argument(help="A model.toml, a folder with one, or a checkpoint."),
+        typer.Argument(
+            help="A model.toml, a folder with one or of Transformers or timm, or a checkpoint."
+        ),
     ]
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="Code that builds the network; it is run.",
+            help="Code that builds the network; it is run. Or timm:NAME.",
             metavar="FILE.py:CALLABLE",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    weights_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of several state dicts in the checkpoint: state_dict_ema.",
+            metavar="KEY",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None
@@ -105,6 +115,7 @@ class ModelOptions:
         return load(
             self.model,
             architecture=self.architecture,
+            key=self.weights_key,
             arguments=_json_object(self.arguments),
             input_shape=None if shape is None else [int(n) for n in shape],
             bounds=_numbers("--bounds", self.bounds, "0,1"),

@@ -1,4 +1,4 @@
-"""From a file to a `Classifier`: a model.toml, a folder holding one, or a bare checkpoint."""
+"""From a file to a `Classifier`: one source of models a file, see `LOADERS`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from undoor.classifier import Classifier, Output
 from undoor.errors import UndoorError
-from undoor.load import native
+from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.spec import Tables
 from undoor.load.weights import read_state_dict
@@ -22,7 +22,8 @@ class Loader:
     """A source of models.
 
     name : what such a file is called in messages.
-    recognises : whether it is this loader's; looks at the path and a few bytes, opens nothing.
+    recognises : whether it is this loader's; looks at the path, a few bytes and configurations in
+        JSON, opens nothing else.
     read : the classifier. The tables are those of a model.toml; values that are None say nothing.
     """
 
@@ -32,13 +33,18 @@ class Loader:
 
 
 # The first that recognises a path reads it; what none recognises is taken for a checkpoint.
-LOADERS: tuple[Loader, ...] = (Loader("model.toml or checkpoint", lambda path: True, native.read),)
+LOADERS: tuple[Loader, ...] = (
+    Loader("Hugging Face Transformers folder", hugging_face.recognises, hugging_face.read),
+    Loader("timm folder", timm_models.recognises, timm_models.read),
+    Loader("model.toml or checkpoint", lambda path: True, native.read),
+)
 
 
 def load(
     model: str | Path,
     *,
     architecture: Architecture | None = None,
+    key: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     input_shape: Sequence[int] | None = None,
     bounds: Sequence[float] | None = None,
@@ -54,10 +60,13 @@ def load(
 
     Parameters
     ----------
-    model : a model.toml, a folder that holds one, or a checkpoint (safetensors, or a state dict
-        written by `torch.save`). Options given here win over the file's.
-    architecture : "file.py:callable", "package.module:callable", a callable that returns the
-        network, or the network itself. A bare checkpoint needs it, and `input_shape`.
+    model : a model.toml, a folder that holds one, a folder of Hugging Face Transformers or timm, or
+        a checkpoint (safetensors, or a state dict written by `torch.save`). Options given here win
+        over the file's.
+    architecture : "file.py:callable", "package.module:callable", "timm:NAME", a callable that
+        returns the network, or the network itself. A bare checkpoint needs it, and `input_shape`
+        unless the network is timm's.
+    key : which of several state dicts in a checkpoint, as "state_dict_ema".
     arguments : keyword arguments of the architecture's callable.
     input_shape, bounds, scale, mean, std, output, class_names : see `Classifier`.
 
@@ -66,7 +75,12 @@ def load(
     UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
     """
     options: Tables = {
-        "model": {"architecture": architecture, "arguments": arguments, "output": output},
+        "model": {
+            "architecture": architecture,
+            "key": key,
+            "arguments": arguments,
+            "output": output,
+        },
         "input": {"shape": input_shape, "bounds": bounds, "scale": scale, "mean": mean, "std": std},
         "classes": {"names": class_names},
     }

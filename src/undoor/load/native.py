@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from undoor.classifier import Classifier
+from undoor.load import timm_models
 from undoor.load.architecture import build, describe
-from undoor.load.spec import Tables, read_spec
+from undoor.load.spec import Tables, read_spec, read_tables
 from undoor.load.weights import load_weights, read_state_dict
 
 
@@ -17,9 +18,12 @@ def read(path: Path, options: Tables) -> Classifier:
     ------
     UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
     """
+    file, tables = read_tables(path, options)
+    if timm_models.is_name(tables.get("model", {}).get("architecture")):
+        return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
-    state = read_state_dict(spec.model.weights)
+    state = read_state_dict(spec.model.weights, key=spec.model.key)
     network = build(
         spec.model.architecture,
         spec.model.arguments,

@@ -2,7 +2,8 @@
 
 [model]
 weights = "weights.safetensors"       # relative to this file
-architecture = "my_models.py:resnet20"  # or "package.module:resnet20"
+key = "state_dict_ema"                # which of several state dicts in that file; seldom needed
+architecture = "my_models.py:resnet20"  # or "package.module:resnet20", or "timm:resnet18"
 arguments = { num_classes = 43 }
 output = "logits"                     # or "probabilities"
 
@@ -23,7 +24,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -74,6 +75,7 @@ class ModelTable(_Table):
     """[model]: where the weights and the architecture are."""
 
     weights: Path
+    key: str | None = None
     architecture: str | Callable[..., Any]
     arguments: dict[str, Any] = Field(default_factory=dict)
     output: Output = "logits"
@@ -103,6 +105,7 @@ class ModelSpec(_Table):
     classes: ClassesTable = ClassesTable()
 
 
+Table = TypeVar("Table", bound=_Table)
 TABLES: dict[str, type[_Table]] = {
     "model": ModelTable,
     "input": InputTable,
@@ -115,6 +118,30 @@ def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec
 
     `options` has the tables of the file; values that are None leave the file's as they are.
     """
+    file, tables = read_tables(path, options)
+    try:
+        return ModelSpec.model_validate(tables)
+    except ValidationError as error:
+        raise UndoorError(f"{file}: {_one_line(error.errors()[0])}") from error
+
+
+def checked(kind: type[Table], name: str, values: Mapping[str, Any], file: Path) -> Table:
+    """One table of its kind.
+
+    Raises
+    ------
+    UndoorError : a value is malformed or unknown; named as standing in [name] of `file`.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()[0]
+        told = _one_line({**details, "loc": (name, *details["loc"])})
+        raise UndoorError(f"{file}: {told}") from error
+
+
+def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[Path, Tables]:
+    """The file that tables were read from, and the tables as they stand, overlaid by `options`."""
     if not path.exists():
         raise UndoorError(
             f"{path} does not exist; expected a {FILE_NAME}, a folder with one, or a checkpoint"
@@ -124,10 +151,7 @@ def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec
     for table, values in options.items():
         given = {key: value for key, value in values.items() if value is not None}
         tables[table] = {**tables.get(table, {}), **given}
-    try:
-        return ModelSpec.model_validate(tables)
-    except ValidationError as error:
-        raise UndoorError(f"{file}: {_one_line(error.errors()[0])}") from error
+    return file, tables
 
 
 def _toml_in(folder: Path) -> Path:
@@ -166,9 +190,15 @@ def _resolve(model: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(model.get("weights"), str):
         resolved["weights"] = folder / model["weights"]
     architecture = model.get("architecture")
-    if isinstance(architecture, str) and is_file(architecture.rpartition(":")[0] or architecture):
+    if isinstance(architecture, str) and _is_file(architecture):
         resolved["architecture"] = str(folder / architecture)
     return resolved
+
+
+def _is_file(architecture: str) -> bool:
+    if architecture.startswith("timm:"):
+        return False
+    return is_file(architecture.rpartition(":")[0] or architecture)
 
 
 def _one_line(error: ErrorDetails) -> str:

@@ -18,28 +18,34 @@ StateDict = dict[str, Tensor]
 
 # Where training scripts keep the state dict inside a checkpoint, most specific first.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+# Where they keep the moving average of the weights, which answers otherwise.
+AVERAGES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
 # What wrappers put in front of every key.
 PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 SHOWN = 3
 
 
-def read_state_dict(path: Path) -> StateDict:
+def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
     """The tensors of a checkpoint by name; floating-point ones as float32.
+
+    key : which of several state dicts it holds, dots leading further inside.
 
     Nothing is executed: safetensors holds no code, and other files are screened first and then
     opened with `weights_only=True`.
 
     Raises
     ------
-    UndoorError : the file is missing, unsafe, damaged or holds no state dict.
+    UndoorError : the file is missing, unsafe, damaged, or holds no state dict, none under `key`,
+        or more than one without saying which.
     """
     if not path.is_file():
         raise UndoorError(f"the weights {path} do not exist; check the path")
     if path.stat().st_size == 0:
         raise UndoorError(f"the weights {path} are an empty file; copy them again")
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    state = {key: _to_float32(value) for key, value in _find_state_dict(content, path).items()}
-    if any(".correction." in f".{key}" for key in state):
+    found = _find_state_dict(content, path) if key is None else _named(content, key, path)
+    state = {name: _to_float32(value) for name, value in found.items()}
+    if any(".correction." in f".{name}" for name in state):
         raise UndoorError(
             f"{path} is a repaired model: it holds undoor's corrections and would do harm without "
             "them; load the original weights and attach the repair with undoor.guard"
@@ -104,6 +110,13 @@ def _find_state_dict(content: object, path: Path) -> StateDict:
             "save model.state_dict()"
         )
     found = _search(content)
+    averages = [key for key in AVERAGES if _search(content.get(key))]
+    if found and averages:
+        kept = [key for key in WRAPPERS if _search(content.get(key))]
+        raise UndoorError(
+            f"{path} holds weights and a moving average of them ({', '.join(kept + averages)}); "
+            "say which the model answers with, by --weights-key or key in [model]"
+        )
     if found:
         return found
     nested = [str(key) for key, value in content.items() if _search(value)]
@@ -112,6 +125,20 @@ def _find_state_dict(content: object, path: Path) -> StateDict:
     keys = ", ".join(nested or [str(key) for key in content][:6]) or "nothing"
     wanted = "one of them as a file of its own" if nested else "model.state_dict()"
     raise UndoorError(f"{path} holds no single state dict (found: {keys}); save {wanted}")
+
+
+def _named(content: object, key: str, path: Path) -> StateDict:
+    """The state dict under `key`."""
+    part, listing = content, content
+    for step in key.split("."):
+        listing, part = part, part.get(step) if isinstance(part, Mapping) else None
+    found = _search(part)
+    if not found:
+        names = [str(name) for name in listing][:6] if isinstance(listing, Mapping) else []
+        raise UndoorError(
+            f"{path} holds no state dict under {key!r} (found: {', '.join(names) or 'nothing'})"
+        )
+    return found
 
 
 def _search(content: Any) -> StateDict:
@@ -149,6 +176,11 @@ def _spellings(state: StateDict) -> Iterator[StateDict]:
     while prefix := next((p for p in PREFIXES if all(k.startswith(p) for k in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
         yield state
+    # A training module that keeps the network beside losses and metrics of its own.
+    for prefix in PREFIXES:
+        part = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if part:
+            yield part
 
 
 def _mismatch(expected: Mapping[str, Tensor], state: StateDict) -> str:

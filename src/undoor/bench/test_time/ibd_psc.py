@@ -101,7 +101,11 @@ def _norms(classifier: Classifier) -> list[str]:
             "IBD-PSC amplifies batch norms, and expected a network with BatchNorm1d or "
             "BatchNorm2d, got one without; use strip or scale_up, which need none"
         )
-    names = [site.name for site in find_sites(classifier) if site.name != ENTRY]
+    names = [
+        site.name
+        for site in find_sites(classifier)
+        if site.name != ENTRY and isinstance(classifier.get_submodule(site.name), NORMS)
+    ]
     if not names:
         raise UndoorError(
             "IBD-PSC expected batch norms that run once in a pass, got only some that run more "

@@ -1,0 +1,94 @@
+"""The input contract that a model brings along, and what the user says instead of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from undoor.classifier import Classifier, Output
+from undoor.errors import UndoorError
+from undoor.load.spec import ClassesTable, InputTable, Tables, checked
+from undoor.resizing import Resizing
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a network takes: pixels in [0, 1], of which it sees (x - mean) / std.
+
+    shape : (C, H, W). resizing : how pictures of other sizes get there.
+    """
+
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    resizing: Resizing
+
+
+def resized(contract: Contract, shape: Sequence[int] | None) -> Contract:
+    """The same for inputs of another shape, resized straight to it."""
+    if shape is None or tuple(shape) == contract.shape or len(shape) != 3:
+        return contract
+    channels, height, width = shape
+    straight = Resizing((height, width), resample=contract.resizing.resample)
+    return replace(contract, shape=(channels, height, width), resizing=straight)
+
+
+def given(options: Tables, table: str) -> dict[str, Any]:
+    """What a table of the user's options says; None says nothing."""
+    return {key: value for key, value in options.get(table, {}).items() if value is not None}
+
+
+def classifier_of(
+    network: nn.Module,
+    contract: Contract,
+    options: Tables,
+    *,
+    source: Path,
+    class_names: Sequence[str] | None,
+    output: Output = "logits",
+) -> Classifier:
+    """The classifier of a network that brings a contract; what `options` say wins.
+
+    Raises
+    ------
+    UndoorError : an option is malformed, does not fit, or leaves open how values are scaled.
+    """
+    own = given(options, "input")
+    contract = resized(contract, own.get("shape"))
+    if "bounds" in own and not {"scale", "mean", "std"} <= own.keys():
+        own.setdefault("scale", _scale_for(own["bounds"]))
+    defaults = {"shape": contract.shape, "mean": contract.mean, "std": contract.std}
+    table = checked(InputTable, "input", {**defaults, **own}, source)
+    named = checked(
+        ClassesTable, "classes", {"names": class_names, **given(options, "classes")}, source
+    )
+    resizing = contract.resizing
+    return Classifier(
+        network,
+        input_shape=table.shape,
+        bounds=table.bounds,
+        scale=table.scale,
+        mean=table.mean,
+        std=table.std,
+        output=output,
+        class_names=named.names,
+        resizing=resizing if resizing.size == table.shape[1:] else None,
+    )
+
+
+def _scale_for(bounds: Any) -> float:
+    """By what raw values are multiplied to reach [0, 1], for which mean and std are meant."""
+    try:
+        low, high = (float(value) for value in bounds)
+    except (TypeError, ValueError):
+        return 1.0
+    if low == 0 and high > 0:
+        return 1 / high
+    raise UndoorError(
+        f"the model's own mean and std are meant for values from 0 to 1, the bounds are {low:g} to "
+        f"{high:g}; give scale, mean and std too"
+    )

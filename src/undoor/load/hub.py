@@ -1,0 +1,129 @@
+"""What loaders of models from public hubs share: nothing is fetched, nothing foreign is run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from undoor.errors import UndoorError
+
+CONFIG = "config.json"
+SWITCH = "HF_HUB_OFFLINE"
+LARGEST_TEXT = 20_000_000
+
+
+def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
+    """These attributes of an optional library.
+
+    Raises
+    ------
+    UndoorError : it is not installed, has no such attribute, or does not import here.
+    """
+    root = library.partition(".")[0]
+    try:
+        importlib.import_module(root)
+        module = importlib.import_module(library)
+        return tuple(getattr(module, name) for name in names)
+    # A library that does not import may raise anything.
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == root:
+            raise UndoorError(
+                f"this model needs {root}; run: pip install 'undoor[{extra}]'"
+            ) from error
+        raise UndoorError(
+            f"{library} is installed but gives no {', '.join(names)} here "
+            f"({first_line(_cause(error))}); run: pip install -U 'undoor[{extra}]', and see that "
+            "torchvision, if there is one, belongs to this torch"
+        ) from error
+
+
+@contextmanager
+def offline(extra: str) -> Iterator[None]:
+    """No library reaches for the hub inside; what was set before is set again afterwards.
+
+    extra : whose install line is told where the hub's library is missing.
+    """
+    (switch,) = from_library("huggingface_hub.constants", SWITCH, extra=extra)
+    constants = sys.modules["huggingface_hub.constants"]
+    given = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "1"
+    setattr(constants, SWITCH, True)
+    try:
+        yield
+    finally:
+        setattr(constants, SWITCH, switch)
+        if given is None:
+            del os.environ[SWITCH]
+        else:
+            os.environ[SWITCH] = given
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of a model that is named by it or by its config.json."""
+    return path.parent if path.name == CONFIG else path
+
+
+def config_says(path: Path, key: str) -> bool:
+    """Whether there is a config.json with this key, and no model.toml, which would come first."""
+    folder = folder_of(path)
+    if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / "model.toml").exists()):
+        return False
+    try:
+        return key in read_json(folder / CONFIG)
+    except UndoorError:
+        return False
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises
+    ------
+    UndoorError : it is missing, too large for a configuration, or holds no JSON object.
+    """
+    if not file.is_file():
+        raise UndoorError(f"{file} does not exist; copy the whole folder of the model")
+    if file.stat().st_size > LARGEST_TEXT:
+        raise UndoorError(f"{file} has {file.stat().st_size:,} bytes; expected a small JSON file")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UndoorError(
+            f"{file} is not readable JSON ({first_line(error)}); copy it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise UndoorError(f"{file} holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
+    """Refuse a description of more layers than there are tensors, before any is built.
+
+    Raises
+    ------
+    UndoorError : a key that speaks of layers or depth says more than `tensors`.
+    """
+    for key, value in values.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        counts = [part for part in parts if isinstance(part, int)]
+        if ("layer" in key or "depth" in key) and sum(counts) > tensors:
+            raise UndoorError(
+                f"{file} describes a network far larger than the {tensors} tensors stored ({key} = "
+                f"{value}); check that it and the weights belong together"
+            )
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

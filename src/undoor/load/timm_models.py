@@ -1,0 +1,243 @@
+"""Networks of timm: by name with a checkpoint on disk, or a folder that timm wrote.
+
+`architecture = "timm:NAME"` builds the network and takes size, mean, std, interpolation and crop
+from timm's own settings for that name. Nothing is fetched: the weights are the caller's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.load.contract import Contract, classifier_of, given
+from undoor.load.hub import (
+    CONFIG,
+    config_says,
+    first_line,
+    folder_of,
+    from_library,
+    offline,
+    read_json,
+    require_depth,
+)
+from undoor.load.spec import ModelTable, Tables, checked
+from undoor.load.weights import StateDict, load_weights, read_state_dict
+from undoor.resizing import Resizing
+
+SCHEME = "timm:"
+WEIGHTS = "model.safetensors"
+EXTRA = "timm"
+# Of timm.create_model: what would open or fetch other weights than those given, or change what is
+# returned.
+FORBIDDEN = frozenset(
+    {"pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
+    | {"features_only", "scriptable", "exportable"}
+)
+
+
+def is_name(architecture: object) -> bool:
+    """Whether an architecture is one of timm's, "timm:NAME"."""
+    return isinstance(architecture, str) and architecture.startswith(SCHEME)
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a folder that timm wrote, or no file at all but "timm:NAME"."""
+    return is_name(path.as_posix()) or config_says(path, "architecture")
+
+
+def read(path: Path, options: Tables) -> Classifier:
+    """The classifier in a folder that timm wrote; of `options`, the input and the class names win.
+
+    Raises
+    ------
+    UndoorError : the folder holds no safetensors, or its files do not belong together.
+    """
+    if is_name(path.as_posix()):
+        raise UndoorError(
+            f"{path} is an architecture without weights, and none are fetched; give a checkpoint "
+            f"as the model, and {path} as its architecture"
+        )
+    folder = folder_of(path)
+    told = sorted(given(options, "model").keys() - {"output"})
+    if told:
+        raise UndoorError(f"the folder says its own {told[0]}; leave {told[0]} out")
+    config = read_json(folder / CONFIG)
+    if not (folder / WEIGHTS).is_file():
+        raise UndoorError(
+            f"{folder}: expected {WEIGHTS}; save it with timm's save_for_hf(..., "
+            f"safe_serialization=True), or give the checkpoint itself as the model and "
+            f"{SCHEME}{config['architecture']} as its architecture"
+        )
+    model = {
+        "weights": folder / WEIGHTS,
+        "architecture": f"{SCHEME}{config['architecture']}",
+        "arguments": {**_dictionary(config, "model_args"), **_classes(config)},
+        **given(options, "model"),
+    }
+    names = config.get("label_names")
+    known = {"model": model, "input": given(options, "input"), "classes": given(options, "classes")}
+    return read_tables(known, folder, _dictionary(config, "pretrained_cfg"), names)
+
+
+def read_tables(
+    tables: Tables,
+    source: Path,
+    settings: Mapping[str, Any] | None = None,
+    class_names: Any = None,
+) -> Classifier:
+    """The classifier that the tables of a model.toml describe, its architecture being timm's.
+
+    settings : what a folder says instead of timm's own settings of that name. source : where the
+    tables come from, for messages.
+
+    Raises
+    ------
+    UndoorError : timm has no such network, or the checkpoint does not fit it.
+    """
+    table = checked(ModelTable, "model", tables.get("model", {}), source)
+    name = str(table.architecture).removeprefix(SCHEME)
+    state = read_state_dict(table.weights, key=table.key)
+    settings = {**_settings(name), **(settings or {})}
+    arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
+    require_depth(arguments, len(state), source)
+    network = _create(name, arguments)
+    load_weights(network, state, file=table.weights, architecture=f"{SCHEME}{name}")
+    contract = _contract(settings, arguments, given(tables, "input"), source)
+    return classifier_of(
+        network, contract, tables, source=source, class_names=class_names, output=table.output
+    )
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """timm's settings of a network: where it differs in classes and inputs, and its input."""
+    is_model, get_settings, similar = from_library(
+        "timm.models", "is_model", "get_pretrained_cfg", "list_models", extra=EXTRA
+    )
+    plain = name.partition(".")[0]
+    if ":" in name or "/" in name or not is_model(plain):
+        close = ", ".join(similar(f"*{plain[:6]}*")[:5]) if plain.isidentifier() else ""
+        raise UndoorError(
+            f"timm has no network {name!r}{f' (similar: {close})' if close else ''}; "
+            "expected timm:NAME, NAME one of timm.list_models()"
+        )
+    try:
+        found = get_settings(name, allow_unregistered=True)
+    except RuntimeError as error:
+        raise UndoorError(
+            f"timm:{name}: {first_line(error)}; leave out what is behind the dot"
+        ) from error
+    return found.to_dict() if found else {}
+
+
+def _arguments(
+    arguments: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    state: StateDict,
+    own: Mapping[str, Any],
+    name: str,
+) -> dict[str, Any]:
+    """What timm is called with: as given, completed by what the checkpoint and the input show."""
+    forbidden = sorted(FORBIDDEN & arguments.keys())
+    if forbidden:
+        raise UndoorError(
+            f"timm:{name}: expected no argument {forbidden[0]}; the weights are those of the "
+            "checkpoint alone"
+        )
+    found = dict(arguments)
+    classes = _stored(state, settings.get("classifier"))
+    if classes:
+        found.setdefault("num_classes", classes[0])
+    first = _stored(state, settings.get("first_conv"))
+    if first and len(first) == 4 and first[1] in (1, 2, 4):
+        found.setdefault("in_chans", first[1])
+    shape = own.get("shape")
+    if shape is not None and len(shape) == 3:
+        if settings.get("fixed_input_size"):
+            found.setdefault("img_size", tuple(shape[1:]))
+        if shape[0] != 3:
+            found.setdefault("in_chans", shape[0])
+    return found
+
+
+def _stored(state: StateDict, layer: Any) -> tuple[int, ...]:
+    """The shape of the weight of a layer, whatever stands before its name; () where it is not
+    there, or not once."""
+    layer = layer[0] if isinstance(layer, list | tuple) and layer else layer
+    if not isinstance(layer, str):
+        return ()
+    wanted = f"{layer}.weight"
+    exact = [key for key in state if key.endswith(wanted) and key[: -len(wanted)][-1:] in ("", ".")]
+    shapes = {tuple(state[key].shape) for key in exact}
+    return shapes.pop() if len(shapes) == 1 else ()
+
+
+def _create(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    (create,) = from_library("timm", "create_model", extra=EXTRA)
+    call = f"timm.create_model({name!r}, {', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
+    try:
+        with offline(EXTRA):
+            return create(name, pretrained=False, **arguments)
+    except Exception as error:
+        raise UndoorError(
+            f"{call} failed with {type(error).__name__}: {first_line(error)}; check the arguments"
+        ) from error
+
+
+def _contract(
+    settings: Mapping[str, Any], arguments: Mapping[str, Any], own: Mapping[str, Any], source: Path
+) -> Contract:
+    """timm's data settings as a contract; a shape that the user gives comes without timm's crop."""
+    channels, height, width = settings.get("input_size") or (3, 224, 224)
+    native = (height, width)
+    size = arguments.get("img_size", native)
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    channels = arguments.get("in_chans", channels)
+    mean, std = settings.get("mean"), settings.get("std")
+    if channels != len(mean or ()) and not {"mean", "std"} <= own.keys():
+        raise UndoorError(
+            f"{source}: timm's mean and std are meant for {len(mean or ())} channels, the network "
+            f"takes {channels}; give mean and std"
+        )
+    filter_ = str(settings.get("interpolation") or "bicubic")
+    filter_ = "bicubic" if filter_ == "random" else filter_
+    first = None if size != native or "shape" in own else _first(settings, size, source)
+    return Contract(
+        (channels, *size),
+        tuple(own.get("mean", mean)),
+        tuple(own.get("std", std)),
+        Resizing(size, first=first, resample=filter_),  # type: ignore[arg-type]
+    )
+
+
+def _first(
+    settings: Mapping[str, Any], size: tuple[int, int], source: Path
+) -> tuple[int, int] | int | None:
+    """What pictures are resized to before the centre is cut out, as timm's evaluation does it."""
+    share = settings.get("crop_pct") or 0.875
+    mode = settings.get("crop_mode") or "center"
+    whole = (math.floor(size[0] / share), math.floor(size[1] / share))
+    if mode == "center" and whole[0] == whole[1]:
+        return whole[0]
+    if mode == "squash":
+        return whole
+    raise UndoorError(
+        f"{source}: timm resizes for this network in a way that is not supported (crop_mode {mode} "
+        f"to {size[0]}x{size[1]}); give input_shape, and pictures are resized straight to it"
+    )
+
+
+def _classes(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+
+
+def _dictionary(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise UndoorError(f"{CONFIG}: {key} is a {type(value).__name__}; expected an object")
+    return value

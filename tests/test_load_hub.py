@@ -1,0 +1,70 @@
+"""What loaders of hub models share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from undoor.errors import UndoorError
+from undoor.load.hub import LARGEST_TEXT, config_says, from_library, offline, read_json
+
+
+@pytest.mark.parametrize("given", [None, "0", "1"])
+def test_offline_is_undone(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    if given is not None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", given)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", given == "1")
+    seen: list[object] = []
+
+    def fail() -> None:
+        seen.extend((os.environ["HF_HUB_OFFLINE"], huggingface_hub.constants.is_offline_mode()))
+        raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"), offline("timm"):
+        fail()
+    assert seen == ["1", True]
+    assert os.environ.get("HF_HUB_OFFLINE") == given
+    assert huggingface_hub.constants.is_offline_mode() == (given == "1")
+
+
+def test_library_that_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_one.py").write_text("raise RuntimeError('no operator nms\\nmore')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UndoorError, match=r"broken_one is installed but gives no x here \(no oper"):
+        from_library("broken_one", "x", extra="timm")
+    with pytest.raises(UndoorError, match=r"needs not_there_at_all; run: pip install 'undoor\[t"):
+        from_library("not_there_at_all", "x", extra="timm")
+    assert "broken_one" not in sys.modules
+
+
+def test_json(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    with pytest.raises(UndoorError, match="does not exist"):
+        read_json(file)
+    for text in ("", "{", "\x00", "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(UndoorError, match="not readable JSON"):
+            read_json(file)
+    file.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UndoorError, match="not readable JSON"):
+        read_json(file)
+    with file.open("wb") as stream:
+        stream.truncate(LARGEST_TEXT + 1)
+    with pytest.raises(UndoorError, match="expected a small JSON file"):
+        read_json(file)
+
+
+def test_config_says(tmp_path: Path) -> None:
+    assert not config_says(tmp_path, "a")
+    assert not config_says(tmp_path / "nowhere", "a")
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    assert config_says(tmp_path, "a")
+    assert config_says(tmp_path / "config.json", "a")
+    assert not config_says(tmp_path, "b")
+    (tmp_path / "model.toml").touch()
+    assert not config_says(tmp_path, "a")
