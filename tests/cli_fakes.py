@@ -203,6 +203,7 @@ class FakeEvaluation:
         default_factory=lambda: {
             **{key: FakeRate() for key in ("acc", "asr", "sia", "tpr", "fpr", "auroc")},
             "fpr_target": FakeRate(None, None, None, 0),
+            "fpr_own": FakeRate(None, None, None, 0),
         }
     )
     n: Mapping[str, int] = field(default_factory=lambda: {"clean": 12, "triggered": 8})

@@ -165,8 +165,8 @@ def test_upper_limit_holds_given_the_scores() -> None:
 @pytest.mark.parametrize(
     ("n", "fpr", "parts"),
     [
-        (30, 0.01, ("30 clean images answered 3 stop", "less than 3.2 %", "wanted: 1 %", "99 ")),
-        (1, 0.05, ("1 clean image answered 3 stop", "less than 50 %", "wanted: 5 %", "19 ")),
+        (30, 0.01, ("30 clean images of 3 stop", "less than 3.2 %", "wanted: 1 %", "99 ")),
+        (1, 0.05, ("1 clean image of 3 stop", "less than 50 %", "wanted: 5 %", "19 ")),
         (98, 0.01, ("98 clean images", "less than 1.01 %", "wanted: 1 %", "99 ")),
         (500, 0.0001, ("500 clean images", "less than 0.2 %", "wanted: 0.01 %", "9999 ")),
         (13, 0.07, ("13 clean images", "less than 7.1 %", "wanted: 7 %", "14 ")),
@@ -202,7 +202,7 @@ def test_nothing_to_calibrate_on() -> None:
     assert made.resolution == 1
     note = made.note("2")
     assert note is not None
-    assert note.startswith("no clean image is answered 2")
+    assert note.startswith("no clean image of 2 is answered so")
     assert "whose lead" in note
 
 

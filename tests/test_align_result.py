@@ -189,8 +189,8 @@ def test_calibration_in_words(folder: Path) -> None:
         "resolution": 0.2,
         "note": calibration(1).note("1"),
     }
-    assert "4 clean images answered 1 cannot promise less than 20 %" in few["calibration"]["note"]
-    assert "no clean image is answered 3" in none["calibration"]["note"]
+    assert "4 clean images of 1 cannot promise less than 20 %" in few["calibration"]["note"]
+    assert "no clean image of 3 is answered so" in none["calibration"]["note"]
 
 
 def test_description_comes_last(

@@ -158,6 +158,23 @@ def test_clean_scores_by_hand() -> None:
     np.testing.assert_allclose(clean_scores(made, corrected).numpy(), expected, atol=1e-4)
 
 
+def test_what_is_mistaken_for_the_target_sets_no_threshold() -> None:
+    """A clean input that shows the trigger of itself is answered with the target and drops far."""
+    made = bench()
+    x = made.x[made.sources]
+    corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
+    corrected = attach(made.classifier, corrections)
+    natural = true_trigger()(x[:4])
+    assert made.classifier.predict(natural).tolist() == [TARGET] * 4
+    more = replace(
+        made,
+        x=torch.cat([made.x, natural]),
+        y=torch.cat([made.y, made.y[made.sources][:4]]),
+        sources=torch.cat([made.sources, torch.ones(4, dtype=torch.bool)]),
+    )
+    assert torch.equal(clean_scores(more, corrected), clean_scores(made, corrected))
+
+
 def test_calibrated_guard_flags_triggered_and_not_clean_inputs() -> None:
     """The threshold is one for the guard's own scores."""
     made = bench()

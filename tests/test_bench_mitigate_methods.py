@@ -34,7 +34,7 @@ def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
 def rates(case: Case, defence: Defence) -> dict[str, Rate]:
     outcome = Outcome.of(defence.answers, case.test, case.triggered)
     return basic_rates(outcome, case.test, case.triggered, [TARGET]) | flag_rates(
-        outcome, before(case), [TARGET]
+        outcome, before(case), case.test, [TARGET]
     )
 
 

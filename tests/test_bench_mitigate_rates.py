@@ -59,17 +59,19 @@ def test_flags() -> None:
             flagging([0, 0], [True, True], torch.tensor([8.0, 7.0])),
         ),
     )
-    rates = flag_rates(outcome, BARE, TARGETS)
+    rates = flag_rates(outcome, BARE, TEST, TARGETS)
     assert (rates["tpr"].value, rates["tpr"].n) == (3 / 5, 5)
     assert rates["fpr"].value == 1 / 4
+    # The second of them is of another class, and mistaken for a target.
     assert rates["fpr_target"].value == 1 / 3
+    assert (rates["fpr_own"].value, rates["fpr_own"].n) == (0, 2)
     # 9, 8 and 7 above all four; 0.5 above three; -inf ties with one.
     assert rates["auroc"].value == pytest.approx((4 * 3 + 3 + 0.5) / 20)
 
 
 def test_networks_that_flag_nothing_have_no_such_rates() -> None:
-    rates = flag_rates(BARE, BARE, TARGETS)
-    assert list(rates) == ["tpr", "fpr", "fpr_target", "auroc"]
+    rates = flag_rates(BARE, BARE, TEST, TARGETS)
+    assert list(rates) == ["tpr", "fpr", "fpr_target", "fpr_own", "auroc"]
     assert all(rate == Rate(None, None, None, 0) for rate in rates.values())
 
 

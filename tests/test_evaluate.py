@@ -114,6 +114,7 @@ def test_all_rates_by_hand() -> None:
         "tpr": pytest.approx(2 / 4),
         "fpr": pytest.approx(1 / 5),
         "fpr_target": pytest.approx(1 / 2),
+        "fpr_own": pytest.approx(1 / 2),
     }
     assert result.n == {"clean": 5, "triggered": 4}
     assert result.after["fpr_target"].n == 2

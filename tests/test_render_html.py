@@ -97,15 +97,15 @@ def test_everything_is_there() -> None:
 def test_calibration_of_the_guard() -> None:
     told = Page(full_page()).told()
     for part in (
-        "Set on 30 clean images answered with it; 0.0 % of them are flagged [0.0 to 11.6]",
+        "Set on 30 clean images of this class; 0.0 % of them are flagged [0.0 to 11.6]",
         "Wanted false alarms 1 %; 30 images can promise 3.2 % at best",
-        "30 clean images answered 1 yield cannot promise less than 3.2 % (wanted: 1 %",
+        "30 clean images of 1 yield cannot promise less than 3.2 % (wanted: 1 %",
     ):
         assert part in told
     enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
     assert "cannot promise" not in repair_page(enough)
     none = repair_page(Calibration(0.0, 0.05, Rate(None, None, None, 0)))
-    assert "no clean image is answered 1 yield" in none
+    assert "no clean image of 1 yield is answered so" in none
     assert "Set on" not in none
 
 

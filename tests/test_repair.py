@@ -145,7 +145,7 @@ def test_says_what_so_few_images_can_promise(toy_repair: Repair) -> None:
     assert calibration.flagged.value == 0
     assert calibration.resolution == pytest.approx(1 / 11)
     note = toy_repair.to_json()["targets"][0]["calibration"]["note"]
-    assert "10 clean images answered 2 cannot promise less than 9.1 %" in note
+    assert "10 clean images of 2 cannot promise less than 9.1 %" in note
 
 
 def test_wanted_rate() -> None:

@@ -27,7 +27,8 @@ class Evaluation:
     """What the bare model (`before`) and the guarded pair (`after`) do on a test set.
 
     before, after : "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs),
-    "fpr_target" (of the clean inputs that the bare model answers with the target) and "auroc".
+    "fpr_target" (of the clean inputs that the bare model answers with the target), "fpr_own" (of
+    those that it answers so rightly, which is what a guard is calibrated for) and "auroc".
     """
 
     target: int
@@ -90,6 +91,7 @@ def evaluate(
             "tpr": Rate.of(flagged_t),
             "fpr": Rate.of(flagged),
             "fpr_target": Rate.of(flagged[bare == target]),
+            "fpr_own": Rate.of(flagged[(bare == target) & (clean.labels == target)]),
             "auroc": auroc(score_t, score),
         },
         n={"clean": len(clean), "triggered": len(own)},

@@ -58,8 +58,8 @@ def repair(
     fit : "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen with
     `onepass`; `reference` corrects all layers per channel. plan : the name of one of
     `candidate_plans`, which is then taken whatever cross-validation says. fpr : the share, above 0
-    and below 1, of clean inputs answered with a target that its guard may flag; what the clean set
-    can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
+    and below 1, of clean inputs rightly answered with a target that may be flagged; what the clean
+    set can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
     whatever the scan says of them; a trigger of each is searched for. The verdict stays the scan's.
 
     Raises

@@ -27,8 +27,8 @@ ROUNDING = 1e-9
 class Calibration:
     """A threshold and what speaks for it.
 
-    threshold : margin drop above which the guard flags. wanted : the share of clean inputs
-    answered with the target that may be flagged. flagged : the share that is, of the `n` that the
+    threshold : margin drop above which the guard flags. wanted : the share of clean inputs of the
+    target, answered so, that may be flagged. flagged : the share that is, of the `n` that the
     threshold was set on. The upper limit holds for new inputs as well: the rate above the k-th
     smallest of n scores is a Beta(n + 1 - k, k) variable (V. Vovk, Conditional validity of
     inductive conformal predictors, ACML 2012, section 3), whose 97.5 % point is the upper limit of
@@ -41,7 +41,7 @@ class Calibration:
 
     @staticmethod
     def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> Calibration:
-        """From the scores [n] of clean inputs answered with the target and of triggered ones [m].
+        """From the scores of clean inputs [n] rightly answered with the target and triggered [m].
 
         The clean inputs must have taken no part in the fit of the corrections, or their scores are
         not those of new inputs.
@@ -65,7 +65,7 @@ class Calibration:
 
     @property
     def n(self) -> int:
-        """How many clean inputs answered with the target the threshold was set on."""
+        """How many clean inputs, rightly answered with the target, the threshold was set on."""
         return self.flagged.n
 
     @property
@@ -87,14 +87,14 @@ class Calibration:
             return None
         if self.n == 0:
             return (
-                f"no clean image is answered {label}, so that no rate can be promised; every input "
-                "whose lead of the target the correction lowers is flagged"
+                f"no clean image of {label} is answered so, and no rate can be promised; every "
+                "input whose lead of the target the correction lowers is flagged"
             )
         needed = least_scores(self.wanted)
         images = "1 clean image" if self.n == 1 else f"{self.n} clean images"
         beyond = "it" if self.n == 1 else "all of them"
         return (
-            f"{images} answered {label} cannot promise less than {_percent(self.resolution)} "
+            f"{images} of {label} cannot promise less than {_percent(self.resolution)} "
             f"(wanted: {_percent(self.wanted)}; {needed} would do); the threshold lies beyond "
             f"{beyond}"
         )

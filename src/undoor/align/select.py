@@ -59,10 +59,14 @@ class Bench:
 
     @cached_property
     def answered_target(self) -> tuple[Tensor, Tensor]:
-        """Clean inputs [m, ...] that the bare model answers with the target, and its margins."""
+        """Clean inputs [m, ...] of the target that the bare model answers so, and its margins.
+
+        Not those of other classes that it mistakes for the target: some of them show what the
+        trigger shows, their drop is that of triggered inputs, and a flag mends their answer.
+        """
         with torch.no_grad():
             logits = self.classifier(self.x)
-        rows = logits.argmax(1) == self.target
+        rows = (logits.argmax(1) == self.target) & (self.y == self.target)
         return self.x[rows], margin(logits[rows], self.target)
 
 
@@ -194,7 +198,7 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
 
 @torch.no_grad()
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
-    """Margin drops of the clean inputs that the model answers with the target."""
+    """Margin drops of the clean inputs that the model rightly answers with the target."""
     x, before = bench.answered_target
     return before - margin(corrected(x), bench.target)
 

@@ -86,7 +86,7 @@ def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = 
     except UndoorError as error:
         return record | {"failed": str(error)}
     rates = basic_rates(outcome, case.test, case.triggered, targets)
-    rates |= flag_rates(outcome, before, targets)
+    rates |= flag_rates(outcome, before, case.test, targets)
     record |= {"after": rates_to_json(rates), "seconds": defence.seconds}
     return record | {"details": defence.details}
 

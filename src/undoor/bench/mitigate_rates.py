@@ -62,17 +62,20 @@ def basic_rates(
     }
 
 
-def flag_rates(outcome: Outcome, bare: Outcome, targets: Sequence[int]) -> dict[str, Rate]:
-    """TPR, FPR, the FPR of clean images that the bare model answers with a target, and AUROC; all
-    None where nothing is flagged or scored."""
+def flag_rates(
+    outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
+) -> dict[str, Rate]:
+    """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those
+    it answers so rightly (fpr_own), and AUROC; all None where nothing is flagged or scored."""
     nothing = Rate(None, None, None, 0)
     flagged = outcome.clean.flagged
-    rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "auroc"), nothing)
+    rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "fpr_own", "auroc"), nothing)
     if flagged is not None:
         of_target = torch.isin(bare.clean.labels, torch.tensor(targets, dtype=torch.int64))
         found = [answers.flagged for answers in outcome.triggered if answers.flagged is not None]
         rates["tpr"] = Rate.of(_joined(found))
         rates["fpr"], rates["fpr_target"] = Rate.of(flagged), Rate.of(flagged[of_target])
+        rates["fpr_own"] = Rate.of(flagged[of_target & (bare.clean.labels == test.labels)])
     if outcome.clean.score is not None:
         scores = [answers.score for answers in outcome.triggered if answers.score is not None]
         rates["auroc"] = auroc(_joined(scores), outcome.clean.score)

@@ -11,7 +11,7 @@ from undoor.bench.records import Record
 from undoor.scan.calibration import calibrated_on
 
 BEFORE_AND_AFTER = ("acc", "asr", "sia", "own_rate_t")
-AFTER = ("tpr", "fpr", "fpr_target", "auroc")
+AFTER = ("tpr", "fpr", "fpr_target", "fpr_own", "auroc")
 RATES = (*BEFORE_AND_AFTER, *AFTER)
 AVERAGE = "all attacks"
 Values = dict[str, float | None]
@@ -135,6 +135,7 @@ HEADER = (
     "TPR",
     "FPR",
     "FPR of t",
+    "FPR of own t",
     "AUROC",
     "seconds",
 )

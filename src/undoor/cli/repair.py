@@ -32,7 +32,7 @@ Fit = Annotated[
 Fpr = Annotated[
     float,
     typer.Option(
-        help="Share of the clean inputs answered with a suspected target that may be flagged; "
+        help="Share of the clean inputs of a suspected target that may be flagged; "
         "what so few images cannot promise is told.",
         metavar="SHARE",
     ),

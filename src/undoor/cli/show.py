@@ -42,7 +42,8 @@ MEASURES = (
     ("sia", "SIA (triggered, right)"),
     ("tpr", "TPR (triggered, flagged)"),
     ("fpr", "FPR (clean, flagged)"),
-    ("fpr_target", "FPR (clean, of target)"),
+    ("fpr_target", "FPR (clean, answered so)"),
+    ("fpr_own", "FPR (clean, rightly so)"),
     ("auroc", "AUROC"),
 )
 
@@ -135,7 +136,7 @@ def _calibration(calibration: Calibration, target: str) -> list[str]:
     rate, lines = calibration.flagged, []
     if rate.n:
         lines.append(
-            f"of {rate.n} clean images answered {target}, {percent(rate.value)} are flagged "
+            f"of {rate.n} clean images of {target}, {percent(rate.value)} are flagged "
             f"(95 %: {interval(rate.low, rate.high)})"
         )
     note = calibration.note(target)

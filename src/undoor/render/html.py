@@ -38,6 +38,7 @@ MEASURES = (
     ("tpr", "TPR", "triggered images flagged"),
     ("fpr", "FPR", "clean images flagged"),
     ("fpr_target", "FPR, target", "clean images answered with the target and flagged"),
+    ("fpr_own", "FPR, own", "clean images rightly answered with the target and flagged"),
     ("auroc", "AUROC", "how well the score tells triggered from clean images"),
 )
 
