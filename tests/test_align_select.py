@@ -50,16 +50,16 @@ def test_score_punishes_false_alarms_beyond_the_wanted() -> None:
 
 
 def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the mean over the folds; among equals the first, which is the coarsest."""
+    """By the mean over the folds; of those that are as good the first, which is the coarsest."""
     table = {
         ("bad", 0): Outcome(0.9, 0.1, 0.9),
         ("bad", 1): Outcome(0.9, 0.1, 0.9),
         ("good", 0): Outcome(0.6, 0.2, 0.0),
         ("good", 1): Outcome(1.0, 0.0, 0.04),
-        ("same", 0): Outcome(0.8, 0.0, 0.0),
-        ("same", 1): Outcome(0.8, 0.0, 0.0),
+        ("hardly better", 0): Outcome(0.81, 0.0, 0.0),
+        ("hardly better", 1): Outcome(0.81, 0.0, 0.0),
     }
-    plans: dict[str, Plan] = {name: {name: "channel"} for name in ("bad", "good", "same")}
+    plans: dict[str, Plan] = {name: {name: "channel"} for name in ("bad", "good", "hardly better")}
     monkeypatch.setattr(
         select, "try_plan", lambda _bench, plan, _fit, fold: table[next(iter(plan)), fold]
     )
@@ -74,9 +74,12 @@ def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.sia == pytest.approx(0.8)
     assert outcome.asr == pytest.approx(0.1)
     assert outcome.fpr == pytest.approx(0.02)
-    assert [trial.name for trial in trials] == ["bad", "good", "same"]
-    assert [trial.score for trial in trials] == pytest.approx([0.05, 0.8, 0.8])
+    assert [trial.name for trial in trials] == ["bad", "good", "hardly better"]
+    assert [trial.score for trial in trials] == pytest.approx([0.05, 0.8, 0.81])
     assert calls[-1] == (3, 3)
+    # 120 judgements: the standard error is less than four points.
+    table |= {("hardly better", fold): Outcome(0.85, 0.0, 0.0) for fold in (0, 1)}
+    assert choose_plan(replace(bench(), fpr=0.05), plans, "onepass")[0] == "hardly better"
 
 
 @pytest.mark.parametrize("fold", [0, 1])

@@ -171,15 +171,22 @@ def fit_to(
 def choose_plan(
     bench: Bench, plans: Mapping[str, Plan], fit: str, progress: Progress = silent
 ) -> tuple[str, tuple[Trial, ...], Outcome]:
-    """The name of the best plan, all trials, and the best one's cross-validated outcome."""
+    """The name of the chosen plan, all trials, and its cross-validated outcome.
+
+    Chosen is the coarsest (the first) whose score lies within one standard error of the best
+    (L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): all are judged
+    on estimates, and a coarse correction forgives more of what the true trigger has else.
+    """
     outcomes = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
         outcomes[name] = _average([try_plan(bench, plan, fit, fold) for fold in range(FOLDS)])
         progress("choosing where to correct", done, len(plans))
-    chosen = max(outcomes, key=lambda name: outcomes[name].score(bench.fpr))
+    scores = {name: outcome.score(bench.fpr) for name, outcome in outcomes.items()}
+    best = max(scores, key=lambda name: scores[name])
+    near = scores[best] - _standard_error(outcomes[best].sia, bench)
+    chosen = next(name for name, score in scores.items() if score >= near)
     trials = tuple(
-        Trial(name, outcome.sia, outcome.fpr, outcome.score(bench.fpr))
-        for name, outcome in outcomes.items()
+        Trial(name, outcome.sia, outcome.fpr, scores[name]) for name, outcome in outcomes.items()
     )
     return chosen, trials, outcomes[chosen]
 
@@ -205,6 +212,12 @@ def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
 
 def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tensor:
     return (item.bare.argmax(1) == bench.target) & (drop > threshold)
+
+
+def _standard_error(share: float, bench: Bench) -> float:
+    """Of a share of all triggered inputs that a plan is judged on."""
+    count = sum(len(item.own) for fold in bench.folds for item in fold.judged)
+    return math.sqrt(share * (1 - share) / max(1, count))
 
 
 def _average(outcomes: Sequence[Outcome]) -> Outcome:
