@@ -269,10 +269,12 @@ class Cli:
         fit: str,
         fpr: float,
         force_targets: list[int],
+        suspects: int,
         seed: int,
         progress: Progress,
     ) -> FakeRepair:
-        asked = {"fit": fit, "fpr": fpr, "force_targets": force_targets, "seed": seed}
+        asked = {"fit": fit, "fpr": fpr, "force_targets": force_targets, "suspects": suspects}
+        asked["seed"] = seed
         self.calls.append(("repair", asked))
         progress("fit corrections", 0, 1)
         if not report.findings:

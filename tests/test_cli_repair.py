@@ -26,6 +26,7 @@ def test_scans_and_repairs(cli: Cli) -> None:
         "fit": "paper",
         "fpr": DEFAULT_FPR,
         "force_targets": [],
+        "suspects": 0,
         "seed": 5,
     }
     assert "entry (position)" in result.stdout
@@ -52,6 +53,8 @@ def test_wanted_rate(cli: Cli) -> None:
 def test_targets_that_the_user_suspects(cli: Cli) -> None:
     cli.repair("--force-target", "go", "--force-target", 0)
     assert cli.calls[1][1]["force_targets"] == [2, 0]
+    cli.repair("--suspects", 2)
+    assert cli.calls[3][1]["suspects"] == 2
 
 
 @pytest.mark.parametrize("name", ["3", "-1", "halt", ""])

@@ -1,4 +1,4 @@
-"""Targets that the user suspects, whatever the scan says of them."""
+"""Targets that are repaired though the scan does not name them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tiny import CLASSES, TARGET, clean_images, toy_classifier
 import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_answers
-from undoor.scan.forced import with_targets
-from undoor.scan.report import ScanReport
+from undoor.scan.forced import most_suspicious, with_targets
+from undoor.scan.report import ClassEvidence, ScanReport
 from undoor.scan.triggered import triggered
 
 OTHER = 0
@@ -40,6 +40,28 @@ def test_without_evidence(toy_report: ScanReport) -> None:
     bare = replace(toy_report, findings=(), evidence=())
     report = with_targets(model, clean_images(), bare, [OTHER, OTHER])
     assert [(f.target, f.family) for f in report.findings] == [(OTHER, "additive")]
+
+
+def test_most_suspicious_classes(toy_report: ScanReport) -> None:
+    """The scan's targets, then those with the lowest p-value in a family of all sources."""
+    evidence = (
+        ClassEvidence(0, "patch", 1.0, 1.0, 0.5),
+        ClassEvidence(1, "patch", 1.0, 2.0, 0.3),
+        ClassEvidence(1, "blend", 1.0, 2.0, 0.1),
+        ClassEvidence(3, "patch", 1.0, 3.0, 0.1),
+        ClassEvidence(4, "patch by source", 1.0, 9.0, 0.001, source=0),
+        ClassEvidence(5, "patch", None, 9.0, 0.001),
+    )
+    report = replace(toy_report, evidence=evidence)
+    assert [most_suspicious(report, n) for n in range(4)] == [
+        (),
+        (TARGET,),
+        (TARGET, 3),
+        (TARGET, 3, 1),
+    ]
+    assert len(most_suspicious(report, 99)) == CLASSES
+    with pytest.raises(UndoorError, match="0 suspects or more"):
+        most_suspicious(report, -1)
 
 
 @pytest.mark.parametrize("target", [-1, CLASSES])

@@ -21,7 +21,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
-from undoor.scan.forced import with_targets
+from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.sites import SiteInfo, find_sites
 from undoor.triggers import Trigger
@@ -46,6 +46,7 @@ def repair(
     fpr: float = DEFAULT_FPR,
     plan: str | None = None,
     force_targets: Sequence[int] = (),
+    suspects: int = 0,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Repair:
@@ -60,7 +61,9 @@ def repair(
     `candidate_plans`, which is then taken whatever cross-validation says. fpr : the share, above 0
     and below 1, of clean inputs rightly answered with a target that may be flagged; what the clean
     set can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
-    whatever the scan says of them; a trigger of each is searched for. The verdict stays the scan's.
+    whatever the scan says of them; a trigger of each is searched for. suspects : the same for so
+    many of the classes that stand out most, the scan's targets among them. The verdict stays the
+    scan's.
 
     Raises
     ------
@@ -71,7 +74,8 @@ def repair(
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
-    report = with_targets(classifier, clean, report, force_targets, seed=seed, progress=progress)
+    wanted = (*force_targets, *most_suspicious(report, suspects))
+    report = with_targets(classifier, clean, report, wanted, seed=seed, progress=progress)
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
     targets = tuple(

@@ -46,7 +46,7 @@ class Case:
     backdoors: tuple[Planted, ...]
     triggered: tuple[CleanSet, ...]
     scans: Path
-    _repairs: dict[tuple[str, str | None], Repair] = field(default_factory=dict, init=False)
+    _repairs: dict[tuple[str, str | None, int], Repair] = field(default_factory=dict, init=False)
 
     @property
     def seed(self) -> int:
@@ -84,10 +84,18 @@ class Case:
             )
         return report
 
-    def repair(self, fit: str, plan: str | None = None, *, progress: Progress = silent) -> Repair:
-        """What `undoor.repair` makes of the scan, once for each fit and plan; in processor seconds,
-        as the scan."""
-        if (fit, plan) not in self._repairs:
+    def repair(
+        self,
+        fit: str,
+        plan: str | None = None,
+        suspects: int = 0,
+        *,
+        progress: Progress = silent,
+    ) -> Repair:
+        """What `undoor.repair` makes of the scan, once for each fit, plan and number of suspects;
+        in processor seconds, as the scan."""
+        key = (fit, plan, suspects)
+        if key not in self._repairs:
             report = self.scan(progress)
             started = time.process_time()
             repair = undoor.repair(
@@ -96,12 +104,13 @@ class Case:
                 report,
                 fit=fit,
                 plan=plan,
+                suspects=suspects,
                 seed=self.seed,
                 progress=progress,
             )
             seconds = {"scan": report.seconds, "align": time.process_time() - started}
-            self._repairs[fit, plan] = replace(repair, seconds=seconds)
-        return self._repairs[fit, plan]
+            self._repairs[key] = replace(repair, seconds=seconds)
+        return self._repairs[key]
 
 
 def open_case(subject: Subject, setting: Setting, data: Path, scans: Path) -> Case:

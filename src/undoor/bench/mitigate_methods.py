@@ -25,6 +25,8 @@ from undoor.scan.report import ScanReport
 BATCH = 256
 # Share of the clean images that a detector of inputs may flag, by its threshold on them.
 DETECTOR_FPR = 0.05
+# Classes that are repaired whatever the verdict: the method `suspects`.
+SUSPECTS = 2
 BASELINE, OURS, ABLATION, ORACLE = "baseline", "ours", "ablation", "oracle"
 RIVAL, TEST_TIME = "rival", "test time"
 PLAN = "plan: "
@@ -73,9 +75,15 @@ def _detection_alone(case: Case, progress: Progress) -> Defence:
 
 
 def _repaired(
-    case: Case, progress: Progress, *, fit: str, rule: str = "margin", plan: str | None = None
+    case: Case,
+    progress: Progress,
+    *,
+    fit: str,
+    rule: str = "margin",
+    plan: str | None = None,
+    suspects: int = 0,
 ) -> Defence:
-    repair = case.repair(fit, plan, progress=progress)
+    repair = case.repair(fit, plan, suspects, progress=progress)
     plans = {str(item.target): item.chosen for item in repair.targets}
     guarded = guard(case.classifier, repair, rule=rule)
     return Defence(_guarding(guarded), repair.seconds["align"], {"plans": plans})
@@ -139,6 +147,8 @@ def _methods() -> Iterable[Method]:
         yield Method(fit, OURS, True, partial(_repaired, fit=fit))
     disagreement = partial(_repaired, fit="onepass", rule="disagreement")
     yield Method("disagreement", OURS, True, disagreement)
+    suspects = partial(_repaired, fit="onepass", suspects=SUSPECTS)
+    yield Method("suspects", OURS, True, suspects)
     yield Method("true_trigger", ORACLE, False, _true_trigger)
     for name in RIVALS:
         scans = name == "unlearning"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from undoor.bench import tables
-from undoor.bench.mitigate_methods import DETECTOR_FPR, METHODS, ORACLE
+from undoor.bench.mitigate_methods import DETECTOR_FPR, METHODS, ORACLE, SUSPECTS
 from undoor.bench.records import Record
 from undoor.scan.calibration import calibrated_on
 
@@ -191,7 +191,8 @@ def notes(records: Iterable[Record]) -> list[str]:
         "networks and few images. None sees a triggered image or a test number.",
         "Target missed: models of which the scan did not name every true target. Methods that "
         "need the scan leave a missed target as it is, and its numbers are in their means. "
-        "detection_alone is the model itself: known to be backdoored, not repaired.",
+        f"suspects repairs the {SUSPECTS} classes that stand out most, whether the scan names them "
+        "or not. detection_alone is the model itself: known to be backdoored, not repaired.",
         f"Detectors at test time (strip, scale_up, ibd_psc) flag {100 * DETECTOR_FPR:.0f} % of "
         "the clean images that they were built from; FPR is what that gives on test images. A "
         "flagged input gets no answer, which costs ACC and SIA. Guards flag only what the model "

@@ -60,6 +60,7 @@ def repair_model(
     fit: Fit = "onepass",
     fpr: float = FPR,
     force_targets: Sequence[int] = (),
+    suspects: int = 0,
     seed: int,
 ) -> Repair:
     from undoor.repair import repair
@@ -72,6 +73,7 @@ def repair_model(
             fit=fit,
             fpr=fpr,
             force_targets=force_targets,
+            suspects=suspects,
             seed=seed,
             progress=progress,
         )

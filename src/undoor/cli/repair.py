@@ -48,6 +48,16 @@ Force = Annotated[
     ),
 ]
 
+Suspects = Annotated[
+    int,
+    typer.Option(
+        help="Repair so many of the classes that stand out most, even if the scan names fewer: "
+        "a false alarm costs little.",
+        metavar="N",
+        min=0,
+    ),
+]
+
 
 @command(
     app,
@@ -70,6 +80,7 @@ def repair(
     fit: Fit = "onepass",
     fpr: Fpr = pipeline.FPR,
     force_target: Force = None,
+    suspects: Suspects = 0,
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
@@ -81,7 +92,14 @@ def repair(
         if report is None:
             report = search.run(classifier, clean, seed=data.seed)
         result = pipeline.repair_model(
-            classifier, clean, report, fit=fit, fpr=fpr, force_targets=forced, seed=data.seed
+            classifier,
+            clean,
+            report,
+            fit=fit,
+            fpr=fpr,
+            force_targets=forced,
+            suspects=suspects,
+            seed=data.seed,
         )
         files = [*save_scan(out, report), *save_repair(out, result)]
         page = pipeline.page(

@@ -1,4 +1,4 @@
-"""Targets that the user suspects, whatever the scan says of them."""
+"""Targets that are repaired though the scan does not name them."""
 
 from __future__ import annotations
 
@@ -52,6 +52,22 @@ def with_targets(
     generator = torch.Generator().manual_seed(seed)
     forced = [_finding(network, clean, report, target, generator, progress) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
+
+
+def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
+    """The `count` classes that stand out most in any family, the scan's targets first.
+
+    Raises
+    ------
+    UndoorError : `count` is below 0.
+    """
+    if count < 0:
+        raise UndoorError(f"expected 0 suspects or more, got {count}")
+    named = [finding.target for finding in report.findings]
+    others = [k for k in range(len(report.class_names)) if k not in named]
+    first = {target: _clearest_first(report.evidence, target)[0] for target in others}
+    others.sort(key=lambda target: (first[target].p_value, -first[target].score))
+    return tuple([*named, *others][:count])
 
 
 def _finding(
