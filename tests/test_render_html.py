@@ -230,9 +230,7 @@ def test_tables_have_captions_and_scopes() -> None:
 
 
 def test_nothing_may_be_loaded() -> None:
-    policy = next(
-        meta["content"] for meta in Page(full_page()).all("meta") if "http-equiv" in meta
-    )
+    policy = next(meta["content"] for meta in Page(full_page()).all("meta") if "http-equiv" in meta)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert rules["img-src"] == "data:"
@@ -283,9 +281,7 @@ def test_a_page_stays_small() -> None:
         replace(report.findings[0], target=i, trigger=noise(i)) for i in range(0, 1000, 25)
     )
     report = replace(report, evidence=evidence, findings=findings)
-    page = html_report(
-        report, examples=CleanSet(torch.rand(8, 3, 224, 224), torch.arange(8) + 1)
-    )
+    page = html_report(report, examples=CleanSet(torch.rand(8, 3, 224, 224), torch.arange(8) + 1))
     assert len(page.encode()) <= 2_000_000
     assert "scan.json has all" in page
     assert len(Page(page).all("img")) >= 3
