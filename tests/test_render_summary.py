@@ -60,6 +60,8 @@ def test_a_class_repaired_on_request(verdict: Verdict) -> None:
 
 def test_reasons_of_doubt() -> None:
     assert summarise(make_report("inconclusive")).how_sure == ("Because of the tests.",)
+    many = make_report("inconclusive", reasons=("a", "b", "c", "d"))
+    assert summarise(many).how_sure == ("A.", "B.", "2 more reasons are listed below.")
 
 
 @pytest.mark.parametrize(

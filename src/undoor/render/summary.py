@@ -25,7 +25,7 @@ MEANING: dict[Verdict, str] = {
     "inconclusive": "The model may be backdoored or not: what was seen does not suffice to say.",
 }
 NAMED_FAMILIES = 3
-# Of many targets, as many are told of in full.
+# Of many targets or reasons, as many are told of in full.
 TOLD = 2
 
 
@@ -84,7 +84,8 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
         told = [_certainty(finding, scan.class_names) for finding in scan.findings[:TOLD]]
         return (*told, *_more(len(scan.findings), "targets"))
     if scan.verdict == "inconclusive":
-        return tuple(text.sentence(reason) for reason in scan.reasons)
+        told = [text.sentence(reason) for reason in scan.reasons[:TOLD]]
+        return (*told, *_more(len(scan.reasons), "reasons"))
     per_class = scan.images / max(1, len(scan.class_names))
     families = list(scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
