@@ -29,10 +29,10 @@ document.querySelectorAll("img").forEach(i => i.dataset.drawn = i.naturalWidth >
 </script></body>"""
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    file = tmp_path / "report.html"
+    file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(
         html_report(
             make_report(shape=(3, 32, 32)),

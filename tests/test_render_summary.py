@@ -60,6 +60,10 @@ def test_a_class_repaired_on_request(verdict: Verdict) -> None:
 
 def test_reasons_of_doubt() -> None:
     assert summarise(make_report("inconclusive")).how_sure == ("Because of the tests.",)
+    assert (
+        "nothing here says that the model is clean"
+        in summarise(make_report("inconclusive")).remains[0]
+    )
     many = make_report("inconclusive", reasons=("a", "b", "c", "d"))
     assert summarise(many).how_sure == ("A.", "B.", "2 more reasons are listed below.")
 

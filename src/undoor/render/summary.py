@@ -149,6 +149,8 @@ def _remains(
         return ("The recovered trigger is an estimate; the true one may be undone less.", *weights)
     if backdoored:
         return ("The whole backdoor: every input with the trigger still works.",)
+    if scan.verdict == "inconclusive":
+        return ("The question itself: nothing here says that the model is clean.",)
     return (
         "A trigger of another kind, a larger one, or one for a few classes only may have escaped.",
     )
