@@ -29,14 +29,23 @@ def write_text(file: Path, text: str) -> None:
     write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def write_json(file: Path, document: Any) -> None:
-    """Put a document in the place of `file`, indented; NaN, which JSON does not know, is refused.
+def as_json(document: Any) -> str:
+    """The one way in which JSON is written: ASCII, keys in the order given, a line a value; equal
+    documents give equal text.
 
     Raises
     ------
-    ValueError : a number is not finite.
+    ValueError : a number is not finite, which JSON does not know.
+
+    >>> as_json({"name": "ç", "size": 0.5})
+    '{\\n "name": "\\\\u00e7",\\n "size": 0.5\\n}\\n'
     """
-    write_text(file, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def write_json(file: Path, document: Any) -> None:
+    """Put a document in the place of `file`, as `as_json` writes it."""
+    write_text(file, as_json(document))
 
 
 def why(error: OSError) -> str:

@@ -15,7 +15,8 @@ from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_skipped
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import DataOptions, ModelOptions
-from undoor.cli.output import output_folder, save_page, save_repair, save_scan
+from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.show import show_files, show_repair
 from undoor.errors import UndoorError
 
@@ -51,6 +52,7 @@ def adapt(
     repair_folder: RepairFolder,
     data: DataOptions,
     out: Out,
+    reports: ReportOptions,
     inputs_split: InputsSplit = None,
 ) -> Outcome:
     """Refit a repair on inputs that its guard flags, which carry the true trigger.
@@ -65,6 +67,7 @@ def adapt(
             f"--out {out}: expected another folder than that of --repair, got the same; keep the "
             "repair that is adapted"
         )
+    formats = reports.formats(out)
     with output_folder(out):
         classifier = model.load()
         repair = pipeline.read_repair(repair_folder, classifier)
@@ -75,7 +78,7 @@ def adapt(
         result, flagged = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
         files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
         if report:
-            page = pipeline.page(
+            results = pipeline.results(
                 classifier,
                 clean,
                 report,
@@ -84,7 +87,7 @@ def adapt(
                 model=str(model.model),
                 data=str(data.data),
             )
-            files.append(save_page(out, page))
+            files += save_reports(out, formats, results)
 
     def show(console: Console) -> None:
         show_repair(console, result, classifier.class_names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import os
 import sys
 import traceback
@@ -17,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from undoor import files
 from undoor.cli.console import fail, stdout
 from undoor.cli.exit_codes import ExitCode
 from undoor.errors import UndoorError
@@ -112,7 +112,7 @@ def _debug() -> None:
 
 def _answer(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(outcome.document, indent=1, allow_nan=False) + "\n")
+        sys.stdout.write(files.as_json(outcome.document))
     else:
         outcome.show(stdout())
     sys.stdout.flush()

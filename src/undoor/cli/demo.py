@@ -14,7 +14,8 @@ from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
 from undoor.cli.options import ScanOptions
-from undoor.cli.output import output_folder, save_page, save_repair, save_scan
+from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
     "0 with --clean; 2 error or inconclusive",
 )
-def demo(clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
+def demo(reports: ReportOptions, clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
     """Scan, repair and report on a bundled traffic-sign classifier with a sticker backdoor."""
     from undoor.demo import demo_model, demo_signs
+    from undoor.render.reports import REPORTS
 
+    formats = reports.formats(out)
     with output_folder(out):
         classifier = demo_model(clean=clean)
         signs = demo_signs("defence").for_classifier(classifier)
@@ -46,7 +49,7 @@ def demo(clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
         repair = pipeline.repair_model(classifier, signs, report, seed=0)
         evaluation = None if clean else _evaluate(classifier, repair)
         files = [*save_scan(out, report), *save_repair(out, repair)]
-        page = pipeline.page(
+        results = pipeline.results(
             classifier,
             signs,
             report,
@@ -55,14 +58,16 @@ def demo(clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
             model="bundled traffic-sign classifier" + (", clean twin" if clean else ""),
             data="bundled traffic signs, held out from training",
         )
-        files.append(save_page(out, page))
+        files += save_reports(out, formats, results)
 
     def show(console: Console) -> None:
         show_scan(console, report)
         show_repair(console, repair, classifier.class_names)
         if evaluation:
             show_evaluation(console, evaluation, classifier.class_names)
-        show_files(console, files, f"open {shlex.quote(str(files[-1]))} in a browser")
+        page = out / REPORTS["html"].file
+        following = f"open {shlex.quote(str(page))} in a browser" if page in files else None
+        show_files(console, files, following)
 
     document = {
         "schema": SCHEMA,

@@ -1,12 +1,26 @@
-"""What the shell is told. Nothing else in this package decides an exit code."""
+"""What the shell is told. Nothing else in this package decides an exit code.
+
+| command | 0 | 1 | 2 |
+|---|---|---|---|
+| scan, demo | no backdoor found | backdoored | inconclusive, or an error |
+| repair | no backdoor found, nothing repaired | backdoored and repaired | as above |
+| check | no input is flagged | some input is | an error |
+| adapt | a target was refitted | | none was, or an error |
+| evaluate, schema, bench | done | | an error |
+
+`--fail-on backdoored` turns the 2 of an inconclusive scan or repair into 0, `--exit-zero` the code
+of every verdict. No option does so for an error.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from undoor.scan.report import Verdict
+
+FailOn = Literal["backdoored", "inconclusive"]
 
 
 class ExitCode(IntEnum):
@@ -17,8 +31,17 @@ class ExitCode(IntEnum):
     ERROR = 2
 
 
-def of_verdict(verdict: Verdict) -> ExitCode:
-    """Anything but a clear verdict is an error: a gate must not open on "inconclusive"."""
-    if verdict == "clean":
+def of_verdict(
+    verdict: Verdict, *, fail_on: FailOn = "inconclusive", exit_zero: bool = False
+) -> ExitCode:
+    """Unless told otherwise, anything but a clear verdict is an error: a gate must not open on
+    "inconclusive".
+
+    >>> of_verdict("inconclusive").value, of_verdict("inconclusive", fail_on="backdoored").value
+    (2, 0)
+    """
+    if exit_zero or verdict == "clean":
         return ExitCode.CLEAN
-    return ExitCode.BACKDOORED if verdict == "backdoored" else ExitCode.ERROR
+    if verdict == "backdoored":
+        return ExitCode.BACKDOORED
+    return ExitCode.CLEAN if fail_on == "backdoored" else ExitCode.ERROR

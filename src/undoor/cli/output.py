@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
-PAGE = "report.html"
-
 
 @contextmanager
 def output_folder(out: Path | None) -> Iterator[None]:
@@ -71,12 +69,6 @@ def save_scan(out: Path, report: ScanReport) -> list[Path]:
 def save_repair(out: Path, repair: Repair) -> list[Path]:
     repair.save(out)
     return [out / "repair.safetensors", out / "repair.json"]
-
-
-def save_page(out: Path, page: str) -> Path:
-    file = out / PAGE
-    write_text(file, page)
-    return file
 
 
 def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:

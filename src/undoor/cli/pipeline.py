@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
+    from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
     from undoor.triggers.trigger import Trigger
@@ -118,7 +120,7 @@ def stamp(clean: CleanSet, trigger: Trigger, target: int, source: int | None) ->
     return stamp_set(clean, trigger, target, source)
 
 
-def page(
+def results(
     classifier: Classifier,
     clean: CleanSet,
     report: ScanReport,
@@ -128,10 +130,11 @@ def page(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
     flagged: Mapping[int, Tensor] | None = None,
-) -> str:
-    """The HTML report of these results; refitted corrections are shown on the `flagged` inputs."""
+) -> Results:
+    """What reports are made of; refitted corrections are shown on the `flagged` inputs."""
     from undoor.align.inspect import most_moved_units
-    from undoor.render.html import Subject, html_report
+    from undoor.render.results import Results
+    from undoor.render.subject import Subject
 
     units = {
         item.target: most_moved_units(
@@ -150,8 +153,22 @@ def page(
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         input_shape=classifier.input_shape,
         bounds=classifier.bounds,
+        weights_sha256=_weights_sha256(Path(model)),
     )
-    return html_report(report, repair, evaluation, subject=subject, examples=clean, units=units)
+    return Results(report, subject, repair, evaluation, clean, units)
+
+
+def _weights_sha256(model: Path) -> str | None:
+    """Of the file with the weights; None where the model is no such file and names none."""
+    from undoor.load.spec import read_spec
+
+    try:
+        bare = model.is_file() and model.suffix != ".toml"
+        file = model if bare else read_spec(model, {}).model.weights
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (UndoorError, OSError):
+        return None
 
 
 def _seen(item: TargetRepair, flagged: Mapping[int, Tensor]) -> Tensor | None:

@@ -12,9 +12,9 @@ from rich.console import Console
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
-from undoor.cli.exit_codes import of_verdict
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions, class_number
-from undoor.cli.output import output_folder, save_page, save_repair, save_scan
+from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.show import show_files, show_repair, show_scan
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
@@ -69,12 +69,14 @@ Suspects = Annotated[
         "undoor repair model.toml --data clean/ --fit paper --out fix-paper/ --json",
     ],
     exit_codes="0 no backdoor found, nothing repaired; 1 backdoored and repaired; "
-    "2 error or inconclusive",
+    "2 error or inconclusive; see --fail-on",
 )
 def repair(
     model: ModelOptions,
     data: DataOptions,
     search: ScanOptions,
+    reports: ReportOptions,
+    gate: GateOptions,
     out: Out,
     scan: Scan = None,
     fit: Fit = "onepass",
@@ -84,6 +86,7 @@ def repair(
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
+    formats = reports.formats(out)
     with output_folder(out):
         classifier = model.load()
         forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
@@ -102,10 +105,10 @@ def repair(
             seed=data.seed,
         )
         files = [*save_scan(out, report), *save_repair(out, result)]
-        page = pipeline.page(
+        results = pipeline.results(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
         )
-        files.append(save_page(out, page))
+        files += save_reports(out, formats, results)
 
     def show(console: Console) -> None:
         show_scan(console, report)
@@ -115,4 +118,4 @@ def repair(
         )
         show_files(console, files, following if result.targets else None)
 
-    return Outcome(of_verdict(result.verdict), result.to_json(), show)
+    return Outcome(gate.code(result.verdict), result.to_json(), show)

@@ -12,9 +12,9 @@ from rich.console import Console
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
-from undoor.cli.exit_codes import of_verdict
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
-from undoor.cli.output import output_folder, save_page, save_scan
+from undoor.cli.output import output_folder, save_scan
+from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.show import show_files, show_scan
 
 Out = Annotated[
@@ -29,27 +29,35 @@ Out = Annotated[
         "undoor scan model.toml --data clean/ --out scan/",
         "undoor scan model.toml --data test.npz --split hold --per-class 30 --json > scan.json",
         "undoor scan model.toml --data clean/ --alpha 0.005 --max-seconds 300",
+        "undoor scan model.toml --data clean/ --out scan/ --report html,sarif --fail-on backdoored",
         "undoor scan weights.safetensors --architecture nets.py:resnet20 "
         "--input-shape 3,32,32 --data clean/",
     ],
-    exit_codes="0 no backdoor found, 1 backdoored, 2 error or inconclusive",
+    exit_codes="0 no backdoor found, 1 backdoored, 2 error or inconclusive; see --fail-on",
 )
-def scan(model: ModelOptions, data: DataOptions, search: ScanOptions, out: Out = None) -> Outcome:
+def scan(
+    model: ModelOptions,
+    data: DataOptions,
+    search: ScanOptions,
+    reports: ReportOptions,
+    gate: GateOptions,
+    out: Out = None,
+) -> Outcome:
     """Is there a backdoor in this model? Names its targets and recovers their triggers.
 
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
+    formats = reports.formats(out)
     with output_folder(out):
         classifier = model.load()
         clean = data.read(classifier)
         report = search.run(classifier, clean, seed=data.seed)
         files: list[Path] = []
         if out:
-            files = save_scan(out, report)
-            page = pipeline.page(
+            results = pipeline.results(
                 classifier, clean, report, model=str(model.model), data=str(data.data)
             )
-            files.append(save_page(out, page))
+            files = [*save_scan(out, report), *save_reports(out, formats, results)]
 
     def show(console: Console) -> None:
         show_scan(console, report)
@@ -61,4 +69,4 @@ def scan(model: ModelOptions, data: DataOptions, search: ScanOptions, out: Out =
             f"undoor repair {model.arguments_again()} {data.arguments_again()}{scanned} --out fix"
         )
 
-    return Outcome(of_verdict(report.verdict), report.to_json(), show)
+    return Outcome(gate.code(report.verdict), report.to_json(), show)

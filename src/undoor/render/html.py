@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from undoor.align.inspect import UnitActivations
-from undoor.classifier import ENTRY
 from undoor.render import figures, pictures, text
+from undoor.render.html_pictures import Album
+from undoor.render.subject import Subject, version
+from undoor.render.summary import summarise
 from undoor.scan.families import unit_of
-from undoor.scan.report import Finding, ScanReport
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 
 if TYPE_CHECKING:
-    import torch
-
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
     from undoor.rate import Rate
     from undoor.repair import Repair, TargetRepair
 
-EXAMPLES = 4
-TITLES = {
-    "backdoored": "Backdoored",
-    "clean": "No backdoor found",
-    "inconclusive": "Inconclusive",
-}
+# Of a model with very many classes, the page shows as much of each table; scan.json has all.
+MOST_EVIDENCE = 600
+MOST_CHARTED = 60
+MOST_FINDINGS = 50
+MOST_BARS = 2
+CODE = re.compile(r"`([^`]*)`")
 MEASURES = (
     ("acc", "ACC", "clean images answered correctly"),
     ("asr", "ASR", "triggered images answered with the target"),
@@ -43,18 +43,6 @@ MEASURES = (
 )
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What was examined, as the page's reader knows it."""
-
-    model: str
-    data: str
-    network: str
-    parameters: int
-    input_shape: tuple[int, ...]
-    bounds: tuple[float, float]
-
-
 def html_report(
     scan: ScanReport,
     repair: Repair | None = None,
@@ -64,7 +52,7 @@ def html_report(
     examples: CleanSet | None = None,
     units: Mapping[int, Sequence[UnitActivations]] | None = None,
 ) -> str:
-    """The whole report as HTML.
+    """The whole report as HTML, below 2 MB.
 
     Parameters
     ----------
@@ -74,17 +62,23 @@ def html_report(
     units : the most moved units of each repaired target.
     """
     names = scan.class_names
+    album = Album(names, examples)
+    targets = repair.targets if repair else ()
+    told = scan.findings[:MOST_FINDINGS]
     return _template().render(
         scan=scan,
-        title=TITLES[scan.verdict],
+        told=summarise(scan, repair, evaluation),
+        subject_name=text.plain(subject.model) if subject else "this model",
+        version=version(),
+        look=_look(scan.findings[0], names, album) if scan.findings else None,
+        bars=_bars(scan, repair, evaluation),
         facts=_facts(scan, subject),
-        chart=Markup(figures.score_chart(scan)) if scan.evidence else None,
-        detectable=[(family, size, unit_of(family)) for family, size in scan.detectable.items()]
-        if not scan.findings
-        else [],
-        findings=[_finding(finding, names, examples) for finding in scan.findings],
+        chart=Markup(figures.score_chart(_charted(scan))) if scan.evidence else None,
+        evidence=_evidence(scan),
+        detectable=[(family, size, unit_of(family)) for family, size in scan.detectable.items()],
+        findings=[_finding(finding, names, album) for finding in told],
         repair=repair,
-        targets=[_target(item, names, units or {}) for item in (repair.targets if repair else ())],
+        targets=[_target(item, names, units or {}) for item in targets[:MOST_FINDINGS]],
         evaluation=_evaluation(evaluation, names) if evaluation else None,
     )
 
@@ -98,15 +92,23 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=text.percent, p_value=text.p_value, plain=text.plain)
+    environment.filters.update(
+        percent=text.percent, p_equals=text.p_equals, plain=text.plain, told=_told
+    )
     return environment.get_template("report.html.j2")
+
+
+def _told(sentence: str) -> Markup:
+    """A sentence in which what stands between backticks is code and numbers keep their unit."""
+    joined = sentence.replace(" %", "\u00a0%").replace("p = ", "p\u00a0=\u00a0")
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(joined))))
 
 
 def _facts(scan: ScanReport, subject: Subject | None) -> list[tuple[str, str]]:
     facts = [
         ("Classes", str(len(scan.class_names))),
         ("Clean images used", str(scan.images)),
-        ("Time of the scan", f"{scan.seconds:.1f} s"),
+        ("Time of the scan", f"{scan.seconds:.1f} s, {scan.passes:,} sample passes"),
         ("Seed", str(scan.seed)),
         ("Model's SHA-256", scan.fingerprint),
     ]
@@ -114,50 +116,81 @@ def _facts(scan: ScanReport, subject: Subject | None) -> list[tuple[str, str]]:
         return facts
     low, high = subject.bounds
     shape = " × ".join(str(n) for n in subject.input_shape)
+    file = [("Weight file's SHA-256", subject.weights_sha256)] if subject.weights_sha256 else []
     return [
         ("Model", text.plain(subject.model)),
         ("Network", f"{text.plain(subject.network)}, {subject.parameters:,} parameters"),
         ("Input", f"{shape}, values from {low:g} to {high:g}"),
         ("Data", text.plain(subject.data)),
         *facts,
+        *file,
     ]
 
 
-def _finding(
-    finding: Finding, names: tuple[str, ...], examples: CleanSet | None
-) -> dict[str, object]:
-    trigger = finding.trigger
-    target = text.class_label(finding.target, names)
-    shown, labels = _examples(finding, examples)
-    alt = f"recovered {trigger.family} trigger for target {target}"
-    view: dict[str, object] = {
-        "target": target,
+def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
+    """What the first screen shows of the clearest target."""
+    return {
+        **album.look(finding),
+        "target": text.class_label(finding.target, names),
+        "family": text.plain(finding.family),
+        "sources": text.sources_label(finding.sources, names),
+        "gain": pictures.gain(finding.trigger),
+    }
+
+
+def _bars(
+    scan: ScanReport, repair: Repair | None, evaluation: Evaluation | None
+) -> list[tuple[str, float, float]]:
+    """What share of triggered images reaches the target without and with the repair."""
+    if evaluation is not None:
+        rates = evaluation.before.get("asr"), evaluation.after.get("asr")
+        before, after = (rate.value if rate else None for rate in rates)
+        if before is not None and after is not None:
+            return [("With the true trigger, answered with the target", before, after)]
+    found = {finding.target: finding for finding in scan.findings}
+    names = scan.class_names
+    return [
+        (
+            f"With the recovered trigger, answered {text.class_label(item.target, names)}",
+            found[item.target].asr_on_clean_set,
+            item.asr,
+        )
+        for item in (repair.targets[:MOST_BARS] if repair else ())
+        if item.target in found and not (item.adapted and item.adapted.fitted)
+    ]
+
+
+def _charted(scan: ScanReport) -> ScanReport:
+    """The same with so many classes of each family as can be told apart on a chart."""
+    kept: dict[str, list[ClassEvidence]] = {}
+    for item in sorted(scan.evidence, key=lambda item: -item.score):
+        kept.setdefault(item.family, []).append(item)
+    chosen = {id(item) for items in kept.values() for item in items[:MOST_CHARTED]}
+    return replace(scan, evidence=tuple(item for item in scan.evidence if id(item) in chosen))
+
+
+def _evidence(scan: ScanReport) -> list[dict[str, object]]:
+    """The rows of the table, the loudest first."""
+    names = scan.class_names
+    loudest = sorted(scan.evidence, key=lambda item: -item.score)[:MOST_EVIDENCE]
+    return [
+        {
+            "item": item,
+            "target": "several" if item.target is None else text.class_label(item.target, names),
+            "source": "others" if item.source is None else text.class_label(item.source, names),
+        }
+        for item in loudest
+    ]
+
+
+def _finding(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
+    return {
+        **album.sheet(finding),
+        "target": text.class_label(finding.target, names),
         "sources": text.sources_label(finding.sources, names, at_most=8),
         "result": finding,
         "unit": unit_of(finding.family),
-        "trigger": _data_uri(pictures.trigger_picture(trigger)),
-        "alt": f"The {alt}",
-        "gain": pictures.gain(trigger),
-        "stamped": None,
     }
-    if shown is not None and trigger.site == ENTRY:
-        kinds = text.listing((text.class_label(n, names) for n in labels), EXAMPLES)
-        view["stamped"] = _data_uri(pictures.before_and_after(shown, trigger))
-        view["stamped_alt"] = (
-            f"Above, clean images of the classes {kinds}; below, the same with the {alt}"
-        )
-    return view
-
-
-def _examples(finding: Finding, examples: CleanSet | None) -> tuple[torch.Tensor | None, list[int]]:
-    """A few images of different source classes, first come first shown."""
-    chosen: dict[int, int] = {}
-    for index, label in enumerate(examples.labels.tolist() if examples else []):
-        if label in finding.sources and label not in chosen and len(chosen) < EXAMPLES:
-            chosen[label] = index
-    if examples is None or not chosen:
-        return None, []
-    return examples.images[list(chosen.values())], list(chosen)
 
 
 def _target(
@@ -195,7 +228,3 @@ def _rate(rate: Rate | None) -> tuple[str, str]:
     if rate is None:
         return "", ""
     return text.percent(rate.value), text.interval(rate.low, rate.high)
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

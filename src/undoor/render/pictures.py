@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -82,10 +83,28 @@ def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
 def before_and_after(images: Tensor, trigger: Trigger) -> bytes:
     """Two rows: images [N, C, H, W] as they are, and the same with the trigger on them, which must
     be one of the input."""
+    rows = _stamped(images, trigger)
+    return png(torch.cat(rows), columns=len(images))
+
+
+def clean_and_stamped(image: Tensor, trigger: Trigger) -> tuple[bytes, bytes]:
+    """One image [C, H, W] as it is, and the same with the trigger, which must be one of the
+    input."""
+    clean, stamped = _stamped(image[None], trigger)
+    return png(clean), png(stamped)
+
+
+def _stamped(images: Tensor, trigger: Trigger) -> list[Tensor]:
+    """Images [N, C, H, W] and the same with the trigger, in [0, 1] and no higher than a page has
+    use for."""
     assert trigger.site == ENTRY
     low, high = trigger.bounds
-    rows = [(x - low) / (high - low) for x in (images, trigger(images))]
-    return png(torch.cat(rows), columns=len(images))
+    shown = [(x - low) / (high - low) for x in (images, trigger(images))]
+    height, width = images.shape[-2:]
+    if height <= SIDE:
+        return shown
+    size = (SIDE, max(1, round(SIDE * width / height)))
+    return [F.interpolate(x, size, mode="bilinear", antialias=True) for x in shown]
 
 
 def png(images: Tensor, columns: int = 1) -> bytes:

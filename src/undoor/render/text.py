@@ -13,6 +13,15 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
 
 
+def sentence(text: object) -> str:
+    """
+    >>> sentence("the budget ended")
+    'The budget ended.'
+    """
+    told = plain(text)
+    return f"{told[:1].upper()}{told[1:]}" + ("" if told.endswith((".", "!", "?")) else ".")
+
+
 def percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f} %"
 
@@ -24,6 +33,14 @@ def interval(low: float | None, high: float | None) -> str:
 
 def p_value(value: float) -> str:
     return "< 1e-99" if value < 1e-99 else f"{value:.2g}"
+
+
+def p_equals(value: float) -> str:
+    """
+    >>> p_equals(0.00891), p_equals(0.0)
+    ('p = 0.0089', 'p < 1e-99')
+    """
+    return f"p {'' if value < 1e-99 else '= '}{p_value(value)}"
 
 
 def class_label(number: int, names: Sequence[str]) -> str:

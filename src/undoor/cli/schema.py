@@ -1,0 +1,35 @@
+"""`undoor schema`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import ExitCode
+
+Document = Annotated[
+    str, typer.Argument(help="scan, repair, check, evaluation, demo or report.", metavar="DOCUMENT")
+]
+
+
+@command(
+    app,
+    examples=["undoor schema scan > scan.schema.json", "undoor schema report"],
+    exit_codes="0 printed, 2 error",
+)
+def schema(document: Document) -> Outcome:
+    """Print the JSON Schema (draft 2020-12) of a command's JSON."""
+    from undoor.files import as_json
+    from undoor.render.documents import json_schema
+
+    made = json_schema(document)
+
+    def show(console: Console) -> None:
+        # Not through the console, which would break long lines.
+        console.file.write(as_json(made))
+
+    return Outcome(ExitCode.CLEAN, made, show)

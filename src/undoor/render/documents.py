@@ -1,0 +1,254 @@
+"""What the JSON of every command holds, as types of which JSON Schemas are made.
+
+A document is closed: a key that is not described here is a mistake. The number at the end of its
+`schema` changes when a key changes its meaning or goes away.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from undoor.errors import UndoorError
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[
+    tuple[Fraction, Fraction] | None, Field(description="95 %; null where nothing was counted.")
+]
+Count = Annotated[int, Field(ge=0)]
+ClassNumber = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Verdict = Literal["backdoored", "clean", "inconclusive"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(_Part):
+    """A suspected target class and the smallest trigger that leads there."""
+
+    target: ClassNumber
+    sources: list[ClassNumber] = Field(description="The classes whose images the trigger moves.")
+    family: str = Field(description="Kind of trigger, for example patch.")
+    p_value: Fraction = Field(description="How often a clean model looks like this.")
+    score: float = Field(description="How many times smaller than for the other classes.")
+    size: Annotated[float, Field(ge=0)] = Field(description="In the family's own unit.")
+    asr_on_clean_set: Fraction = Field(description="Share of held-out clean images it moves.")
+
+
+class Evidence(_Part):
+    """How easily one class is reached, or left, by one family of triggers."""
+
+    target: ClassNumber | None = Field(description="Null where images go to several classes.")
+    family: str
+    size: Annotated[float, Field(ge=0)] | None = Field(description="Null where none worked.")
+    score: float
+    p_value: Fraction
+    asr: Fraction | None
+    source: ClassNumber | None = Field(description="Null for all other classes.")
+
+
+class Scan(_Part):
+    """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
+
+    schema_: Literal["undoor/scan/3"] = Field(alias="schema")
+    verdict: Verdict
+    reasons: list[str]
+    targets: list[Target]
+    evidence: list[Evidence]
+    detectable: dict[str, float] = Field(
+        description="For each family, the size below which a trigger would have been reported."
+    )
+    class_names: list[str]
+    model_sha256: Sha256 = Field(description="Over every weight and the input transform.")
+    images: Count = Field(description="Clean images used.")
+    seed: int
+    seconds: Seconds
+    passes: Count = Field(description="Images that went forward and backward.")
+
+
+class Calibration(_Part):
+    """What the guard's threshold was set on, and what that can promise."""
+
+    wanted_fpr: Fraction
+    n: Count
+    flagged: Fraction | None
+    flagged_interval: Interval
+    resolution: Fraction
+    note: str | None
+
+
+class Trial(_Part):
+    """A plan of corrections that cross-validation compared."""
+
+    name: str
+    sia: Fraction | None
+    fpr: Fraction
+    score: float
+
+
+class Adaptation(_Part):
+    """What became of inputs seen in operation."""
+
+    seen: Count
+    flagged: Count
+    needed: Count
+    missed: Fraction | None
+    fitted: Count
+    refitted: bool
+    note: str
+
+
+class RepairedTarget(_Part):
+    """The corrections for one target; rates are cross-validated with the recovered trigger."""
+
+    target: ClassNumber
+    sources: list[ClassNumber]
+    threshold: float = Field(description="Drop of the target's lead above which inputs are flagged")
+    calibration: Calibration
+    chosen: str = Field(description="The trial that won.")
+    asr: Fraction
+    sia: Fraction | None
+    fpr: Fraction
+    trials: list[Trial]
+    adapted: Adaptation | None
+
+
+class Site(_Part):
+    """A place in the network that is corrected."""
+
+    target: ClassNumber
+    name: str
+    extent: Count = Field(description="Longer side of its map.")
+    granularity: str
+    moved: float = Field(description="Shift undone, in clean standard deviations.")
+
+
+class RepairSeconds(_Part):
+    """What the repair took."""
+
+    scan: Seconds
+    align: Seconds
+
+
+class Repair(_Part):
+    """What `undoor repair` made: repair.json, and the answer of `undoor repair --json`."""
+
+    schema_: Literal["undoor/repair/2"] = Field(alias="schema")
+    verdict: Verdict
+    targets: list[RepairedTarget]
+    sites: list[Site]
+    fit: str
+    model_sha256: Sha256
+    seconds: RepairSeconds
+
+
+class CheckedImage(_Part):
+    """One input: the model's answer, the guarded model's, and whether it is flagged."""
+
+    image: str
+    model_label: ClassNumber
+    model_class: str
+    label: Annotated[int, Field(ge=-1)] = Field(description="-1 where the input is rejected.")
+    class_: str | None = Field(alias="class", description="Null where the input is rejected.")
+    flagged: bool
+    rejected: bool
+    score: float | None = Field(description="Null where the guard was not asked.")
+
+
+class Check(_Part):
+    """The answer of `undoor check --json`."""
+
+    schema_: Literal["undoor/check/2"] = Field(alias="schema")
+    policy: Literal["relabel", "reject", "flag"]
+    flagged: Count
+    n: Count
+    images: list[CheckedImage]
+    skipped: list[str] = Field(description="Files that could not be read, each with the reason.")
+
+
+def _rates(name: str, keys: str) -> type[_Part]:
+    fields: dict[str, Any] = {}
+    for key in keys.split():
+        fields |= {key: (Fraction | None, ...), f"{key}_interval": (Interval, ...)}
+    return create_model(name, __base__=_Part, **fields)
+
+
+class Counted(_Part):
+    """How many test images there were."""
+
+    clean: Count
+    triggered: Count
+
+
+class Evaluation(_Part):
+    """The answer of `undoor evaluate --json`: rates with the true trigger."""
+
+    schema_: Literal["undoor/evaluation/1"] = Field(alias="schema")
+    target: ClassNumber
+    before: _rates("Before", "acc asr sia")  # type: ignore[valid-type]
+    after: _rates("After", "acc asr sia tpr fpr fpr_target fpr_own auroc")  # type: ignore[valid-type]
+    n: Counted
+
+
+class Demo(_Part):
+    """The answer of `undoor demo --json`."""
+
+    schema_: Literal["undoor/demo/1"] = Field(alias="schema")
+    scan: Scan
+    repair: Repair
+    evaluation: Evaluation | None
+
+
+class Examined(_Part):
+    """The model and the data, as the user named them."""
+
+    model: str
+    weights_sha256: Sha256 | None = Field(description="Of the file with the weights, if it is one.")
+    network: str
+    parameters: Count
+    input_shape: list[Annotated[int, Field(gt=0)]]
+    bounds: tuple[float, float]
+    data: str
+
+
+class Report(_Part):
+    """`--report json`: report.json, all that is known of one model in one document."""
+
+    schema_: Literal["undoor/report/1"] = Field(alias="schema")
+    undoor: str = Field(description="The version that wrote this.")
+    examined: Examined
+    scan: Scan
+    repair: Repair | None
+    evaluation: Evaluation | None
+
+
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "scan": Scan,
+    "repair": Repair,
+    "check": Check,
+    "evaluation": Evaluation,
+    "demo": Demo,
+    "report": Report,
+}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a document, closed: unknown keys do not validate.
+
+    Raises
+    ------
+    UndoorError : there is no such document.
+
+    >>> json_schema("scan")["properties"]["verdict"]["enum"]
+    ['backdoored', 'clean', 'inconclusive']
+    """
+    if name not in DOCUMENTS:
+        raise UndoorError(f"expected a document, {', '.join(DOCUMENTS)}, got {name!r}")
+    schema = DOCUMENTS[name].model_json_schema(by_alias=True)
+    version = schema["properties"]["schema"]["const"]
+    return {"$schema": DIALECT, "$id": f"urn:{version.replace('/', ':')}", **schema}

@@ -1,0 +1,73 @@
+"""The pictures of a page: triggers, and clean images with and without them, as data in the page."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from undoor.classifier import ENTRY
+from undoor.render import pictures, text
+from undoor.scan.report import Finding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from undoor.clean_set import CleanSet
+
+EXAMPLES = 4
+# Characters of all pictures together, so that the page stays below 2 MB whatever the findings.
+MOST = 1_200_000
+
+
+class Album:
+    """Makes the pictures of one page until they weigh too much; further ones are None."""
+
+    def __init__(self, names: tuple[str, ...], examples: CleanSet | None) -> None:
+        self.names = names
+        self.examples = examples
+        self.left = MOST
+        self.full = False
+
+    def look(self, finding: Finding) -> dict[str, str | None]:
+        """One clean image, the trigger alone, and the image with it; what there is none of is
+        None."""
+        images, labels = self._chosen(finding, 1)
+        shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
+        shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger))
+        if images is not None:
+            clean, stamped = pictures.clean_and_stamped(images[0], finding.trigger)
+            shown |= {"clean": self._uri(clean), "stamped": self._uri(stamped)}
+            shown["label"] = text.class_label(labels[0], self.names)
+        return shown
+
+    def sheet(self, finding: Finding) -> dict[str, str | None]:
+        """A few clean images of different classes above, the same with the trigger below."""
+        images, labels = self._chosen(finding, EXAMPLES)
+        if images is None or self.full:
+            return {"sheet": None}
+        kinds = text.listing((text.class_label(n, self.names) for n in labels), EXAMPLES)
+        return {
+            "sheet": self._uri(pictures.before_and_after(images, finding.trigger)),
+            "kinds": kinds,
+        }
+
+    def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
+        """Images of different source classes, first come first shown; none for a trigger that acts
+        inside the network."""
+        chosen: dict[int, int] = {}
+        if self.examples is None or finding.trigger.site != ENTRY:
+            return None, []
+        for index, label in enumerate(self.examples.labels.tolist()):
+            if label in finding.sources and label not in chosen and len(chosen) < at_most:
+                chosen[label] = index
+        if not chosen:
+            return None, []
+        return self.examples.images[list(chosen.values())], list(chosen)
+
+    def _uri(self, png: bytes) -> str | None:
+        uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        self.full = self.full or len(uri) > self.left
+        if self.full:
+            return None
+        self.left -= len(uri)
+        return uri

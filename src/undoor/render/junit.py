@@ -1,0 +1,84 @@
+"""JUnit XML, which build servers read: a test case a class, and one for the scan itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from undoor.render import text
+from undoor.render.subject import Subject
+from undoor.scan.report import Finding, ScanReport
+
+if TYPE_CHECKING:
+    from undoor.repair import Repair, TargetRepair
+
+# What XML 1.0 cannot hold, not even escaped.
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
+    """A failure for each suspected target, an error where the scan is inconclusive. The classes of
+    an inconclusive scan are skipped: nothing is known of them."""
+    names = scan.class_names
+    found = {finding.target: finding for finding in scan.findings}
+    fixed = {item.target: item for item in (repair.targets if repair else ())}
+    doubt = scan.verdict == "inconclusive"
+    counts = {
+        "tests": len(names) + 1,
+        "failures": len(found),
+        "errors": int(doubt),
+        "skipped": len(names) if doubt else 0,
+    }
+    root = ElementTree.Element("testsuites")
+    facts = {"name": "undoor scan", "time": f"{scan.seconds:.3f}"}
+    suite = ElementTree.SubElement(
+        root, "testsuite", facts | {key: str(value) for key, value in counts.items()}
+    )
+    case = _case(suite, subject, "the scan reaches a verdict", scan.seconds)
+    if doubt:
+        reasons = "\n".join(map(text.plain, scan.reasons))
+        _add(case, "error", "inconclusive", "inconclusive", reasons)
+    for number in range(len(names)):
+        label = text.class_label(number, names)
+        case = _case(suite, subject, f"class {label} is no target of a backdoor", 0.0)
+        if doubt:
+            _add(case, "skipped", "inconclusive", "the scan is inconclusive", "")
+        elif number in found:
+            _fail(case, found[number], names, fixed.get(number))
+    ElementTree.indent(root)
+    xml: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}\n'
+
+
+def _fail(
+    case: ElementTree.Element,
+    item: Finding,
+    names: tuple[str, ...],
+    fixed: TargetRepair | None,
+) -> None:
+    told = f"a {item.family} trigger of size {item.size:.3g} turns other classes into it"
+    body = [
+        f"sources: {text.sources_label(item.sources, names)}",
+        f"works on: {text.percent(item.asr_on_clean_set)} of held-out images",
+        text.p_equals(item.p_value),
+    ]
+    if fixed is not None:
+        body.append(f"with the repair it works on: {text.percent(fixed.asr)}")
+    _add(case, "failure", "backdoored", told, "\n".join(body))
+
+
+def _case(
+    suite: ElementTree.Element, subject: Subject, name: str, seconds: float
+) -> ElementTree.Element:
+    facts = {"classname": _legal(text.plain(subject.model)), "name": _legal(name)}
+    return ElementTree.SubElement(suite, "testcase", facts | {"time": f"{seconds:.3f}"})
+
+
+def _add(case: ElementTree.Element, tag: str, kind: str, message: str, body: str) -> None:
+    element = ElementTree.SubElement(case, tag, {"type": kind, "message": _legal(message)})
+    element.text = _legal(body)
+
+
+def _legal(value: str) -> str:
+    return FORBIDDEN.sub("\ufffd", value)

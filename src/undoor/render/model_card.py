@@ -1,0 +1,108 @@
+"""A model card as the Hugging Face Hub reads it: metadata as YAML, the summary as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from undoor.errors import UndoorError
+from undoor.render import text
+from undoor.render.markdown import markdown
+from undoor.render.subject import Subject, version
+from undoor.scan.report import ScanReport
+
+if TYPE_CHECKING:
+    from undoor.evaluate import Evaluation
+    from undoor.repair import Repair
+
+MEASURES = {
+    "asr": "attack success rate with the recovered trigger",
+    "sia": "own class of triggered images",
+    "fpr": "clean images flagged",
+}
+TRUE = {
+    "acc": "clean accuracy",
+    "asr": "attack success rate with the true trigger",
+    "sia": "own class of images with the true trigger",
+    "fpr": "clean images flagged",
+}
+
+
+def model_card(
+    scan: ScanReport,
+    subject: Subject,
+    repair: Repair | None = None,
+    evaluation: Evaluation | None = None,
+) -> str:
+    """A block of metadata between lines of three dashes, to be merged into the card's own, and a
+    section for its text.
+
+    Raises
+    ------
+    UndoorError : PyYAML is not installed.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise UndoorError("a model card needs PyYAML; run: pip install 'undoor[reports]'") from None
+    block = yaml.safe_dump(
+        _metadata(scan, subject, repair, evaluation), sort_keys=False, allow_unicode=True, width=96
+    )
+    return f"---\n{block}---\n\n{markdown(scan, subject, repair)}"
+
+
+def _metadata(
+    scan: ScanReport, subject: Subject, repair: Repair | None, evaluation: Evaluation | None
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "tags": ["image-classification", "undoor", f"undoor-{scan.verdict}"],
+        "backdoor_scan": {
+            "tool": f"undoor {version()}",
+            "verdict": scan.verdict,
+            "model_sha256": scan.fingerprint,
+            "clean_images": scan.images,
+            "seed": scan.seed,
+            "targets": [
+                {
+                    "class": text.plain(scan.class_names[item.target]),
+                    "trigger": text.plain(item.family),
+                    "p_value": item.p_value,
+                    "works_on": item.asr_on_clean_set,
+                }
+                for item in scan.findings
+            ],
+        },
+    }
+    metrics = [*_repaired(repair, scan.class_names), *_evaluated(evaluation, scan.class_names)]
+    if metrics:
+        result = {
+            "task": {"type": "image-classification"},
+            "dataset": {"name": text.plain(subject.data), "type": "other"},
+            "metrics": metrics,
+        }
+        metadata["model-index"] = [{"name": text.plain(subject.model), "results": [result]}]
+    return metadata
+
+
+def _repaired(repair: Repair | None, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [
+        _metric(key, f"{told}, target {text.class_label(item.target, names)}, repaired", value)
+        for item in (repair.targets if repair else ())
+        for key, told in MEASURES.items()
+        if (value := getattr(item, key)) is not None
+    ]
+
+
+def _evaluated(evaluation: Evaluation | None, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    if evaluation is None:
+        return []
+    label = text.class_label(evaluation.target, names)
+    return [
+        _metric(key, f"{told}, target {label}, {when}", rates[key].value)
+        for when, rates in (("before", evaluation.before), ("repaired", evaluation.after))
+        for key, told in TRUE.items()
+        if key in rates and rates[key].value is not None
+    ]
+
+
+def _metric(kind: str, name: str, value: float | None) -> dict[str, Any]:
+    return {"type": kind, "name": name, "value": value}

@@ -1,0 +1,32 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from undoor.render.subject import Subject
+from undoor.scan.report import ScanReport
+
+if TYPE_CHECKING:
+    from undoor.align.inspect import UnitActivations
+    from undoor.clean_set import CleanSet
+    from undoor.evaluate import Evaluation
+    from undoor.repair import Repair
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The results on one model; what is None is left out.
+
+    examples : clean images on which triggers are shown. units : the most moved units of each
+    repaired target.
+    """
+
+    scan: ScanReport
+    subject: Subject
+    repair: Repair | None = None
+    evaluation: Evaluation | None = None
+    examples: CleanSet | None = None
+    units: Mapping[int, Sequence[UnitActivations]] = field(default_factory=dict)

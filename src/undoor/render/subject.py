@@ -1,0 +1,39 @@
+"""What was examined, as the reader of a report knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class Subject:
+    """model, data : as the user named them. network : the name of its class. weights_sha256 : of
+    the file that holds the weights, where it is one file."""
+
+    model: str
+    data: str
+    network: str
+    parameters: int
+    input_shape: tuple[int, ...]
+    bounds: tuple[float, float]
+    weights_sha256: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The model as a URI reference, relative where its path is.
+
+        >>> Subject("my models/a.toml", "", "Net", 0, (1,), (0, 1)).uri
+        'my%20models/a.toml'
+        """
+        return quote(self.model.replace("\\", "/"), safe="/")
+
+
+def version() -> str:
+    """Of undoor, as installed."""
+    try:
+        return installed("undoor")
+    except PackageNotFoundError:
+        return "0"

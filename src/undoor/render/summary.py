@@ -1,0 +1,181 @@
+"""What a reader in a hurry must know of a scan and a repair, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undoor.render import text
+from undoor.scan.report import Finding, ScanReport, Verdict
+
+if TYPE_CHECKING:
+    from undoor.evaluate import Evaluation
+    from undoor.repair import Repair, TargetRepair
+
+TITLES: dict[Verdict, str] = {
+    "backdoored": "Backdoored",
+    "clean": "No backdoor found",
+    "inconclusive": "Inconclusive",
+}
+MEANING: dict[Verdict, str] = {
+    "backdoored": "Whoever knows the trigger can make this model answer what they chose.",
+    "clean": "No class is reached by a trigger far smaller than those of the other classes. That "
+    "proves nothing: no scan can.",
+    "inconclusive": "The model may be backdoored or not: what was seen does not suffice to say.",
+}
+NAMED_FAMILIES = 3
+# Of many targets or reasons, as many are told of in full.
+TOLD = 2
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One sentence or more each; `to_do` a step each. What stands between backticks is code."""
+
+    verdict: Verdict
+    title: str
+    meaning: str
+    how_sure: tuple[str, ...]
+    repaired: tuple[str, ...]
+    remains: tuple[str, ...]
+    to_do: tuple[str, ...]
+
+
+def summarise(
+    scan: ScanReport, repair: Repair | None = None, evaluation: Evaluation | None = None
+) -> Summary:
+    """The answers to: is it backdoored, how sure is that, what was repaired, what remains, and what
+    is to be done."""
+    targets = repair.targets if repair else ()
+    done = [_repaired(item, scan) for item in targets[:TOLD]]
+    return Summary(
+        verdict=scan.verdict,
+        title=TITLES[scan.verdict],
+        meaning=MEANING[scan.verdict],
+        how_sure=_how_sure(scan),
+        repaired=(*done, *_more(len(targets), "repaired targets"), _corrected(targets))
+        if targets
+        else (_not_repaired(scan, asked=repair is not None),),
+        remains=_remains(scan, repair, evaluation),
+        to_do=_to_do(scan.verdict, repaired=bool(targets)),
+    )
+
+
+def odds(p_value: float) -> str:
+    """How often chance does it, in words.
+
+    >>> odds(0.0089), odds(1e-12), odds(0.7)
+    ('about 1 in 110', 'fewer than 1 in a million', 'about 7 in 10')
+    """
+    if p_value < 1e-6:
+        return "fewer than 1 in a million"
+    if p_value > 0.1:
+        return f"about {10 * p_value:.0f} in 10"
+    return f"about 1 in {float(f'{1 / p_value:.2g}'):,.0f}"
+
+
+def _more(count: int, what: str) -> tuple[str, ...]:
+    return (f"{count - TOLD} more {what} are listed below.",) if count > TOLD else ()
+
+
+def _how_sure(scan: ScanReport) -> tuple[str, ...]:
+    if scan.verdict == "backdoored":
+        told = [_certainty(finding, scan.class_names) for finding in scan.findings[:TOLD]]
+        return (*told, *_more(len(scan.findings), "targets"))
+    if scan.verdict == "inconclusive":
+        told = [text.sentence(reason) for reason in scan.reasons[:TOLD]]
+        return (*told, *_more(len(scan.reasons), "reasons"))
+    per_class = scan.images / max(1, len(scan.class_names))
+    families = list(scan.detectable)
+    looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
+    return (
+        f"Triggers of {len(families)} kinds were sought ({looked}), with {per_class:.0f} clean "
+        "images of each class.",
+        "A trigger larger than those below, or of another kind, would not have been seen.",
+    )
+
+
+def _certainty(finding: Finding, names: tuple[str, ...]) -> str:
+    return (
+        f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
+        f"a backdoor would look like this ({text.p_equals(finding.p_value)}). The trigger moves "
+        f"{text.percent(finding.asr_on_clean_set)} of images that it was not made on."
+    )
+
+
+def _repaired(item: TargetRepair, scan: ScanReport) -> str:
+    label = text.class_label(item.target, scan.class_names)
+    if item.adapted is not None and item.adapted.fitted:
+        return (
+            f"Class {label}: of inputs like those flagged in operation, {text.percent(item.asr)} "
+            "are still answered with it."
+        )
+    own = f", {text.percent(item.sia)} with their own class" if item.sia is not None else ""
+    return (
+        f"Class {label}: with the recovered trigger, {text.percent(item.asr)} of images are still "
+        f"answered with it{own}."
+    )
+
+
+def _corrected(targets: Sequence[TargetRepair]) -> str:
+    sites = len({site.name for item in targets for site in item.sites})
+    return f"{sites} place{'' if sites == 1 else 's'} in the network corrected; no weight changed."
+
+
+def _not_repaired(scan: ScanReport, *, asked: bool) -> str:
+    if scan.verdict == "backdoored":
+        return "Nothing yet: the model is as it was."
+    return "Nothing: the scan names no target." if asked else "Nothing: there was no reason to."
+
+
+def _remains(
+    scan: ScanReport, repair: Repair | None, evaluation: Evaluation | None
+) -> tuple[str, ...]:
+    backdoored = scan.verdict == "backdoored"
+    weights = ("The weights alone still hold the backdoor.",) if backdoored else ()
+    if evaluation is not None and "asr" in evaluation.after:
+        after, before = evaluation.after, evaluation.before
+        asr, was, sia = (
+            text.percent(rate.value if rate else None)
+            for rate in (after["asr"], before.get("asr"), after.get("sia"))
+        )
+        return (
+            f"With the true trigger, {asr} of images are still answered with the target (before: "
+            f"{was}), {sia} with their own class.",
+            *weights,
+        )
+    if repair is not None and repair.targets:
+        return ("The recovered trigger is an estimate; the true one may be undone less.", *weights)
+    if backdoored:
+        return ("The whole backdoor: every input with the trigger still works.",)
+    if scan.verdict == "inconclusive":
+        return ("The question itself: nothing here says that the model is clean.",)
+    return (
+        "A trigger of another kind, a larger one, or one for a few classes only may have escaped.",
+    )
+
+
+def _to_do(verdict: Verdict, *, repaired: bool) -> tuple[str, ...]:
+    if repaired:
+        return (
+            "Serve the guarded pair (model and repair), never the weights alone.",
+            "Look into flagged inputs (`undoor check`): they behave like the trigger.",
+            "Ask where the model and its training data came from; replace it when you can.",
+        )
+    if verdict == "backdoored":
+        return (
+            "Do not deploy this model.",
+            "Close the backdoor with `undoor repair`, or have the model trained anew on data that "
+            "you trust.",
+            "Ask where the model and its training data came from.",
+        )
+    if verdict == "inconclusive":
+        return (
+            "Do not deploy on the strength of this scan.",
+            "Scan again with more clean images, without a limit of time, or with another `--seed`.",
+        )
+    return (
+        "Keep this report with the model.",
+        "For what matters, scan again with two other seeds (`--seed`) and more images.",
+    )
