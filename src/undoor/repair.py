@@ -19,6 +19,7 @@ from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.align.strengthened import strengthened
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.forced import with_targets
@@ -93,7 +94,8 @@ def repair(
         for finding in report.findings
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
-    return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
+    contract = Contract.of(classifier)
+    return Repair(report.verdict, targets, fit, report.fingerprint, contract, seconds)
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
