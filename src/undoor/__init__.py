@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undoor.clean_set import CleanSet
     from undoor.errors import UndoorError
     from undoor.evaluate import Evaluation, evaluate
+    from undoor.export import export
     from undoor.guard import Guarded, guard
     from undoor.load import load
     from undoor.repair import Repair, repair
@@ -36,6 +37,7 @@ _HOMES = {
     "UndoorError": "undoor.errors",
     "adapt": "undoor.adapt",
     "evaluate": "undoor.evaluate",
+    "export": "undoor.export",
     "guard": "undoor.guard",
     "load": "undoor.load",
     "repair": "undoor.repair",
@@ -53,6 +55,7 @@ __all__ = [
     "UndoorError",
     "adapt",
     "evaluate",
+    "export",
     "guard",
     "load",
     "repair",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from undoor.cli import adapt, bench, check, demo, evaluate, repair, scan
+from undoor.cli import adapt, bench, check, demo, evaluate, export, repair, repairs, scan
 from undoor.cli.app import app
 from undoor.cli.memory import keep_buffers
 
-__all__ = ["adapt", "app", "bench", "check", "demo", "evaluate", "main", "repair", "scan"]
+__all__ = [
+    "adapt",
+    "app",
+    "bench",
+    "check",
+    "demo",
+    "evaluate",
+    "export",
+    "main",
+    "repair",
+    "repairs",
+    "scan",
+]
 
 
 def main() -> None:
