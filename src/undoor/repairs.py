@@ -103,8 +103,8 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
         if item.target in chosen and prefer is None:
             raise UndoorError(
                 f"the target {_label(first, item.target)} is corrected by more than one of the "
-                "repairs, and two corrections cannot both stand; prefer the first or the last, or "
-                "remove it from one"
+                "repairs, and two corrections cannot both stand; prefer the first or the last "
+                "(--prefer), or remove it from one"
             )
         if item.target not in chosen or prefer == "last":
             chosen[item.target] = item

@@ -14,7 +14,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.parity import TOLERANCE, Parity
-from undoor.sites import Site, attach
+from undoor.sites import NORMS, Site, attach
 
 # Key of the safetensors metadata under which it says what it is.
 METADATA = "undoor.export"
@@ -36,12 +36,13 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
             "`undoor repairs remove`"
         )
     made = fold(classifier, repair.targets[0].corrections)
-    left = [name for name, module in made.named_modules() if isinstance(module, Site)]
+    left = [(name, module) for name, module in made.named_modules() if isinstance(module, Site)]
     if left:
-        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        name, site = left[0]
         raise UndoorError(
-            f"the correction at {left[0]}{more} clips, is per position or stands behind no batch "
-            f"norm; expected affine ones per channel, which alone fold into one; {WAY_OUT}"
+            f"{len(left)} of {len(repair.targets[0].corrections)} corrections do not fold into the "
+            f"weights: the one at {name} {_why(site)}; expected affine ones per channel, each "
+            f"behind a batch norm; {WAY_OUT}"
         )
     if made.network.state_dict().keys() != classifier.network.state_dict().keys():
         raise UndoorError(
@@ -49,6 +50,13 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
             f"affine, since the architecture has no place for what folds into others; {WAY_OUT}"
         )
     return made
+
+
+def _why(site: Site) -> str:
+    if not isinstance(site.inner, NORMS):
+        return "stands behind no batch norm"
+    bounds = torch.cat([site.correction.low.flatten(), site.correction.high.flatten()])
+    return "clips" if bool(torch.isfinite(bounds).any()) else "is per position"
 
 
 def write(made: Classifier, about: About, file: Path) -> None:
