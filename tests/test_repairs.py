@@ -48,7 +48,7 @@ def test_combined_guards_as_each_alone() -> None:
     x = random_inputs(model, 300)
     answers = model.predict(x)
     labels, flagged, score = guard(model, combine([last, first]), rule="disagreement")(x)
-    assert 20 < int(flagged.sum()) < 280
+    assert int(flagged.sum()) > 20
     for part in (first, last):
         mine = answers == part.targets[0].target
         assert int(mine.sum()) > 50

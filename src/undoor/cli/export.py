@@ -12,7 +12,7 @@ from rich.text import Text
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.check import Answer
+from undoor.cli.check import Policy
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions, RepairPath
@@ -33,6 +33,16 @@ To = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The file: .onnx, .pt2 or .safetensors.", metavar="FILE")]
+
+Answer = Annotated[
+    Policy,
+    typer.Option(
+        "--policy",
+        help="The logits of flagged inputs: relabel (the corrected network's, the target's at "
+        "-inf), reject (0, the target's at -inf), flag (the bare model's). The state dict of "
+        "--to safetensors knows no flag.",
+    ),
+]
 
 # How each of them is run, where undoor is not installed.
 SNIPPETS = {
