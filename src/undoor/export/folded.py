@@ -10,6 +10,7 @@ from torch import Tensor
 
 from undoor.align.fold import fold
 from undoor.align.result import Repair
+from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.about import About
@@ -55,8 +56,10 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
 def _why(site: Site) -> str:
     if not isinstance(site.inner, NORMS):
         return "stands behind no batch norm"
-    bounds = torch.cat([site.correction.low.flatten(), site.correction.high.flatten()])
-    return "clips" if bool(torch.isfinite(bounds).any()) else "is per position"
+    h = site.correction
+    assert isinstance(h, Correction)
+    clips = bool(torch.isfinite(h.low).any() or torch.isfinite(h.high).any())
+    return "clips" if clips else "is per position"
 
 
 def write(made: Classifier, about: About, file: Path) -> None:
