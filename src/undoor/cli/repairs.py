@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
@@ -103,8 +102,19 @@ def remove(repair: One, target: Targets, out: Out) -> Outcome:
 
     require_writable(out)
     whole = Repair.load(repair)
-    gone = pipeline.read_classes("--target", target, whole.contract.class_names)
-    return _outcome(remove(whole, gone), out)
+    names = whole.contract.class_names
+    return _outcome(remove(whole, [_number(text, names) for text in target]), out)
+
+
+def _number(text: str, names: tuple[str, ...]) -> int:
+    """The class that `text` names, by name or by number."""
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise UndoorError(
+        f"--target: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
+    )
 
 
 def _outcome(made: Repair, out: Path) -> Outcome:
