@@ -247,7 +247,7 @@ def test_round_trip(toy_repair: Repair, tmp_path: Path) -> None:
     made = adapt(MODEL, clean_images(), toy_repair, seen())
     made.save(tmp_path)
     back = Repair.load(tmp_path, MODEL)
-    assert back.to_json() == made.to_json()
+    assert back.to_json() == replace(made, seconds={}).to_json()
     assert back.targets[0].adapted == made.targets[0].adapted
     x = seen(20, 20, seed=40)
     for a, b in zip(guard(MODEL, made)(x), guard(MODEL, back)(x), strict=True):

@@ -397,9 +397,14 @@ def test_guard_with_a_policy(toy_repair: Repair) -> None:
 def test_guard_of_an_empty_repair(toy_repair: Repair) -> None:
     """A clean model: the bare answers, no flags."""
     classifier = toy_classifier(backdoored=True)
-    empty = replace(toy_repair, verdict="clean", targets=())
+    empty = replace(toy_repair, verdict="clean", targets=(), fingerprint=classifier.fingerprint())
     x = true_trigger()(clean_images(5).images)
     labels, flagged, score = guard(classifier, empty)(x)
     assert torch.equal(labels, classifier.predict(x))
     assert not bool(flagged.any())
     assert bool((score == -torch.inf).all())
+
+
+def test_guard_of_another_model(toy_repair: Repair) -> None:
+    with pytest.raises(UndoorError, match="made for another model"):
+        guard(toy_classifier(backdoored=False, norm=True), toy_repair)

@@ -8,11 +8,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_repairs import make_repair
 from safetensors.torch import save_file
+from tiny import random_classifier
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.guard import guard
 from undoor.load.weights import PREFIXES, WRAPPERS, load_weights, read_state_dict
+from undoor.sites import attach
 
 
 def make_network(num_classes: int = 3) -> nn.Module:
@@ -156,6 +160,40 @@ def test_repaired_model_is_refused(tmp_path: Path) -> None:
     save_file({"bn1.correction.scale": torch.ones(2)}, tmp_path / "w.safetensors")
     with pytest.raises(UndoorError, match=r"repaired model.*undoor.guard"):
         read_state_dict(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("targets", [(), (1,), (1, 3)])
+@pytest.mark.parametrize("wrapper", [None, "state_dict"])
+def test_state_of_a_guarded_model_is_refused(
+    tmp_path: Path, targets: tuple[int, ...], wrapper: str | None
+) -> None:
+    model = random_classifier("conv_norm")
+    state = guard(model, make_repair(model, targets)).state_dict()
+    torch.save({wrapper: state} if wrapper else state, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"repaired model.*undoor.guard|w.pt does not fit net"):
+        fit(read_state_dict(tmp_path / "w.pt"), model.network)
+    bare = random_classifier("conv_norm", seed=1)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        bare.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        bare.network.load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_state_of_a_corrected_network_is_refused(tmp_path: Path, name: str) -> None:
+    model = random_classifier("conv_norm")
+    corrections = make_repair(model).targets[0].corrections
+    state = attach(model, {"network.1": corrections["network.1"]}).network.state_dict()
+    save = torch.save if name == "w.pt" else save_file
+    save(dict(state), tmp_path / name)
+    with pytest.raises(UndoorError, match=r"repaired model.*undoor.guard"):
+        read_state_dict(tmp_path / name)
+
+
+def test_a_repair_is_no_model(tmp_path: Path) -> None:
+    file = make_repair(random_classifier("conv_norm")).save(tmp_path)
+    with pytest.raises(UndoorError, match="is a repair, which holds corrections and no model"):
+        read_state_dict(file)
 
 
 @pytest.mark.parametrize(

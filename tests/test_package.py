@@ -12,7 +12,7 @@ import pytest
 
 import undoor
 
-VERBS = ["adapt", "evaluate", "guard", "load", "repair", "scan"]
+VERBS = ["adapt", "evaluate", "export", "guard", "load", "repair", "scan"]
 
 
 def run(code: str) -> str:

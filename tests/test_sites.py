@@ -277,19 +277,19 @@ def test_shared_copy() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_original_keys_stay(kind: str) -> None:
+def test_keys(kind: str) -> None:
     classifier = random_classifier(kind)
     corrections = halves(classifier)
     state, plain = attach(classifier, corrections).state_dict(), classifier.state_dict()
-    added = {
-        f"{name}.correction.{part}"
-        for name in corrections
-        for part in ("scale", "shift", "low", "high")
-    }
-    assert set(state) == set(plain) | added
-    assert all(torch.equal(state[key], plain[key]) for key in plain)
+    expected = {}
+    for key, value in plain.items():
+        module, _, last = key.rpartition(".")
+        expected[f"{module}.inner.{last}" if module in corrections else key] = value
     for name, correction in corrections.items():
-        assert torch.equal(state[f"{name}.correction.shift"], correction.shift)
+        for part in ("scale", "shift", "low", "high"):
+            expected[f"{name}.correction.{part}"] = getattr(correction, part)
+    assert set(state) == set(expected)
+    assert all(torch.equal(state[key], value) for key, value in expected.items())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -312,6 +312,29 @@ def test_a_single_correction_is_enough_to_refuse() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_forced_state_is_no_network_without_its_corrections(kind: str) -> None:
+    """Who overrides the refusal in plain torch does not get the backdoored network again."""
+    classifier = random_classifier(kind, seed=0)
+    corrections = halves(classifier)
+    del corrections["entry"]
+    bare = copy.deepcopy(random_classifier(kind, seed=1).network)
+    before = bare.state_dict()
+    told = bare.load_state_dict(attach(classifier, corrections).network.state_dict(), strict=False)
+    names = [name.removeprefix("network.") for name in corrections]
+    assert names
+    for name in names:
+        own = [
+            key
+            for key in before
+            if key.startswith(f"{name}.") and not key.endswith("num_batches_tracked")
+        ]
+        assert set(own) <= set(told.missing_keys)
+        assert f"{name}.correction.scale" in told.unexpected_keys
+        for key in own:
+            assert not torch.equal(bare.state_dict()[key], classifier.network.state_dict()[key])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_corrected_state_loads_into_a_corrected_network(kind: str) -> None:
     source = random_classifier(kind, seed=0)
     corrected = attach(source, halves(source))
@@ -331,7 +354,11 @@ def test_corrected_state_loads_into_a_corrected_network(kind: str) -> None:
 
 def test_state_of_one_site_alone() -> None:
     site = Site(nn.Linear(3, 2), halve((2,)))
-    keys = ["weight", "bias", *(f"correction.{p}" for p in ("scale", "shift", "low", "high"))]
+    keys = [
+        "inner.weight",
+        "inner.bias",
+        *(f"correction.{p}" for p in ("scale", "shift", "low", "high")),
+    ]
     assert list(site.state_dict()) == keys
     other = Site(nn.Linear(3, 2), halve((2,)))
     other.load_state_dict(site.state_dict())
@@ -363,7 +390,6 @@ def test_copies(kind: str, through: object) -> None:
     assert torch.equal(twin(x), corrected(x))
     assert not storages(twin) & storages(corrected)
     assert list(twin.state_dict()) == list(corrected.state_dict())
-    # The copy still finds its keys: the hook came along.
     for tensor in twin.state_dict().values():
         tensor.zero_()
     twin.load_state_dict(corrected.state_dict())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undoor.clean_set import CleanSet
     from undoor.errors import UndoorError
     from undoor.evaluate import Evaluation, evaluate
+    from undoor.export import export
     from undoor.guard import Guarded, guard
     from undoor.load import load
     from undoor.repair import Repair, repair
@@ -38,6 +39,7 @@ _HOMES = {
     "UndoorError": "undoor.errors",
     "adapt": "undoor.adapt",
     "evaluate": "undoor.evaluate",
+    "export": "undoor.export",
     "guard": "undoor.guard",
     "load": "undoor.load",
     "repair": "undoor.repair",
@@ -56,6 +58,7 @@ __all__ = [
     "UndoorError",
     "adapt",
     "evaluate",
+    "export",
     "guard",
     "load",
     "repair",

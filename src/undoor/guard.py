@@ -130,8 +130,9 @@ def guard(
 
     Raises
     ------
-    UndoorError : there is no such rule or policy.
+    UndoorError : there is no such rule or policy, or the repair was made for another model.
     """
+    repair.require_model(classifier)
     return Guarded(
         classifier,
         {item.target: item.corrections for item in repair.targets},

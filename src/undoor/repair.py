@@ -19,6 +19,7 @@ from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
@@ -93,7 +94,8 @@ def repair(
         for finding in report.findings
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
-    return Repair(report.verdict, targets, fit, report.fingerprint, seconds)
+    contract = Contract.of(classifier)
+    return Repair(report.verdict, targets, fit, report.fingerprint, contract, seconds)
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:

@@ -42,10 +42,13 @@ class SiteInfo:
 
 
 class Site(nn.Module):
-    """`inner` followed by `correction`; the state-dict keys of `inner` stay what they were.
+    """`inner` followed by `correction`.
 
-    The correction's own tensors appear under ``<name>.correction.``: a corrected state dict does
-    not load into a bare network, nor a bare one into a corrected network, without an error.
+    In a state dict what was ``<name>.weight`` is ``<name>.inner.weight``, beside
+    ``<name>.correction.scale`` and so on. So a corrected state dict does not load into a bare
+    network, nor a bare one into a corrected network, without an error; and one that is forced in
+    with ``strict=False`` finds no weights for the corrected layers, instead of making up a network
+    that works as before, its backdoor included.
 
     The correction sees activations [N, C, ...] wherever the network keeps its channels.
     """
@@ -55,28 +58,9 @@ class Site(nn.Module):
         self.inner = inner
         self.correction = correction
         self.last = channels_last(inner)
-        self.register_load_state_dict_pre_hook(_keys_of_inner)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         return _apply(self.correction, self.inner(*args, **kwargs), last=self.last)
-
-    def state_dict(  # type: ignore[override]
-        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Any]:
-        destination = {} if destination is None else destination
-        self.inner.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
-        self.correction.state_dict(
-            destination=destination, prefix=f"{prefix}correction.", keep_vars=keep_vars
-        )
-        return destination
-
-
-def _keys_of_inner(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Stored keys carry no ``inner.``; put it in before the children look for theirs."""
-    for key in [k for k in state if k.startswith(prefix)]:
-        rest = key.removeprefix(prefix)
-        if not rest.startswith(("correction.", "inner.")):
-            state[f"{prefix}inner.{rest}"] = state.pop(key)
 
 
 def channels_last(module: nn.Module) -> bool:

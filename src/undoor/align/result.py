@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
+from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.files import why, write_atomically, write_json
-from undoor.scan.report import Verdict, trigger_file
+from undoor.scan.report import Verdict
 from undoor.sites import find_sites
-from undoor.triggers import Trigger, load_trigger
+from undoor.triggers import Trigger
 
 SCHEMA = "undoor/repair/2"
-DESCRIPTION = "repair.json"
-TENSORS = "repair.safetensors"
 PARTS = ("scale", "shift", "low", "high")
 
 
@@ -99,13 +93,19 @@ class TargetRepair:
 
 @dataclass(frozen=True, eq=False)
 class Repair:
-    """What closes the backdoors of one model; empty where the scan found none."""
+    """What closes the backdoors of one model; empty where the scan found none.
+
+    fingerprint, contract : of that model. seconds : what the work took; files do not keep it, so
+    that the same repair is the same bytes. version : of the undoor that made the repair.
+    """
 
     verdict: Verdict
     targets: tuple[TargetRepair, ...]
     fit: str
     fingerprint: str
-    seconds: Mapping[str, float]
+    contract: Contract
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    version: str = field(default_factory=lambda: version("undoor"))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,116 +119,78 @@ class Repair:
             ],
             "fit": self.fit,
             "model_sha256": self.fingerprint,
+            "repair_sha256": self.sha256(),
             "seconds": dict(self.seconds),
         }
 
-    def save(self, folder: Path) -> None:
-        """Write the corrections as safetensors, the triggers as .npz and repair.json, which makes
-        the folder a repair and therefore comes last."""
-        tensors = {
-            f"{item.target}/{name}/{part}": getattr(correction, part)
-            for item in self.targets
-            for name, correction in item.corrections.items()
-            for part in PARTS
-        }
-        stamp = {"schema": SCHEMA, "model_sha256": self.fingerprint}
-        write_atomically(folder / TENSORS, lambda path: save_file(tensors, path, stamp))
-        for item in self.targets:
-            item.trigger.save(folder / trigger_file(item.target))
-        write_json(folder / DESCRIPTION, self.to_json())
+    def sha256(self) -> str:
+        """SHA-256 of the file that `save` writes: what a signature of the repair is about."""
+        from undoor.align.stored import sha256
+
+        return sha256(self)
+
+    def save(self, path: Path) -> Path:
+        """Write the repair; returns its file.
+
+        path : a file that ends in .safetensors, or a folder. The folder gets the same file as
+        repair.safetensors and, for people, repair.json and the triggers, which are never read back.
+        """
+        from undoor.align.stored import save
+
+        return save(self, path)
 
     @staticmethod
-    def load(folder: Path, classifier: Classifier) -> Repair:
-        """Read what `save` wrote.
+    def load(
+        path: Path, classifier: Classifier | None = None, *, sha256: str | None = None
+    ) -> Repair:
+        """Read what `save` wrote, a file or a folder with one.
+
+        classifier : the model it is meant for; without one nothing is said of whether it fits, and
+        `undoor.guard` will look. sha256 : what the file must have, as kept apart from it or signed.
 
         Raises
         ------
-        UndoorError : no repair there, an unreadable one, or one that was made for another model.
+        UndoorError : no repair there, one that is damaged or was changed, or another model's.
         """
-        file = folder / DESCRIPTION
-        try:
-            data = json.loads(file.read_text())
-            if data.get("schema") != SCHEMA:
-                raise UndoorError(
-                    f"{file}: expected schema {SCHEMA!r}, got {data.get('schema')!r}; repair again"
-                )
-            if data["model_sha256"] != classifier.fingerprint():
-                raise UndoorError(
-                    f"{folder}: this repair was made for another model (expected weights and input "
-                    f"with SHA-256 {data['model_sha256'][:12]}, got {classifier.fingerprint()[:12]}"
-                    "); run `undoor repair` on this model"
-                )
-            tensors = _read_tensors(folder / TENSORS, data["model_sha256"])
-            return Repair(
-                verdict=data["verdict"],
-                targets=tuple(
-                    _target(item, data["sites"], tensors, folder, classifier)
-                    for item in data["targets"]
-                ),
-                fit=data["fit"],
-                fingerprint=data["model_sha256"],
-                seconds=data["seconds"],
+        from undoor.align.stored import load
+
+        repair = load(path, sha256=sha256)
+        if classifier is not None:
+            repair.require_model(classifier, str(path))
+        return repair
+
+    def require_model(self, classifier: Classifier, name: str = "the repair") -> None:
+        """Refuse a model that this repair was not made for. name : of the repair, in messages.
+
+        Raises
+        ------
+        UndoorError : weights or input are others, or it has no such sites.
+        """
+        own = classifier.fingerprint()
+        if self.fingerprint != own:
+            raise UndoorError(
+                f"{name}: this repair was made for another model (expected weights and input with "
+                f"SHA-256 {self.fingerprint[:12]}, got {own[:12]}); run `undoor repair` on this "
+                "model"
             )
-        except OSError as error:
+        classes = len(self.contract.class_names)
+        if classes != classifier.num_classes:
             raise UndoorError(
-                f"{file.parent}: {why(error)}; expected the --out folder of `undoor repair`"
-            ) from None
-        except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-            raise UndoorError(
-                f"{folder}: not a readable repair ({error!r}); repair again"
-            ) from error
-
-
-def _read_tensors(file: Path, fingerprint: str) -> dict[str, Tensor]:
-    with safe_open(file, "pt") as archive:
-        stamp = archive.metadata() or {}
-    if stamp.get("model_sha256") != fingerprint:
-        raise UndoorError(
-            f"{file} belongs to another repair than the {DESCRIPTION} beside it; repair again"
-        )
-    return load_file(file)
-
-
-def _target(
-    item: Mapping[str, Any],
-    sites: list[dict[str, Any]],
-    tensors: Mapping[str, Tensor],
-    folder: Path,
-    classifier: Classifier,
-) -> TargetRepair:
-    target = item["target"]
-    choices = tuple(
-        SiteChoice(**{key: value for key, value in site.items() if key != "target"})
-        for site in sites
-        if site["target"] == target
-    )
-    shapes = {site.name: site.shape for site in find_sites(classifier)}
-    corrections = {}
-    for choice in choices:
-        if choice.name not in shapes:
-            raise UndoorError(f"{folder}: the model has no site {choice.name!r}; repair again")
-        parts = [tensors[f"{target}/{choice.name}/{part}"] for part in PARTS]
-        shape = shapes[choice.name]
-        per_channel = (shape[0], *[1] * (len(shape) - 1))
-        if any(tuple(part.shape) not in (shape, per_channel) for part in parts):
-            raise UndoorError(
-                f"{folder}: the corrections at {choice.name!r} do not fit the model; repair again"
+                f"{name}: made for a model of {classes} classes, got one of "
+                f"{classifier.num_classes}; run `undoor repair` on this model"
             )
-        corrections[choice.name] = Correction(*parts)
-    return TargetRepair(
-        target=target,
-        sources=tuple(item["sources"]),
-        trigger=load_trigger(
-            folder / trigger_file(target), shape=classifier.input_shape, bounds=classifier.bounds
-        ),
-        corrections=corrections,
-        calibration=Calibration.from_json(item["threshold"], item["calibration"]),
-        chosen=item["chosen"],
-        sites=choices,
-        trials=tuple(Trial(**trial) for trial in item["trials"]),
-        asr=item["asr"],
-        sia=item["sia"],
-        fpr=item["fpr"],
-        # Repairs written before there were adapted ones say nothing of it.
-        adapted=Adaptation.from_json(item["adapted"]) if item.get("adapted") else None,
-    )
+        shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
+        for item in self.targets:
+            for site, correction in item.corrections.items():
+                _require_site(site, correction, shapes, name)
+
+
+def _require_site(
+    site: str, correction: Correction, shapes: Mapping[str, tuple[int, ...]], name: str
+) -> None:
+    if site not in shapes:
+        raise UndoorError(f"{name}: the model has no site {site!r}; repair again")
+    shape = shapes[site]
+    per_channel = (shape[0], *[1] * (len(shape) - 1))
+    if any(tuple(getattr(correction, part).shape) not in (shape, per_channel) for part in PARTS):
+        raise UndoorError(f"{name}: the corrections at {site!r} do not fit the model; repair again")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from undoor.cli import adapt, bench, check, demo, evaluate, repair, scan, schema
+from undoor.cli import (
+    adapt,
+    bench,
+    check,
+    demo,
+    evaluate,
+    export,
+    repair,
+    repairs,
+    scan,
+    schema,
+)
 from undoor.cli.app import app
 from undoor.cli.memory import keep_buffers
 
@@ -13,8 +24,10 @@ __all__ = [
     "check",
     "demo",
     "evaluate",
+    "export",
     "main",
     "repair",
+    "repairs",
     "scan",
     "schema",
 ]

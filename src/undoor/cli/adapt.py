@@ -14,7 +14,7 @@ from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_skipped
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DataOptions, ModelOptions
+from undoor.cli.options import DataOptions, ModelOptions, RepairPath
 from undoor.cli.output import output_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.show import show_files, show_repair
@@ -26,9 +26,6 @@ Inputs = Annotated[
         help="Inputs seen in operation, flagged or not: image files, folders of them, or .npz "
         "archives. No labels are needed."
     ),
-]
-RepairFolder = Annotated[
-    Path, typer.Option("--repair", help="The --out folder of `undoor repair`.", metavar="DIR")
 ]
 Out = Annotated[
     Path, typer.Option(help="Folder for the adapted repair and its report.", metavar="DIR")
@@ -49,7 +46,7 @@ InputsSplit = Annotated[
 def adapt(
     model: ModelOptions,
     inputs: Inputs,
-    repair_folder: RepairFolder,
+    repair_folder: RepairPath,
     data: DataOptions,
     out: Out,
     reports: ReportOptions,
@@ -62,7 +59,7 @@ def adapt(
     """
     from undoor.clean_set import read_images
 
-    if out.resolve() == repair_folder.resolve():
+    if out.resolve() == pipeline.folder_of(repair_folder).resolve():
         raise UndoorError(
             f"--out {out}: expected another folder than that of --repair, got the same; keep the "
             "repair that is adapted"

@@ -22,6 +22,7 @@ EPILOG = "\n\n".join(
         "[cyan]undoor scan model.toml --data clean/ --out scan/[/]",
         "[cyan]undoor repair model.toml --data clean/ --scan scan/ --out fix/[/]",
         "[cyan]undoor check model.toml --repair fix/ inputs/[/]",
+        "[cyan]undoor export model.toml --repair fix/ --to onnx --out guarded.onnx[/]",
         "[cyan]undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/[/]",
         "[bold]Exit codes[/] 0 no backdoor found, 1 backdoored, 2 error or inconclusive",
     ]

@@ -17,7 +17,7 @@ from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_skipped
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import ModelOptions
+from undoor.cli.options import ModelOptions, RepairPath
 from undoor.cli.output import save_table
 from undoor.render.text import class_label, plain
 
@@ -31,9 +31,6 @@ SCHEMA = "undoor/check/2"
 BATCH = 256
 ROWS = 50
 
-RepairFolder = Annotated[
-    Path, typer.Option("--repair", help="The --out folder of `undoor repair`.", metavar="DIR")
-]
 Images = Annotated[
     list[str],
     typer.Argument(help="Image files, folders of them, or .npz archives."),
@@ -93,7 +90,7 @@ class Checked:
 def check(
     model: ModelOptions,
     images: Images,
-    repair_folder: RepairFolder,
+    repair_folder: RepairPath,
     split: Split = None,
     policy: Answer = "relabel",
     table: Csv = None,

@@ -40,9 +40,9 @@ Work = Callable[..., Outcome]
 
 
 def command(
-    app: typer.Typer, *, examples: Sequence[str], exit_codes: str
+    app: typer.Typer, *, examples: Sequence[str], exit_codes: str, name: str | None = None
 ) -> Callable[[Work], Callable[..., None]]:
-    """Register `work` as a command of its name.
+    """Register `work` as a command of its name, or of another.
 
     Its parameters that are dataclasses become options field by field, and it gets ``--json``.
     """
@@ -53,15 +53,15 @@ def command(
         @functools.wraps(work)
         def run(**values: Any) -> None:
             as_json = values.pop("as_json")
-            for name, group in groups.items():
+            for key, group in groups.items():
                 own = {field.name: values.pop(field.name) for field in fields(group)}
-                values[name] = group(**own)
+                values[key] = group(**own)
             raise typer.Exit(int(run_safely(lambda: work(**values), as_json=as_json)))
 
         signature = _flat_signature(work, groups)
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        app.command(work.__name__, epilog=_epilog(examples, exit_codes))(run)
+        app.command(name or work.__name__, epilog=_epilog(examples, exit_codes))(run)
         return run
 
     return register

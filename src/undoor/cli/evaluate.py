@@ -12,7 +12,7 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DataOptions, ModelOptions, class_number, read_data
+from undoor.cli.options import DataOptions, ModelOptions, RepairPath, class_number, read_data
 from undoor.cli.show import show_evaluation
 from undoor.errors import UndoorError
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from undoor.clean_set import CleanSet
 
 PANEL = "Triggered images: stamped here, or given"
-RepairFolder = Annotated[
-    Path, typer.Option("--repair", help="The --out folder of `undoor repair`.", metavar="DIR")
-]
 Target = Annotated[
     str, typer.Option(help="The target class of the true backdoor, number or name.", metavar="T")
 ]
@@ -98,7 +95,7 @@ class TriggeredOptions:
 )
 def evaluate(
     model: ModelOptions,
-    repair_folder: RepairFolder,
+    repair_folder: RepairPath,
     data: DataOptions,
     target: Target,
     stamped: TriggeredOptions,

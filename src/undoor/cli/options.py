@@ -136,6 +136,16 @@ class ModelOptions:
         return shlex.join(parts)
 
 
+RepairPath = Annotated[
+    Path,
+    typer.Option(
+        "--repair",
+        help="A repair: the --out folder of `undoor repair`, or its repair.safetensors.",
+        metavar="PATH",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """Which labelled clean images."""

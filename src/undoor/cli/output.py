@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from undoor.files import write_atomically, write_text
 if TYPE_CHECKING:
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
+
+FIX = "repair.safetensors"
 
 
 @contextmanager
@@ -67,8 +70,24 @@ def save_scan(out: Path, report: ScanReport) -> list[Path]:
 
 
 def save_repair(out: Path, repair: Repair) -> list[Path]:
+    """out : a folder, or a file that ends in .safetensors."""
     repair.save(out)
-    return [out / "repair.safetensors", out / "repair.json"]
+    return [out] if out.suffix == ".safetensors" else [out / FIX, out / "repair.json"]
+
+
+def require_writable(out: Path) -> None:
+    """Refuse, before any work, a place for a file or folder where none can be.
+
+    Raises
+    ------
+    UndoorError : a part of the path is a file, or nothing may be written there.
+    """
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if nearest.is_file() and nearest != out:
+        raise UndoorError(f"--out {out}: {nearest} is a file; choose another folder")
+    folder = nearest if nearest.is_dir() else nearest.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise UndoorError(f"--out {out}: cannot write in {folder}; choose another folder")
 
 
 def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:

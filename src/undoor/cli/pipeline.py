@@ -44,7 +44,13 @@ def read_scan_beside(repair: Path, classifier: Classifier) -> ScanReport | None:
     """The report of the scan that a repair was made for; None where only the repair was stored."""
     from undoor.scan.report import FILE
 
-    return read_scan(repair, classifier) if (repair / FILE).exists() else None
+    folder = folder_of(repair)
+    return read_scan(folder, classifier) if (folder / FILE).exists() else None
+
+
+def folder_of(repair: Path) -> Path:
+    """Where the documents of a repair are, which is given as its folder or as its file."""
+    return repair.parent if repair.is_file() else repair
 
 
 def check_fpr(fpr: float) -> None:
@@ -81,10 +87,10 @@ def repair_model(
         )
 
 
-def read_repair(folder: Path, classifier: Classifier) -> Repair:
+def read_repair(path: Path, classifier: Classifier) -> Repair:
     from undoor.repair import Repair
 
-    return Repair.load(folder, classifier)
+    return Repair.load(path, classifier)
 
 
 def adapt_repair(

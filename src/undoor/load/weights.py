@@ -22,6 +22,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "ne
 AVERAGES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
 # What wrappers put in front of every key.
 PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
+# As undoor.align.stored names the tensors of a repair.
+REPAIR = "repair/"
 SHOWN = 3
 
 
@@ -49,6 +51,11 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
         raise UndoorError(
             f"{path} is a repaired model: it holds undoor's corrections and would do harm without "
             "them; load the original weights and attach the repair with undoor.guard"
+        )
+    if all(key.startswith(REPAIR) for key in state):
+        raise UndoorError(
+            f"{path} is a repair, which holds corrections and no model; give the original weights "
+            "as the model, and this file as --repair or to undoor.Repair.load"
         )
     return state
 

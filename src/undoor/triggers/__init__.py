@@ -5,7 +5,7 @@ from __future__ import annotations
 from undoor.triggers.additive import AdditiveBank
 from undoor.triggers.bank import InputBank, TriggerBank
 from undoor.triggers.blend import BlendBank
-from undoor.triggers.files import load_trigger
+from undoor.triggers.files import load_trigger, trigger_of
 from undoor.triggers.frequency import FrequencyBank
 from undoor.triggers.generator import Generator, GeneratorBank
 from undoor.triggers.latent import Latent, LatentBank
@@ -33,4 +33,5 @@ __all__ = [
     "Warp",
     "WarpBank",
     "load_trigger",
+    "trigger_of",
 ]

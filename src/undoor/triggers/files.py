@@ -32,21 +32,30 @@ def load_trigger(
     UndoorError : no such file, an array missing, another shape, values that are not finite, or
         an unknown kind or mode.
     """
-    arrays = _read(Path(file))
-    kind = str(arrays.get("kind", Stamp.kind))
-    if kind not in KINDS:
-        raise UndoorError(f"{file}: kind must be one of {', '.join(KINDS)}, got {kind!r}")
     try:
-        return KINDS[kind].from_arrays(arrays, shape=shape, bounds=bounds)
+        return trigger_of(_read(Path(file)), shape=shape, bounds=bounds)
     except UndoorError as error:
         raise UndoorError(f"{file}: {error}") from None
 
 
+def trigger_of(arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> Trigger:
+    """The inverse of `Trigger.named_arrays`.
+
+    Raises
+    ------
+    UndoorError : as `load_trigger`.
+    """
+    kind = str(arrays.get("kind", Stamp.kind))
+    if kind not in KINDS:
+        raise UndoorError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind].from_arrays(arrays, shape=shape, bounds=bounds)
+
+
 def _read(file: Path) -> Arrays:
     if not file.is_file():
-        raise UndoorError(f"{file}: no such file; expected an .npz with mask, pattern and mode")
+        raise UndoorError("no such file; expected an .npz with mask, pattern and mode")
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except Exception as error:
-        raise UndoorError(f"{file}: not a readable .npz file ({error})") from error
+        raise UndoorError(f"not a readable .npz file ({error})") from error

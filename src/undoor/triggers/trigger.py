@@ -54,12 +54,13 @@ class Trigger(ABC):
         UndoorError : an array missing or of another shape.
         """
 
+    def named_arrays(self) -> Arrays:
+        """The arrays with ``kind`` and ``family``: all that it takes to make the trigger again."""
+        return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
+
     def save(self, file: Path) -> None:
-        """Write the arrays with ``kind`` and ``family``."""
-        arrays: dict[str, Any] = self.arrays() | {
-            "kind": np.array(self.kind),
-            "family": np.array(self.family),
-        }
+        """Write `named_arrays` as .npz."""
+        arrays: dict[str, Any] = self.named_arrays()
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:

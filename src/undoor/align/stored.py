@@ -1,0 +1,233 @@
+"""A repair as one file: everything that the guard needs and where it comes from, sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undoor.align.adaptation import Adaptation
+from undoor.align.calibrate import Calibration
+from undoor.align.result import PARTS, Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.transform import Correction
+from undoor.contract import Contract
+from undoor.errors import UndoorError
+from undoor.files import write_atomically, write_json
+from undoor.scan.report import Verdict, trigger_file
+from undoor.sealed import Sealed, sealed, unsealed
+from undoor.triggers import Trigger, trigger_of
+
+# Another one than the schema of the result document: that one may change without this.
+SCHEMA = "undoor/repair-file/1"
+FILE = "repair.safetensors"
+DESCRIPTION = "repair.json"
+SUFFIX = ".safetensors"
+# In front of every tensor: no checkpoint has such keys, and `undoor.load` knows them.
+PREFIX = "repair/"
+# Triggers are stored in raw units, so that no rounding changes them from file to file.
+UNIT = (0.0, 1.0)
+MADE_BY = "`undoor repair`"
+
+
+def save(repair: Repair, path: Path) -> Path:
+    """See `Repair.save`. The file comes last: a folder that has it holds all the rest."""
+    content = encoded(repair)
+    file = path
+    if path.suffix != SUFFIX:
+        file = path / FILE
+        for item in repair.targets:
+            item.trigger.save(path / trigger_file(item.target))
+        write_json(path / DESCRIPTION, repair.to_json())
+    write_atomically(file, lambda temporary: temporary.write_bytes(content))
+    return file
+
+
+def load(path: Path, *, sha256: str | None = None) -> Repair:
+    """See `Repair.load`."""
+    file = path / FILE if path.is_dir() else path
+    stored = unsealed(file, made_by=MADE_BY)
+    if sha256 is not None and stored.sha256 != sha256.lower():
+        raise UndoorError(
+            f"{file}: expected a file with the SHA-256 {sha256}, got {stored.sha256}; "
+            "do not use it, get it again"
+        )
+    return decoded(stored, file)
+
+
+def sha256(repair: Repair) -> str:
+    """Of the file that `save` writes."""
+    return hashlib.sha256(encoded(repair)).hexdigest()
+
+
+def encoded(repair: Repair) -> bytes:
+    """The file: the same for the same repair, whatever the day and however long the work took."""
+    tensors: dict[str, Tensor] = {}
+    for item in repair.targets:
+        for name, correction in item.corrections.items():
+            for part in PARTS:
+                tensors[_correction_key(item.target, name, part)] = getattr(correction, part)
+        numbers, _ = _trigger_parts(item.trigger)
+        tensors |= {_trigger_key(item.target, name): value for name, value in numbers.items()}
+    description = {
+        "schema": SCHEMA,
+        "undoor": repair.version,
+        "model": {"sha256": repair.fingerprint, **repair.contract.to_json()},
+        "verdict": repair.verdict,
+        "fit": repair.fit,
+        "targets": [
+            {
+                **item.to_json(),
+                "sites": [vars(site) for site in item.sites],
+                "trigger": _trigger_parts(item.trigger)[1],
+            }
+            for item in repair.targets
+        ],
+    }
+    return sealed(description, tensors)
+
+
+def decoded(stored: Sealed, file: Path) -> Repair:
+    """The inverse of `encoded`; strict, since a guard without its numbers would flag nothing.
+
+    Raises
+    ------
+    UndoorError : it is another version's, or not whole.
+    """
+    data = stored.description
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r}; repair again")
+    try:
+        contract = Contract.from_json(data["model"])
+        repair = Repair(
+            verdict=_one_of(get_args(Verdict), data["verdict"]),
+            targets=tuple(_target(item, stored.tensors, contract) for item in data["targets"]),
+            fit=str(data["fit"]),
+            fingerprint=str(data["model"]["sha256"]),
+            contract=contract,
+            version=str(data["undoor"]),
+        )
+        _require_whole(repair, stored.tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, UndoorError) as error:
+        told = error if isinstance(error, UndoorError) else repr(error)
+        raise UndoorError(f"{file}: not a readable repair ({told}); repair again") from error
+    return repair
+
+
+def _target(
+    item: Mapping[str, Any], tensors: Mapping[str, Tensor], contract: Contract
+) -> TargetRepair:
+    target = item["target"]
+    sites = tuple(SiteChoice(**site) for site in item["sites"])
+    adapted = item["adapted"]
+    return TargetRepair(
+        target=target,
+        sources=tuple(item["sources"]),
+        trigger=_trigger(target, item["trigger"], tensors, contract),
+        corrections={
+            site.name: Correction(
+                *(tensors[_correction_key(target, site.name, part)] for part in PARTS)
+            )
+            for site in sites
+        },
+        calibration=Calibration.from_json(item["threshold"], item["calibration"]),
+        chosen=item["chosen"],
+        sites=sites,
+        trials=tuple(Trial(**trial) for trial in item["trials"]),
+        asr=item["asr"],
+        sia=item["sia"],
+        fpr=item["fpr"],
+        adapted=Adaptation.from_json(adapted) if adapted else None,
+    )
+
+
+def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
+    classes = range(len(repair.contract.class_names))
+    targets = [item.target for item in repair.targets]
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"a target occurs twice: {targets}")
+    for item in repair.targets:
+        unknown = [
+            c for c in (item.target, *item.sources) if type(c) is not int or c not in classes
+        ]
+        if unknown:
+            raise ValueError(f"no class of {len(classes)}: {unknown[0]!r}")
+        for name, correction in item.corrections.items():
+            _require_numbers(f"{item.target}/{name}", correction)
+    expected = {
+        _correction_key(item.target, name, part)
+        for item in repair.targets
+        for name in item.corrections
+        for part in PARTS
+    } | {
+        _trigger_key(item.target, name)
+        for item in repair.targets
+        for name in _trigger_parts(item.trigger)[0]
+    }
+    if strange := sorted(set(tensors) - expected):
+        raise ValueError(f"it holds tensors that belong to nothing: {strange[0]}")
+
+
+def _require_numbers(name: str, h: Correction) -> None:
+    finite = bool(torch.isfinite(h.scale).all() and torch.isfinite(h.shift).all())
+    # Bounds may be infinite; NaN is neither below nor above anything.
+    if not finite or not bool((h.low <= h.high).all()):
+        raise ValueError(f"the correction {name} is no correction: its numbers are not in order")
+
+
+def _trigger_parts(trigger: Trigger) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What a trigger is made of: its numbers, and its words (kind, family, mode, site)."""
+    if trigger.bounds != UNIT and math.isfinite(trigger.bounds[0]):
+        trigger = _with_bounds(trigger, UNIT)
+    arrays = trigger.named_arrays()
+    words = {name: str(value) for name, value in arrays.items() if value.dtype.kind == "U"}
+    numbers = {
+        name: torch.from_numpy(np.ascontiguousarray(value, np.float32))
+        for name, value in arrays.items()
+        if name not in words
+    }
+    return numbers, words
+
+
+def _trigger(
+    target: int, words: Mapping[str, str], tensors: Mapping[str, Tensor], contract: Contract
+) -> Trigger:
+    start = _trigger_key(target, "")
+    arrays = {
+        key.removeprefix(start): value.numpy()
+        for key, value in tensors.items()
+        if key.startswith(start)
+    }
+    made = trigger_of(
+        arrays | {name: np.array(value) for name, value in words.items()},
+        shape=contract.input_shape,
+        bounds=UNIT,
+    )
+    # Latent triggers have no bounds of pixels.
+    return _with_bounds(made, contract.bounds) if made.bounds == UNIT else made
+
+
+def _with_bounds(trigger: Trigger, bounds: tuple[float, float]) -> Trigger:
+    # Every kind of trigger is a dataclass; the abstract class cannot say so.
+    return cast("Trigger", replace(cast("Any", trigger), bounds=bounds))
+
+
+def _correction_key(target: int, site: str, part: str) -> str:
+    return f"{PREFIX}{target}/correction/{site}/{part}"
+
+
+def _trigger_key(target: int, name: str) -> str:
+    return f"{PREFIX}{target}/trigger/{name}"
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> Any:
+    if value not in known:
+        raise ValueError(f"expected one of {', '.join(known)}, got {value!r}")
+    return value

@@ -1,0 +1,138 @@
+"""`undoor export`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from undoor.cli import pipeline
+from undoor.cli.app import app
+from undoor.cli.check import Policy
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.options import ModelOptions, RepairPath
+from undoor.cli.output import require_writable
+from undoor.cli.show import show_files
+from undoor.render.text import class_label, plain
+
+if TYPE_CHECKING:
+    from undoor.export import Export
+
+To = Annotated[
+    Literal["onnx", "pt2", "safetensors"] | None,
+    typer.Option(
+        "--to",
+        help="onnx and pt2: original, corrected networks and rule as one graph. safetensors: the "
+        "weights of the corrected network alone, where all corrections are affine. Unless told, "
+        "what --out ends in.",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="The file: .onnx, .pt2 or .safetensors.", metavar="FILE")]
+
+Answer = Annotated[
+    Policy,
+    typer.Option(
+        "--policy",
+        help="The logits of flagged inputs: relabel (the corrected network's, the target's at "
+        "-inf), reject (0, the target's at -inf), flag (the bare model's). The state dict of "
+        "--to safetensors knows no flag.",
+    ),
+]
+
+# How each of them is run, where undoor is not installed.
+SNIPPETS = {
+    "onnx": """\
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession({file!r})
+images = numpy.full((1, {shape}), {low}, "float32")  # raw, from {low} to {high}
+logits, flagged, score = session.run(["logits", "flagged", "score"], {{"images": images}})
+labels = logits.argmax(1)""",
+    "pt2": """\
+import torch
+guarded = torch.export.load({file!r}).module()
+images = torch.full((1, {shape}), {low})  # raw, from {low} to {high}
+logits, flagged, score = guarded(images)
+labels = logits.argmax(1)""",
+    "safetensors": """\
+from safetensors.torch import load_file
+network.load_state_dict(load_file({file!r}))  # your architecture; it flags nothing""",
+}
+
+
+@command(
+    app,
+    examples=[
+        "undoor export model.toml --repair fix/ --to onnx --out guarded.onnx",
+        "undoor export model.toml --repair fix/ --out guarded.pt2 --policy reject",
+        "undoor export model.toml --repair fix/ --out corrected.safetensors --json",
+    ],
+    exit_codes="0 written and checked, 2 error",
+)
+def export(
+    model: ModelOptions,
+    repair: RepairPath,
+    out: Out,
+    to: To = None,
+    policy: Answer = "relabel",
+) -> Outcome:
+    """Apply a repair for good: the guarded model as one file that runs without undoor.
+
+    It takes raw images and gives logits (of the guarded answer), flagged and score.
+    """
+    require_writable(out)
+    classifier = model.load()
+    fix = pipeline.read_repair(repair, classifier)
+    from undoor.export import export
+
+    made = export(classifier, fix, out, to=to, policy=policy)
+    return Outcome(
+        ExitCode.CLEAN,
+        {**made.to_json(), "snippet": _snippet(made)},
+        lambda console: _show(console, made),
+    )
+
+
+def _snippet(made: Export) -> str:
+    contract = made.about.contract
+    low, high = contract.bounds
+    return SNIPPETS[made.format].format(
+        file=str(made.file),
+        shape=", ".join(map(str, contract.input_shape)),
+        low=f"{low:g}" if low % 1 else f"{low:.1f}",
+        high=f"{high:g}" if high % 1 else f"{high:.1f}",
+    )
+
+
+def _show(console: Console, made: Export) -> None:
+    document, about = made.to_json(), made.about
+    table = Table(border_style="dim")
+    for header in ("", "name", "type", "shape"):
+        table.add_column(header)
+    for way in ("inputs", "outputs"):
+        for item in document[way]:
+            shape = ", ".join(map(str, item["shape"]))
+            table.add_row(Text(way[:-1]), item["name"], item["dtype"], Text(f"[{shape}]"))
+    if table.row_count:
+        console.print(table)
+    names = about.contract.class_names
+    targets = ", ".join(class_label(target, names) for target in about.targets)
+    guards = "guards" if about.holds == "guarded" else "is corrected, not guarded, for"
+    lines = [
+        f"{guards} {targets}",
+        f"read again: {made.parity.inputs} inputs answered as by the guarded model, to "
+        f"{made.parity.largest:.1g}",
+        f"model  {about.model_sha256}",
+        f"repair {about.repair_sha256}",
+        f"file   {made.sha256}",
+    ]
+    for line in lines:
+        console.print(Text(f"• {plain(line)}"), soft_wrap=True)
+    show_files(console, [made.file])
+    console.print(Text("Run it:", style="bold"))
+    for line in _snippet(made).splitlines():
+        console.print(Text(f"  {plain(line)}", style="cyan"), soft_wrap=True)

@@ -1,0 +1,161 @@
+"""`undoor repairs`: list, combine, remove"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.output import require_writable, save_repair
+from undoor.cli.show import show_files
+from undoor.errors import UndoorError
+from undoor.render.text import class_label, listing, plain
+
+if TYPE_CHECKING:
+    from undoor.repair import Repair
+    from undoor.repairs import Listed
+
+SCHEMA = "undoor/repairs/1"
+NAMED_SITES = 2
+
+repairs = typer.Typer(
+    help="Repairs as files: what is there, several made one, one without some of its targets.",
+    no_args_is_help=True,
+)
+app.add_typer(repairs, name="repairs")
+
+Paths = Annotated[
+    list[Path], typer.Argument(help="Repairs, and folders that hold some at any depth.")
+]
+Several = Annotated[
+    list[Path], typer.Argument(help="Two repairs or more: --out folders or their files.")
+]
+One = Annotated[Path, typer.Argument(help="A repair: an --out folder or its file.")]
+Out = Annotated[
+    Path,
+    typer.Option(help="A file that ends in .safetensors, or a folder.", metavar="PATH"),
+]
+PreferOption = Annotated[
+    Literal["first", "last"] | None,
+    typer.Option(help="Whose corrections a target gets that several repairs correct."),
+]
+Targets = Annotated[
+    list[str],
+    typer.Option(
+        "--target",
+        help="A target to leave out, by number or name; may be given several times.",
+        metavar="CLASS",
+    ),
+]
+
+
+@command(
+    repairs,
+    name="list",
+    examples=["undoor repairs list fix/", "undoor repairs list models/ fix/repair.safetensors"],
+    exit_codes="0 all can be used, 2 error or one cannot",
+)
+def list_repairs(paths: Paths) -> Outcome:
+    """Show repairs: their targets and sites, for which model they are, the SHA-256 of the file."""
+    from undoor.repairs import listed
+
+    found = listed(paths)
+    document = {"schema": SCHEMA, "repairs": [item.to_json() for item in found]}
+    usable = all(item.problem is None for item in found)
+    code = ExitCode.CLEAN if usable else ExitCode.ERROR
+    return Outcome(code, document, lambda console: _show_list(console, found))
+
+
+@command(
+    repairs,
+    examples=[
+        "undoor repairs combine fix-a/ fix-b/ --out fix/",
+        "undoor repairs combine old.safetensors new.safetensors --prefer last --out new/",
+    ],
+    exit_codes="0 written, 2 error",
+)
+def combine(given: Several, out: Out, prefer: PreferOption = None) -> Outcome:
+    """One repair of several of the same model, each for targets of its own."""
+    from undoor.repair import Repair
+    from undoor.repairs import combine
+
+    require_writable(out)
+    return _outcome(combine([Repair.load(path) for path in given], prefer=prefer), out)
+
+
+@command(
+    repairs,
+    examples=["undoor repairs remove fix/ --target 5 --out less/"],
+    exit_codes="0 written, 2 error",
+)
+def remove(repair: One, target: Targets, out: Out) -> Outcome:
+    """A repair without some of its targets; whatever it does for the others stays as it is."""
+    from undoor.repair import Repair
+    from undoor.repairs import remove
+
+    require_writable(out)
+    whole = Repair.load(repair)
+    names = whole.contract.class_names
+    return _outcome(remove(whole, [_number(text, names) for text in target]), out)
+
+
+def _number(text: str, names: tuple[str, ...]) -> int:
+    """The class that `text` names, by name or by number."""
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise UndoorError(
+        f"--target: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
+    )
+
+
+def _outcome(made: Repair, out: Path) -> Outcome:
+    from undoor.repairs import listed
+
+    files = save_repair(out, made)
+    (item,) = listed(files[:1])
+    if item.problem:
+        raise UndoorError(item.problem)
+
+    def show(console: Console) -> None:
+        _show_list(console, [item])
+        show_files(console, files)
+
+    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "repairs": [item.to_json()]}, show)
+
+
+def _show_list(console: Console, found: list[Listed]) -> None:
+    for item in found:
+        console.print(Text(plain(str(item.file)), style="bold"), soft_wrap=True)
+        console.print(Text(f"  sha256 {item.sha256 or 'unknown'}"), soft_wrap=True)
+        if item.repair is None:
+            console.print(Text(f"  {plain(item.problem or '')}", style="bold red"), soft_wrap=True)
+            continue
+        repair = item.repair
+        console.print(Text(f"  model  {repair.fingerprint}"), soft_wrap=True)
+        made = f"{repair.verdict}, fit {plain(repair.fit)}, undoor {plain(repair.version)}"
+        console.print(Text(f"  {made}"), soft_wrap=True)
+        console.print(_targets(repair) if repair.targets else Text("  corrects nothing"))
+
+
+def _targets(repair: Repair) -> Table:
+    table = Table(border_style="dim")
+    for header in ("target", "corrected sites", "flags above"):
+        table.add_column(header)
+    names = repair.contract.class_names
+    for item in repair.targets:
+        sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)
+        table.add_row(
+            Text(class_label(item.target, names), style="bold"),
+            Text(sites or "none"),
+            f"{item.threshold:.3g}",
+        )
+    return table

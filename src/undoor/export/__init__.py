@@ -1,0 +1,149 @@
+"""A repair applied for good: the guarded model as one file that a server runs without undoor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from undoor.align.result import Repair
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.export import folded, onnx, pt2
+from undoor.export.about import SCHEMA, About
+from undoor.export.graph import GuardedGraph
+from undoor.export.parity import Parity, compare, probes
+from undoor.files import write_atomically
+from undoor.guard import guard
+
+__all__ = ["FORMATS", "About", "Export", "Format", "GuardedGraph", "Parity", "export"]
+
+Format = Literal["onnx", "pt2", "safetensors"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written. sha256 : of the file. parity : with the guarded model, file read again."""
+
+    file: Path
+    format: Format
+    sha256: str
+    about: About
+    parity: Parity
+
+    def to_json(self) -> dict[str, Any]:
+        """With what goes in and what comes out; axes that are free have a name."""
+        contract = self.about.contract
+        classes = len(contract.class_names)
+        graph = self.about.holds == "guarded"
+        tensors: dict[str, Any] = {
+            "inputs": [_tensor("images", "float32", *contract.input_shape)],
+            "outputs": [
+                _tensor("logits", "float32", classes),
+                _tensor("flagged", "bool"),
+                _tensor("score", "float32"),
+            ],
+        }
+        return {
+            "schema": SCHEMA,
+            "file": str(self.file),
+            "format": self.format,
+            "sha256": self.sha256,
+            "metadata": self.about.to_json(),
+            **(tensors if graph else {"inputs": [], "outputs": []}),
+            "parity": vars(self.parity),
+        }
+
+
+def export(
+    classifier: Classifier,
+    repair: Repair,
+    file: str | Path,
+    *,
+    to: Format | None = None,
+    rule: str = "margin",
+    policy: str = "relabel",
+) -> Export:
+    """Write the guarded model as one file that needs no undoor.
+
+    "onnx" and "pt2" hold the original, the corrected networks and the rule as one graph: from raw
+    ``images`` [N, *input_shape] within the bounds, float32, any N, to ``logits`` [N, K] (those of
+    the guarded answer: see `Guarded.logits`; that of a flagged target is -inf), ``flagged`` [N] and
+    ``score`` [N] (-inf for inputs that are answered with no suspected target). "safetensors" is the
+    state dict of the corrected network alone, its corrections folded into batch norms; it flags
+    nothing, and is refused unless all corrections are affine.
+
+    The file is read again and compared with the guarded model on random inputs before it takes its
+    place. It says which model and repair it was made of, and what it takes: ONNX in the metadata
+    entry "undoor", pt2 in the extra file "undoor.json", safetensors in "undoor.export".
+
+    file : where to; its ending says the format unless `to` does. rule, policy : as for
+    `undoor.guard`; folded weights know neither.
+
+    Raises
+    ------
+    UndoorError : the repair is another model's or names no target, a library is missing, or the
+        model has no such form.
+    """
+    file = Path(file)
+    kind = _format(file, to)
+    repair.require_model(classifier)
+    if not repair.targets:
+        raise UndoorError(
+            "expected a repair of one target or more, got one of none; there is nothing to guard: "
+            "serve the model as it is"
+        )
+    batches = probes(classifier, [item.trigger for item in repair.targets])
+    if kind == "safetensors":
+        return _export_folded(classifier, repair, file, batches)
+    if kind == "onnx":
+        onnx.require_extra()
+    guarded = guard(classifier, repair, rule=rule, policy=policy).eval()
+    about = About.of(repair, "guarded", rule, policy)
+    room = {"onnx": onnx, "pt2": pt2}[kind]
+
+    def write(temporary: Path) -> Parity:
+        room.write(GuardedGraph(guarded), batches[1], about, temporary)
+        return compare(guarded, room.runner(temporary), batches)
+
+    return _written(file, kind, about, write)
+
+
+def _export_folded(
+    classifier: Classifier, repair: Repair, file: Path, batches: list[Any]
+) -> Export:
+    made = folded.folded(classifier, repair)
+    about = About.of(repair, "corrected", None, None)
+
+    def write(temporary: Path) -> Parity:
+        folded.write(made, about, temporary)
+        return folded.check(classifier, repair, made, temporary, batches)
+
+    return _written(file, "safetensors", about, write)
+
+
+def _written(file: Path, kind: Format, about: About, write: Callable[[Path], Parity]) -> Export:
+    """Write and check a neighbour of `file`, which takes its place if all is well."""
+    parities: list[Parity] = []
+    write_atomically(file, lambda temporary: parities.append(write(temporary)))
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Export(file, kind, sha256, about, parities[0])
+
+
+def _format(file: Path, to: Format | None) -> Format:
+    endings = {f".{name}": name for name in FORMATS}
+    found = endings.get(file.suffix.lower())
+    if to is not None and to not in FORMATS:
+        raise UndoorError(f"expected a format of {', '.join(FORMATS)}, got {to!r}")
+    if found is None or (to is not None and found != to):
+        wanted = f".{to}" if to else " or ".join(endings)
+        raise UndoorError(f"{file}: expected a file that ends in {wanted}, got {file.name!r}")
+    return found
+
+
+def _tensor(name: str, dtype: str, *rest: int) -> dict[str, Any]:
+    return {"name": name, "dtype": dtype, "shape": ["batch", *rest]}

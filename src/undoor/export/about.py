@@ -1,0 +1,63 @@
+"""What an exported file says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+from undoor.align.result import Repair
+from undoor.contract import Contract
+
+SCHEMA = "undoor/export/1"
+Holds = Literal["guarded", "corrected"]
+
+
+@dataclass(frozen=True)
+class About:
+    """Where it comes from and how it is to be fed.
+
+    holds : "guarded", original and corrected networks with the rule; or "corrected", a corrected
+    network alone, which flags nothing. rule, policy : as in `undoor.guard`; None without a rule.
+    """
+
+    holds: Holds
+    model_sha256: str
+    repair_sha256: str
+    contract: Contract
+    targets: tuple[int, ...]
+    thresholds: tuple[float, ...]
+    rule: str | None
+    policy: str | None
+
+    @staticmethod
+    def of(repair: Repair, holds: Holds, rule: str | None, policy: str | None) -> About:
+        return About(
+            holds=holds,
+            model_sha256=repair.fingerprint,
+            repair_sha256=repair.sha256(),
+            contract=repair.contract,
+            targets=tuple(item.target for item in repair.targets),
+            thresholds=tuple(item.threshold for item in repair.targets),
+            rule=rule,
+            policy=policy,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "undoor": version("undoor"),
+            "holds": self.holds,
+            "model_sha256": self.model_sha256,
+            "repair_sha256": self.repair_sha256,
+            **self.contract.to_json(),
+            "targets": list(self.targets),
+            "thresholds": list(self.thresholds),
+            "rule": self.rule,
+            "policy": self.policy,
+        }
+
+    def to_text(self) -> str:
+        """Canonical JSON on one line."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)

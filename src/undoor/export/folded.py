@@ -1,0 +1,94 @@
+"""The corrected network as a plain state dict, where nothing is lost by that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from undoor.align.fold import fold
+from undoor.align.result import Repair
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.export.about import About
+from undoor.export.parity import TOLERANCE, Parity
+from undoor.sites import NORMS, Site, attach
+
+# Key of the safetensors metadata under which it says what it is.
+METADATA = "undoor.export"
+WAY_OUT = "export the guarded model instead: --to onnx or --to pt2"
+
+
+def folded(classifier: Classifier, repair: Repair) -> Classifier:
+    """The network corrected for the one target of `repair`, the keys of its state dict the same.
+
+    Raises
+    ------
+    UndoorError : there are several targets, or a correction clips, is per position, or stands
+        where no BN with weights is.
+    """
+    if len(repair.targets) != 1:
+        raise UndoorError(
+            f"expected a repair of one target, got {len(repair.targets)}: each has a corrected "
+            f"network of its own, and a state dict holds one; {WAY_OUT}, or leave one target with "
+            "`undoor repairs remove`"
+        )
+    made = fold(classifier, repair.targets[0].corrections)
+    left = [(name, module) for name, module in made.named_modules() if isinstance(module, Site)]
+    if left:
+        name, site = left[0]
+        raise UndoorError(
+            f"{len(left)} of {len(repair.targets[0].corrections)} corrections do not fold into the "
+            f"weights: the one at {name} {_why(site)}; expected affine ones per channel, each "
+            f"behind a batch norm; {WAY_OUT}"
+        )
+    if made.network.state_dict().keys() != classifier.network.state_dict().keys():
+        raise UndoorError(
+            "a corrected batch norm has no weight and bias of its own; expected ones that are "
+            f"affine, since the architecture has no place for what folds into others; {WAY_OUT}"
+        )
+    return made
+
+
+def _why(site: Site) -> str:
+    if not isinstance(site.inner, NORMS):
+        return "stands behind no batch norm"
+    h = site.correction
+    assert isinstance(h, Correction)
+    clips = bool(torch.isfinite(h.low).any() or torch.isfinite(h.high).any())
+    return "clips" if clips else "is per position"
+
+
+def write(made: Classifier, about: About, file: Path) -> None:
+    state = {
+        key: value.detach().contiguous().clone() for key, value in made.network.state_dict().items()
+    }
+    file.write_bytes(save(state, {METADATA: about.to_text()}))
+
+
+@torch.no_grad()
+def check(
+    classifier: Classifier, repair: Repair, made: Classifier, file: Path, batches: list[Tensor]
+) -> Parity:
+    """Load the file strictly and compare with the corrections attached, which is another way.
+
+    Raises
+    ------
+    UndoorError : they answer otherwise.
+    """
+    made.network.load_state_dict(load_file(file), strict=True)
+    reference = attach(classifier, repair.targets[0].corrections)
+    largest, most = 0.0, TOLERANCE
+    for x in batches:
+        expected = reference(x)
+        most = max(most, TOLERANCE * float(expected.abs().max()))
+        largest = max(largest, float((expected - made(x)).abs().max()))
+    if not largest <= most:
+        raise UndoorError(
+            f"the folded network answers otherwise than the corrected one: logits differ by "
+            f"{largest:.3g}, expected {most:.3g} or less; {WAY_OUT}"
+        )
+    return Parity(sum(map(len, batches)), largest, most)

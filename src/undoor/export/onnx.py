@@ -1,0 +1,112 @@
+"""The guarded model as an ONNX file."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undoor.errors import UndoorError
+from undoor.export.about import About
+from undoor.export.graph import GuardedGraph
+from undoor.export.parity import Answers
+from undoor.export.trace import AXIS, INPUT, OUTPUTS, first_line, trace
+
+# Key of the model's metadata_props under which it says what it is.
+METADATA = "undoor"
+EXTRA = ("onnx", "onnxscript", "onnxruntime")
+
+
+def require_extra() -> None:
+    """
+    Raises
+    ------
+    UndoorError : a library that ONNX files take is missing.
+    """
+    for name in EXTRA:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise UndoorError(
+                f"ONNX files take the library {name}, which is not installed; "
+                "pip install 'undoor[onnx]'"
+            ) from None
+
+
+def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
+    """
+    Raises
+    ------
+    UndoorError : no graph can be made, one of its operators has no form in ONNX, or the model is
+        larger than the 2 GB that one ONNX file can hold.
+    """
+    program = trace(graph, example)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+            )
+        assert made is not None
+        content = _named(made.model_proto, about).SerializeToString(deterministic=True)
+    except Exception as error:
+        raise UndoorError(
+            f"the model cannot be written as one ONNX file ({first_line(error)}); "
+            "expected operators that ONNX has and less than 2 GB; try --to pt2"
+        ) from error
+    file.write_bytes(content)
+
+
+def runner(file: Path) -> Callable[[Tensor], Answers]:
+    """What a server would run: ONNX Runtime on the file."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def run(x: Tensor) -> Answers:
+        logits, flagged, score = session.run(list(OUTPUTS), {INPUT: x.numpy()})
+        return torch.from_numpy(logits), torch.from_numpy(flagged), torch.from_numpy(score)
+
+    return run
+
+
+def _named(model: Any, about: About) -> Any:
+    """The model with a name for its free axis, its origin, and without traces of this machine."""
+    import onnx
+
+    inner = {
+        dimension.dim_param
+        for value in (*model.graph.input, *model.graph.output)
+        for dimension in value.type.tensor_type.shape.dim
+        if dimension.dim_param
+    }
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param in inner:
+                dimension.dim_param = AXIS
+    for item in _described(model):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    onnx.helper.set_model_props(model, {METADATA: about.to_text()})
+    model.graph.name = "guarded"
+    onnx.checker.check_model(model)
+    return model
+
+
+def _described(model: Any) -> Iterator[Any]:
+    yield model.graph
+    for function in model.functions:
+        yield function
+        yield from function.node
+    yield from model.graph.node
+    yield from model.graph.initializer

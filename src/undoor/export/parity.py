@@ -1,0 +1,98 @@
+"""Does an exported graph answer as the guarded model it was made of?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import ENTRY, Classifier
+from undoor.errors import UndoorError
+from undoor.guard import Guarded
+from undoor.triggers import Trigger
+
+# Of the largest logit, where that is above 1: float32 knows no more digits.
+TOLERANCE = 1e-4
+BATCHES = (1, 2, 7)
+Answers = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """inputs : how many were compared, close calls left out. largest : difference of a finite
+    logit or score. allowed : the difference that would have been refused."""
+
+    inputs: int
+    largest: float
+    allowed: float
+
+
+def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -> list[Tensor]:
+    """Random raw inputs within the bounds in batches of 1, 2 and 7, and the same with each trigger
+    that is put on inputs."""
+    low, high = classifier.bounds
+    generator = torch.Generator().manual_seed(seed)
+    plain = [
+        low + (high - low) * torch.rand(n, *classifier.input_shape, generator=generator)
+        for n in BATCHES
+    ]
+    on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
+    return [*plain, *(trigger(batch) for trigger in on_inputs for batch in plain)]
+
+
+@torch.no_grad()
+def compare(guarded: Guarded, run: Callable[[Tensor], Answers], batches: list[Tensor]) -> Parity:
+    """Run both on the same inputs.
+
+    An input on the edge of a decision (a tie between two classes, a score at its threshold) may
+    fall to either side by rounding; all others must be answered alike.
+
+    Raises
+    ------
+    UndoorError : they are not.
+    """
+    compared, largest, most = 0, 0.0, TOLERANCE
+    for x in batches:
+        expected, got = guarded.logits(x), run(x)
+        allowed = TOLERANCE * max(1.0, _finite(guarded.original(x)).abs().max().item())
+        most = max(most, allowed)
+        clear = ~_close_calls(guarded, x, expected[2], allowed)
+        compared += int(clear.sum())
+        for name, a, b in zip(("logits", "flagged", "score"), expected, got, strict=True):
+            difference = _difference(a[clear], b[clear]) if a.shape == b.shape else torch.inf
+            if not difference <= allowed:
+                raise UndoorError(
+                    f"the exported graph answers otherwise than the guarded model: {name} of "
+                    f"{len(x)} inputs differ by {difference:.3g}, expected {allowed:.3g} or less; "
+                    "nothing was written"
+                )
+            largest = max(largest, difference)
+    return Parity(compared, largest, most)
+
+
+def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> Tensor:
+    """Which inputs are on the edge of a decision [N]."""
+    best = guarded.original(x).topk(2).values
+    close = best[:, 0] - best[:, 1] <= 2 * allowed
+    edges = guarded.thresholds if guarded.rule == "margin" else (0.0,)
+    for edge in edges:
+        close |= (score - edge).abs() <= 2 * allowed
+    return close
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    """The largest; infinite where one is infinite (or true) and the other is not."""
+    if a.dtype != b.dtype:
+        return torch.inf
+    if a.dtype == torch.bool:
+        return 0.0 if torch.equal(a, b) else torch.inf
+    alike = (a == b) | (torch.isfinite(a) & torch.isfinite(b))
+    if not bool(alike.all()):
+        return torch.inf
+    return float((a - b)[a != b].abs().max()) if bool((a != b).any()) else 0.0
+
+
+def _finite(values: Tensor) -> Tensor:
+    return values[torch.isfinite(values)]

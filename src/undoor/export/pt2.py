@@ -1,0 +1,35 @@
+"""The guarded model as a `.pt2` archive of `torch.export`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from undoor.export.about import About
+from undoor.export.graph import GuardedGraph
+from undoor.export.parity import Answers
+from undoor.export.trace import trace
+
+# Under this name the archive holds what it says of itself:
+# torch.export.load(file, extra_files={"undoor.json": ""}).
+EXTRA = "undoor.json"
+
+
+def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
+    program = trace(graph, example)
+    # The inputs it was traced with say nothing to anybody.
+    program.example_inputs = None
+    with file.open("wb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, stream, extra_files={EXTRA: about.to_text()})
+
+
+def runner(file: Path) -> Callable[[Tensor], Answers]:
+    """What a server would run: the archive, read again."""
+    with file.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.load(stream).module()

@@ -1,0 +1,49 @@
+"""A module as a graph of torch's, its batch axis free."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from undoor.errors import UndoorError
+from undoor.export.graph import GuardedGraph
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+OUTPUTS = ("logits", "flagged", "score")
+INPUT = "images"
+AXIS = "batch"
+
+
+def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
+    """The graph that `torch.export` makes of it. example : raw inputs [N >= 2, ...].
+
+    Raises
+    ------
+    UndoorError : the architecture has what no graph can hold, such as Python decisions on values,
+        or fixes the size of the batch.
+    """
+    axes = {INPUT: {0: torch.export.Dim(AXIS, min=1)}}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # Of torch's own making, and nothing that a user of undoor could do about.
+            warnings.simplefilter("ignore")
+            program = torch.export.export(graph, (example,), dynamic_shapes=axes)
+    except Exception as error:
+        raise UndoorError(
+            f"torch.export cannot make one graph of this network ({first_line(error)}); expected "
+            "an architecture without decisions on values and for any size of batch; serve it with "
+            "undoor.guard instead"
+        ) from error
+    for node in program.graph.nodes:
+        # It names the files of the machine that exported.
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

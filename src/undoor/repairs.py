@@ -1,0 +1,168 @@
+"""Repairs as files: what is there, several made one, one without some of its targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from undoor.align.result import Repair, TargetRepair
+from undoor.align.stored import FILE, SUFFIX
+from undoor.errors import UndoorError
+from undoor.scan.report import Verdict
+from undoor.sealed import is_sealed
+
+Prefer = Literal["first", "last"]
+# What a repair of several says: the gravest of what they say.
+GRAVEST: tuple[Verdict, ...] = ("backdoored", "inconclusive", "clean")
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """A file that holds a repair, or says so. problem : why it is not to be used; None if it is.
+
+    sha256 : of the file, as `sha256sum` gives it; None where it cannot be read.
+    """
+
+    file: Path
+    sha256: str | None
+    repair: Repair | None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        head = {"file": str(self.file), "sha256": self.sha256, "problem": self.problem}
+        if self.repair is None:
+            return head
+        names = self.repair.contract.class_names
+        return head | {
+            "undoor": self.repair.version,
+            "model_sha256": self.repair.fingerprint,
+            "verdict": self.repair.verdict,
+            "fit": self.repair.fit,
+            "targets": [
+                {
+                    "target": item.target,
+                    "class": names[item.target],
+                    "sources": list(item.sources),
+                    "threshold": item.threshold,
+                    "sites": [vars(site) for site in item.sites],
+                }
+                for item in self.repair.targets
+            ],
+        }
+
+
+def listed(paths: Iterable[Path]) -> list[Listed]:
+    """The repairs at these paths: files, and folders that hold such files at any depth.
+
+    One that cannot be read is listed with its problem.
+
+    Raises
+    ------
+    UndoorError : there is none at one of the paths.
+    """
+    found: list[Listed] = []
+    for path in paths:
+        files = _repairs_in(path) if path.is_dir() else [path]
+        if not files:
+            raise UndoorError(f"{path}: no repair there; expected a file such as {FILE}")
+        found += [_listed(file) for file in files]
+    return found
+
+
+def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repair:
+    """One repair of all their targets, in the order of the classes.
+
+    The repairs are of one model and one fit. Each target keeps its corrections and its threshold:
+    an input is answered with one class, so that the guards of different targets do not meet.
+
+    prefer : whose corrections a target gets that several repairs correct; refused without.
+
+    Raises
+    ------
+    UndoorError : they are less than two, of different models or fits, or correct the same target.
+    """
+    if len(repairs) < 2:
+        raise UndoorError(f"expected two repairs or more to combine, got {len(repairs)}")
+    if prefer not in (None, "first", "last"):
+        raise UndoorError(f"prefer must be first or last, got {prefer!r}")
+    first = repairs[0]
+    for name, values in (
+        ("model", [repair.fingerprint[:12] for repair in repairs]),
+        ("fit", [repair.fit for repair in repairs]),
+    ):
+        if len(set(values)) > 1:
+            raise UndoorError(
+                f"expected repairs of one {name}, got {', '.join(dict.fromkeys(values))}; "
+                "repair again what is to be combined"
+            )
+    chosen: dict[int, TargetRepair] = {}
+    for item in (item for repair in repairs for item in repair.targets):
+        if item.target in chosen and prefer is None:
+            raise UndoorError(
+                f"the target {_label(first, item.target)} is corrected by more than one of the "
+                "repairs, and two corrections cannot both stand; prefer the first or the last "
+                "(--prefer), or remove it from one"
+            )
+        if item.target not in chosen or prefer == "last":
+            chosen[item.target] = item
+    verdicts = {repair.verdict for repair in repairs}
+    return Repair(
+        verdict=next(verdict for verdict in GRAVEST if verdict in verdicts),
+        targets=tuple(chosen[target] for target in sorted(chosen)),
+        fit=first.fit,
+        fingerprint=first.fingerprint,
+        contract=first.contract,
+    )
+
+
+def remove(repair: Repair, targets: Iterable[int]) -> Repair:
+    """The same repair without these targets.
+
+    Raises
+    ------
+    UndoorError : it does not correct one of them, or nothing else: a guard of nothing would look
+        like protection.
+    """
+    gone = set(targets)
+    own = [item.target for item in repair.targets]
+    shown = ", ".join(_label(repair, target) for target in own) or "none"
+    for target in sorted(gone):
+        if target not in own:
+            raise UndoorError(f"expected a target of the repair ({shown}), got {target}")
+    if gone and gone == set(own):
+        raise UndoorError(
+            f"nothing would be left: the repair corrects {shown} alone; expected another target "
+            "to stay. To go back, serve the model without the repair"
+        )
+    return replace(
+        repair, targets=tuple(item for item in repair.targets if item.target not in gone)
+    )
+
+
+def _repairs_in(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
+    return sorted(path for path in files if path.name == FILE or is_sealed(path))
+
+
+def _listed(file: Path) -> Listed:
+    try:
+        repair = Repair.load(file)
+    except UndoorError as error:
+        return Listed(file, _sha256(file), None, str(error))
+    return Listed(file, _sha256(file), repair)
+
+
+def _sha256(file: Path) -> str | None:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _label(repair: Repair, target: int) -> str:
+    name = repair.contract.class_names[target]
+    return str(target) if name == str(target) else f"{target} {name}"
