@@ -144,6 +144,7 @@ class Repair(_Part):
     sites: list[Site]
     fit: str
     model_sha256: Sha256
+    repair_sha256: Sha256 = Field(description="Of repair.safetensors, which is the repair.")
     seconds: RepairSeconds
 
 
