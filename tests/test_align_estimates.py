@@ -70,6 +70,13 @@ def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None
     assert families_telling(finding, evidence) == ("additive", "blend")  # type: ignore[arg-type]
 
 
+def test_what_was_found_inside_is_drawn_at_the_input(toy_report: ScanReport) -> None:
+    (finding,) = toy_report.findings
+    inside = Latent("latent early", torch.ones(4), "network.0")
+    finding = replace(finding, family="latent early", trigger=inside)
+    assert families_telling(finding, ()) == ("latent early", "generator")
+
+
 @pytest.mark.parametrize("telling", [True, False])
 def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling: bool) -> None:
     """Where no other family saw the backdoor, patches are judged by, but nothing is fitted on

@@ -12,7 +12,7 @@ from undoor.align.strengthened import Strengthened, strengthened
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.progress import Progress
-from undoor.scan.families import INPUT_FAMILIES
+from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
 from undoor.scan.invert import Schedule, Search, invert
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.triggered import Change, triggered
@@ -62,9 +62,14 @@ def estimate(
     """Estimates of the finding's trigger in its own family and in all others at the input in which
     its target stands out: each sees another side of one backdoor, and none is the true trigger.
 
+    What was found as a shift inside the network is drawn at the input as well: corrections behind
+    the shift alone leave what the trigger does in front of it.
+
     sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
     """
     telling = families_telling(finding, evidence)
+    if len(classifier.input_shape) != 3:
+        telling = tuple(family for family in telling if family != INSTEAD_OF_LATENT)
     families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
     found = {finding.family: [finding.trigger]}
     pool = sources.nonzero()[:, 0]
@@ -88,7 +93,8 @@ def estimate(
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
-    """The finding's family, and those at the input in which its target stands out."""
+    """The finding's family, and those at the input in which its target stands out or that can draw
+    what was found inside."""
     others = [
         item.family
         for item in evidence
@@ -97,7 +103,8 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
         and item.family in INPUT_FAMILIES
         and item.p_value <= TELLING
     ]
-    return tuple(dict.fromkeys((finding.family, *others)))
+    drawn = [INSTEAD_OF_LATENT] if finding.trigger.site != ENTRY else []
+    return tuple(dict.fromkeys((finding.family, *drawn, *others)))
 
 
 def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> Change | None:
