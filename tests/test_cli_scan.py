@@ -35,7 +35,8 @@ def test_verdicts(cli: Cli, verdict: Verdict, code: int, title: str) -> None:
     assert result.exit_code == code
     assert title in result.stdout
     assert "because of the tests" in result.stdout
-    assert ("undoor repair" in result.stdout) == (verdict == "backdoored")
+    assert ("undoor repair" in result.stdout) == (verdict != "clean")
+    assert ("--suspects 2" in result.stdout) == (verdict == "inconclusive")
 
 
 def test_json_is_the_only_thing_on_stdout(cli: Cli) -> None:

@@ -61,12 +61,15 @@ def scan(
 
     def show(console: Console) -> None:
         show_scan(console, report)
-        show_files(console, files, _following() if report.findings else None)
+        show_files(console, files, None if report.verdict == "clean" else _following())
 
     def _following() -> str:
         scanned = f" --scan {shlex.quote(str(out))}" if out else ""
+        # Where nothing is named, what stands out most can still be corrected at little cost.
+        suspects = "" if report.findings else " --suspects 2"
         return (
-            f"undoor repair {model.arguments_again()} {data.arguments_again()}{scanned} --out fix"
+            f"undoor repair {model.arguments_again()} {data.arguments_again()}{scanned}{suspects} "
+            "--out fix"
         )
 
     return Outcome(gate.code(report.verdict), report.to_json(), show)

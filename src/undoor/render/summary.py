@@ -174,6 +174,7 @@ def _to_do(verdict: Verdict, *, repaired: bool) -> tuple[str, ...]:
         return (
             "Do not deploy on the strength of this scan.",
             "Scan again with more clean images, without a limit of time, or with another `--seed`.",
+            "To be safe meanwhile, correct what stands out most: `undoor repair --suspects 2`.",
         )
     return (
         "Keep this report with the model.",
