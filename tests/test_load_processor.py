@@ -1,4 +1,4 @@
-"""Image processors are asked what they do, and refused where it is no contract."""
+"""Image processors are asked what they do, and refused where that cannot be taken over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from undoor.errors import UndoorError
-from undoor.load.processor import read_contract
+from undoor.load.processor import read_preprocessing
 from undoor.resizing import Resizing
 
 
@@ -33,24 +33,24 @@ class Processor(SimpleNamespace):
 
 def test_scale_and_offset_of_each_channel() -> None:
     scale = np.array([2.0, 3, 4])[:, None, None]
-    contract, flipped = read_contract(Processor(lambda x: scale * x - 1), 3, 8)
-    assert contract.std == pytest.approx((1 / 2, 1 / 3, 1 / 4), abs=1e-6)
-    assert contract.mean == pytest.approx((1 / 2, 1 / 3, 1 / 4), abs=1e-6)
-    assert contract.resizing == Resizing((8, 8))
+    preprocessing, flipped = read_preprocessing(Processor(lambda x: scale * x - 1), 3, 8)
+    assert preprocessing.std == pytest.approx((1 / 2, 1 / 3, 1 / 4), abs=1e-6)
+    assert preprocessing.mean == pytest.approx((1 / 2, 1 / 3, 1 / 4), abs=1e-6)
+    assert preprocessing.resizing == Resizing((8, 8))
     assert not flipped
 
 
 def test_reversed_colours() -> None:
     scale = np.array([2.0, 3, 4])[:, None, None]
-    contract, flipped = read_contract(Processor(lambda x: scale * x[::-1]), 3, 8)
+    preprocessing, flipped = read_preprocessing(Processor(lambda x: scale * x[::-1]), 3, 8)
     assert flipped
     # As the picture has them: its first channel is the network's last.
-    assert contract.std == pytest.approx((1 / 4, 1 / 3, 1 / 2), abs=1e-6)
+    assert preprocessing.std == pytest.approx((1 / 4, 1 / 3, 1 / 2), abs=1e-6)
 
 
 def test_size_of_the_network_where_nothing_is_resized() -> None:
-    contract, _ = read_contract(Processor(do_resize=False), 1, [6, 10])
-    assert contract.shape == (1, 6, 10)
+    preprocessing, _ = read_preprocessing(Processor(do_resize=False), 1, [6, 10])
+    assert preprocessing.shape == (1, 6, 10)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_size_of_the_network_where_nothing_is_resized() -> None:
 )
 def test_refused(processor: Processor, message: str) -> None:
     with pytest.raises(UndoorError, match=f"{message}.*give input_shape, mean and std"):
-        read_contract(processor, 3, 8)
+        read_preprocessing(processor, 3, 8)

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.load.contract import Contract, classifier_of, given
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -29,7 +28,8 @@ from undoor.load.hub import (
     read_json,
     require_depth,
 )
-from undoor.load.processor import read_contract
+from undoor.load.preprocessing import Preprocessing, classifier_of, given
+from undoor.load.processor import read_preprocessing
 from undoor.load.spec import Tables
 
 WEIGHTS = "model.safetensors"
@@ -79,10 +79,10 @@ def read(path: Path, options: Tables) -> Classifier:
     with offline(EXTRA), _quiet():
         model = _model(folder, config, name, shapes)
         settings: Any = model.config
-        contract, flipped = _contract(folder, settings, options)
+        preprocessing, flipped = _preprocessing(folder, settings, options)
     return classifier_of(
         Logits(model, flipped=flipped),
-        contract,
+        preprocessing,
         options,
         source=folder,
         class_names=_names(settings.id2label, folder),
@@ -222,7 +222,7 @@ def _require_fit(seen: Mapping[str, Any], folder: Path, name: str) -> None:
             )
 
 
-def _contract(folder: Path, config: Any, options: Tables) -> tuple[Contract, bool]:
+def _preprocessing(folder: Path, config: Any, options: Tables) -> tuple[Preprocessing, bool]:
     own = given(options, "input")
     if {"shape", "mean", "std"} <= own.keys():
         return _stated(own, folder), False
@@ -241,12 +241,12 @@ def _contract(folder: Path, config: Any, options: Tables) -> tuple[Contract, boo
             f"the preprocessing of {folder} cannot be read ({first_line(error)}); give "
             "input_shape, mean and std"
         ) from error
-    return read_contract(
+    return read_preprocessing(
         processor, getattr(config, "num_channels", 3), getattr(config, "image_size", None)
     )
 
 
-def _stated(own: Mapping[str, Any], folder: Path) -> Contract:
+def _stated(own: Mapping[str, Any], folder: Path) -> Preprocessing:
     from undoor.load.spec import InputTable, checked
     from undoor.resizing import Resizing
 
@@ -254,7 +254,9 @@ def _stated(own: Mapping[str, Any], folder: Path) -> Contract:
     if len(table.shape) != 3:
         raise UndoorError(f"expected an input_shape such as (3, 32, 32), got {table.shape}")
     channels, height, width = table.shape
-    return Contract((channels, height, width), table.mean, table.std, Resizing((height, width)))
+    return Preprocessing(
+        (channels, height, width), table.mean, table.std, Resizing((height, width))
+    )
 
 
 def _names(id2label: Mapping[Any, Any], folder: Path) -> tuple[str, ...]:

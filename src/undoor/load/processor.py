@@ -1,4 +1,4 @@
-"""What an image processor of Transformers does, as an input contract.
+"""What an image processor of Transformers does, as preprocessing.
 
 Fifty kinds of processor name and order their steps each in its own way. So a processor is asked
 instead of read: flat images show how it scales values, and a noisy one shows whether the resizing
@@ -16,8 +16,8 @@ from PIL import Image
 
 from undoor.clean_set.images import resize
 from undoor.errors import UndoorError
-from undoor.load.contract import Contract
 from undoor.load.hub import first_line
+from undoor.load.preprocessing import Preprocessing
 from undoor.resizing import Resample, Resizing
 
 Array = NDArray[np.float64]
@@ -34,8 +34,10 @@ LEVIT = 224 / 256
 WAY_OUT = "give input_shape, mean and std as options"
 
 
-def read_contract(processor: Any, channels: int, image_size: Any) -> tuple[Contract, bool]:
-    """The contract of a processor, and whether it turns the order of the colours around (BGR).
+def read_preprocessing(
+    processor: Any, channels: int, image_size: Any
+) -> tuple[Preprocessing, bool]:
+    """The preprocessing of a processor, and whether it turns the order of the colours around (BGR).
 
     channels, image_size : as the network's configuration says; the size counts where the processor
     does not resize.
@@ -60,7 +62,9 @@ def read_contract(processor: Any, channels: int, image_size: Any) -> tuple[Contr
     for resizing in _candidates(processor, (height, width)):
         if _does(processor, channels, resizing, mean, std, flipped=flipped):
             rounded = [tuple(float(f"{v:.{DIGITS}g}") for v in part) for part in (mean, std)]
-            return Contract((channels, height, width), rounded[0], rounded[1], resizing), flipped
+            return Preprocessing(
+                (channels, height, width), rounded[0], rounded[1], resizing
+            ), flipped
     raise _refusal(processor, "does more than resize, cut out the centre and normalise")
 
 
@@ -100,7 +104,7 @@ def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
 def _does(
     processor: Any, channels: int, resizing: Resizing, mean: Array, std: Array, *, flipped: bool
 ) -> bool:
-    """Whether a noisy picture that is no square comes out as the contract has it."""
+    """Whether a noisy picture that is no square comes out as `Preprocessing` has it."""
     height, width = resizing.size
     if getattr(processor, "do_resize", True):
         height, width = height + height // 3 + 2, 2 * width + 5

@@ -15,7 +15,6 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.load.contract import Contract, classifier_of, given
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -26,6 +25,7 @@ from undoor.load.hub import (
     read_json,
     require_depth,
 )
+from undoor.load.preprocessing import Preprocessing, classifier_of, given
 from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.weights import StateDict, load_weights, read_state_dict
 from undoor.resizing import Resizing
@@ -108,9 +108,9 @@ def read_tables(
     require_depth(arguments, len(state), source)
     network = _create(name, arguments)
     load_weights(network, state, file=table.weights, architecture=f"{SCHEME}{name}")
-    contract = _contract(settings, arguments, given(tables, "input"), source)
+    preprocessing = _preprocessing(settings, arguments, given(tables, "input"), source)
     return classifier_of(
-        network, contract, tables, source=source, class_names=class_names, output=table.output
+        network, preprocessing, tables, source=source, class_names=class_names, output=table.output
     )
 
 
@@ -189,10 +189,10 @@ def _create(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         ) from error
 
 
-def _contract(
+def _preprocessing(
     settings: Mapping[str, Any], arguments: Mapping[str, Any], own: Mapping[str, Any], source: Path
-) -> Contract:
-    """timm's data settings as a contract; a shape that the user gives comes without timm's crop."""
+) -> Preprocessing:
+    """timm's data settings; a shape that the user gives comes without timm's crop."""
     channels, height, width = settings.get("input_size") or (3, 224, 224)
     native = (height, width)
     size = arguments.get("img_size", native)
@@ -207,7 +207,7 @@ def _contract(
     filter_ = str(settings.get("interpolation") or "bicubic")
     filter_ = "bicubic" if filter_ == "random" else filter_
     first = None if size != native or "shape" in own else _first(settings, size, source)
-    return Contract(
+    return Preprocessing(
         (channels, *size),
         tuple(own.get("mean", mean)),
         tuple(own.get("std", std)),

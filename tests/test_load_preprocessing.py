@@ -1,4 +1,4 @@
-"""The contract that a model brings, and what the user says instead."""
+"""The preprocessing that a model brings, and what the user says instead."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
-from undoor.load.contract import Contract, classifier_of, resized
+from undoor.load.preprocessing import Preprocessing, classifier_of, resized
 from undoor.resizing import Resizing
 
-CONTRACT = Contract((3, 4, 4), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), Resizing((4, 4), 6, "bicubic"))
+PREPROCESSING = Preprocessing(
+    (3, 4, 4), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), Resizing((4, 4), 6, "bicubic")
+)
 
 
 def make(**given: Any) -> Any:
@@ -21,20 +23,20 @@ def make(**given: Any) -> Any:
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     names = given.pop("names", None)
     options = {"input": given, "classes": {"names": names}}
-    return classifier_of(network, CONTRACT, options, source=Path("m"), class_names=["a", "b"])
+    return classifier_of(network, PREPROCESSING, options, source=Path("m"), class_names=["a", "b"])
 
 
 def test_contract_as_it_stands() -> None:
     classifier = make(shape=None)
-    assert classifier.resizing == CONTRACT.resizing
+    assert classifier.resizing == PREPROCESSING.resizing
     assert classifier.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
     assert classifier.class_names == ("a", "b")
 
 
 def test_another_size_is_reached_straight() -> None:
     assert make(shape=[3, 8, 6]).resizing == Resizing((8, 6), resample="bicubic")
-    assert make(shape=[3, 4, 4]).resizing == CONTRACT.resizing
-    assert resized(CONTRACT, [7]) == CONTRACT
+    assert make(shape=[3, 4, 4]).resizing == PREPROCESSING.resizing
+    assert resized(PREPROCESSING, [7]) == PREPROCESSING
 
 
 def test_other_bounds_mean_the_same_pictures() -> None:

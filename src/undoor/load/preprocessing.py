@@ -1,4 +1,4 @@
-"""The input contract that a model brings along, and what the user says instead of it."""
+"""What comes before a network that brings its own preprocessing, and what the user says instead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undoor.resizing import Resizing
 
 
 @dataclass(frozen=True)
-class Contract:
+class Preprocessing:
     """What a network takes: pixels in [0, 1], of which it sees (x - mean) / std.
 
     shape : (C, H, W). resizing : how pictures of other sizes get there.
@@ -28,13 +28,13 @@ class Contract:
     resizing: Resizing
 
 
-def resized(contract: Contract, shape: Sequence[int] | None) -> Contract:
+def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Preprocessing:
     """The same for inputs of another shape, resized straight to it."""
-    if shape is None or tuple(shape) == contract.shape or len(shape) != 3:
-        return contract
+    if shape is None or tuple(shape) == preprocessing.shape or len(shape) != 3:
+        return preprocessing
     channels, height, width = shape
-    straight = Resizing((height, width), resample=contract.resizing.resample)
-    return replace(contract, shape=(channels, height, width), resizing=straight)
+    straight = Resizing((height, width), resample=preprocessing.resizing.resample)
+    return replace(preprocessing, shape=(channels, height, width), resizing=straight)
 
 
 def given(options: Tables, table: str) -> dict[str, Any]:
@@ -44,29 +44,29 @@ def given(options: Tables, table: str) -> dict[str, Any]:
 
 def classifier_of(
     network: nn.Module,
-    contract: Contract,
+    preprocessing: Preprocessing,
     options: Tables,
     *,
     source: Path,
     class_names: Sequence[str] | None,
     output: Output = "logits",
 ) -> Classifier:
-    """The classifier of a network that brings a contract; what `options` say wins.
+    """The classifier of a network that brings its preprocessing; what `options` say wins.
 
     Raises
     ------
     UndoorError : an option is malformed, does not fit, or leaves open how values are scaled.
     """
     own = given(options, "input")
-    contract = resized(contract, own.get("shape"))
+    preprocessing = resized(preprocessing, own.get("shape"))
     if "bounds" in own and not {"scale", "mean", "std"} <= own.keys():
         own.setdefault("scale", _scale_for(own["bounds"]))
-    defaults = {"shape": contract.shape, "mean": contract.mean, "std": contract.std}
+    defaults = {"shape": preprocessing.shape, "mean": preprocessing.mean, "std": preprocessing.std}
     table = checked(InputTable, "input", {**defaults, **own}, source)
     named = checked(
         ClassesTable, "classes", {"names": class_names, **given(options, "classes")}, source
     )
-    resizing = contract.resizing
+    resizing = preprocessing.resizing
     return Classifier(
         network,
         input_shape=table.shape,
