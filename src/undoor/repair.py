@@ -14,7 +14,7 @@ from undoor.align.calibrate import DEFAULT_FPR, check_fpr
 from undoor.align.estimates import estimate
 from undoor.align.fit import DEFAULT_FIT, FITS, Plan
 from undoor.align.inspect import site_shifts
-from undoor.align.plans import COARSEST, candidate_plans
+from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Classifier
@@ -190,10 +190,14 @@ def site_choices(
 
 
 def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, Plan]:
-    """The plans to choose from: all, or the one of this name."""
+    """The plans to choose from, or the one of this name.
+
+    Not the raw input alone, where there are layers: it undoes the estimates, and nothing of a true
+    trigger that stands elsewhere or looks different, which no estimate tells.
+    """
     plans = candidate_plans(sites)
     if only is None:
-        return plans
+        return {n: plan for n, plan in plans.items() if n != INPUT_ALONE or COARSEST not in plans}
     if only not in plans:
         raise UndoorError(f"expected a plan that this network has, {', '.join(plans)}, got {only}")
     if fit == CHANNEL_BY_CHANNEL and only != COARSEST:

@@ -10,6 +10,7 @@ from undoor.sites import SiteInfo
 
 LARGEST_POSITION_MAP = 64
 COARSEST = "per channel"
+INPUT_ALONE = "input alone"
 
 
 def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
@@ -33,7 +34,7 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
         finest = _plan(layers, max(extents, default=0))
         if layers:
             plans["the same and input"] = {ENTRY: "position", **finest}
-        plans["input alone"] = {ENTRY: "position"}
+        plans[INPUT_ALONE] = {ENTRY: "position"}
     return plans
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from undoor.align.plans import COARSEST
+from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.bench.mitigate_case import Case
 from undoor.bench.mitigate_rates import Answers, Defended
 from undoor.bench.oracle import guard_with_truth
@@ -167,7 +167,7 @@ GROUPS = {
     "test_time": list(DETECTORS),
     "ablations": [
         *(name for name, item in METHODS.items() if item.kind == ABLATION),
-        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", "input alone")),
+        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", INPUT_ALONE)),
     ],
 }
 
