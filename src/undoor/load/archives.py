@@ -77,11 +77,18 @@ def open_screened(path: Path, limits: ArchiveLimits = LIMITS) -> zipfile.ZipFile
     ------
     UndoorError : as `require_safe_archive`.
     """
-    stream = open_regular(path)
+    return open_screened_stream(open_regular(path), path, limits)
+
+
+def open_screened_stream(
+    stream: IO[bytes], path: Path, limits: ArchiveLimits = LIMITS
+) -> zipfile.ZipFile:
+    """As `open_screened`, of an archive that is open already or a member of another; `path` names
+    it in messages, and closing the archive closes `stream`."""
     try:
         _require_end(path, stream)
         archive = zipfile.ZipFile(stream)
-        # The stream is ours to give away: closing the archive closes it.
+        # The stream is the archive's now.
         archive._filePassed = 0  # type: ignore[attr-defined]
         _require_members(path, archive, stream, limits)
     except UndoorError:
@@ -95,6 +102,26 @@ def open_screened(path: Path, limits: ArchiveLimits = LIMITS) -> zipfile.ZipFile
             f"{path} is no readable zip archive ({told}); it may be truncated: copy it again"
         ) from error
     return archive
+
+
+def content(archive: zipfile.ZipFile, name: str, path: Path, largest: int) -> bytes:
+    """A member, where it is no larger than `largest` bytes.
+
+    Raises
+    ------
+    UndoorError : it is larger, or damaged.
+    """
+    size = archive.getinfo(name).file_size
+    if size > largest:
+        raise UndoorError(f"{path}: its member {name!r} has {size:,} bytes; expected a description")
+    try:
+        return archive.read(name)
+    # Whatever zipfile and zlib make of damage.
+    except Exception as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UndoorError(
+            f"{path}: its member {name!r} is damaged ({told}); it may be truncated: copy it again"
+        ) from error
 
 
 def _refuse(path: Path, what: str) -> UndoorError:

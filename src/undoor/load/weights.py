@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from undoor.errors import UndoorError
 from undoor.load.check import require_safe
+from undoor.load.regular import open_regular
+from undoor.load.safetensors_header import require_safe_header
 
 StateDict = dict[str, Tensor]
 
@@ -25,6 +27,8 @@ PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 # As undoor.align.stored names the tensors of a repair.
 REPAIR = "repair/"
 SHOWN = 3
+# Wrappers in wrappers: more were never seen.
+DEEPEST = 4
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
@@ -40,10 +44,9 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
     UndoorError : the file is missing, unsafe, damaged, or holds no state dict, none under `key`,
         or more than one without saying which.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UndoorError(f"the weights {path} do not exist; check the path")
-    if path.stat().st_size == 0:
-        raise UndoorError(f"the weights {path} are an empty file; copy them again")
+    open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     found = _find_state_dict(content, path) if key is None else _named(content, key, path)
     state = {name: _to_float32(value) for name, value in found.items()}
@@ -89,6 +92,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> StateDict:
+    require_safe_header(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -148,17 +152,19 @@ def _named(content: object, key: str, path: Path) -> StateDict:
     return found
 
 
-def _search(content: Any) -> StateDict:
-    if not isinstance(content, Mapping):
+def _search(content: Any, depth: int = 0) -> StateDict:
+    # A dictionary may hold itself.
+    if not isinstance(content, Mapping) or depth > DEEPEST:
         return {}
     for wrapper in WRAPPERS:
-        if found := _search(content.get(wrapper)):
+        if found := _search(content.get(wrapper), depth + 1):
             return found
     return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _to_float32(value: Tensor) -> Tensor:
-    value = value.detach()
+    # Not the method of the value, which a file may have set to something else.
+    value = Tensor.detach(value)
     return value.float() if value.is_floating_point() else value
 
 
