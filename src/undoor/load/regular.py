@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from undoor.errors import UndoorError
 
@@ -18,7 +18,7 @@ KINDS = {
 }
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """An ordinary, non-empty file, opened for reading without ever waiting for it.
 
     The kind is asked of what was opened, so that it cannot be exchanged in between.

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
-from undoor.load.check import require_safe
+from undoor.load.check import examine, require_safe
 from undoor.load.regular import open_regular
 from undoor.load.safetensors_header import require_safe_header
 
@@ -27,8 +27,8 @@ PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 # As undoor.align.stored names the tensors of a repair.
 REPAIR = "repair/"
 SHOWN = 3
-# Wrappers in wrappers: more were never seen.
-DEEPEST = 4
+# Wrappers in wrappers: so many were never seen.
+DEEPEST = 20
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
@@ -48,7 +48,7 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
         raise UndoorError(f"the weights {path} do not exist; check the path")
     open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    found = _find_state_dict(content, path) if key is None else _named(content, key, path)
+    found = find_state_dict(content, path, key=key)
     state = {name: _to_float32(value) for name, value in found.items()}
     if any(".correction." in f".{name}" for name in state):
         raise UndoorError(
@@ -61,6 +61,12 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
             "as the model, and this file as --repair or to undoor.Repair.load"
         )
     return state
+
+
+def needs_architecture(path: Path) -> bool:
+    """Whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
+    kinds = ("safetensors", "torch checkpoint", "pickle")
+    return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
 
 
 def load_weights(network: nn.Module, state: StateDict, *, file: Path, architecture: str) -> None:
@@ -114,7 +120,15 @@ def _read_torch(path: Path) -> object:
         ) from error
 
 
-def _find_state_dict(content: object, path: Path) -> StateDict:
+def find_state_dict(content: object, path: Path, *, key: str | None = None) -> StateDict:
+    """The one state dict in what a checkpoint holds, or that under `key`; `path` names the file.
+
+    Raises
+    ------
+    UndoorError : there is none, or more than one.
+    """
+    if key:
+        return _named(content, key, path)
     if not isinstance(content, Mapping):
         raise UndoorError(
             f"{path} holds a {type(content).__name__}; expected a state dict: "
@@ -152,14 +166,20 @@ def _named(content: object, key: str, path: Path) -> StateDict:
     return found
 
 
-def _search(content: Any, depth: int = 0) -> StateDict:
-    # A dictionary may hold itself.
+def _search(content: Any, seen: dict[int, StateDict] | None = None, depth: int = 0) -> StateDict:
+    # A dictionary may hold itself, or the same one many times over.
+    seen = {} if seen is None else seen
     if not isinstance(content, Mapping) or depth > DEEPEST:
         return {}
+    if id(content) in seen:
+        return seen[id(content)]
+    seen[id(content)] = {}
     for wrapper in WRAPPERS:
-        if found := _search(content.get(wrapper), depth + 1):
+        if found := _search(content.get(wrapper), seen, depth + 1):
             return found
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    found = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    seen[id(content)] = found
+    return found
 
 
 def _to_float32(value: Tensor) -> Tensor:
