@@ -70,7 +70,10 @@ def look(
     try:
         if bare and needs_architecture(path):
             state = read_state_dict(path, key=key)
-            return replace(found, checkpoint=inspect_checkpoint(state))
+            facts = inspect_checkpoint(state)
+            bad = ", ".join(facts.not_finite[:3])
+            problem = f"{path} holds NaN or infinity ({bad})" if bad else None
+            return replace(found, checkpoint=facts, problem=problem)
         classifier = open_model()
         found = replace(
             found,

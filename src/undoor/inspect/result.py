@@ -82,10 +82,7 @@ class Inspection:
     @property
     def warnings(self) -> tuple[str, ...]:
         parts = (self.network, self.dry_run)
-        told = [text for part in parts if part is not None for text in part.warnings]
-        if self.checkpoint and self.checkpoint.not_finite:
-            told.append(f"holds NaN or infinity: {', '.join(self.checkpoint.not_finite[:3])}")
-        return tuple(told)
+        return tuple(text for part in parts if part is not None for text in part.warnings)
 
     def to_json(self) -> dict[str, Any]:
         parts = {

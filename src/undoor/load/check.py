@@ -11,6 +11,7 @@ from undoor.errors import UndoorError
 from undoor.load.archives import open_screened
 from undoor.load.checkpoints import screen_checkpoint
 from undoor.load.formats import sniff
+from undoor.load.onnx_file import screen_onnx
 from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
 from undoor.load.pt2_archive import is_pt2, screen_pt2
 from undoor.load.regular import open_regular
@@ -18,7 +19,7 @@ from undoor.load.safetensors_header import require_safe_header
 
 SHOWN = 4
 MODULE = re.compile(r"torch\.nn\.modules\.|torch\.nn\.parallel\.")
-CHECKPOINT, PT2 = "torch checkpoint", "torch.export archive"
+CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
 
@@ -60,6 +61,8 @@ def examine(path: Path) -> FileSafety:
         return FileSafety(kind)
     if kind == "zip":
         return _examine_zip(path)
+    if kind == ONNX:
+        return FileSafety(kind, breaches=screen_onnx(path))
     if kind == "polyglot":
         raise UndoorError(
             f"{path} is a zip archive behind something else, which readers take for different "
@@ -87,10 +90,10 @@ def require_safe(path: Path) -> None:
     """
     safety = examine(path)
     refuse_unsafe(path, safety)
-    if safety.format == PT2:
+    if safety.format in (PT2, ONNX):
         raise UndoorError(
-            f"{path} is a {PT2}, not a checkpoint; expected a state dict: save model.state_dict() "
-            "as safetensors"
+            f"{path} is of the format {safety.format}, not a checkpoint; expected a state dict: "
+            "save model.state_dict() as safetensors"
         )
 
 

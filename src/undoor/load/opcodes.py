@@ -14,8 +14,8 @@ from typing import IO, Any
 from undoor.errors import UndoorError
 
 COMPUTED = "a name computed while unpickling"
-# Three million tensors would be less; a pickle that is longer was made to keep its reader busy.
-MOST_OPCODES = 3_000_000
+# Those of thirty thousand tensors; a pickle that is longer was made to keep its reader busy.
+MOST_OPCODES = 1_000_000
 # Hashing or comparing what is nested deeper can end the interpreter.
 DEEPEST = 100
 
