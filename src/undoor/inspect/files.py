@@ -15,8 +15,9 @@ from undoor.load.spec import FILE_NAME, read_tables
 MOST_FILES = 1000
 # What holds no weights and is never opened by anything but a text reader. Everything else is
 # examined by its content, whatever it is called.
-TEXTS = frozenset({".json", ".md", ".txt", ".toml", ".yaml", ".yml", ".csv", ".cff", ""})
+TEXTS = frozenset({".json", ".md", ".txt", ".toml", ".yaml", ".yml", ".csv", ".cff"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
+NAMES = frozenset({"license", "notice", "readme", ".gitattributes", ".gitignore"})
 SHOWN_GLOBALS = 50
 
 
@@ -96,7 +97,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _is_text(path: Path) -> bool:
-    return path.suffix.lower() in TEXTS | PICTURES | {".py"}
+    return path.suffix.lower() in TEXTS | PICTURES | {".py"} or path.name.lower() in NAMES
 
 
 def _facts(path: Path) -> FileFacts:
@@ -109,8 +110,8 @@ def _facts(path: Path) -> FileFacts:
         return FileFacts(str(path), None, None, None, problems=(_without(error, path),))
     if path.suffix.lower() == ".py":
         return FileFacts(str(path), "Python code, not run", size, sha256)
-    if _is_text(path) and path.suffix:
-        kind = "text" if path.suffix.lower() in TEXTS else "picture"
+    if _is_text(path):
+        kind = "picture" if path.suffix.lower() in PICTURES else "text"
         return FileFacts(str(path), kind, size, sha256)
     try:
         safety = examine(path)

@@ -117,10 +117,11 @@ def last_value(stream: IO[bytes]) -> int | None:
     """The number that a pickle from here on is, where it is nothing else; the stream is moved."""
     number = None
     for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name not in ("PROTO", "FRAME", "STOP") and number is not None:
+        if opcode.name in ("PROTO", "FRAME", "STOP"):
+            continue
+        if number is not None or not isinstance(argument, int):
             return None
-        if isinstance(argument, int) and opcode.name not in ("PROTO", "FRAME"):
-            number = argument
+        number = argument
     return number
 
 
