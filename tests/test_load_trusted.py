@@ -16,7 +16,7 @@ from hostile.pickled import MAKERS, reduced
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
-from undoor.load import TrustedPickleWarning, load
+from undoor.load import TrustedPickleWarning, load, trusted
 from undoor.load.check import examine
 from undoor.load.trusted import open_trusted
 
@@ -71,13 +71,22 @@ class Ends(Net):
     def __setstate__(self, state):
         os._exit(0)
 
+class Sleeps(Net):
+    def __setstate__(self, state):
+        import time
+        try:
+            os.setsid()
+        except OSError:
+            pass
+        time.sleep(100)
+
 class Raises(Net):
     def __setstate__(self, state):
         raise SystemExit("no")
 """
 WRITE = """
 import sys, torch, nets
-for name in ("Net", "Curious", "Bad", "Ends", "Raises"):
+for name in ("Net", "Curious", "Bad", "Ends", "Raises", "Sleeps"):
     torch.manual_seed(0)
     torch.save(getattr(nets, name)(), f"{name}.pt")
 torch.manual_seed(0)
@@ -139,6 +148,14 @@ def test_confined(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_goes_wrong(folder: Path, tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UndoorError, match=message):
         opened(folder, name, tmp_path)
+
+
+@pytest.mark.slow
+def test_too_slow(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trusted, "SECONDS", 6)
+    monkeypatch.setattr(trusted, "GRACE", 4)
+    with pytest.raises(UndoorError, match="not opened within 6 s"):
+        opened(folder, "Sleeps.pt", tmp_path)
 
 
 def test_what_no_module_needs_is_never_opened(tmp_path: Path) -> None:

@@ -67,13 +67,14 @@ def sniff(path: Path) -> Format:
     for magic, name in MAGIC:
         if head.startswith(magic):
             return name
+    # Read as nothing else by us, and strictly: what its tensors look like does not matter.
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return "safetensors"
     if _ends_as_zip(path):
         return "polyglot"
     # A pickle may be written so that it is a tar header too: torch tries tar first.
     if _is_tar(head):
         return "tar"
-    if path.suffix == ".safetensors" or head[8:9] == b"{":
-        return "safetensors"
     if path.suffix == ".toml":
         return "toml"
     if head[:1] == ONNX_START and head[2:3] and head[2:3] in ONNX_SECOND:

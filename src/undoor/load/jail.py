@@ -1,20 +1,23 @@
 """What a process gives up for good: network, writing, other programs, other processes, memory.
 
-Used by `undoor.load.opened` alone, in a process of its own and before anything else is imported:
-threads that exist already would keep what they have. Every step is tried, none is relied on; the
-steps that took effect are told. The kernel's own interfaces are called because no maintained
-library wraps Landlock. See landlock(7), unshare(2), prctl(2), getrlimit(2).
+Used by `undoor.load.opened` alone, in a process of its own that has no other threads, which would
+keep what they have. Every step is tried, none is relied on; the steps that took effect are told.
+The kernel's own interfaces are called because no maintained library wraps Landlock; see
+landlock(7), unshare(2), prctl(2), getrlimit(2).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 import sys
+import time
 from pathlib import Path
 
-NO_NEW_PRIVILEGES = 38
+NO_NEW_PRIVILEGES, END_WITH_PARENT = 38, 1
+TIMED_OUT = 124
 NEW_USER, NEW_NETWORK, NEW_PROCESSES, NEW_IPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE, READ, LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -38,7 +41,7 @@ def confine(writable: Path, seconds: int) -> list[str]:
         told.append("no new privileges")
     if libc.unshare(NEW_USER | NEW_NETWORK | NEW_PROCESSES | NEW_IPC) == 0:
         told.append("no network and processes of its own (namespaces)")
-        _become_first()
+        _become_first(libc, seconds)
     elif libc.unshare(NEW_USER | NEW_NETWORK) == 0:
         told.append("no network (namespace)")
     return told + _landlock(libc, writable)
@@ -52,6 +55,7 @@ def limit_memory(amount: int) -> list[str]:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + amount
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (amount, amount))
     except (ImportError, OSError, ValueError):
         return []
     return [f"{amount / 2**30:.1f} GiB of memory"]
@@ -68,12 +72,23 @@ def _limits(seconds: int) -> list[str]:
     return [f"{seconds} s of computing"]
 
 
-def _become_first() -> None:
-    """Go on as the first process of the new namespace: when it ends, all that it started does."""
+def _become_first(libc: ctypes.CDLL, seconds: int) -> None:
+    """Go on as the first process of the new namespace: when it ends, all that it started does.
+
+    This process stays outside and ends it when its time is up, wherever it may have gone.
+    """
     child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    if not child:
+        libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        return
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os._exit(TIMED_OUT)
+        time.sleep(0.02)
+    os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
 
 
 def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:

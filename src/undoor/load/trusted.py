@@ -20,17 +20,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
 from undoor.load.check import FileSafety, examine, refuse_unsafe
+from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
-from undoor.load.spec import Tables, read_tables
+from undoor.load.spec import FILE_NAME, Tables, read_tables
 
 SECONDS = 120
+GRACE = 10
 GIB = 2**30
 LARGEST_TEXT = 2000
 # What the standard library gives to pickles of modules. Nothing else of it has a place in one.
@@ -67,6 +70,10 @@ def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
     ------
     UndoorError : it is unsafe in another way, cannot be opened, or holds NaN or infinity.
     """
+    if path.is_dir() and not (path / FILE_NAME).is_file():
+        # The folders of hubs: no pickle is ever read there.
+        yield options
+        return
     _, tables = read_tables(path, options)
     model = tables.get("model", {})
     weights = model.get("weights")
@@ -129,8 +136,9 @@ def _is_foreign(name: str) -> bool:
 
 def _run(file: Path, folder: Path, key: str | None) -> tuple[str, ...]:
     """Open the file in a confined process; the restrictions that took effect."""
+    if sys.platform == "win32":
+        raise UndoorError(f"{file}: pickles are trusted on Linux and macOS alone; use one of them")
     reading, writing = os.pipe()
-    os.set_inheritable(writing, True)
     given = {
         "file": str(file.absolute()),
         "key": key,
@@ -140,38 +148,51 @@ def _run(file: Path, folder: Path, key: str | None) -> tuple[str, ...]:
         "pipe": writing,
         "path": [str(file.absolute().parent), str(Path.cwd()), *sys.path],
     }
-    kept = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "VIRTUAL_ENV")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    code = "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a['home']; "
-    code += "from undoor.load.opened import main; main(a)"
-    home = [str(Path(__file__).parents[2]), *sys.path]
     with os.fdopen(reading, "rb") as pipe:
-        process = subprocess.Popen(
+        code = _wait(_start(given, folder, writing))
+        told = pipe.read(LARGEST_TEXT)
+    if code == TIMED_OUT:
+        raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
+    try:
+        return tuple(str(item) for item in json.loads(told))
+    except ValueError as error:
+        raise UndoorError(f"{file} could not be opened: its process ended at once") from error
+
+
+def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[bytes]:
+    """The process, which alone holds the writing end of the pipe then."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "LANG", "VIRTUAL_ENV")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    home = [str(Path(__file__).parents[2]), *sys.path]
+    code = (
+        "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['home']; "
+        "from undoor.load.opened import main; main(given)"
+    )
+    try:
+        return subprocess.Popen(
             [sys.executable, "-c", code, json.dumps({**given, "home": home})],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**environment, "OMP_NUM_THREADS": "1"},
             cwd=folder,
-            pass_fds=(writing,),
+            pass_fds=(pipe,),
             start_new_session=True,
         )
-        os.close(writing)
-        try:
-            process.wait(SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise UndoorError(
-                f"{file} was not opened within {SECONDS} s; the process was ended"
-            ) from error
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        told = pipe.read(LARGEST_TEXT)
+    finally:
+        os.close(pipe)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code; nothing that it started in its own session is left."""
     try:
-        return tuple(str(item) for item in json.loads(told))
-    except ValueError as error:
-        raise UndoorError(f"{file} could not be opened: its process ended at once") from error
+        return process.wait(SECONDS + GRACE)
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _text(file: Path) -> str:
