@@ -42,7 +42,7 @@ test: lint
 validity: $(STAMP)
 	$(BIN)/pytest -m slow $(ARGS)
 
-# New inputs go to build/fuzz; those worth keeping belong into tests/corpus (see docs/file-safety.md).
+# New inputs go to build/fuzz; benchmarks/fuzz/run.py PARSER keep puts the telling ones into tests/corpus.
 SECONDS ?= 600
 PARSERS ?= pickled zipped checkpoint safetensors toml
 fuzz: $(STAMP)
