@@ -11,13 +11,14 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test validity lint format bench-align bench-guard bench-zoo bench-detect bench-mitigate \
+.PHONY: help demo test validity fuzz lint format bench-align bench-guard bench-zoo bench-detect bench-mitigate \
 	clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
 	@echo "make test         lint, types, import contract and the fast tests"
 	@echo "make validity     the slow tests: real models, minutes of computing"
+	@echo "make fuzz         each parser for 10 minutes (SECONDS=600 PARSERS='pickled toml')"
 	@echo "make lint         the static checks alone"
 	@echo "make format       rewrite the sources in the house style"
 	@echo "make bench-align  time the fits against each other (ZOO=models DATA=data sets)"
@@ -40,6 +41,14 @@ test: lint
 
 validity: $(STAMP)
 	$(BIN)/pytest -m slow $(ARGS)
+
+# New inputs go to build/fuzz; benchmarks/fuzz/run.py PARSER keep puts the telling ones into tests/corpus.
+SECONDS ?= 600
+PARSERS ?= pickled zipped checkpoint safetensors toml
+fuzz: $(STAMP)
+	$(BIN)/pip install -q -c constraints.txt -e '.[fuzz]'
+	for parser in $(PARSERS); do \
+		$(BIN)/python benchmarks/fuzz/run.py $$parser $(SECONDS) || exit 1; done
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

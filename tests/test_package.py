@@ -12,7 +12,7 @@ import pytest
 
 import undoor
 
-VERBS = ["adapt", "evaluate", "export", "guard", "load", "repair", "scan"]
+VERBS = ["adapt", "evaluate", "export", "guard", "inspect", "load", "repair", "scan"]
 
 
 def run(code: str) -> str:

@@ -22,6 +22,7 @@ from undoor.errors import UndoorError
 from undoor.evaluate import SCHEMA as EVALUATION
 from undoor.evaluate import evaluate
 from undoor.guard import guard
+from undoor.inspect.result import SCHEMA as INSPECTION
 from undoor.rate import rates_to_json
 from undoor.render import report_json
 from undoor.render.documents import DOCUMENTS, json_schema
@@ -59,6 +60,7 @@ def test_versions_are_those_that_are_written() -> None:
         "evaluation": EVALUATION,
         "demo": demo_command.SCHEMA,
         "report": report_json.SCHEMA,
+        "inspection": INSPECTION,
     }
     assert {n: json_schema(n)["properties"]["schema"]["const"] for n in DOCUMENTS} == written
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from undoor.evaluate import Evaluation, evaluate
     from undoor.export import export
     from undoor.guard import Guarded, guard
+    from undoor.inspect import inspect
     from undoor.load import load
     from undoor.repair import Repair, repair
     from undoor.resizing import Resizing
@@ -41,6 +42,7 @@ _HOMES = {
     "evaluate": "undoor.evaluate",
     "export": "undoor.export",
     "guard": "undoor.guard",
+    "inspect": "undoor.inspect",
     "load": "undoor.load",
     "repair": "undoor.repair",
     "scan": "undoor.scan",
@@ -60,6 +62,7 @@ __all__ = [
     "evaluate",
     "export",
     "guard",
+    "inspect",
     "load",
     "repair",
     "scan",

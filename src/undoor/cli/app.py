@@ -19,6 +19,7 @@ EPILOG = "\n\n".join(
     [
         "[bold]Start here[/]",
         "[cyan]undoor demo[/]",
+        "[cyan]undoor inspect model.toml --data clean/[/]",
         "[cyan]undoor scan model.toml --data clean/ --out scan/[/]",
         "[cyan]undoor repair model.toml --data clean/ --scan scan/ --out fix/[/]",
         "[cyan]undoor check model.toml --repair fix/ inputs/[/]",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -50,6 +52,23 @@ def tell_skipped(skipped: Sequence[str]) -> None:
         say(f"  {entry}")
     if len(skipped) > NAMED_SKIPS:
         say(f"  ... and {len(skipped) - NAMED_SKIPS} more")
+
+
+@contextmanager
+def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
+    """Warn before a pickle is run, and tell afterwards how it was confined."""
+    if not trusted:
+        yield
+        return
+    say(
+        f"WARNING: --trust-pickle: if {model} is a pickle of a whole module, opening it RUNS CODE "
+        "that whoever wrote it chose"
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        say(f"WARNING: {warning.message}")
 
 
 @contextmanager

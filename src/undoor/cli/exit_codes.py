@@ -6,6 +6,7 @@
 | repair | no backdoor found, nothing repaired | backdoored and repaired | as above |
 | check | no input is flagged | some input is | an error |
 | adapt | a target was refitted | | none was, or an error |
+| inspect | all files are safe, and the model opens | | unsafe or unreadable |
 | evaluate, schema, bench | done | | an error |
 
 `--fail-on backdoored` turns the 2 of an inconclusive scan or repair into 0, `--exit-zero` the code

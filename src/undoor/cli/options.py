@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from undoor.cli.console import bars
+from undoor.cli.console import bars, trusted_aloud
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
@@ -102,8 +102,18 @@ class ModelOptions:
         ),
     ] = None
 
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Open a whole pickled module, which RUNS ITS CODE, confined as far as the system "
+            "allows. Its weights alone are used.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False
+
     def load(self) -> Classifier:
-        """The classifier these options describe."""
+        """The classifier these options describe; what a trusted pickle may do goes to stderr."""
         from undoor.load import load
 
         if self.output not in (None, "logits", "probabilities"):
@@ -112,26 +122,30 @@ class ModelOptions:
                 "say which of them the network returns"
             )
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
-        return load(
-            self.model,
-            architecture=self.architecture,
-            key=self.weights_key,
-            arguments=_json_object(self.arguments),
-            input_shape=None if shape is None else [int(n) for n in shape],
-            bounds=_numbers("--bounds", self.bounds, "0,1"),
-            scale=self.scale,
-            mean=_numbers("--mean", self.mean, "0.49,0.48,0.45"),
-            std=_numbers("--std", self.std, "0.25,0.24,0.26"),
-            output=cast('Literal["logits", "probabilities"] | None', self.output),
-            class_names=None if self.class_names is None else self.class_names.split(","),
-        )
+        with trusted_aloud(self.model, trusted=self.trust_pickle):
+            return load(
+                self.model,
+                architecture=self.architecture,
+                key=self.weights_key,
+                arguments=_json_object(self.arguments),
+                input_shape=None if shape is None else [int(n) for n in shape],
+                bounds=_numbers("--bounds", self.bounds, "0,1"),
+                scale=self.scale,
+                mean=_numbers("--mean", self.mean, "0.49,0.48,0.45"),
+                std=_numbers("--std", self.std, "0.25,0.24,0.26"),
+                output=cast('Literal["logits", "probabilities"] | None', self.output),
+                class_names=None if self.class_names is None else self.class_names.split(","),
+                trust_pickle=self.trust_pickle,
+            )
 
     def arguments_again(self) -> str:
         """These options as typed, for the next command."""
         parts = [str(self.model)]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
-            if value is not None:
+            if value is True:
+                parts.append(f"--{field.name.replace('_', '-')}")
+            elif value is not None and value is not False:
                 parts += [f"--{field.name.replace('_', '-')}", str(value)]
         return shlex.join(parts)
 

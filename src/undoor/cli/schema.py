@@ -12,7 +12,10 @@ from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
 
 Document = Annotated[
-    str, typer.Argument(help="scan, repair, check, evaluation, demo or report.", metavar="DOCUMENT")
+    str,
+    typer.Argument(
+        help="scan, repair, check, evaluation, demo, report or inspection.", metavar="DOCUMENT"
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,17 @@ from undoor.errors import UndoorError
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.spec import Tables
+from undoor.load.trusted import TrustedPickleWarning, trusted_weights
 from undoor.load.weights import read_state_dict
 
-__all__ = ["LOADERS", "Architecture", "Loader", "load", "read_state_dict"]
+__all__ = [
+    "LOADERS",
+    "Architecture",
+    "Loader",
+    "TrustedPickleWarning",
+    "load",
+    "read_state_dict",
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ def load(
     std: Sequence[float] | None = None,
     output: Output | None = None,
     class_names: Sequence[str] | None = None,
+    trust_pickle: bool = False,
 ) -> Classifier:
     """Read a trained classifier.
 
@@ -69,6 +79,9 @@ def load(
     key : which of several state dicts in a checkpoint, as "state_dict_ema".
     arguments : keyword arguments of the architecture's callable.
     input_shape, bounds, scale, mean, std, output, class_names : see `Classifier`.
+    trust_pickle : open a pickle of a whole module, which runs code of whoever wrote it, in a
+        process confined as far as the system allows; a `TrustedPickleWarning` says how far. Its
+        weights alone come back: the architecture is still the caller's. No file can say this.
 
     Raises
     ------
@@ -87,7 +100,8 @@ def load(
     path = Path(model)
     loader = next(item for item in LOADERS if item.recognises(path))
     try:
-        return loader.read(path, options)
+        with trusted_weights(path, options) if trust_pickle else nullcontext(options) as told:
+            return loader.read(path, told)
     except UndoorError as error:
-        told = str(error)
-        raise UndoorError(told if told.startswith(str(model)) else f"{model}: {told}") from error
+        why = str(error)
+        raise UndoorError(why if why.startswith(str(model)) else f"{model}: {why}") from error

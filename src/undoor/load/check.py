@@ -1,121 +1,176 @@
-"""Is this checkpoint safe to open? Its pickles are read opcode by opcode and never run."""
+"""Is this file safe to open? Told from its bytes, which are read and never run."""
 
 from __future__ import annotations
 
-import io
-import pickletools
+import mmap
 import re
-import zipfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import torch
 
 from undoor.errors import UndoorError
+from undoor.load.archives import open_screened
+from undoor.load.checkpoints import screen_checkpoint
+from undoor.load.formats import sniff
+from undoor.load.onnx_file import screen_onnx
+from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
+from undoor.load.pt2_archive import is_pt2, screen_pt2
+from undoor.load.regular import open_regular
+from undoor.load.safetensors_header import require_safe_header
 
-# The format of torch before 1.6: magic number, version, system, the object, the storage keys.
-LEGACY_PICKLES = 5
 SHOWN = 4
-
-SAFE = frozenset(
-    {
-        "_codecs.encode",
-        "collections.OrderedDict",
-        "collections.Counter",
-        "builtins.set",
-        "__builtin__.set",
-        "torch.Size",
-        "torch.Tensor",
-        "torch.device",
-        "torch.nn.parameter.Parameter",
-        "torch.serialization._get_layout",
-        "torch.storage.TypedStorage",
-        "torch.storage.UntypedStorage",
-        "torch._tensor._rebuild_from_type_v2",
-        "torch._utils._rebuild_parameter",
-        "torch._utils._rebuild_parameter_with_state",
-        "torch._utils._rebuild_qtensor",
-        "torch._utils._rebuild_sparse_tensor",
-        "torch._utils._rebuild_tensor",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_tensor_v3",
-    }
-)
-SAFE_STORAGE = re.compile(r"torch\.(cuda\.)?[A-Z][A-Za-z0-9]*Storage")
 MODULE = re.compile(r"torch\.nn\.modules\.|torch\.nn\.parallel\.")
+CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
+WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
-_MARK = object()
-_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
-_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
-_NOT_A_STRING = frozenset({"GLOBAL", "INST", "PERSID"})
+
+@dataclass(frozen=True)
+class FileSafety:
+    """What a file is, and what opening it the usual way would do.
+
+    format : by its content, as "torch checkpoint"; see `undoor.load.formats`.
+    globals : every name that its pickles import, with the opcode that does so first.
+    breaches : what keeps it from being opened; empty where it may be.
+    """
+
+    format: str
+    globals: tuple[tuple[str, str], ...] = ()
+    breaches: tuple[Breach, ...] = ()
+
+    @property
+    def whole_module(self) -> bool:
+        """Whether it is a pickled `nn.Module`, which `trust_pickle` is about."""
+        return any(MODULE.match(name) for name, _ in self.globals)
+
+    @property
+    def unsafe(self) -> list[str]:
+        """The names that are no part of a state dict, most telling first."""
+        names = {breach.name for breach in self.breaches if breach.name}
+        return sorted(names, key=lambda name: (name.startswith("torch."), name))
+
+
+def examine(path: Path) -> FileSafety:
+    """What a file of weights is, and what keeps it from being opened. Nothing of it is run.
+
+    Raises
+    ------
+    UndoorError : it is no ordinary file, is damaged, or is of a format that holds no state dict.
+    """
+    kind = sniff(path)
+    if kind == "safetensors":
+        require_safe_header(path)
+        return FileSafety(kind)
+    if kind == "zip":
+        return _examine_zip(path)
+    if kind == ONNX:
+        return FileSafety(kind, breaches=screen_onnx(path))
+    if kind == "polyglot":
+        raise UndoorError(
+            f"{path} is a zip archive behind something else, which readers take for different "
+            f"files; expected one checkpoint: {WAY_OUT}"
+        )
+    if kind != "pickle":
+        old = ", as torch wrote it before 2017" if kind == "tar" else ""
+        raise UndoorError(
+            f"{path} is of the format {kind}{old}; expected safetensors or a checkpoint written by "
+            "torch.save(model.state_dict(), file)"
+        )
+    found = Screening()
+    with open_regular(path) as stream, _mapped(stream.fileno(), path) as mapped:
+        screen_stream(mapped, len(mapped), found)  # type: ignore[arg-type]
+    return _safety("pickle", found, path)
 
 
 def require_safe(path: Path) -> None:
-    """Refuse a torch checkpoint that names anything beyond tensors and plain containers.
+    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors and plain
+    containers.
 
     Raises
     ------
     UndoorError : names the offending globals and the way out; or the file is damaged.
     """
-    unsafe = unsafe_globals(path)
-    if not unsafe:
+    safety = examine(path)
+    refuse_unsafe(path, safety)
+    if safety.format in (PT2, ONNX):
+        raise UndoorError(
+            f"{path} is of the format {safety.format}, not a checkpoint; expected a state dict: "
+            "save model.state_dict() as safetensors"
+        )
+
+
+def refuse_unsafe(path: Path, safety: FileSafety) -> None:
+    """Raise what `require_safe` raises, of a file that was examined."""
+    if not safety.breaches:
         return
+    unsafe = safety.unsafe
     shown = ", ".join(unsafe[:SHOWN])
     more = f" and {len(unsafe) - SHOWN} more" if len(unsafe) > SHOWN else ""
     if any(MODULE.match(name) for name in unsafe):
         raise UndoorError(
             f"{path} holds a whole pickled module, which runs code when it is opened ({shown}"
             f"{more}); expected a state dict: save model.state_dict() as safetensors on a machine "
-            "you trust"
+            "you trust, or, where you trust this file, say --trust-pickle"
         )
-    raise UndoorError(
-        f"{path} would run code when it is opened: it names {shown}{more}; expected tensors "
-        "alone: re-save the state dict as safetensors on a machine you trust"
-    )
+    if unsafe:
+        raise UndoorError(
+            f"{path} would run code when it is opened: it names {shown}{more}; expected tensors "
+            f"alone: {WAY_OUT}"
+        )
+    first = safety.breaches[0]
+    where = f" (in {first.member})" if first.member else ""
+    raise UndoorError(f"{path} is no plain state dict: {first.why}{where}; {WAY_OUT}")
 
 
 def unsafe_globals(path: Path) -> list[str]:
     """Names in the pickles of a checkpoint that are not needed for tensors, most telling first."""
-    found = {name for name in _globals_in(path) if not _is_safe(name)}
-    return sorted(found, key=lambda name: (name.startswith("torch."), name))
+    return examine(path).unsafe
 
 
-def _is_safe(name: str) -> bool:
-    if name in SAFE or SAFE_STORAGE.fullmatch(name):
-        return True
-    module, _, attribute = name.rpartition(".")
-    return module == "torch" and isinstance(getattr(torch, attribute, None), torch.dtype)
-
-
-def _globals_in(path: Path) -> Iterator[str]:
+def _mapped(handle: int, path: Path) -> mmap.mmap:
+    # Reading more than there is takes no memory, however long a string says that it is.
     try:
-        if not zipfile.is_zipfile(path):
-            with path.open("rb") as stream:
-                yield from _globals_in_stream(stream)
-            return
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            _require_checkpoint(path, names)
-            for name in names:
-                if name.endswith(".pkl"):
-                    yield from _globals_in_stream(io.BytesIO(archive.read(name)))
-    except UndoorError:
-        raise
-    # A stream that cannot be followed to its end is never handed to an unpickler.
-    except Exception as error:
+        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise UndoorError(f"{path} cannot be read ({error}); check the disk") from error
+
+
+def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
+    """What was found; damage alone is an error, damage behind a payload a hiding place."""
+    if found.damage and not found.breaches:
         raise UndoorError(
             f"{path} is neither a safetensors file nor a readable torch checkpoint "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-            "it may be truncated: copy it again"
-        ) from error
+            f"({found.damage}); it may be truncated: copy it again"
+        )
+    return FileSafety(kind, tuple(found.globals.items()), tuple(found.breaches))
+
+
+def _examine_zip(path: Path) -> FileSafety:
+    with open_screened(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        found = Screening()
+        if is_pt2(names):
+            screen_pt2(archive, path, found)
+            return _safety(PT2, found, path)
+        _require_checkpoint(path, names)
+        screen_checkpoint(archive, path, found)
+    return _safety(CHECKPOINT, found, path)
 
 
 def _require_checkpoint(path: Path, names: list[str]) -> None:
-    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+    inside = {name.partition("/")[2] or name for name in names}
+    if any(n.startswith("code/") or n == "constants.pkl" for n in (*inside, *names)):
         raise UndoorError(
             f"{path} is a TorchScript archive, which holds code; "
             "expected a state dict: save model.state_dict() as safetensors"
+        )
+    if {"config.json", "model.weights.h5"} & set(names) or "metadata.json" in names:
+        raise UndoorError(
+            f"{path} is a Keras archive, which may hold code (lambda layers); expected a state "
+            "dict of PyTorch"
+        )
+    if names and all(name.endswith(".npy") for name in names):
+        raise UndoorError(
+            f"{path} is an archive of NumPy arrays (.npz), not a checkpoint; expected a state dict "
+            "written by torch.save or as safetensors"
         )
     if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
         raise UndoorError(
@@ -124,50 +179,11 @@ def _require_checkpoint(path: Path, names: list[str]) -> None:
         )
 
 
-def _globals_in_stream(stream: IO[bytes]) -> Iterator[str]:
-    for index in range(LEGACY_PICKLES):
-        try:
-            yield from _globals_in_pickle(stream)
-        except Exception:
-            # What follows the first pickle of a file that is not of the legacy format is data.
-            if index == 0:
-                raise
-            return
-
-
-def _globals_in_pickle(stream: IO[bytes]) -> Iterator[str]:
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
-    for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name in ("GLOBAL", "INST"):
-            yield str(argument).replace(" ", ".", 1)
-        elif opcode.name == "STACK_GLOBAL":
-            parts = stack[-2:]
-            known = len(parts) == 2 and all(isinstance(part, str) for part in parts)
-            yield ".".join(parts) if known else "a name computed while unpickling"
-        elif opcode.name.startswith("EXT"):
-            yield f"copyreg extension {argument}"
-        _step(opcode, argument, stack, memo)
-
-
-def _step(
-    opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[int, Any]
-) -> None:
-    """Follow one opcode far enough to know which strings lie on the stack."""
-    if opcode.name in _PUTS:
-        memo[len(memo) if argument is None else argument] = stack[-1]
-    elif opcode.name in _GETS:
-        stack.append(memo[argument])
-    elif opcode.name == "DUP":
-        stack.append(stack[-1])
-    else:
-        before = list(opcode.stack_before)
-        if pickletools.markobject in before:
-            while stack.pop() is not _MARK:
-                pass
-            before = before[: before.index(pickletools.markobject)]
-        del stack[len(stack) - len(before) :]
-        is_string = isinstance(argument, str) and opcode.name not in _NOT_A_STRING
-        for item in opcode.stack_after:
-            mark = item is pickletools.markobject
-            stack.append(_MARK if mark else argument if is_string else None)
+__all__ = [
+    "FileSafety",
+    "examine",
+    "is_safe",
+    "refuse_unsafe",
+    "require_safe",
+    "unsafe_globals",
+]

@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
-from undoor.load.check import require_safe
+from undoor.load.check import examine, require_safe
+from undoor.load.regular import open_regular
+from undoor.load.safetensors_header import require_safe_header
 
 StateDict = dict[str, Tensor]
 
@@ -25,6 +27,8 @@ PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 # As undoor.align.stored names the tensors of a repair.
 REPAIR = "repair/"
 SHOWN = 3
+# Wrappers in wrappers: so many were never seen.
+DEEPEST = 20
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
@@ -40,12 +44,11 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
     UndoorError : the file is missing, unsafe, damaged, or holds no state dict, none under `key`,
         or more than one without saying which.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UndoorError(f"the weights {path} do not exist; check the path")
-    if path.stat().st_size == 0:
-        raise UndoorError(f"the weights {path} are an empty file; copy them again")
+    open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    found = _find_state_dict(content, path) if key is None else _named(content, key, path)
+    found = find_state_dict(content, path, key=key)
     state = {name: _to_float32(value) for name, value in found.items()}
     if any(".correction." in f".{name}" for name in state):
         raise UndoorError(
@@ -58,6 +61,12 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
             "as the model, and this file as --repair or to undoor.Repair.load"
         )
     return state
+
+
+def needs_architecture(path: Path) -> bool:
+    """Whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
+    kinds = ("safetensors", "torch checkpoint", "pickle")
+    return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
 
 
 def load_weights(network: nn.Module, state: StateDict, *, file: Path, architecture: str) -> None:
@@ -89,6 +98,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> StateDict:
+    require_safe_header(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -110,7 +120,15 @@ def _read_torch(path: Path) -> object:
         ) from error
 
 
-def _find_state_dict(content: object, path: Path) -> StateDict:
+def find_state_dict(content: object, path: Path, *, key: str | None = None) -> StateDict:
+    """The one state dict in what a checkpoint holds, or that under `key`; `path` names the file.
+
+    Raises
+    ------
+    UndoorError : there is none, or more than one.
+    """
+    if key:
+        return _named(content, key, path)
     if not isinstance(content, Mapping):
         raise UndoorError(
             f"{path} holds a {type(content).__name__}; expected a state dict: "
@@ -148,17 +166,25 @@ def _named(content: object, key: str, path: Path) -> StateDict:
     return found
 
 
-def _search(content: Any) -> StateDict:
-    if not isinstance(content, Mapping):
+def _search(content: Any, seen: dict[int, StateDict] | None = None, depth: int = 0) -> StateDict:
+    # A dictionary may hold itself, or the same one many times over.
+    seen = {} if seen is None else seen
+    if not isinstance(content, Mapping) or depth > DEEPEST:
         return {}
+    if id(content) in seen:
+        return seen[id(content)]
+    seen[id(content)] = {}
     for wrapper in WRAPPERS:
-        if found := _search(content.get(wrapper)):
+        if found := _search(content.get(wrapper), seen, depth + 1):
             return found
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    found = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    seen[id(content)] = found
+    return found
 
 
 def _to_float32(value: Tensor) -> Tensor:
-    value = value.detach()
+    # Not the method of the value, which a file may have set to something else.
+    value = Tensor.detach(value)
     return value.float() if value.is_floating_point() else value
 
 

@@ -228,6 +228,98 @@ class Report(_Part):
     evaluation: Evaluation | None
 
 
+class NamedGlobal(_Part):
+    """A name that a pickle imports."""
+
+    name: str
+    opcode: str = Field(description="Of the pickle machine, where it is first named.")
+
+
+class InspectedFile(_Part):
+    """One file of a model."""
+
+    path: str
+    format: str | None = Field(description="By its content; null where it could not be told.")
+    size: Count | None
+    sha256: Sha256 | None
+    safe: bool
+    globals: list[NamedGlobal]
+    problems: list[str] = Field(description="What keeps it from being opened.")
+    whole_module: bool
+
+
+class Contract(_Part):
+    """What the model takes and gives; it sees (x * scale - mean) / std."""
+
+    input_shape: list[Annotated[int, Field(gt=0)]]
+    bounds: tuple[float, float]
+    scale: float
+    mean: list[float]
+    std: list[float]
+    output: Literal["logits", "probabilities"]
+    class_names: list[str]
+
+
+class CorrectableSite(_Part):
+    """A place where a correction can stand, and the shape of its activations."""
+
+    name: str
+    shape: list[Count]
+
+
+class Network(_Part):
+    """The network as it is executed."""
+
+    name: str
+    parameters: Count
+    layers: dict[str, Count]
+    sites: list[CorrectableSite]
+    reused: list[str] = Field(description="Modules that run more than once in a pass.")
+    unused: list[str] = Field(description="Modules with parameters that never run.")
+    training: list[str] = Field(description="Modules that stay in training mode.")
+    batch_dependent: bool
+    random: bool
+    warnings: list[str]
+
+
+class Checkpoint(_Part):
+    """Tensors without an architecture, and what they suggest."""
+
+    tensors: dict[str, list[Count]]
+    parameters: Count
+    classes: Count | None
+    channels: Count | None
+    not_finite: list[str]
+
+
+class DryRun(_Part):
+    """One pass over clean images, fed as described and in other common ways."""
+
+    images: Count
+    accuracy: Fraction | None
+    accuracy_interval: Interval
+    fed_otherwise: dict[str, Fraction]
+    better: str | None = Field(description="The way that does clearly better.")
+    predicted: list[Fraction]
+    present: list[Fraction]
+    warnings: list[str]
+
+
+class Inspection(_Part):
+    """The answer of `undoor inspect --json`."""
+
+    schema_: Literal["undoor/inspection/1"] = Field(alias="schema")
+    safe: bool = Field(description="Every file may be opened, and the model could be.")
+    problem: str | None = Field(description="Why the model could not be opened.")
+    warnings: list[str]
+    files: list[InspectedFile]
+    model_sha256: Sha256 | None
+    contract: Contract | None
+    network: Network | None
+    checkpoint: Checkpoint | None
+    dry_run: DryRun | None
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "scan": Scan,
     "repair": Repair,
@@ -235,6 +327,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "evaluation": Evaluation,
     "demo": Demo,
     "report": Report,
+    "inspection": Inspection,
 }
 
 

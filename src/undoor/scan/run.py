@@ -12,6 +12,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.progress import Progress, silent
 from undoor.scan.confirm import (
     Confirmed,
@@ -42,7 +43,6 @@ from undoor.scan.work import Work
 MOST_PER_CLASS = 100
 # Classes that are looked at again; of any others the first evidence stands.
 MOST_LOOKS = 3
-LEAST_ACCURACY_OVER_CHANCE = 0.2
 # With fewer images a class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image a class, none with four.
 LEAST_PER_CLASS = 3
@@ -82,7 +82,7 @@ def scan(
     meter.spend(len(clean))
     work = Work(search, split(clean, known, generator), own, generator, meter, progress)
     # Of a model that does not know these images, nothing that they say would be true.
-    doubt = _unfit(known, classifier.num_classes)
+    doubt = _unfit(search, clean, known)
     found = (
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
@@ -233,13 +233,10 @@ def _unfinished(meter: Meter, families: Sequence[str], table: Table) -> str | No
     )
 
 
-def _unfit(known: Tensor, classes: int) -> str | None:
+def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:
     """A model that does not know the clean images cannot be judged by them."""
-    accuracy = float(known.float().mean())
-    chance = 1 / classes
-    if accuracy >= chance + LEAST_ACCURACY_OVER_CHANCE * (1 - chance):
+    doubt = near_chance(float(known.float().mean()), search.num_classes)
+    if doubt is None:
         return None
-    return (
-        f"the model answers only {accuracy:.0%} of the clean images correctly; check that labels, "
-        "bounds, mean and std fit it"
-    )
+    advice = dry_run(search, clean).advice
+    return f"{doubt}; {advice}" if advice else doubt

@@ -1,0 +1,70 @@
+"""`undoor inspect`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from undoor.cli.app import app
+from undoor.cli.command import Outcome, command
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.options import DATA_PANEL, ModelOptions, read_data
+from undoor.cli.show_inspection import show_inspection
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Clean, labelled images for a dry run: one pass, and what it says of the model.",
+        metavar="PATH",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+Split = Annotated[
+    str | None, typer.Option(help="Part of the data, as for scan.", rich_help_panel=DATA_PANEL)
+]
+
+
+@command(
+    app,
+    examples=[
+        "undoor inspect model.toml",
+        "undoor inspect vendor.pt --json > inspection.json",
+        "undoor inspect hub-folder/ --data clean/",
+    ],
+    exit_codes="0 all files are safe and the model opens, 2 unsafe or unreadable",
+)
+def inspect(model: ModelOptions, data: Data = None, split: Split = None) -> Outcome:
+    """Is this model safe to open, and what is it? No pickle is run to find out.
+
+    Tells what each file is and would run, its SHA-256, the network's layers, the places that can be
+    corrected, what inputs look like and, with --data, whether the model knows them as described. A
+    bare checkpoint without --architecture is looked at by its tensors alone.
+    """
+    from undoor.inspect import look
+
+    def read(classifier: Classifier) -> CleanSet:
+        assert data is not None
+        return read_data(data, split, classifier, every_class=False)
+
+    found = look(
+        model.model,
+        model.load,
+        None if data is None else read,
+        bare=model.architecture is None,
+        trusted=model.trust_pickle,
+        key=model.weights_key,
+    )
+
+    def show(console: Console) -> None:
+        show_inspection(console, found)
+
+    opened = found.contract is not None or found.checkpoint is not None
+    safe = found.safe or (model.trust_pickle and opened)
+    return Outcome(ExitCode.CLEAN if safe else ExitCode.ERROR, found.to_json(), show)

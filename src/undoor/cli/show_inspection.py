@@ -1,0 +1,135 @@
+"""What `undoor inspect` found, for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from undoor.render.text import listing, percent, plain
+
+if TYPE_CHECKING:
+    from undoor.inspect import DryRun, FileFacts, Inspection
+    from undoor.inspect.checkpoint import CheckpointFacts
+    from undoor.inspect.network import NetworkFacts
+    from undoor.inspect.result import Contract
+
+SHOWN_FILES = 20
+SHOWN_GLOBALS = 8
+SHOWN_TENSORS = 12
+SHOWN_SITES = 6
+
+
+def show_inspection(console: Console, found: Inspection) -> None:
+    """The verdict over the files, then what the model is and what to beware of."""
+    console.print(_verdict(found))
+    console.print(_files(found.files))
+    for file in found.files:
+        if file.globals or file.problems:
+            console.print(_inside(file))
+    if found.checkpoint:
+        console.print(_tensors(found.checkpoint))
+    if found.network and found.contract:
+        console.print(_network(found.network, found.contract))
+    if found.dry_run:
+        console.print(_dry_run(found.dry_run))
+
+
+def _verdict(found: Inspection) -> Panel:
+    opened = found.contract is not None or found.checkpoint is not None
+    colour, title = ("green", "SAFE TO OPEN") if found.safe else ("red", "NOT SAFE OR NOT READABLE")
+    if not found.safe and opened:
+        colour, title = "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
+    lines = [Text(title, style=f"bold {colour}")]
+    if found.problem:
+        lines.append(Text(f"• {plain(found.problem)}"))
+    unsafe = [file for file in found.files if not file.safe]
+    if unsafe:
+        lines.append(Text(f"• {len(unsafe)} of {len(found.files)} files: see below"))
+    if found.checkpoint:
+        lines.append(Text("• no architecture was given: looked at by its tensors alone"))
+    lines += [Text(f"• {plain(text)}", style="yellow") for text in found.warnings]
+    return Panel(Group(*lines), border_style=colour, expand=False)
+
+
+def _table(title: str, *headers: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _files(files: tuple[FileFacts, ...]) -> Table:
+    table = _table("Files", "file", "is", "bytes", "SHA-256")
+    shown = sorted(files, key=lambda file: file.safe)[:SHOWN_FILES]
+    for file in shown:
+        size = "" if file.size is None else f"{file.size:,}"
+        table.add_row(plain(file.path), plain(file.format or "?"), size, file.sha256 or "?")
+    if len(files) > len(shown):
+        table.add_row(f"and {len(files) - len(shown)} more, all safe", "", "", "")
+    return table
+
+
+def _inside(file: FileFacts) -> Group:
+    lines = [Text(plain(file.path), style="bold")]
+    lines += [Text(f"• {plain(text)}", style="red") for text in file.problems[:SHOWN_GLOBALS]]
+    if len(file.problems) > SHOWN_GLOBALS:
+        lines.append(Text(f"• and {len(file.problems) - SHOWN_GLOBALS} more", style="red"))
+    names = [f"{plain(name)} ({opcode})" for name, opcode in file.globals]
+    if names:
+        more = len(names) - SHOWN_GLOBALS
+        told = ", ".join(names[:SHOWN_GLOBALS]) + (f" and {more} more" if more > 0 else "")
+        lines.append(Text(f"• its pickles name {told}"))
+    return Group(*lines)
+
+
+def _tensors(facts: CheckpointFacts) -> Table:
+    table = _table(
+        f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters", "tensor", "shape"
+    )
+    for name, shape in list(facts.tensors.items())[:SHOWN_TENSORS]:
+        table.add_row(plain(name), " x ".join(map(str, shape)))
+    if len(facts.tensors) > SHOWN_TENSORS:
+        table.add_row(f"and {len(facts.tensors) - SHOWN_TENSORS} more", "")
+    guesses = {"classes": facts.classes, "input channels": facts.channels}
+    for what, number in guesses.items():
+        if number is not None:
+            table.add_row(f"probably {number} {what}", "", style="dim")
+    return table
+
+
+def _network(network: NetworkFacts, contract: Contract) -> Table:
+    table = _table(f"Network {plain(network.name)}", "", "")
+    layers = [f"{count} {plain(name)}" for name, count in network.layers.items()]
+    sites = [f"{plain(site.name)} {list(site.shape)}" for site in network.sites]
+    more = len(sites) - SHOWN_SITES
+    names = [plain(name) for name in contract.class_names]
+    table.add_row("parameters", f"{network.parameters:,}")
+    table.add_row("layers", ", ".join(layers))
+    table.add_row(
+        "can be corrected",
+        f"{len(sites)} places: {', '.join(sites[:SHOWN_SITES])}"
+        + (f" and {more} more" if more > 0 else ""),
+    )
+    table.add_row("input", f"{' x '.join(map(str, contract.input_shape))} within {contract.bounds}")
+    table.add_row(
+        "network sees",
+        f"(x * {contract.scale:g} - {_numbers(contract.mean)}) / {_numbers(contract.std)}",
+    )
+    table.add_row("answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
+    return table
+
+
+def _dry_run(run: DryRun) -> Table:
+    table = _table(f"Dry run on {run.images} clean images", "inputs", "right")
+    table.add_row("as described", percent(run.accuracy.value), style="bold")
+    for name, share in run.fed_otherwise.items():
+        table.add_row(name, percent(share), style="yellow" if name == run.better else "dim")
+    return table
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

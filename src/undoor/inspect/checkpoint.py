@@ -1,0 +1,64 @@
+"""A checkpoint without its architecture: what its tensors alone tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+# Heads are the last linear layers; norms and biases have one axis.
+MATRIX, FILTERS = 2, 4
+NORM_STATISTICS = re.compile(r"running_(mean|var)$")
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """The tensors of a checkpoint, and what they suggest of the network.
+
+    tensors : shape of each, by name. parameters : numbers in those that are learned.
+    classes : rows of the last matrix; None where there is none.
+    channels : of the input, by the first filters; None where there are none.
+    not_finite : names of tensors with NaN or infinity, which are refused as weights.
+    """
+
+    tensors: dict[str, tuple[int, ...]]
+    parameters: int
+    classes: int | None
+    channels: int | None
+    not_finite: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tensors": {name: list(shape) for name, shape in self.tensors.items()},
+            "parameters": self.parameters,
+            "classes": self.classes,
+            "channels": self.channels,
+            "not_finite": list(self.not_finite),
+        }
+
+
+def inspect_checkpoint(state: Mapping[str, Tensor]) -> CheckpointFacts:
+    """What the tensors of a state dict tell; the guesses hold for common convolutional networks.
+
+    >>> import torch
+    >>> state = {"conv.weight": torch.zeros(8, 3, 3, 3), "fc.weight": torch.zeros(10, 8)}
+    >>> facts = inspect_checkpoint(state)
+    >>> facts.classes, facts.channels
+    (10, 3)
+    """
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    matrices = [shape for shape in shapes.values() if len(shape) == MATRIX]
+    filters = [shape for shape in shapes.values() if len(shape) == FILTERS]
+    learned = [v for name, v in state.items() if v.dim() and not NORM_STATISTICS.search(name)]
+    return CheckpointFacts(
+        shapes,
+        sum(value.numel() for value in learned),
+        matrices[-1][0] if matrices else None,
+        filters[0][1] if filters else None,
+        tuple(
+            n for n, v in state.items() if v.is_floating_point() and not bool(v.isfinite().all())
+        ),
+    )

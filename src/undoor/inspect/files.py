@@ -1,0 +1,138 @@
+"""The files of a model: what they are, what opening them would run, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from undoor.errors import UndoorError
+from undoor.load.check import examine
+from undoor.load.regular import open_regular
+from undoor.load.spec import FILE_NAME, read_tables
+
+MOST_FILES = 1000
+# What holds no weights and is never opened by anything but a text reader. Everything else is
+# examined by its content, whatever it is called.
+TEXTS = frozenset({".json", ".md", ".txt", ".toml", ".yaml", ".yml", ".csv", ".cff"})
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
+NAMES = frozenset({"license", "notice", "readme", ".gitattributes", ".gitignore"})
+SHOWN_GLOBALS = 50
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One file of a model.
+
+    path : as the user would name it.
+    format : by its content; None where it could not be told.
+    size : bytes. sha256 : of the whole file; None where it could not be read.
+    globals : what its pickles import, with the opcode of the pickle machine that does.
+    problems : what keeps it from being opened, in words; empty where it is safe.
+    whole_module : whether it is a pickled `nn.Module`, which `--trust-pickle` would open.
+    """
+
+    path: str
+    format: str | None
+    size: int | None
+    sha256: str | None
+    globals: tuple[tuple[str, str], ...] = ()
+    problems: tuple[str, ...] = ()
+    whole_module: bool = False
+
+    @property
+    def safe(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "format": self.format,
+            "size": self.size,
+            "sha256": self.sha256,
+            "safe": self.safe,
+            "globals": [{"name": name, "opcode": opcode} for name, opcode in self.globals],
+            "problems": list(self.problems),
+            "whole_module": self.whole_module,
+        }
+
+
+def inspect_files(model: Path) -> tuple[FileFacts, ...]:
+    """The facts of a model's files, weights first. Nothing of them is run.
+
+    model : a checkpoint; a model.toml, whose weights are looked at; or a folder, all of whose files
+        are, also those below.
+
+    Raises
+    ------
+    UndoorError : it does not exist, its model.toml is malformed, or a folder has too many files.
+    """
+    return tuple(_facts(path) for path in _files_of(model))
+
+
+def _files_of(model: Path) -> list[Path]:
+    if model.is_dir() and not (model / FILE_NAME).is_file():
+        return _files_in(model)
+    if model.is_dir() or model.suffix == ".toml":
+        file, tables = read_tables(model, {})
+        weights = tables.get("model", {}).get("weights")
+        return [Path(weights), file] if isinstance(weights, str | Path) else [file]
+    return [model]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        found.append(path)
+        if len(found) > MOST_FILES:
+            raise UndoorError(
+                f"{folder} has more than {MOST_FILES} files; expected the folder of one model"
+            )
+    if not found:
+        raise UndoorError(f"{folder} is empty; expected the folder of a model")
+    return sorted(found, key=lambda path: (_is_text(path), str(path)))
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() in TEXTS | PICTURES | {".py"} or path.name.lower() in NAMES
+
+
+def _facts(path: Path) -> FileFacts:
+    try:
+        with open_regular(path) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (UndoorError, OSError) as error:
+        return FileFacts(str(path), None, None, None, problems=(_without(error, path),))
+    if path.suffix.lower() == ".py":
+        return FileFacts(str(path), "Python code, not run", size, sha256)
+    if _is_text(path):
+        kind = "picture" if path.suffix.lower() in PICTURES else "text"
+        return FileFacts(str(path), kind, size, sha256)
+    try:
+        safety = examine(path)
+    except UndoorError as error:
+        return FileFacts(str(path), None, size, sha256, problems=(_without(error, path),))
+    problems = [
+        f"{breach.opcode} {breach.name}: {breach.why}" if breach.name else breach.why
+        for breach in safety.breaches
+    ]
+    more = len(problems) - SHOWN_GLOBALS
+    problems = [*problems[:SHOWN_GLOBALS], *([f"and {more} more"] if more > 0 else [])]
+    return FileFacts(
+        str(path),
+        safety.format,
+        size,
+        sha256,
+        safety.globals[:SHOWN_GLOBALS],
+        tuple(problems),
+        safety.whole_module,
+    )
+
+
+def _without(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ")

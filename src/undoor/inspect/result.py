@@ -1,0 +1,102 @@
+"""All that is known of a model before any work is done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from undoor.classifier import Classifier
+from undoor.inspect.checkpoint import CheckpointFacts
+from undoor.inspect.dry_run import DryRun
+from undoor.inspect.files import FileFacts
+from undoor.inspect.network import NetworkFacts
+
+SCHEMA = "undoor/inspection/1"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a classifier takes and gives; see `undoor.Classifier`.
+
+    input_shape : (channels, height, width) of a raw input, within `bounds`.
+    scale, mean, std : the network sees (x * scale - mean) / std.
+    """
+
+    input_shape: tuple[int, ...]
+    bounds: tuple[float, float]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    output: str
+    class_names: tuple[str, ...]
+
+    @staticmethod
+    def of(classifier: Classifier) -> Contract:
+        return Contract(
+            classifier.input_shape,
+            classifier.bounds,
+            classifier.scale,
+            tuple(classifier.mean.flatten().tolist()),
+            tuple(classifier.std.flatten().tolist()),
+            classifier.output,
+            classifier.class_names,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "input_shape": list(self.input_shape),
+            "bounds": list(self.bounds),
+            "scale": self.scale,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "output": self.output,
+            "class_names": list(self.class_names),
+        }
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `undoor.inspect` found.
+
+    files : each file of the model.
+    problem : why the model could not be opened, None where it was or was not tried.
+    contract, network : of the model; None where it was not opened.
+    checkpoint : of a bare checkpoint whose architecture was not given; else None.
+    model_sha256 : over every weight and the input transform; None as above.
+    dry_run : of the clean images, None where none were given.
+    """
+
+    files: tuple[FileFacts, ...]
+    problem: str | None = None
+    contract: Contract | None = None
+    network: NetworkFacts | None = None
+    checkpoint: CheckpointFacts | None = None
+    model_sha256: str | None = None
+    dry_run: DryRun | None = None
+
+    @property
+    def safe(self) -> bool:
+        """Whether every file may be opened, and the model could be."""
+        return all(file.safe for file in self.files) and self.problem is None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        parts = (self.network, self.dry_run)
+        return tuple(text for part in parts if part is not None for text in part.warnings)
+
+    def to_json(self) -> dict[str, Any]:
+        parts = {
+            "contract": self.contract,
+            "network": self.network,
+            "checkpoint": self.checkpoint,
+            "dry_run": self.dry_run,
+        }
+        return {
+            "schema": SCHEMA,
+            "safe": self.safe,
+            "problem": self.problem,
+            "warnings": list(self.warnings),
+            "files": [file.to_json() for file in self.files],
+            "model_sha256": self.model_sha256,
+            **{name: part.to_json() if part else None for name, part in parts.items()},
+        }

@@ -1,0 +1,99 @@
+"""What a file is by its content; names and endings are the sender's choice and count for nothing
+but safetensors and TOML, which have no magic number."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from undoor.load.regular import open_regular
+
+Format = Literal[
+    "safetensors",
+    "zip",
+    "pickle",
+    "toml",
+    "ONNX",
+    "HDF5 (Keras)",
+    "NumPy array",
+    "tar",
+    "7z",
+    "rar",
+    "gzip",
+    "bzip2",
+    "xz",
+    "zstd",
+    "GGUF",
+    "native code",
+    "polyglot",
+    "unknown",
+]
+
+MAGIC: tuple[tuple[bytes, Format], ...] = (
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5 (Keras)"),
+    (b"\x93NUMPY", "NumPy array"),
+    (b"GGUF", "GGUF"),
+    (b"\x7fELF", "native code"),
+    (b"MZ", "native code"),
+)
+BLOCK = 512
+# An ir_version of one byte, then producer_name, or a graph.
+ONNX_START = b"\x08"
+ONNX_SECOND = b"\x12\x1a\x2a\x32\x3a\x42"
+
+
+def sniff(path: Path) -> Format:
+    """The format of an ordinary file.
+
+    "polyglot" is one that begins as something else and ends as a zip archive: readers that look at
+    the one end and scanners that look at the other see different files.
+
+    Raises
+    ------
+    UndoorError : no ordinary, non-empty, readable file.
+    """
+    with open_regular(path) as stream:
+        head = stream.read(BLOCK)
+    for magic, name in MAGIC:
+        if head.startswith(magic):
+            return name
+    # Read as nothing else by us, and strictly: what its tensors look like does not matter.
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return "safetensors"
+    if _ends_as_zip(path):
+        return "polyglot"
+    # A pickle may be written so that it is a tar header too: torch tries tar first.
+    if _is_tar(head):
+        return "tar"
+    if path.suffix == ".toml":
+        return "toml"
+    if head[:1] == ONNX_START and head[2:3] and head[2:3] in ONNX_SECOND:
+        return "ONNX"
+    return "pickle"
+
+
+def _ends_as_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except (OSError, ValueError):
+        return True
+
+
+def _is_tar(head: bytes) -> bool:
+    if len(head) < BLOCK or not head.strip(b"\0"):
+        return False
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return head[257:262] == b"ustar"
+    return True

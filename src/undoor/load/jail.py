@@ -1,0 +1,125 @@
+"""What a process gives up for good: network, writing, other programs, other processes, memory.
+
+Used by `undoor.load.opened` alone, in a process of its own that has no other threads, which would
+keep what they have. Every step is tried, none is relied on; the steps that took effect are told.
+The kernel's own interfaces are called because no maintained library wraps Landlock; see
+landlock(7), unshare(2), prctl(2), getrlimit(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+
+NO_NEW_PRIVILEGES, END_WITH_PARENT = 38, 1
+TIMED_OUT = 124
+NEW_USER, NEW_NETWORK, NEW_PROCESSES, NEW_IPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+EXECUTE, WRITE, READ, LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+# Rights over files by version of Landlock: 13 of the first, then REFER, TRUNCATE, IOCTL_DEV.
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+TRUNCATE_SINCE = 3
+NETWORK_SINCE, SCOPES_SINCE = 4, 6
+PATH_BENEATH = 1
+
+
+def confine(writable: Path, seconds: int) -> list[str]:
+    """Give up what the system lets a process give up, but writing below `writable`.
+
+    seconds : of computing, after which the process is ended.
+    """
+    told = _limits(seconds)
+    if not sys.platform.startswith("linux"):
+        return told
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
+        told.append("no new privileges")
+    if libc.unshare(NEW_USER | NEW_NETWORK | NEW_PROCESSES | NEW_IPC) == 0:
+        told.append("no network and processes of its own (namespaces)")
+        _become_first(libc, seconds)
+    elif libc.unshare(NEW_USER | NEW_NETWORK) == 0:
+        told.append("no network (namespace)")
+    return told + _landlock(libc, writable)
+
+
+def limit_memory(amount: int) -> list[str]:
+    """Allow `amount` bytes more than the process has now."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + amount
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (amount, amount))
+    except (ImportError, OSError, ValueError):
+        return []
+    return [f"{amount / 2**30:.1f} GiB of memory"]
+
+
+def _limits(seconds: int) -> list[str]:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        return []
+    return [f"{seconds} s of computing"]
+
+
+def _become_first(libc: ctypes.CDLL, seconds: int) -> None:
+    """Go on as the first process of the new namespace: when it ends, all that it started does.
+
+    This process stays outside and ends it when its time is up, wherever it may have gone.
+    """
+    child = os.fork()
+    if not child:
+        libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        return
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os._exit(TIMED_OUT)
+        time.sleep(0.02)
+    os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
+
+
+def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
+    version = libc.syscall(CREATE_RULESET, None, 0, 1)
+    if version < 1:
+        return []
+    handled = (1 << FILE_RIGHTS.get(version, 16)) - 1
+    network = 0b11 if version >= NETWORK_SINCE else 0
+    scopes = 0b11 if version >= SCOPES_SINCE else 0
+    fields = struct.pack("=QQQ", handled, network, scopes)
+    fields = fields[: 24 if scopes else 16 if network else 8]
+    rules = libc.syscall(CREATE_RULESET, fields, len(fields), 0)
+    if rules < 0:
+        return []
+    # Whatever may be done to files but executing them, and device controls.
+    everything = handled & ~EXECUTE & ~(1 << 15)
+    on_file = READ | WRITE | (1 << 14 if version >= TRUNCATE_SINCE else 0)
+    allowed = ((Path("/"), READ | LIST), (writable, everything), (Path(os.devnull), on_file))
+    done = all(_allow(libc, rules, path, rights & handled) for path, rights in allowed)
+    done = done and libc.syscall(RESTRICT_SELF, rules, 0) == 0
+    os.close(rules)
+    if not done:
+        return []
+    told = ["no writing outside of a temporary folder, no other programs (Landlock)"]
+    return told + (["no TCP (Landlock)"] if network else [])
+
+
+def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> bool:
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)  # type: ignore[attr-defined,unused-ignore]
+    try:
+        rule = struct.pack("=Qi", rights, handle)
+        return bool(libc.syscall(ADD_RULE, rules, PATH_BENEATH, rule, 0) == 0)
+    finally:
+        os.close(handle)

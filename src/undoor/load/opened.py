@@ -1,0 +1,75 @@
+"""Run as a process of its own by `undoor.load.trusted`: open a pickle, keep its tensors alone.
+
+Arguments: one JSON object, see `main`. The restrictions that took effect are written to a pipe that
+is closed before the pickle is opened, so that what it runs cannot speak for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+WEIGHTS, CLASS, PROBLEM = "weights.safetensors", "class.txt", "problem.txt"
+DEEPEST = 4
+
+
+def main(given: dict[str, Any]) -> None:
+    """given : file, key (or null), folder (to write to), seconds, memory (bytes), pipe (a file
+    descriptor), path (where modules are imported from)."""
+    from undoor.load.jail import confine, limit_memory
+
+    folder = Path(given["folder"])
+    told = confine(folder, given["seconds"])
+    sys.path[:] = given["path"]
+    # From here on in the process that stays.
+    import torch
+    from safetensors.torch import save_file
+
+    from undoor.errors import UndoorError
+    from undoor.load.weights import find_state_dict
+
+    torch.set_num_threads(1)
+    told += limit_memory(given["memory"])
+    os.write(given["pipe"], json.dumps(told).encode())
+    os.close(given["pipe"])
+    try:
+        content = torch.load(given["file"], map_location="cpu", weights_only=False)
+        plain = _without_modules(content)
+        file, key = Path(given["file"]), given["key"]
+        found = find_state_dict(plain, file, key=key)
+        state = {name: value.detach().contiguous().clone() for name, value in found.items()}
+        save_file(state, folder / WEIGHTS)
+        (folder / CLASS).write_text(_class_of(content), encoding="utf-8")
+    except UndoorError as error:
+        (folder / PROBLEM).write_text(str(error), encoding="utf-8")
+    # Whatever a stranger's code raises.
+    except BaseException as error:
+        told_by = (str(error).strip().splitlines() or ["no message"])[0]
+        problem = f"{type(error).__name__}: {told_by}"
+        (folder / PROBLEM).write_text(problem[:500], encoding="utf-8")
+
+
+def _without_modules(content: Any, depth: int = 0) -> Any:
+    """The same, with state dicts in the place of modules."""
+    from torch import nn
+
+    if isinstance(content, nn.Module):
+        return nn.Module.state_dict(content)
+    if type(content) is dict and depth < DEEPEST:
+        return {key: _without_modules(value, depth + 1) for key, value in content.items()}
+    return content
+
+
+def _class_of(content: Any) -> str:
+    from torch import nn
+
+    values = [content, *content.values()] if isinstance(content, dict) else [content]
+    module = next((value for value in values if isinstance(value, nn.Module)), None)
+    return f"{type(module).__module__}.{type(module).__qualname__}" if module else ""
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

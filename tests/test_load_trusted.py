@@ -1,0 +1,194 @@
+"""Whole pickled modules: opened by word of the user alone, confined, their tensors kept."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hostile.pickled import MAKERS, reduced
+from safetensors.torch import load_file
+
+from undoor.errors import UndoorError
+from undoor.load import TrustedPickleWarning, load, trusted
+from undoor.load.check import examine
+from undoor.load.trusted import open_trusted
+
+# Its module tries what a confined process must not do, when it is unpickled, and tells.
+NETS = """
+import os, socket, torch
+from pathlib import Path
+from torch import nn
+
+HERE = Path(__file__).parent
+
+def tried(work):
+    try:
+        work()
+    except OSError:
+        return 0.0
+    return 1.0
+
+def connect():
+    with socket.socket() as s:
+        s.settimeout(2)
+        s.connect(("127.0.0.1", {port}))
+
+class Net(nn.Module):
+    def __init__(self, num_classes=3):
+        super().__init__()
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        return self.fc(x)
+
+class Curious(Net):
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        found = [
+            tried(lambda: (HERE / "canary").write_text("x")),
+            tried(lambda: (HERE / "canary").mkdir()),
+            tried(lambda: (HERE / "nets.py").unlink()),
+            tried(connect),
+            tried(lambda: os.execv("/bin/true", ["true"])),
+            float(os.environ.get("SECRET", 0)),
+        ]
+        self.register_buffer("found", torch.tensor(found))
+
+class Bad(Net):
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        with torch.no_grad():
+            self.fc.weight[0, 0] = float("nan")
+
+class Ends(Net):
+    def __setstate__(self, state):
+        os._exit(0)
+
+class Sleeps(Net):
+    def __setstate__(self, state):
+        import time
+        try:
+            os.setsid()
+        except OSError:
+            pass
+        time.sleep(100)
+
+class Raises(Net):
+    def __setstate__(self, state):
+        raise SystemExit("no")
+"""
+WRITE = """
+import sys, torch, nets
+for name in ("Net", "Curious", "Bad", "Ends", "Raises", "Sleeps"):
+    torch.manual_seed(0)
+    torch.save(getattr(nets, name)(), f"{name}.pt")
+torch.manual_seed(0)
+torch.save({"model": nets.Net(), "epoch": 3}, "kept.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    made = tmp_path_factory.mktemp("trusted")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (made / "nets.py").write_text(NETS.replace("{port}", str(listening.getsockname()[1])))
+        subprocess.run([sys.executable, "-c", WRITE], cwd=made, check=True)
+        yield made
+
+
+def opened(folder: Path, name: str, into: Path) -> Path:
+    file = folder / name
+    return open_trusted(file, into, examine(file)).weights
+
+
+def test_loads_by_word_of_the_user_alone(folder: Path) -> None:
+    architecture = f"{folder / 'nets.py'}:Net"
+    with pytest.raises(UndoorError, match=r"whole pickled module.*trust-pickle"):
+        load(folder / "Net.pt", architecture=architecture, input_shape=(4,))
+    with pytest.warns(TrustedPickleWarning, match=r"of the class nets\.Net and was run, confined"):
+        classifier = load(
+            folder / "kept.pt", architecture=architecture, input_shape=(4,), trust_pickle=True
+        )
+    torch.manual_seed(0)
+    assert torch.equal(classifier.network.fc.weight, torch.nn.Linear(4, 3).weight)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the restrictions are those of Linux")
+def test_confined(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "1")
+    file = folder / "Curious.pt"
+    result = open_trusted(file, tmp_path, examine(file))
+    written, made, removed, connected, executed, seen = load_file(result.weights)["found"].tolist()
+    assert seen == 0
+    told = " ".join(result.restrictions)
+    assert "computing" in told
+    assert "memory" in told
+    if "Landlock" in told:
+        assert (written, made, removed, executed) == (0, 0, 0, 0)
+        assert not (folder / "canary").exists()
+    if "no network" in told or "no TCP" in told:
+        assert connected == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Bad.pt", r"NaN or infinity \(fc.weight\)"),
+        ("Ends.pt", "gave no tensors"),
+        ("Raises.pt", r"could not be opened .*SystemExit: no"),
+    ],
+)
+def test_what_goes_wrong(folder: Path, tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UndoorError, match=message):
+        opened(folder, name, tmp_path)
+
+
+@pytest.mark.slow
+def test_too_slow(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trusted, "SECONDS", 6)
+    monkeypatch.setattr(trusted, "GRACE", 4)
+    with pytest.raises(UndoorError, match="not opened within 6 s"):
+        opened(folder, "Sleeps.pt", tmp_path)
+
+
+def test_what_no_module_needs_is_never_opened(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    names = b"ctorch.nn.modules.linear\nLinear\n0"
+    for data in (reduced("touch canary"), MAKERS["old_name"]("x"), MAKERS["computed_name"]("x")):
+        file.write_bytes(data[:2] + names + data[2:])
+        with pytest.raises(UndoorError, match="refused even where pickles are trusted"):
+            open_trusted(file, tmp_path, examine(file))
+        file.write_bytes(data)
+        with pytest.raises(UndoorError, match="would run code"):
+            open_trusted(file, tmp_path, examine(file))
+
+
+def test_plain_checkpoints_are_read_as_ever(tmp_path: Path, folder: Path) -> None:
+    torch.save({"fc.weight": torch.zeros(3, 4), "fc.bias": torch.zeros(3)}, tmp_path / "w.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier = load(
+            tmp_path / "w.pt",
+            architecture=f"{folder / 'nets.py'}:Net",
+            input_shape=(4,),
+            trust_pickle=True,
+        )
+    assert classifier.num_classes == 3
+
+
+def test_no_file_can_ask_for_it(tmp_path: Path, folder: Path) -> None:
+    toml = tmp_path / "model.toml"
+    weights = json.dumps(str(folder / "Net.pt"))
+    toml.write_text(
+        f'[model]\nweights = {weights}\narchitecture = "a.py:b"\ntrust_pickle = true\n'
+        "[input]\nshape = [4]\n"
+    )
+    with pytest.raises(UndoorError, match="unknown key 'trust_pickle'"):
+        load(toml)
