@@ -36,7 +36,11 @@ def main() -> None:
         with TemporaryDirectory() as scans:
             case = open_case(subject, setting, options.data, Path(scans))
             for target in map(int, options.targets.split(",")):
-                key = {"model": subject.name, "images": setting.to_json()["amount"], "target": target}
+                key = {
+                    "model": subject.name,
+                    "images": setting.to_json()["amount"],
+                    "target": target,
+                }
                 if any(key.items() <= record.items() for record in done):
                     continue
                 done.append({**key, **measured(case, target)})
