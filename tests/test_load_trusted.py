@@ -108,14 +108,15 @@ def opened(folder: Path, name: str, into: Path) -> Path:
     return open_trusted(file, into, examine(file)).weights
 
 
-def test_loads_by_word_of_the_user_alone(folder: Path) -> None:
+def test_loads_by_word_of_the_user_alone(folder: Path, tmp_path: Path) -> None:
     architecture = f"{folder / 'nets.py'}:Net"
+    # Its classes are found beside the architecture.
+    moved = tmp_path / "kept.pt"
+    moved.write_bytes((folder / "kept.pt").read_bytes())
     with pytest.raises(UndoorError, match=r"whole pickled module.*trust-pickle"):
         load(folder / "Net.pt", architecture=architecture, input_shape=(4,))
     with pytest.warns(TrustedPickleWarning, match=r"of the class nets\.Net and was run, confined"):
-        classifier = load(
-            folder / "kept.pt", architecture=architecture, input_shape=(4,), trust_pickle=True
-        )
+        classifier = load(moved, architecture=architecture, input_shape=(4,), trust_pickle=True)
     torch.manual_seed(0)
     assert torch.equal(classifier.network.fc.weight, torch.nn.Linear(4, 3).weight)
 

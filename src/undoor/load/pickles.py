@@ -199,7 +199,7 @@ def _screen_one(stream: IO[bytes], member: str, found: Screening) -> None:
 
 def _screen_opcode(opcode: str, member: str, found: Screening) -> None:
     if opcode not in OPCODES:
-        text = f"it uses the opcode {opcode}, which no state dict of torch.save does"
+        text = f"it uses the opcode {opcode}, which torch.load(weights_only=True) does not take"
         found.add(Breach("", text, opcode, 0, member))
 
 

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
+from undoor.load.architecture import is_file
 from undoor.load.check import FileSafety, examine, refuse_unsafe
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
@@ -85,15 +86,31 @@ def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
         yield options
         return
     with tempfile.TemporaryDirectory(prefix="undoor-") as folder:
-        opened = open_trusted(Path(weights), Path(folder), safety, key=model.get("key"))
+        opened = open_trusted(
+            Path(weights),
+            Path(folder),
+            safety,
+            key=model.get("key"),
+            code=_folder_of(model.get("architecture")),
+        )
         warnings.warn(_warning(Path(weights), opened), TrustedPickleWarning, stacklevel=4)
         # What the key chooses has been chosen, also where a model.toml has one.
         told = {**options.get("model", {}), "weights": opened.weights, "key": ""}
         yield {**options, "model": told}
 
 
-def open_trusted(file: Path, folder: Path, safety: FileSafety, *, key: str | None = None) -> Opened:
+def open_trusted(
+    file: Path,
+    folder: Path,
+    safety: FileSafety,
+    *,
+    key: str | None = None,
+    code: Path | None = None,
+) -> Opened:
     """Open a pickle in a confined process, which writes its tensors into `folder`.
+
+    key : which of several state dicts or modules. code : a folder where the pickled classes may be,
+        beside that of the file and the current one.
 
     Raises
     ------
@@ -101,7 +118,7 @@ def open_trusted(file: Path, folder: Path, safety: FileSafety, *, key: str | Non
         or its tensors are not finite.
     """
     _require_module(file, safety)
-    told = _run(file, folder, key)
+    told = _run(file, folder, key, code)
     problem = _text(folder / PROBLEM)
     if problem:
         raise UndoorError(
@@ -134,10 +151,17 @@ def _is_foreign(name: str) -> bool:
     return not root.isidentifier() or (own and not NEEDED.fullmatch(name))
 
 
-def _run(file: Path, folder: Path, key: str | None) -> tuple[str, ...]:
+def _folder_of(architecture: object) -> Path | None:
+    """Where the file lies that an architecture names."""
+    source = architecture.rpartition(":")[0] if isinstance(architecture, str) else ""
+    return Path(source).absolute().parent if is_file(source) else None
+
+
+def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[str, ...]:
     """Open the file in a confined process; the restrictions that took effect."""
     if sys.platform == "win32":
         raise UndoorError(f"{file}: pickles are trusted on Linux and macOS alone; use one of them")
+    places = [*([code] if code else []), file.absolute().parent, Path.cwd()]
     reading, writing = os.pipe()
     given = {
         "file": str(file.absolute()),
@@ -146,12 +170,12 @@ def _run(file: Path, folder: Path, key: str | None) -> tuple[str, ...]:
         "seconds": SECONDS,
         "memory": 2 * GIB + 4 * file.stat().st_size,
         "pipe": writing,
-        "path": [str(file.absolute().parent), str(Path.cwd()), *sys.path],
+        "path": [*map(str, places), *sys.path],
     }
     with os.fdopen(reading, "rb") as pipe:
-        code = _wait(_start(given, folder, writing))
+        ended = _wait(_start(given, folder, writing))
         told = pipe.read(LARGEST_TEXT)
-    if code == TIMED_OUT:
+    if ended == TIMED_OUT:
         raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
     try:
         return tuple(str(item) for item in json.loads(told))
