@@ -14,9 +14,7 @@ on its own line.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import statistics
 import sys
 import time
@@ -25,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import oracle_bench, split
+from common import machine, oracle_bench, split
 
 import undoor
 from undoor.align.calibrate import DEFAULT_FPR
@@ -92,9 +90,7 @@ def main() -> None:
         "model": options.model.name,
         "parameters": sum(p.numel() for p in network.parameters()),
         "images": len(x),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch "
-        f"{torch.__version__}",
+        "machine": machine(),
         "seconds": seconds,
         "onepass_over_bare_forward": statistics.median(ratios),
         "reference_over_onepass": seconds["reference"] / seconds["onepass"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
 from pathlib import Path
 
 import torch
@@ -15,6 +17,13 @@ from undoor.sites import find_sites
 from undoor.triggers import Trigger
 
 MOST_TESTED = 3000
+
+
+def machine() -> str:
+    """Where and when something was measured."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{platform.machine()}, {threads}, {today}"
 
 
 def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:

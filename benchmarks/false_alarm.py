@@ -10,12 +10,12 @@ and false_alarm.md; measurements that OUT/false_alarm.json holds are not made ag
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from common import machine
 
 import undoor
 from undoor.bench.amount import read_amounts
@@ -45,7 +45,7 @@ def main() -> None:
                     continue
                 done.append({**key, **measured(case, target)})
                 print(done[-1], flush=True)
-                write_json(file, {"machine": _machine(), "measured": done})
+                write_json(file, {"machine": machine(), "measured": done})
     write_text(options.out / "false_alarm.md", _markdown(done))
 
 
@@ -75,7 +75,7 @@ def _clean(options: argparse.Namespace) -> list[Subject]:
 
 def _markdown(records: list[dict[str, object]]) -> str:
     lines = [
-        f"`{__doc__.strip().splitlines()[2].strip()}`, {_machine()}",
+        f"`{__doc__.strip().splitlines()[2].strip()}`, {machine()}",
         "",
         "| model | clean images | target | verdict | trigger | ACC | points lost | FPR of target |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -96,10 +96,6 @@ def _markdown(records: list[dict[str, object]]) -> str:
         mean = sum(losses) / len(losses)
         lines.append(f"- {images}: mean loss {mean:.2f} points, most {max(losses):.2f}")
     return "\n".join(lines) + "\n"
-
-
-def _machine() -> str:
-    return f"{platform.machine()}, {datetime.datetime.now(datetime.UTC).date()}"
 
 
 def _options() -> argparse.Namespace:

@@ -9,14 +9,13 @@ corrections stand at every site per position, the dearest plan; their values do 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import statistics
 import time
 from pathlib import Path
 
 import torch
-from common import split
+from common import machine, split
 
 import undoor
 from undoor.align.fit import fit_corrections
@@ -59,8 +58,7 @@ def main() -> None:
         "guarded_over_bare": statistics.median(ratios[1:]),
         "quartiles": statistics.quantiles(ratios[1:]),
         "repeats": options.repeats,
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
     }
     text = json.dumps(report, indent=1) + "\n"
     write_atomically(options.out, lambda path: path.write_text(text))

@@ -152,7 +152,7 @@ def test_way_of_resizing_that_is_not_known(folder: Path) -> None:
     [
         ("timm:resnet18x", SMALL, r"timm has no network 'resnet18x' \(similar: .*resnet"),
         ("timm:hf-hub:evil/net", SMALL, r"timm has no network 'hf-hub:evil/net'"),
-        ("timm:local-dir:/tmp/x", SMALL, r"timm has no network 'local-dir"),
+        ("timm:local-dir:/outside/x", SMALL, r"timm has no network 'local-dir"),
         ("timm:", SMALL, r"timm has no network ''"),
         ("timm:resnet18.nonsense", SMALL, r"timm:resnet18.nonsense: .*leave out"),
         ("timm:resnet18", {**SMALL, "pretrained": True}, r"no argument pretrained"),

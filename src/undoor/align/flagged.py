@@ -11,7 +11,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.fit import DEFAULT_FIT, Plan, fit_corrections
-from undoor.align.margin import margin, without
+from undoor.align.margin import margin_drop, without
 from undoor.align.result import Trial
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction
@@ -106,7 +106,7 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
         corrected = on.corrected(plan, ~inside)
         held_out[inside] = logits_of(corrected, on.flagged[inside])
         clean = clean_scores(on.bench, corrected)
-        drop = margin(bare[inside], target) - margin(held_out[inside], target)
+        drop = margin_drop(bare[inside], held_out[inside], target)
         threshold = place_threshold(clean, drop, on.bench.fpr)
         missed[inside] = (drop <= threshold).float()
         fpr.append(float((clean > threshold).float().mean()) if len(clean) else 0.0)
@@ -140,7 +140,7 @@ def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]
     """
     bench, corrected = on.bench, attach(on.bench.classifier, corrections)
     after = logits_of(corrected, on.flagged)
-    drop = margin(on.bare, bench.target) - margin(after, bench.target)
+    drop = margin_drop(on.bare, after, bench.target)
     return Calibration.of(clean_scores(bench, corrected), drop, bench.fpr)
 
 

@@ -20,3 +20,8 @@ def margin(logits: Tensor, target: int) -> Tensor:
     tensor([ 2., -5.])
     """
     return logits[:, target] - without(logits, target).amax(1)
+
+
+def margin_drop(bare: Tensor, corrected: Tensor, target: int) -> Tensor:
+    """How far corrections lower the margin of `target` [N], from logits [N, K] without and with."""
+    return margin(bare, target) - margin(corrected, target)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.margin import margin, without
+from undoor.align.margin import margin, margin_drop, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
@@ -90,7 +90,7 @@ class Judged:
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
         """The corrected network's answers other than the target, and the margin drops."""
         after = triggered(corrected, self.trigger)(self.x)
-        return without(after, target).argmax(1), margin(self.bare, target) - margin(after, target)
+        return without(after, target).argmax(1), margin_drop(self.bare, after, target)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
@@ -28,8 +27,9 @@ from undoor.load.hub import (
     read_json,
     require_depth,
 )
-from undoor.load.preprocessing import Preprocessing, classifier_of, given
+from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.processor import read_preprocessing
+from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import Tables
 
 WEIGHTS = "model.safetensors"
@@ -70,9 +70,7 @@ def read(path: Path, options: Tables) -> Classifier:
         classifier of single images, or its preprocessing cannot be reproduced.
     """
     folder = folder_of(path)
-    told = sorted(given(options, "model").keys() - {"output"})
-    if told:
-        raise UndoorError(f"the folder says its own {told[0]}; leave {told[0]} out")
+    require_own_model(options)
     config = read_json(folder / CONFIG)
     name = _architecture(config, folder)
     shapes = _shapes(folder)
@@ -117,18 +115,11 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
     return str(names[0])
 
 
-def _shapes(folder: Path) -> dict[str, list[int]]:
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of all stored tensors, by the headers of the safetensors."""
-    shapes: dict[str, list[int]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in _weight_files(folder):
-        try:
-            with safe_open(file, "pt") as stored:
-                shapes |= {key: stored.get_slice(key).get_shape() for key in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise UndoorError(
-                f"{file} is not a readable safetensors file ({first_line(error)}); it may be "
-                "truncated: copy it again"
-            ) from error
+        shapes |= {key: shape for key, (_, shape) in require_safe_header(file).items()}
     if any(".correction." in f".{key}" for key in shapes):
         raise UndoorError(
             f"{folder} holds a repaired model: undoor's corrections, which would do harm without "
@@ -162,7 +153,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _model(
-    folder: Path, config: Mapping[str, Any], name: str, shapes: Mapping[str, list[int]]
+    folder: Path, config: Mapping[str, Any], name: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> nn.Module:
     (kind,) = from_library("transformers", name, extra=EXTRA)
     if not kind.__module__.startswith("transformers.models."):
@@ -189,7 +180,7 @@ def _model(
 
 
 def _require_size(
-    kind: Any, config: Mapping[str, Any], shapes: Mapping[str, list[int]], folder: Path
+    kind: Any, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], folder: Path
 ) -> None:
     """Refuse a configuration that asks for far more than is stored, before memory is taken."""
     require_depth(config, len(shapes), folder / CONFIG)

@@ -42,6 +42,18 @@ def given(options: Tables, table: str) -> dict[str, Any]:
     return {key: value for key, value in options.get(table, {}).items() if value is not None}
 
 
+def require_own_model(options: Tables) -> None:
+    """Refuse what the user says of a network that its folder describes; the output is not in it.
+
+    Raises
+    ------
+    UndoorError : an architecture, arguments or a key are given.
+    """
+    told = sorted(given(options, "model").keys() - {"output"})
+    if told:
+        raise UndoorError(f"the folder says its own {told[0]}; leave {told[0]} out")
+
+
 def classifier_of(
     network: nn.Module,
     preprocessing: Preprocessing,

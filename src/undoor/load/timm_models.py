@@ -25,7 +25,7 @@ from undoor.load.hub import (
     read_json,
     require_depth,
 )
-from undoor.load.preprocessing import Preprocessing, classifier_of, given
+from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.weights import StateDict, load_weights, read_state_dict
 from undoor.resizing import Resizing
@@ -64,9 +64,7 @@ def read(path: Path, options: Tables) -> Classifier:
             f"as the model, and {path} as its architecture"
         )
     folder = folder_of(path)
-    told = sorted(given(options, "model").keys() - {"output"})
-    if told:
-        raise UndoorError(f"the folder says its own {told[0]}; leave {told[0]} out")
+    require_own_model(options)
     config = read_json(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise UndoorError(
