@@ -19,6 +19,7 @@ from undoor.align.calibrate import (
     check_fpr,
     conformal_bound,
     place_threshold,
+    prediction_limit,
 )
 from undoor.errors import UndoorError
 from undoor.rate import Rate
@@ -112,8 +113,10 @@ def test_where_the_two_part_all_is_told_apart(clean: list[float], gap: float, fp
 
 def test_where_they_overlap_the_clean_decide() -> None:
     clean, hits = torch.arange(100.0), numbers(-5, 3, 10)
-    for fpr, expected in ((0.05, 95), (0.01, 99), (0.001, 99), (0.5, 50)):
+    for fpr, expected in ((0.05, 95), (0.01, 99), (0.5, 50)):
         assert place_threshold(clean, hits, fpr) == expected
+    # A hundred scores cannot promise this: as far out as normal scores would lie.
+    assert place_threshold(clean, hits, 0.001) == prediction_limit(clean, 0.001) > 99
     assert place_threshold(clean, hits) == place_threshold(clean, hits, DEFAULT_FPR)
     # While half of the triggered lie beyond the tail of the clean, none of these is flagged.
     assert 99 <= place_threshold(clean, numbers(0, 200, 300), 0.05) < 200
@@ -252,3 +255,12 @@ def test_threshold_must_be_a_number(threshold: object) -> None:
     made = Calibration(1.5, 0.01, Rate(0.25, 0.1, 0.5, 4))
     with pytest.raises((TypeError, ValueError)):
         Calibration.from_json(threshold, made.to_json("4"))
+
+
+def test_the_limit_of_few_normal_scores_is_passed_as_often_as_wanted() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for n in (5, 9, 30):
+        draws = 3 + 2 * torch.randn(4000, n + 1, generator=generator)
+        passed = [float(row[n]) > prediction_limit(row[:n], 0.05) for row in draws]
+        assert 0.035 < sum(passed) / len(passed) < 0.065
+    assert prediction_limit(numbers(1), 0.01) == -math.inf

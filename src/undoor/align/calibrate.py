@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 
 from undoor.errors import UndoorError
 from undoor.rate import Rate
 
 DEFAULT_FPR = 0.01
-# Clean inputs of the target are few (10 to 100): their largest score understates the tail.
+# Of the clean scores' spread: where the tail of a few scores is thought to end.
 TAIL_DEVIATIONS = 2.5
 # The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
 # clean: true triggers differ from recovered ones, the clean inputs do not.
@@ -169,13 +170,32 @@ def least_scores(fpr: float) -> int:
     return math.ceil(1 / fpr - ROUNDING) - 1
 
 
+def prediction_limit(clean: Tensor, fpr: float) -> float:
+    """The limit above which a new score lies with probability `fpr`, were scores normal.
+
+    For where scores are too few for `conformal_bound`: mean + t s sqrt(1 + 1/n), t the 1 - `fpr`
+    point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
+    Statistical Intervals, 1991, section 4.7). Minus infinity for fewer than two scores, which have
+    no spread.
+
+    >>> round(prediction_limit(torch.arange(9.0), 0.01), 2)
+    12.36
+    """
+    n = len(clean)
+    if n < 2:
+        return -math.inf
+    factor = float(student.ppf(1 - fpr, n - 1)) * math.sqrt(1 + 1 / n)
+    return float(clean.mean()) + factor * float(clean.std())
+
+
 def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:
     """A threshold on the margin drop, never below 0 nor below what `fpr` demands of it.
 
     Where the two kinds part (the 5 % point of the triggered above the tail of the clean), a little
     way from the tail. Where they overlap, at the tail while half of the triggered lie beyond it
     (estimates are weaker than true triggers as a rule), and never below the conformal bound for
-    `fpr`; where that is infinite, never below any clean score. 0 without clean scores.
+    `fpr`; where that is infinite, never below any clean score nor `prediction_limit`. 0 without
+    clean scores.
 
     >>> place_threshold(torch.tensor([0.0, 1.0]), torch.tensor([50.0, 60.0])) < 20
     True
@@ -188,8 +208,10 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
     reach = float(torch.quantile(triggered, 0.05)) if len(triggered) else tail
     if reach > tail:
         return tail + TOWARDS_TRIGGERED * (reach - tail)
-    least = max(0.0, min(highest, conformal_bound(clean, fpr)))
-    return max(least, min(tail, float(triggered.median()) if len(triggered) else tail))
+    least = conformal_bound(clean, fpr)
+    if math.isinf(least):
+        least = max(highest, prediction_limit(clean, fpr))
+    return max(0.0, least, min(tail, float(triggered.median()) if len(triggered) else tail))
 
 
 def _allowed(n: int, fpr: float) -> int:
