@@ -107,7 +107,11 @@ def test_offenders_come_before_torch_and_are_shortened(tmp_path: Path) -> None:
 
 
 def test_torchscript_and_other_archives(tmp_path: Path) -> None:
-    for name, message in (("m/code/net.py", "TorchScript"), ("m/readme.txt", "without data.pkl")):
+    for name, message in (
+        ("m/code/net.py", "TorchScript"),
+        ("m/code/__torch__/native.so", "no part of a script"),
+        ("m/readme.txt", "without data.pkl"),
+    ):
         file = tmp_path / "model.pt"
         with zipfile.ZipFile(file, "w") as archive:
             archive.writestr(name, "")

@@ -90,7 +90,9 @@ class Classifier(nn.Module):
             raise UndoorError(f"output must be 'logits' or 'probabilities', got {output!r}")
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
-        self.network = copy.deepcopy(network).eval().requires_grad_(False).float()
+        self.network = copy.deepcopy(network).eval().float()
+        for parameter in self.network.parameters():  # what scripts have no method for
+            parameter.requires_grad_(False)
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
         self.num_classes = self._probe()
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names

@@ -24,7 +24,7 @@ from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.sites import SiteInfo, find_sites
+from undoor.sites import SiteInfo, find_sites, is_opaque
 from undoor.triggers import Trigger
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
@@ -105,6 +105,12 @@ def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | Non
         raise UndoorError(
             f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
             f"{classifier.fingerprint()[:12]}); scan this model"
+        )
+    if is_opaque(classifier):
+        raise UndoorError(
+            "the network is TorchScript, inside of which nothing can be corrected; export it with "
+            "torch.export.save or torch.onnx.export and repair that, or give its state dict and "
+            "architecture"
         )
     _plans(find_sites(classifier), plan, fit)
 

@@ -94,6 +94,11 @@ def _apply(change: Callable[[Tensor], Tensor], z: Tensor, *, last: bool) -> Tens
     return change(z)
 
 
+def is_opaque(classifier: Classifier) -> bool:
+    """Whether the network is TorchScript, inside of which no correction can stand."""
+    return any(isinstance(m, torch.jit.ScriptModule) for m in classifier.modules())
+
+
 def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     """The sites of a classifier in the order in which they are executed.
 
@@ -134,7 +139,8 @@ def calls_of(
         module.register_forward_hook(record)
 
     for name, module in probe.named_modules():
-        if isinstance(module, kinds):
+        # What runs inside of a script calls nobody back.
+        if isinstance(module, kinds) and not isinstance(module, torch.jit.ScriptModule):
             watch(name, module)
     low, _ = classifier.bounds
     with torch.no_grad():

@@ -34,7 +34,8 @@ class ModelOptions:
     model: Annotated[
         Path,
         typer.Argument(
-            help="A model.toml, a folder with one or of Transformers or timm, or a checkpoint."
+            help="A model.toml, a folder with one or of Transformers or timm, a checkpoint, or a "
+            ".pt2, ONNX or TorchScript file."
         ),
     ]
     architecture: Annotated[

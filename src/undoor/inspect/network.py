@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.sites import SiteInfo, calls_of, find_sites
+from undoor.sites import SiteInfo, calls_of, find_sites, is_opaque
 
 # Answers of two passes that differ by more than rounding.
 TOLERANCE = 1e-4
@@ -28,6 +28,7 @@ class NetworkFacts:
     training : modules that stay in training mode whatever they are told.
     batch_dependent : whether an input's answer depends on the inputs beside it.
     random : whether two passes of the same input differ.
+    opaque : whether it is TorchScript, inside of which nothing can be corrected.
     """
 
     name: str
@@ -39,11 +40,14 @@ class NetworkFacts:
     training: tuple[str, ...]
     batch_dependent: bool
     random: bool
+    opaque: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What of this makes a scan or a repair less than it could be, in words."""
         told = []
+        if self.opaque:
+            told.append("is TorchScript: it is scanned from outside, and cannot be repaired")
         if self.random:
             told.append("two passes of the same input differ: something in it is random")
         if self.batch_dependent:
@@ -76,7 +80,12 @@ class NetworkFacts:
 @torch.no_grad()
 def inspect_network(classifier: Classifier) -> NetworkFacts:
     """The facts of a classifier's network, from a few passes over random inputs."""
-    leaves = {n: m for n, m in classifier.network.named_modules() if not list(m.children())}
+    modules = {
+        name: module
+        for name, module in classifier.network.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    }
+    leaves = {n: m for n, m in modules.items() if not list(m.children())}
     times = Counter(name for name, _ in calls_of(classifier, (nn.Module,)))
     called = {n: times[f"network.{n}" if n else "network"] for n in leaves}
     return NetworkFacts(
@@ -87,9 +96,10 @@ def inspect_network(classifier: Classifier) -> NetworkFacts:
         # What holds no numbers, as an activation, may well be shared.
         reused=tuple(n for n, m in leaves.items() if called[n] > 1 and m.state_dict()),
         unused=tuple(n for n, m in leaves.items() if not called[n] and list(m.parameters())),
-        training=tuple(n for n, m in classifier.network.named_modules() if m.training),
+        training=tuple(n for n, m in modules.items() if m.training),
         batch_dependent=_depends_on_batch(classifier),
         random=_is_random(classifier),
+        opaque=is_opaque(classifier),
     )
 
 

@@ -45,7 +45,7 @@ class Loader:
 LOADERS: tuple[Loader, ...] = (
     Loader("Hugging Face Transformers folder", hugging_face.recognises, hugging_face.read),
     Loader("timm folder", timm_models.recognises, timm_models.read),
-    Loader("model.toml or checkpoint", lambda path: True, native.read),
+    Loader("model.toml, checkpoint or graph", lambda path: True, native.read),
 )
 
 
@@ -67,12 +67,14 @@ def load(
     """Read a trained classifier.
 
     The checkpoint is never executed; the architecture is code, is the caller's choice and is run.
+    The operators of a graph run when the classifier does.
 
     Parameters
     ----------
-    model : a model.toml, a folder that holds one, a folder of Hugging Face Transformers or timm, or
-        a checkpoint (safetensors, or a state dict written by `torch.save`). Options given here win
-        over the file's.
+    model : a model.toml, a folder that holds one, a folder of Hugging Face Transformers or timm, a
+        checkpoint (safetensors, or a state dict written by `torch.save`), or a file that brings its
+        network along (`.pt2` of `torch.export`, ONNX, TorchScript). Options given here win over the
+        file's.
     architecture : "file.py:callable", "package.module:callable", "timm:NAME", a callable that
         returns the network, or the network itself. A bare checkpoint needs it, and `input_shape`
         unless the network is timm's.

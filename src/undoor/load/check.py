@@ -16,10 +16,14 @@ from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
 from undoor.load.pt2_archive import is_pt2, screen_pt2
 from undoor.load.regular import open_regular
 from undoor.load.safetensors_header import require_safe_header
+from undoor.load.torch_script import is_script, screen_script
 
 SHOWN = 4
 MODULE = re.compile(r"torch\.nn\.modules\.|torch\.nn\.parallel\.")
 CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
+SCRIPT = "TorchScript archive"
+# What brings its own network along.
+GRAPHS = (PT2, ONNX, SCRIPT)
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
 
@@ -90,7 +94,7 @@ def require_safe(path: Path) -> None:
     """
     safety = examine(path)
     refuse_unsafe(path, safety)
-    if safety.format in (PT2, ONNX):
+    if safety.format in GRAPHS:
         raise UndoorError(
             f"{path} is of the format {safety.format}, not a checkpoint; expected a state dict: "
             "save model.state_dict() as safetensors"
@@ -150,18 +154,15 @@ def _examine_zip(path: Path) -> FileSafety:
         if is_pt2(names):
             screen_pt2(archive, path, found)
             return _safety(PT2, found, path)
+        if is_script(names):
+            screen_script(archive, path, found)
+            return _safety(SCRIPT, found, path)
         _require_checkpoint(path, names)
         screen_checkpoint(archive, path, found)
     return _safety(CHECKPOINT, found, path)
 
 
 def _require_checkpoint(path: Path, names: list[str]) -> None:
-    inside = {name.partition("/")[2] or name for name in names}
-    if any(n.startswith("code/") or n == "constants.pkl" for n in (*inside, *names)):
-        raise UndoorError(
-            f"{path} is a TorchScript archive, which holds code; "
-            "expected a state dict: save model.state_dict() as safetensors"
-        )
     if {"config.json", "model.weights.h5"} & set(names) or "metadata.json" in names:
         raise UndoorError(
             f"{path} is a Keras archive, which may hold code (lambda layers); expected a state "

@@ -1,4 +1,4 @@
-"""A model.toml, a folder holding one, or a bare checkpoint whose architecture is given."""
+"""A model.toml, a folder holding one, a bare checkpoint, or a file with its network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
+from undoor.load.graph_files import of_graph, read_graph
 from undoor.load.spec import Tables, read_spec, read_tables
 from undoor.load.weights import load_weights, read_state_dict
 
@@ -19,6 +20,9 @@ def read(path: Path, options: Tables) -> Classifier:
     UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
     """
     file, tables = read_tables(path, options)
+    weights = tables.get("model", {}).get("weights")
+    if weights is not None and (graph := read_graph(Path(weights))) is not None:
+        return of_graph(graph, tables, file)
     if timm_models.is_name(tables.get("model", {}).get("architecture")):
         return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)

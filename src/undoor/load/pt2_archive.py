@@ -71,6 +71,8 @@ def _breaches(
         yield from _pickled(_json(content(archive, name, path, LARGEST_TEXT), name, path))
     elif inside.endswith(".pt"):
         data = content(archive, name, path, LARGEST_INPUTS)
+        if not data:
+            return  # a program that was saved without them
         label = path / name
         with open_screened_stream(io.BytesIO(data), label) as inner:
             # Its storages are its own: they are keyed by number, as those of every archive.

@@ -81,6 +81,13 @@ class ModelTable(_Table):
     output: Output = "logits"
 
 
+class GraphTable(_Table):
+    """[model] of a file that holds the network as well as its weights."""
+
+    weights: Path
+    output: Output = "logits"
+
+
 class InputTable(_Table):
     """[input]: what a raw input looks like and how the network wants it."""
 

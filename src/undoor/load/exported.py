@@ -1,0 +1,96 @@
+"""Programs of `torch.export` (.pt2), as networks whose layers can be corrected."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from undoor.errors import UndoorError
+from undoor.load.graph import Graph, require_same
+from undoor.load.hub import first_line
+from undoor.load.layers import with_layers
+from undoor.load.regular import open_regular
+
+aten = torch.ops.aten
+SAVED = "undoor.json"
+# Whose second argument is a shape, the batch first.
+SHAPED = (aten.view.default, aten.reshape.default, aten._unsafe_view.default, aten.expand.default)
+
+
+def read(path: Path) -> Graph:
+    """The network in an archive that was screened.
+
+    Raises
+    ------
+    UndoorError : torch cannot open it, it takes or returns anything but images and class scores,
+        or it was exported for batches of one size in a way that cannot be undone.
+    """
+    with open_regular(path) as stream:
+        data = stream.read()
+    said = {SAVED: ""}
+    try:
+        with warnings.catch_warnings():
+            # Of torch's own making, and nothing that a user could do about.
+            warnings.simplefilter("ignore")
+            program = torch.export.load(io.BytesIO(data), extra_files=said)
+            whole = program.module(check_guards=False)
+    except Exception as error:
+        raise UndoorError(
+            f"torch.export cannot open {path} ({first_line(error)}); it may be of another version "
+            "of torch: export the model again with this one"
+        ) from error
+    if said[SAVED]:
+        raise UndoorError(
+            f"{path} is a guarded model that undoor exported, with the original inside; give the "
+            "original as the model"
+        )
+    layered = with_layers(whole)
+    shape = _input_shape(layered, path)
+    batch, *rest = shape
+    fixed = isinstance(batch, int)
+    network = _for_any_batch(layered, (batch, *rest), path) if fixed else layered
+    return Graph(network, tuple(n for n in rest if isinstance(n, int)) or None)
+
+
+def _input_shape(network: fx.GraphModule, path: Path) -> tuple[Any, ...]:
+    inputs = [node for node in network.graph.nodes if node.op == "placeholder"]
+    value = inputs[0].meta.get("val") if len(inputs) == 1 else None
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        raise UndoorError(
+            f"{path} takes {len(inputs)} inputs; expected one batch of images [N, C, H, W]"
+        )
+    return tuple(value.shape)
+
+
+def _for_any_batch(network: fx.GraphModule, shape: tuple[Any, ...], path: Path) -> nn.Module:
+    """The same for batches of any size: what a shape says of the batch is read off the input.
+
+    Held to the program itself on a batch of the size that it was exported for.
+    """
+    graph, batch = fx.Graph(), shape[0]
+    graph.output(graph.graph_copy(network.graph, {}))
+    source = next(node for node in graph.nodes if node.op == "placeholder")
+    with graph.inserting_after(source):
+        size = graph.call_function(aten.sym_size.int, (source, 0))
+    for node in graph.nodes:
+        if node.target in SHAPED and list(node.args[1])[:1] == [batch]:
+            node.args = (node.args[0], [size, *node.args[1][1:]], *node.args[2:])
+    freed = fx.GraphModule(network, graph).eval()
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            expected = network(x)
+            require_same(freed(x), expected, "its graph for batches of any size")
+            doubled = freed(torch.cat([x, x.flip(-1)]))
+            require_same(doubled[:batch], expected, "its graph for batches of any size")
+    except Exception as error:
+        raise UndoorError(
+            f"{path} was exported for batches of exactly {batch} ({first_line(error)}); export it "
+            "again with dynamic_shapes=({0: torch.export.Dim('batch')},)"
+        ) from error
+    return freed

@@ -1,0 +1,43 @@
+"""What files that hold a network and its weights give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from undoor.errors import UndoorError
+
+# Of the largest difference in class scores, beside the largest score.
+PARITY = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network from a file that describes it.
+
+    input_shape : of one input, as the file says it; None where it leaves it open.
+    """
+
+    network: nn.Module
+    input_shape: tuple[int, ...] | None
+
+
+def require_same(got: Tensor, expected: Tensor, what: str) -> None:
+    """Refuse scores that differ by more than 1e-4 of the largest.
+
+    Raises
+    ------
+    UndoorError : they do, or have another shape.
+    """
+    if got.shape != expected.shape:
+        raise UndoorError(f"{what} returns {tuple(got.shape)} instead of {tuple(expected.shape)}")
+    largest = float((got - expected).abs().max())
+    if not largest <= PARITY * max(1.0, float(expected.abs().max())):
+        raise UndoorError(f"{what} answers otherwise, by {largest:.2g}")
+
+
+def example(shape: tuple[int, ...], batch: int) -> Tensor:
+    """Values between 0 and 1 [batch, *shape], always the same."""
+    return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,60 @@
+"""Files that bring their network along: `torch.export`, ONNX, TorchScript."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.load import exported, onnx_network, torch_script
+from undoor.load.check import GRAPHS, ONNX, PT2, SCRIPT, examine, refuse_unsafe
+from undoor.load.graph import Graph
+from undoor.load.preprocessing import given
+from undoor.load.spec import ClassesTable, GraphTable, InputTable, Tables, checked
+
+READERS = {PT2: exported.read, ONNX: onnx_network.read, SCRIPT: torch_script.read}
+assert set(READERS) == set(GRAPHS)
+
+
+def read_graph(path: Path) -> Graph | None:
+    """The network in a file that holds one; None where it is a state dict, or no file at all.
+
+    Raises
+    ------
+    UndoorError : the file is unsafe, damaged, or no classifier.
+    """
+    # As read_state_dict: what it says of a missing file or a pickle is for it to say.
+    if not path.is_file() or path.suffix == ".safetensors":
+        return None
+    safety = examine(path)
+    if safety.format not in GRAPHS:
+        return None
+    refuse_unsafe(path, safety)
+    return READERS[safety.format](path)
+
+
+def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
+    """The classifier of a graph and of what the tables of a model.toml add.
+
+    Raises
+    ------
+    UndoorError : they name an architecture, do not say the shape of an input that the graph leaves
+        open, or do not fit the graph.
+    """
+    told = sorted(given(tables, "model").keys() - {"weights", "output"})
+    if told:
+        raise UndoorError(f"{source}: the file brings its own network; leave {told[0]} out")
+    model = checked(GraphTable, "model", given(tables, "model"), source)
+    own = {"shape": graph.input_shape, **given(tables, "input")}
+    table = checked(InputTable, "input", {k: v for k, v in own.items() if v is not None}, source)
+    classes = checked(ClassesTable, "classes", given(tables, "classes"), source)
+    return Classifier(
+        graph.network,
+        input_shape=table.shape,
+        bounds=table.bounds,
+        scale=table.scale,
+        mean=table.mean,
+        std=table.std,
+        output=model.output,
+        class_names=classes.names,
+    )

@@ -1,0 +1,156 @@
+"""Networks in ONNX files, converted to PyTorch by onnx2torch and held to ONNX Runtime.
+
+Batch norms are mostly folded into convolutions by whoever exported; the convolutions themselves are
+then what is corrected.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from undoor.errors import UndoorError
+from undoor.load.graph import Graph, example, require_same
+from undoor.load.hub import first_line, from_library
+
+EXTRA = "onnx"
+CONVERTER = "onnx-models"
+# The newest whose operators the converter knows; newer files are brought down to it.
+OPSET = 17
+# ONNX Runtime need not have more than this of the network to compare.
+COMPARED = 3
+
+
+def read(path: Path) -> Graph:
+    """The network in a file that was screened.
+
+    Raises
+    ------
+    UndoorError : a library is missing, an operator has no counterpart, the file takes or returns
+        anything but images and class scores, or the converted network answers otherwise than ONNX
+        Runtime.
+    """
+    load, convert = (
+        from_library("onnx", "load", extra=EXTRA)[0],
+        from_library("onnx2torch", "convert", extra=CONVERTER)[0],
+    )
+    try:
+        model = load(path)
+    except Exception as error:
+        raise UndoorError(
+            f"{path} cannot be read ({first_line(error)}); copy it and its data again"
+        ) from error
+    shape, fixed = _images(model, path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network: nn.Module = convert(_brought_down(_plain(model, fixed))).eval()
+    except Exception as error:
+        raise UndoorError(
+            f"{path} cannot be converted to PyTorch ({first_line(error)}); export the model in "
+            f"opset {OPSET} with common operators, or give its state dict and architecture"
+        ) from error
+    if shape is not None:
+        _compare(network, path, shape, fixed)
+    return Graph(network, shape)
+
+
+def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]:
+    """Shape of one input, where it is fixed, and the size of a batch, where that is."""
+    weights = {item.name for item in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in weights]
+    if len(inputs) != 1 or len(model.graph.output) != 1:
+        names = ", ".join(item.name for item in model.graph.output)
+        guarded = {"logits", "flagged", "score"} == {item.name for item in model.graph.output}
+        hint = "give the original of this guarded model" if guarded else "export scores alone"
+        raise UndoorError(
+            f"{path} takes {len(inputs)} inputs and returns {names}; expected one batch of images "
+            f"[N, C, H, W] and class scores [N, classes]: {hint}"
+        )
+    sizes = [
+        axis.dim_value if axis.HasField("dim_value") and axis.dim_value > 0 else None
+        for axis in inputs[0].type.tensor_type.shape.dim
+    ]
+    if len(sizes) < 2:
+        raise UndoorError(
+            f"{path} takes an input with {len(sizes)} axes; expected images [N, C, H, W]"
+        )
+    batch, *rest = sizes
+    return (tuple(n for n in rest if n) if all(rest) else None), batch
+
+
+def _plain(model: Any, fixed: int | None) -> Any:
+    """The same without what the converter stumbles over, and for batches of any size.
+
+    Weights by a second name become copies; shapes that forbid 0 without having one, allow it; and
+    a batch of a fixed size becomes a free one, also where a shape repeats it.
+    """
+    from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
+    graph = model.graph
+    _resolve_names(graph)
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    stored = [(i, i.name, i) for i in graph.initializer]
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            stored.append((node.attribute[0].t, node.output[0], node))
+    for tensor, name, _ in stored:
+        if name not in shapes:
+            continue
+        values = to_array(tensor).copy()
+        if fixed and len(values) > 1 and values[0] == fixed:
+            values[0] = 0
+        tensor.CopyFrom(from_array(values, tensor.name))
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            kept = [item for item in node.attribute if item.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    if fixed:
+        for value in (*graph.input, *graph.output):
+            axes = value.type.tensor_type.shape.dim
+            if axes and axes[0].dim_value == fixed:
+                axes[0].dim_param = "batch"
+        del graph.value_info[:]
+    return model
+
+
+def _resolve_names(graph: Any) -> None:
+    """Take out the nodes that only give a stored tensor a second name."""
+    stored = {item.name for item in graph.initializer}
+    same: dict[str, str] = {}
+    for node in list(graph.node):
+        if node.op_type == "Identity" and node.input[0] in stored | same.keys():
+            same[node.output[0]] = same.get(node.input[0], node.input[0])
+            graph.node.remove(node)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in same:
+                node.input[place] = same[name]
+
+
+def _brought_down(model: Any) -> Any:
+    (convert_version,) = from_library("onnx.version_converter", "convert_version", extra=EXTRA)
+    version = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    return convert_version(model, OPSET) if version > OPSET else model
+
+
+def _compare(network: nn.Module, path: Path, shape: tuple[int, ...], fixed: int | None) -> None:
+    """Refuse a network that answers otherwise than ONNX Runtime."""
+    (session_type,) = from_library("onnxruntime", "InferenceSession", extra=EXTRA)
+    x = example(shape, fixed or COMPARED)
+    try:
+        session = session_type(str(path), providers=["CPUExecutionProvider"])
+        (expected,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        with torch.no_grad():
+            require_same(network(x), torch.from_numpy(expected), "its conversion to PyTorch")
+            both = network(torch.cat([x, x.flip(-1)]))
+            require_same(both[: len(x)], torch.from_numpy(expected), "its conversion to PyTorch")
+    except Exception as error:
+        way_out = (
+            "export it again with a free batch axis" if fixed else "give its state dict instead"
+        )
+        raise UndoorError(f"{path} cannot be used: {first_line(error)}; {way_out}") from error

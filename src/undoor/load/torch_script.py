@@ -1,0 +1,106 @@
+"""TorchScript archives: screened, and seen from outside.
+
+TorchScript is a small language of its own, run by torch: it reaches files, networks and native code
+through operators alone, and by their names. What is inside a script is no module of Python, so that
+nothing inside can be corrected.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from undoor.errors import UndoorError
+from undoor.load.archives import content
+from undoor.load.graph import Graph
+from undoor.load.hub import first_line
+from undoor.load.pickles import Breach, Screening
+from undoor.load.regular import open_regular
+
+LARGEST_CODE = 2**26
+MEMBERS = re.compile(
+    r"(data|constants|attributes)\.pkl|code/[\w./]+\.py|code/[\w./]+\.py\.debug_pkl|data/\d+"
+    r"|constants/\d+|traced_inputs/\d+|traced_inputs\.pkl|version|byteorder|\.data/[a-z_]+|\.format_version|\.storage_alignment"
+)
+TORCH = re.compile(r"\btorch\.([A-Za-z_]\w*)")
+OTHER = re.compile(r"\bops\.(\w+)\.(\w+)")
+# What a script says of torch beyond operators.
+WORDS = frozenset({"jit", "nn", "device", "dtype", "layout", "Tensor", "torch", "autograd"})
+NAMESPACES = frozenset({"prim", "aten"})
+FILES = frozenset({"filename", "file", "path"})
+
+
+def is_script(names: list[str]) -> bool:
+    """Whether these are the members of a TorchScript archive."""
+    inside = {name.partition("/")[2] or name for name in names}
+    return any(n.startswith("code/") or n == "constants.pkl" for n in (*inside, *names))
+
+
+def screen_script(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
+    """Add to `found` every member and operator that no classifier needs.
+
+    Raises
+    ------
+    UndoorError : a part is damaged, or far larger than code is.
+    """
+    for name in archive.namelist():
+        inside = name.partition("/")[2]
+        if name.endswith("/"):
+            continue
+        if not MEMBERS.fullmatch(inside):
+            why = f"its member {name[:80]!r} is no part of a script of tensors alone"
+            found.add(Breach("", why, "", 0, name))
+        elif inside.endswith(".py"):
+            code = content(archive, name, path, LARGEST_CODE).decode("utf-8", "replace")
+            for why in _breaches(code):
+                found.add(Breach("", why, "", 0, name))
+
+
+def _breaches(code: str) -> Iterator[str]:
+    for word in sorted(set(TORCH.findall(code)) - WORDS):
+        if not _harmless(word):
+            yield f"its code names torch.{word[:80]}, which no classifier needs"
+    for space, word in sorted(set(OTHER.findall(code))):
+        if space not in NAMESPACES or (space == "aten" and not _harmless(word)):
+            yield f"its code calls the operator {space[:80]}::{word[:80]}"
+    if "torch.classes" in code:
+        yield "its code uses classes of a native library"
+
+
+def _harmless(word: str) -> bool:
+    """Whether it is an operator of torch that takes no file, a module or class of the script."""
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{word}")
+    if not schemas:
+        return (
+            word.startswith("___torch_mangle")
+            or word in dir(torch.nn.modules)
+            or (isinstance(getattr(torch, word, None), torch.dtype))
+        )
+    return not any(a.name in FILES for schema in schemas for a in schema.arguments)
+
+
+def read(path: Path) -> Graph:
+    """The network in an archive that was screened; its input's shape is not in it.
+
+    Raises
+    ------
+    UndoorError : torch cannot open it.
+    """
+    with open_regular(path) as stream:
+        data = stream.read()
+    try:
+        network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+    except Exception as error:
+        raise UndoorError(
+            f"torch.jit cannot open {path} ({first_line(error)}); it may be of another version of "
+            "torch: save it again with this one"
+        ) from error
+    # Before anything copies it: copies of weights that need a gradient would be no leaves.
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return Graph(network, None)

@@ -1,0 +1,72 @@
+"""Functions of an exported graph become the modules that they were."""
+
+from __future__ import annotations
+
+import warnings
+
+import graph_work as work
+import pytest
+import torch
+from torch import fx, nn
+
+from undoor.errors import UndoorError
+from undoor.load.layers import with_layers
+
+
+def graph_of(network: nn.Module, *, decomposed: bool = False) -> fx.GraphModule:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = (torch.rand(2, *work.SHAPE),)
+        program = torch.export.export(network, example, dynamic_shapes=work.FREE)
+        return (program.run_decompositions() if decomposed else program).module()
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.parametrize("softmax", [False, True])
+def test_same_answers_names_and_weights(decomposed: bool, softmax: bool) -> None:
+    network = work.Mixed(softmax=softmax).eval()
+    made = with_layers(graph_of(network, decomposed=decomposed))
+    x = torch.rand(4, *work.SHAPE)
+    torch.testing.assert_close(made(x), network(x))
+    assert made.state_dict().keys() == network.state_dict().keys()
+    assert not made.training
+    kinds = {name: type(module) for name, module in network.named_modules()}
+    known = {n: type(m) for n, m in made.named_modules() if n in kinds and kinds[n] is type(m)}
+    assert {"first.0", "first.1", "same", "shared", "layer", "hidden.0", "out"} <= known.keys()
+
+
+def test_the_program_stays_as_it_was() -> None:
+    program = graph_of(work.Mixed().eval())
+    before = str(program.graph)
+    with_layers(program)
+    assert str(program.graph) == before
+
+
+def test_a_weight_that_is_computed_stays_a_function() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(5, 64))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x.flatten(1), self.weight * 2)
+
+    network = Scaled()
+    made = with_layers(graph_of(network))
+    x = torch.rand(3, *work.SHAPE)
+    torch.testing.assert_close(made(x), network(x))
+    assert not [m for m in made.modules() if isinstance(m, nn.Linear)]
+
+
+def test_training_mode_is_refused() -> None:
+    with pytest.raises(UndoorError, match=r"model.eval\(\) and export it again"):
+        with_layers(graph_of(work.Mixed().train()))
+
+
+def test_several_outputs_are_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x.flatten(1), x
+
+    with pytest.raises(UndoorError, match="returns 2 things"):
+        with_layers(graph_of(Two()))

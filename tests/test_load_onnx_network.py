@@ -1,0 +1,112 @@
+"""ONNX files, converted and held to ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import graph_work as work
+import numpy as np
+import onnx
+import pytest
+import torch
+from made_repairs import make_repair
+from onnx import TensorProto, helper, numpy_helper
+from tiny import random_classifier
+from torch import nn
+
+import undoor
+from undoor.errors import UndoorError
+from undoor.load.onnx_network import read
+
+
+class Plain(nn.Module):
+    """What exporters of any age can write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)
+        )
+        self.out = nn.Linear(6 * 16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.body(x).reshape(x.shape[0], -1))
+
+
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("batch", [None, 1, 4])
+def test_same_answers(tmp_path: Path, dynamo: bool, batch: int | None) -> None:
+    network = Plain().eval()
+    found = read(work.onnx(network, tmp_path / "m.onnx", batch=batch, dynamo=dynamo))
+    assert found.input_shape == work.SHAPE
+    for count in (1, 3, 8):
+        x = torch.rand(count, *work.SHAPE)
+        torch.testing.assert_close(found.network(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+def by_hand(file: Path, *, kind: str = "Relu", domain: str = "") -> Path:
+    """A file as another framework would write it: layers by name, weights as initialisers."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "kernel": rng.normal(size=(4, 1, 3, 3)),
+        "scale": np.ones(4),
+        "shift": np.zeros(4),
+        "mean": rng.normal(size=4),
+        "var": np.ones(4),
+        "dense": rng.normal(size=(4 * 36, 5)),
+    }
+    stored = [numpy_helper.from_array(v.astype(np.float32), k) for k, v in arrays.items()]
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["a"]),
+        helper.make_node("BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"]),
+        helper.make_node(kind, ["b"], ["c"], domain=domain),
+        helper.make_node("Flatten", ["c"], ["d"]),
+        helper.make_node("MatMul", ["d", "dense"], ["e"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "by hand",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, 8, 8])],
+        [helper.make_tensor_value_info("e", TensorProto.FLOAT, ["n", 5])],
+        stored,
+    )
+    opsets = [helper.make_opsetid("", 17)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), file)
+    return file
+
+
+def test_written_by_hand(tmp_path: Path) -> None:
+    classifier = undoor.load(by_hand(tmp_path / "m.onnx"))
+    assert classifier.input_shape == (1, 8, 8)
+    assert [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def test_an_operator_without_a_counterpart(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match=r"cannot be converted to PyTorch.*state dict"):
+        read(by_hand(tmp_path / "m.onnx", kind="Hardmax"))
+
+
+def test_foreign_operators_are_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match="native code"):
+        undoor.load(by_hand(tmp_path / "m.onnx", kind="Relu", domain="evil.corp"))
+
+
+def test_a_guarded_model_is_refused(tmp_path: Path) -> None:
+    model = random_classifier("mlp_norm")
+    file = undoor.export(model, make_repair(model), tmp_path / "g.onnx").file
+    with pytest.raises(UndoorError, match="original of this guarded model"):
+        undoor.load(file)
+
+
+def test_another_answer_than_onnx_runtime_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx2torch
+
+    convert = onnx2torch.convert
+    monkeypatch.setattr(
+        onnx2torch, "convert", lambda model: nn.Sequential(convert(model), nn.Softsign())
+    )
+    with pytest.raises(UndoorError, match="answers otherwise"):
+        read(by_hand(tmp_path / "m.onnx"))
