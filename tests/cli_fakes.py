@@ -26,6 +26,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.errors import UndoorError
+from undoor.journal import Journal
 from undoor.load import load
 from undoor.progress import Progress
 from undoor.rate import Rate
@@ -251,6 +252,7 @@ class Cli:
         seed: int,
         thresholds: Thresholds,
         budget: Budget,
+        journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
@@ -271,6 +273,7 @@ class Cli:
         force_targets: list[int],
         suspects: int,
         seed: int,
+        journal: Journal | None,
         progress: Progress,
     ) -> FakeRepair:
         asked = {"fit": fit, "fpr": fpr, "force_targets": force_targets, "suspects": suspects}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,10 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
+from undoor.scan.kept import about
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.sites import SiteInfo, find_sites, is_opaque
 from undoor.triggers import Trigger
@@ -49,6 +52,7 @@ def repair(
     force_targets: Sequence[int] = (),
     suspects: int = 0,
     seed: int = 0,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> Repair:
     """Corrections for every target that `report` names; none where it names none.
@@ -64,7 +68,8 @@ def repair(
     set can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
     whatever the scan says of them; a trigger of each is searched for. suspects : the same for so
     many of the classes that stand out most, the scan's targets among them. The verdict stays the
-    scan's.
+    scan's. journal : where the steps are kept; a repair that was killed goes on from there to the
+    same corrections.
 
     Raises
     ------
@@ -76,9 +81,14 @@ def repair(
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
     wanted = (*force_targets, *most_suspicious(report, suspects))
-    report = with_targets(classifier, clean, report, wanted, seed=seed, progress=progress)
+    report = with_targets(
+        classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
+    )
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
+    kept = journal and about(journal, classifier, clean).about(
+        fit, fpr, plan, seed, json.dumps(report.to_json() | {"seconds": 0, "passes": 0})
+    )
     targets = tuple(
         repair_target(
             network,
@@ -90,6 +100,7 @@ def repair(
             plan=plan,
             generator=generator,
             progress=progress,
+            journal=kept,
         )
         for finding in report.findings
     )
@@ -126,17 +137,20 @@ def repair_target(
     plan: str | None = None,
     generator: torch.Generator,
     progress: Progress,
+    journal: Journal | None = None,
 ) -> TargetRepair:
     """The corrections for one finding. evidence : of the scan that made it."""
     sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
     plans = _plans(sites, plan, fit)
-    estimates = estimate(classifier, clean, finding, evidence, sources, generator, progress)
+    estimates = estimate(
+        classifier, clean, finding, evidence, sources, generator, progress, journal
+    )
     most = most_inputs(sites)
     bench = bench_of(
         classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
     )
-    bench = replace(bench, fitted_on=estimates.change)
+    bench = replace(bench, fitted_on=estimates.change, journal=journal)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
     chosen = feasible(chosen, plans, fit)

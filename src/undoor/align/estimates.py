@@ -11,9 +11,11 @@ from torch import Tensor
 from undoor.align.strengthened import Strengthened, strengthened
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
+from undoor.journal import Journal
 from undoor.progress import Progress
 from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
-from undoor.scan.invert import Schedule, Search, invert
+from undoor.scan.invert import Schedule, Search
+from undoor.scan.kept import search
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.triggered import Change, triggered
 from undoor.triggers import Trigger
@@ -58,6 +60,7 @@ def estimate(
     sources: Tensor,
     generator: torch.Generator,
     progress: Progress,
+    journal: Journal | None = None,
 ) -> Estimates:
     """Estimates of the finding's trigger in its own family and in all others at the input in which
     its target stands out: each sees another side of one backdoor, and none is the true trigger.
@@ -74,13 +77,14 @@ def estimate(
     found = {finding.family: [finding.trigger]}
     pool = sources.nonzero()[:, 0]
     for family in dict.fromkeys(families):
-        candidates = invert(
+        candidates = search(
             classifier,
             clean.images,
             [Search(finding.target, pool)] * EACH,
             family=family,
             schedule=SCHEDULE,
             generator=generator,
+            journal=journal,
             progress=progress,
         )
         for candidate in candidates:

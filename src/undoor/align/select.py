@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from undoor.align.margin import margin, margin_drop, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.journal import Arrays, Journal
 from undoor.progress import Progress, silent
 from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
@@ -35,6 +37,7 @@ class Bench:
     recovered triggers of one target; each plan is judged on all of them.
     fpr : the share of clean inputs answered with the target that may be flagged.
     fitted_on : what plans are fitted on in the place of the first trigger.
+    journal : keeps what became of each plan, if there is one.
     """
 
     classifier: Classifier
@@ -45,6 +48,7 @@ class Bench:
     triggers: Sequence[Trigger]
     fpr: float = DEFAULT_FPR
     fitted_on: Change | None = None
+    journal: Journal | None = None
 
     @property
     def change(self) -> Change:
@@ -179,7 +183,7 @@ def choose_plan(
     """
     outcomes = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
-        outcomes[name] = _average([try_plan(bench, plan, fit, fold) for fold in range(FOLDS)])
+        outcomes[name] = _average([_tried(bench, name, plan, fit, k) for k in range(FOLDS)])
         progress("choosing where to correct", done, len(plans))
     scores = {name: outcome.score(bench.fpr) for name, outcome in outcomes.items()}
     best = max(scores, key=lambda name: scores[name])
@@ -189,6 +193,19 @@ def choose_plan(
         Trial(name, outcome.sia, outcome.fpr, scores[name]) for name, outcome in outcomes.items()
     )
     return chosen, trials, outcomes[chosen]
+
+
+def _tried(bench: Bench, name: str, plan: Plan, fit: str, fold: int) -> Outcome:
+    """As `try_plan`, or as it was before the run was killed."""
+    if bench.journal is None:
+        return try_plan(bench, plan, fit, fold)
+
+    def compute() -> Arrays:
+        return {"outcome": np.array(astuple(try_plan(bench, plan, fit, fold)))}
+
+    arrays, _ = bench.journal.step("plan", compute, bench.target, name, fit, fold)
+    sia, asr, fpr = arrays["outcome"].tolist()
+    return Outcome(sia, asr, fpr)
 
 
 def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
@@ -75,14 +76,14 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
     except UndoorError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        fail("interrupted; nothing half-written was left behind")
+        fail("interrupted; nothing half-written is left, and the same command with --out goes on")
     except BrokenPipeError:
         _close_stdout()
     except MemoryError:
         fail(OUT_OF_MEMORY)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}; check the path, its permissions and the disk")
+        fail(f"{where}{error.strerror or error}; {_way_out(error)}")
         _debug()
     except Exception as error:
         fail(_unexpected(error))
@@ -90,6 +91,12 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
     else:
         return outcome.exit_code
     return ExitCode.ERROR
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space and run the same command again: what is done is kept"
+    return "check the path, its permissions and the disk"
 
 
 OUT_OF_MEMORY = "out of memory; use fewer images (--per-class N) or a machine with more memory"

@@ -20,6 +20,7 @@ from undoor.errors import UndoorError
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.journal import Journal
     from undoor.scan.report import ScanReport
 
 MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
@@ -296,7 +297,14 @@ class ScanOptions:
         ),
     ] = None
 
-    def run(self, classifier: Classifier, clean: CleanSet, *, seed: int) -> ScanReport:
+    def run(
+        self,
+        classifier: Classifier,
+        clean: CleanSet,
+        *,
+        seed: int,
+        journal: Journal | None = None,
+    ) -> ScanReport:
         """The scan, with its progress on stderr."""
         from undoor.scan import Budget, Thresholds, scan
 
@@ -307,5 +315,6 @@ class ScanOptions:
                 seed=seed,
                 thresholds=Thresholds(alpha=self.alpha),
                 budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
+                journal=journal,
                 progress=progress,
             )

@@ -9,26 +9,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from undoor.cli.console import say
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_text
 
 if TYPE_CHECKING:
+    from undoor.journal import Journal
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
 FIX = "repair.safetensors"
+KEPT, LOCK = ".undoor-run", ".undoor-lock"
 
 
 @contextmanager
-def output_folder(out: Path | None) -> Iterator[None]:
-    """Make sure that `out` can be written to; take it away again if the work inside fails.
+def output_folder(out: Path | None) -> Iterator[Journal | None]:
+    """Make sure that `out` can be written to, by this run alone; take it away again if the work
+    inside fails before anything is worth keeping.
+
+    Yields a journal in it, which is forgotten when the work is done; none without `out`.
 
     Raises
     ------
-    UndoorError : it is a file, or must not be written to.
+    UndoorError : it is a file, must not be written to, or another run is at work in it.
     """
     if out is None:
-        yield
+        yield None
         return
     made = [path for path in (out, *out.parents) if not path.exists()]
     try:
@@ -40,11 +46,39 @@ def output_folder(out: Path | None) -> Iterator[None]:
         raise UndoorError(
             f"--out {out}: cannot write there ({error.strerror}); choose another folder"
         ) from error
+    from undoor.journal import Journal
+
+    journal = Journal(out / KEPT)
     try:
-        yield
+        with _alone(out):
+            if steps := journal.steps:
+                say(f"going on with an earlier run in {out}: {steps} steps of it are kept")
+            yield journal
+            journal.clear()
     except BaseException:
         _remove_empty(made)
         raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder. The system takes the lock of a run that is killed away."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UndoorError(
+            f"--out {out}: another run of undoor is at work there; wait for it, or choose another "
+            "folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (out / LOCK).unlink()
+        lock.release()
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
+    from undoor.journal import Journal
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
@@ -70,6 +71,7 @@ def repair_model(
     force_targets: Sequence[int] = (),
     suspects: int = 0,
     seed: int,
+    journal: Journal | None = None,
 ) -> Repair:
     from undoor.repair import repair
 
@@ -83,6 +85,7 @@ def repair_model(
             force_targets=force_targets,
             suspects=suspects,
             seed=seed,
+            journal=journal,
             progress=progress,
         )
 

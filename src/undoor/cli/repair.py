@@ -87,13 +87,13 @@ def repair(
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
     formats = reports.formats(out)
-    with output_folder(out):
+    with output_folder(out) as journal:
         classifier = model.load()
         forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         if report is None:
-            report = search.run(classifier, clean, seed=data.seed)
+            report = search.run(classifier, clean, seed=data.seed, journal=journal)
         result = pipeline.repair_model(
             classifier,
             clean,
@@ -103,6 +103,7 @@ def repair(
             force_targets=forced,
             suspects=suspects,
             seed=data.seed,
+            journal=journal,
         )
         files = [*save_scan(out, report), *save_repair(out, result)]
         results = pipeline.results(

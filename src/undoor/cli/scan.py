@@ -48,10 +48,10 @@ def scan(
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
     formats = reports.formats(out)
-    with output_folder(out):
+    with output_folder(out) as journal:
         classifier = model.load()
         clean = data.read(classifier)
-        report = search.run(classifier, clean, seed=data.seed)
+        report = search.run(classifier, clean, seed=data.seed, journal=journal)
         files: list[Path] = []
         if out:
             results = pipeline.results(

@@ -10,9 +10,11 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import Schedule, Search, invert, smallest
+from undoor.scan.invert import Schedule, Search, smallest
+from undoor.scan.kept import about, search
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.triggered import triggered
 
@@ -28,6 +30,7 @@ def with_targets(
     targets: Sequence[int],
     *,
     seed: int = 0,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
     """`report` with a finding for each of `targets` that it does not name, for `undoor.repair`.
@@ -50,7 +53,10 @@ def with_targets(
     network = classifier.fast_copy()
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
-    forced = [_finding(network, clean, report, target, generator, progress) for target in missing]
+    journal = journal and about(journal, classifier, clean)
+    forced = [
+        _finding(network, clean, report, target, generator, journal, progress) for target in missing
+    ]
     return replace(report, findings=(*report.findings, *forced))
 
 
@@ -76,17 +82,19 @@ def _finding(
     report: ScanReport,
     target: int,
     generator: torch.Generator,
+    journal: Journal | None,
     progress: Progress,
 ) -> Finding:
     pool = (clean.labels != target).nonzero()[:, 0]
     for evidence in _clearest_first(report.evidence, target):
-        found = invert(
+        found = search(
             network,
             clean.images,
             [Search(target, pool)] * STARTS,
             family=evidence.family,
             schedule=SCHEDULE,
             generator=generator,
+            journal=journal,
             progress=progress,
         )
         best = smallest(found)[target]

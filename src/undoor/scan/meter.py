@@ -25,6 +25,11 @@ class Meter:
     def spend(self, passes: float) -> None:
         self.passes += passes
 
+    def resume(self, passes: float, seconds: float) -> None:
+        """Count what an earlier, killed run has spent."""
+        self.passes += passes
+        self.started -= seconds
+
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started

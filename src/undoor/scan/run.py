@@ -13,6 +13,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.inspect.dry_run import dry_run, near_chance
+from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.confirm import (
     Confirmed,
@@ -31,6 +32,7 @@ from undoor.scan.families import (
     families_for,
 )
 from undoor.scan.images import split
+from undoor.scan.kept import about
 from undoor.scan.meter import Budget, Meter
 from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
@@ -55,6 +57,7 @@ def scan(
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
     """Search `classifier` for a backdoor with nothing but clean images.
@@ -67,6 +70,8 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
+    the same report; only its seconds differ.
 
     Raises
     ------
@@ -80,7 +85,9 @@ def scan(
     known = search.predict(clean.images) == clean.labels
     own = OwnDirections.of(search, clean.images, clean.labels)
     meter.spend(len(clean))
-    work = Work(search, split(clean, known, generator), own, generator, meter, progress)
+    images = split(clean, known, generator)
+    kept = journal and about(journal, classifier, clean)
+    work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
     doubt = _unfit(search, clean, known)
     found = (

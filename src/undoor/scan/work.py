@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from undoor.classifier import Classifier
+from undoor.journal import Journal
 from undoor.progress import Progress
 from undoor.scan.images import ScanImages
-from undoor.scan.invert import Candidate, Schedule, Search, invert
+from undoor.scan.invert import Candidate, Schedule, Search
+from undoor.scan.kept import search
 from undoor.scan.meter import Meter
 from undoor.scan.own import OwnDirections
 
@@ -19,6 +21,7 @@ from undoor.scan.own import OwnDirections
 class Work:
     """The model, its images, the source of chance, and what the scan costs and says meanwhile.
 
+    journal : keeps what the searches found, if there is one.
     own : the classes' own directions, of all images; None where the model shows none.
     """
 
@@ -28,18 +31,20 @@ class Work:
     generator: torch.Generator
     meter: Meter
     progress: Progress
+    journal: Journal | None = None
 
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule
     ) -> tuple[Candidate, ...]:
         """One candidate for each of `searches`: see `undoor.scan.invert`."""
-        return invert(
+        return search(
             self.classifier,
             self.images.x,
             searches,
             family=family,
             schedule=schedule,
             generator=self.generator,
+            journal=self.journal,
             own=self.own,
             meter=self.meter,
             progress=self.progress,

@@ -1,0 +1,126 @@
+"""Searches whose results a journal keeps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.journal import Arrays, Journal, digest
+from undoor.progress import Progress, silent
+from undoor.scan.invert import Candidate, Schedule, Search, invert
+from undoor.scan.meter import Meter
+from undoor.scan.own import OwnDirections
+from undoor.triggers import trigger_of
+
+STATE, SPENT = "generator", "spent"
+
+
+def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
+    """The journal for steps on this model and these images, by this version of undoor."""
+    return journal.about(
+        version("undoor"),
+        torch.__version__,
+        torch.get_num_threads(),  # Sums in another order end in other last digits.
+        classifier.fingerprint(),
+        clean.images.numpy(),
+        clean.labels.numpy(),
+    )
+
+
+def search(
+    classifier: Classifier,
+    images: Tensor,
+    searches: Sequence[Search],
+    *,
+    family: str,
+    schedule: Schedule,
+    generator: torch.Generator,
+    journal: Journal | None,
+    own: OwnDirections | None = None,
+    meter: Meter | None = None,
+    progress: Progress = silent,
+) -> tuple[Candidate, ...]:
+    """What `invert` finds, or found before the run was killed; generator and meter are then where
+    they were. With a journal always as stored, so that a run that goes on and one that was never
+    killed agree.
+
+    Raises
+    ------
+    UndoorError : as `invert`.
+    OSError : the journal cannot be written.
+    """
+    meter = meter or Meter()
+
+    def compute() -> tuple[Candidate, ...]:
+        return invert(
+            classifier,
+            images,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=generator,
+            own=own,
+            meter=meter,
+            progress=progress,
+        )
+
+    def arrays_of() -> Arrays:
+        passes, started = meter.passes, time.perf_counter()
+        found = {
+            f"{index}/{key}": value
+            for index, candidate in enumerate(compute())
+            for key, value in _arrays(candidate).items()
+        }
+        spent = [meter.passes - passes, time.perf_counter() - started]
+        return found | {STATE: generator.get_state().numpy(), SPENT: np.array(spent)}
+
+    if journal is None:
+        return compute()
+    facts = (family, schedule, *map(_digest, searches), generator.get_state().numpy())
+    arrays, again = journal.step("search", arrays_of, *facts)
+    if again:
+        generator.set_state(torch.from_numpy(arrays[STATE].copy()))
+        meter.resume(*map(float, arrays[SPENT]))
+    count = sum(key.endswith("/target") for key in arrays)
+    return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
+
+
+def _digest(search: Search) -> str:
+    start = {} if search.start is None else search.start.named_arrays()
+    leave = () if search.leave is None else (search.leave.numpy(),)
+    flat = [part for key in sorted(start) for part in (key, start[key])]
+    return digest(search.target, search.pool.numpy(), *leave, *flat)
+
+
+def _arrays(candidate: Candidate) -> dict[str, Any]:
+    size = math.nan if candidate.size is None else candidate.size
+    trigger = {f"trigger/{key}": value for key, value in candidate.trigger.named_arrays().items()}
+    return {
+        "target": np.array(candidate.target),
+        "family": np.array(candidate.family),
+        "size": np.array(size),
+        "asr": np.array(candidate.asr),
+        **trigger,
+    }
+
+
+def _candidate(arrays: Arrays, prefix: str, classifier: Classifier) -> Candidate:
+    own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    inside = {k.removeprefix("trigger/"): v for k, v in own.items() if k.startswith("trigger/")}
+    size = float(own["size"])
+    return Candidate(
+        target=int(own["target"]),
+        family=str(own["family"]),
+        size=None if math.isnan(size) else size,
+        trigger=trigger_of(inside, shape=classifier.input_shape, bounds=classifier.bounds),
+        asr=float(own["asr"]),
+    )
