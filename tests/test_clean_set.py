@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import arrays, make_folder, picture
+from PIL import Image
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_images
@@ -103,6 +104,14 @@ def test_names_in_another_order_are_matched(tmp_path: Path, make_classifier: Mak
     assert fitted.class_names == ("c", "a", "b")
 
 
+def test_some_names_that_the_model_does_not_have(make_classifier: Make) -> None:
+    black = np.zeros((4, 4, 3), np.uint8)
+    clean = CleanSet.from_iterable([(black, "cat"), (black, "dogg"), (black, "owl")])
+    classifier = make_classifier(class_names=["cat", "dog", "owl"])
+    with pytest.raises(UndoorError, match=r"'dogg' in the .*mean 'dog'.*not named in the set: dog"):
+        clean.for_classifier(classifier)
+
+
 def test_other_number_of_names(tmp_path: Path, classifier: Classifier) -> None:
     clean = CleanSet.from_folder(make_folder(tmp_path, ["a", "b"]))
     with pytest.raises(UndoorError, match=r"has 2 classes \(a, b\), the model 3; name the class"):
@@ -117,7 +126,8 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
     make_folder(tmp_path / "deep", ["a", "b"], each=1, size=(9, 9))
     (tmp_path / "deep" / "a" / "notes.txt").write_text("")
     picture(7, "L").save(tmp_path / "grey.png")
-    picture(7, "I;16").save(tmp_path / "deep" / "deep.png")
+    Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "deep" / "deep.tiff", "TIFF")
+    (tmp_path / "deep" / "deep.tiff").rename(tmp_path / "deep" / "deep.png")
     np.savez(tmp_path / "d.npz", x=np.full((2, 4, 4, 3), 5, np.uint8))
     paths = [tmp_path / "grey.png", tmp_path / "deep", tmp_path / "d.npz"]
     images, names, skipped = read_images(paths, classifier)
@@ -128,7 +138,7 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
     ]  # fmt: skip
     assert len(skipped) == 2
     assert "notes.txt: not an image file (.txt)" in skipped[0]
-    assert "deep.png: a 16-bit or float image" in skipped[1]
+    assert "deep.png: not an image of a known format" in skipped[1]
 
 
 def test_read_images_errors(tmp_path: Path, make_classifier: Make) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pictures import encoded, make_folder, picture
+from PIL import Image
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
@@ -88,7 +89,7 @@ def test_folder_without_anything_readable(tmp_path: Path) -> None:
     with pytest.raises(UndoorError, match=r"holds no readable image; expected PNG"):
         CleanSet.from_folder(tmp_path)
     (tmp_path / "a" / "x.png").write_text("")
-    with pytest.raises(UndoorError, match=r"no readable image \(1 files, the first: .*x.png"):
+    with pytest.raises(UndoorError, match=r"no readable image \(1 skipped, the first: .*x.png"):
         CleanSet.from_folder(tmp_path)
     with pytest.raises(UndoorError, match=r"has no sub-folders; expected one sub-folder"):
         CleanSet.from_folder(tmp_path / "a")
@@ -110,11 +111,25 @@ def test_grey_among_colour_becomes_colour(tmp_path: Path) -> None:
     assert (CleanSet.from_folder(tmp_path).images[-1] * 255).round().unique().tolist() == [7]
 
 
-def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    make_folder(tmp_path, ["a"])
-    picture(7, "I;16").save(tmp_path / "a" / "deep.png")
-    with pytest.raises(UndoorError, match=r"deep.png is a 16-bit or float image \(mode I;16\)"):
-        CleanSet.from_folder(tmp_path)
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    deep = np.array([[0, 257], [257 * 200, 65535]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a" / "deep.png")
+    clean = CleanSet.from_folder(tmp_path)
+    assert (clean.images[0, 0] * 255).round().tolist() == [[0, 1], [200, 255]]
+
+
+def test_a_range_that_cannot_be_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match=r"sample 0 is a 32-bit or float image \(mode F\)"):
+        CleanSet.from_iterable([(Image.fromarray(np.ones((2, 2), np.float32)), 0)])
+
+
+def test_held_sideways(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turn by 90 degrees to the right.
+    picture(9).resize((6, 3)).save(tmp_path / "a" / "x.jpg", exif=exif)
+    assert CleanSet.from_folder(tmp_path).images.shape[2:] == (6, 3)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp", "PNG"])
@@ -237,7 +252,7 @@ def test_parquet_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UndoorError, match=r"no column 'image'; its columns are: text, label"):
         CleanSet.from_parquet(file)
     pq.write_table(pa.table({"image": [b"noise"], "label": [0]}), file)
-    with pytest.raises(UndoorError, match=r"no readable image \(the first"):
+    with pytest.raises(UndoorError, match=r"no readable image \(1 skipped, the first"):
         CleanSet.from_parquet(file)
     with pytest.raises(UndoorError, match=r"no column 'split'"):
         CleanSet.from_parquet(file, split="test")

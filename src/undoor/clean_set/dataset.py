@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.clean_set.arrow import read_arrow
 from undoor.clean_set.fit import fit_images, fit_labels, require_classes
 from undoor.clean_set.folder import read_folder
 from undoor.clean_set.npz import read_npz
 from undoor.clean_set.parquet import read_parquet
+from undoor.clean_set.samples import Sample, gather
+from undoor.clean_set.shards import read_shards
 from undoor.clean_set.source import Source, channels_first, class_numbers
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
@@ -78,6 +81,56 @@ class CleanSet:
         """Columns `image` (encoded bytes) and `label` (number or name), and perhaps `split`."""
         source = read_parquet(Path(path), split=split, size=size, class_names=class_names)
         return cls._of(source)
+
+    @classmethod
+    def from_arrow(
+        cls,
+        path: str | Path,
+        *,
+        split: str | None = None,
+        size: tuple[int, int] | Resizing | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> CleanSet:
+        """A data set of Hugging Face on disk (`save_to_disk`): columns `image` and `label`."""
+        return cls._of(read_arrow(Path(path), split=split, size=size, class_names=class_names))
+
+    @classmethod
+    def from_shards(
+        cls,
+        path: str | Path,
+        *,
+        size: tuple[int, int] | Resizing | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> CleanSet:
+        """Tar files as WebDataset lays them out: one, a pattern (`clean-{000..003}.tar`), or a
+        folder of them."""
+        return cls._of(read_shards(Path(path), size=size, class_names=class_names))
+
+    @classmethod
+    def from_iterable(
+        cls,
+        samples: Iterable[tuple[object, object]],
+        *,
+        size: tuple[int, int] | Resizing | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> CleanSet:
+        """Any iterable of (image, label), taken once: a torch data set, a WebDataset pipeline.
+
+        Images are Pillow's, encoded bytes, or uint8 arrays or tensors [H, W], [H, W, C] or
+        [C, H, W]; labels are numbers or names.
+
+        Raises
+        ------
+        UndoorError : none can be used, or an image is no 8-bit one.
+
+        >>> black = np.zeros((8, 8, 3), np.uint8)
+        >>> CleanSet.from_iterable([(black, "cat"), (black, "dog")]).class_names
+        ('cat', 'dog')
+        """
+        named = (
+            Sample(f"sample {index}", image, label) for index, (image, label) in enumerate(samples)
+        )
+        return cls._of(gather(named, "the iterable", size=size, class_names=class_names))
 
     @classmethod
     def from_arrays(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -47,6 +50,8 @@ def fit_labels(
     if class_names and are_words(own) and are_words(class_names) and set(class_names) <= set(own):
         _require_within(labels, len(class_names))
         return torch.tensor([own.index(name) for name in class_names])[labels]
+    if class_names and are_words(own) and set(class_names) & set(own):
+        raise UndoorError(_misnamed(class_names, own))
     if class_names is not None and len(class_names) != count:
         raise UndoorError(
             f"the clean set has {len(class_names)} classes ({', '.join(class_names[:5])}"
@@ -55,6 +60,19 @@ def fit_labels(
         )
     _require_within(labels, count)
     return labels
+
+
+def _misnamed(class_names: Sequence[str], own: Sequence[str]) -> str:
+    """Some names are the model's: in what order the others stand for classes is anybody's guess."""
+    unknown = [name for name in class_names if name not in own]
+    close = difflib.get_close_matches(unknown[0], own, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    left = ", ".join([name for name in own if name not in class_names][:5])
+    return (
+        f"{', '.join(map(repr, unknown[:5]))} in the clean set: no class of the model{hint}; its "
+        f"classes that are not named in the set: {left or 'none'}; call them alike, or say with "
+        "--class-names what the model's are"
+    )
 
 
 def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> None:

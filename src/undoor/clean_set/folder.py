@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from undoor.clean_set.images import SUFFIXES, Bytes, UnreadableError, decode, stack
-from undoor.clean_set.source import Source, channels_first, number_names
+from undoor.clean_set.images import SUFFIXES, Bytes, UnreadableError, decode
+from undoor.clean_set.samples import Sample, gather
+from undoor.clean_set.source import Source, number_names
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
@@ -30,20 +29,20 @@ def read_folder(
     numbers, names = number_names([folder.name for folder in folders], class_names, str(path))
     loose = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
     skipped = [f"{p}: lies in no class folder" for p in loose]
-    images: list[Bytes] = []
-    labels: list[int] = []
-    for folder in folders:
-        for file in image_files(folder):
-            try:
-                images.append(decode_file(file, size))
-                labels.append(numbers[folder.name])
-            except UnreadableError as error:
-                skipped.append(f"{file}: {error}")
-    if not images:
-        reason = f" ({len(skipped)} files, the first: {skipped[0]})" if skipped else ""
-        raise UndoorError(f"{path} holds no readable image{reason}; expected PNG, JPEG or WebP")
-    pixels = channels_first(stack(images, str(path)), str(path))
-    return Source(pixels, np.array(labels, dtype=np.int64), names, tuple(skipped))
+    samples = (
+        Sample(str(file), checked_file(file), numbers[folder.name])
+        for folder in folders
+        for file in image_files(folder)
+    )
+    found = gather(samples, str(path), size=size, class_names=None)
+    return found._replace(class_names=names, skipped=(*skipped, *found.skipped))
+
+
+def checked_file(file: Path) -> Path | UnreadableError:
+    """The file, if it is called as images are."""
+    if file.suffix.lower() in SUFFIXES:
+        return file
+    return UnreadableError(f"not an image file ({file.suffix or 'no suffix'})")
 
 
 def image_files(folder: Path) -> Iterator[Path]:
@@ -56,6 +55,7 @@ def image_files(folder: Path) -> Iterator[Path]:
 
 def decode_file(file: Path, size: tuple[int, int] | Resizing | None) -> Bytes:
     """One image file; raises `UnreadableError` for what is none."""
-    if file.suffix.lower() not in SUFFIXES:
-        raise UnreadableError(f"not an image file ({file.suffix or 'no suffix'})")
-    return decode(file, str(file), size)
+    checked = checked_file(file)
+    if isinstance(checked, UnreadableError):
+        raise checked
+    return decode(checked, str(file), size)

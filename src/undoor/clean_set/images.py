@@ -1,4 +1,4 @@
-"""Decode 8-bit images."""
+"""Decode images, to 8 bits a channel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
@@ -34,17 +34,16 @@ def decode(
     Raises
     ------
     UnreadableError : damaged, or no image of a known format.
-    UndoorError : an image of more than 8 bits a channel, whose range cannot be known.
+    UndoorError : an image whose range of values cannot be known.
     """
     try:
         stream = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(stream, formats=FORMATS) as image:
-            pixels = _pixels(image, name, size)
+            return pixels_of(image, name, size)
     except UndoorError:
         raise
     except Exception as error:
         raise UnreadableError(_reason(error)) from error
-    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
 
 
 def stack(images: Sequence[Bytes], source: str) -> Bytes:
@@ -65,16 +64,27 @@ def stack(images: Sequence[Bytes], source: str) -> Bytes:
     return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
 
 
-def _pixels(image: Image.Image, name: str, size: tuple[int, int] | Resizing | None) -> Bytes:
+def pixels_of(image: Image.Image, name: str, size: tuple[int, int] | Resizing | None) -> Bytes:
+    """A picture as [H, W, 1] or [H, W, 3]: upright, without transparency, with 8 bits a channel.
+
+    Raises
+    ------
+    UndoorError : its values have a range that cannot be known (32 bits, floats).
+    """
     image.load()
+    # As viewers show it: cameras store what they see and how they were held.
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image, dtype=np.uint16) // 257).astype(np.uint8))
     if image.mode.startswith(("I", "F")):
         raise UndoorError(
-            f"{name} is a 16-bit or float image (mode {image.mode}); convert it to 8 bits"
+            f"{name} is a 32-bit or float image (mode {image.mode}); convert it to 8 bits"
         )
     image = image.convert("L" if image.mode in GREY else "RGB")
     if size is not None:
         image = resize(image, size if isinstance(size, Resizing) else Resizing(size))
-    return np.array(image, dtype=np.uint8)
+    pixels = np.array(image, dtype=np.uint8)
+    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
 
 
 def resize(image: Image.Image, resizing: Resizing) -> Image.Image:

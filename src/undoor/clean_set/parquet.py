@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from undoor.clean_set.images import Bytes, UnreadableError, decode, stack
-from undoor.clean_set.source import Source, channels_first, class_numbers, number_names
+from undoor.clean_set.images import UnreadableError
+from undoor.clean_set.samples import Sample, gather
+from undoor.clean_set.source import Source
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
@@ -32,45 +31,58 @@ def read_parquet(
     """
     columns = _read_columns(path)
     keep = _rows_of_split(columns, path, split)
-    images: list[Bytes] = []
-    labels: list[Any] = []
-    skipped: list[str] = []
-    image_column, label_column = columns[IMAGE_COLUMNS[0]], columns[LABEL_COLUMNS[0]]
-    for row in keep:
-        name = f"{path}[{row}]"
-        try:
-            if label_column[row] is None:
-                raise UnreadableError("no label")
-            images.append(decode(_encoded(image_column[row]), name, size))
-            labels.append(label_column[row])
-        except UnreadableError as error:
-            skipped.append(f"{name}: {error}")
-    if not images:
-        reason = f" (the first: {skipped[0]})" if skipped else ""
-        raise UndoorError(f"{path} holds no readable image{reason}; expected PNG, JPEG or WebP")
-    numbers, names = _label_numbers(labels, class_names, path)
-    pixels = channels_first(stack(images, str(path)), str(path))
-    return Source(pixels, class_numbers(numbers, len(images), str(path)), names, tuple(skipped))
+    pairs = zip(columns[IMAGE_COLUMNS[0]], columns[LABEL_COLUMNS[0]], strict=True)
+    cells = list(pairs)
+    samples = (Sample(f"{path}[{row}]", cell_bytes(cells[row][0]), cells[row][1]) for row in keep)
+    return gather(samples, str(path), size=size, class_names=class_names)
 
 
-def _read_columns(path: Path) -> dict[str, list[Any]]:
+def import_arrow(what: str) -> Any:
+    """pyarrow. what : could not be read without it.
+
+    Raises
+    ------
+    UndoorError : it is not installed.
+    """
     try:
+        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError as error:
         raise UndoorError(
-            "reading Parquet files needs pyarrow; run: pip install 'undoor[parquet]'"
+            f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'"
         ) from error
+    return pyarrow
+
+
+def column(wanted: Sequence[str], present: Sequence[str], source: Path) -> str:
+    """The first of the wanted columns that there is.
+
+    Raises
+    ------
+    UndoorError : there is none.
+    """
+    found = [name for name in wanted if name in present]
+    if not found:
+        raise UndoorError(
+            f"{source} has no column {wanted[0]!r}; its columns are: {', '.join(present)}"
+        )
+    return found[0]
+
+
+def cell_bytes(cell: object) -> bytes | UnreadableError:
+    """The encoded image in a cell: bytes, or a struct with `bytes`."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    return data if isinstance(data, bytes) else UnreadableError("no image bytes in this row")
+
+
+def _read_columns(path: Path) -> dict[str, list[Any]]:
+    pyarrow = import_arrow("Parquet files")
     try:
         file = pyarrow.parquet.ParquetFile(path)
         present = file.schema_arrow.names
         chosen = {"split": "split"} if "split" in present else {}
         for wanted in (IMAGE_COLUMNS, LABEL_COLUMNS):
-            found = [name for name in wanted if name in present]
-            if not found:
-                raise UndoorError(
-                    f"{path} has no column {wanted[0]!r}; its columns are: {', '.join(present)}"
-                )
-            chosen[wanted[0]] = found[0]
+            chosen[wanted[0]] = column(wanted, present, path)
         table = file.read(columns=list(chosen.values()))
         return {key: table.column(name).to_pylist() for key, name in chosen.items()}
     except (pyarrow.ArrowException, OSError) as error:
@@ -92,19 +104,3 @@ def _rows_of_split(columns: dict[str, list[Any]], path: Path, split: str | None)
     if split is not None and split not in splits:
         raise UndoorError(f"{path} has no split {split!r}; its splits are: {', '.join(splits)}")
     return [row for row, value in enumerate(values) if split in (None, str(value))]
-
-
-def _encoded(cell: object) -> bytes:
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(data, bytes):
-        raise UnreadableError("no image bytes in this row")
-    return data
-
-
-def _label_numbers(
-    labels: list[Any], class_names: Sequence[str] | None, path: Path
-) -> tuple[Any, tuple[str, ...] | None]:
-    if not all(isinstance(label, str) for label in labels):
-        return np.array(labels), None
-    numbers, names = number_names(sorted(set(labels)), class_names, str(path))
-    return np.array([numbers[label] for label in labels]), names
