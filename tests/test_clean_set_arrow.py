@@ -23,13 +23,10 @@ def save(folder: Path, values: list[int], labels: list[int], *, files: int = 2) 
     for index, name in enumerate(names):
         cells = [{"bytes": encoded(v), "path": None} for v in values[index::files]]
         table = pa.table({"image": pa.array(cells, kind), "label": labels[index::files]})
-        with (
-            pa.OSFile(str(folder / name), "wb") as sink,
-            pa.ipc.new_stream(sink, table.schema) as s,
-        ):
-            s.write_table(table)
-    files_ = [{"filename": name} for name in names]
-    (folder / "state.json").write_text(json.dumps({"_data_files": files_, "_split": "train"}))
+        with (folder / name).open("wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+    stored = [{"filename": name} for name in names]
+    (folder / "state.json").write_text(json.dumps({"_data_files": stored, "_split": "train"}))
     features = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
     (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
     return folder

@@ -65,19 +65,13 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     clean = read_clean_set(shard(tmp_path / "s.tar", members))
     assert len(clean) == 1
     reasons = " | ".join(clean.skipped)
-    for told in (
-        "2: not an image",
-        "3: no label",
-        "4: no image",
-        "5: its .json",
-        "6: not an image",
-    ):
+    for told in ("2: not an image", "3: no label", "4: no image", "5: its .json", "6: not"):
         assert told in reasons
     assert not (tmp_path.parent.parent / "evil.sh").exists()
 
 
 def test_refused(tmp_path: Path) -> None:
-    with pytest.raises(UndoorError, match="s-001.tar does not exist"):
+    with pytest.raises(UndoorError, match=r"s-001\.tar does not exist"):
         read_clean_set(tmp_path / "s-{001..002}.tar")
     (tmp_path / "s.tar").write_bytes(b"noise" * 300)
     with pytest.raises(UndoorError, match="not a readable tar file"):
@@ -86,7 +80,7 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(UndoorError, match="no splits"):
         read_clean_set(file, split="test")
     file.write_bytes(file.read_bytes()[:700])
-    with pytest.raises(UndoorError, match="t.tar"):
+    with pytest.raises(UndoorError, match=r"t\.tar"):
         read_clean_set(file)
 
 
