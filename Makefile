@@ -11,12 +11,13 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test validity fuzz lint format bench-align bench-guard bench-zoo bench-detect bench-mitigate \
+.PHONY: help demo test docs validity fuzz lint format bench-align bench-guard bench-zoo bench-detect bench-mitigate \
 	clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
-	@echo "make test         lint, types, import contract and the fast tests"
+	@echo "make test         lint, types, import contract, documentation and the fast tests"
+	@echo "make docs         the documentation as a site, in build/site"
 	@echo "make validity     the slow tests: real models, minutes of computing"
 	@echo "make fuzz         each parser for 10 minutes (SECONDS=600 PARSERS='pickled toml')"
 	@echo "make lint         the static checks alone"
@@ -36,7 +37,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/undoor demo $(ARGS) || [ $$? -eq 1 ] # 1: backdoored, as it should be
 
-test: lint
+# Without network: MkDocs is held to its own warnings.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+
+test: lint docs
 	$(BIN)/pytest $(ARGS)
 
 validity: $(STAMP)
