@@ -90,6 +90,12 @@ def test_state_dicts_are_none(tmp_path: Path) -> None:
     assert read_graph(tmp_path / "missing.pt2") is None
 
 
+def test_an_unsafe_file_is_told_before_a_missing_architecture(tmp_path: Path) -> None:
+    torch.save(work.toy(), tmp_path / "m.pt")
+    with pytest.raises(UndoorError, match="whole pickled module"):
+        undoor.load(tmp_path / "m.pt")
+
+
 @pytest.mark.parametrize("ending", ["pt2", "onnx", "pt"])
 def test_truncated(tmp_path: Path, ending: str) -> None:
     write = {"pt2": work.pt2, "onnx": work.onnx, "pt": work.script}[ending]
