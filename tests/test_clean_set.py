@@ -105,7 +105,9 @@ def test_names_in_another_order_are_matched(tmp_path: Path, make_classifier: Mak
 
 def test_other_number_of_names(tmp_path: Path, classifier: Classifier) -> None:
     clean = CleanSet.from_folder(make_folder(tmp_path, ["a", "b"]))
-    with pytest.raises(UndoorError, match=r"has 2 classes \(a, b\), the model 3; name the class"):
+    with pytest.raises(
+        UndoorError, match=r"has 2 classes \(a, b\), the model 3 without names; name"
+    ):
         clean.for_classifier(classifier)
 
 
@@ -117,18 +119,20 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
     make_folder(tmp_path / "deep", ["a", "b"], each=1, size=(9, 9))
     (tmp_path / "deep" / "a" / "notes.txt").write_text("")
     picture(7, "L").save(tmp_path / "grey.png")
-    picture(7, "I;16").save(tmp_path / "deep" / "deep.png")
+    picture(257, "I;16").save(tmp_path / "deep" / "deep.png")
     np.savez(tmp_path / "d.npz", x=np.full((2, 4, 4, 3), 5, np.uint8))
     paths = [tmp_path / "grey.png", tmp_path / "deep", tmp_path / "d.npz"]
-    images, names, skipped = read_images(paths, classifier)
-    assert images.shape == (5, 3, 4, 4)
-    assert images[:, 0, 0, 0].round().tolist() == [7, 0, 10, 5, 5]
+    (tmp_path / "deep" / "z.png").touch()
+    images, names, reading = read_images(paths, classifier)
+    assert images.shape == (6, 3, 4, 4)
+    assert images[:, 0, 0, 0].round().tolist() == [7, 0, 10, 1, 5, 5]
     assert [Path(name).name for name in names] == [
-        "grey.png", "0.png", "0.png", "d.npz[0]", "d.npz[1]"
+        "grey.png", "0.png", "0.png", "deep.png", "d.npz[0]", "d.npz[1]"
     ]  # fmt: skip
-    assert len(skipped) == 2
-    assert "notes.txt: not an image file (.txt)" in skipped[0]
-    assert "deep.png: a 16-bit or float image" in skipped[1]
+    assert len(reading.skipped) == 2
+    assert "notes.txt: not an image file (.txt)" in reading.skipped[0]
+    assert reading.lost == {"empty": 1}
+    assert reading.changed == {"16-bit": 1}
 
 
 def test_read_images_errors(tmp_path: Path, make_classifier: Make) -> None:

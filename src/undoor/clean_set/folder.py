@@ -5,45 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from undoor.clean_set.images import SUFFIXES, Bytes, UnreadableError, decode, stack
-from undoor.clean_set.source import Source, channels_first, number_names
+from undoor.clean_set.images import SUFFIXES
+from undoor.clean_set.index import Index, Raw
 from undoor.errors import UndoorError
-from undoor.resizing import Resizing
 
 
-def read_folder(
-    path: Path, *, size: tuple[int, int] | Resizing | None, class_names: Sequence[str] | None
-) -> Source:
-    """Every image below the class folders of `path`; unreadable ones are named in `skipped`.
+def index_folder(path: Path) -> Index:
+    """Every image file below the class folders of `path`.
 
     Raises
     ------
-    UndoorError : there is no class folder, no readable image, or a class that cannot be matched.
+    UndoorError : there is no class folder.
     """
     if not path.is_dir():
         raise UndoorError(f"the folder {path} does not exist; expected a folder of class folders")
-    folders = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    folders = [p for p in entries if p.is_dir()]
     if not folders:
         raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images a class")
-    numbers, names = number_names([folder.name for folder in folders], class_names, str(path))
-    loose = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
-    skipped = [f"{p}: lies in no class folder" for p in loose]
-    images: list[Bytes] = []
-    labels: list[int] = []
+    strays = [f"{p}: lies in no class folder" for p in entries if p.is_file()]
+    files: list[str] = []
+    labels: list[str] = []
     for folder in folders:
         for file in image_files(folder):
-            try:
-                images.append(decode_file(file, size))
-                labels.append(numbers[folder.name])
-            except UnreadableError as error:
-                skipped.append(f"{file}: {error}")
-    if not images:
-        reason = f" ({len(skipped)} files, the first: {skipped[0]})" if skipped else ""
-        raise UndoorError(f"{path} holds no readable image{reason}; expected PNG, JPEG or WebP")
-    pixels = channels_first(stack(images, str(path)), str(path))
-    return Source(pixels, np.array(labels, dtype=np.int64), names, tuple(skipped))
+            if file.suffix.lower() in SUFFIXES:
+                # Text takes a fraction of the memory of a Path, and there may be millions.
+                files.append(str(file))
+                labels.append(folder.name)
+            else:
+                strays.append(f"{file}: not an image file ({file.suffix or 'no suffix'})")
+
+    def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+        return ((row, Path(files[row])) for row in rows)
+
+    return Index(str(path), labels, files.__getitem__, read, strays=tuple(strays))
 
 
 def image_files(folder: Path) -> Iterator[Path]:
@@ -52,10 +47,3 @@ def image_files(folder: Path) -> Iterator[Path]:
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if file.is_file() and not hidden:
             yield file
-
-
-def decode_file(file: Path, size: tuple[int, int] | Resizing | None) -> Bytes:
-    """One image file; raises `UnreadableError` for what is none."""
-    if file.suffix.lower() not in SUFFIXES:
-        raise UnreadableError(f"not an image file ({file.suffix or 'no suffix'})")
-    return decode(file, str(file), size)

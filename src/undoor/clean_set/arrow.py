@@ -1,0 +1,148 @@
+"""Clean samples from a data set that Hugging Face `datasets` wrote with `save_to_disk`.
+
+Its Arrow files are read with pyarrow alone: no code of the folder or of a hub can run, nothing is
+fetched, and `datasets` with its thirty dependencies is not needed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, needs_pyarrow
+from undoor.clean_set.index import Index, Label, Raw
+from undoor.errors import UndoorError
+
+STATE = "state.json"
+SPLITS = "dataset_dict.json"
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote this folder, a Dataset or a DatasetDict."""
+    return (folder / SPLITS).is_file() or (folder / STATE).is_file()
+
+
+def index_saved(folder: Path, split: str | None) -> Index:
+    """The rows of one split; of the images nothing is decoded yet.
+
+    Raises
+    ------
+    UndoorError : pyarrow is missing, a file is damaged or missing, or the split is not there.
+    """
+    files = _files(_of_split(folder, split))
+    labels: list[Label] = []
+    counts: list[int] = []
+    declared: tuple[str, ...] | None = None
+    for path in files:
+        with _batches(path) as reader:
+            columns = columns_of(reader.schema, str(path))
+            declared = columns.declared
+            before = len(labels)
+            for batch in reader:
+                labels += labels_of(_column(batch, columns.label))
+            counts.append(len(labels) - before)
+    starts = [0, *accumulate(counts)]
+
+    def name(row: int) -> str:
+        file = bisect.bisect_right(starts, row) - 1
+        return f"{files[file]}[{row - starts[file]}]"
+
+    def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+        for number, path in enumerate(files):
+            low, high = (bisect.bisect_left(rows, start) for start in starts[number : number + 2])
+            inside = rows[low:high]
+            if inside:
+                yield from _images(path, starts[number], inside)
+
+    return Index(str(folder), labels, name, read, declared)
+
+
+def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+    with _batches(path) as reader:
+        column = columns_of(reader.schema, str(path)).image
+        for batch in reader:
+            low, high = (bisect.bisect_left(rows, at) for at in (start, start + len(batch)))
+            inside = rows[low:high]
+            if inside:
+                cells = _column(batch, column)
+                for row in inside:
+                    yield row, image_of(cells[row - start])
+            start += len(batch)
+
+
+def _column(batch: Any, name: str) -> Any:
+    """A column whose offsets are checked: the file may come from a stranger."""
+    column = batch.column(name)
+    column.validate(full=True)
+    return column
+
+
+@contextmanager
+def _batches(path: Path) -> Iterator[Any]:
+    """The batches of a file; mapped, so that only what is looked at is read."""
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise needs_pyarrow("data sets saved with save_to_disk") from error
+    try:
+        with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as reader:
+            yield reader
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UndoorError(
+            f"{path} is not a readable Arrow file ({first_line(error)}); it may be truncated: "
+            "copy it again"
+        ) from error
+
+
+def _of_split(folder: Path, split: str | None) -> Path:
+    if not (folder / SPLITS).is_file():
+        if split is not None:
+            raise UndoorError(f"{folder} holds one data set without splits; leave --split out")
+        return folder
+    splits = _json(folder / SPLITS).get("splits")
+    if not isinstance(splits, list) or not all(map(_is_plain, splits)) or not splits:
+        raise UndoorError(f"{folder / SPLITS} names no splits; write it with save_to_disk")
+    told = ", ".join(splits)
+    if split is None and len(splits) > 1:
+        raise UndoorError(f"{folder} holds the splits {told}; choose with --split")
+    if split is not None and split not in splits:
+        raise UndoorError(f"{folder} has no split {split!r}; its splits are: {told}")
+    return folder / (split or splits[0])
+
+
+def _files(folder: Path) -> list[Path]:
+    state = _json(folder / STATE)
+    if state.get("_indices_data_files") or state.get("_indices_files"):
+        raise UndoorError(
+            f"{folder} is a selection of rows as old versions of datasets wrote it; load it and "
+            "call save_to_disk again"
+        )
+    listed = state.get("_data_files")
+    entries = listed if isinstance(listed, list) else []
+    names = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries]
+    if not names or not all(map(_is_plain, names)):
+        raise UndoorError(f"{folder / STATE} names no files in its own folder; save it again")
+    return [folder / str(name) for name in names]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UndoorError(
+            f"{file} cannot be read ({first_line(error)}); expected a folder that datasets wrote "
+            "with save_to_disk"
+        ) from error
+    if not isinstance(value, dict):
+        raise UndoorError(f"{file} holds no JSON object; write it with save_to_disk")
+    return value
+
+
+def _is_plain(name: object) -> bool:
+    """A name of a file in its own folder, and nothing that leads elsewhere."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..")
