@@ -92,7 +92,9 @@ def _batches(path: Path) -> Iterator[Any]:
     try:
         with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as reader:
             yield reader
-    except (pyarrow.ArrowException, OSError) as error:
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UndoorError(
             f"{path} is not a readable Arrow file ({first_line(error)}); it may be truncated: "
             "copy it again"
@@ -133,7 +135,7 @@ def _files(folder: Path) -> list[Path]:
 def _json(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UndoorError(
             f"{file} cannot be read ({first_line(error)}); expected a folder that datasets wrote "
             "with save_to_disk"

@@ -109,7 +109,7 @@ def read_classes(given: str) -> Classes:
         if path.suffix != ".json":
             return [line.strip() for line in text.splitlines() if line.strip()]
         return _checked(json.loads(text), given)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UndoorError(
             f"--classes {given}: cannot be read ({error}); expected a name a line, or JSON"
         ) from error

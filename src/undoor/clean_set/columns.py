@@ -13,7 +13,7 @@ from undoor.errors import UndoorError
 IMAGE_COLUMNS = ("image", "img", "images")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 # Rows that are decompressed at a time.
-ROWS = 64
+ROWS = 16
 
 
 class Columns(NamedTuple):
@@ -74,7 +74,7 @@ def _features(schema: Any) -> dict[str, Any]:
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = info.get("info", {}).get("features", {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
 

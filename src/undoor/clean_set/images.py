@@ -59,7 +59,7 @@ def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
                 decoded = _decoded(image, size)
                 wrong = SUFFIXES.get(name.suffix.lower(), image.format) != image.format
         return decoded._replace(changed=(*decoded.changed, "misnamed")) if wrong else decoded
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise UnreadableError("it is gone", "missing") from error

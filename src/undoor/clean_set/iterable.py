@@ -14,7 +14,7 @@ from undoor.clean_set.class_names import Found, number
 from undoor.clean_set.images import Size, decode, stack
 from undoor.clean_set.index import BYTES_A_VALUE, MOST_MEMORY, nothing_readable
 from undoor.clean_set.reading import Log, UnreadableError
-from undoor.clean_set.source import Source, channels_first
+from undoor.clean_set.source import CHANNELS, Source, channels_first
 from undoor.errors import UndoorError
 
 SOURCE = "the iterable"
@@ -97,7 +97,7 @@ def _singly(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Samples one by one; batches, as a DataLoader makes them, are taken apart."""
     for item in iterable:
         image, label = _pair(item)
-        image, label = _plain(image), _plain(label)
+        label = _plain(label)
         labels = label if isinstance(label, list | tuple) else None
         if isinstance(label, np.ndarray) and label.ndim == 1:
             labels = label.tolist()
@@ -159,6 +159,9 @@ def _pixels(image: Any, size: Size, name: str) -> tuple[NDArray[Any], tuple[str,
     if isinstance(image, bytes | Image.Image):
         pixels, changed = decode(image, size)
         return pixels, changed
+    if isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] in CHANNELS:
+        # Tensors have their channels first, whatever the other sides are.
+        image = image.permute(1, 2, 0)
     image = _plain(image)
     if not isinstance(image, np.ndarray):
         raise UndoorError(

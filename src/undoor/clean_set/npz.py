@@ -69,6 +69,8 @@ def _stored(archive: NpzFile, name: str, path: Path) -> Stored:
         if dtype.hasobject:
             raise ValueError("an array of objects")
         likeness = np.broadcast_to(np.empty((), dtype), shape)
+    except MemoryError:
+        raise
     except Exception as error:
         raise _unreadable(name, path, error) from error
     channels_first(likeness, str(path))
@@ -92,6 +94,8 @@ def _rows(path: Path, images: Stored, rows: Sequence[int]) -> Iterator[tuple[int
                     stream.seek(images.start + row * length)
                     values = np.frombuffer(stream.read(length), images.dtype)
                     image = values.reshape(images.shape[1:])
+                except MemoryError:
+                    raise
                 except Exception as error:
                     raise _unreadable(images.name, path, error) from error
                 yield row, _pixels(image, path)
@@ -129,6 +133,8 @@ def member(archive: NpzFile, name: str, path: Path) -> NDArray[Any]:
     """One array of the archive."""
     try:
         return np.asarray(archive[name])
+    except MemoryError:
+        raise
     except Exception as error:
         raise _unreadable(name, path, error) from error
 

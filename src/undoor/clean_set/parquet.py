@@ -134,7 +134,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER) as file:
             yield file
-    except (pyarrow.ArrowException, OSError) as error:
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UndoorError(
             f"{path} is not a readable Parquet file ({first_line(error)}); it may be truncated: "
             "copy it again"

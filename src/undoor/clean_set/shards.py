@@ -27,6 +27,8 @@ MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 100_000
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 BLOCK = 512
+# A common mark of samples without a label.
+NEGATIVE = re.compile(r"-\d+")
 
 
 def expand(pattern: str) -> list[Path]:
@@ -209,7 +211,8 @@ def _label(found: dict[str, bytes]) -> Label:
 
 def _parsed(extension: str, text: str) -> Label:
     if extension != "json":
-        return text.strip() or None
+        text = text.strip()
+        return None if not text or NEGATIVE.fullmatch(text) else text
     value: Any = json.loads(text)
     if isinstance(value, dict):
         value = next((value[key] for key in LABEL_KEYS if key in value), None)
