@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from pictures import arrays, make_folder, picture
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet, read_images
+from undoor.clean_set import CleanSet, Reading, read_images
 from undoor.errors import UndoorError
 
 Make = Callable[..., Classifier]
@@ -109,6 +110,45 @@ def test_other_number_of_names(tmp_path: Path, classifier: Classifier) -> None:
         UndoorError, match=r"has 2 classes \(a, b\), the model 3 without names; name"
     ):
         clean.for_classifier(classifier)
+
+
+@pytest.mark.parametrize(
+    ("lost_of", "tried_of", "unlabelled", "message"),
+    [
+        ({}, {"a": 4}, 0, None),
+        ({"a": 1}, {"a": 2, "b": 2}, 0, None),
+        (
+            {"a": 2},
+            {"a": 2, "b": 5},
+            0,
+            r"2 of 7 images could not be .* \(2 damaged; the first: x",
+        ),
+        ({"a": 2}, {"a": 3, "b": 50}, 0, r"2 of 3 images of the class 'a' could not be used"),
+        ({}, {"a": 3, "b": 3}, 2, None),
+        ({}, {"a": 3, "b": 3}, 3, r"3 of 9 images could not be used"),
+    ],
+)
+def test_a_remnant_is_no_data_set(
+    classifier: Classifier,
+    lost_of: dict[str, int],
+    tried_of: dict[str, int],
+    unlabelled: int,
+    message: str | None,
+) -> None:
+    lost = {"damaged": sum(lost_of.values()), "no label": unlabelled}
+    lost = {kind: count for kind, count in lost.items() if count}
+    reading = Reading(("x: torn",), lost=lost, lost_of=lost_of, tried_of=tried_of)
+    clean = replace(arrays(0, 1, 2), reading=reading)
+    if message is None:
+        assert clean.for_classifier(classifier).for_classifier(classifier).reading == reading
+    else:
+        with pytest.raises(UndoorError, match=message):
+            clean.for_classifier(classifier)
+
+
+def test_all_left_out(classifier: Classifier) -> None:
+    with pytest.raises(UndoorError, match=r"classes that --classes leaves out"):
+        arrays(0, 1).for_classifier(classifier, classes={"0": None, "1": None})
 
 
 # Inputs to check

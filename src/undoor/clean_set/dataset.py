@@ -196,7 +196,7 @@ class CleanSet:
 def to_float(images: NDArray[Any]) -> Tensor:
     """Images as float32; 8-bit ones in [0, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
-    return tensor / 255 if images.dtype == np.uint8 else tensor
+    return tensor.div_(255) if images.dtype == np.uint8 else tensor
 
 
 def _array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:

@@ -50,10 +50,15 @@ def inspect(
     bare checkpoint without --architecture is looked at by its tensors alone.
     """
     from undoor.inspect import look
+    from undoor.inspect.dry_run import MOST_IMAGES
 
     def read(classifier: Classifier) -> CleanSet:
         assert data is not None
-        return read_data(data, split, classifier, every_class=False, classes=classes)
+        # As many as the dry run looks at, from data of any size.
+        per_class = -(-MOST_IMAGES // classifier.num_classes)
+        return read_data(
+            data, split, classifier, every_class=False, classes=classes, per_class=per_class
+        )
 
     found = look(
         model.model,
