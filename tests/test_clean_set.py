@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from pictures import arrays, make_folder, picture
-from PIL import Image
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet, read_images
+from undoor.clean_set import CleanSet, Reading, read_images
 from undoor.errors import UndoorError
 
 Make = Callable[..., Classifier]
@@ -104,18 +104,51 @@ def test_names_in_another_order_are_matched(tmp_path: Path, make_classifier: Mak
     assert fitted.class_names == ("c", "a", "b")
 
 
-def test_some_names_that_the_model_does_not_have(make_classifier: Make) -> None:
-    black = np.zeros((4, 4, 3), np.uint8)
-    clean = CleanSet.from_iterable([(black, "cat"), (black, "dogg"), (black, "owl")])
-    classifier = make_classifier(class_names=["cat", "dog", "owl"])
-    with pytest.raises(UndoorError, match=r"'dogg' in the .*mean 'dog'.*not named in the set: dog"):
-        clean.for_classifier(classifier)
-
-
 def test_other_number_of_names(tmp_path: Path, classifier: Classifier) -> None:
     clean = CleanSet.from_folder(make_folder(tmp_path, ["a", "b"]))
-    with pytest.raises(UndoorError, match=r"has 2 classes \(a, b\), the model 3; name the class"):
+    with pytest.raises(
+        UndoorError, match=r"has 2 classes \(a, b\), the model 3 without names; name"
+    ):
         clean.for_classifier(classifier)
+
+
+@pytest.mark.parametrize(
+    ("lost_of", "tried_of", "unlabelled", "message"),
+    [
+        ({}, {"a": 4}, 0, None),
+        ({"a": 1}, {"a": 2, "b": 2}, 0, None),
+        (
+            {"a": 2},
+            {"a": 2, "b": 5},
+            0,
+            r"2 of 7 images could not be .* \(2 damaged; the first: x",
+        ),
+        ({"a": 2}, {"a": 3, "b": 50}, 0, r"2 of 3 images of the class 'a' could not be used"),
+        ({}, {"a": 3, "b": 3}, 2, None),
+        ({}, {"a": 3, "b": 3}, 3, r"3 of 9 images could not be used"),
+    ],
+)
+def test_a_remnant_is_no_data_set(
+    classifier: Classifier,
+    lost_of: dict[str, int],
+    tried_of: dict[str, int],
+    unlabelled: int,
+    message: str | None,
+) -> None:
+    lost = {"damaged": sum(lost_of.values()), "no label": unlabelled}
+    lost = {kind: count for kind, count in lost.items() if count}
+    reading = Reading(("x: torn",), lost=lost, lost_of=lost_of, tried_of=tried_of)
+    clean = replace(arrays(0, 1, 2), reading=reading)
+    if message is None:
+        assert clean.for_classifier(classifier).for_classifier(classifier).reading == reading
+    else:
+        with pytest.raises(UndoorError, match=message):
+            clean.for_classifier(classifier)
+
+
+def test_all_left_out(classifier: Classifier) -> None:
+    with pytest.raises(UndoorError, match=r"classes that --classes leaves out"):
+        arrays(0, 1).for_classifier(classifier, classes={"0": None, "1": None})
 
 
 # Inputs to check
@@ -126,19 +159,20 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
     make_folder(tmp_path / "deep", ["a", "b"], each=1, size=(9, 9))
     (tmp_path / "deep" / "a" / "notes.txt").write_text("")
     picture(7, "L").save(tmp_path / "grey.png")
-    Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "deep" / "deep.tiff", "TIFF")
-    (tmp_path / "deep" / "deep.tiff").rename(tmp_path / "deep" / "deep.png")
+    picture(257, "I;16").save(tmp_path / "deep" / "deep.png")
     np.savez(tmp_path / "d.npz", x=np.full((2, 4, 4, 3), 5, np.uint8))
     paths = [tmp_path / "grey.png", tmp_path / "deep", tmp_path / "d.npz"]
-    images, names, skipped = read_images(paths, classifier)
-    assert images.shape == (5, 3, 4, 4)
-    assert images[:, 0, 0, 0].round().tolist() == [7, 0, 10, 5, 5]
+    (tmp_path / "deep" / "z.png").touch()
+    images, names, reading = read_images(paths, classifier)
+    assert images.shape == (6, 3, 4, 4)
+    assert images[:, 0, 0, 0].round().tolist() == [7, 0, 10, 1, 5, 5]
     assert [Path(name).name for name in names] == [
-        "grey.png", "0.png", "0.png", "d.npz[0]", "d.npz[1]"
+        "grey.png", "0.png", "0.png", "deep.png", "d.npz[0]", "d.npz[1]"
     ]  # fmt: skip
-    assert len(skipped) == 2
-    assert "notes.txt: not an image file (.txt)" in skipped[0]
-    assert "deep.png: not an image of a known format" in skipped[1]
+    assert len(reading.skipped) == 2
+    assert "notes.txt: not an image file (.txt)" in reading.skipped[0]
+    assert reading.lost == {"empty": 1}
+    assert reading.changed == {"16-bit": 1}
 
 
 def test_read_images_errors(tmp_path: Path, make_classifier: Make) -> None:

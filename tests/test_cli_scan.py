@@ -99,7 +99,9 @@ def test_unreadable_images_are_named_and_counted(cli: Cli) -> None:
     data = cli.folder / "images"
     for name in ("stop", "yield", "go"):
         (data / name).mkdir(parents=True)
-        Image.new("RGB", (4, 4)).save(data / name / "good.png")
+        for i in range(8):
+            Image.new("RGB", (4, 4)).save(data / name / f"good{i}.png")
+    Image.new("RGBA", (4, 4)).save(data / "stop" / "glass.png")
     for i in range(5):
         (data / "stop" / f"bad{i}.png").write_bytes(b"no image")
     result = cli.run("scan", cli.model, "--data", data, "--json")
@@ -108,6 +110,14 @@ def test_unreadable_images_are_named_and_counted(cli: Cli) -> None:
     assert "bad0.png" in result.stderr
     assert "bad4.png" not in result.stderr
     assert "... and 2 more" in result.stderr
+    assert "images lost: 5 unknown format" in result.stderr
+    assert "images changed on the way: 1 alpha" in result.stderr
+    for i in range(5, 20):
+        (data / "stop" / f"bad{i}.png").write_bytes(b"")
+    result = cli.run("scan", cli.model, "--data", data, "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "20 of 45 images could not be used (15 empty, 5 unknown format; the" in result.stderr
 
 
 def test_interrupt_leaves_nothing(cli: Cli) -> None:

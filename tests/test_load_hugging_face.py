@@ -104,8 +104,8 @@ def test_pictures_are_answered_as_by_transformers(folder: Path, kind: str) -> No
     assert classifier.resizing == resizing
     assert classifier.class_names == work.NAMES
     file = picture(folder / "p.png")
-    x, _, skipped = read_images([file], classifier)
-    assert not skipped
+    x, _, reading = read_images([file], classifier)
+    assert not reading.skipped
     wanted = answers(folder, work.make_model("ViT"), file)
     assert torch.allclose(classifier(x), wanted, atol=1e-4)
 

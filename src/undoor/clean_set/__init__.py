@@ -1,21 +1,18 @@
-"""Labelled clean samples, from folders, files of several kinds, iterables or arrays."""
+"""Labelled clean samples, from files, folders, iterables or arrays."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from undoor.classifier import Classifier
-from undoor.clean_set.arrow import is_arrow
+from undoor.clean_set.class_names import Classes, read_classes
 from undoor.clean_set.dataset import CleanSet
+from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.inputs import read_images
-from undoor.clean_set.shards import is_shards
-from undoor.errors import UndoorError
+from undoor.clean_set.open import open_index
+from undoor.clean_set.reading import Reading
 
-EXPECTED = (
-    "a folder of class folders, an .npz or a .parquet file, tar files of WebDataset, or a data set "
-    "that Hugging Face's save_to_disk wrote"
-)
-__all__ = ["CleanSet", "read_clean_set", "read_images"]
+__all__ = ["Classes", "CleanSet", "Reading", "read_classes", "read_clean_set", "read_images"]
 
 
 def read_clean_set(
@@ -24,34 +21,42 @@ def read_clean_set(
     split: str | None = None,
     classifier: Classifier | None = None,
     require_all_classes: bool = True,
+    classes: Classes | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
 ) -> CleanSet:
-    """Read the clean set at `path`: a folder of class folders, an .npz or a Parquet file, tar files
-    of WebDataset, or what Hugging Face's `save_to_disk` wrote.
+    """Read the clean set at `path`, whatever it is (see `undoor.clean_set.open.open_index`).
 
-    With a classifier, images are resized as it wants them, class folders are matched with its class
-    names, and the set is checked and mapped to its bounds (see `CleanSet.for_classifier`).
-    `split` chooses a part of the file, or a sub-folder. Test sets may lack classes
-    (`require_all_classes=False`).
+    Labels are read first, then no more images than are wanted. With a classifier, they are resized
+    as it wants them, names are matched with its class names, and the set is checked and mapped to
+    its bounds (see `CleanSet.for_classifier`, also for `classes`).
+
+    Parameters
+    ----------
+    split : a part of the data.
+    require_all_classes : False for test sets, which may lack classes.
+    per_class, seed : draws at most so many images of each class. Where the images would take more
+        than 4 GiB as float32, fewer are drawn, and `reading.notes` says so.
+
+    Raises
+    ------
+    UndoorError : there is nothing that can be read, or it does not fit the classifier.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np = __import__("numpy")
+    >>> np.savez(folder / "d.npz", x=np.zeros((9, 4, 4, 3), np.uint8), y=np.arange(9) % 3)
+    >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
+    tensor([2, 2, 2])
     """
-    path = Path(path)
-    if not path.exists() and not is_shards(path):
-        raise UndoorError(f"{path} does not exist; expected {EXPECTED}")
-    size = classifier.resizing if classifier else None
-    names = classifier.class_names if classifier else None
-    if is_shards(path):
-        if split is not None:
-            raise UndoorError(f"{path} has no splits; name the shards of one, and no --split")
-        clean = CleanSet.from_shards(path, size=size, class_names=names)
-    elif is_arrow(path):
-        clean = CleanSet.from_arrow(path, split=split, size=size, class_names=names)
-    elif path.is_dir():
-        clean = CleanSet.from_folder(path / (split or ""), size=size, class_names=names)
-    elif path.suffix == ".npz":
-        clean = CleanSet.from_npz(path, split=split)
-    elif path.suffix in (".parquet", ".pq"):
-        clean = CleanSet.from_parquet(path, split=split, size=size, class_names=names)
-    else:
-        raise UndoorError(f"{path} is not a kind of data that can be read; expected {EXPECTED}")
+    chosen = Selection(
+        size=classifier.resizing if classifier else None,
+        per_class=per_class,
+        seed=seed,
+        own=classifier.class_names if classifier else None,
+        classes=classes,
+    )
+    clean = CleanSet.of(gather(open_index(path, split), chosen))
     if classifier is None:
         return clean
     return clean.for_classifier(classifier, require_all_classes=require_all_classes)

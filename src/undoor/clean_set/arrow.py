@@ -1,109 +1,150 @@
-"""Clean samples from a data set of Hugging Face on disk, as `save_to_disk` writes it.
+"""Clean samples from a data set that Hugging Face `datasets` wrote with `save_to_disk`.
 
-Read as Arrow tables and JSON: no code of the data set is run, and nothing is fetched.
+Its Arrow files are read with pyarrow alone: no code of the folder or of a hub can run, nothing is
+fetched, and `datasets` with its thirty dependencies is not needed.
 """
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from undoor.clean_set.parquet import IMAGE_COLUMNS, LABEL_COLUMNS, cell_bytes, column, import_arrow
-from undoor.clean_set.samples import Sample, Size, gather
-from undoor.clean_set.source import Source
+from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, needs_pyarrow
+from undoor.clean_set.index import Index, Label, Raw
 from undoor.errors import UndoorError
 
-DICT, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
+STATE = "state.json"
+SPLITS = "dataset_dict.json"
 
 
-def is_arrow(path: Path) -> bool:
-    """Whether `save_to_disk` wrote this folder."""
-    return (path / DICT).is_file() or ((path / STATE).is_file() and (path / INFO).is_file())
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote this folder, a Dataset or a DatasetDict."""
+    return (folder / SPLITS).is_file() or (folder / STATE).is_file()
 
 
-def read_arrow(
-    path: Path, *, split: str | None, size: Size, class_names: Sequence[str] | None
-) -> Source:
-    """Columns `image` and `label` of one split, batch by batch.
+def index_saved(folder: Path, split: str | None) -> Index:
+    """The rows of one split; of the images nothing is decoded yet.
 
     Raises
     ------
-    UndoorError : pyarrow is missing, a file is damaged, or columns or splits do not fit.
+    UndoorError : pyarrow is missing, a file is damaged or missing, or the split is not there.
     """
-    folder = _part(path, split)
-    names = _label_names(folder)
-    samples = _samples(folder)
-    return gather(samples, str(folder), size=size, class_names=class_names, names_of_numbers=names)
+    files = _files(_of_split(folder, split))
+    labels: list[Label] = []
+    counts: list[int] = []
+    declared: tuple[str, ...] | None = None
+    for path in files:
+        with _batches(path) as reader:
+            columns = columns_of(reader.schema, str(path))
+            declared = columns.declared
+            before = len(labels)
+            for batch in reader:
+                labels += labels_of(_column(batch, columns.label))
+            counts.append(len(labels) - before)
+    starts = [0, *accumulate(counts)]
+
+    def name(row: int) -> str:
+        file = bisect.bisect_right(starts, row) - 1
+        return f"{files[file]}[{row - starts[file]}]"
+
+    def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+        for number, path in enumerate(files):
+            low, high = (bisect.bisect_left(rows, start) for start in starts[number : number + 2])
+            inside = rows[low:high]
+            if inside:
+                yield from _images(path, starts[number], inside)
+
+    return Index(str(folder), labels, name, read, declared)
 
 
-def _part(path: Path, split: str | None) -> Path:
-    if not (path / DICT).is_file():
+def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+    with _batches(path) as reader:
+        column = columns_of(reader.schema, str(path)).image
+        for batch in reader:
+            low, high = (bisect.bisect_left(rows, at) for at in (start, start + len(batch)))
+            inside = rows[low:high]
+            if inside:
+                cells = _column(batch, column)
+                for row in inside:
+                    yield row, image_of(cells[row - start])
+            start += len(batch)
+
+
+def _column(batch: Any, name: str) -> Any:
+    """A column whose offsets are checked: the file may come from a stranger."""
+    column = batch.column(name)
+    column.validate(full=True)
+    return column
+
+
+@contextmanager
+def _batches(path: Path) -> Iterator[Any]:
+    """The batches of a file; mapped, so that only what is looked at is read."""
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise needs_pyarrow("data sets saved with save_to_disk") from error
+    try:
+        with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as reader:
+            yield reader
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UndoorError(
+            f"{path} is not a readable Arrow file ({first_line(error)}); it may be truncated: "
+            "copy it again"
+        ) from error
+
+
+def _of_split(folder: Path, split: str | None) -> Path:
+    if not (folder / SPLITS).is_file():
         if split is not None:
-            raise UndoorError(f"{path} is a single split; leave --split out")
-        return path
-    splits = [str(name) for name in _json(path / DICT).get("splits", [])]
-    if split is None and len(splits) == 1:
-        split = splits[0]
-    if split is None:
-        raise UndoorError(f"{path} holds the splits {', '.join(splits)}; choose with --split")
-    if split not in splits:
-        raise UndoorError(f"{path} has no split {split!r}; its splits are: {', '.join(splits)}")
-    return path / split
-
-
-def _samples(folder: Path) -> Iterator[Sample]:
-    arrow = import_arrow("data sets of Hugging Face")
-    row = 0
-    for file in _files(folder):
-        try:
-            with arrow.memory_map(str(file)) as stored, arrow.ipc.open_stream(stored) as batches:
-                present = batches.schema.names
-                image = column(IMAGE_COLUMNS, present, folder)
-                label = column(LABEL_COLUMNS, present, folder)
-                for batch in batches:
-                    cells = zip(batch[image], batch[label], strict=True)
-                    for cell, number in cells:
-                        encoded = cell_bytes(cell.as_py())
-                        yield Sample(f"{folder}[{row}]", encoded, number.as_py())
-                        row += 1
-        except (arrow.ArrowException, OSError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UndoorError(
-                f"{file} is not a readable Arrow file ({reason}); save the data set again"
-            ) from error
+            raise UndoorError(f"{folder} holds one data set without splits; leave --split out")
+        return folder
+    splits = _json(folder / SPLITS).get("splits")
+    if not isinstance(splits, list) or not all(map(_is_plain, splits)) or not splits:
+        raise UndoorError(f"{folder / SPLITS} names no splits; write it with save_to_disk")
+    told = ", ".join(splits)
+    if split is None and len(splits) > 1:
+        raise UndoorError(f"{folder} holds the splits {told}; choose with --split")
+    if split is not None and split not in splits:
+        raise UndoorError(f"{folder} has no split {split!r}; its splits are: {told}")
+    return folder / (split or splits[0])
 
 
 def _files(folder: Path) -> list[Path]:
-    entries = _json(folder / STATE).get("_data_files", [])
-    names = [str(entry.get("filename")) for entry in entries if isinstance(entry, dict)]
-    if _json(folder / STATE).get("_indices_data_files"):
+    state = _json(folder / STATE)
+    if state.get("_indices_data_files") or state.get("_indices_files"):
         raise UndoorError(
-            f"{folder} holds a selection by indices; call flatten_indices() and save it again"
+            f"{folder} is a selection of rows as old versions of datasets wrote it; load it and "
+            "call save_to_disk again"
         )
-    if not names or any("/" in name or "\\" in name or name.startswith(".") for name in names):
-        raise UndoorError(f"{folder / STATE} names no data files in this folder; save it again")
-    return [folder / name for name in names]
-
-
-def _label_names(folder: Path) -> tuple[str, ...] | None:
-    features = _json(folder / INFO).get("features") or {}
-    for name in LABEL_COLUMNS:
-        feature = features.get(name) if isinstance(features, dict) else None
-        if isinstance(feature, dict) and isinstance(feature.get("names"), list):
-            return tuple(str(each) for each in feature["names"])
-    return None
+    listed = state.get("_data_files")
+    entries = listed if isinstance(listed, list) else []
+    names = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries]
+    if not names or not all(map(_is_plain, names)):
+        raise UndoorError(f"{folder / STATE} names no files in its own folder; save it again")
+    return [folder / str(name) for name in names]
 
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        told = (str(error).splitlines() or [""])[0]
-        raise UndoorError(f"{file} is not readable JSON ({told}); save the data set again") from (
-            error
-        )
-    if not isinstance(content, dict):
-        raise UndoorError(f"{file} holds no JSON object; save the data set again")
-    return content
+        raise UndoorError(
+            f"{file} cannot be read ({first_line(error)}); expected a folder that datasets wrote "
+            "with save_to_disk"
+        ) from error
+    if not isinstance(value, dict):
+        raise UndoorError(f"{file} holds no JSON object; write it with save_to_disk")
+    return value
+
+
+def _is_plain(name: object) -> bool:
+    """A name of a file in its own folder, and nothing that leads elsewhere."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..")

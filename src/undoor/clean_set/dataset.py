@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set.arrow import read_arrow
-from undoor.clean_set.fit import fit_images, fit_labels, require_classes
-from undoor.clean_set.folder import read_folder
-from undoor.clean_set.npz import read_npz
-from undoor.clean_set.parquet import read_parquet
-from undoor.clean_set.samples import Sample, gather
-from undoor.clean_set.shards import read_shards
+from undoor.clean_set.class_names import LEFT_OUT, Classes
+from undoor.clean_set.fit import fit_images, fit_labels, require_classes, require_readable
+from undoor.clean_set.folder import index_folder
+from undoor.clean_set.index import Selection, gather
+from undoor.clean_set.iterable import read_iterable
+from undoor.clean_set.npz import index_npz
+from undoor.clean_set.parquet import index_parquet
+from undoor.clean_set.reading import Reading
 from undoor.clean_set.source import Source, channels_first, class_numbers
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
@@ -36,7 +37,7 @@ class CleanSet:
     class_names : one name a class where the source has names.
     from_bytes : True where images were 8-bit and are not yet mapped to a model's bounds; False
         for floats, which are in the model's own units.
-    skipped : what could not be read, "path: reason".
+    reading : what was lost or changed on the way, and what was assumed.
 
     >>> clean = CleanSet.from_arrays(np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 0, 1])
     >>> clean.images.shape, len(clean.balanced(1, seed=0))
@@ -47,7 +48,7 @@ class CleanSet:
     labels: Tensor
     class_names: tuple[str, ...] | None = None
     from_bytes: bool = False
-    skipped: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @classmethod
     def from_folder(
@@ -56,18 +57,22 @@ class CleanSet:
         *,
         size: tuple[int, int] | Resizing | None = None,
         class_names: Sequence[str] | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
     ) -> CleanSet:
         """One sub-folder a class; images resized to `size`, (height, width) or a `Resizing`,
         where it is given.
 
-        `class_names` are the model's: they number the folders of the same names.
+        `class_names` are the model's: they number the folders of the same names. `per_class` draws
+        so many of each class with `seed`; no others are opened.
         """
-        return cls._of(read_folder(Path(path), size=size, class_names=class_names))
+        chosen = Selection(size, per_class, seed, class_names)
+        return cls.of(gather(index_folder(Path(path)), chosen))
 
     @classmethod
     def from_npz(cls, path: str | Path, *, split: str | None = None) -> CleanSet:
         """Arrays `x` and `y`, or `x_SPLIT` and `y_SPLIT`."""
-        return cls._of(read_npz(Path(path), split))
+        return cls.of(gather(index_npz(Path(path), split), Selection()))
 
     @classmethod
     def from_parquet(
@@ -77,60 +82,43 @@ class CleanSet:
         split: str | None = None,
         size: tuple[int, int] | Resizing | None = None,
         class_names: Sequence[str] | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
     ) -> CleanSet:
         """Columns `image` (encoded bytes) and `label` (number or name), and perhaps `split`."""
-        source = read_parquet(Path(path), split=split, size=size, class_names=class_names)
-        return cls._of(source)
-
-    @classmethod
-    def from_arrow(
-        cls,
-        path: str | Path,
-        *,
-        split: str | None = None,
-        size: tuple[int, int] | Resizing | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> CleanSet:
-        """A data set of Hugging Face on disk (`save_to_disk`): columns `image` and `label`."""
-        return cls._of(read_arrow(Path(path), split=split, size=size, class_names=class_names))
-
-    @classmethod
-    def from_shards(
-        cls,
-        path: str | Path,
-        *,
-        size: tuple[int, int] | Resizing | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> CleanSet:
-        """Tar files as WebDataset lays them out: one, a pattern (`clean-{000..003}.tar`), or a
-        folder of them."""
-        return cls._of(read_shards(Path(path), size=size, class_names=class_names))
+        index = index_parquet([Path(path)], str(path), split)
+        return cls.of(gather(index, Selection(size, per_class, seed, class_names)))
 
     @classmethod
     def from_iterable(
         cls,
-        samples: Iterable[tuple[object, object]],
+        iterable: Iterable[Any],
         *,
         size: tuple[int, int] | Resizing | None = None,
         class_names: Sequence[str] | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
     ) -> CleanSet:
-        """Any iterable of (image, label), taken once: a torch data set, a WebDataset pipeline.
+        """Pairs (image, label), or dictionaries with both, from one pass over anything: a torch
+        Dataset or DataLoader (batches are taken apart), webdataset, a generator.
 
-        Images are Pillow's, encoded bytes, or uint8 arrays or tensors [H, W], [H, W, C] or
-        [C, H, W]; labels are numbers or names.
+        Images are Pillow images or the bytes of one (resized to `size`), or tensors or arrays of
+        one image, uint8 or float as in `from_arrays`; labels are class numbers or names. With
+        `per_class` no more than that of each class is kept, each as likely as any other (seeded).
 
         Raises
         ------
-        UndoorError : none can be used, or an image is no 8-bit one.
+        UndoorError : an item is no sample, nothing can be read, names do not fit, or without
+            `per_class` the images take more than 4 GiB as float32.
 
-        >>> black = np.zeros((8, 8, 3), np.uint8)
-        >>> CleanSet.from_iterable([(black, "cat"), (black, "dog")]).class_names
-        ('cat', 'dog')
+        >>> pairs = ((np.full((8, 8, 3), i, np.uint8), i % 2) for i in range(100))
+        >>> CleanSet.from_iterable(pairs, per_class=5).labels.bincount()
+        tensor([5, 5])
         """
-        named = (
-            Sample(f"sample {index}", image, label) for index, (image, label) in enumerate(samples)
+        source = read_iterable(
+            iterable, size=size, per_class=per_class, seed=seed, class_names=class_names
         )
-        return cls._of(gather(named, "the iterable", size=size, class_names=class_names))
+        return cls.of(source)
 
     @classmethod
     def from_arrays(
@@ -138,17 +126,23 @@ class CleanSet:
     ) -> CleanSet:
         """Images [N, H, W, C], [N, C, H, W] or [N, H, W], uint8 or float, and labels [N]."""
         x = channels_first(_array(images), "the arrays")
-        return cls._of(Source(x, class_numbers(_array(labels), len(x), "the arrays")))
+        return cls.of(Source(x, class_numbers(_array(labels), len(x), "the arrays")))
 
     @classmethod
-    def _of(cls, source: Source) -> CleanSet:
+    def of(cls, source: Source) -> CleanSet:
+        """The samples of a source that was read."""
         return cls(
             to_float(source.images),
             torch.from_numpy(source.labels),
             source.class_names,
             source.images.dtype == np.uint8,
-            source.skipped,
+            source.reading,
         )
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What could not be read, "path: reason"."""
+        return self.reading.skipped
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -166,26 +160,43 @@ class CleanSet:
         return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     def for_classifier(
-        self, classifier: Classifier, *, require_all_classes: bool = True
+        self,
+        classifier: Classifier,
+        *,
+        require_all_classes: bool = True,
+        classes: Classes | None = None,
     ) -> CleanSet:
         """The set as the classifier takes it: checked, and within its bounds.
 
+        classes : how the set calls the model's classes: names in the order of the model's numbers,
+        or for each name (or number) of the set a class of the model, None leaving it out.
+
         Raises
         ------
-        UndoorError : the set is empty, lacks a class, has labels beyond the model's classes, or
+        UndoorError : the set is empty, lacks a class, has labels beyond the model's classes or
+            names that are not the model's, lost too many images while it was read, or
             its images differ from the model's inputs in shape, colour or range of values.
         """
-        labels = fit_labels(self.labels, self.class_names, classifier)
-        images = fit_images(self.images, classifier, from_bytes=self.from_bytes)
+        require_readable(self.reading)
+        labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
+        known = labels != LEFT_OUT
+        labels, images = labels[known], self.images if known.all() else self.images[known]
+        images = fit_images(images, classifier, from_bytes=self.from_bytes)
         require_classes(labels, classifier, every=require_all_classes)
-        names = classifier.class_names
-        return replace(self, images=images, labels=labels, class_names=names, from_bytes=False)
+        return replace(
+            self,
+            images=images,
+            labels=labels,
+            class_names=classifier.class_names,
+            from_bytes=False,
+            reading=replace(self.reading, notes=(*self.reading.notes, *notes)),
+        )
 
 
 def to_float(images: NDArray[Any]) -> Tensor:
     """Images as float32; 8-bit ones in [0, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
-    return tensor / 255 if images.dtype == np.uint8 else tensor
+    return tensor.div_(255) if images.dtype == np.uint8 else tensor
 
 
 def _array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set.source import are_words
+from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, number
+from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
 TOLERANCE = 1e-3
+# Shares of images that may be lost without a word on the whole, and on one class.
+MOST_LOST = 0.25
+MOST_LOST_OF_CLASS = 0.5
 COLOURS = {1: "grey", 3: "colour", 4: "colour with transparency"}
 
 
@@ -28,15 +29,20 @@ def fit_images(images: Tensor, classifier: Classifier, *, from_bytes: bool) -> T
     _require_shape(tuple(images.shape[1:]), classifier.input_shape)
     low, high = classifier.bounds
     if from_bytes:
-        return low + images * (high - low)
+        # Images may fill half of the memory: no more copies than one.
+        return images if (low, high) == (0, 1) else images.mul(high - low).add_(low)
     _require_range(images, low, high)
     return images.clamp(low, high)
 
 
 def fit_labels(
-    labels: Tensor, class_names: tuple[str, ...] | None, classifier: Classifier
-) -> Tensor:
-    """Labels as the classifier numbers its classes, matched by name where both have names.
+    labels: Tensor,
+    class_names: tuple[str, ...] | None,
+    classifier: Classifier,
+    classes: Classes | None = None,
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels as the classifier numbers its classes, matched by name where both have names; -1 for
+    those that `classes` leaves out. And what was assumed.
 
     Raises
     ------
@@ -44,35 +50,46 @@ def fit_labels(
     """
     if not len(labels):
         raise UndoorError("the clean set is empty; give at least one image a class")
-    count = classifier.num_classes
-    own = classifier.class_names
-    # A set numbered by itself may count the same classes in another order.
-    if class_names and are_words(own) and are_words(class_names) and set(class_names) <= set(own):
+    if classes is None and class_names in (None, classifier.class_names):
+        _require_within(labels, classifier.num_classes)
+        return labels, ()
+    if class_names is not None:
         _require_within(labels, len(class_names))
-        return torch.tensor([own.index(name) for name in class_names])[labels]
-    if class_names and are_words(own) and set(class_names) & set(own):
-        raise UndoorError(_misnamed(class_names, own))
-    if class_names is not None and len(class_names) != count:
+    present = [int(place) for place in labels.unique()]
+    called = {place: class_names[place] if class_names else str(place) for place in present}
+    found = Found(list(called.values()), "the clean set", class_names)
+    numbers, _, notes = number(found, classifier.class_names, classes)
+    fitted = torch.full((max(present) + 1,), LEFT_OUT)
+    for place in present:
+        fitted[place] = numbers[called[place]]
+    fitted = fitted[labels]
+    _require_within(fitted[fitted != LEFT_OUT], classifier.num_classes)
+    return fitted, notes
+
+
+def require_readable(reading: Reading) -> None:
+    """A verdict from what happens to be left of a damaged data set would be one on other data.
+
+    Raises
+    ------
+    UndoorError : more than a quarter of the images, or half of those of a class, were lost.
+    """
+    lost, tried = sum(reading.lost_of.values()), sum(reading.tried_of.values())
+    lost += reading.lost.get("no label", 0)
+    tried += reading.lost.get("no label", 0)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in reading.lost.items())
+    why = f"({kinds}; the first: {reading.skipped[0] if reading.skipped else ''})"
+    if lost > MOST_LOST * tried:
         raise UndoorError(
-            f"the clean set has {len(class_names)} classes ({', '.join(class_names[:5])}"
-            f"{', ...' if len(class_names) > 5 else ''}), the model {count}; name the class "
-            "folders by class number, or give the model's class names"
+            f"{lost} of {tried} images could not be used {why}, and what is left may not stand for "
+            "the whole; repair the data, or remove the broken images yourself"
         )
-    _require_within(labels, count)
-    return labels
-
-
-def _misnamed(class_names: Sequence[str], own: Sequence[str]) -> str:
-    """Some names are the model's: in what order the others stand for classes is anybody's guess."""
-    unknown = [name for name in class_names if name not in own]
-    close = difflib.get_close_matches(unknown[0], own, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    left = ", ".join([name for name in own if name not in class_names][:5])
-    return (
-        f"{', '.join(map(repr, unknown[:5]))} in the clean set: no class of the model{hint}; its "
-        f"classes that are not named in the set: {left or 'none'}; call them alike, or say with "
-        "--class-names what the model's are"
-    )
+    for name, count in reading.lost_of.items():
+        if count > MOST_LOST_OF_CLASS * reading.tried_of[name]:
+            raise UndoorError(
+                f"{count} of {reading.tried_of[name]} images of the class {name!r} could not be "
+                f"used {why}; repair the data, or remove the broken images yourself"
+            )
 
 
 def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> None:
@@ -93,6 +110,8 @@ def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> N
 
 
 def _require_within(labels: Tensor, count: int) -> None:
+    if not len(labels):
+        raise UndoorError("all images are of classes that --classes leaves out; map some")
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= count:
         wrong = lowest if lowest < 0 else highest

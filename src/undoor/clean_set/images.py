@@ -1,52 +1,86 @@
-"""Decode images, to 8 bits a channel."""
+"""Decode images of files as 8-bit pixels; whatever is odd about one is told, or is refused."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
 Bytes = NDArray[np.uint8]
+Size = tuple[int, int] | Resizing | None
 
 # Fewer decoders, fewer surprises: data sets may come from strangers.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm"})
-GREY = frozenset({"1", "L", "LA"})
+SUFFIXES = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP",
+    ".ppm": "PPM", ".pgm": "PPM",
+}  # fmt: skip
+GREY = frozenset({"1", "L", "LA", "La"})
+# An image of a camera has some 50 million pixels; a decompression bomb has billions.
+MOST_PIXELS = 100_000_000
+MOST_BYTES = 256 * 2**20
 
 
-class UnreadableError(Exception):
-    """One image that cannot be decoded; its set may go on without it."""
+class Decoded(NamedTuple):
+    """Pixels [H, W, 1] (grey) or [H, W, 3], and what was changed (see `Reading.changed`)."""
+
+    pixels: NDArray[Any]
+    changed: tuple[str, ...] = ()
 
 
-def decode(
-    source: Path | bytes, name: str, size: tuple[int, int] | Resizing | None = None
-) -> Bytes:
-    """One image as [H, W, 1] (grey) or [H, W, 3], resized to `size` (height, width) or as a
-    `Resizing` says.
+def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
+    """One image, resized to `size` (height, width) or as a `Resizing` says.
+
+    Turned as its EXIF data say; of 16 bits the upper 8 stay, rounded; transparency is dropped, as
+    the loaders of torchvision, timm and Transformers drop it; of an animation the first frame.
 
     Raises
     ------
-    UnreadableError : damaged, or no image of a known format.
-    UndoorError : an image whose range of values cannot be known.
+    UnreadableError : empty, damaged, too large, of floats, or no image of a known format.
     """
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(stream, formats=FORMATS) as image:
-            return pixels_of(image, name, size)
-    except UndoorError:
+        with warnings.catch_warnings():
+            # Pillow warns of bombs before it refuses them; broken metadata do no harm.
+            warnings.simplefilter("ignore")
+            if isinstance(source, Image.Image):
+                return _decoded(source, size)
+            stream, name = _opened(source)
+            with Image.open(stream, formats=FORMATS) as image:
+                decoded = _decoded(image, size)
+                wrong = SUFFIXES.get(name.suffix.lower(), image.format) != image.format
+        return decoded._replace(changed=(*decoded.changed, "misnamed")) if wrong else decoded
+    except (UnreadableError, MemoryError):
         raise
+    except FileNotFoundError as error:
+        raise UnreadableError("it is gone", "missing") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableError("too many pixels", "too large") from error
+    except UnidentifiedImageError as error:
+        reason = f"not an image of a known format ({', '.join(FORMATS)})"
+        raise UnreadableError(reason, "unknown format") from error
     except Exception as error:
-        raise UnreadableError(_reason(error)) from error
+        raise UnreadableError(_first_line(error)) from error
 
 
-def stack(images: Sequence[Bytes], source: str) -> Bytes:
+def decode_file(file: Path, size: Size) -> Decoded:
+    """One image file; raises `UnreadableError` for what is none."""
+    if file.suffix.lower() not in SUFFIXES:
+        reason = f"not an image file ({file.suffix or 'no suffix'})"
+        raise UnreadableError(reason, "no image")
+    return decode(file, size)
+
+
+def stack(images: Sequence[NDArray[Any]], source: str) -> NDArray[Any]:
     """Images as one [N, H, W, C]; grey ones among colour ones become colour.
 
     Raises
@@ -60,43 +94,81 @@ def stack(images: Sequence[Bytes], source: str) -> Bytes:
             f"the images of {source} differ in size ({told}{', ...' if len(sizes) > 3 else ''}); "
             "give size=(height, width) to resize them"
         )
-    channels = max(image.shape[2] for image in images)
-    return np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in images])
-
-
-def pixels_of(image: Image.Image, name: str, size: tuple[int, int] | Resizing | None) -> Bytes:
-    """A picture as [H, W, 1] or [H, W, 3]: upright, without transparency, with 8 bits a channel.
-
-    Raises
-    ------
-    UndoorError : its values have a range that cannot be known (32 bits, floats).
-    """
-    image.load()
-    # As viewers show it: cameras store what they see and how they were held.
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, dtype=np.uint16) // 257).astype(np.uint8))
-    if image.mode.startswith(("I", "F")):
+    kinds = sorted({str(image.dtype) for image in images})
+    if len(kinds) > 1:
         raise UndoorError(
-            f"{name} is a 32-bit or float image (mode {image.mode}); convert it to 8 bits"
+            f"the images of {source} are partly {kinds[0]} and partly {kinds[1]}; give all as "
+            "8-bit images or all as floats within the model's bounds"
         )
+    channels = max(image.shape[2] for image in images)
+    out = np.empty((len(images), *images[0].shape[:2], channels), images[0].dtype)
+    for place, image in zip(out, images, strict=True):
+        place[:] = image
+    return out
+
+
+def _opened(source: Path | bytes) -> tuple[Path | io.BytesIO, Path]:
+    """What Pillow opens, and the name of the file, if there is one."""
+    length = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if not length:
+        raise UnreadableError("an empty file", "empty")
+    if length > MOST_BYTES:
+        raise UnreadableError(f"{length / 2**20:,.0f} MiB are too large for an image", "too large")
+    return (io.BytesIO(source), Path()) if isinstance(source, bytes) else (source, source)
+
+
+def _decoded(image: Image.Image, size: Size) -> Decoded:
+    changed: list[str] = []
+    _require_pixels(image.width * image.height)
+    if getattr(image, "n_frames", 1) > 1:
+        image.seek(0)
+        changed.append("animated")
+    # Of colour images of 16 bits Pillow hands out the upper 8 and says so here alone.
+    if image.format == "PNG" and any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        changed.append("16-bit")
+    image.load()
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+        changed.append("16-bit")
+    if image.mode == "F":
+        raise UnreadableError(f"an image of floats (mode {image.mode})", "not 8 or 16 bits")
+    if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        changed.append("turned")
+    changed += ["palette"] if image.mode in ("P", "PA") else []
+    changed += ["alpha"] if image.has_transparency_data else []
+    changed += ["CMYK"] if image.mode == "CMYK" else []
     image = image.convert("L" if image.mode in GREY else "RGB")
     if size is not None:
         image = resize(image, size if isinstance(size, Resizing) else Resizing(size))
     pixels = np.array(image, dtype=np.uint8)
-    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
+    return Decoded(pixels.reshape(*pixels.shape[:2], -1), tuple(dict.fromkeys(changed)))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits, where 65,535 is white, as one of 8."""
+    values = np.asarray(image, dtype=np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise UnreadableError("an image of more than 16 bits", "not 8 or 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
     """The picture in the size that `resizing` says."""
     height, width = resizing.whole(image.height, image.width)
+    # A strip of one pixel, say, whose shorter side is to become 256.
+    _require_pixels(height * width)
     if image.size != (width, height):
         # Pillow's filters widen with the reduction: they are antialiased.
         image = image.resize((width, height), Image.Resampling[resizing.resample.upper()])
     return image if resizing.first is None else image.crop(resizing.box(height, width))
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a known format ({', '.join(FORMATS)})"
+def _require_pixels(pixels: int) -> None:
+    if pixels > MOST_PIXELS:
+        reason = f"{pixels:,} pixels are more than the {MOST_PIXELS:,} that are decoded"
+        raise UnreadableError(reason, "too large")
+
+
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,16 +12,17 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set.dataset import to_float
 from undoor.clean_set.fit import fit_images
-from undoor.clean_set.folder import decode_file, image_files
-from undoor.clean_set.images import UnreadableError
+from undoor.clean_set.folder import image_files
+from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array, open_npz
+from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.errors import UndoorError
 
 
 def read_images(
     paths: Sequence[str | Path], classifier: Classifier, *, split: str | None = None
-) -> tuple[Tensor, list[str], list[str]]:
-    """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was skipped.
+) -> tuple[Tensor, list[str], Reading]:
+    """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was lost.
 
     Folders are read recursively. Image files are resized as the model wants them, and grey ones
     become colour where it takes colour; arrays must fit as they are.
@@ -32,20 +33,21 @@ def read_images(
     """
     batches: list[Tensor] = []
     names: list[str] = []
-    skipped: list[str] = []
+    log = Log()
     for file in _files(paths):
         try:
-            batch = _read(file, classifier, split)
+            batch, changed = _read(file, classifier, split)
         except UnreadableError as error:
-            skipped.append(f"{file}: {error}")
+            log.lose(str(file), error)
             continue
+        log.changed.update(changed)
         batches.append(batch)
         several = file.suffix == ".npz"
         names += [f"{file}[{i}]" for i in range(len(batch))] if several else [str(file)]
     if not names:
-        reason = f" (the first: {skipped[0]})" if skipped else ""
+        reason = f" (the first: {log.skipped[0]})" if log.skipped else ""
         raise UndoorError(f"there is no readable image to check{reason}; give PNG, JPEG or .npz")
-    return torch.cat(batches), names, skipped
+    return torch.cat(batches), names, log.reading()
 
 
 def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
@@ -58,23 +60,21 @@ def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
             yield path
 
 
-def _read(file: Path, classifier: Classifier, split: str | None) -> Tensor:
+def _read(file: Path, classifier: Classifier, split: str | None) -> tuple[Tensor, tuple[str, ...]]:
     if file.suffix == ".npz":
         with open_npz(file) as archive:
             images = image_array(archive, file, split)
         if not len(images):
-            raise UnreadableError("no images in it")
-        return _fit(to_float(images), file, classifier, from_bytes=images.dtype == np.uint8)
+            raise UnreadableError("no images in it", "empty")
+        fitted = _fit(to_float(images), file, classifier, from_bytes=images.dtype == np.uint8)
+        return fitted, ()
     channels = classifier.input_shape[0]
-    try:
-        pixels = decode_file(file, classifier.resizing)
-    except UndoorError as error:
-        raise UnreadableError(str(error).removeprefix(f"{file} is ")) from error
+    pixels, changed = decode_file(file, classifier.resizing)
     if pixels.shape[2] == 3 and channels == 1:
-        raise UnreadableError("a colour image, and the model takes grey ones")
+        raise UnreadableError("a colour image, and the model takes grey ones", "does not fit")
     pixels = np.broadcast_to(pixels, (*pixels.shape[:2], max(channels, pixels.shape[2])))
     image = to_float(pixels.transpose(2, 0, 1)[None])
-    return _fit(image, file, classifier, from_bytes=True)
+    return _fit(image, file, classifier, from_bytes=True), changed
 
 
 def _fit(images: Tensor, file: Path, classifier: Classifier, *, from_bytes: bool) -> Tensor:

@@ -1,106 +1,158 @@
-"""Clean samples from a Parquet file with a column of encoded images and one of labels."""
+"""Clean samples from Parquet files, with a column of encoded images and one of labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from undoor.clean_set.images import UnreadableError
-from undoor.clean_set.samples import Sample, gather
-from undoor.clean_set.source import Source
+from undoor.clean_set.columns import (
+    ROWS,
+    columns_of,
+    first_line,
+    image_of,
+    labels_of,
+    needs_pyarrow,
+)
+from undoor.clean_set.index import Index, Label, Raw
 from undoor.errors import UndoorError
-from undoor.resizing import Resizing
 
-IMAGE_COLUMNS = ("image", "img", "images")
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
+SUFFIXES = (".parquet", ".pq")
+# train-00000-of-00004.parquet, train-00000-of-00004-a09b74b3ef9c3b56.parquet, test.parquet
+SHARD = re.compile(r"(?P<split>.+?)(-\d{5}-of-\d{5}.*)?")
+BUFFER = 2**20
 
 
-def read_parquet(
-    path: Path,
-    *,
-    split: str | None,
-    size: tuple[int, int] | Resizing | None,
-    class_names: Sequence[str] | None,
-) -> Source:
-    """Images (bytes, or structs with `bytes`) and labels of one split.
+def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Index:
+    """The rows of one split; of the images nothing is read yet.
+
+    A column `split` tells the splits apart, where there is one.
 
     Raises
     ------
-    UndoorError : pyarrow is missing, the file is damaged, or columns or splits do not fit.
+    UndoorError : pyarrow is missing, a file is damaged, or columns or splits do not fit.
     """
-    columns = _read_columns(path)
-    keep = _rows_of_split(columns, path, split)
-    pairs = zip(columns[IMAGE_COLUMNS[0]], columns[LABEL_COLUMNS[0]], strict=True)
-    cells = list(pairs)
-    samples = (Sample(f"{path}[{row}]", cell_bytes(cells[row][0]), cells[row][1]) for row in keep)
-    return gather(samples, str(path), size=size, class_names=class_names)
+    labels: list[Label] = []
+    splits: list[str] | None = []
+    counts: list[int] = []
+    declared: set[tuple[str, ...] | None] = set()
+    for path in files:
+        with _opened(path) as file:
+            columns = columns_of(file.schema_arrow, str(path))
+            declared.add(columns.declared)
+            has_split = "split" in file.schema_arrow.names
+            table = file.read(columns=[columns.label, *(["split"] if has_split else [])])
+            labels += labels_of(table.column(columns.label))
+            counts.append(table.num_rows)
+            if has_split and splits is not None:
+                splits += [str(value) for value in table.column("split").to_pylist()]
+            else:
+                splits = None
+    if len(declared) > 1:
+        raise UndoorError(f"the files of {source} declare different class names; read them apart")
+    rows = _rows_of_split(splits, len(labels), source, split)
+    starts = [0, *accumulate(counts)]
+
+    def name(row: int) -> str:
+        file = bisect.bisect_right(starts, rows[row]) - 1
+        return f"{files[file]}[{rows[row] - starts[file]}]"
+
+    def read(wanted: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+        for number, path in enumerate(files):
+            first, end = starts[number], starts[number + 1]
+            low = bisect.bisect_left(wanted, first, key=rows.__getitem__)
+            high = bisect.bisect_left(wanted, end, key=rows.__getitem__)
+            inside = [(rows[row] - first, row) for row in wanted[low:high]]
+            if inside:
+                yield from _images(path, inside)
+
+    return Index(source, [labels[row] for row in rows], name, read, declared.pop())
 
 
-def import_arrow(what: str) -> Any:
-    """pyarrow. what : could not be read without it.
+def parquet_files(folder: Path, split: str | None) -> list[Path]:
+    """The files of one split of a folder as the hub has them: data/train-00000-of-00002.parquet,
+    train/0000.parquet, test.parquet. None where there are no such files.
 
     Raises
     ------
-    UndoorError : it is not installed.
+    UndoorError : there are several splits and none is chosen, or the chosen one is not there.
     """
+    patterns = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        match = SHARD.fullmatch(file.stem)
+        named = file.parent.name if file.stem.isdecimal() else match and match["split"]
+        by_split.setdefault(str(named), []).append(file)
+    if not files:
+        return []
+    told = ", ".join(sorted(by_split))
+    if split is None and len(by_split) > 1:
+        raise UndoorError(f"{folder} holds the splits {told}; choose with --split")
+    if split is not None and split not in by_split:
+        raise UndoorError(f"{folder} has no split {split!r}; its splits are: {told}")
+    chosen = by_split[split or next(iter(by_split))]
+    folders = sorted({str(file.parent) for file in chosen})
+    if len(folders) > 1:
+        raise UndoorError(
+            f"{folder} holds several data sets ({', '.join(folders[:5])}); give one of them"
+        )
+    return chosen
+
+
+def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Raw]]:
+    """The images of some rows of a file, (row of the file, sample); few rows are held at a time."""
+    with _opened(path) as file:
+        column = columns_of(file.schema_arrow, str(path)).image
+        start = 0
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            wanted = _between(inside, start, end)
+            if wanted:
+                for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
+                    cells = batch.column(0)
+                    for row, sample in _between(wanted, start, start + len(cells)):
+                        yield sample, image_of(cells[row - start])
+                    start += len(cells)
+            start = end
+
+
+def _between(rows: Sequence[tuple[int, int]], start: int, end: int) -> Sequence[tuple[int, int]]:
+    return rows[bisect.bisect_left(rows, (start, -1)) : bisect.bisect_left(rows, (end, -1))]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
-        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError as error:
-        raise UndoorError(
-            f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'"
-        ) from error
-    return pyarrow
-
-
-def column(wanted: Sequence[str], present: Sequence[str], source: Path) -> str:
-    """The first of the wanted columns that there is.
-
-    Raises
-    ------
-    UndoorError : there is none.
-    """
-    found = [name for name in wanted if name in present]
-    if not found:
-        raise UndoorError(
-            f"{source} has no column {wanted[0]!r}; its columns are: {', '.join(present)}"
-        )
-    return found[0]
-
-
-def cell_bytes(cell: object) -> bytes | UnreadableError:
-    """The encoded image in a cell: bytes, or a struct with `bytes`."""
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    return data if isinstance(data, bytes) else UnreadableError("no image bytes in this row")
-
-
-def _read_columns(path: Path) -> dict[str, list[Any]]:
-    pyarrow = import_arrow("Parquet files")
+        raise needs_pyarrow("Parquet files") from error
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-        present = file.schema_arrow.names
-        chosen = {"split": "split"} if "split" in present else {}
-        for wanted in (IMAGE_COLUMNS, LABEL_COLUMNS):
-            chosen[wanted[0]] = column(wanted, present, path)
-        table = file.read(columns=list(chosen.values()))
-        return {key: table.column(name).to_pylist() for key, name in chosen.items()}
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        with pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER) as file:
+            yield file
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UndoorError(
-            f"{path} is not a readable Parquet file ({reason}); it may be truncated: copy it again"
+            f"{path} is not a readable Parquet file ({first_line(error)}); it may be truncated: "
+            "copy it again"
         ) from error
 
 
-def _rows_of_split(columns: dict[str, list[Any]], path: Path, split: str | None) -> list[int]:
-    values = columns.get("split")
-    if values is None:
+def _rows_of_split(
+    values: list[str] | None, count: int, source: str, split: str | None
+) -> Sequence[int]:
+    if values is None or len(values) != count:
         if split is not None:
-            raise UndoorError(f"{path} has no column 'split'; leave --split out")
-        return list(range(len(columns[IMAGE_COLUMNS[0]])))
-    splits = sorted({str(value) for value in values})
+            raise UndoorError(f"{source} has no column 'split'; leave --split out")
+        return range(count)
+    splits = sorted(set(values))
     if split is None and len(splits) > 1:
-        raise UndoorError(f"{path} holds the splits {', '.join(splits)}; choose with --split")
+        raise UndoorError(f"{source} holds the splits {', '.join(splits)}; choose with --split")
     if split is not None and split not in splits:
-        raise UndoorError(f"{path} has no split {split!r}; its splits are: {', '.join(splits)}")
-    return [row for row, value in enumerate(values) if split in (None, str(value))]
+        raise UndoorError(f"{source} has no split {split!r}; its splits are: {', '.join(splits)}")
+    return [row for row, value in enumerate(values) if split in (None, value)]

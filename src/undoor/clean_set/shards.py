@@ -1,115 +1,221 @@
-"""Clean samples from tar files as WebDataset lays them out: `KEY.png` beside `KEY.cls`.
+"""Clean samples from WebDataset shards: .tar files of images and their labels, one beside another.
 
-Members are read one after the other; nothing is unpacked to disk.
+Members are read where they lie; nothing is unpacked, so that names which lead elsewhere lead
+nowhere.
 """
 
 from __future__ import annotations
 
-import itertools
+import io
 import json
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
-from undoor.clean_set.images import SUFFIXES, UnreadableError
-from undoor.clean_set.samples import Sample, Size, gather
-from undoor.clean_set.source import Source
+from undoor.clean_set.images import MOST_BYTES, SUFFIXES
+from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
 
-LABELS = (".cls", ".txt", ".json")
-JSON_KEYS = ("label", "class", "cls", "target")
-# An encoded image, or a label, is smaller.
-LARGEST = 2**27
-BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+LABELS = ("cls", "json", "txt")
+LABEL_KEYS = ("label", "cls", "class", "target")
+MOST_LABEL_BYTES = 2**20
+MOST_SHARDS = 100_000
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BLOCK = 512
+# A common mark of samples without a label.
+NEGATIVE = re.compile(r"-\d+")
 
 
-def expand(pattern: str) -> list[str]:
-    """
-    >>> expand("clean-{08..10}.tar")
-    ['clean-08.tar', 'clean-09.tar', 'clean-10.tar']
-    """
-    found = BRACES.search(pattern)
-    if not found:
-        return [pattern]
-    first, last = found.groups()
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    numbers = (str(n).zfill(len(first)) for n in range(int(first), int(last) + 1))
-    return [whole for number in numbers for whole in expand(f"{head}{number}{tail}")]
-
-
-def is_shards(path: Path) -> bool:
-    """Whether `path` is a tar file, a pattern of some, or a folder of nothing else."""
-    if path.is_dir():
-        files = [file for file in path.iterdir() if not file.name.startswith(".")]
-        return bool(files) and all(file.suffix == ".tar" for file in files)
-    return path.suffix == ".tar"
-
-
-def read_shards(path: Path, *, size: Size, class_names: Sequence[str] | None) -> Source:
-    """Image and label of each key.
+def expand(pattern: str) -> list[Path]:
+    """The shards that `shard-{000..003}.tar` stands for; the braces may stand several times.
 
     Raises
     ------
-    UndoorError : a shard is missing or damaged, or no image in them can be read.
+    UndoorError : the range runs backwards, or stands for too many files.
+
+    >>> [str(path) for path in expand("s-{08..10}.tar")]
+    ['s-08.tar', 's-09.tar', 's-10.tar']
     """
-    files = sorted(path.iterdir()) if path.is_dir() else [Path(p) for p in expand(str(path))]
-    for file in files:
-        if not file.is_file():
-            raise UndoorError(f"{file} does not exist; expected tar files of WebDataset")
-    samples = itertools.chain.from_iterable(map(_samples, files))
-    return gather(samples, str(path), size=size, class_names=class_names)
+    pieces = RANGE.split(pattern)
+    texts, ends = pieces[::3], list(zip(pieces[1::3], pieces[2::3], strict=True))
+    sizes = [int(last) - int(first) + 1 for first, last in ends]
+    total = 1
+    for size in sizes:
+        total *= max(size, 0)
+    if not 0 < total <= MOST_SHARDS:
+        raise UndoorError(
+            f"{pattern} stands for {total:,} files; expected a range such as {{000..003}} of at "
+            f"most {MOST_SHARDS:,}"
+        )
+    ranges = [
+        [f"{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)] for first, last in ends
+    ]
+    return [
+        Path(texts[0] + "".join(a + b for a, b in zip(chosen, texts[1:], strict=True)))
+        for chosen in product(*ranges)
+    ]
 
 
-def _samples(file: Path) -> Iterator[Sample]:
-    try:
-        with tarfile.open(file, "r:*") as archive:
-            for key, members in itertools.groupby(_members(archive), lambda pair: pair[0]):
-                parts = {suffix: data for _, suffix, data in members}
-                yield Sample(f"{file}:{key}", _picture(parts), _label(parts))
-    except (tarfile.TarError, OSError, EOFError) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UndoorError(f"{file} is not a readable tar file ({told}); copy it again") from error
+def index_shards(files: Sequence[Path], source: str) -> Index:
+    """The samples of some shards: where their images lie, and their labels.
+
+    Raises
+    ------
+    UndoorError : a shard is missing, damaged or compressed, or a label is longer than one can be.
+    """
+    samples: list[_Image] = []
+    labels: list[Label] = []
+    strays: list[str] = []
+    for number, path in enumerate(files):
+        for sample in _samples(path):
+            if sample.image is None:
+                strays.append(f"{path}[{sample.key}]: no image in this sample")
+                continue
+            start, size = sample.image
+            samples.append(_Image(number, start, size, sample.key))
+            labels.append(_label(sample.labels))
+
+    def name(row: int) -> str:
+        return f"{files[samples[row].shard]}[{samples[row].key}]"
+
+    def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+        stream: _Bounded | None = None
+        opened = -1
+        try:
+            for row in rows:
+                image = samples[row]
+                if image.shard != opened:
+                    if stream:
+                        stream.close()
+                    opened, stream = image.shard, _open(files[image.shard])
+                yield row, _bytes(stream, image)
+        finally:
+            if stream:
+                stream.close()
+
+    return Index(source, labels, name, read, strays=tuple(strays))
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, str, bytes | UnreadableError]]:
-    for member in archive:
-        folder, _, name = member.name.rpartition("/")
-        key, dot, rest = name.partition(".")
-        suffix = f"{dot}{rest}".lower()
-        if not member.isfile() or not key or suffix not in SUFFIXES.union(LABELS):
-            continue
-        data: bytes | UnreadableError
-        stream = archive.extractfile(member)
-        if stream is None or member.size > LARGEST:
-            data = UnreadableError(f"{member.size:,} bytes, more than an image takes")
-        else:
-            data = stream.read()
-        yield f"{folder}/{key}" if folder else key, suffix, data
+class _Image(NamedTuple):
+    shard: int
+    start: int
+    size: int
+    key: str
 
 
-def _picture(parts: dict[str, bytes | UnreadableError]) -> object:
-    return next((parts[s] for s in sorted(parts) if s in SUFFIXES), UnreadableError("no image"))
+@dataclass
+class _Sample:
+    """Members of one key: where the image lies, and what may be labels, by extension."""
+
+    key: str
+    image: tuple[int, int] | None = None
+    labels: dict[str, bytes] = field(default_factory=dict)
 
 
-def _label(parts: dict[str, bytes | UnreadableError]) -> object:
-    for suffix in LABELS:
-        data = parts.get(suffix)
-        if isinstance(data, bytes):
-            return _of_json(data) if suffix == ".json" else _of_text(data)
-    return UnreadableError("no label beside it (.cls, .txt or .json)")
+class _Bounded(io.FileIO):
+    """A file of which nobody gets more at once than an image may have: headers of tar archives
+    say how much is to be read for a name."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0 or size > MOST_BYTES:
+            raise tarfile.ReadError(f"a header asks for {size} bytes")
+        return super().read(size)
 
 
-def _of_text(data: bytes) -> object:
-    text = data.decode("utf-8", "replace").strip()
-    return int(text) if text.isdecimal() else text or UnreadableError("an empty label")
+def _samples(path: Path) -> Iterator[_Sample]:
+    current: _Sample | None = None
+    with _open(path) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                for member in archive:
+                    # The archive would remember every member it has seen.
+                    archive.members = []  # type: ignore[attr-defined]
+                    if not member.isreg() or member.issparse() or _is_hidden(member.name):
+                        continue
+                    key, extension = _key(member.name)
+                    if current is None or current.key != key:
+                        if current:
+                            yield current
+                        current = _Sample(key)
+                    _take(current, extension, member, stream, path)
+                _require_end(stream, archive.offset)
+        except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+            raise UndoorError(
+                f"{path} is not a whole .tar file ({error}); copy it again, or unpack it where it "
+                "is compressed"
+            ) from error
+    if current:
+        yield current
 
 
-def _of_json(data: bytes) -> object:
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return UnreadableError("its .json cannot be read")
-    if not isinstance(content, dict):
-        return content
-    return next((content[key] for key in JSON_KEYS if key in content), None)
+def _take(
+    sample: _Sample, extension: str, member: tarfile.TarInfo, stream: _Bounded, path: Path
+) -> None:
+    if f".{extension}" in SUFFIXES:
+        sample.image = sample.image or (member.offset_data, member.size)
+    elif extension in LABELS:
+        if member.size > MOST_LABEL_BYTES:
+            raise UndoorError(
+                f"{member.name} of {path} has {member.size:,} bytes; a label has a few"
+            )
+        stream.seek(member.offset_data)
+        sample.labels.setdefault(extension, stream.read(member.size))
+
+
+def _require_end(stream: _Bounded, offset: int) -> None:
+    """tarfile takes a damaged header in the middle for the end."""
+    stream.seek(offset)
+    if stream.read(BLOCK).strip(b"\0"):
+        raise tarfile.ReadError(f"a damaged header at byte {offset}")
+
+
+def _open(path: Path) -> _Bounded:
+    if not path.is_file():
+        raise UndoorError(f"the shard {path} does not exist or is no file; check the pattern")
+    return _Bounded(str(path))
+
+
+def _bytes(stream: _Bounded | None, image: _Image) -> Raw:
+    assert stream is not None
+    if image.size > MOST_BYTES:
+        return UnreadableError(f"{image.size:,} bytes are too large for an image", "too large")
+    stream.seek(image.start)
+    return stream.read(image.size)
+
+
+def _key(name: str) -> tuple[str, str]:
+    """'train/0001.jpg' has the key 'train/0001' and the extension 'jpg': all from the first dot."""
+    path = PurePosixPath(name)
+    stem, _, extension = path.name.partition(".")
+    return str(path.parent / stem), extension.lower()
+
+
+def _is_hidden(name: str) -> bool:
+    return PurePosixPath(name).name.startswith(".")
+
+
+def _label(found: dict[str, bytes]) -> Label:
+    for extension in LABELS:
+        if extension in found:
+            try:
+                return _parsed(extension, found[extension].decode("utf-8"))
+            except (ValueError, RecursionError):
+                return None
+    return None
+
+
+def _parsed(extension: str, text: str) -> Label:
+    if extension != "json":
+        text = text.strip()
+        return None if not text or NEGATIVE.fullmatch(text) else text
+    value: Any = json.loads(text)
+    if isinstance(value, dict):
+        value = next((value[key] for key in LABEL_KEYS if key in value), None)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
 CHANNELS = (1, 3, 4)
@@ -19,7 +19,7 @@ class Source(NamedTuple):
     images: NDArray[Any]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...] | None = None
-    skipped: tuple[str, ...] = ()
+    reading: Reading = Reading()
 
 
 def channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
@@ -62,35 +62,3 @@ def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.i
             f"{source} has {count} images but {len(labels)} labels; give one label an image"
         )
     return labels.astype(np.int64)
-
-
-def are_words(names: Sequence[str]) -> bool:
-    """Whether these names tell classes apart: no mere numbers, none given twice."""
-    return any(not name.isdecimal() for name in names) and len(set(names)) == len(names)
-
-
-def number_names(
-    found: Sequence[str], class_names: Sequence[str] | None, source: str
-) -> tuple[dict[str, int], tuple[str, ...] | None]:
-    """The class number of each name found, and the names of all classes where there are any.
-
-    By the model's names if it has names that hold all of these; by value if all are numbers
-    ('00014' is 14, and gaps are allowed); else in sorted order, as most training code does.
-    """
-    own = [str(name) for name in class_names or ()]
-    if are_words(own):
-        unknown = [name for name in found if name not in own]
-        if not unknown:
-            return {name: own.index(name) for name in found}, tuple(own)
-        if len(unknown) < len(found):
-            raise UndoorError(
-                f"{unknown[0]!r} of {source} is no class of the model; its classes are "
-                f"{', '.join(own[:10])}{', ...' if len(own) > 10 else ''}"
-            )
-    if all(name.isdecimal() for name in found):
-        numbers = {name: int(name) for name in found}
-        if len(set(numbers.values())) < len(numbers):
-            raise UndoorError(f"two names in {source} stand for one class number; merge them")
-        return numbers, None
-    ordered = sorted(found)
-    return {name: index for index, name in enumerate(ordered)}, tuple(ordered)

@@ -12,7 +12,7 @@ from rich.console import Console
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
-from undoor.cli.console import tell_skipped
+from undoor.cli.console import tell_reading
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import DataOptions, ModelOptions, RepairPath
 from undoor.cli.output import output_folder, save_repair, save_scan
@@ -69,8 +69,8 @@ def adapt(
         classifier = model.load()
         repair = pipeline.read_repair(repair_folder, classifier)
         report = pipeline.read_scan_beside(repair_folder, classifier)
-        x, _, skipped = read_images(inputs, classifier, split=inputs_split)
-        tell_skipped(skipped)
+        x, _, reading = read_images(inputs, classifier, split=inputs_split)
+        tell_reading(reading)
         clean = data.read(classifier)
         result, flagged = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
         files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]

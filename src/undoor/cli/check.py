@@ -15,7 +15,7 @@ from rich.text import Text
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
-from undoor.cli.console import tell_skipped
+from undoor.cli.console import tell_reading
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions, RepairPath
 from undoor.cli.output import save_table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.repair import Repair
 
-SCHEMA = "undoor/check/2"
+SCHEMA = "undoor/check/3"
 BATCH = 256
 ROWS = 50
 
@@ -100,8 +100,8 @@ def check(
 
     classifier = model.load()
     repair = pipeline.read_repair(repair_folder, classifier)
-    x, names, skipped = read_images(images, classifier, split=split)
-    tell_skipped(skipped)
+    x, names, reading = read_images(images, classifier, split=split)
+    tell_reading(reading)
     rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
     lines = [row.to_json(classifier.class_names) for row in rows]
@@ -111,7 +111,9 @@ def check(
         "flagged": flagged,
         "n": len(rows),
         "images": lines,
-        "skipped": skipped,
+        "skipped": list(reading.skipped),
+        "lost": dict(reading.lost),
+        "changed": dict(reading.changed),
     }
     if table:
         save_table(table, lines)

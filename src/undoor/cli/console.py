@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +20,9 @@ from rich.progress import (
 
 from undoor.progress import Progress as Callback
 from undoor.render.text import plain
+
+if TYPE_CHECKING:
+    from undoor.clean_set import Reading
 
 NAMED_SKIPS = 3
 
@@ -42,16 +46,26 @@ def fail(message: str) -> None:
     say(f"undoor: error: {message}")
 
 
-def tell_skipped(skipped: Sequence[str]) -> None:
-    """Name what could not be read, the first few, and count it all."""
-    if not skipped:
-        return
-    images = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
-    say(f"{images} skipped:")
-    for entry in skipped[:NAMED_SKIPS]:
-        say(f"  {entry}")
-    if len(skipped) > NAMED_SKIPS:
-        say(f"  ... and {len(skipped) - NAMED_SKIPS} more")
+def tell_reading(reading: Reading) -> None:
+    """Name what could not be read, the first few, and count by kind what was lost or changed."""
+    skipped = reading.skipped
+    if skipped:
+        images = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+        say(f"{images} skipped:")
+        for entry in skipped[:NAMED_SKIPS]:
+            say(f"  {entry}")
+        if len(skipped) > NAMED_SKIPS:
+            say(f"  ... and {len(skipped) - NAMED_SKIPS} more")
+    if reading.lost:
+        say(f"images lost: {_counts(reading.lost)}")
+    if reading.changed:
+        say(f"images changed on the way: {_counts(reading.changed)}")
+    for note in reading.notes:
+        say(f"note: {note}")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 @contextmanager

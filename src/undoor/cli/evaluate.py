@@ -73,9 +73,18 @@ class TriggeredOptions:
         if self.triggered_split is not None and self.triggered is None:
             raise UndoorError("--triggered-split goes with --triggered; use --split for --data")
 
-    def read(self, classifier: Classifier, clean: CleanSet, target: int) -> CleanSet:
+    def read(
+        self, classifier: Classifier, clean: CleanSet, target: int, classes: str | None
+    ) -> CleanSet:
+        """classes : as for the clean images, which the triggered ones are named like."""
         if self.triggered is not None:
-            return read_data(self.triggered, self.triggered_split, classifier, every_class=False)
+            return read_data(
+                self.triggered,
+                self.triggered_split,
+                classifier,
+                every_class=False,
+                classes=classes,
+            )
         from undoor.triggers import load_trigger
 
         assert self.trigger is not None
@@ -109,7 +118,7 @@ def evaluate(
     target_class = class_number(target, "--target", classifier)
     repair = pipeline.read_repair(repair_folder, classifier)
     clean = data.read(classifier, every_class=False)
-    triggered = stamped.read(classifier, clean, target_class)
+    triggered = stamped.read(classifier, clean, target_class, data.classes)
     result = pipeline.evaluate_repair(classifier, repair, clean, triggered, target_class)
     return Outcome(
         ExitCode.CLEAN,

@@ -11,7 +11,7 @@ from rich.console import Console
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DATA_PANEL, ModelOptions, read_data
+from undoor.cli.options import DATA_PANEL, Classes, ModelOptions, read_data
 from undoor.cli.show_inspection import show_inspection
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ Split = Annotated[
     ],
     exit_codes="0 all files are safe and the model opens, 2 unsafe or unreadable",
 )
-def inspect(model: ModelOptions, data: Data = None, split: Split = None) -> Outcome:
+def inspect(
+    model: ModelOptions, data: Data = None, split: Split = None, classes: Classes = None
+) -> Outcome:
     """Is this model safe to open, and what is it? No pickle is run to find out.
 
     Tells what each file is and would run, its SHA-256, the network's layers, the places that can be
@@ -48,10 +50,15 @@ def inspect(model: ModelOptions, data: Data = None, split: Split = None) -> Outc
     bare checkpoint without --architecture is looked at by its tensors alone.
     """
     from undoor.inspect import look
+    from undoor.inspect.dry_run import MOST_IMAGES
 
     def read(classifier: Classifier) -> CleanSet:
         assert data is not None
-        return read_data(data, split, classifier, every_class=False)
+        # As many as the dry run looks at, from data of any size.
+        per_class = -(-MOST_IMAGES // classifier.num_classes)
+        return read_data(
+            data, split, classifier, every_class=False, classes=classes, per_class=per_class
+        )
 
     found = look(
         model.model,

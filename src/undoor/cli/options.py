@@ -162,6 +162,17 @@ RepairPath = Annotated[
 ]
 
 
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="What the data call the model's classes: names in the order of its numbers, or a file "
+        "with a name a line or JSON ({name of the data: class of the model}).",
+        metavar="FILE|A,B,...",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """Which labelled clean images."""
@@ -169,7 +180,8 @@ class DataOptions:
     data: Annotated[
         Path,
         typer.Option(
-            help="Clean, labelled images: a folder of class folders, an .npz or a .parquet file.",
+            help="Clean, labelled images: a folder of class folders, an .npz, Parquet files, a "
+            "folder of datasets' save_to_disk, or .tar shards (s-{00..07}.tar).",
             metavar="PATH",
             rich_help_panel=DATA_PANEL,
         ),
@@ -177,47 +189,75 @@ class DataOptions:
     split: Annotated[
         str | None,
         typer.Option(
-            help="Part of the data: x_SPLIT in an .npz, a column in Parquet, a sub-folder.",
+            help="Part of the data: x_SPLIT in an .npz, a column or files of Parquet, a split of a "
+            "saved data set, a sub-folder.",
             rich_help_panel=DATA_PANEL,
         ),
     ] = None
     per_class: Annotated[
         int | None,
         typer.Option(
-            help="Use at most N images of each class.", metavar="N", rich_help_panel=DATA_PANEL
+            help="Use at most N images of each class; no others are decoded.",
+            metavar="N",
+            rich_help_panel=DATA_PANEL,
         ),
     ] = None
     seed: Annotated[
         int, typer.Option(help="Seed of every random draw.", rich_help_panel=DATA_PANEL)
     ] = 0
 
+    classes: Classes = None
+
     def read(self, classifier: Classifier, *, every_class: bool = True) -> CleanSet:
-        """The clean set, fitted to the classifier; what was skipped is told on stderr."""
-        clean = read_data(self.data, self.split, classifier, every_class=every_class)
-        return clean.balanced(self.per_class, self.seed)
+        """The clean set, fitted to the classifier; what became of its images goes to stderr."""
+        clean = read_data(
+            self.data,
+            self.split,
+            classifier,
+            every_class=every_class,
+            classes=self.classes,
+            per_class=self.per_class,
+            seed=self.seed,
+        )
+        # What is drawn comes in the order drawn, as balanced would have it.
+        return clean if self.per_class else clean.balanced(None, self.seed)
 
     def arguments_again(self) -> str:
         parts = ["--data", str(self.data)]
         parts += ["--split", self.split] if self.split else []
         parts += ["--per-class", str(self.per_class)] if self.per_class else []
         parts += ["--seed", str(self.seed)] if self.seed else []
+        parts += ["--classes", self.classes] if self.classes else []
         return shlex.join(parts)
 
 
 def read_data(
-    path: Path, split: str | None, classifier: Classifier, *, every_class: bool = True
+    path: Path,
+    split: str | None,
+    classifier: Classifier,
+    *,
+    every_class: bool = True,
+    classes: str | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
 ) -> CleanSet:
-    """The data set at `path`, fitted to the classifier; what was skipped is told on stderr.
+    """The data set at `path`, fitted to the classifier; what became of its images goes to stderr.
 
     every_class : whether each class of the model must be there; a test set may lack some.
     """
-    from undoor.clean_set import read_clean_set
-    from undoor.cli.console import tell_skipped
+    from undoor.clean_set import read_classes, read_clean_set
+    from undoor.cli.console import tell_reading
 
     clean = read_clean_set(
-        path, split=split, classifier=classifier, require_all_classes=every_class
+        path,
+        split=split,
+        classifier=classifier,
+        require_all_classes=every_class,
+        classes=None if classes is None else read_classes(classes),
+        per_class=per_class,
+        seed=seed,
     )
-    tell_skipped(clean.skipped)
+    tell_reading(clean.reading)
     return clean
 
 

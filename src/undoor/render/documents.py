@@ -164,12 +164,14 @@ class CheckedImage(_Part):
 class Check(_Part):
     """The answer of `undoor check --json`."""
 
-    schema_: Literal["undoor/check/2"] = Field(alias="schema")
+    schema_: Literal["undoor/check/3"] = Field(alias="schema")
     policy: Literal["relabel", "reject", "flag"]
     flagged: Count
     n: Count
     images: list[CheckedImage]
     skipped: list[str] = Field(description="Files that could not be read, each with the reason.")
+    lost: dict[str, Count] = Field(description="How many of them are images, by kind.")
+    changed: dict[str, Count] = Field(description="Images changed while they were read, by kind.")
 
 
 def _rates(name: str, keys: str) -> type[_Part]:

@@ -1,0 +1,262 @@
+"""Which class of the model does a name of the data stand for? By name wherever both have names."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from undoor.errors import UndoorError
+
+Classes = Sequence[str] | Mapping[str, str | int | None]
+NAMED = 8
+LEFT_OUT = -1
+
+
+class Numbering(NamedTuple):
+    """The class number of each name found (-1: left out), the names of all classes where there are
+    any, and what was assumed, in words."""
+
+    numbers: dict[str, int]
+    names: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The names that the images of `source` carry.
+
+    declared : the names of all classes in the order of the data's own numbers, where it says so.
+    """
+
+    names: Sequence[str]
+    source: str
+    declared: tuple[str, ...] | None = None
+
+
+def number(found: Found, own: Sequence[str] | None, classes: Classes | None = None) -> Numbering:
+    """Number the names found as the model does.
+
+    own : the model's class names; None where there is no model yet. classes : how the data calls
+    the model's classes: names in the order of the model's numbers, or for each name of the data a
+    class of the model, by name or number, or None to leave it out.
+
+    By name if the model or `classes` has names; names of digits by value where the model's
+    names are words; without any names in the order that the data declares, else sorted, as most
+    training code does.
+
+    Raises
+    ------
+    UndoorError : a name is no class of the model, or two names are the same class.
+    """
+    own = None if own is None else [str(name) for name in own]
+    if isinstance(classes, Mapping):
+        return _by_pairs(found, own, classes)
+    if classes is not None:
+        return _by_list(found, own, [str(name) for name in classes])
+    if own is None:
+        return _by_itself(found)
+    if found.declared == tuple(own):
+        return Numbering({name: own.index(name) for name in found.names}, tuple(own))
+    if is_named(own):
+        numbers = match(found.names, own)
+        if not numbers and all(name.isdecimal() for name in found.names):
+            return Numbering(_by_value(found), tuple(own))
+        return Numbering(_all_of(found, numbers, own), tuple(own))
+    numbering = _by_itself(found)
+    if numbering.names is not None:
+        numbering = _counted(numbering, found, len(own))
+    return numbering
+
+
+def is_named(names: Sequence[str]) -> bool:
+    """Whether these are names, and not merely the numbers 0, 1, 2, ..."""
+    return any(name != str(i) for i, name in enumerate(names))
+
+
+def match(found: Sequence[str], own: Sequence[str]) -> dict[str, int]:
+    """The place in `own` of each name that is there once; in other spelling (case, `_`, `-`) if
+    only one fits."""
+    exact, alike = _places(own), _places([_folded(name) for name in own])
+    out: dict[str, int] = {}
+    for name in found:
+        places = exact.get(name) or alike.get(_folded(name), [])
+        if len(places) == 1:
+            out[name] = places[0]
+    return out
+
+
+def read_classes(given: str) -> Classes:
+    """`--classes`: a file, or names separated by commas.
+
+    Of a text file each line is a name; of a .json file a list of names, or an object from the
+    data's names to the model's (or their numbers, or null).
+
+    Raises
+    ------
+    UndoorError : the file cannot be read or holds something else.
+    """
+    path = Path(given)
+    if not path.is_file():
+        if path.suffix in (".txt", ".json") or "/" in given:
+            raise UndoorError(f"--classes {given}: there is no such file of class names")
+        return [name.strip() for name in given.split(",")]
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix != ".json":
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        return _checked(json.loads(text), given)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UndoorError(
+            f"--classes {given}: cannot be read ({error}); expected a name a line, or JSON"
+        ) from error
+
+
+def _checked(value: Any, given: str) -> Classes:
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return value
+    kinds = (str, int, type(None))
+    if isinstance(value, dict) and all(
+        isinstance(to, kinds) and not isinstance(to, bool) for to in value.values()
+    ):
+        return value
+    raise UndoorError(
+        f"--classes {given}: expected a JSON list of names, or an object from the data's names to "
+        f"the model's names or numbers, got {str(value)[:60]}"
+    )
+
+
+def _by_itself(found: Found) -> Numbering:
+    if found.declared is not None:
+        places = {name: i for i, name in reversed(list(enumerate(found.declared)))}
+        return Numbering({name: places[name] for name in found.names}, found.declared)
+    if all(name.isdecimal() for name in found.names):
+        return Numbering(_by_value(found), None)
+    ordered = sorted(found.names)
+    return Numbering({name: i for i, name in enumerate(ordered)}, tuple(ordered))
+
+
+def _by_value(found: Found) -> dict[str, int]:
+    """'00014' is 14, and gaps are allowed."""
+    return _distinct(found, {name: int(name) for name in found.names})
+
+
+def _counted(numbering: Numbering, found: Found, count: int) -> Numbering:
+    """Of a model without class names: the number of names must be the model's."""
+    names = numbering.names or ()
+    if len(names) != count:
+        raise UndoorError(
+            f"{found.source} has {len(names)} classes ({_listing(names)}), the model {count} "
+            "without names; name the class folders by class number, or give the model's class "
+            "names (--class-names, or --classes as the data calls them)"
+        )
+    how = "as the data numbers them" if found.declared else "in sorted order"
+    note = (
+        f"the model has no class names, so those of {found.source} are taken {how}: "
+        f"{_listing([f'{i} {name}' for i, name in enumerate(names)])}; if the model was trained "
+        "with another order, give --classes"
+    )
+    return Numbering(numbering.numbers, names, (note,))
+
+
+def _by_list(found: Found, own: Sequence[str] | None, classes: Sequence[str]) -> Numbering:
+    if own is not None and len(classes) != len(own):
+        raise UndoorError(
+            f"--classes has {len(classes)} names, the model {len(own)} classes; give one name a "
+            "class in the order of the model's numbers, or a .json object of the data's names"
+        )
+    numbers = _all_of(found, match(found.names, classes), classes, "among --classes")
+    return Numbering(numbers, tuple(classes if own is None else own))
+
+
+def _by_pairs(
+    found: Found, own: Sequence[str] | None, pairs: Mapping[str, str | int | None]
+) -> Numbering:
+    if own is None:
+        raise UndoorError("classes that map names to a model's need the model; give a classifier")
+    missing = [name for name in found.names if name not in pairs]
+    if missing:
+        raise UndoorError(
+            f"{_quoted(missing)} of {found.source} {_are(missing)} not among the names that "
+            "--classes maps; map each of them to a class of the model, or to null to leave it out"
+        )
+    numbers = {name: _class_of(name, pairs[name], own) for name in found.names}
+    return Numbering(numbers, tuple(own))
+
+
+def _class_of(name: str, to: str | int | None, own: Sequence[str]) -> int:
+    if to is None:
+        return LEFT_OUT
+    if isinstance(to, int) and 0 <= to < len(own):
+        return to
+    places = match([to], own) if isinstance(to, str) else {}
+    if not places:
+        near = difflib.get_close_matches(str(to), own, 1, 0.0)
+        raise UndoorError(
+            f"--classes maps {name!r} to {to!r}, which is no class of the model; its classes are "
+            f"0 to {len(own) - 1}" + (f", the nearest name is {near[0]!r}" if near else "")
+        )
+    return places[str(to)]
+
+
+def _all_of(
+    found: Found, numbers: dict[str, int], own: Sequence[str], where: str = "the model's"
+) -> dict[str, int]:
+    unknown = [name for name in found.names if name not in numbers]
+    if not unknown:
+        return _distinct(found, numbers)
+    empty = [name for i, name in enumerate(own) if i not in set(numbers.values())]
+    told = ", ".join(_with_nearest(name, own) for name in unknown[:NAMED])
+    more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+    left = f"; without images then: {_listing(empty)}" if empty else ""
+    raise UndoorError(
+        f"{len(unknown)} of the {len(found.names)} class names of {found.source} {_are(unknown)} "
+        f"not {where}: {told}{more}{left}; rename them, or map them with --classes"
+    )
+
+
+def _with_nearest(name: str, own: Sequence[str]) -> str:
+    if sum(_folded(name) == _folded(other) for other in own) > 1:
+        return f"{name!r} (stands for several classes)"
+    folded = {_folded(other): other for other in own}
+    near = difflib.get_close_matches(_folded(name), list(folded), 1)
+    return f"{name!r} (nearest: {folded[near[0]]!r})" if near else repr(name)
+
+
+def _distinct(found: Found, numbers: dict[str, int]) -> dict[str, int]:
+    """The same, unless two names stand for one class, which no data set means."""
+    if len(set(numbers.values())) < len(numbers):
+        first: dict[int, str] = {}
+        for name, place in numbers.items():
+            if first.setdefault(place, name) != name:
+                raise UndoorError(
+                    f"{first[place]!r} and {name!r} in {found.source} stand for one class; merge "
+                    "them, or map both with a .json file for --classes"
+                )
+    return numbers
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    out: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        out.setdefault(name, []).append(i)
+    return out
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return _listing([repr(name) for name in names])
+
+
+def _listing(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"

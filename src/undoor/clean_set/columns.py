@@ -1,0 +1,105 @@
+"""Which columns of an Arrow table hold the images and the labels, and the names of the classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from undoor.clean_set.index import Label, Raw
+from undoor.clean_set.reading import UnreadableError
+from undoor.errors import UndoorError
+
+IMAGE_COLUMNS = ("image", "img", "images")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
+# Rows that are decompressed at a time.
+ROWS = 16
+
+
+class Columns(NamedTuple):
+    """Names of columns; `declared` are the class names that Hugging Face datasets write down."""
+
+    image: str
+    label: str
+    declared: tuple[str, ...] | None = None
+
+
+def columns_of(schema: Any, source: str) -> Columns:
+    """The columns of an Arrow schema: by the features that `datasets` declares, else by name.
+
+    Raises
+    ------
+    UndoorError : there is no such column, or the labels are neither whole numbers nor text.
+    """
+    present = list(schema.names)
+    features = _features(schema)
+    images = [name for name in present if _kind(features.get(name)) == "Image"]
+    labels = [name for name in present if _kind(features.get(name)) == "ClassLabel"]
+    image = _first(images, IMAGE_COLUMNS, present, source)
+    label = _first(labels, LABEL_COLUMNS, present, source)
+    _require_label(schema, label, source)
+    names = features.get(label, {}).get("names")
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return Columns(image, label, tuple(names) if known else None)
+
+
+def labels_of(column: Any) -> Iterator[Label]:
+    """The labels of an Arrow array."""
+    for cell in column:
+        value = cell.as_py()
+        yield value if value is None or isinstance(value, str) else int(value)
+
+
+def image_of(cell: Any) -> Raw:
+    """The encoded image of an Arrow scalar: bytes, or a struct with `bytes`."""
+    value = cell.as_py()
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if isinstance(data, bytes):
+        return data
+    if isinstance(value, dict) and value.get("path"):
+        return UnreadableError("the image lies in another file, not in the table", "missing")
+    return UnreadableError("no image bytes in this row", "missing")
+
+
+def needs_pyarrow(what: str) -> UndoorError:
+    return UndoorError(f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'")
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _features(schema: Any) -> dict[str, Any]:
+    """What `datasets` says of the columns, in the metadata of the schema."""
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = info.get("info", {}).get("features", {})
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _kind(feature: Any) -> str | None:
+    return feature.get("_type") if isinstance(feature, dict) else None
+
+
+def _first(declared: list[str], usual: tuple[str, ...], present: list[str], source: str) -> str:
+    found = [name for name in usual if name in present]
+    chosen = [name for name in found if name in declared] or declared or found
+    if not chosen:
+        raise UndoorError(
+            f"{source} has no column {usual[0]!r}; its columns are: {', '.join(present)}"
+        )
+    return chosen[0]
+
+
+def _require_label(schema: Any, name: str, source: str) -> None:
+    import pyarrow.types as kinds
+
+    kind = schema.field(name).type
+    if kinds.is_dictionary(kind):
+        kind = kind.value_type
+    if not (kinds.is_integer(kind) or kinds.is_string(kind) or kinds.is_large_string(kind)):
+        raise UndoorError(
+            f"the labels of {source} (column {name!r}) are {kind}; expected whole numbers or names"
+        )

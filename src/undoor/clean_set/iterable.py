@@ -1,0 +1,181 @@
+"""Clean samples from anything that hands out images and labels: webdataset, torch, generators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from undoor.clean_set.class_names import Found, number
+from undoor.clean_set.images import Size, decode, stack
+from undoor.clean_set.index import BYTES_A_VALUE, MOST_MEMORY, nothing_readable
+from undoor.clean_set.reading import Log, UnreadableError
+from undoor.clean_set.source import CHANNELS, Source, channels_first
+from undoor.errors import UndoorError
+
+SOURCE = "the iterable"
+IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")
+LABEL_KEYS = ("label", "labels", "cls", "class", "target")
+
+
+class _Kept(NamedTuple):
+    """One sample of a reservoir: its place in the stream, its pixels, what was changed."""
+
+    place: int
+    pixels: NDArray[Any]
+    changed: tuple[str, ...]
+
+
+def read_iterable(
+    iterable: Iterable[Any],
+    *,
+    size: Size,
+    per_class: int | None,
+    seed: int,
+    class_names: Sequence[str] | None,
+    most_memory: int = MOST_MEMORY,
+) -> Source:
+    """One pass; of each class a reservoir of `per_class` samples, each equally likely.
+
+    Raises
+    ------
+    UndoorError : an item is no sample, nothing can be read, names do not fit, or the images would
+        take more than `most_memory` bytes.
+    """
+    if per_class is not None and per_class < 1:
+        raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
+    log = Log()
+    generator = np.random.default_rng(seed)
+    kept: dict[str, list[_Kept]] = {}
+    seen: dict[str, int] = {}
+    memory = 0
+    for place, (image, label) in enumerate(_singly(iterable)):
+        name = f"{SOURCE}[{place}]"
+        text = _text(label, name)
+        if text is None:
+            log.lose(name, UnreadableError("no label", "no label"))
+            continue
+        log.tried(text)
+        try:
+            pixels, changed = _pixels(image, size, name)
+        except UnreadableError as error:
+            log.lose(name, error, text)
+            continue
+        reservoir = kept.setdefault(text, [])
+        seen[text] = seen.get(text, 0) + 1
+        sample = _Kept(place, pixels, changed)
+        if per_class is None or len(reservoir) < per_class:
+            reservoir.append(sample)
+            memory += pixels.size * BYTES_A_VALUE
+            _require_memory(memory, most_memory)
+        elif (slot := int(generator.integers(seen[text]))) < per_class:
+            reservoir[slot] = sample
+    return _source(kept, class_names, log)
+
+
+def _source(kept: dict[str, list[_Kept]], class_names: Sequence[str] | None, log: Log) -> Source:
+    numbering = number(Found(sorted(kept), SOURCE), class_names)
+    log.notes += numbering.notes
+    chosen = sorted(
+        ((sample, numbering.numbers[text]) for text, samples in kept.items() for sample in samples),
+        key=lambda pair: pair[0].place,
+    )
+    if not chosen:
+        raise nothing_readable(SOURCE, log)
+    for sample, _ in chosen:
+        log.changed.update(sample.changed)
+    pixels = stack([sample.pixels for sample, _ in chosen], SOURCE)
+    labels = np.array([label for _, label in chosen], dtype=np.int64)
+    return Source(channels_first(pixels, SOURCE), labels, numbering.names, log.reading())
+
+
+def _singly(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Samples one by one; batches, as a DataLoader makes them, are taken apart."""
+    for item in iterable:
+        image, label = _pair(item)
+        label = _plain(label)
+        labels = label if isinstance(label, list | tuple) else None
+        if isinstance(label, np.ndarray) and label.ndim == 1:
+            labels = label.tolist()
+        if labels is not None and len(labels) == 1 and len(image) != 1:
+            # One sample whose label is an array of one.
+            label, labels = labels[0], None
+        if labels is None:
+            yield image, label
+        elif len(labels) != len(image):
+            raise UndoorError(
+                f"a batch of {SOURCE} has {len(image)} images but {len(labels)} labels"
+            )
+        else:
+            yield from zip(image, labels, strict=True)
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    if isinstance(item, Mapping):
+        image = next((item[key] for key in IMAGE_KEYS if key in item), None)
+        label = next((item[key] for key in LABEL_KEYS if key in item), None)
+        if image is not None:
+            return image, label
+    if isinstance(item, list | tuple) and len(item) == 2:
+        return item[0], item[1]
+    told = f"a {type(item).__name__}"
+    told += f" with {', '.join(map(str, item))}" if isinstance(item, Mapping) else ""
+    raise UndoorError(
+        f"{SOURCE} gave {told}; expected pairs (image, label), or dictionaries with an image "
+        f"({', '.join(IMAGE_KEYS)}) and a label ({', '.join(LABEL_KEYS)})"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.is_floating_point() else value).numpy()
+    return value
+
+
+def _text(label: Any, name: str) -> str | None:
+    """A label as the name of a class; None where there is none."""
+    label = _plain(label)
+    if isinstance(label, np.ndarray | np.generic) and np.ndim(label) == 0:
+        label = label.item()
+    if isinstance(label, bytes):
+        label = label.decode("utf-8", "replace").strip()
+    if label is None or (isinstance(label, int) and label < 0) or label == "":
+        return None
+    if isinstance(label, bool) or not isinstance(label, int | str):
+        raise UndoorError(
+            f"the label of {name} is {str(label)[:60]!r} ({type(label).__name__}); expected a "
+            "class number or a class name"
+        )
+    return str(label)
+
+
+def _pixels(image: Any, size: Size, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Pixels [H, W, C] of their own; arrays must have the right size already."""
+    if isinstance(image, bytes | Image.Image):
+        pixels, changed = decode(image, size)
+        return pixels, changed
+    if isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] in CHANNELS:
+        # Tensors have their channels first, whatever the other sides are.
+        image = image.permute(1, 2, 0)
+    image = _plain(image)
+    if not isinstance(image, np.ndarray):
+        raise UndoorError(
+            f"the image of {name} is a {type(image).__name__}; expected a Pillow image, the bytes "
+            "of one, a tensor or an array"
+        )
+    pixels = channels_first(image[None], name)[0].transpose(1, 2, 0)
+    # A view would keep the whole batch alive.
+    return pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.float32), ()
+
+
+def _require_memory(memory: int, most: int) -> None:
+    if memory > most:
+        raise UndoorError(
+            f"the images of {SOURCE} take more than {most / 2**20:,.0f} MiB; give per_class=N to "
+            "keep N of each class"
+        )

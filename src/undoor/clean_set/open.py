@@ -1,0 +1,66 @@
+"""What kind of data lies at a path?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from undoor.clean_set.arrow import index_saved, is_saved_dataset
+from undoor.clean_set.folder import index_folder
+from undoor.clean_set.index import Index
+from undoor.clean_set.npz import index_npz
+from undoor.clean_set.parquet import SUFFIXES, index_parquet, parquet_files
+from undoor.clean_set.shards import RANGE, expand, index_shards
+from undoor.errors import UndoorError
+
+KINDS = (
+    "a folder of class folders, an .npz, a .parquet file or a folder of them, .tar shards, or a "
+    "folder written by save_to_disk"
+)
+
+
+def open_index(path: str | Path, split: str | None) -> Index:
+    """What the data at `path` hold: a folder of class folders, an .npz, Parquet files, a data set
+    saved by Hugging Face `datasets`, or WebDataset shards (a file, a folder, `s-{00..07}.tar`).
+
+    `split` chooses a part of the file, or a sub-folder.
+
+    Raises
+    ------
+    UndoorError : there is nothing there, or nothing that can be read.
+    """
+    text = str(path)
+    path = Path(path)
+    if not path.exists() and RANGE.search(text):
+        return _shards(expand(text), text, split)
+    if not path.exists():
+        raise UndoorError(f"{path} does not exist; expected {KINDS}")
+    if path.is_dir():
+        return _folder(path, split)
+    if path.suffix == ".npz":
+        return index_npz(path, split)
+    if path.suffix in SUFFIXES:
+        return index_parquet([path], text, split)
+    if path.suffix == ".tar":
+        return _shards([path], text, split)
+    raise UndoorError(f"{path} is not a kind of data that can be read; expected {KINDS}")
+
+
+def _folder(path: Path, split: str | None) -> Index:
+    if is_saved_dataset(path):
+        return index_saved(path, split)
+    inside = path / (split or "")
+    if shards := sorted(inside.glob("*.tar")):
+        return _shards(shards, str(inside), None)
+    of_hub = split is None or not inside.is_dir() or any(inside.glob("*.parquet"))
+    if of_hub and (files := parquet_files(path, split)):
+        return index_parquet(files, str(path), None)
+    return index_folder(inside)
+
+
+def _shards(files: list[Path], source: str, split: str | None) -> Index:
+    if split is not None:
+        raise UndoorError(f"{source} is one split already; leave --split out")
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing:
+        raise UndoorError(f"the shard {missing} of {source} does not exist; check the range")
+    return index_shards(files, source)
