@@ -55,7 +55,7 @@ def test_json(cli: Cli) -> None:
     (cli.folder / "inputs" / "c.png").write_bytes(b"no image")
     result = cli.run("check", cli.model, cli.folder / "inputs", "--repair", cli.out, "--json")
     document = json.loads(result.stdout)
-    assert (document["schema"], document["flagged"], document["n"]) == ("undoor/check/3", 1, 2)
+    assert (document["schema"], document["flagged"], document["n"]) == ("undoor/check/2", 1, 2)
     assert document["policy"] == "relabel"
     first, second = document["images"]
     assert not first["flagged"]

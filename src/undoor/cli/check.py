@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.repair import Repair
 
-SCHEMA = "undoor/check/3"
+SCHEMA = "undoor/check/2"
 BATCH = 256
 ROWS = 50
 

@@ -164,7 +164,7 @@ class CheckedImage(_Part):
 class Check(_Part):
     """The answer of `undoor check --json`."""
 
-    schema_: Literal["undoor/check/3"] = Field(alias="schema")
+    schema_: Literal["undoor/check/2"] = Field(alias="schema")
     policy: Literal["relabel", "reject", "flag"]
     flagged: Count
     n: Count
