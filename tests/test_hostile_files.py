@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import archived, broken, pickled
+from hostile import archived, broken, graphs, pickled
 
 SECONDS = 60
 MOST_MEMORY = 2 * 2**30
@@ -75,6 +75,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         *pickled.write_all(folder, command),
         *archived.write_all(folder, command),
         *broken.write_all(folder),
+        *graphs.write_all(folder, command),
     ]
     (folder / "net.py").write_text(NET)
     given = [[str(file) for file in files], f"{folder / 'net.py'}:net"]

@@ -121,7 +121,8 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
         )
     first = safety.breaches[0]
     where = f" (in {first.member})" if first.member else ""
-    raise UndoorError(f"{path} is no plain state dict: {first.why}{where}; {WAY_OUT}")
+    what = "graph of tensors" if safety.format in GRAPHS else "state dict"
+    raise UndoorError(f"{path} is no plain {what}: {first.why}{where}; {WAY_OUT}")
 
 
 def unsafe_globals(path: Path) -> list[str]:

@@ -1,7 +1,8 @@
-"""Archives of torch.export (.pt2): screened, because `torch.export.load` unpickles parts of them.
+"""Archives of torch.export (.pt2): screened, because `torch.export.load` runs parts of them.
 
 PyTorch opens a weight with an unrestricted unpickler where the archive's own metadata says so,
-custom and opaque objects always, and sample inputs after its restricted one has failed.
+custom and opaque objects always, and sample inputs after its restricted one has failed. What it
+makes of the graph's description see `undoor.load.pt2_graph`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from undoor.errors import UndoorError
 from undoor.load.archives import content, open_screened_stream
 from undoor.load.checkpoints import screen_checkpoint
 from undoor.load.pickles import Breach, Screening
+from undoor.load.pt2_graph import graph_breaches
 
 # A graph of a hundred thousand nodes takes less; JSON takes twenty times its size once read.
 LARGEST_TEXT = 2**25
@@ -32,6 +34,7 @@ PLAIN = re.compile(
     r"|archive_format|archive_version|byteorder|version|\.data/[a-z_]+|\.format_version"
     r"|\.storage_alignment|extra/[^/]+"
 )
+MODEL = re.compile(r"models/[^/]+\.json")
 CONFIG = re.compile(r"data/(weights|constants)/[^/]+_config\.json")
 
 
@@ -67,8 +70,12 @@ def _breaches(
 ) -> Iterator[str]:
     if not PLAIN.fullmatch(inside):
         yield f"its member {name[:80]!r} is no part of an exported program of tensors alone"
+    elif MODEL.fullmatch(inside):
+        yield from graph_breaches(_json(content(archive, name, path, LARGEST_TEXT), name, path))
     elif CONFIG.fullmatch(inside):
-        yield from _pickled(_json(content(archive, name, path, LARGEST_TEXT), name, path))
+        config = _json(content(archive, name, path, LARGEST_TEXT), name, path)
+        yield from _pickled(config)
+        yield from graph_breaches(config)
     elif inside.endswith(".pt"):
         data = content(archive, name, path, LARGEST_INPUTS)
         if not data:

@@ -19,6 +19,7 @@ from undoor.errors import UndoorError
 from undoor.load.archives import content
 from undoor.load.graph import Graph
 from undoor.load.hub import first_line
+from undoor.load.operators import computes, reaching_files
 from undoor.load.pickles import Breach, Screening
 from undoor.load.regular import open_regular
 
@@ -27,12 +28,16 @@ MEMBERS = re.compile(
     r"(data|constants|attributes)\.pkl|code/[\w./]+\.py|code/[\w./]+\.py\.debug_pkl|data/\d+"
     r"|constants/\d+|traced_inputs/\d+|traced_inputs\.pkl|version|byteorder|\.data/[a-z_]+|\.format_version|\.storage_alignment"
 )
+WORD = re.compile(r"[A-Za-z_]\w*")
 TORCH = re.compile(r"\btorch\.([A-Za-z_]\w*)")
 OTHER = re.compile(r"\bops\.(\w+)\.(\w+)")
+# By another name, or with a blank before its dot, nothing would tell what is called.
+LOOSE = re.compile(r"\btorch\b(?!\.[A-Za-z_])|(?<!\.)\bops\b(?!\.\w+\.\w)")
 # What a script says of torch beyond operators.
 WORDS = frozenset({"jit", "nn", "device", "dtype", "layout", "Tensor", "torch", "autograd"})
 NAMESPACES = frozenset({"prim", "aten"})
-FILES = frozenset({"filename", "file", "path"})
+# In code and in pickles, whose names end with a line.
+NATIVE = re.compile(rb"torch[\s.]*\bclasses\b")
 
 
 def is_script(names: list[str]) -> bool:
@@ -48,6 +53,7 @@ def screen_script(archive: zipfile.ZipFile, path: Path, found: Screening) -> Non
     ------
     UndoorError : a part is damaged, or far larger than code is.
     """
+    reaching = reaching_files()
     for name in archive.namelist():
         inside = name.partition("/")[2]
         if name.endswith("/"):
@@ -55,33 +61,46 @@ def screen_script(archive: zipfile.ZipFile, path: Path, found: Screening) -> Non
         if not MEMBERS.fullmatch(inside):
             why = f"its member {name[:80]!r} is no part of a script of tensors alone"
             found.add(Breach("", why, "", 0, name))
-        elif inside.endswith(".py"):
-            code = content(archive, name, path, LARGEST_CODE).decode("utf-8", "replace")
-            for why in _breaches(code):
+        elif inside.endswith((".py", ".pkl")):
+            data = content(archive, name, path, LARGEST_CODE)
+            for why in _of_classes(data):
                 found.add(Breach("", why, "", 0, name))
+            if inside.endswith(".py"):
+                for why in _of_code(data.decode("utf-8", "replace"), reaching):
+                    found.add(Breach("", why, "", 0, name))
 
 
-def _breaches(code: str) -> Iterator[str]:
-    for word in sorted(set(TORCH.findall(code)) - WORDS):
+def _of_classes(data: bytes) -> Iterator[str]:
+    if NATIVE.search(data):
+        yield "it uses classes of a native library (torch.classes)"
+
+
+def _of_code(code: str, reaching: frozenset[str]) -> Iterator[str]:
+    """What code names that no classifier needs.
+
+    Operators `reaching` files are refused wherever their names stand: torch may go by another name,
+    and blanks and comments may stand around dots.
+    """
+    for word in sorted(set(WORD.findall(code)) & reaching):
+        yield f"its code names torch.{word}, which no classifier needs"
+    for word in sorted(set(TORCH.findall(code)) - WORDS - reaching):
         if not _harmless(word):
             yield f"its code names torch.{word[:80]}, which no classifier needs"
     for space, word in sorted(set(OTHER.findall(code))):
-        if space not in NAMESPACES or (space == "aten" and not _harmless(word)):
+        if space not in NAMESPACES or (space == "aten" and not computes(word)):
             yield f"its code calls the operator {space[:80]}::{word[:80]}"
-    if "torch.classes" in code:
-        yield "its code uses classes of a native library"
+    if LOOSE.search(code):
+        yield "its code speaks of torch or its operators in a way that torch does not write"
 
 
 def _harmless(word: str) -> bool:
-    """Whether it is an operator of torch that takes no file, a module or class of the script."""
-    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{word}")
-    if not schemas:
-        return (
-            word.startswith("___torch_mangle")
-            or word in dir(torch.nn.modules)
-            or (isinstance(getattr(torch, word, None), torch.dtype))
-        )
-    return not any(a.name in FILES for schema in schemas for a in schema.arguments)
+    """Whether it is an operator of torch that reaches no file, or a module or class of a script."""
+    return (
+        computes(word)
+        or word.startswith("___torch_mangle")
+        or word in dir(torch.nn.modules)
+        or isinstance(getattr(torch, word, None), torch.dtype)
+    )
 
 
 def read(path: Path) -> Graph:

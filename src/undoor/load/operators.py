@@ -1,0 +1,49 @@
+"""Operators of torch by name: which of them only compute."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+
+# Arguments, texts, by which an operator reaches a file.
+FILES = frozenset({"filename", "file", "path"})
+
+
+@cache
+def computes(name: str) -> bool:
+    """Whether `aten::name` is an operator, and none of its forms reaches a file.
+
+    >>> computes("relu"), computes("save"), computes("no_such_operator")
+    (True, False, False)
+    """
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+    return bool(schemas) and not any(map(_reaches_files, schemas))
+
+
+@cache
+def overloads(name: str) -> frozenset[str]:
+    """The forms of `aten::name` as torch.ops calls them.
+
+    >>> sorted(overloads("relu"))
+    ['default', 'out']
+    """
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+    return frozenset(schema.overload_name or "default" for schema in schemas)
+
+
+def reaching_files() -> frozenset[str]:
+    """Names, without namespace, of all operators known by now that reach files.
+
+    Libraries that are imported later may bring more, so that this is asked anew for each archive.
+
+    >>> reaching_files() >= {"from_file", "save"}
+    True
+    """
+    names = [s.name for s in torch._C._jit_get_all_schemas() if _reaches_files(s)]
+    return frozenset(name.rpartition("::")[2] for name in names)
+
+
+def _reaches_files(schema: Any) -> bool:
+    return any(a.name in FILES and str(a.type) == "str" for a in schema.arguments)
