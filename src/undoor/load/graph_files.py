@@ -17,7 +17,7 @@ assert set(READERS) == set(GRAPHS)
 
 
 def read_graph(path: Path) -> Graph | None:
-    """The network in a file that holds one; None where it is a safe state dict, or no file.
+    """The network in a file that holds one; None where it is a state dict, or no file.
 
     Raises
     ------
@@ -27,10 +27,9 @@ def read_graph(path: Path) -> Graph | None:
     if not path.is_file() or path.suffix == ".safetensors":
         return None
     safety = examine(path)
-    # Also of a state dict: that a file is unsafe matters more than what else is missing.
-    refuse_unsafe(path, safety)
     if safety.format not in GRAPHS:
         return None
+    refuse_unsafe(path, safety)
     return READERS[safety.format](path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
+from undoor.load.check import require_safe
 from undoor.load.graph_files import of_graph, read_graph
 from undoor.load.spec import Tables, read_spec, read_tables
 from undoor.load.weights import load_weights, read_state_dict
@@ -20,10 +21,14 @@ def read(path: Path, options: Tables) -> Classifier:
     UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
     """
     file, tables = read_tables(path, options)
-    weights = tables.get("model", {}).get("weights")
+    model = tables.get("model", {})
+    weights = model.get("weights")
     if weights is not None and (graph := read_graph(Path(weights))) is not None:
         return of_graph(graph, tables, file)
-    if timm_models.is_name(tables.get("model", {}).get("architecture")):
+    if "architecture" not in model and weights is not None and Path(weights).is_file():
+        # That a file is unsafe matters more than that its architecture is missing.
+        require_safe(Path(weights))
+    if timm_models.is_name(model.get("architecture")):
         return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
