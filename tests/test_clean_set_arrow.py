@@ -133,6 +133,14 @@ def test_without_pyarrow(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_clean_set(saved, split="train")
 
 
+def test_shards_that_disagree(saved: Path, tmp_path: Path) -> None:
+    """Silently taken for one, they would be labelled wrongly."""
+    other = write(tmp_path / "d", {"image": [encoded()], "label": [0]})
+    shutil.copy(other / "a.arrow", saved / "train" / "data-00001-of-00002.arrow")
+    with pytest.raises(UndoorError, match=r"declare different class names"):
+        read_clean_set(saved, split="train")
+
+
 # As the hub has them
 
 

@@ -37,15 +37,17 @@ def index_saved(folder: Path, split: str | None) -> Index:
     files = _files(_of_split(folder, split))
     labels: list[Label] = []
     counts: list[int] = []
-    declared: tuple[str, ...] | None = None
+    declared: set[tuple[str, ...] | None] = set()
     for path in files:
         with _batches(path) as reader:
             columns = columns_of(reader.schema, str(path))
-            declared = columns.declared
+            declared.add(columns.declared)
             before = len(labels)
             for batch in reader:
                 labels += labels_of(_column(batch, columns.label))
             counts.append(len(labels) - before)
+    if len(declared) > 1:
+        raise UndoorError(f"the files of {folder} declare different class names; save it again")
     starts = [0, *accumulate(counts)]
 
     def name(row: int) -> str:
@@ -59,7 +61,7 @@ def index_saved(folder: Path, split: str | None) -> Index:
             if inside:
                 yield from _images(path, starts[number], inside)
 
-    return Index(str(folder), labels, name, read, declared)
+    return Index(str(folder), labels, name, read, declared.pop())
 
 
 def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:

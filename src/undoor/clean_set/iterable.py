@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,26 @@ class _Kept(NamedTuple):
     changed: tuple[str, ...]
 
 
+@dataclass
+class _Reservoir:
+    """Some samples of a class, each of those seen as likely as any other (algorithm R, Vitter
+    1985)."""
+
+    samples: list[_Kept] = field(default_factory=list)
+    seen: int = 0
+
+    def take(self, sample: _Kept, most: int | None, generator: np.random.Generator) -> bool:
+        """Keep it perhaps; True where the reservoir has grown."""
+        self.seen += 1
+        if most is None or len(self.samples) < most:
+            self.samples.append(sample)
+            return True
+        slot = int(generator.integers(self.seen))
+        if slot < most:
+            self.samples[slot] = sample
+        return False
+
+
 def read_iterable(
     iterable: Iterable[Any],
     *,
@@ -50,8 +71,7 @@ def read_iterable(
         raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
     log = Log()
     generator = np.random.default_rng(seed)
-    kept: dict[str, list[_Kept]] = {}
-    seen: dict[str, int] = {}
+    kept: dict[str, _Reservoir] = {}
     memory = 0
     for place, (image, label) in enumerate(_singly(iterable)):
         name = f"{SOURCE}[{place}]"
@@ -61,20 +81,14 @@ def read_iterable(
             continue
         log.tried(text)
         try:
-            pixels, changed = _pixels(image, size, name)
+            sample = _Kept(place, *_pixels(image, size, name))
         except UnreadableError as error:
             log.lose(name, error, text)
             continue
-        reservoir = kept.setdefault(text, [])
-        seen[text] = seen.get(text, 0) + 1
-        sample = _Kept(place, pixels, changed)
-        if per_class is None or len(reservoir) < per_class:
-            reservoir.append(sample)
-            memory += pixels.size * BYTES_A_VALUE
+        if kept.setdefault(text, _Reservoir()).take(sample, per_class, generator):
+            memory += sample.pixels.size * BYTES_A_VALUE
             _require_memory(memory, most_memory)
-        elif (slot := int(generator.integers(seen[text]))) < per_class:
-            reservoir[slot] = sample
-    return _source(kept, class_names, log)
+    return _source({text: found.samples for text, found in kept.items()}, class_names, log)
 
 
 def _source(kept: dict[str, list[_Kept]], class_names: Sequence[str] | None, log: Log) -> Source:

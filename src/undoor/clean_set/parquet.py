@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from undoor.clean_set.columns import (
     ROWS,
@@ -36,24 +36,12 @@ def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Inde
     ------
     UndoorError : pyarrow is missing, a file is damaged, or columns or splits do not fit.
     """
-    labels: list[Label] = []
-    splits: list[str] | None = []
-    counts: list[int] = []
-    declared: set[tuple[str, ...] | None] = set()
-    for path in files:
-        with _opened(path) as file:
-            columns = columns_of(file.schema_arrow, str(path))
-            declared.add(columns.declared)
-            has_split = "split" in file.schema_arrow.names
-            table = file.read(columns=[columns.label, *(["split"] if has_split else [])])
-            labels += labels_of(table.column(columns.label))
-            counts.append(table.num_rows)
-            if has_split and splits is not None:
-                splits += [str(value) for value in table.column("split").to_pylist()]
-            else:
-                splits = None
-    if len(declared) > 1:
+    parts = [_labels(path) for path in files]
+    if len({part.declared for part in parts}) > 1:
         raise UndoorError(f"the files of {source} declare different class names; read them apart")
+    labels = [label for part in parts for label in part.labels]
+    splits = [value for part in parts for value in part.splits or ()]
+    counts = [len(part.labels) for part in parts]
     rows = _rows_of_split(splits, len(labels), source, split)
     starts = [0, *accumulate(counts)]
 
@@ -70,7 +58,25 @@ def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Inde
             if inside:
                 yield from _images(path, inside)
 
-    return Index(source, [labels[row] for row in rows], name, read, declared.pop())
+    return Index(source, [labels[row] for row in rows], name, read, parts[0].declared)
+
+
+class _Part(NamedTuple):
+    """What one file says of its rows."""
+
+    labels: list[Label]
+    splits: list[str] | None
+    declared: tuple[str, ...] | None
+
+
+def _labels(path: Path) -> _Part:
+    with _opened(path) as file:
+        columns = columns_of(file.schema_arrow, str(path))
+        has_split = "split" in file.schema_arrow.names
+        table = file.read(columns=[columns.label, *(["split"] if has_split else [])])
+        labels = list(labels_of(table.column(columns.label)))
+        splits = [str(value) for value in table.column("split").to_pylist()] if has_split else None
+        return _Part(labels, splits, columns.declared)
 
 
 def parquet_files(folder: Path, split: str | None) -> list[Path]:
@@ -143,10 +149,9 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _rows_of_split(
-    values: list[str] | None, count: int, source: str, split: str | None
-) -> Sequence[int]:
-    if values is None or len(values) != count:
+def _rows_of_split(values: list[str], count: int, source: str, split: str | None) -> Sequence[int]:
+    """values : the split of each row; fewer where files lack that column."""
+    if len(values) != count or not count:
         if split is not None:
             raise UndoorError(f"{source} has no column 'split'; leave --split out")
         return range(count)
