@@ -20,7 +20,7 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from undoor.classifier import Classifier
+from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
 from undoor.scan.families import FOR_VECTORS, INPUT_FAMILIES
 from undoor.scan.invert import ALL, Candidate, Schedule, Search, invert, smallest
@@ -453,3 +453,59 @@ def test_progress_may_end_the_work() -> None:
             generator=torch.Generator().manual_seed(0),
             progress=stop,
         )
+
+
+@pytest.mark.parametrize("family", [*sorted(INPUT_FAMILIES), "latent middle"])
+def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(family: str) -> None:
+    """Parts of the candidates, and parts of their images, add up to the whole."""
+    classifier = relay_classifier({0: 5}) if "latent" in family else toy_classifier(backdoored=True)
+    clean = clean_images()
+    schedule = Schedule(steps=6, batch=6, trial=3, keep=1, success=0.3)
+    searches = [Search(t, (clean.labels != t).nonzero()[:, 0]) for t in (0, 1, 1, 2, 3)]
+
+    def found(capacity: Capacity | None) -> tuple[Candidate, ...]:
+        return invert(
+            classifier.limited(capacity),
+            clean.images,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=torch.Generator().manual_seed(0),
+            own=OwnDirections.of(classifier, clean.images, clean.labels),
+        )
+
+    whole = found(None)
+    for at_once in (1, 4, 13):
+        for one, other in zip(whole, found(Capacity(at_once, at_once)), strict=True):
+            assert one.target == other.target
+            assert one.asr == pytest.approx(other.asr, abs=1e-5)
+            assert one.size == pytest.approx(other.size, rel=2e-2)
+            # Where a generator has no gradient, Adam follows the rounding.
+            if family in INPUT_FAMILIES and family != "generator":
+                x = clean.images[:3]
+                torch.testing.assert_close(one.trigger(x), other.trigger(x), rtol=0, atol=2e-3)
+
+
+def test_no_more_at_a_time_than_memory_takes() -> None:
+    seen: list[int] = []
+
+    class Watched(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(len(x))
+            return self.network(x)
+
+    classifier = toy_classifier(backdoored=True)
+    classifier.network = Watched(classifier.network)
+    clean = clean_images()
+    classifier = classifier.limited(Capacity(7, 11))
+    search(classifier, [0, 1, 2], schedule=Schedule(steps=2, batch=8))
+    assert max(seen) == 7
+    seen.clear()
+    classifier.predict(clean.images)
+    logits = classifier.logits(clean.images)
+    assert max(seen) == 11
+    torch.testing.assert_close(logits, classifier(clean.images))

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 from tiny import BOUNDS, SIDE, clean_images, toy_network
 
 import undoor
 from undoor.classifier import Classifier
 from undoor.journal import Journal
-from undoor.scan.kept import about
+from undoor.scan.invert import Schedule, Search
+from undoor.scan.kept import about, search
+from undoor.scan.meter import Meter
 from undoor.scan.report import ScanReport
 
 
@@ -70,6 +73,46 @@ def test_any_number_of_steps_kept_gives_the_same_report(
         assert told(report) == expected
         # What the killed run took is counted.
         assert report.seconds > time.perf_counter() - started
+
+
+@pytest.mark.parametrize("family", ["patch", "frequency", "warp", "tone", "generator"])
+def test_a_search_goes_on_from_its_middle(tmp_path: Path, family: str) -> None:
+    """Killed before and after the candidates are narrowed; to the last bit the same."""
+    clean = clean_images(12)
+    others = (clean.labels != 2).nonzero()[:, 0]
+    searches = [Search(2, others)] * 3 + [Search(1, others)] * 2
+    schedule = Schedule(steps=30, batch=4, success=0.5, trial=10, keep=2)
+
+    def run(journal: Journal | None, dies: int = 0) -> tuple[Meter, torch.Generator, list[Any]]:
+        def progress(stage: str, done: int, total: int) -> None:
+            if done == dies:
+                raise Killed
+
+        generator, meter = torch.Generator().manual_seed(1), Meter()
+        found = search(
+            toy(),
+            clean.images,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=generator,
+            journal=journal,
+            meter=meter,
+            progress=progress,
+        )
+        told = [(c.target, c.size, c.asr, c.trigger.named_arrays()) for c in found]
+        return meter, generator, told
+
+    expected_meter, expected_generator, expected = run(None)
+    journal = Journal(tmp_path, every=0.0)
+    for dies in (5, 11, 26):
+        with pytest.raises(Killed):
+            run(journal, dies)
+        assert not journal.empty
+    meter, generator, found = run(journal)
+    np.testing.assert_equal(found, expected)
+    assert meter.passes == expected_meter.passes
+    assert torch.equal(generator.get_state(), expected_generator.get_state())
 
 
 def test_other_images_and_models_are_other_steps(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -18,6 +19,15 @@ Output = Literal["logits", "probabilities"]
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How many inputs memory lets through a network at a time: `learning` with gradients,
+    `answering` without."""
+
+    learning: int
+    answering: int
 
 
 class Classifier(nn.Module):
@@ -75,6 +85,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
+        # Set by `limited`; None where memory is no concern.
+        self.capacity: Capacity | None = None
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", self._per_channel("mean", mean, 0.0), False)
@@ -113,7 +125,25 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
         """Labels [N] of raw inputs, computed batch by batch."""
+        if self.capacity:
+            batch_size = min(batch_size, self.capacity.answering)
         return torch.cat([self(batch).argmax(1) for batch in x.split(batch_size)])
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """As called, but without gradients, and with no more inputs at a time than the capacity
+        allows."""
+        most = self.capacity.answering if self.capacity else len(x)
+        return torch.cat([self(batch) for batch in x.split(max(1, most))])
+
+    def limited(self, capacity: Capacity | None) -> Classifier:
+        """The same with weights shared, as scans and repairs of it are to keep within `capacity`.
+
+        Numbers may differ in their last digits from those of another capacity.
+        """
+        other = copy.copy(self)
+        other.capacity = capacity
+        return other
 
     def fast_copy(self) -> Classifier:
         """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""

@@ -2,16 +2,19 @@
 
 Each step that takes seconds is stored under a name made of all that it depends on: whoever takes
 the same steps again finds their results, in whatever order, and a step of other data, options,
-model or version is another step. Arrays and numbers alone are stored; nothing is unpickled.
+model or version is another step. Arrays and numbers alone are stored; nothing is unpickled. What
+is stored is sealed by a hash: a damaged entry counts as missing.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +24,55 @@ from numpy.typing import NDArray
 from undoor.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
+SEAL = "sha256"
+# A step may take minutes: so often, in seconds, it keeps where it stands.
+DRAFT_EVERY = 5.0
+
+
+def silent(message: str, /) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """folder : made with the first step. facts : digest of what all steps depend on."""
+    """Steps in a folder.
+
+    folder : made with the first step. facts : digest of what all steps depend on. inside : a folder
+    that has to be there; where somebody took it away, nothing is made in its place. tell : hears
+    of entries that turn out to be damaged. every : seconds from one draft of a step to the next.
+    """
 
     folder: Path
     facts: str = ""
+    inside: Path | None = None
+    tell: Callable[[str], None] = field(default=silent, compare=False)
+    every: float = DRAFT_EVERY
 
     def about(self, *facts: object) -> Journal:
         """The same folder, for steps that depend on these facts too."""
-        return Journal(self.folder, digest(self.facts, *facts))
+        return replace(self, facts=digest(self.facts, *facts))
 
-    def step(self, name: str, compute: Callable[[], Arrays], *facts: object) -> tuple[Arrays, bool]:
+    def step(
+        self, name: str, compute: Callable[[Draft], Arrays], *facts: object
+    ) -> tuple[Arrays, bool]:
         """What `compute` gives, and whether it was kept from an earlier run instead of computed.
 
-        name : of the kind of step. facts : what it depends on beyond the journal's own. A damaged
-        entry counts as missing.
+        compute : gets a draft, where it may keep how far it has come. name : of the kind of step.
+        facts : what it depends on beyond the journal's own. A damaged entry counts as missing.
 
         Raises
         ------
         OSError : the result cannot be written.
         """
         file = self.folder / f"{name}-{digest(self.facts, name, *facts)[:32]}.npz"
-        found = _read(file)
+        found = self._read(file)
         if found is not None:
             return found, True
-        arrays = dict(compute())
-        write_atomically(file, lambda path: _write(path, arrays))
+        draft = Draft(self, file.with_suffix(".draft"))
+        # As they would be read: equal results, also in the order of their bytes in memory.
+        arrays = {key: np.array(value, order="C") for key, value in compute(draft).items()}
+        self._write(file, arrays)
+        draft.file.unlink(missing_ok=True)
         return arrays, False
 
     @property
@@ -57,9 +80,68 @@ class Journal:
         """How many are kept, of whatever facts."""
         return sum(1 for _ in self.folder.glob("*.npz"))
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept, not even the beginning of a step."""
+        return not self.steps and not any(self.folder.glob("*.draft"))
+
     def clear(self) -> None:
         """Forget all steps: their result is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, file: Path, arrays: dict[str, NDArray[Any]]) -> None:
+        if self.inside is not None and not self.inside.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.inside))
+        sealed = arrays | {SEAL: np.array(_seal(arrays))}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **sealed)
+
+        write_atomically(file, write)
+
+    def _read(self, file: Path) -> dict[str, NDArray[Any]] | None:
+        if not file.exists():
+            return None
+        # Whatever is wrong with an entry, it can be made again.
+        try:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+            if str(arrays.pop(SEAL)) == _seal(arrays):
+                return arrays
+        except Exception:
+            pass
+        self.tell(f"{file}: damaged; this step of the earlier run is made again")
+        return None
+
+
+class Draft:
+    """How far a step has come, kept every few seconds; gone when the step is done."""
+
+    def __init__(self, journal: Journal | None, file: Path) -> None:
+        self.journal = journal
+        self.file = file
+        self.last = time.monotonic()
+
+    def read(self) -> Arrays | None:
+        """What was kept last; None where nothing was, or it is damaged."""
+        return self.journal._read(self.file) if self.journal else None
+
+    def keep(self, arrays: Callable[[], Arrays]) -> None:
+        """Keep `arrays()` if it is time to.
+
+        Raises
+        ------
+        OSError : it cannot be written.
+        """
+        if self.journal is None or time.monotonic() - self.last < self.journal.every:
+            return
+        self.journal._write(self.file, dict(arrays()))
+        self.last = time.monotonic()
+
+
+# For work that keeps nothing.
+NO_DRAFT = Draft(None, Path())
 
 
 def digest(*facts: object) -> str:
@@ -78,17 +160,5 @@ def digest(*facts: object) -> str:
     return made.hexdigest()
 
 
-def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    with path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-
-
-def _read(file: Path) -> dict[str, NDArray[Any]] | None:
-    # Whatever is wrong with an entry, it can be made again.
-    with (
-        suppress(Exception),
-        file.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as archive,
-    ):
-        return {key: archive[key] for key in archive.files}
-    return None
+def _seal(arrays: Arrays) -> str:
+    return digest(*(part for key in sorted(arrays) for part in (key, np.asarray(arrays[key]))))

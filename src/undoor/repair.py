@@ -18,7 +18,7 @@ from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
-from undoor.classifier import Classifier
+from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
@@ -37,6 +37,8 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 MOST_VALUES = 100_000_000
 LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
+# Of a fit, each input is there with and without the trigger, and once more while it is fitted.
+ANSWERING_OF_FIT = 3
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
 
@@ -146,7 +148,7 @@ def repair_target(
     estimates = estimate(
         classifier, clean, finding, evidence, sources, generator, progress, journal
     )
-    most = most_inputs(sites)
+    most = most_inputs(sites, classifier.capacity)
     bench = bench_of(
         classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
     )
@@ -188,9 +190,10 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
     return found
 
 
-def most_inputs(sites: Sequence[SiteInfo]) -> int:
+def most_inputs(sites: Sequence[SiteInfo], capacity: Capacity | None = None) -> int:
     """How many clean and as many triggered inputs fit into memory at the largest site."""
-    return MOST_VALUES // (2 * max(math.prod(site.shape) for site in sites))
+    most = MOST_VALUES // (2 * max(math.prod(site.shape) for site in sites))
+    return min(most, capacity.answering // ANSWERING_OF_FIT) if capacity else most
 
 
 def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:

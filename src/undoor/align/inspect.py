@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -135,13 +135,10 @@ def _record(
     watched = attach(
         classifier, {name: nn.Sequential(corrections[name], recorders[name]) for name in recorders}
     )
-    for batch in _batches(images):
+    most = classifier.capacity.answering if classifier.capacity else BATCH
+    for batch in images.split(min(BATCH, most)):
         watched(batch)
     return {name: torch.cat(recorder.samples, 1) for name, recorder in recorders.items()}
-
-
-def _batches(images: Tensor) -> Iterator[Tensor]:
-    yield from images.split(BATCH)
 
 
 def _distances(clean: Tensor, triggered: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from undoor.align.margin import margin, margin_drop, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.journal import Arrays, Journal
+from undoor.journal import Arrays, Draft, Journal
 from undoor.progress import Progress, silent
 from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
@@ -68,8 +68,7 @@ class Bench:
         Not those of other classes that it mistakes for the target: some of them show what the
         trigger shows, their drop is that of triggered inputs, and a flag mends their answer.
         """
-        with torch.no_grad():
-            logits = self.classifier(self.x)
+        logits = self.classifier.logits(self.x)
         rows = (logits.argmax(1) == self.target) & (self.y == self.target)
         return self.x[rows], margin(logits[rows], self.target)
 
@@ -88,12 +87,12 @@ class Judged:
     @torch.no_grad()
     def of(bench: Bench, trigger: Trigger, rows: Tensor) -> Judged:
         x = bench.x[rows]
-        return Judged(trigger, x, bench.y[rows], triggered(bench.classifier, trigger)(x))
+        return Judged(trigger, x, bench.y[rows], triggered(bench.classifier, trigger).logits(x))
 
     @torch.no_grad()
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
         """The corrected network's answers other than the target, and the margin drops."""
-        after = triggered(corrected, self.trigger)(self.x)
+        after = triggered(corrected, self.trigger).logits(self.x)
         return without(after, target).argmax(1), margin_drop(self.bare, after, target)
 
 
@@ -200,7 +199,7 @@ def _tried(bench: Bench, name: str, plan: Plan, fit: str, fold: int) -> Outcome:
     if bench.journal is None:
         return try_plan(bench, plan, fit, fold)
 
-    def compute() -> Arrays:
+    def compute(_: Draft) -> Arrays:
         return {"outcome": np.array(astuple(try_plan(bench, plan, fit, fold)))}
 
     arrays, _ = bench.journal.step("plan", compute, bench.target, name, fit, fold)
@@ -224,7 +223,7 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
     """Margin drops of the clean inputs that the model rightly answers with the target."""
     x, before = bench.answered_target
-    return before - margin(corrected(x), bench.target)
+    return before - margin(corrected.logits(x), bench.target)
 
 
 def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tensor:

@@ -75,8 +75,9 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
         _answer(outcome, as_json=as_json)
     except UndoorError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; nothing half-written is left, and the same command with --out goes on")
+    except KeyboardInterrupt as error:
+        fail(str(error) or "interrupted; nothing half-written is left")
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _close_stdout()
     except MemoryError:

@@ -10,7 +10,8 @@
 | evaluate, schema, bench | done | | an error |
 
 `--fail-on backdoored` turns the 2 of an inconclusive scan or repair into 0, `--exit-zero` the code
-of every verdict. No option does so for an error.
+of every verdict. No option does so for an error. Ctrl-C ends any command with 130, as shells have
+it.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ FailOn = Literal["backdoored", "inconclusive"]
 
 
 class ExitCode(IntEnum):
-    """0: nothing found. 1: a backdoor, or a flagged input. 2: no answer can be given."""
+    """0: nothing found. 1: a backdoor, or a flagged input. 2: no answer can be given. 130: somebody
+    interrupted the work."""
 
     CLEAN = 0
     BACKDOORED = 1
     ERROR = 2
+    INTERRUPTED = 130
 
 
 def of_verdict(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,46 +20,105 @@ if TYPE_CHECKING:
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 FIX = "repair.safetensors"
-KEPT, LOCK = ".undoor-run", ".undoor-lock"
+KEPT, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
+# Written last: who finds one of these finds all that belongs to it.
+LAST = ("scan.json", "repair.json", FIX)
+# What a disk must have room for before long work begins.
+ROOM = 2**20
 
 
 @contextmanager
-def output_folder(out: Path | None) -> Iterator[Journal | None]:
+def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal | None]:
     """Make sure that `out` can be written to, by this run alone; take it away again if the work
     inside fails before anything is worth keeping.
 
-    Yields a journal in it, which is forgotten when the work is done; none without `out`.
+    fresh : forget what an earlier run kept there. Yields a journal in it, which is forgotten when
+    the work is done; none without `out`.
 
     Raises
     ------
-    UndoorError : it is a file, must not be written to, or another run is at work in it.
+    UndoorError : it is a file, must not be written to, has no room, or another run is at work in
+        it, or it was taken away meanwhile.
     """
     if out is None:
         yield None
         return
-    made = [path for path in (out, *out.parents) if not path.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        _remove_empty(made)
-        raise UndoorError(
-            f"--out {out}: cannot write there ({error.strerror}); choose another folder"
-        ) from error
     from undoor.journal import Journal
 
-    journal = Journal(out / KEPT)
+    made = [path for path in (out, *out.parents) if not path.exists()]
     try:
+        _require_room(out)
         with _alone(out):
-            if steps := journal.steps:
-                say(f"going on with an earlier run in {out}: {steps} steps of it are kept")
-            yield journal
+            journal = Journal(out / KEPT, inside=out, tell=say)
+            if fresh:
+                journal.clear()
+            with _kept(out, journal):
+                yield journal
             journal.clear()
     except BaseException:
         _remove_empty(made)
         raise
+
+
+def _require_room(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out, buffering=0) as stream:
+            stream.write(bytes(ROOM))
+    except OSError as error:
+        way = "free some space there" if error.errno in FULL else "change its permissions"
+        raise UndoorError(
+            f"--out {out}: cannot write there ({error.strerror}); {way}, or choose another folder"
+        ) from error
+
+
+@contextmanager
+def _kept(out: Path, journal: Journal) -> Iterator[None]:
+    """Whatever ends the work, say what is kept of it; where nothing is, leave nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {_way_on(out, journal)}") from None
+    except OSError as error:
+        if not out.is_dir():
+            raise UndoorError(
+                f"--out {out}: the folder was taken away while undoor worked in it; start again, "
+                "with a folder that stays"
+            ) from error
+        if error.errno in FULL:
+            raise UndoorError(
+                f"--out {out}: {error.strerror}; free some space there: {_way_on(out, journal)}"
+            ) from error
+        raise
+    finally:
+        if journal.empty:
+            journal.clear()
+
+
+def _way_on(out: Path, journal: Journal) -> str:
+    if journal.empty:
+        return f"nothing is left in {out}"
+    return f"what is done is kept in {out}, and the same command goes on from there"
+
+
+def results_folder(out: Path) -> Path:
+    """A new folder inside `out` to write results to, before `publish` shows them all."""
+    folder = out / KEPT / RESULTS
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def publish(out: Path, files: Sequence[Path]) -> list[Path]:
+    """Move whole files of the results folder to `out`, which needs no space; where they are then.
+
+    A full disk while they are written leaves the results of an earlier run as they were.
+    """
+    for file in sorted(files, key=lambda file: file.name in LAST):
+        file.replace(out / file.name)
+    return [out / file.name for file in files]
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions, class_number
-from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
+from undoor.cli.runs import RunOptions, go_on
 from undoor.cli.show import show_files, show_repair, show_scan
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
@@ -77,6 +78,7 @@ def repair(
     search: ScanOptions,
     reports: ReportOptions,
     gate: GateOptions,
+    run: RunOptions,
     out: Out,
     scan: Scan = None,
     fit: Fit = "onepass",
@@ -87,11 +89,14 @@ def repair(
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
     formats = reports.formats(out)
-    with output_folder(out) as journal:
+    with output_folder(out, fresh=run.fresh) as journal:
         classifier = model.load()
         forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
+        classifier = run.bounded(classifier, clean, fit=True)
+        asked = {"fit": fit, "fpr": fpr, "forced": forced, "suspects": suspects, "scan": scan}
+        go_on(journal, classifier, clean, {"seed": data.seed, **vars(search), **asked})
         if report is None:
             report = search.run(classifier, clean, seed=data.seed, journal=journal)
         result = pipeline.repair_model(
@@ -105,11 +110,12 @@ def repair(
             seed=data.seed,
             journal=journal,
         )
-        files = [*save_scan(out, report), *save_repair(out, result)]
+        whole = results_folder(out)
+        files = [*save_scan(whole, report), *save_repair(whole, result)]
         results = pipeline.results(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
         )
-        files += save_reports(out, formats, results)
+        files = publish(out, [*files, *save_reports(whole, formats, results)])
 
     def show(console: Console) -> None:
         show_scan(console, report)

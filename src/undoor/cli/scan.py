@@ -13,8 +13,9 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
-from undoor.cli.output import output_folder, save_scan
+from undoor.cli.output import output_folder, publish, results_folder, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
+from undoor.cli.runs import RunOptions, go_on
 from undoor.cli.show import show_files, show_scan
 
 Out = Annotated[
@@ -41,6 +42,7 @@ def scan(
     search: ScanOptions,
     reports: ReportOptions,
     gate: GateOptions,
+    run: RunOptions,
     out: Out = None,
 ) -> Outcome:
     """Is there a backdoor in this model? Names its targets and recovers their triggers.
@@ -48,16 +50,21 @@ def scan(
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
     formats = reports.formats(out)
-    with output_folder(out) as journal:
+    with output_folder(out, fresh=run.fresh) as journal:
         classifier = model.load()
         clean = data.read(classifier)
+        classifier = run.bounded(classifier, clean)
+        go_on(journal, classifier, clean, {"seed": data.seed, **vars(search)})
         report = search.run(classifier, clean, seed=data.seed, journal=journal)
         files: list[Path] = []
         if out:
             results = pipeline.results(
                 classifier, clean, report, model=str(model.model), data=str(data.data)
             )
-            files = [*save_scan(out, report), *save_reports(out, formats, results)]
+            whole = results_folder(out)
+            files = publish(
+                out, [*save_scan(whole, report), *save_reports(whole, formats, results)]
+            )
 
     def show(console: Console) -> None:
         show_scan(console, report)

@@ -100,11 +100,14 @@ def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
     seen: list[Tensor] = []
 
     def keep(z: Tensor) -> Tensor:
-        seen.append(z.transpose(0, 1).flatten(1).std(1))
+        seen.append(torch.stack(torch.std_mean(z.transpose(0, 1).flatten(1), 1)))
         return z
 
-    insert(classifier, site, keep)(x)
-    return seen[0].clamp_min(0.05 * seen[0].mean())
+    insert(classifier, site, keep).logits(x)
+    std, mean = torch.stack(seen).unbind(1)
+    # Of one batch its own spread; of several, that within them and between them.
+    spread = std[0] if len(std) == 1 else (std**2).mean(0).add(mean.var(0)).sqrt()
+    return spread.clamp_min(0.05 * spread.mean())
 
 
 def pixel_scale(family: str, shape: tuple[int, ...]) -> float:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.journal import NO_DRAFT, Draft
 from undoor.progress import Progress, silent
+from undoor.scan.best import Best
 from undoor.scan.families import make_bank
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.meter import Meter
-from undoor.scan.own import OwnDirections, barred
-from undoor.sites import insert
+from undoor.scan.meter import Meter, Spent
+from undoor.scan.own import OwnDirections
+from undoor.scan.parts import groups, parts_of
 from undoor.triggers import Trigger, TriggerBank
 
+# What Adam keeps of every candidate.
+MOMENTS = ("exp_avg", "exp_avg_sq")
 # The "target" of a search in which images of all classes are to leave their own.
 ALL = -1
 
@@ -86,6 +90,7 @@ def invert(
     generator: torch.Generator,
     own: OwnDirections | None = None,
     meter: Meter | None = None,
+    draft: Draft = NO_DRAFT,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
     """One candidate for each of `searches`.
@@ -95,7 +100,8 @@ def invert(
     forward and one backward pass a step, in channels_last and, where the CPU has it, bfloat16.
     What `meter` allows is spent at most; the candidates are then as they stand.
 
-    own : of `images`; bars the targets' own directions to the families that ask for it.
+    own : of `images`; bars the targets' own directions to the families that ask for it. draft :
+    where the search keeps how far it is, and goes on from if it was killed.
 
     Raises
     ------
@@ -107,19 +113,33 @@ def invert(
             bank.place(index, search.start)
     decks = [Deck(search, generator) for search in searches]
     run = _Run(classifier, bank, decks, schedule, own if bank.barred else None)
-    for step in range(schedule.steps):
+    spent = Spent(meter)
+    run, done = _resumed(run, draft, spent)
+    for step in range(done, schedule.steps):
         if step == schedule.trial > 0:
             run = run.narrowed()
         run.advance(images, step)
-        if meter:
-            meter.spend(len(run.decks) * schedule.batch)
-            if meter.exhausted:
-                break
+        spent.spend(len(run.decks) * schedule.batch)
+        if spent.meter.exhausted:
+            break
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
         if run.best.idle >= schedule.patience:
             break
+        draft.keep(lambda run=run, step=step: run.arrays(step + 1) | spent.arrays())  # type: ignore[misc]
     progress(f"inverting {family} triggers", schedule.steps, schedule.steps)
-    return run.best.candidates([deck.target for deck in run.decks])
+    return run.candidates()
+
+
+def _resumed(run: _Run, draft: Draft, spent: Spent) -> tuple[_Run, int]:
+    """The run as it was kept, and how many steps it had taken; as it is where nothing was."""
+    kept = draft.read()
+    if kept is None:
+        return run, 0
+    if "rows" in kept:
+        run = run.of_rows(kept["rows"].tolist())
+    run.restore(kept)
+    spent.resume(kept)
+    return run, int(kept["done"])
 
 
 def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
@@ -151,7 +171,10 @@ class Deck:
 
 
 class _Run:
-    """Candidates under way: their parameters, optimiser, weights, and the best of each so far."""
+    """Candidates under way: their parameters, optimiser, weights, and the best of each so far.
+
+    rows : which of all candidates these are, where only some go on.
+    """
 
     def __init__(
         self,
@@ -160,38 +183,42 @@ class _Run:
         decks: list[Deck],
         schedule: Schedule,
         own: OwnDirections | None,
+        rows: list[int] | None = None,
     ) -> None:
         self.classifier = classifier
-        self.triggered = insert(classifier, bank.site, _of_rows(bank))
         self.own = own
-        if own:
-            self.triggered, self.bar = barred(self.triggered, own.head)
+        self.rows = rows
         self.bank = bank
         self.decks = decks
         self.away = torch.tensor([deck.leave is not None for deck in decks])
         self.schedule = schedule
+        self.at_once = classifier.capacity.learning if classifier.capacity else None
+        most = max(1, self.at_once // schedule.batch) if self.at_once else None
+        self.parts = parts_of(classifier, bank, own, most)
         self.optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
         self.weight = torch.full((len(decks),), schedule.weight)
-        self.best = _Best(bank, len(decks), schedule.batch)
+        self.best = Best(bank, len(decks), schedule.batch)
 
     def advance(self, images: Tensor, step: int) -> None:
         """One step of Adam on the next images of every deck."""
         drawn = [deck.draw(step, self.schedule.batch) for deck in self.decks]
         rows, labels = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-        if self.own:
-            flat = labels.flatten()
-            self.bar.bar(self.own.features[rows.flatten()], self.own.directions[flat])
-        entropy, asr = attack(self.triggered, images[rows], labels, self.away)
-        sizes = self.bank.sizes()
-        self.best.update(sizes.detach(), asr, self.schedule.success)
-        loss = (entropy + self.weight * sizes).sum()
-        if not bool(torch.isfinite(loss)):
-            raise UndoorError(
-                f"the loss became {loss.item()} while inverting {self.bank.family} triggers; the "
-                "model answers NaN or infinity to inputs within its bounds"
-            )
-        self.optimizer.zero_grad()
-        loss.backward()
+        # Parts share their gradients with the bank: these must stay where they are.
+        self.optimizer.zero_grad(set_to_none=len(self.parts) == 1)
+        sizes, asr = torch.zeros(len(self.decks)), torch.zeros(len(self.decks))
+        for part in self.parts:
+            own = part.rows
+            for group in groups(self.schedule.batch, self.at_once):
+                share = (group.stop - group.start) / self.schedule.batch
+                entropy, reached, size = part.entropies(
+                    images, rows[own, group], labels[own, group], self.away[own]
+                )
+                loss = share * (entropy + self.weight[own] * size).sum()
+                self._require_finite(loss)
+                loss.backward()
+                sizes[own] += share * size.detach()
+                asr[own] += share * reached
+        self.best.update(sizes, asr, self.schedule.success)
         self.optimizer.step()
         enough = asr >= self.schedule.success
         weight = torch.where(
@@ -199,102 +226,71 @@ class _Run:
         )
         self.weight = weight.clamp(1e-5, 1e3)
 
+    def _require_finite(self, loss: Tensor) -> None:
+        if not bool(torch.isfinite(loss)):
+            raise UndoorError(
+                f"the loss became {loss.item()} while inverting {self.bank.family} triggers; the "
+                "model answers NaN or infinity to inputs within its bounds"
+            )
+
     def narrowed(self) -> _Run:
         """The most promising candidates of each target alone, going on as they stand."""
         targets = torch.tensor([deck.target for deck in self.decks])
         rows = self.best.smallest(targets, self.schedule.keep)
-        run = _Run(
-            self.classifier,
-            self.bank.rows(rows),
-            [self.decks[i] for i in rows],
-            self.schedule,
-            self.own,
-        )
+        run = self.of_rows(rows)
         state = self.optimizer.state_dict()
         for moments in state["state"].values():
-            moments |= {key: moments[key][rows] for key in ("exp_avg", "exp_avg_sq")}
+            moments |= {key: moments[key][rows] for key in MOMENTS}
         run.optimizer.load_state_dict(state)
         run.weight = self.weight[rows]
         run.best = self.best.of_rows(run.bank, rows)
         return run
 
+    def of_rows(self, rows: list[int]) -> _Run:
+        """A run of these candidates alone, from its beginning."""
+        decks = [self.decks[i] for i in rows]
+        bank = self.bank.rows(rows)
+        return _Run(self.classifier, bank, decks, self.schedule, self.own, rows)
 
-def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels` [M, n],
-    or, where `away` [M], towards any class but these."""
-    count, batch = x.shape[:2]
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-        logits = triggered(x.flatten(0, 1))
-    logits = logits.float().view(count, batch, -1)
-    named = F.one_hot(labels, logits.shape[2]).bool()
-    counted = named ^ away[:, None, None]
-    entropy = logits.logsumexp(2) - logits.masked_fill(~counted, -torch.inf).logsumexp(2)
-    reached = (logits.argmax(2) == labels) ^ away[:, None]
-    return entropy.mean(1), reached.float().mean(1)
+    def arrays(self, done: int) -> dict[str, NDArray[Any]]:
+        """All that it takes to go on after `done` steps."""
+        moments = {
+            f"adam/{index}/{key}": value.numpy()
+            for index, kept in self.optimizer.state_dict()["state"].items()
+            for key, value in kept.items()
+        }
+        bank = {f"bank/{key}": value.numpy() for key, value in self.bank.state_dict().items()}
+        best = {f"best/{key}": value for key, value in self.best.arrays().items()}
+        rows = {} if self.rows is None else {"rows": np.array(self.rows)}
+        whole = {"done": np.array(done), "weight": self.weight.numpy()}
+        return whole | rows | bank | best | moments
 
-
-def _of_rows(bank: TriggerBank) -> Callable[[Tensor], Tensor]:
-    """The bank on a flat batch, in which the images of the candidates come one after another."""
-
-    def change(z: Tensor) -> Tensor:
-        changed = bank(z.unflatten(0, (bank.count, -1))).flatten(0, 1)
-        if changed.dim() == 4:
-            return changed.contiguous(memory_format=torch.channels_last)
-        return changed
-
-    return change
-
-
-class _Best:
-    """The smallest working state of every candidate so far, and how long nothing got smaller."""
-
-    def __init__(self, bank: TriggerBank, count: int, batch: int) -> None:
-        self.bank = bank
-        # One batch of a few images says little: success is judged on a running mean over about
-        # the last fifty images.
-        self.rate = min(0.3, batch / 27)
-        self.state = {key: value.clone() for key, value in bank.state_dict().items()}
-        self.size = torch.full((count,), torch.inf)
-        self.asr = torch.zeros(count)
-        self.idle = 0
-
-    def update(self, sizes: Tensor, asr: Tensor, success: float) -> None:
-        self.asr += self.rate * (asr - self.asr)
-        better = (self.asr >= success) & (sizes < self.size)
-        waiting = torch.isinf(self.size)
-        shrunk = better & (sizes < 0.99 * self.size)
-        self.idle = 0 if bool(shrunk.any()) or bool(waiting.all()) else self.idle + 1
-        keep = better | waiting
-        for key, value in self.bank.state_dict().items():
-            self.state[key][keep] = value[keep]
-        self.size[better] = sizes[better]
-
-    def smallest(self, targets: Tensor, keep: int) -> list[int]:
-        """Rows of the `keep` smallest candidates of each target; where none worked yet, of those
-        that come nearest to it."""
-        order = sorted(
-            range(len(targets)), key=lambda row: (float(self.size[row]), -float(self.asr[row]))
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Stand where `arrays` were taken from a run of the same candidates."""
+        tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
+        self.bank.load_state_dict({key: tensors[f"bank/{key}"] for key in self.bank.state_dict()})
+        self.weight = tensors["weight"]
+        self.best.restore(
+            {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         )
-        chosen = ([row for row in order if targets[row] == t][:keep] for t in targets.unique())
-        return sorted(row for rows in chosen for row in rows)
+        state = self.optimizer.state_dict()
+        for key, value in tensors.items():
+            if key.startswith("adam/"):
+                _, index, name = key.split("/")
+                state["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(state)
 
-    def of_rows(self, bank: TriggerBank, rows: list[int]) -> _Best:
-        """The record of these rows; `bank` holds their candidates."""
-        best = copy.copy(self)
-        best.bank = bank
-        best.state = {key: value[rows] for key, value in self.state.items()}
-        best.size, best.asr = self.size[rows], self.asr[rows]
-        return best
-
-    def candidates(self, targets: Sequence[int]) -> tuple[Candidate, ...]:
-        self.bank.load_state_dict(self.state)
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The best of each."""
+        best = self.best
+        self.bank.load_state_dict(best.state)
         return tuple(
             Candidate(
-                target,
+                deck.target,
                 self.bank.family,
-                None if torch.isinf(self.size[i]) else float(self.size[i]),
+                None if torch.isinf(best.size[i]) else float(best.size[i]),
                 self.bank.export(i),
-                float(self.asr[i]),
+                float(best.asr[i]),
             )
-            for i, target in enumerate(targets)
+            for i, deck in enumerate(self.decks)
         )

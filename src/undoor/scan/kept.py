@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -14,14 +13,14 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.journal import Arrays, Journal, digest
+from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
 from undoor.scan.invert import Candidate, Schedule, Search, invert
-from undoor.scan.meter import Meter
+from undoor.scan.meter import Meter, Spent
 from undoor.scan.own import OwnDirections
 from undoor.triggers import trigger_of
 
-STATE, SPENT = "generator", "spent"
+STATE = "generator"
 
 
 def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
@@ -60,7 +59,7 @@ def search(
     """
     meter = meter or Meter()
 
-    def compute() -> tuple[Candidate, ...]:
+    def compute(draft: Draft = NO_DRAFT) -> tuple[Candidate, ...]:
         return invert(
             classifier,
             images,
@@ -70,31 +69,50 @@ def search(
             generator=generator,
             own=own,
             meter=meter,
+            draft=draft,
             progress=progress,
         )
 
-    def arrays_of() -> Arrays:
-        passes, started = meter.passes, time.perf_counter()
-        found = {
+    def arrays_of(draft: Draft) -> Arrays:
+        return {
             f"{index}/{key}": value
-            for index, candidate in enumerate(compute())
+            for index, candidate in enumerate(compute(draft))
             for key, value in _arrays(candidate).items()
         }
-        spent = [meter.passes - passes, time.perf_counter() - started]
-        return found | {STATE: generator.get_state().numpy(), SPENT: np.array(spent)}
 
     if journal is None:
         return compute()
-    facts = (family, schedule, *map(_digest, searches), generator.get_state().numpy())
-    arrays, again = journal.step("search", arrays_of, *facts)
-    if again:
-        generator.set_state(torch.from_numpy(arrays[STATE].copy()))
-        meter.resume(*map(float, arrays[SPENT]))
+    facts = (family, schedule, *map(told, searches))
+    arrays = step(journal, "search", arrays_of, generator, meter, *facts)
     count = sum(key.endswith("/target") for key in arrays)
     return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
 
 
-def _digest(search: Search) -> str:
+def step(
+    journal: Journal,
+    name: str,
+    compute: Callable[[Draft], Arrays],
+    generator: torch.Generator,
+    meter: Meter,
+    *facts: object,
+) -> Arrays:
+    """A step of the journal that draws from `generator` and spends of `meter`: where it was kept,
+    both are then where it left them."""
+
+    def arrays_of(draft: Draft) -> Arrays:
+        spent = Spent(meter)
+        found = compute(draft)
+        return {**found, STATE: generator.get_state().numpy(), **spent.arrays()}
+
+    arrays, again = journal.step(name, arrays_of, *facts, generator.get_state().numpy())
+    if again:
+        generator.set_state(torch.from_numpy(arrays[STATE].copy()))
+        Spent(meter).resume(arrays)
+    return arrays
+
+
+def told(search: Search) -> str:
+    """A digest of all that a search depends on."""
     start = {} if search.start is None else search.start.named_arrays()
     leave = () if search.leave is None else (search.leave.numpy(),)
     flat = [part for key in sorted(start) for part in (key, start[key])]

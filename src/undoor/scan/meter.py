@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPENT = "spent"
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,23 @@ class Meter:
         return (most_passes is not None and self.passes >= most_passes) or (
             most_seconds is not None and self.seconds >= most_seconds
         )
+
+
+class Spent:
+    """What one step spends of a meter, so that it can be kept and counted again."""
+
+    def __init__(self, meter: Meter | None) -> None:
+        self.meter = meter or Meter()
+        self.before = (self.meter.passes, self.meter.seconds)
+
+    def spend(self, passes: float) -> None:
+        self.meter.spend(passes)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Passes and seconds since the step began, wherever that was."""
+        passes, seconds = self.before
+        return {SPENT: np.array([self.meter.passes - passes, self.meter.seconds - seconds])}
+
+    def resume(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Count what `arrays` tell of an earlier, killed run."""
+        self.meter.resume(*map(float, arrays[SPENT]))

@@ -91,6 +91,7 @@ def _inputs(classifier: Classifier, name: str, x: Tensor) -> Tensor:
             return self.inner(z)
 
     reading = exchange(classifier, name, Reader)
-    for batch in x.split(BATCH):
+    most = classifier.capacity.answering if classifier.capacity else BATCH
+    for batch in x.split(min(BATCH, most)):
         reading(batch)
     return torch.cat(seen)

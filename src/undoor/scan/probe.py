@@ -50,6 +50,6 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Stamp])
     out = []
     for probe in probes:
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
-            logits = classifier(probe(x))
+            logits = classifier.logits(probe(x))
         out.append((logits.float().softmax(1) * others).sum(0) / count)
     return torch.stack(out)

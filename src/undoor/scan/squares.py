@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.scan.invert import Deck, Search, attack
+from undoor.journal import NO_DRAFT, Arrays, Draft
+from undoor.scan.invert import Deck, Search
+from undoor.scan.kept import step, told
+from undoor.scan.parts import attack, groups
 from undoor.scan.work import Work
 from undoor.triggers import Stamp
 
@@ -73,36 +77,74 @@ def try_squares(
         if work.meter.exhausted:
             out.append(Pulled(0.0, ()))
             continue
-        pull, patterns = _pulls(work, search, masks)
-        work.meter.spend(len(masks) * STEPS)
-        best = pull.argsort(descending=True)[:keep].tolist()
-        stamps = [Stamp("patch", OPACITY * masks[i], patterns[i], "replace", bounds) for i in best]
+        best = _best(work, search, masks, keep)
+        pairs = zip(best["squares"].tolist(), torch.from_numpy(best["patterns"]), strict=True)
+        stamps = [Stamp("patch", OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
         starts = tuple(replace(search, start=stamp) for stamp in stamps)
-        out.append(Pulled(float(pull.max()), starts))
+        out.append(Pulled(float(best["pull"]), starts))
         work.progress("trying squares", done + 1, len(searches))
     return out
+
+
+def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
+    """Which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of the
+    first; kept where the work keeps a journal."""
+
+    def compute(_: Draft) -> Arrays:
+        pull, patterns = _pulls(work, search, masks)
+        work.meter.spend(len(masks) * STEPS)
+        best = pull.argsort(descending=True)[:keep]
+        return {
+            "squares": best.numpy(),
+            "patterns": patterns[best].numpy(),
+            "pull": np.array(float(pull.max())),
+        }
+
+    if work.journal is None:
+        return compute(NO_DRAFT)
+    facts = (told(search), masks.numpy(), keep)
+    return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
 
 
 def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
     """The probability that each square gives [P], on average over the second half of the steps,
     and its colours at the end, as a pattern [P, C, H, W] in raw units."""
-    classifier, (low, high) = work.classifier, work.classifier.bounds
     deck, count = Deck(search, work.generator), len(masks)
-    away = torch.full((count,), deck.leave is not None)
-    logit = 0.5 * torch.randn(count, *classifier.input_shape, generator=work.generator)
+    logit = 0.5 * torch.randn(count, *work.classifier.input_shape, generator=work.generator)
     momentum = torch.zeros_like(logit)
     pull = torch.zeros(count)
-    for step in range(STEPS):
-        row, label = deck.draw(step, 1)
-        logit.requires_grad_(True)
-        pattern = low + (high - low) * logit.sigmoid()
-        x = work.images.x[row] * (1 - masks) + pattern * masks
-        x = x.contiguous(memory_format=torch.channels_last)
-        entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), away)
-        (gradient,) = torch.autograd.grad(entropy.sum(), logit)
+    for turn in range(STEPS):
+        drawn = deck.draw(turn, 1)
+        entropy, gradient = _push(work, logit, masks, drawn, away=deck.leave is not None)
         size = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
         momentum = MOMENTUM * momentum + gradient / size.view(-1, 1, 1, 1)
-        logit = (logit.detach() - STEP * momentum.sign()).clamp(-MOST_LOGIT, MOST_LOGIT)
-        if step >= STEPS // 2:
-            pull += (-entropy.detach()).exp() / (STEPS - STEPS // 2)
-    return pull, low + (high - low) * logit.sigmoid()
+        logit = (logit - STEP * momentum.sign()).clamp(-MOST_LOGIT, MOST_LOGIT)
+        if turn >= STEPS // 2:
+            pull += (-entropy).exp() / (STEPS - STEPS // 2)
+    return pull, _colours(work, logit)
+
+
+def _push(
+    work: Work, logit: Tensor, masks: Tensor, drawn: tuple[Tensor, Tensor], *, away: bool
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy [P] of one image under each square, and its gradient [P, C, H, W]; as many
+    squares at a time as the classifier's capacity allows."""
+    classifier, (row, label) = work.classifier, drawn
+    most = classifier.capacity.learning if classifier.capacity else None
+    entropies: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for cut in groups(len(masks), most):
+        own, mask = logit[cut].clone().requires_grad_(True), masks[cut]
+        x = work.images.x[row] * (1 - mask) + _colours(work, own) * mask
+        x = x.contiguous(memory_format=torch.channels_last)
+        count = len(mask)
+        leaving = torch.full((count,), away)
+        entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), leaving)
+        gradients += torch.autograd.grad(entropy.sum(), own)
+        entropies.append(entropy.detach())
+    return torch.cat(entropies), torch.cat(gradients)
+
+
+def _colours(work: Work, logit: Tensor) -> Tensor:
+    low, high = work.classifier.bounds
+    return low + (high - low) * logit.sigmoid()

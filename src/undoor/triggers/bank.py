@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, final
 
 import torch
@@ -57,10 +57,26 @@ class TriggerBank(nn.Module, ABC):
     @final
     def rows(self, rows: Sequence[int]) -> Self:
         """A bank of these candidates alone, as they stand."""
-        other = copy.deepcopy(self)
+        return self._of({n: p.detach()[list(rows)] for n, p in self.named_parameters()})
+
+    @final
+    def part(self, rows: slice) -> Self:
+        """A bank of these candidates that shares their values and gradients with this one."""
+        other = self._of({n: p.detach()[rows] for n, p in self.named_parameters()})
         for name, parameter in self.named_parameters():
-            own = nn.Parameter(parameter.detach()[list(rows)], parameter.requires_grad)
-            setattr(other, name, own)
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            other.get_parameter(name).grad = parameter.grad[rows]
+        return other
+
+    def _of(self, values: Mapping[str, Tensor]) -> Self:
+        """The same with these parameters; not a deep copy, which what the last call of `forward`
+        left behind would not survive."""
+        other = copy.copy(self)
+        other._parameters = dict(self._parameters)
+        for name, value in values.items():
+            wanted = self.get_parameter(name).requires_grad
+            setattr(other, name, nn.Parameter(value, wanted))
         return other
 
     @abstractmethod

@@ -1,0 +1,126 @@
+"""How long runs go on after they were ended, and how much memory they may take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from undoor.cli.console import say
+from undoor.errors import UndoorError
+from undoor.files import write_json
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+    from undoor.journal import Journal
+
+RUN_PANEL = "Run"
+FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run may take, and whether it goes on with an earlier one."""
+
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Stay below so much resident memory, such as 2GB; slower where it is little.",
+            metavar="SIZE",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Begin anew, whatever an earlier run left in --out.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = False
+
+    def bounded(self, classifier: Classifier, clean: CleanSet, *, fit: bool = False) -> Classifier:
+        """The classifier, with as many inputs at a time as the memory suffices for.
+
+        fit : whether corrections will be fitted, too.
+        """
+        if self.memory is None:
+            return classifier
+        from undoor.cli.memory import resident
+        from undoor.scan.capacity import capacity_within
+
+        return classifier.limited(
+            capacity_within(size(self.memory), classifier, clean, held=resident(), fit=fit)
+        )
+
+
+def go_on(
+    journal: Journal | None,
+    classifier: Classifier,
+    clean: CleanSet,
+    options: Mapping[str, Any],
+) -> None:
+    """Say what becomes of an earlier run in the folder; forget one of another model, of other
+    images or of another version, of which no step applies.
+
+    options : of the command; steps that do not depend on those that differ are still used.
+    """
+    if journal is None:
+        return
+    from importlib.metadata import version
+
+    import torch
+
+    from undoor.journal import digest
+
+    now = {
+        "version of undoor": version("undoor"),
+        "version of torch": torch.__version__,
+        "number of threads": torch.get_num_threads(),
+        "model": classifier.fingerprint(),
+        "images": digest(clean.images.numpy(), clean.labels.numpy()),
+        "options": json.loads(json.dumps(dict(options), default=str)),
+    }
+    file = journal.folder / FILE
+    before = _read(file)
+    differs = [name for name in now if before.get(name) != now[name]]
+    if not journal.empty:
+        where, steps = journal.folder.parent, journal.steps
+        if not differs:
+            say(f"going on with an earlier run in {where}: {steps} steps of it are kept")
+        elif differs == ["options"]:
+            say(
+                f"the earlier run in {where} had other options; of its {steps} steps, those that "
+                "do not depend on them are used"
+            )
+        else:
+            say(f"the earlier run in {where} was of another {differs[0]}; beginning anew")
+            journal.clear()
+    write_json(file, now)
+
+
+def size(text: str) -> int:
+    """Bytes, of a text such as 2GB, 1.5GiB or 800MB.
+
+    >>> size("2GB"), size("1.5 GiB")
+    (2000000000, 1610612736)
+    """
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise UndoorError(f"--memory: expected a size such as 2GB or 800MB, got {text!r}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
