@@ -127,7 +127,7 @@ def test_interrupt_leaves_nothing(cli: Cli) -> None:
     cli.during_scan = interrupt
     before = set(cli.folder.rglob("*"))
     result = cli.scan("--out", cli.out / "deep", "--json")
-    assert result.exit_code == 2
+    assert result.exit_code == 130
     assert result.stdout == ""
     assert result.stderr.splitlines()[-1].startswith("undoor: error: interrupted")
     assert set(cli.folder.rglob("*")) == before

@@ -15,6 +15,9 @@ Classes = Sequence[str] | Mapping[str, str | int | None]
 NAMED = 8
 LEFT_OUT = -1
 
+# How the note begins that says in which order names are counted.
+UNNAMED = "the model has no class names"
+
 
 class Numbering(NamedTuple):
     """The class number of each name found (-1: left out), the names of all classes where there are
@@ -155,7 +158,7 @@ def _counted(numbering: Numbering, found: Found, count: int) -> Numbering:
         )
     how = "as the data numbers them" if found.declared else "in sorted order"
     note = (
-        f"the model has no class names, so those of {found.source} are taken {how}: "
+        f"{UNNAMED}, so those of {found.source} are taken {how}: "
         f"{_listing([f'{i} {name}' for i, name in enumerate(names)])}; if the model was trained "
         "with another order, give --classes"
     )

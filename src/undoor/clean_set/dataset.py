@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set.class_names import LEFT_OUT, Classes
+from undoor.clean_set.class_names import LEFT_OUT, UNNAMED, Classes
 from undoor.clean_set.fit import fit_images, fit_labels, require_classes, require_readable
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Selection, gather
@@ -179,6 +179,8 @@ class CleanSet:
         """
         require_readable(self.reading)
         labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
+        if any(note.startswith(UNNAMED) for note in self.reading.notes):
+            notes = ()  # Told when the set was read for this model.
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
         images = fit_images(images, classifier, from_bytes=self.from_bytes)
