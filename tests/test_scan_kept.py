@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import random
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from killing import killed
 from tiny import BOUNDS, SIDE, clean_images, toy_network
 
 import undoor
@@ -143,93 +140,15 @@ def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
-NETS = """
-import sys
-sys.path.insert(0, {tests!r})
-from tiny import toy_network
-
-def net():
-    return toy_network(backdoored=True, norm=True)
-"""
-
-
-def files_for_the_command(folder: Path) -> list[str]:
-    """A model and images on disk, and the command that scans them."""
-    clean, weights = clean_images(12), toy_network(backdoored=True, norm=True).state_dict()
-    save_file(weights, folder / "m.safetensors")
-    (folder / "nets.py").write_text(NETS.format(tests=str(Path(__file__).parent)))
-    np.savez(folder / "clean.npz", x=clean.images.numpy(), y=clean.labels.numpy())
-    command = [sys.executable, "-c", "from undoor.cli import main; main()", "scan"]
-    options = {
-        "--data": folder / "clean.npz",
-        "--architecture": f"{folder / 'nets.py'}:net",
-        "--input-shape": f"1,{SIDE},{SIDE}",
-    }
-    given = [str(part) for pair in options.items() for part in pair]
-    return [*command, str(folder / "m.safetensors"), *given]
-
-
-def run_in(out: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*command, "--out", str(out)], capture_output=True, text=True, check=False
-    )
-
-
-def scanned(command: list[str], out: Path) -> dict[str, Any]:
-    run = run_in(out, command)
-    assert run.returncode == 1, run.stderr
-    assert not (out / ".undoor-run").exists()
-    assert not (out / ".undoor-lock").exists()
-    report = json.loads((out / "scan.json").read_text())
-    with np.load(next(out.glob("*.npz"))) as trigger:
-        return report | {"seconds": 0, "trigger": {k: trigger[k].tolist() for k in trigger.files}}
-
-
-def kill_once(command: list[str], out: Path, delay: float) -> bool:
-    """Start the scan and kill it after `delay` seconds; whether it was still at work."""
-    run = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL)
-    time.sleep(delay)
-    alive = run.poll() is None
-    run.kill()
-    run.wait()
-    return alive
-
-
-def identical_after_kills(folder: Path, kills: int, seed: int) -> tuple[int, int]:
-    """Of `kills` scans, each killed once at a random moment and run again: how many were at work
-    when they were killed, and how many ended in the report of one that was not killed."""
-    command = files_for_the_command(folder)
-    started = time.perf_counter()
-    expected = scanned(command, folder / "whole")
-    whole = time.perf_counter() - started
-    draw = random.Random(seed)
-    alive = same = 0
-    for index in range(kills):
-        out = folder / f"out{index}"
-        alive += kill_once(command, out, draw.uniform(0, whole))
-        same += scanned(command, out) == expected
-    return alive, same
-
-
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    _, same = identical_after_kills(tmp_path, kills=1, seed=1)
-    assert same == 1
+    """Scans as processes, ended by SIGKILL."""
+    kills = killed(tmp_path, count=3, seed=1)
+    assert all(kill.identical for kill in kills), kills
+    assert any(kill.at_work for kill in kills)
 
 
 @pytest.mark.slow
 def test_killed_fifty_times(tmp_path: Path) -> None:
-    alive, same = identical_after_kills(tmp_path, kills=50, seed=0)
-    assert alive >= 40
-    assert same == 50
-
-
-def test_two_runs_in_one_folder(tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    command = files_for_the_command(tmp_path)
-    out = tmp_path / "out"
-    out.mkdir()
-    with FileLock(out / ".undoor-lock"):
-        run = run_in(out, command)
-    assert run.returncode == 2
-    assert "another run of undoor is at work there" in run.stderr.replace("\n", " ")
+    kills = killed(tmp_path, count=50, seed=0)
+    assert [kill for kill in kills if not kill.identical] == []
+    assert sum(kill.at_work for kill in kills) >= 40

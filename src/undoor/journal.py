@@ -46,7 +46,7 @@ class Journal:
     facts: str = ""
     inside: Path | None = None
     tell: Callable[[str], None] = field(default=silent, compare=False)
-    every: float = DRAFT_EVERY
+    every: float = field(default_factory=lambda: DRAFT_EVERY)
 
     def about(self, *facts: object) -> Journal:
         """The same folder, for steps that depend on these facts too."""
