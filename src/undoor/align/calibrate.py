@@ -17,6 +17,7 @@ from undoor.rate import Rate
 DEFAULT_FPR = 0.01
 # Of the clean scores' spread: where the tail of a few scores is thought to end.
 TAIL_DEVIATIONS = 2.5
+LEAST_FREEDOM = 4
 # The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
 # clean: true triggers differ from recovered ones, the clean inputs do not.
 TOWARDS_TRIGGERED = 0.15
@@ -175,8 +176,8 @@ def prediction_limit(clean: Tensor, fpr: float) -> float:
 
     For where scores are too few for `conformal_bound`: mean + t s sqrt(1 + 1/n), t the 1 - `fpr`
     point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
-    Statistical Intervals, 1991, section 4.7). Minus infinity for fewer than two scores, which have
-    no spread.
+    Statistical Intervals, 1991, section 4.7), but 4 at least: of two scores the limit would be so
+    high that nothing were ever flagged. Minus infinity for one score, which has no spread.
 
     >>> round(prediction_limit(torch.arange(9.0), 0.01), 2)
     12.36
@@ -184,7 +185,7 @@ def prediction_limit(clean: Tensor, fpr: float) -> float:
     n = len(clean)
     if n < 2:
         return -math.inf
-    factor = float(student.ppf(1 - fpr, n - 1)) * math.sqrt(1 + 1 / n)
+    factor = float(student.ppf(1 - fpr, max(n - 1, LEAST_FREEDOM))) * math.sqrt(1 + 1 / n)
     return float(clean.mean()) + factor * float(clean.std())
 
 
