@@ -12,8 +12,12 @@ from undoor.errors import UndoorError
 
 # Parameters of mallopt in glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 M_MMAP_MAX = -4
 NEVER_TRIM = 2**31 - 1
+# As glibc has it unless told, and from how many bytes on a buffer is given back as a whole.
+USUAL_MMAP_MAX = 65536
+LARGE = 2**22
 
 
 def keep_buffers() -> None:
@@ -22,12 +26,22 @@ def keep_buffers() -> None:
     Long optimisation on a CPU allocates the same megabytes every step; mapping and zeroing them
     anew takes up to a third of the time.
     """
+    _mallopt((M_TRIM_THRESHOLD, NEVER_TRIM), (M_MMAP_MAX, 0))
+
+
+def return_buffers() -> None:
+    """The opposite: large buffers go back to the system at once, so that what is free is not held.
+    Slower, but memory that has a bound must not be lost to gaps between buffers."""
+    _mallopt((M_TRIM_THRESHOLD, LARGE), (M_MMAP_THRESHOLD, LARGE), (M_MMAP_MAX, USUAL_MMAP_MAX))
+
+
+def _mallopt(*settings: tuple[int, int]) -> None:
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_TRIM_THRESHOLD, NEVER_TRIM)
-        mallopt(M_MMAP_MAX, 0)
+        for parameter, value in settings:
+            mallopt(parameter, value)
 
 
 def resident() -> int:

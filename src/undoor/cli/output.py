@@ -87,14 +87,19 @@ def _kept(out: Path, journal: Journal) -> Iterator[None]:
                 f"--out {out}: the folder was taken away while undoor worked in it; start again, "
                 "with a folder that stays"
             ) from error
-        if error.errno in FULL:
-            raise UndoorError(
-                f"--out {out}: {error.strerror}; free some space there: {_way_on(out, journal)}"
-            ) from error
-        raise
+        if error.errno not in FULL or (error.filename and not _inside(error.filename, out)):
+            raise
+        raise UndoorError(
+            f"--out {out}: {error.strerror}; free some space there and run the same command again"
+            + ("" if journal.empty else ": what is done is kept")
+        ) from error
     finally:
         if journal.empty:
             journal.clear()
+
+
+def _inside(file: str, out: Path) -> bool:
+    return Path(file).absolute().is_relative_to(out.absolute())
 
 
 def _way_on(out: Path, journal: Journal) -> str:

@@ -51,12 +51,12 @@ class RunOptions:
         """
         if self.memory is None:
             return classifier
-        from undoor.cli.memory import resident
+        from undoor.cli.memory import resident, return_buffers
         from undoor.scan.capacity import capacity_within
 
-        return classifier.limited(
-            capacity_within(size(self.memory), classifier, clean, held=resident(), fit=fit)
-        )
+        return_buffers()
+        most, held = size(self.memory), resident()
+        return classifier.limited(capacity_within(most, classifier, clean, held=held, fit=fit))
 
 
 def go_on(
@@ -90,16 +90,15 @@ def go_on(
     before = _read(file)
     differs = [name for name in now if before.get(name) != now[name]]
     if not journal.empty:
-        where, steps = journal.folder.parent, journal.steps
+        earlier, steps = f"the earlier run in {journal.folder.parent}", journal.steps
         if not differs:
-            say(f"going on with an earlier run in {where}: {steps} steps of it are kept")
+            kept = "1 step of it is" if steps == 1 else f"{steps} steps of it are"
+            say(f"going on with {earlier}: {kept} kept")
         elif differs == ["options"]:
-            say(
-                f"the earlier run in {where} had other options; of its {steps} steps, those that "
-                "do not depend on them are used"
-            )
+            say(f"{earlier} had other options; steps that do not depend on them are used")
         else:
-            say(f"the earlier run in {where} was of another {differs[0]}; beginning anew")
+            not_same = f"did not have the same {differs[0]}" if before else "left no description"
+            say(f"{earlier} {not_same}; beginning anew")
             journal.clear()
     write_json(file, now)
 
