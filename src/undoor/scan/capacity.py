@@ -25,14 +25,14 @@ COPIES_OF_CANDIDATE = 10
 # Of the largest map that a module delivers, how many a pass without gradients holds, and how many
 # one with gradients needs beside what it saves: buffers in other layouts and precisions.
 MAPS_ANSWERING = 6
-MAPS_LEARNING = 4
+MAPS_LEARNING = 6
 # Copies of the clean images that a scan and a fit make: as drawn, as shuffled, those of the folds.
 IMAGES_IN_SCAN = 2
 IMAGES_IN_FIT = 5
 # Inputs that a fit holds at least: 16, three times (see `undoor.repair`).
 LEAST_IN_FIT = 48
 # What the allocator and the libraries keep to themselves: at least, and as a share of all.
-SLACK = 100_000_000
+SLACK = 150_000_000
 SLACK_SHARE = 0.15
 
 
