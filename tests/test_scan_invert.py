@@ -479,7 +479,8 @@ def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(family: str) ->
         for one, other in zip(whole, found(Capacity(at_once, at_once)), strict=True):
             assert one.target == other.target
             assert one.asr == pytest.approx(other.asr, abs=1e-5)
-            assert one.size == pytest.approx(other.size, rel=2e-2)
+            assert (one.size is None) == (other.size is None)
+            assert one.size is None or one.size == pytest.approx(other.size, rel=2e-2)
             # Where a generator has no gradient, Adam follows the rounding.
             if family in INPUT_FAMILIES and family != "generator":
                 x = clean.images[:3]

@@ -100,13 +100,17 @@ def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
     seen: list[Tensor] = []
 
     def keep(z: Tensor) -> Tensor:
-        seen.append(torch.stack(torch.std_mean(z.transpose(0, 1).flatten(1), 1)))
+        units = z.transpose(0, 1).flatten(1)
+        mean = units.mean(1)
+        squares = (units - mean[:, None]).square().sum(1)
+        seen.append(torch.stack([torch.full_like(mean, units.shape[1]), mean, squares]))
         return z
 
     insert(classifier, site, keep).logits(x)
-    std, mean = torch.stack(seen).unbind(1)
-    # Of one batch its own spread; of several, that within them and between them.
-    spread = std[0] if len(std) == 1 else (std**2).mean(0).add(mean.var(0)).sqrt()
+    # Within each batch and between them.
+    count, mean, squares = torch.stack(seen).unbind(1)
+    between = count * (mean - (count * mean).sum(0) / count.sum(0)).square()
+    spread = ((squares + between).sum(0) / (count.sum(0) - 1)).sqrt()
     return spread.clamp_min(0.05 * spread.mean())
 
 
