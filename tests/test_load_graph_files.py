@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import graph_work as work
+import numpy as np
 import pytest
 import torch
 from tiny import TARGET, clean_images, true_trigger
+from torch import nn
 from typer.testing import CliRunner
 
 import undoor
@@ -44,8 +46,51 @@ def test_torch_script_is_scanned_and_not_repaired(tmp_path: Path, traced: bool) 
     clean = clean_images(20).for_classifier(classifier)
     report = undoor.scan(classifier, clean)
     assert [finding.target for finding in report.findings] == [TARGET]
+    assert "TorchScript" in report.reasons[-1]
+    assert "cannot be repaired" in report.reasons[-1]
     with pytest.raises(UndoorError, match=r"TorchScript.*torch.export.save"):
         undoor.repair(classifier, clean, report)
+
+
+def test_torch_script_is_not_scanned_for_a_repair(tmp_path: Path) -> None:
+    file, data = work.script(work.toy(), tmp_path / "m.pt"), tmp_path / "clean.npz"
+    clean = clean_images(5)
+    np.savez(data, x=clean.images.numpy(), y=clean.labels.numpy())
+    options = ["--input-shape", "1,8,8", "--data", str(data), "--out", str(tmp_path / "fix")]
+    shown = CliRunner().invoke(app, ["repair", str(file), *options])
+    assert shown.exit_code == 2
+    assert "torch.export.save" in " ".join(shown.output.split())
+    assert "inverting" not in shown.output
+
+
+@pytest.mark.parametrize("source", ["pt2", "onnx, dynamo", "script"])
+def test_dry_run(source: str, tmp_path: Path) -> None:
+    write = {**work.SOURCES, "script": lambda net, folder: work.script(net, folder / "m.pt")}
+    file = write[source](work.toy(), tmp_path)
+    found = undoor.inspect(file, input_shape=(1, 8, 8), clean=clean_images(5))
+    assert found.problem is None
+    assert found.dry_run is not None
+    assert found.dry_run.accuracy.value == 1.0
+
+
+class Frozen(nn.Module):
+    """Scores that no gradient passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = work.toy()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x.detach())
+
+
+@pytest.mark.parametrize("source", ["pt2", "script"])
+def test_no_gradient_no_verdict(source: str, tmp_path: Path) -> None:
+    network = Frozen().eval()
+    write = {"pt2": work.pt2, "script": work.script}[source]
+    classifier = undoor.load(write(network, tmp_path / "m.pt2"), input_shape=(1, 8, 8))
+    with pytest.raises(UndoorError, match=r"passes a gradient.*its scores have none"):
+        undoor.scan(classifier, clean_images(5))
 
 
 def test_inspected(tmp_path: Path) -> None:

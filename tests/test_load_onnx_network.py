@@ -45,7 +45,7 @@ def test_same_answers(tmp_path: Path, dynamo: bool, batch: int | None) -> None:
         torch.testing.assert_close(found.network(x), network(x), atol=1e-5, rtol=1e-4)
 
 
-def by_hand(file: Path, *, kind: str = "Relu", domain: str = "") -> Path:
+def by_hand(file: Path, *, kind: str = "Relu", domain: str = "", side: int | str = 8) -> Path:
     """A file as another framework would write it: layers by name, weights as initialisers."""
     rng = np.random.default_rng(0)
     arrays = {
@@ -67,7 +67,7 @@ def by_hand(file: Path, *, kind: str = "Relu", domain: str = "") -> Path:
     graph = helper.make_graph(
         nodes,
         "by hand",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, 8, 8])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, side, side])],
         [helper.make_tensor_value_info("e", TensorProto.FLOAT, ["n", 5])],
         stored,
     )
@@ -80,6 +80,15 @@ def test_written_by_hand(tmp_path: Path) -> None:
     classifier = undoor.load(by_hand(tmp_path / "m.onnx"))
     assert classifier.input_shape == (1, 8, 8)
     assert [m for m in classifier.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def test_open_sides_need_a_shape(tmp_path: Path) -> None:
+    file = by_hand(tmp_path / "m.onnx", side="side")
+    with pytest.raises(UndoorError, match="shape is missing"):
+        undoor.load(file)
+    assert undoor.load(file, input_shape=(1, 8, 8)).num_classes == 5
+    with pytest.raises(UndoorError, match="cannot be used"):
+        undoor.load(file, input_shape=(1, 9, 9))
 
 
 def test_an_operator_without_a_counterpart(tmp_path: Path) -> None:
@@ -108,5 +117,7 @@ def test_another_answer_than_onnx_runtime_is_refused(
     monkeypatch.setattr(
         onnx2torch, "convert", lambda model: nn.Sequential(convert(model), nn.Softsign())
     )
-    with pytest.raises(UndoorError, match="answers otherwise"):
-        read(by_hand(tmp_path / "m.onnx"))
+    for sides, options in ((8, {}), ("side", {"input_shape": (1, 8, 8)})):
+        file = by_hand(tmp_path / "m.onnx", side=sides)
+        with pytest.raises(UndoorError, match="answers otherwise"):
+            undoor.load(file, **options)

@@ -119,13 +119,22 @@ def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | Non
             f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
             f"{classifier.fingerprint()[:12]}); scan this model"
         )
+    require_repairable(classifier)
+    _plans(find_sites(classifier), plan, fit)
+
+
+def require_repairable(classifier: Classifier) -> None:
+    """
+    Raises
+    ------
+    UndoorError : it is TorchScript, inside of which no correction can stand.
+    """
     if is_opaque(classifier):
         raise UndoorError(
             "the network is TorchScript, inside of which nothing can be corrected; export it with "
             "torch.export.save or torch.onnx.export and repair that, or give its state dict and "
             "architecture"
         )
-    _plans(find_sites(classifier), plan, fit)
 
 
 def repair_target(

@@ -61,6 +61,13 @@ def check_fpr(fpr: float) -> None:
     check_fpr(fpr)
 
 
+def check_repairable(classifier: Classifier) -> None:
+    """Refuse what cannot be corrected, before it is scanned."""
+    from undoor.repair import require_repairable
+
+    require_repairable(classifier)
+
+
 def repair_model(
     classifier: Classifier,
     clean: CleanSet,

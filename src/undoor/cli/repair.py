@@ -91,6 +91,7 @@ def repair(
     formats = reports.formats(out)
     with output_folder(out, fresh=run.fresh) as journal:
         classifier = model.load()
+        pipeline.check_repairable(classifier)
         forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)

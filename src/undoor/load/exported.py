@@ -9,15 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from undoor.errors import UndoorError
-from undoor.load.graph import Graph, require_same
+from undoor.load.graph import Graph, example, require_same
 from undoor.load.hub import first_line
 from undoor.load.layers import with_layers
 from undoor.load.regular import open_regular
 
 aten = torch.ops.aten
 SAVED = "undoor.json"
+# Inputs that layers and program are compared on, where the size of a batch is free.
+COMPARED = 3
 # Whose second argument is a shape, the batch first.
 SHAPED = (aten.view.default, aten.reshape.default, aten._unsafe_view.default, aten.expand.default)
 
@@ -54,7 +57,26 @@ def read(path: Path) -> Graph:
     batch, *rest = shape
     fixed = isinstance(batch, int)
     network = _for_any_batch(layered, (batch, *rest), path) if fixed else layered
-    return Graph(network, tuple(n for n in rest if isinstance(n, int)) or None)
+    known = tuple(n for n in rest if isinstance(n, int))
+
+    def require_parity(used: tuple[int, ...]) -> None:
+        _compare(network, whole, example(used, batch if fixed else COMPARED), path)
+
+    return Graph(network, known if len(known) == len(rest) else None, require_parity)
+
+
+def _compare(network: nn.Module, whole: nn.Module, x: Tensor, path: Path) -> None:
+    """Refuse layers that answer otherwise than the program."""
+    try:
+        with torch.no_grad():
+            (expected,) = tree_leaves(whole(x))
+            require_same(network(x), expected, "its graph, made of layers,")
+    except Exception as error:
+        raise UndoorError(
+            f"{path} cannot be used with inputs of shape {tuple(x.shape[1:])} "
+            f"({first_line(error)}); give the input_shape that it was exported for, or its state "
+            "dict instead"
+        ) from error
 
 
 def _input_shape(network: fx.GraphModule, path: Path) -> tuple[Any, ...]:

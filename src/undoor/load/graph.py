@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +19,13 @@ class Graph:
     """A network from a file that describes it.
 
     input_shape : of one input, as the file says it; None where it leaves it open.
+    require_parity : of the shape of one input; raises an `UndoorError` where the network answers
+        otherwise than the file, as another reader runs it. None where it is the file itself.
     """
 
     network: nn.Module
     input_shape: tuple[int, ...] | None
+    require_parity: Callable[[tuple[int, ...]], None] | None = None
 
 
 def require_same(got: Tensor, expected: Tensor, what: str) -> None:

@@ -39,7 +39,7 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     Raises
     ------
     UndoorError : they name an architecture, do not say the shape of an input that the graph leaves
-        open, or do not fit the graph.
+        open, or do not fit the graph; or the network answers otherwise than the file.
     """
     told = sorted(given(tables, "model").keys() - {"weights", "output"})
     if told:
@@ -48,6 +48,8 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     own = {"shape": graph.input_shape, **given(tables, "input")}
     table = checked(InputTable, "input", {k: v for k, v in own.items() if v is not None}, source)
     classes = checked(ClassesTable, "classes", given(tables, "classes"), source)
+    if graph.require_parity is not None:
+        graph.require_parity(table.shape)
     return Classifier(
         graph.network,
         input_shape=table.shape,

@@ -30,9 +30,8 @@ def read(path: Path) -> Graph:
 
     Raises
     ------
-    UndoorError : a library is missing, an operator has no counterpart, the file takes or returns
-        anything but images and class scores, or the converted network answers otherwise than ONNX
-        Runtime.
+    UndoorError : a library is missing, an operator has no counterpart, or the file takes or
+        returns anything but images and class scores.
     """
     load, convert = (
         from_library("onnx", "load", extra=EXTRA)[0],
@@ -54,9 +53,7 @@ def read(path: Path) -> Graph:
             f"{path} cannot be converted to PyTorch ({first_line(error)}); export the model in "
             f"opset {OPSET} with common operators, or give its state dict and architecture"
         ) from error
-    if shape is not None:
-        _compare(network, path, shape, fixed)
-    return Graph(network, shape)
+    return Graph(network, shape, lambda used: _compare(network, path, used, fixed))
 
 
 def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]:

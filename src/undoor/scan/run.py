@@ -31,6 +31,7 @@ from undoor.scan.families import (
     SHARED,
     families_for,
 )
+from undoor.scan.gradients import require_gradients
 from undoor.scan.images import split
 from undoor.scan.kept import about
 from undoor.scan.meter import Budget, Meter
@@ -40,6 +41,7 @@ from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.table import Entry, Table
 from undoor.scan.work import Work
+from undoor.sites import is_opaque
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -48,6 +50,10 @@ MOST_LOOKS = 3
 # With fewer images a class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image a class, none with four.
 LEAST_PER_CLASS = 3
+OUTSIDE = (
+    "the network is TorchScript, which is scanned from outside: the latent families, which find "
+    "most of what is spread over the whole image, were left out, and it cannot be repaired"
+)
 
 
 def scan(
@@ -75,7 +81,7 @@ def scan(
 
     Raises
     ------
-    UndoorError : unusable clean set, or a model that is not finite.
+    UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
     """
     meter = Meter(budget or Budget())
     limits = thresholds or Thresholds()
@@ -83,6 +89,7 @@ def scan(
     generator = torch.Generator().manual_seed(seed)
     search = classifier.fast_copy()
     known = search.predict(clean.images) == clean.labels
+    require_gradients(search, clean.images)
     own = OwnDirections.of(search, clean.images, clean.labels)
     meter.spend(len(clean))
     images = split(clean, known, generator)
@@ -94,9 +101,10 @@ def scan(
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
+    outside = (OUTSIDE,) if is_opaque(classifier) else ()
     return ScanReport(
         verdict=found.verdict,
-        reasons=found.reasons,
+        reasons=(*found.reasons, *outside),
         findings=found.findings,
         evidence=found.evidence,
         detectable=found.detectable,

@@ -1,0 +1,45 @@
+"""Whether a network passes gradients to its input: without them no trigger can be searched for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+
+MOST_IMAGES = 16
+
+
+def require_gradients(classifier: Classifier, images: Tensor) -> None:
+    """Refuse a network that would pass for clean because nothing can be found in it.
+
+    images : clean inputs [N, ...], of which some are looked at.
+
+    Raises
+    ------
+    UndoorError : its scores have no gradient with respect to the input, or one of 0 everywhere, as
+        behind `torch.no_grad`, `detach` or rounding.
+    """
+    x = images[:: max(1, len(images) // MOST_IMAGES)].clone().requires_grad_()
+    try:
+        why = _what_is_wrong(classifier(x), x)
+    except RuntimeError as error:
+        why = str(error).strip().splitlines()[0]
+    if why is not None:
+        raise UndoorError(
+            "expected a network that passes a gradient to its input, without which no trigger can "
+            f"be searched for; got one that does not ({why}): export it in floating point, without "
+            "torch.no_grad, detach or rounding"
+        )
+
+
+def _what_is_wrong(logits: Tensor, x: Tensor) -> str | None:
+    if not logits.requires_grad:
+        return "its scores have none"
+    # Classes count differently, since probabilities sum to 1 whatever the input is.
+    weighted = (logits * torch.linspace(1, 2, logits.shape[1])).sum()
+    (gradient,) = torch.autograd.grad(weighted, x, allow_unused=True)
+    if gradient is None:
+        return "its scores have none"
+    return None if bool((gradient != 0).any()) else "it is 0 everywhere"
