@@ -27,7 +27,7 @@ from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.kept import about
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.sites import SiteInfo, find_sites, is_opaque
+from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
@@ -121,20 +121,6 @@ def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | Non
         )
     require_repairable(classifier)
     _plans(find_sites(classifier), plan, fit)
-
-
-def require_repairable(classifier: Classifier) -> None:
-    """
-    Raises
-    ------
-    UndoorError : it is TorchScript, inside of which no correction can stand.
-    """
-    if is_opaque(classifier):
-        raise UndoorError(
-            "the network is TorchScript, inside of which nothing can be corrected; export it with "
-            "torch.export.save or torch.onnx.export and repair that, or give its state dict and "
-            "architecture"
-        )
 
 
 def repair_target(

@@ -99,6 +99,20 @@ def is_opaque(classifier: Classifier) -> bool:
     return any(isinstance(m, torch.jit.ScriptModule) for m in classifier.modules())
 
 
+def require_repairable(classifier: Classifier) -> None:
+    """
+    Raises
+    ------
+    UndoorError : it is TorchScript, inside of which no correction can stand.
+    """
+    if is_opaque(classifier):
+        raise UndoorError(
+            "the network is TorchScript, inside of which nothing can be corrected; export it with "
+            "torch.export.save or torch.onnx.export and repair that, or give its state dict and "
+            "architecture"
+        )
+
+
 def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     """The sites of a classifier in the order in which they are executed.
 

@@ -63,7 +63,7 @@ def check_fpr(fpr: float) -> None:
 
 def check_repairable(classifier: Classifier) -> None:
     """Refuse what cannot be corrected, before it is scanned."""
-    from undoor.repair import require_repairable
+    from undoor.sites import require_repairable
 
     require_repairable(classifier)
 
