@@ -65,8 +65,9 @@ def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal 
 def _require_room(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out, buffering=0) as stream:
+        with tempfile.TemporaryFile(dir=out) as stream:
             stream.write(bytes(ROOM))
+            stream.flush()
     except OSError as error:
         way = "free some space there" if error.errno in FULL else "change its permissions"
         raise UndoorError(
