@@ -30,7 +30,7 @@ class RunOptions:
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Stay below so much resident memory, such as 2GB; slower where it is little.",
+            help="Aim at so much resident memory, such as 2GB; slower where it is little.",
             metavar="SIZE",
             rich_help_panel=RUN_PANEL,
         ),
