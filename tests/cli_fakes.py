@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -43,7 +43,7 @@ ARCHITECTURE = """
 from torch import nn
 
 def net(num_classes):
-    return nn.Sequential(nn.Flatten(), nn.Linear(48, num_classes))
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, num_classes))
 """
 MODEL = """
 [model]
@@ -52,21 +52,23 @@ architecture = "nets.py:net"
 arguments = { num_classes = 3 }
 
 [input]
-shape = [3, 4, 4]
+shape = [3, SIDE, SIDE]
 
 [classes]
-names = ["stop", "yield", "go"]
+names = ["NAMES"]
 """
 
 
-def write_model(folder: Path) -> Path:
-    """A linear model of three classes of 4 x 4 colour images; its model.toml."""
+def write_model(folder: Path, names: Sequence[str] = NAMES, side: int = 4) -> Path:
+    """A linear model of three classes of small colour images; its model.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(3, 48, generator=generator)
+    weight = torch.randn(3, 3 * side * side, generator=generator)
     save_file({"1.weight": weight, "1.bias": torch.zeros(3)}, folder / "weights.safetensors")
-    (folder / "nets.py").write_text(ARCHITECTURE)
-    (folder / "model.toml").write_text(MODEL)
+    (folder / "nets.py").write_text(ARCHITECTURE.replace("SIDE", str(side)))
+    (folder / "model.toml").write_text(
+        MODEL.replace("SIDE", str(side)).replace("NAMES", '", "'.join(names))
+    )
     return folder / "model.toml"
 
 

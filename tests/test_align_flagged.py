@@ -80,18 +80,18 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
     x = attacked(6).images
     fitted: list[Tensor] = []
     judged: list[Tensor] = []
-    real_fit, real_logits = module.fit_corrections, module.logits_of
+    real_fit, real_logits = module.fit_corrections, Classifier.logits
 
     def fit(*given: object, **options: object) -> dict[str, Correction]:
         fitted.append(given[2])  # type: ignore[arg-type]
         return real_fit(*given, **options)  # type: ignore[arg-type]
 
-    def logits(network: object, inputs: Tensor) -> Tensor:
+    def logits(network: Classifier, inputs: Tensor, batch_size: int | None = None) -> Tensor:
         judged.append(inputs)
-        return real_logits(network, inputs)  # type: ignore[arg-type]
+        return real_logits(network, inputs, batch_size)
 
     monkeypatch.setattr(module, "fit_corrections", fit)
-    monkeypatch.setattr(module, "logits_of", logits)
+    monkeypatch.setattr(Classifier, "logits", logits)
     try_on_flagged(bench(x), PLANS["per channel"])
     halves = [z for z in judged if len(z) == len(x) // 2]
     assert [len(z) for z in fitted] == [len(x) // 2, len(x) // 2, len(x)]

@@ -125,16 +125,17 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
         """Labels [N] of raw inputs, computed batch by batch."""
-        if self.capacity:
-            batch_size = min(batch_size, self.capacity.answering)
-        return torch.cat([self(batch).argmax(1) for batch in x.split(batch_size)])
+        return torch.cat([self(batch).argmax(1) for batch in self.batches(x, batch_size)])
 
     @torch.no_grad()
-    def logits(self, x: Tensor) -> Tensor:
-        """As called, but without gradients, and with no more inputs at a time than the capacity
-        allows."""
-        most = self.capacity.answering if self.capacity else len(x)
-        return torch.cat([self(batch) for batch in x.split(max(1, most))])
+    def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
+        """As called, but without gradients, and batch by batch; all at once for None."""
+        return torch.cat([self(batch) for batch in self.batches(x, batch_size or len(x))])
+
+    def batches(self, x: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+        """Inputs in batches of `batch_size`, or of what the capacity allows without gradients."""
+        most = self.capacity.answering if self.capacity else batch_size
+        return x.split(max(1, min(batch_size, most)))
 
     def limited(self, capacity: Capacity | None) -> Classifier:
         """The same with weights shared, as scans and repairs of it are to keep within `capacity`.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# What the system says where a disk, or a share of it, is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:

@@ -39,7 +39,7 @@ class FlaggedBench:
     @cached_property
     def bare(self) -> Tensor:
         """Logits [m, K] of the flagged inputs without corrections."""
-        return logits_of(self.bench.classifier, self.flagged)
+        return self.bench.classifier.logits(self.flagged, BATCH)
 
     @staticmethod
     def of(bench: Bench, flagged: Tensor) -> FlaggedBench:
@@ -54,7 +54,7 @@ class FlaggedBench:
 
     def answers(self, corrected: Classifier) -> Tensor:
         """What the flagged inputs [m] are answered when it may not be the target."""
-        return without(logits_of(corrected, self.flagged), self.bench.target).argmax(1)
+        return without(corrected.logits(self.flagged, BATCH), self.bench.target).argmax(1)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
     for fold in range(FOLDS):
         inside = torch.arange(len(bare)) % FOLDS == fold
         corrected = on.corrected(plan, ~inside)
-        held_out[inside] = logits_of(corrected, on.flagged[inside])
+        held_out[inside] = corrected.logits(on.flagged[inside], BATCH)
         clean = clean_scores(on.bench, corrected)
         drop = margin_drop(bare[inside], held_out[inside], target)
         threshold = place_threshold(clean, drop, on.bench.fpr)
@@ -130,7 +130,7 @@ def _kept(bench: Bench, corrected: Classifier) -> float:
     own = bench.x[bench.classifier.predict(bench.x) == bench.target]
     if not len(own):
         return 1.0
-    return float(logits_of(corrected, own).softmax(1)[:, bench.target].mean())
+    return float(corrected.logits(own, BATCH).softmax(1)[:, bench.target].mean())
 
 
 def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]) -> Calibration:
@@ -139,12 +139,6 @@ def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]
     As `undoor.align.select.calibrate`: clean inputs of the target took no part in the fit.
     """
     bench, corrected = on.bench, attach(on.bench.classifier, corrections)
-    after = logits_of(corrected, on.flagged)
+    after = corrected.logits(on.flagged, BATCH)
     drop = margin_drop(on.bare, after, bench.target)
     return Calibration.of(clean_scores(bench, corrected), drop, bench.fpr)
-
-
-@torch.no_grad()
-def logits_of(classifier: Classifier, x: Tensor) -> Tensor:
-    """Logits [N, K] of raw inputs, computed batch by batch."""
-    return torch.cat([classifier(batch) for batch in x.split(BATCH)])

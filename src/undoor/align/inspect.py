@@ -135,8 +135,7 @@ def _record(
     watched = attach(
         classifier, {name: nn.Sequential(corrections[name], recorders[name]) for name in recorders}
     )
-    most = classifier.capacity.answering if classifier.capacity else BATCH
-    for batch in images.split(min(BATCH, most)):
+    for batch in classifier.batches(images, BATCH):
         watched(batch)
     return {name: torch.cat(recorder.samples, 1) for name, recorder in recorders.items()}
 

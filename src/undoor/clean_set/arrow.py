@@ -14,8 +14,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, needs_pyarrow
+from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, pyarrow_for
 from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError
 
 STATE = "state.json"
@@ -87,20 +88,12 @@ def _column(batch: Any, name: str) -> Any:
 @contextmanager
 def _batches(path: Path) -> Iterator[Any]:
     """The batches of a file; mapped, so that only what is looked at is read."""
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise needs_pyarrow("data sets saved with save_to_disk") from error
-    try:
-        with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as reader:
-            yield reader
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UndoorError(
-            f"{path} is not a readable Arrow file ({first_line(error)}); it may be truncated: "
-            "copy it again"
-        ) from error
+    with (
+        pyarrow_for(path, "Arrow", "data sets saved with save_to_disk") as pyarrow,
+        pyarrow.memory_map(str(path)) as source,
+        pyarrow.ipc.open_stream(source) as reader,
+    ):
+        yield reader
 
 
 def _of_split(folder: Path, split: str | None) -> Path:
@@ -111,12 +104,7 @@ def _of_split(folder: Path, split: str | None) -> Path:
     splits = _json(folder / SPLITS).get("splits")
     if not isinstance(splits, list) or not all(map(_is_plain, splits)) or not splits:
         raise UndoorError(f"{folder / SPLITS} names no splits; write it with save_to_disk")
-    told = ", ".join(splits)
-    if split is None and len(splits) > 1:
-        raise UndoorError(f"{folder} holds the splits {told}; choose with --split")
-    if split is not None and split not in splits:
-        raise UndoorError(f"{folder} has no split {split!r}; its splits are: {told}")
-    return folder / (split or splits[0])
+    return folder / choose_split(splits, split, folder)
 
 
 def _files(folder: Path) -> list[Path]:

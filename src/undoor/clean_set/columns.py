@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from undoor.clean_set.index import Label, Raw
@@ -61,8 +63,31 @@ def image_of(cell: Any) -> Raw:
     return UnreadableError("no image bytes in this row", "missing")
 
 
-def needs_pyarrow(what: str) -> UndoorError:
-    return UndoorError(f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'")
+@contextmanager
+def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
+    """The library while a file is read, whose damage becomes an error of ours.
+
+    kind : of the file, as "Parquet". what : cannot be read without the library.
+
+    Raises
+    ------
+    UndoorError : the library is missing, or the file is damaged.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UndoorError(
+            f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'"
+        ) from error
+    try:
+        yield pyarrow
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UndoorError(
+            f"{path} is not a readable {kind} file ({first_line(error)}); it may be truncated: "
+            "copy it again"
+        ) from error
 
 
 def first_line(error: Exception) -> str:

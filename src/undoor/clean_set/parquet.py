@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from undoor.clean_set.columns import (
     ROWS,
     columns_of,
-    first_line,
     image_of,
     labels_of,
-    needs_pyarrow,
+    pyarrow_for,
 )
 from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError
 
 SUFFIXES = (".parquet", ".pq")
@@ -96,12 +96,7 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
         by_split.setdefault(str(named), []).append(file)
     if not files:
         return []
-    told = ", ".join(sorted(by_split))
-    if split is None and len(by_split) > 1:
-        raise UndoorError(f"{folder} holds the splits {told}; choose with --split")
-    if split is not None and split not in by_split:
-        raise UndoorError(f"{folder} has no split {split!r}; its splits are: {told}")
-    chosen = by_split[split or next(iter(by_split))]
+    chosen = by_split[choose_split(sorted(by_split), split, folder)]
     folders = sorted({str(file.parent) for file in chosen})
     if len(folders) > 1:
         raise UndoorError(
@@ -133,20 +128,11 @@ def _between(rows: Sequence[tuple[int, int]], start: int, end: int) -> Sequence[
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise needs_pyarrow("Parquet files") from error
-    try:
-        with pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER) as file:
-            yield file
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UndoorError(
-            f"{path} is not a readable Parquet file ({first_line(error)}); it may be truncated: "
-            "copy it again"
-        ) from error
+    with (
+        pyarrow_for(path, "Parquet", "Parquet files") as pyarrow,
+        pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER) as file,
+    ):
+        yield file
 
 
 def _rows_of_split(values: list[str], count: int, source: str, split: str | None) -> Sequence[int]:
@@ -155,9 +141,5 @@ def _rows_of_split(values: list[str], count: int, source: str, split: str | None
         if split is not None:
             raise UndoorError(f"{source} has no column 'split'; leave --split out")
         return range(count)
-    splits = sorted(set(values))
-    if split is None and len(splits) > 1:
-        raise UndoorError(f"{source} holds the splits {', '.join(splits)}; choose with --split")
-    if split is not None and split not in splits:
-        raise UndoorError(f"{source} has no split {split!r}; its splits are: {', '.join(splits)}")
-    return [row for row, value in enumerate(values) if split in (None, value)]
+    chosen = choose_split(sorted(set(values)), split, source)
+    return [row for row, value in enumerate(values) if value == chosen]

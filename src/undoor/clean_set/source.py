@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,21 @@ def channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
         f"the images of {source} have the shape {images.shape}; "
         "expected [N, H, W, C], [N, C, H, W] with 1, 3 or 4 channels, or [N, H, W]"
     )
+
+
+def choose_split(splits: Sequence[str], split: str | None, source: object) -> str:
+    """The split that is meant: the one named, or the only one.
+
+    Raises
+    ------
+    UndoorError : there are several and none is named, or the one named is not there.
+    """
+    told = ", ".join(splits)
+    if split is None and len(splits) > 1:
+        raise UndoorError(f"{source} holds the splits {told}; choose with --split")
+    if split is not None and split not in splits:
+        raise UndoorError(f"{source} has no split {split!r}; its splits are: {told}")
+    return splits[0] if split is None else split
 
 
 def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.int64]:

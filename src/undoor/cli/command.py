@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import inspect
 import os
@@ -95,7 +94,7 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
 
 
 def _way_out(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in files.FULL:
         return "free some space and run the same command again: what is done is kept"
     return "check the path, its permissions and the disk"
 

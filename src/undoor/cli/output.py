@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from undoor.cli.console import say
 from undoor.errors import UndoorError
-from undoor.files import write_atomically, write_text
+from undoor.files import FULL, write_atomically, write_text
 
 if TYPE_CHECKING:
     from undoor.journal import Journal
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FIX = "repair.safetensors"
 KEPT, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
 # Written last: who finds one of these finds all that belongs to it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def examine(path: Path) -> FileSafety:
     return _safety("pickle", found, path)
 
 
+def brings_network(path: Path) -> bool:
+    """Whether a file holds a network as well as its weights; told without screening it.
+
+    Raises
+    ------
+    UndoorError : it is no ordinary file, or an archive that readers could take differently.
+    """
+    kind = sniff(path)
+    if kind != "zip":
+        return kind == ONNX
+    with open_screened(path) as archive:
+        names = _files_in(archive)
+    return is_pt2(names) or is_script(names)
+
+
 def require_safe(path: Path) -> None:
     """Refuse a torch checkpoint that names, calls or holds anything beyond tensors and plain
     containers.
@@ -150,7 +166,7 @@ def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
 
 def _examine_zip(path: Path) -> FileSafety:
     with open_screened(path) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/")]
+        names = _files_in(archive)
         found = Screening()
         if is_pt2(names):
             screen_pt2(archive, path, found)
@@ -161,6 +177,10 @@ def _examine_zip(path: Path) -> FileSafety:
         _require_checkpoint(path, names)
         screen_checkpoint(archive, path, found)
     return _safety(CHECKPOINT, found, path)
+
+
+def _files_in(archive: zipfile.ZipFile) -> list[str]:
+    return [name for name in archive.namelist() if not name.endswith("/")]
 
 
 def _require_checkpoint(path: Path, names: list[str]) -> None:

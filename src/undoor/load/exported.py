@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from undoor.errors import UndoorError
-from undoor.load.graph import Graph, example, require_same
+from undoor.load.graph import Graph, example, require_any_batch, require_same
 from undoor.load.hub import first_line
 from undoor.load.layers import with_layers
 from undoor.load.regular import open_regular
@@ -103,13 +103,10 @@ def _for_any_batch(network: fx.GraphModule, shape: tuple[Any, ...], path: Path) 
         if node.target in SHAPED and list(node.args[1])[:1] == [batch]:
             node.args = (node.args[0], [size, *node.args[1][1:]], *node.args[2:])
     freed = fx.GraphModule(network, graph).eval()
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    x = example(shape[1:], batch)
     try:
         with torch.no_grad():
-            expected = network(x)
-            require_same(freed(x), expected, "its graph for batches of any size")
-            doubled = freed(torch.cat([x, x.flip(-1)]))
-            require_same(doubled[:batch], expected, "its graph for batches of any size")
+            require_any_batch(freed, x, network(x), "its graph for batches of any size")
     except Exception as error:
         raise UndoorError(
             f"{path} was exported for batches of exactly {batch} ({first_line(error)}); export it "

@@ -42,6 +42,18 @@ def require_same(got: Tensor, expected: Tensor, what: str) -> None:
         raise UndoorError(f"{what} answers otherwise, by {largest:.2g}")
 
 
+def require_any_batch(network: nn.Module, x: Tensor, expected: Tensor, what: str) -> None:
+    """Refuse a network that answers inputs x [N, ...] otherwise than `expected` [N, K], by
+    themselves or beside as many others.
+
+    Raises
+    ------
+    UndoorError : as `require_same`.
+    """
+    require_same(network(x), expected, what)
+    require_same(network(torch.cat([x, x.flip(-1)]))[: len(x)], expected, what)
+
+
 def example(shape: tuple[int, ...], batch: int) -> Tensor:
     """Values between 0 and 1 [batch, *shape], always the same."""
     return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0))

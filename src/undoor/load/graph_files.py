@@ -7,7 +7,15 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load import exported, onnx_network, torch_script
-from undoor.load.check import GRAPHS, ONNX, PT2, SCRIPT, examine, refuse_unsafe
+from undoor.load.check import (
+    GRAPHS,
+    ONNX,
+    PT2,
+    SCRIPT,
+    brings_network,
+    examine,
+    refuse_unsafe,
+)
 from undoor.load.graph import Graph
 from undoor.load.preprocessing import given
 from undoor.load.spec import ClassesTable, GraphTable, InputTable, Tables, checked
@@ -23,12 +31,11 @@ def read_graph(path: Path) -> Graph | None:
     ------
     UndoorError : the file is unsafe, damaged, or no classifier.
     """
-    # As read_state_dict: what it says of a missing file or a pickle is for it to say.
-    if not path.is_file() or path.suffix == ".safetensors":
+    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
+    # screens it.
+    if not path.is_file() or path.suffix == ".safetensors" or not brings_network(path):
         return None
     safety = examine(path)
-    if safety.format not in GRAPHS:
-        return None
     refuse_unsafe(path, safety)
     return READERS[safety.format](path)
 

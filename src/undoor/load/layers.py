@@ -100,7 +100,10 @@ def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[An
     computed, or more comes out than the layer's answer."""
     args = list(node.args)
     if node.target is aten.addmm.default:
-        args = [args[1], _transposed(args[2]), args[0], *args[3:]]
+        weight = _transposed(args[2])
+        if weight is None:
+            return None, [], []
+        args = [args[1], weight, args[0], *args[3:]]
     if any(user.target is operator.getitem and user.args[1] != 0 for user in node.users):
         return None, [], []
     nodes = [arg for arg in args[1:] if isinstance(arg, fx.Node)]
@@ -114,18 +117,18 @@ def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[An
 
 
 def _transposed(arg: Any) -> Any:
-    """What a node transposes; anything else is no weight of a linear layer."""
-    if isinstance(arg, fx.Node) and arg.target in (aten.permute.default, aten.t.default):
-        return arg.args[0]
-    return arg if not isinstance(arg, fx.Node) or arg.op != "get_attr" else arg.users
+    """What a node transposes; None for any other, which is no weight of a linear layer."""
+    turns = isinstance(arg, fx.Node) and arg.target in (aten.permute.default, aten.t.default)
+    return arg.args[0] if turns else None
 
 
 def _name(tensors: Sequence[str | None], node: fx.Node, root: nn.Module) -> str:
     """That of the module the weights were in, unless something else stands there by now."""
     parents = {name.rpartition(".")[0] for name in tensors if name}
     parent = parents.pop() if len(parents) == 1 else ""
-    free = parent and all(not list(m.children()) for m in [_get(root, parent)])
-    return parent if free and type(_get(root, parent)) is nn.Module else f"layer_{node.name}"
+    here = _get(root, parent) if parent else None
+    free = type(here) is nn.Module and not list(here.children())
+    return parent if free else f"layer_{node.name}"
 
 
 def _get(root: nn.Module, name: str) -> Any:

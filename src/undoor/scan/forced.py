@@ -50,6 +50,8 @@ def with_targets(
             )
     named = {finding.target for finding in report.findings}
     missing = [target for target in dict.fromkeys(targets) if target not in named]
+    if not missing:
+        return report
     network = classifier.fast_copy()
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)

@@ -91,7 +91,6 @@ def _inputs(classifier: Classifier, name: str, x: Tensor) -> Tensor:
             return self.inner(z)
 
     reading = exchange(classifier, name, Reader)
-    most = classifier.capacity.answering if classifier.capacity else BATCH
-    for batch in x.split(min(BATCH, most)):
+    for batch in classifier.batches(x, BATCH):
         reading(batch)
     return torch.cat(seen)

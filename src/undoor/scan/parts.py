@@ -65,14 +65,8 @@ def _part(
     changed = insert(classifier, bank.site, _of_rows(bank))
     if own is None:
         return Part(rows, bank, changed, None, None)
-    return Part(rows, bank, *_with_bar(changed, own))
-
-
-def _with_bar(
-    classifier: Classifier, own: OwnDirections
-) -> tuple[Classifier, OwnDirections, Barred]:
-    changed, bar = barred(classifier, own.head)
-    return changed, own, bar
+    changed, bar = barred(changed, own.head)
+    return Part(rows, bank, changed, own, bar)
 
 
 def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
