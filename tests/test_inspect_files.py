@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from undoor.errors import UndoorError
 from undoor.inspect import files
-from undoor.inspect.files import inspect_files
+from undoor.inspect.files import inspect_files, weights_of
 
 
 def test_a_checkpoint(tmp_path: Path) -> None:
@@ -41,6 +41,23 @@ def test_a_toml_and_its_weights(tmp_path: Path) -> None:
     (tmp_path / "model.toml").write_text('[model]\nweights = "w.safetensors"\n')
     for model in (tmp_path, tmp_path / "model.toml"):
         assert [Path(f.path).name for f in inspect_files(model)] == ["w.safetensors", "model.toml"]
+
+
+def test_the_file_with_the_weights(tmp_path: Path) -> None:
+    graph = tmp_path / "net.onnx"
+    graph.write_bytes(b"no matter what")
+    assert weights_of(graph) == graph
+    # A graph needs no architecture and no shape.
+    (tmp_path / "model.toml").write_text('[model]\nweights = "net.onnx"\n')
+    assert weights_of(tmp_path) == graph
+    hugging_face = tmp_path / "saved"
+    hugging_face.mkdir()
+    (hugging_face / "config.json").write_text("{}")
+    assert weights_of(hugging_face) is None
+    for shard in ("1.safetensors", "2.safetensors"):
+        (hugging_face / shard).write_bytes(b"")
+        expected = hugging_face / shard if shard.startswith("1") else None
+        assert weights_of(hugging_face) == expected
 
 
 def test_a_folder_weights_first(tmp_path: Path) -> None:

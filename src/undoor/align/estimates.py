@@ -14,10 +14,13 @@ from undoor.clean_set import CleanSet
 from undoor.journal import Journal
 from undoor.progress import Progress
 from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
+from undoor.scan.images import whole
 from undoor.scan.invert import Schedule, Search
-from undoor.scan.kept import search
+from undoor.scan.meter import Meter
 from undoor.scan.report import ClassEvidence, Finding
+from undoor.scan.starts import started
 from undoor.scan.triggered import Change, triggered
+from undoor.scan.work import Work
 from undoor.triggers import Trigger
 
 LEAST_ASR = 0.5
@@ -75,19 +78,12 @@ def estimate(
         telling = tuple(family for family in telling if family != INSTEAD_OF_LATENT)
     families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
     found = {finding.family: [finding.trigger]}
+    images = whole(clean, classifier.predict(clean.images) == clean.labels)
+    work = Work(classifier, images, None, generator, Meter(), progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in dict.fromkeys(families):
-        candidates = search(
-            classifier,
-            clean.images,
-            [Search(finding.target, pool)] * EACH,
-            family=family,
-            schedule=SCHEDULE,
-            generator=generator,
-            journal=journal,
-            progress=progress,
-        )
-        for candidate in candidates:
+        starts = started(work, Search(finding.target, pool), family, EACH)
+        for candidate in work.invert(starts, family, SCHEDULE):
             moved = triggered(classifier, candidate.trigger).predict(clean.images[pool])
             if float((moved == finding.target).float().mean()) >= LEAST_ASR:
                 found.setdefault(family, []).append(candidate.trigger)

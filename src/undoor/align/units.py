@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
@@ -31,3 +32,19 @@ def like_map(values: Tensor, z: Tensor, granularity: Granularity) -> Tensor:
     if granularity == "channel":
         return values.view(-1, *[1] * (z.dim() - 2))
     return values.view(z.shape[1:])
+
+
+def over_values(
+    reduce: Callable[[Tensor, tuple[int, ...]], Tensor], z: Tensor, granularity: Granularity
+) -> Tensor:
+    """`reduce(z, axes)` over each unit's values in z [N, C, ...]: [C], or [C, ...] per position.
+
+    >>> import torch
+    >>> over_values(torch.amax, torch.arange(12.0).view(2, 3, 2, 1), "channel")
+    tensor([ 7.,  9., 11.])
+    """
+    # Of channels_last activations PyTorch reduces the first axis alone 10 to 25 times slower than
+    # of the same numbers in the order of memory.
+    if granularity == "position" and z.dim() == 4 and not z.is_contiguous():
+        return reduce(z.permute(0, 2, 3, 1), (0,)).permute(2, 0, 1)
+    return reduce(z, unit_axes(z, granularity))

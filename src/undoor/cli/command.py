@@ -95,7 +95,7 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
 
 def _way_out(error: OSError) -> str:
     if error.errno in files.FULL:
-        return "free some space and run the same command again: what is done is kept"
+        return "free some space and run the same command again"
     return "check the path, its permissions and the disk"
 
 

@@ -175,12 +175,13 @@ def results(
 
 
 def _weights_sha256(model: Path) -> str | None:
-    """Of the file with the weights; None where the model is no such file and names none."""
-    from undoor.load.spec import read_spec
+    """Of the file with the weights; None where the model has no such file, or several."""
+    from undoor.inspect.files import weights_of
 
     try:
-        bare = model.is_file() and model.suffix != ".toml"
-        file = model if bare else read_spec(model, {}).model.weights
+        file = weights_of(model)
+        if file is None:
+            return None
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (UndoorError, OSError):

@@ -71,6 +71,17 @@ def inspect_files(model: Path) -> tuple[FileFacts, ...]:
     return tuple(_facts(path) for path in _files_of(model))
 
 
+def weights_of(model: Path) -> Path | None:
+    """The file with a model's weights; None where it has none, or several.
+
+    Raises
+    ------
+    UndoorError : as `inspect_files`.
+    """
+    found = [path for path in _files_of(model) if not _is_text(path)]
+    return found[0] if len(found) == 1 else None
+
+
 def _files_of(model: Path) -> list[Path]:
     if model.is_dir() and not (model / FILE_NAME).is_file():
         return _files_in(model)

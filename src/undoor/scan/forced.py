@@ -13,10 +13,14 @@ from undoor.errors import UndoorError
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.families import BY_SOURCE, SHARED
+from undoor.scan.images import whole
 from undoor.scan.invert import Schedule, Search, smallest
-from undoor.scan.kept import about, search
+from undoor.scan.kept import about
+from undoor.scan.meter import Meter
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.starts import started
 from undoor.scan.triggered import triggered
+from undoor.scan.work import Work
 
 STARTS = 2
 SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
@@ -55,10 +59,10 @@ def with_targets(
     network = classifier.fast_copy()
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
-    journal = journal and about(journal, classifier, clean)
-    forced = [
-        _finding(network, clean, report, target, generator, journal, progress) for target in missing
-    ]
+    kept = journal and about(journal, classifier, clean)
+    images = whole(clean, network.predict(clean.images) == clean.labels)
+    work = Work(network, images, None, generator, Meter(), progress, kept)
+    forced = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
 
 
@@ -78,27 +82,11 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
     return tuple([*named, *others][:count])
 
 
-def _finding(
-    network: Classifier,
-    clean: CleanSet,
-    report: ScanReport,
-    target: int,
-    generator: torch.Generator,
-    journal: Journal | None,
-    progress: Progress,
-) -> Finding:
-    pool = (clean.labels != target).nonzero()[:, 0]
+def _finding(work: Work, report: ScanReport, target: int) -> Finding:
+    network, pool = work.classifier, work.images.pool(target)
     for evidence in _clearest_first(report.evidence, target):
-        found = search(
-            network,
-            clean.images,
-            [Search(target, pool)] * STARTS,
-            family=evidence.family,
-            schedule=SCHEDULE,
-            generator=generator,
-            journal=journal,
-            progress=progress,
-        )
+        starts = started(work, Search(target, pool), evidence.family, STARTS)
+        found = work.invert(starts, evidence.family, SCHEDULE)
         best = smallest(found)[target]
         if best.size is not None:
             break
@@ -107,7 +95,7 @@ def _finding(
             f"no trigger of any family moves clean images to class {target}, so there is nothing "
             "to correct; leave this target out"
         )
-    moved = triggered(network, best.trigger).predict(clean.images[pool]) == target
+    moved = triggered(network, best.trigger).predict(work.images.x[pool]) == target
     return Finding(
         target=target,
         sources=tuple(k for k in range(network.num_classes) if k != target),

@@ -62,6 +62,12 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
     return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
 
 
+def whole(clean: CleanSet, known: Tensor) -> ScanImages:
+    """The clean set uncut, where nothing is decided by what the triggers do on held-out images."""
+    rows = torch.arange(len(clean))
+    return ScanImages(clean.images, clean.labels, known, rows, rows)
+
+
 @torch.no_grad()
 def find_sources(
     classifier: Classifier,
