@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import TARGET, clean_images, toy_classifier
 
-from undoor.align.estimates import InTurn, estimate, families_telling, together
+from undoor.align.estimates import InTurn, estimate, families_telling, held_out, together
 from undoor.align.strengthened import Strengthened
 from undoor.progress import silent
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
@@ -57,6 +57,18 @@ def test_one_family_is_fitted_on_its_first_trigger_or_strengthened() -> None:
     assert isinstance(together([faint], SHAPE), Strengthened)
 
 
+def test_each_of_several_families_is_held_out_once() -> None:
+    parts = held_out([[stamp(1.0)], [stamp(2.0)], [stamp(3.0), stamp(4.0)]], SHAPE)
+    assert [len(part.triggers) for part in parts] == [1, 1, 2]
+    rows = [part.others(torch.zeros(4, *SHAPE))[:, 0, 0, 0].tolist() for part in parts]
+    assert rows == [[2, 3, 2, 4], [1, 3, 1, 4], [1, 2, 1, 2]]
+
+
+def test_one_family_at_the_input_is_not_held_out() -> None:
+    inside = Latent("latent early", torch.ones(4), "network.0")
+    assert held_out([[inside], [stamp(1.0), stamp(2.0)]], SHAPE) == ()
+
+
 def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None:
     (finding,) = toy_report.findings
     evidence = [
@@ -100,3 +112,13 @@ def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling
         moved = triggered(model, trigger).predict(clean.images[sources]) == TARGET
         assert float(moved.float().mean()) >= 0.5
     assert isinstance(made.change, InTurn) == telling
+    assert len(made.held_out) == (2 if telling else 0)
+
+
+def test_what_stands_out_nowhere_is_fitted_on_all_families(toy_report: ScanReport) -> None:
+    model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
+    finding = replace(toy_report.findings[0], family="additive", p_value=0.2)
+    generator = torch.Generator().manual_seed(0)
+    made = estimate(model, clean, finding, (), clean.labels != TARGET, generator, silent)
+    assert isinstance(made.change, InTurn)
+    assert [part.triggers[0].family for part in made.held_out] == ["additive", "patch"]

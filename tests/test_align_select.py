@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tiny import TARGET, clean_images, toy_classifier, true_trigger
 from torch import Tensor
 
 from undoor.align import select
+from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.select import (
     Bench,
@@ -20,7 +22,9 @@ from undoor.align.select import (
     clean_scores,
     try_plan,
 )
+from undoor.classifier import Classifier
 from undoor.guard import Guarded
+from undoor.scan.triggered import Change
 from undoor.sites import attach
 from undoor.triggers import Stamp, Trigger
 
@@ -126,6 +130,37 @@ def test_folds_are_judged_on_images_that_were_not_fitted_on(
         assert fitted | tried == sources
         held_out += tried
     assert sorted(held_out) == sorted(sources)
+
+
+def test_plans_are_judged_by_families_that_were_not_fitted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted: list[Change] = []
+    real = select.fit_to
+
+    def watch(classifier: Classifier, change: Change, *rest: Any, **options: Any) -> Any:
+        fitted.append(change)
+        return real(classifier, change, *rest, **options)
+
+    monkeypatch.setattr(select, "fit_to", watch)
+    one, other = true_trigger(), replace(true_trigger(), family="blend")
+    parts = [HeldOut([one], other), HeldOut([other], one)]
+    made = replace(bench(triggers=[one, other]), held_out=parts)
+    for fold in range(len(parts)):
+        assert try_plan(made, LAYER, "onepass", fold).sia > 0.9
+    assert fitted == [other, one]
+    assert [fold.judged[0].trigger for fold in made.folds] == [one, other]
+
+
+def test_as_many_folds_as_families() -> None:
+    parts = [HeldOut([true_trigger()], true_trigger())] * 3
+    folds = replace(bench(), held_out=parts).folds
+    rows = bench().sources.nonzero()[:, 0].tolist()
+    assert len(folds) == 3
+    for fold in folds:
+        (judged,) = fold.judged
+        assert len(fold.train) + len(judged.x) == len(rows)
+        assert set(fold.train.tolist()) < set(rows)
 
 
 def test_other_triggers_count() -> None:

@@ -147,7 +147,7 @@ def repair_target(
     bench = bench_of(
         classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
     )
-    bench = replace(bench, fitted_on=estimates.change, journal=journal)
+    bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out, journal=journal)
     chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
     x = bench.x[bench.sources]
     chosen = feasible(chosen, plans, fit)

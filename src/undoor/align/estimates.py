@@ -47,12 +47,23 @@ class InTurn:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Of several families that corrections are fitted on: the triggers of one, and the change of
+    all others."""
+
+    triggers: Sequence[Trigger]
+    others: Change
+
+
+@dataclass(frozen=True, eq=False)
 class Estimates:
     """triggers : that plans are judged on, the finding's own first. change : that they are fitted
-    on; None for the first trigger."""
+    on; None for the first trigger. held_out : of each of several families that they are fitted on,
+    what plans are chosen by; empty where there is but one."""
 
     triggers: tuple[Trigger, ...]
     change: Change | None
+    held_out: tuple[HeldOut, ...] = ()
 
 
 def estimate(
@@ -76,20 +87,24 @@ def estimate(
     telling = families_telling(finding, evidence)
     if len(classifier.input_shape) != 3:
         telling = tuple(family for family in telling if family != INSTEAD_OF_LATENT)
-    families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
+    several = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
+    families = tuple(dict.fromkeys(several))
     found = {finding.family: [finding.trigger]}
     images = whole(clean, classifier.predict(clean.images) == clean.labels)
     work = Work(classifier, images, None, generator, Meter(), progress, journal)
     pool = sources.nonzero()[:, 0]
-    for family in dict.fromkeys(families):
+    for family in families:
         starts = started(work, Search(finding.target, pool), family, EACH)
         for candidate in work.invert(starts, family, SCHEDULE):
             moved = triggered(classifier, candidate.trigger).predict(clean.images[pool])
             if float((moved == finding.target).float().mean()) >= LEAST_ASR:
                 found.setdefault(family, []).append(candidate.trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
-    fitted_on = [found[family] for family in telling if family in found]
-    return Estimates(everything, together(fitted_on, classifier.input_shape))
+    # Where the finding stands out in no family, nothing says which of them shows the trigger.
+    sure = telling if finding.p_value <= TELLING else families
+    fitted_on = [found[family] for family in sure if family in found]
+    shape = classifier.input_shape
+    return Estimates(everything, together(fitted_on, shape), held_out(fitted_on, shape))
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
@@ -113,8 +128,23 @@ def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> C
 
     families : the triggers of each, the finding's first. shape : (C, H, W) of an input.
     """
-    at_input = [same for same in families if same[0].site == ENTRY]
-    changes = [strengthened(same, shape) or InTurn(same) for same in at_input]
+    changes = [strengthened(same, shape) or InTurn(same) for same in _at_input(families)]
     if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
         return None
     return changes[0] if len(changes) == 1 else InTurn(changes)
+
+
+def held_out(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> tuple[HeldOut, ...]:
+    """Each of several families at the input beside the others; arguments as of `together`."""
+    at_input = _at_input(families)
+    if len(at_input) < 2:
+        return ()
+    changes = [strengthened(same, shape) or InTurn(same) for same in at_input]
+    return tuple(
+        HeldOut(same, InTurn([*changes[:index], *changes[index + 1 :]]))
+        for index, same in enumerate(at_input)
+    )
+
+
+def _at_input(families: Sequence[Sequence[Trigger]]) -> list[Sequence[Trigger]]:
+    return [same for same in families if same[0].site == ENTRY]

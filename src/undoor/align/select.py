@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
+from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.margin import margin, margin_drop, without
 from undoor.align.result import Trial
@@ -23,6 +24,7 @@ from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
 
+# Parts of the images; there are as many folds, or one for each family that is held out in turn.
 FOLDS = 2
 # Triggered inputs that a plan is judged on in each fold, as far as there are so many: more of them
 # tell little more, and several triggers share them.
@@ -36,7 +38,10 @@ class Bench:
     x, y : the clean set. sources : [N] true where an image is of a source class. triggers : some
     recovered triggers of one target; each plan is judged on all of them.
     fpr : the share of clean inputs answered with the target that may be flagged.
-    fitted_on : what plans are fitted on in the place of the first trigger.
+    fitted_on : what plans are fitted on in the place of the first trigger. held_out : see
+    `Estimates`; where there are some, each fold judges by one of these families a plan fitted on
+    the others, since a fine plan learns by heart what it is fitted on, and the true trigger is
+    none of it.
     journal : keeps what became of each plan, if there is one.
     """
 
@@ -48,6 +53,7 @@ class Bench:
     triggers: Sequence[Trigger]
     fpr: float = DEFAULT_FPR
     fitted_on: Change | None = None
+    held_out: Sequence[HeldOut] = ()
     journal: Journal | None = None
 
     @property
@@ -58,8 +64,13 @@ class Bench:
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
         rows = self.sources.nonzero()[:, 0]
-        index = torch.arange(len(rows)) % FOLDS
-        return tuple(Fold.of(self, rows[index != k], rows[index == k]) for k in range(FOLDS))
+        half = torch.arange(len(rows)) % FOLDS
+        parts = [(part.others, part.triggers) for part in self.held_out]
+        parts = parts or [(self.change, self.triggers)] * FOLDS
+        return tuple(
+            Fold(change, rows[half != k % FOLDS], self._judged(triggers, rows[half == k % FOLDS]))
+            for k, (change, triggers) in enumerate(parts)
+        )
 
     @cached_property
     def answered_target(self) -> tuple[Tensor, Tensor]:
@@ -71,6 +82,21 @@ class Bench:
         logits = self.classifier.logits(self.x)
         rows = (logits.argmax(1) == self.target) & (self.y == self.target)
         return self.x[rows], margin(logits[rows], self.target)
+
+    def judged(self) -> tuple[Judged, ...]:
+        """All source inputs under all triggers."""
+        return self._judged(self.triggers, self.sources.nonzero()[:, 0])
+
+    def _judged(self, triggers: Sequence[Trigger], rows: Tensor) -> tuple[Judged, ...]:
+        """Rows [n] of the clean set under the triggers: each row under as many of them, in turn, as
+        make `ENOUGH_JUDGED` judgements; under all where rows are few."""
+        count = len(triggers)
+        turns = min(count, math.ceil(ENOUGH_JUDGED / max(1, len(rows))))
+        place = torch.arange(len(rows))
+        return tuple(
+            Judged.of(self, trigger, rows[(place - index) % count < turns])
+            for index, trigger in enumerate(triggers)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,26 +124,12 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Clean inputs to fit on, and others with triggers to judge by."""
+    """change, train : what to fit on, and on which rows of the clean set. judged : others, with
+    triggers to judge by."""
 
+    change: Change
     train: Tensor
     judged: tuple[Judged, ...]
-
-    @staticmethod
-    def of(bench: Bench, train: Tensor, test: Tensor) -> Fold:
-        return Fold(bench.x[train], judged_in_turn(bench, test))
-
-
-def judged_in_turn(bench: Bench, rows: Tensor) -> tuple[Judged, ...]:
-    """Rows [n] of the clean set under the bench's triggers: each row under as many of them, in
-    turn, as make `ENOUGH_JUDGED` judgements; under all where rows are few."""
-    count = len(bench.triggers)
-    turns = min(count, math.ceil(ENOUGH_JUDGED / max(1, len(rows))))
-    place = torch.arange(len(rows))
-    return tuple(
-        Judged.of(bench, trigger, rows[(place - index) % count < turns])
-        for index, trigger in enumerate(bench.triggers)
-    )
 
 
 @dataclass(frozen=True)
@@ -134,13 +146,15 @@ class Outcome:
 
 
 def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
-    """Fit on all images but those of `fold` judge on the fold.
+    """Fit on other images than those that `fold` judges by.
 
     The judgement stamps held-out images with every recovered trigger, not only with the one
-    fitted on: a fine correction that merely memorises one estimate fails on the others.
+    fitted on, or with those of a family that was not fitted on: a fine correction that merely
+    memorises estimates fails on others.
     """
     part = bench.folds[fold]
-    corrections = fit_to(bench.classifier, bench.change, part.train, plan, fit=fit)
+    x = bench.x[part.train]
+    corrections = fit_to(bench.classifier, part.change, x, plan, fit=fit)
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
     seen = [item.seen_by(corrected, bench.target) for item in part.judged]
@@ -182,7 +196,9 @@ def choose_plan(
     """
     outcomes = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
-        outcomes[name] = _average([_tried(bench, name, plan, fit, k) for k in range(FOLDS)])
+        outcomes[name] = _average(
+            [_tried(bench, name, plan, fit, k) for k in range(len(bench.folds))]
+        )
         progress("choosing where to correct", done, len(plans))
     scores = {name: outcome.score(bench.fpr) for name, outcome in outcomes.items()}
     best = max(scores, key=lambda name: scores[name])
@@ -214,8 +230,7 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
     are those of new inputs. They had a say in which plan was chosen, one of a handful.
     """
     corrected = attach(bench.classifier, corrections)
-    judged = judged_in_turn(bench, bench.sources.nonzero()[:, 0])
-    drops = [item.seen_by(corrected, bench.target)[1] for item in judged]
+    drops = [item.seen_by(corrected, bench.target)[1] for item in bench.judged()]
     return Calibration.of(clean_scores(bench, corrected), torch.cat(drops), bench.fpr)
 
 
