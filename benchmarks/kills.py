@@ -1,6 +1,6 @@
-"""Kill a scan at random moments, let the next call go on, and compare the results.
+"""Kill a scan, or a repair, at random moments, let the next call go on, and compare the results.
 
-python benchmarks/kills.py benchmarks/results/kills.json [COUNT] [SEED]
+python benchmarks/kills.py benchmarks/results/kills.json [COUNT] [SEED] [scan|repair]
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from killing import CLASSES, PER_CLASS, killed
 
 
-def main(out: str, count: str = "50", seed: str = "0") -> None:
+def main(out: str, count: str = "50", seed: str = "0", name: str = "scan") -> None:
     with tempfile.TemporaryDirectory() as folder:
-        kills = killed(Path(folder), int(count), int(seed))
+        kills = killed(Path(folder), int(count), int(seed), name)
     summary = {
-        "command": f"python benchmarks/kills.py {out} {count} {seed}",
+        "command": f"python benchmarks/kills.py {out} {count} {seed} {name}",
         "machine": machine(),
         "model": f"toy network, {CLASSES} classes, {PER_CLASS} images each (tests/killing.py)",
         "compared": "all files of the result; seconds left out",

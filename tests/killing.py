@@ -1,4 +1,4 @@
-"""Scans in processes of their own, killed at random moments and begun again."""
+"""Commands in processes of their own, killed at random moments and begun again."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Kill:
     identical: bool
 
 
-def scan_command(folder: Path, *options: str) -> list[str]:
-    """A small backdoored model and images on disk, and the command that scans them."""
+def prepared(folder: Path, command: str) -> list[str]:
+    """A small backdoored model and images on disk, and the `command` that scans or repairs it."""
     clean = clean_images(PER_CLASS, classes=CLASSES)
     network = toy_network(backdoored=True, norm=True, classes=CLASSES)
     save_file(network.state_dict(), folder / "m.safetensors")
@@ -56,7 +56,7 @@ def scan_command(folder: Path, *options: str) -> list[str]:
     np.savez(folder / "clean.npz", x=clean.images.numpy(), y=clean.labels.numpy())
     model = [str(folder / "m.safetensors"), "--architecture", f"{folder / 'nets.py'}:net"]
     data = ["--data", str(folder / "clean.npz"), "--input-shape", f"1,{SIDE},{SIDE}"]
-    return [sys.executable, "-c", START, "scan", *model, *data, *options]
+    return [sys.executable, "-c", START, command, *model, *data]
 
 
 def result(command: Sequence[str], out: Path) -> dict[str, object]:
@@ -66,7 +66,8 @@ def result(command: Sequence[str], out: Path) -> dict[str, object]:
     left = [file.name for file in out.iterdir() if file.name.startswith(".")]
     assert left == [], left
     files: dict[str, object] = {file.name: file.read_bytes() for file in out.iterdir()}
-    files["scan.json"] = json.loads((out / "scan.json").read_text()) | {"seconds": 0}
+    for name in {"scan.json", "repair.json"} & files.keys():
+        files[name] = json.loads((out / name).read_text()) | {"seconds": 0}
     page = (out / "report.html").read_text()
     files["report.html"] = re.sub(r"Time of the scan</th><td>[\d.]+ s", "", page)
     return files
@@ -96,9 +97,9 @@ def computed(pid: int, started: float) -> float:
     return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
-def killed(folder: Path, count: int, seed: int) -> list[Kill]:
-    """`count` scans, each killed once at a random moment and run again to its end."""
-    command = scan_command(folder)
+def killed(folder: Path, count: int, seed: int, name: str = "scan") -> list[Kill]:
+    """`count` runs of the command, each killed once at a random moment and run again to its end."""
+    command = prepared(folder, name)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     expected = result(command, folder / "whole")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

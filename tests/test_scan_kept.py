@@ -148,7 +148,8 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_fifty_times(tmp_path: Path) -> None:
-    kills = killed(tmp_path, count=50, seed=0)
+@pytest.mark.parametrize("command", ["scan", "repair"])
+def test_killed_fifty_times(tmp_path: Path, command: str) -> None:
+    kills = killed(tmp_path, 50, 0, command)
     assert [kill for kill in kills if not kill.identical] == []
     assert sum(kill.at_work for kill in kills) >= 40

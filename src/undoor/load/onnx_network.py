@@ -16,6 +16,7 @@ from torch import nn
 from undoor.errors import UndoorError
 from undoor.load.graph import Graph, example, require_any_batch
 from undoor.load.hub import first_line, from_library
+from undoor.load.onnx_linear import as_layers
 
 EXTRA = "onnx"
 CONVERTER = "onnx-models"
@@ -81,12 +82,14 @@ def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]
 def _plain(model: Any, fixed: int | None) -> Any:
     """The same without what the converter stumbles over, and for batches of any size.
 
-    Weights by a second name become copies; shapes that forbid 0 without having one, allow it; and
-    a batch of a fixed size becomes a free one, also where a shape repeats it.
+    Weights by a second name become copies, products and sums linear layers; shapes that forbid 0
+    without having one allow it; and a batch of a fixed size becomes a free one, also where a shape
+    repeats it.
     """
     from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
     graph = model.graph
     _resolve_names(graph)
+    as_layers(model)
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
     stored = [(tensor, tensor.name) for tensor in graph.initializer]
     for node in graph.node:

@@ -1,0 +1,52 @@
+"""Linear layers in ONNX graphs that are written as a product and a sum.
+
+scikit-learn and Keras write them so. As one layer they are places where a network can be corrected.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from undoor.load.hub import from_library
+
+EXTRA = "onnx"
+
+
+def as_layers(model: Any) -> None:
+    """Make Gemm of every MatMul and Add of stored weights [K, N] and biases [N] or [1, N] whose
+    input is known to have two axes; others stay."""
+    (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)
+    graph = model.graph
+    stored = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    known = infer_shapes(model).graph
+    axes = {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in (*known.input, *known.value_info)
+        if value.type.tensor_type.HasField("shape")
+    }
+    uses = Counter(name for node in graph.node for name in node.input)
+    uses.update(value.name for value in graph.output)
+    sums = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
+    for product in [node for node in graph.node if node.op_type == "MatMul"]:
+        x, weight = product.input
+        added = sums.get(product.output[0])
+        if added is None or uses[product.output[0]] != 1 or axes.get(x) != 2:
+            continue
+        (bias,) = (name for name in added.input if name != product.output[0])
+        shape = stored.get(weight, [])
+        if len(shape) == 2 and stored.get(bias) in ([shape[1]], [1, shape[1]]):
+            _as_layer(graph, product, added, bias)
+
+
+def _as_layer(graph: Any, product: Any, added: Any, bias: str) -> None:
+    (from_array, to_array) = from_library(
+        "onnx.numpy_helper", "from_array", "to_array", extra=EXTRA
+    )
+    for tensor in graph.initializer:
+        if tensor.name == bias:
+            tensor.CopyFrom(from_array(to_array(tensor).reshape(-1), bias))
+    product.op_type = "Gemm"
+    product.input.append(bias)
+    product.output[0] = added.output[0]
+    graph.node.remove(added)
