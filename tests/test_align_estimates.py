@@ -23,7 +23,9 @@ def stamp(value: float, family: str = "blend") -> Stamp:
     return Stamp(family, torch.ones(1, 2, 2), pattern, "replace", (-9.0, 9.0))
 
 
-def seen(family: str, p_value: float, target: int = TARGET, source: int | None = None) -> object:
+def seen(
+    family: str, p_value: float, target: int = TARGET, source: int | None = None
+) -> ClassEvidence:
     return ClassEvidence(target, family, 1.0, 5.0, p_value, source=source)
 
 
@@ -79,7 +81,19 @@ def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None
         seen("latent early", 0.001),
         seen("patch", 0.001, source=3),
     ]
-    assert families_telling(finding, evidence) == ("additive", "blend")  # type: ignore[arg-type]
+    assert families_telling(finding, evidence) == ("additive", "blend")
+
+
+def test_waves_beside_additive_patterns_are_left_out(toy_report: ScanReport) -> None:
+    """Unless a wave is what was found, or no other additive pattern stands out."""
+    (finding,) = toy_report.findings
+    wave = replace(finding, family="frequency")
+    patch = replace(finding, family="patch")
+    evidence = [seen("additive", 0.01), seen("frequency", 0.01)]
+    assert families_telling(finding, evidence) == ("additive",)
+    assert families_telling(wave, evidence) == ("frequency", "additive")
+    assert families_telling(patch, evidence) == ("patch", "additive")
+    assert families_telling(patch, evidence[1:]) == ("patch", "frequency")
 
 
 def test_what_was_found_inside_is_drawn_at_the_input(toy_report: ScanReport) -> None:
@@ -101,7 +115,7 @@ def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling
         model,
         clean,
         finding,
-        evidence,  # type: ignore[arg-type]
+        evidence,
         sources,
         torch.Generator().manual_seed(0),
         silent,

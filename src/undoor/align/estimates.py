@@ -28,6 +28,9 @@ EACH = 2
 SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
 # A family in which the target stands out as rarely as this by chance has seen the backdoor too.
 TELLING = 0.05
+# Waves are additive patterns, of which that family finds the better ones unless a wave is what was
+# found: beside both, they make corrections worse.
+AMONG = {"frequency": "additive"}
 # Where no other has, corrections must still hold against estimates of these.
 OTHER_FAMILIES = ("patch", "additive")
 
@@ -110,14 +113,16 @@ def estimate(
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
     """The finding's family, and those at the input in which its target stands out or that can draw
     what was found inside."""
-    others = [
+    seen = {
         item.family
         for item in evidence
         if item.target == finding.target
         and item.source is None
         and item.family in INPUT_FAMILIES
         and item.p_value <= TELLING
-    ]
+    }
+    seen -= {family for family, wider in AMONG.items() if wider in (finding.family, *seen)}
+    others = [family for family in INPUT_FAMILIES if family in seen]
     drawn = [INSTEAD_OF_LATENT] if finding.trigger.site != ENTRY else []
     return tuple(dict.fromkeys((finding.family, *drawn, *others)))
 
