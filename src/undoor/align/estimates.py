@@ -31,6 +31,7 @@ TELLING = 0.05
 # Waves are additive patterns, of which that family finds the better ones unless a wave is what was
 # found: beside both, they make corrections worse.
 AMONG = {"frequency": "additive"}
+LEAST_FOR_HELD_OUT = 3
 # Where no other has, corrections must still hold against estimates of these.
 OTHER_FAMILIES = ("patch", "additive")
 
@@ -51,8 +52,8 @@ class InTurn:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Of several families that corrections are fitted on: the triggers of one, and the change of
-    all others."""
+    """Of the families that corrections are fitted on: the triggers of one, and the change of all
+    others."""
 
     triggers: Sequence[Trigger]
     others: Change
@@ -61,8 +62,8 @@ class HeldOut:
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """triggers : that plans are judged on, the finding's own first. change : that they are fitted
-    on; None for the first trigger. held_out : of each of several families that they are fitted on,
-    what plans are chosen by; empty where there is but one."""
+    on; None for the first trigger. held_out : of each family they are fitted on, what plans are
+    chosen by; empty where these are few."""
 
     triggers: tuple[Trigger, ...]
     change: Change | None
@@ -140,9 +141,12 @@ def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> C
 
 
 def held_out(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> tuple[HeldOut, ...]:
-    """Each of several families at the input beside the others; arguments as of `together`."""
+    """Each of at least three families at the input beside the others; arguments as of `together`.
+
+    Of two, the one that is left alone shows too little of the trigger to judge plans by.
+    """
     at_input = _at_input(families)
-    if len(at_input) < 2:
+    if len(at_input) < LEAST_FOR_HELD_OUT:
         return ()
     changes = [strengthened(same, shape) or InTurn(same) for same in at_input]
     return tuple(
