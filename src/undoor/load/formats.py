@@ -85,7 +85,7 @@ def sniff(path: Path) -> Format:
 def _ends_as_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, zipfile.BadZipFile):
         return True
 
 
