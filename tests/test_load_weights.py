@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_repairs import make_repair
 from safetensors.torch import save_file
-from tiny import random_classifier
+from tiny import BOUNDS, SIDE, random_classifier, toy_network
 from torch import Tensor, nn
 
+import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.load.weights import PREFIXES, WRAPPERS, load_weights, read_state_dict
+from undoor.scan.report import ScanReport
 from undoor.sites import attach
 
 
@@ -63,6 +66,40 @@ def test_nested_state_dicts(tmp_path: Path, wrapper: str) -> None:
     optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]}
     torch.save({"epoch": 1, "optimizer": optimizer, wrapper: state}, tmp_path / "w.pt")
     assert read_state_dict(tmp_path / "w.pt").keys() == state.keys()
+
+
+WRAPPINGS: dict[str, Callable[[dict[str, Tensor]], dict[str, object]]] = {
+    "bare": lambda state: {**state},
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state, "args": {"lr": 0.1}},
+    "parallel": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "training module": lambda state: {
+        "state_dict": {f"model.{key}": value for key, value in state.items()},
+        "pytorch-lightning_version": "2.0",
+    },
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_any_wrapping_is_the_model_that_was_scanned(
+    tmp_path: Path, wrapping: str, toy_report: ScanReport
+) -> None:
+    """The same fingerprint: its scans and repairs are those of any other wrapping."""
+    state = toy_network(backdoored=True, norm=True).state_dict()
+    torch.save(WRAPPINGS[wrapping](state), tmp_path / "w.pt")
+    tests = str(Path(__file__).parent)
+    (tmp_path / "nets.py").write_text(
+        f"import sys\nsys.path.insert(0, {tests!r})\nfrom tiny import toy_network\n\n\n"
+        "def net():\n    return toy_network(backdoored=True, norm=True)\n"
+    )
+    classifier = undoor.load(
+        tmp_path / "w.pt",
+        architecture=f"{tmp_path / 'nets.py'}:net",
+        input_shape=(1, SIDE, SIDE),
+        bounds=BOUNDS,
+    )
+    assert classifier.fingerprint() == toy_report.fingerprint
 
 
 def test_safetensors_under_another_name(tmp_path: Path) -> None:
