@@ -83,6 +83,17 @@ def test_same_answers(
     np.testing.assert_allclose(answers(model, x), before, rtol=1e-5, atol=1e-6)
 
 
+def test_a_bias_that_others_use_keeps_its_shape() -> None:
+    model = graph_of(["n", 4], [1, 3])
+    model.graph.node.append(helper.make_node("Concat", ["out", "bias"], ["both"], axis=0))
+    model.graph.output[0].name = "both"
+    x = np.ones((2, 4), dtype=np.float32)
+    before = answers(model, x)
+    as_layers(model)
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Mul", "Concat"]
+    np.testing.assert_allclose(answers(model, x), before, rtol=1e-5, atol=1e-6)
+
+
 def answers(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]

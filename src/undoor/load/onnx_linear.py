@@ -9,8 +9,7 @@ from collections import Counter
 from typing import Any
 
 from undoor.load.hub import from_library
-
-EXTRA = "onnx"
+from undoor.load.onnx_file import EXTRA
 
 
 def as_layers(model: Any) -> None:
@@ -18,7 +17,7 @@ def as_layers(model: Any) -> None:
     input is known to have two axes; others stay."""
     (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)
     graph = model.graph
-    stored = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    stored = {tensor.name: tensor for tensor in graph.initializer}
     known = infer_shapes(model).graph
     axes = {
         value.name: len(value.type.tensor_type.shape.dim)
@@ -34,19 +33,19 @@ def as_layers(model: Any) -> None:
         if added is None or uses[product.output[0]] != 1 or axes.get(x) != 2:
             continue
         (bias,) = (name for name in added.input if name != product.output[0])
-        shape = stored.get(weight, [])
-        if len(shape) == 2 and stored.get(bias) in ([shape[1]], [1, shape[1]]):
-            _as_layer(graph, product, added, bias)
+        if weight not in stored or bias not in stored or len(stored[weight].dims) != 2:
+            continue
+        width = stored[weight].dims[1]
+        if list(stored[bias].dims) in ([width], [1, width]):
+            _as_layer(graph, product, added, stored[bias])
 
 
-def _as_layer(graph: Any, product: Any, added: Any, bias: str) -> None:
-    (from_array, to_array) = from_library(
-        "onnx.numpy_helper", "from_array", "to_array", extra=EXTRA
-    )
-    for tensor in graph.initializer:
-        if tensor.name == bias:
-            tensor.CopyFrom(from_array(to_array(tensor).reshape(-1), bias))
+def _as_layer(graph: Any, product: Any, added: Any, bias: Any) -> None:
+    from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
+    # Others may use the stored bias as it is.
+    flat = from_array(to_array(bias).reshape(-1), f"{product.output[0]}/{bias.name}")
+    graph.initializer.append(flat)
     product.op_type = "Gemm"
-    product.input.append(bias)
+    product.input.append(flat.name)
     product.output[0] = added.output[0]
     graph.node.remove(added)

@@ -16,9 +16,9 @@ from torch import nn
 from undoor.errors import UndoorError
 from undoor.load.graph import Graph, example, require_any_batch
 from undoor.load.hub import first_line, from_library
+from undoor.load.onnx_file import EXTRA
 from undoor.load.onnx_linear import as_layers
 
-EXTRA = "onnx"
 CONVERTER = "onnx-models"
 # The newest whose operators the converter knows; newer files are brought down to it.
 OPSET = 17
