@@ -14,13 +14,11 @@ from undoor.clean_set import CleanSet
 from undoor.journal import Journal
 from undoor.progress import Progress
 from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
-from undoor.scan.images import whole
 from undoor.scan.invert import Schedule, Search
-from undoor.scan.meter import Meter
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.starts import started
 from undoor.scan.triggered import Change, triggered
-from undoor.scan.work import Work
+from undoor.scan.work import work_alone
 from undoor.triggers import Trigger
 
 LEAST_ASR = 0.5
@@ -91,11 +89,10 @@ def estimate(
     telling = families_telling(finding, evidence)
     if len(classifier.input_shape) != 3:
         telling = tuple(family for family in telling if family != INSTEAD_OF_LATENT)
-    several = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
-    families = tuple(dict.fromkeys(several))
+    families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
+    families = tuple(dict.fromkeys(families))
     found = {finding.family: [finding.trigger]}
-    images = whole(clean, classifier.predict(clean.images) == clean.labels)
-    work = Work(classifier, images, None, generator, Meter(), progress, journal)
+    work = work_alone(classifier, clean, generator, progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in families:
         starts = started(work, Search(finding.target, pool), family, EACH)
@@ -134,7 +131,7 @@ def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> C
 
     families : the triggers of each, the finding's first. shape : (C, H, W) of an input.
     """
-    changes = [strengthened(same, shape) or InTurn(same) for same in _at_input(families)]
+    changes = [change for _, change in _at_input(families, shape)]
     if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
         return None
     return changes[0] if len(changes) == 1 else InTurn(changes)
@@ -145,15 +142,21 @@ def held_out(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> t
 
     Of two, the one that is left alone shows too little of the trigger to judge plans by.
     """
-    at_input = _at_input(families)
+    at_input = _at_input(families, shape)
     if len(at_input) < LEAST_FOR_HELD_OUT:
         return ()
-    changes = [strengthened(same, shape) or InTurn(same) for same in at_input]
     return tuple(
-        HeldOut(same, InTurn([*changes[:index], *changes[index + 1 :]]))
-        for index, same in enumerate(at_input)
+        HeldOut(same, InTurn([change for other, change in at_input if other is not same]))
+        for same, _ in at_input
     )
 
 
-def _at_input(families: Sequence[Sequence[Trigger]]) -> list[Sequence[Trigger]]:
-    return [same for same in families if same[0].site == ENTRY]
+def _at_input(
+    families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]
+) -> list[tuple[Sequence[Trigger], Change]]:
+    """The families at the input, each with the change that stands for its triggers."""
+    return [
+        (same, strengthened(same, shape) or InTurn(same))
+        for same in families
+        if same[0].site == ENTRY
+    ]

@@ -13,14 +13,12 @@ from undoor.errors import UndoorError
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.images import whole
 from undoor.scan.invert import Schedule, Search, smallest
 from undoor.scan.kept import about
-from undoor.scan.meter import Meter
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.starts import started
 from undoor.scan.triggered import triggered
-from undoor.scan.work import Work
+from undoor.scan.work import Work, work_alone
 
 STARTS = 2
 SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
@@ -60,8 +58,7 @@ def with_targets(
     clean = clean.for_classifier(classifier)
     generator = torch.Generator().manual_seed(seed)
     kept = journal and about(journal, classifier, clean)
-    images = whole(clean, network.predict(clean.images) == clean.labels)
-    work = Work(network, images, None, generator, Meter(), progress, kept)
+    work = work_alone(network, clean, generator, progress, kept)
     forced = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
 

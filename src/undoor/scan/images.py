@@ -62,9 +62,11 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
     return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
 
 
-def whole(clean: CleanSet, known: Tensor) -> ScanImages:
-    """The clean set uncut, where nothing is decided by what the triggers do on held-out images."""
+def whole(clean: CleanSet) -> ScanImages:
+    """The clean set uncut, where nothing is decided by what triggers do on held-out images, nor any
+    image asked to leave its class: all count as known."""
     rows = torch.arange(len(clean))
+    known = torch.ones(len(clean), dtype=torch.bool)
     return ScanImages(clean.images, clean.labels, known, rows, rows)
 
 

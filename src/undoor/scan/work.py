@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
 from undoor.journal import Journal
 from undoor.progress import Progress
-from undoor.scan.images import ScanImages
+from undoor.scan.images import ScanImages, whole
 from undoor.scan.invert import Candidate, Schedule, Search
 from undoor.scan.kept import search
 from undoor.scan.meter import Meter
@@ -49,3 +50,14 @@ class Work:
             meter=self.meter,
             progress=self.progress,
         )
+
+
+def work_alone(
+    classifier: Classifier,
+    clean: CleanSet,
+    generator: torch.Generator,
+    progress: Progress,
+    journal: Journal | None,
+) -> Work:
+    """For searches towards one target behind a scan: on all images, at any cost."""
+    return Work(classifier, whole(clean), None, generator, Meter(), progress, journal)
