@@ -26,6 +26,8 @@ from undoor.triggers import Trigger
 
 # Parts of the images; there are as many folds, or one for each family that is held out in turn.
 FOLDS = 2
+# Source images that plans are compared on: more of them rank plans alike, in more time.
+MOST_COMPARED_ON = 300
 # Triggered inputs that a plan is judged on in each fold, as far as there are so many: more of them
 # tell little more, and several triggers share them.
 ENOUGH_JUDGED = 400
@@ -35,8 +37,8 @@ ENOUGH_JUDGED = 400
 class Bench:
     """What plans are tried on: clean inputs of all classes, and the sources' share of them.
 
-    x, y : the clean set. sources : [N] true where an image is of a source class. triggers : some
-    recovered triggers of one target; each plan is judged on all of them.
+    x, y : the clean set, in random order. sources : [N] true where an image is of a source class.
+    triggers : some recovered triggers of one target; each plan is judged on all of them.
     fpr : the share of clean inputs answered with the target that may be flagged.
     fitted_on : what plans are fitted on in the place of the first trigger. held_out : see
     `Estimates`; where there are some, each fold judges by one of these families a plan fitted on
@@ -61,9 +63,14 @@ class Bench:
         """What plans are fitted on."""
         return self.fitted_on or self.triggers[0]
 
+    @property
+    def compared_on(self) -> Tensor:
+        """The rows of x that plans are compared on."""
+        return self.sources.nonzero()[:MOST_COMPARED_ON, 0]
+
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        rows = self.sources.nonzero()[:, 0]
+        rows = self.compared_on
         half = torch.arange(len(rows)) % FOLDS
         parts = [(part.others, part.triggers) for part in self.held_out]
         parts = parts or [(self.change, self.triggers)] * FOLDS
@@ -246,9 +253,9 @@ def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tens
 
 
 def _standard_error(share: float, bench: Bench) -> float:
-    """Of a share of all triggered inputs that a plan is judged on."""
-    count = sum(len(item.own) for fold in bench.folds for item in fold.judged)
-    return math.sqrt(share * (1 - share) / max(1, count))
+    """Of a share of the triggered inputs that a plan is judged on, each image of which counts once:
+    what becomes of it under several triggers hangs together."""
+    return math.sqrt(share * (1 - share) / max(1, len(bench.compared_on)))
 
 
 def _average(outcomes: Sequence[Outcome]) -> Outcome:
