@@ -274,12 +274,13 @@ class Cli:
         fpr: float,
         force_targets: list[int],
         suspects: int,
+        quick: bool,
         seed: int,
         journal: Journal | None,
         progress: Progress,
     ) -> FakeRepair:
         asked = {"fit": fit, "fpr": fpr, "force_targets": force_targets, "suspects": suspects}
-        asked["seed"] = seed
+        asked |= {"quick": quick, "seed": seed}
         self.calls.append(("repair", asked))
         progress("fit corrections", 0, 1)
         if not report.findings:

@@ -173,6 +173,10 @@ def test_plans_are_compared_on_enough_images_of_many(monkeypatch: pytest.MonkeyP
         assert len(fold.train) == len(judged.x) == 20
         assert set(fold.train.tolist()) < set(first)
     assert len(made.answered_target[0]) == len(bench().answered_target[0]) > 10
+    small = made.smaller()
+    assert int(small.sources.sum()) == 40
+    assert torch.equal(small.x[small.sources], made.x[first])
+    assert torch.equal(small.answered_target[0], made.answered_target[0])
 
 
 def test_an_image_under_many_triggers_is_one_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def run(zoo: FakeZoo, *more: object) -> tuple[int, str, str]:
 
 def test_a_record_of_a_guard(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> None:
     case = toy_case(tmp_path / "scans", toy_report)
-    case._repairs["onepass", None, 0] = toy_repair
+    case._repairs["onepass", None, 0, False] = toy_repair
     record = json.loads(json.dumps(measured(case, method("onepass"), before(case))))
     assert record["failed"] is None
     assert record["scan"]["verdict"] == "backdoored"

@@ -27,7 +27,7 @@ from undoor.scan.report import ScanReport
 def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
     """With the repair of the default fit made already."""
     made = toy_case(tmp_path / "scans", toy_report)
-    made._repairs["onepass", None, 0] = toy_repair
+    made._repairs["onepass", None, 0, False] = toy_repair
     return made
 
 
@@ -104,21 +104,22 @@ def test_both_rules_have_the_same_repair(
     tmp_path: Path, toy_report: ScanReport, toy_repair: Repair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is made once, of the scan that was stored, and its seconds count for both."""
-    made: list[tuple[str, str | None, int]] = []
+    made: list[tuple[object, ...]] = []
 
-    def repair(*_: object, fit: str, plan: str | None, suspects: int, **__: object) -> Repair:
-        made.append((fit, plan, suspects))
+    def repair(*_: object, **asked: object) -> Repair:
+        made.append(tuple(asked[name] for name in ("fit", "plan", "suspects", "quick")))
         return toy_repair
 
     monkeypatch.setattr("undoor.repair", repair)
     case = toy_case(tmp_path / "scans", toy_report)
-    names = ("onepass", "disagreement", "plan: per channel", "paper_js", "suspects")
+    names = ("onepass", "disagreement", "plan: per channel", "paper_js", "suspects", "quick")
     defences = [method(name).make(case, silent) for name in names]
     assert made == [
-        ("onepass", None, 0),
-        ("onepass", "per channel", 0),
-        ("paper_js", None, 0),
-        ("onepass", None, 2),
+        ("onepass", None, 0, False),
+        ("onepass", "per channel", 0, False),
+        ("paper_js", None, 0, False),
+        ("onepass", None, 2, False),
+        ("onepass", None, 0, True),
     ]
     # The processor's seconds, not those that the repair says of itself.
     seconds = [defence.seconds for defence in defences]

@@ -27,6 +27,7 @@ def test_scans_and_repairs(cli: Cli) -> None:
         "fpr": DEFAULT_FPR,
         "force_targets": [],
         "suspects": 0,
+        "quick": False,
         "seed": 5,
     }
     assert "entry (position)" in result.stdout
@@ -55,6 +56,11 @@ def test_targets_that_the_user_suspects(cli: Cli) -> None:
     assert cli.calls[1][1]["force_targets"] == [2, 0]
     cli.repair("--suspects", 2)
     assert cli.calls[3][1]["suspects"] == 2
+
+
+def test_quick(cli: Cli) -> None:
+    assert cli.repair("--quick").exit_code == 1
+    assert cli.calls[1][1]["quick"]
 
 
 @pytest.mark.parametrize("name", ["3", "-1", "halt", ""])

@@ -25,6 +25,7 @@ from undoor.evaluate import evaluate, stamp_set
 from undoor.guard import guard
 from undoor.repair import Repair, repair
 from undoor.scan.report import Finding, ScanReport
+from undoor.scan.work import Work
 from undoor.sites import find_sites
 
 
@@ -111,6 +112,29 @@ def test_a_plan_that_is_asked_for() -> None:
         assert target.chosen == plan
         assert [trial.name for trial in target.trials] == [plan]
         assert set(target.corrections) == set(candidate_plans(find_sites(classifier))[plan])
+
+
+def test_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the scan's trigger, of which nothing more is searched for, and with the coarsest plan or
+    the one asked for; triggered images are still told from clean ones."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a search")
+
+    monkeypatch.setattr(Work, "invert", never)
+    classifier, report = toy_classifier(backdoored=True, norm=True), report_of()
+    made = repair(classifier, clean_images(), report, quick=True)
+    (target,) = made.targets
+    assert [trial.name for trial in target.trials] == ["per channel"]
+    assert target.trigger is report.findings[0].trigger
+    test = clean_images(20, seed=22)
+    stamped = stamp_set(test, true_trigger(), TARGET)
+    result = evaluate(classifier, guard(classifier, made), test, stamped, TARGET)
+    assert result.after["asr"].value < 0.1  # type: ignore[operator]
+    assert result.after["sia"].value > 0.8  # type: ignore[operator]
+    assert result.after["acc"].value > 0.9  # type: ignore[operator]
+    (other,) = repair(classifier, clean_images(), report, quick=True, plan="input alone").targets
+    assert other.chosen == "input alone"
 
 
 def test_a_plan_that_there_is_not() -> None:

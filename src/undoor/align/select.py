@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,6 +67,12 @@ class Bench:
     def compared_on(self) -> Tensor:
         """The rows of x that plans are compared on."""
         return self.sources.nonzero()[:MOST_COMPARED_ON, 0]
+
+    def smaller(self) -> Bench:
+        """With no source images but those that plans are compared on, and all of the target."""
+        keep = ~self.sources
+        keep[self.compared_on] = True
+        return replace(self, x=self.x[keep], y=self.y[keep], sources=self.sources[keep])
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:

@@ -46,7 +46,9 @@ class Case:
     backdoors: tuple[Planted, ...]
     triggered: tuple[CleanSet, ...]
     scans: Path
-    _repairs: dict[tuple[str, str | None, int], Repair] = field(default_factory=dict, init=False)
+    _repairs: dict[tuple[str, str | None, int, bool], Repair] = field(
+        default_factory=dict, init=False
+    )
 
     @property
     def seed(self) -> int:
@@ -89,12 +91,13 @@ class Case:
         fit: str,
         plan: str | None = None,
         suspects: int = 0,
+        quick: bool = False,
         *,
         progress: Progress = silent,
     ) -> Repair:
-        """What `undoor.repair` makes of the scan, once for each fit, plan and number of suspects;
-        in processor seconds, as the scan."""
-        key = (fit, plan, suspects)
+        """What `undoor.repair` makes of the scan, once for each fit, plan, number of
+        suspects and whether it is a quick one; in processor seconds, as the scan."""
+        key = (fit, plan, suspects, quick)
         if key not in self._repairs:
             report = self.scan(progress)
             started = time.process_time()
@@ -105,6 +108,7 @@ class Case:
                 fit=fit,
                 plan=plan,
                 suspects=suspects,
+                quick=quick,
                 seed=self.seed,
                 progress=progress,
             )

@@ -82,8 +82,9 @@ def _repaired(
     rule: str = "margin",
     plan: str | None = None,
     suspects: int = 0,
+    quick: bool = False,
 ) -> Defence:
-    repair = case.repair(fit, plan, suspects, progress=progress)
+    repair = case.repair(fit, plan, suspects, quick, progress=progress)
     plans = {str(item.target): item.chosen for item in repair.targets}
     guarded = guard(case.classifier, repair, rule=rule)
     return Defence(_guarding(guarded), repair.seconds["align"], {"plans": plans})
@@ -149,6 +150,7 @@ def _methods() -> Iterable[Method]:
     yield Method("disagreement", OURS, True, disagreement)
     suspects = partial(_repaired, fit="onepass", suspects=SUSPECTS)
     yield Method("suspects", OURS, True, suspects)
+    yield Method("quick", OURS, True, partial(_repaired, fit="onepass", quick=True))
     yield Method("true_trigger", ORACLE, False, _true_trigger)
     for name in RIVALS:
         scans = name == "unlearning"

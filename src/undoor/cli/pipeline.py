@@ -77,6 +77,7 @@ def repair_model(
     fpr: float = FPR,
     force_targets: Sequence[int] = (),
     suspects: int = 0,
+    quick: bool = False,
     seed: int,
     journal: Journal | None = None,
 ) -> Repair:
@@ -91,6 +92,7 @@ def repair_model(
             fpr=fpr,
             force_targets=force_targets,
             suspects=suspects,
+            quick=quick,
             seed=seed,
             journal=journal,
             progress=progress,

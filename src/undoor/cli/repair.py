@@ -59,6 +59,15 @@ Suspects = Annotated[
     ),
 ]
 
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick",
+        help="Correct channels with the scan's own trigger, in a tenth of the time; less sure for "
+        "patterns over the whole image.",
+    ),
+]
+
 
 @command(
     app,
@@ -85,6 +94,7 @@ def repair(
     fpr: Fpr = pipeline.FPR,
     force_target: Force = None,
     suspects: Suspects = 0,
+    quick: Quick = False,
 ) -> Outcome:
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
@@ -96,8 +106,9 @@ def repair(
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean, fit=True)
-        asked = {"fit": fit, "fpr": fpr, "forced": forced, "suspects": suspects, "scan": scan}
-        go_on(journal, classifier, clean, {"seed": data.seed, **vars(search), **asked})
+        asked = vars(search) | {"seed": data.seed, "scan": scan, "fit": fit, "fpr": fpr}
+        asked |= {"forced": forced, "suspects": suspects, "quick": quick}
+        go_on(journal, classifier, clean, asked)
         if report is None:
             report = search.run(classifier, clean, seed=data.seed, journal=journal)
         result = pipeline.repair_model(
@@ -108,6 +119,7 @@ def repair(
             fpr=fpr,
             force_targets=forced,
             suspects=suspects,
+            quick=quick,
             seed=data.seed,
             journal=journal,
         )
