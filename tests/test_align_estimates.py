@@ -106,6 +106,15 @@ def test_waves_beside_additive_patterns_are_left_out(toy_report: ScanReport) -> 
     assert families_telling(patch, evidence[1:]) == ("patch", "frequency")
 
 
+def test_beside_a_warp_that_was_found_nothing_is_fitted_on(toy_report: ScanReport) -> None:
+    """A warp that stands out beside something else is no such by-product."""
+    (finding,) = toy_report.findings
+    evidence = [seen("warp", 0.01), seen("patch", 0.01)]
+    assert families_telling(replace(finding, family="warp"), evidence) == ("warp",)
+    patch = replace(finding, family="patch")
+    assert families_telling(patch, evidence) == ("patch", "warp")
+
+
 def test_what_was_found_inside_is_drawn_at_the_input(toy_report: ScanReport) -> None:
     (finding,) = toy_report.findings
     inside = Latent("latent early", torch.ones(4), "network.0")

@@ -29,6 +29,9 @@ TELLING = 0.05
 # Waves are additive patterns, of which that family finds the better ones unless a wave is what was
 # found: beside both, they make corrections worse.
 AMONG = {"frequency": "additive"}
+# A warp moves what the others change where it stands: patterns that work as well are by-products of
+# its backdoor, and make corrections worse.
+ALONE = "warp"
 LEAST_FOR_HELD_OUT = 3
 # Where no other has, corrections must still hold against estimates of these.
 OTHER_FAMILIES = ("patch", "additive")
@@ -110,7 +113,9 @@ def estimate(
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
     """The finding's family, and those at the input in which its target stands out or that can draw
-    what was found inside."""
+    what was found inside; a warp's alone."""
+    if finding.family == ALONE:
+        return (ALONE,)
     seen = {
         item.family
         for item in evidence
