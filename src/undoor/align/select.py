@@ -259,9 +259,10 @@ def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tens
 
 
 def _standard_error(share: float, bench: Bench) -> float:
-    """Of a share of the triggered inputs that a plan is judged on, each image of which counts once:
-    what becomes of it under several triggers hangs together."""
-    return math.sqrt(share * (1 - share) / max(1, len(bench.compared_on)))
+    """Of a share of all triggered inputs that a plan is judged on. Plans see the same images, whose
+    chance is theirs alike, so that an image under several triggers need not count once."""
+    count = sum(len(item.own) for fold in bench.folds for item in fold.judged)
+    return math.sqrt(share * (1 - share) / max(1, count))
 
 
 def _average(outcomes: Sequence[Outcome]) -> Outcome:
