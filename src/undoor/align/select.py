@@ -26,8 +26,8 @@ from undoor.triggers import Trigger
 
 # Parts of the images; there are as many folds, or one for each family that is held out in turn.
 FOLDS = 2
-# Source images that plans are compared on: more of them rank plans alike, in more time.
-MOST_COMPARED_ON = 300
+# Source images that suffice for corrections per channel.
+ENOUGH_FOR_CHANNELS = 300
 # Triggered inputs that a plan is judged on in each fold, as far as there are so many: more of them
 # tell little more, and several triggers share them.
 ENOUGH_JUDGED = 400
@@ -63,20 +63,15 @@ class Bench:
         """What plans are fitted on."""
         return self.fitted_on or self.triggers[0]
 
-    @property
-    def compared_on(self) -> Tensor:
-        """The rows of x that plans are compared on."""
-        return self.sources.nonzero()[:MOST_COMPARED_ON, 0]
-
     def smaller(self) -> Bench:
-        """With no source images but those that plans are compared on, and all of the target."""
+        """With no more source images than suffice for channels, and all others."""
         keep = ~self.sources
-        keep[self.compared_on] = True
+        keep[self.sources.nonzero()[:ENOUGH_FOR_CHANNELS, 0]] = True
         return replace(self, x=self.x[keep], y=self.y[keep], sources=self.sources[keep])
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        rows = self.compared_on
+        rows = self.sources.nonzero()[:, 0]
         half = torch.arange(len(rows)) % FOLDS
         parts = [(part.others, part.triggers) for part in self.held_out]
         parts = parts or [(self.change, self.triggers)] * FOLDS
@@ -259,8 +254,7 @@ def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tens
 
 
 def _standard_error(share: float, bench: Bench) -> float:
-    """Of a share of all triggered inputs that a plan is judged on. Plans see the same images, whose
-    chance is theirs alike, so that an image under several triggers need not count once."""
+    """Of a share of all triggered inputs that a plan is judged on."""
     count = sum(len(item.own) for fold in bench.folds for item in fold.judged)
     return math.sqrt(share * (1 - share) / max(1, count))
 
