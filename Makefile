@@ -101,9 +101,10 @@ MITIGATE := build/mitigate
 MITIGATED := benchmarks/results/mitigate
 bench-mitigate: $(STAMP)
 	$(BIN)/undoor bench mitigate zoo --data $(DATA) --out $(MITIGATE)/zoo $(ARGS)
+	$(BIN)/undoor bench mitigate zoo/ablations --data $(DATA) --out $(MITIGATE)/ablations $(ARGS)
 	$(BIN)/undoor bench mitigate $(ZOO) --data $(DATA) --out $(MITIGATE)/public $(ARGS)
 	mkdir -p $(MITIGATED)
-	for e in md csv svg; do for z in zoo public; do \
+	for e in md csv svg; do for z in zoo ablations public; do \
 		cp $(MITIGATE)/$$z/mitigate.$$e $(MITIGATED)/$$z.$$e || exit 1; done; done
 
 clean:
