@@ -152,3 +152,15 @@ def test_one_image(shape: tuple[int, ...], granularity: Granularity) -> None:
     clean, triggered = activations(shape), activations(shape, seed=2)
     h = fit_moments(clean, triggered, granularity)
     assert bool(torch.isfinite(h(triggered)).all())
+
+
+def test_one_half_of_the_correction() -> None:
+    """Moments without range, and range without moments."""
+    clean, triggered = activations((200, 3, 4, 4)), 3 * activations((200, 3, 4, 4), seed=2) + 1
+    both = fit_moments(clean, triggered, "channel")
+    affine = fit_moments(clean, triggered, "channel", clip=False)
+    clip = fit_moments(clean, triggered, "channel", affine=False)
+    expected = triggered * both.scale + both.shift
+    torch.testing.assert_close(affine(triggered), expected)
+    torch.testing.assert_close(clip(triggered), triggered.clamp(both.low, both.high))
+    torch.testing.assert_close(both(triggered), expected.clamp(both.low, both.high))

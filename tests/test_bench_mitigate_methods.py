@@ -52,7 +52,8 @@ def test_names() -> None:
         METHODS
     )
     changed = read_methods("ablations")
-    assert {"paper_js", "paper_kl", "plan: per channel"} < {item.name for item in changed}
+    expected = {"paper_js", "paper_kl", "onepass_clip", "plan: per channel", "plan: last 2"}
+    assert expected < {item.name for item in changed}
     assert {item.kind for item in changed} == {"ablation"}
     assert {item.name for item in METHODS.values() if item.kind == "oracle"} == {"true_trigger"}
 
@@ -125,6 +126,15 @@ def test_both_rules_have_the_same_repair(
     seconds = [defence.seconds for defence in defences]
     assert seconds[0] == seconds[1]
     assert all(0.0 <= each < toy_repair.seconds["align"] for each in seconds)
+
+
+@pytest.mark.parametrize("name", ["onepass_affine", "onepass_clip"])
+def test_less_of_the_correction(name: str, case: Case) -> None:
+    """Either half is fitted and served; what it closes is what it is measured for."""
+    found = values(case, name)
+    assert found["acc"] is not None
+    assert found["acc"] > 0.9
+    assert method(name).make(case, silent).details["plans"].keys() == {str(TARGET)}
 
 
 def test_a_plan_of_another_network(case: Case) -> None:

@@ -100,3 +100,24 @@ def test_a_second_target_must_be_clear() -> None:
     assert [f.target for f in targets_among(suspects, LIMITS)] == [3, 4]
     assert [f.target for f in targets_among(suspects[:1], LIMITS)] == [1]
     assert targets_among([], LIMITS) == ()
+
+
+def test_a_crowd_names_all_that_stand_out() -> None:
+    """Where many classes at once do, others beside the clearest are no by-products of it."""
+    suspects = [replace(finding(target=t), p_value=0.01 * t) for t in (1, 2)]
+    assert [f.target for f in targets_among(suspects, LIMITS)] == [1]
+    assert [f.target for f in targets_among(suspects, LIMITS, ("patch",))] == [1, 2]
+    assert [f.target for f in targets_among(suspects, LIMITS, ("blend",))] == [1]
+
+
+def test_a_crowd_is_never_clean() -> None:
+    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS, crowds=("patch",))
+    assert answer == "inconclusive"
+    assert "patch triggers for a quarter of the classes" in reasons[0]
+    answer, reasons = decide([finding()], doubts(), [0.001] * 5, NAMES, LIMITS, crowds=("patch",))
+    assert answer == "backdoored"
+    assert len(reasons) == 2
+    assert "more than are named" in reasons[1]
+    everything = [finding(target=target) for target in range(5)]
+    _, reasons = decide(everything, {}, [0.001] * 5, NAMES, LIMITS, crowds=("patch",))
+    assert len(reasons) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from undoor.scan.statistics import (
     agreement,
     agreement_p_values,
     combined,
+    crowded,
     needed_size,
     overall,
     p_values,
@@ -178,3 +180,52 @@ def test_every_family_is_calibrated() -> None:
     for null in nulls().values():
         assert 0 < null.natural < null.ceiling
         assert null.scale > 0
+
+
+# Many targets at once
+
+LEARNED = replace(NULL, least_others=6.0)
+SMALL = [0.9, 1.0, 1.1, 1.2]
+
+
+def test_targets_are_no_reference_for_each_other() -> None:
+    """By hand: the least quartile that was learned is 6, and 1 is 4 times below natural. Without
+    it, four of ten classes would hide each other."""
+    many = [*SMALL, *NATURAL[:6]]
+    assert crowded(many, LEARNED)
+    assert scores(many, LEARNED)[1] == pytest.approx(6 * 4**0.3)
+    assert p_values(scores(many, LEARNED), LEARNED)[:4].max() < 0.01
+    assert p_values(scores(many, NULL), NULL)[:4].min() > 0.05
+
+
+@pytest.mark.parametrize("small", [[], SMALL[:1], SMALL[:2]])
+def test_one_or_two_targets_are_no_crowd(small: list[float | None]) -> None:
+    sizes = [*small, *NATURAL]
+    assert not crowded(sizes, LEARNED)
+    assert scores(sizes, LEARNED).tolist() == scores(sizes, NULL).tolist()
+
+
+def test_a_network_that_is_somewhat_easier_to_reach_is_no_crowd() -> None:
+    """Few models were learned from, so that others may lie a little below all of them."""
+    easier = [None if value is None else value / 2 for value in NATURAL]
+    assert not crowded(easier, LEARNED)
+    assert p_values(scores(easier, LEARNED), LEARNED).min() > 0.05
+
+
+def test_what_would_be_seen_in_a_crowd() -> None:
+    many = [*SMALL, *NATURAL[:6]]
+    assert needed_size(many, LEARNED, 0.02) == pytest.approx(
+        needed_size([6.0] * 9, LEARNED, 0.02), rel=1e-6
+    )
+
+
+def test_nothing_was_learned_of_inputs_without_a_scale() -> None:
+    assert not crowded([*SMALL, *NATURAL[:6]], without_scale(LEARNED, NATURAL))
+
+
+def test_learned_quartiles() -> None:
+    """None for sources: a single backdoor for all moves each of them."""
+    for family, null in nulls().items():
+        if family not in (BY_SOURCE, SHARED):
+            assert 0 < null.least_others < null.ceiling
+    assert nulls()[BY_SOURCE].least_others == nulls()[SHARED].least_others == 0

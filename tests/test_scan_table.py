@@ -288,3 +288,16 @@ def test_a_shared_patch_beside_sources_of_another_ceiling(monkeypatch: pytest.Mo
     needed = with_shared(None).detectable(0.02)[SHARED]
     (entry,) = with_shared(needed).entries[SHARED]
     assert entry.p_value == pytest.approx(0.01)
+
+
+def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = replace(NULL, least_others=16.0)
+    monkeypatch.setattr(
+        table_module, "nulls", lambda: {**dict.fromkeys(FAMILIES, learned), BY_SOURCE: NULL}
+    )
+    table = made()
+    table.add("patch", candidates((1.0, 1.2, 1.1, 21.0)))
+    table.add("additive", candidates((1.0, 24.0, 22.0, 21.0), family="additive"))
+    table.add_sources(BY_SOURCE, candidates((1.0, 1.2, 1.1, 21.0)), [(3,)] * 4)
+    assert table.crowds() == ("patch",)
+    assert table.combined()[:3].max() < 0.01

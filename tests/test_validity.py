@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 ZOO = os.environ.get("UNDOOR_ZOO")
 DATA = os.environ.get("UNDOOR_ZOO_DATA")
 FOLDERS = sorted(file.parent for file in Path(ZOO).glob("*/model.toml")) if ZOO and DATA else []
+MANY = sorted((Path(__file__).parents[1] / "zoo/ablations").glob("*many_targets*")) if DATA else []
 # ASR 34 %: no small trigger moves most images, and what is not there cannot be found so.
 WEAK = {"bwhe_mnist_graded_t1_asr39"}
 
@@ -69,3 +70,15 @@ def test_zoo_verdict(folder: Path) -> None:
         assert [finding.target for finding in report.findings] == [truth["target"]]
     else:
         assert report.verdict != "backdoored"
+
+
+@pytest.mark.parametrize("folder", MANY, ids=lambda folder: folder.name)
+def test_many_backdoors_do_not_hide_each_other(folder: Path) -> None:
+    assert DATA is not None
+    truth = json.loads((folder / "truth.json").read_text())
+    targets = {target for item in truth["backdoors"] for target in item["labels"].values()}
+    with np.load(Path(DATA) / f"{truth['data']}.npz", allow_pickle=False) as archive:
+        clean = undoor.CleanSet.from_arrays(archive["x_hold"], archive["y_hold"])
+    report = undoor.scan(undoor.load(folder), clean.balanced(100, seed=0))
+    assert report.verdict == "backdoored"
+    assert {finding.target for finding in report.findings} <= targets

@@ -15,7 +15,7 @@ from undoor.align.calibrate import DEFAULT_FPR, check_fpr
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import DEFAULT_FIT, FITS, Plan
 from undoor.align.inspect import site_shifts
-from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans
+from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Capacity, Classifier
@@ -66,15 +66,16 @@ def repair(
 
     fit : "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen with
     `onepass`; `reference` corrects all layers per channel. plan : the name of one of
-    `candidate_plans`, which is then taken whatever cross-validation says. fpr : the share, above 0
-    and below 1, of clean inputs rightly answered with a target that may be flagged; what the clean
-    set can promise is in `TargetRepair.calibration`. force_targets : classes to repair as well,
-    whatever the scan says of them; a trigger of each is searched for. suspects : the same for so
-    many of the classes that stand out most, the scan's targets among them. The verdict stays the
-    scan's. quick : fit on 300 source images with the scan's own trigger, per channel unless there
-    is a `plan`: a tenth of the time, and less is recovered of patterns over the whole image, which
-    no single estimate shows, and of triggers that were found inside the network. journal : where
-    the steps are kept; a repair that was killed goes on from there to the same corrections.
+    `candidate_plans` or `few_site_plans`, which is then taken whatever cross-validation says. fpr :
+    the share, above 0 and below 1, of clean inputs rightly answered with a target that may be
+    flagged; what the clean set can promise is in `TargetRepair.calibration`. force_targets :
+    classes to repair as well, whatever the scan says of them; a trigger of each is searched for.
+    suspects : the same for so many of the classes that stand out most, the scan's targets among
+    them. The verdict stays the scan's. quick : fit on 300 source images with the scan's own
+    trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
+    patterns over the whole image, which no single estimate shows, and of triggers that were found
+    inside the network. journal : where the steps are kept; a repair that was killed goes on from
+    there to the same corrections.
 
     Raises
     ------
@@ -230,6 +231,7 @@ def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, P
     plans = candidate_plans(sites)
     if only is None:
         return {n: plan for n, plan in plans.items() if n != INPUT_ALONE or COARSEST not in plans}
+    plans |= few_site_plans(sites)
     if only not in plans:
         raise UndoorError(f"expected a plan that this network has, {', '.join(plans)}, got {only}")
     if fit == CHANNEL_BY_CHANNEL and only != COARSEST:

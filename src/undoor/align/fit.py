@@ -25,6 +25,9 @@ FITS: dict[str, FitSite] = {
     "onepass": fit_moments,
     "paper": fit_divergence,
     "reference": fit_upper_bound,
+    # One half of h each.
+    "onepass_affine": partial(fit_moments, clip=False),
+    "onepass_clip": partial(fit_moments, affine=False),
     # The same with other divergences than total variation.
     "paper_js": partial(fit_divergence, divergence="js"),
     "paper_kl": partial(fit_divergence, divergence="kl"),

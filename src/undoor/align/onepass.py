@@ -16,7 +16,14 @@ UPPER_TAIL = 0.001
 VALUES_FOR_RANGE = 20_000
 
 
-def fit_moments(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Correction:
+def fit_moments(
+    clean: Tensor,
+    triggered: Tensor,
+    granularity: Granularity,
+    *,
+    affine: bool = True,
+    clip: bool = True,
+) -> Correction:
     """The correction that gives triggered activations the clean mean, variance and range.
 
     scale = sigma_clean / sigma_triggered (at most 2), shift so that the means agree: the paper's
@@ -26,14 +33,19 @@ def fit_moments(clean: Tensor, triggered: Tensor, granularity: Granularity) -> C
     Parameters
     ----------
     clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
-        trigger.
+        trigger. affine, clip : for ablations, whether moments and range are restored.
     """
     clean_mean, clean_variance = _moments(clean, granularity)
     mean, variance = _moments(triggered, granularity)
     scale = ((clean_variance + SMALLEST_VARIANCE) / (variance + SMALLEST_VARIANCE)).sqrt()
     scale = scale.clamp(1 / LARGEST_SCALE, LARGEST_SCALE)
     low, high = _clean_range(clean, granularity)
-    values = (scale, clean_mean - scale * mean, low, high)
+    shift = clean_mean - scale * mean
+    if not affine:
+        scale, shift = torch.ones_like(scale), torch.zeros_like(shift)
+    if not clip:
+        low, high = torch.full_like(low, -torch.inf), torch.full_like(high, torch.inf)
+    values = (scale, shift, low, high)
     return Correction(*(like_map(value, clean, granularity) for value in values))
 
 

@@ -38,5 +38,23 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     return plans
 
 
+def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
+    """Corrections per channel at the first or the last 1, 2, 4 ... layers alone: never chosen, but
+    what the number of sites is worth.
+
+    >>> sites = [SiteInfo(name, (4, 8, 8)) for name in ("entry", "a", "b", "c")]
+    >>> {name: list(plan) for name, plan in few_site_plans(sites).items()}
+    {'first 1': ['a'], 'last 1': ['c'], 'first 2': ['a', 'b'], 'last 2': ['b', 'c']}
+    """
+    layers = [site for site in sites if site.name != ENTRY]
+    plans: dict[str, Plan] = {}
+    count = 1
+    while count < len(layers):
+        plans[f"first {count}"] = _plan(layers[:count], 0)
+        plans[f"last {count}"] = _plan(layers[-count:], 0)
+        count *= 2
+    return plans
+
+
 def _plan(layers: Sequence[SiteInfo], extent: int) -> Plan:
     return {site.name: "position" if 1 < site.extent <= extent else "channel" for site in layers}

@@ -18,6 +18,7 @@ from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,
     agreement_p_values,
+    lower_quartile,
     p_values,
     score_beside,
     scores,
@@ -53,6 +54,9 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
         for family, models in natural.items()
         if any(size is not None for sizes in models for size in sizes)
     }
+    if BY_SOURCE in nulls:
+        # One backdoor for all moves every source: all small at once is not several backdoors.
+        nulls[BY_SOURCE] = replace(nulls[BY_SOURCE], least_others=0.0)
     if beside and BY_SOURCE in nulls:
         nulls[SHARED] = fit_shared(beside, nulls[BY_SOURCE])
     bad = [record for record in records if record["targets"] and record["took"]]
@@ -142,6 +146,7 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
     middle = float(np.median([min(sizes) for sizes in reached if sizes]))
     ceiling = float(np.quantile([size for sizes in reached for size in sizes], CEILING))
     first = Null(natural=middle, ceiling=max(ceiling, middle), location=0.0, scale=1.0)
+    first = replace(first, least_others=min(lower_quartile(sizes, first) for sizes in models))
     null = _with_spread(first, [math.log(scores(sizes, first).max()) for sizes in models])
     # The highest score of fewer classes is lower: brought to the usual number.
     shift = np.mean([null.scale * math.log(len(sizes) / NULL_CLASSES) for sizes in models])

@@ -30,6 +30,7 @@ SUSPECTS = 2
 BASELINE, OURS, ABLATION, ORACLE = "baseline", "ours", "ablation", "oracle"
 RIVAL, TEST_TIME = "rival", "test time"
 PLAN = "plan: "
+FEW_SITES = ("first 1", "first 2", "first 4", "last 1", "last 2", "last 4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ def _methods() -> Iterable[Method]:
         yield Method(name, RIVAL, scans, partial(_rival, name=name, scans=scans))
     for name in DETECTORS:
         yield Method(name, TEST_TIME, False, partial(_detector, name=name))
-    for fit in ("paper_js", "paper_kl"):
+    for fit in ("paper_js", "paper_kl", "onepass_affine", "onepass_clip"):
         yield Method(fit, ABLATION, True, partial(_repaired, fit=fit))
 
 
@@ -169,7 +170,7 @@ GROUPS = {
     "test_time": list(DETECTORS),
     "ablations": [
         *(name for name, item in METHODS.items() if item.kind == ABLATION),
-        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", INPUT_ALONE)),
+        *(f"{PLAN}{name}" for name in (COARSEST, "the same and input", INPUT_ALONE, *FEW_SITES)),
     ],
 }
 

@@ -17,7 +17,9 @@ class Null:
 
     natural : median over the models of their smallest trigger. ceiling : size beyond which classes
     tell nothing. location, scale : of the Gumbel distribution of a model's highest log score.
-    weight : of the family among the others, by how many backdoors it showed.
+    weight : of the family among the others, by how many backdoors it showed. least_others : the
+    smallest lower quartile that a model's natural triggers had; 0 in families in which many small
+    ones at once are no sign of many targets.
     """
 
     natural: float
@@ -25,6 +27,7 @@ class Null:
     location: float
     scale: float
     weight: float = 1.0
+    least_others: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,22 @@ def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
     return p_value <= limits.alpha and asr >= limits.asr
 
 
-def targets_among(suspects: Sequence[Finding], limits: Thresholds) -> tuple[Finding, ...]:
+def targets_among(
+    suspects: Sequence[Finding], limits: Thresholds, crowds: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """The suspects that are called targets, the clearest first; all targets of the clearest's
-    trigger stand or fall with it."""
+    trigger stand or fall with it.
+
+    crowds : families in which many classes at once have unnaturally small triggers. There, others
+    beside the clearest are what is expected, and need no more than it.
+    """
     ordered = sorted(suspects, key=lambda finding: finding.p_value)
     return tuple(
         finding
         for finding in ordered
-        if finding.trigger is ordered[0].trigger or finding.p_value <= limits.second_alpha
+        if finding.trigger is ordered[0].trigger
+        or finding.p_value <= limits.second_alpha
+        or finding.family in crowds
     )
 
 
@@ -58,14 +66,22 @@ def decide(
     limits: Thresholds,
     *,
     reached: bool = True,
+    crowds: Sequence[str] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Verdict and reasons, from the findings that survived joint re-estimation.
 
     doubts : the loudest evidence about the classes in doubt. combined : the p-value of every class
-    over all families. reached : whether any trigger worked for any class.
+    over all families. reached : whether any trigger worked for any class. crowds : families in
+    which many classes at once have unnaturally small triggers.
     """
+    many = tuple(
+        f"{family} triggers for a quarter of the classes or more are less than half as large as "
+        "for any model without a backdoor: there may be several targets, more than are named"
+        for family in crowds
+    )
     if findings:
-        return "backdoored", tuple(_why(finding, names) for finding in findings)
+        reasons = tuple(_why(finding, names) for finding in findings)
+        return "backdoored", reasons + (many if len(findings) < len(names) else ())
     reasons = tuple(
         f"class {target} ({names[target]}) stands out for {item.family} triggers "
         f"(size {item.size:.3g}, {item.score:.1f} times smaller than for the others, p = "
@@ -73,8 +89,8 @@ def decide(
         for target, item in doubts.items()
         if item.size is not None and combined[target] <= limits.doubt_alpha
     )
-    if reasons:
-        return "inconclusive", reasons
+    if reasons or many:
+        return "inconclusive", (*reasons, *many)
     if not reached:
         return "inconclusive", (
             "no trigger worked for any class, so there is nothing to compare; "

@@ -151,9 +151,10 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
     p_all = table.combined()
     doubts, suspects = _suspects(work, table, p_all, limits)
-    findings = targets_among(suspects, limits)
+    crowds = table.crowds()
+    findings = targets_among(suspects, limits, crowds)
     verdict, reasons = decide(
-        findings, doubts, p_all.tolist(), names, limits, reached=table.reached
+        findings, doubts, p_all.tolist(), names, limits, reached=table.reached, crowds=crowds
     )
     if verdict != "backdoored" and (unfinished := _unfinished(work.meter, families, table)):
         verdict, reasons = "inconclusive", (unfinished,)

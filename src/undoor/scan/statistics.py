@@ -22,6 +22,9 @@ MOST = 7.0
 AGREED = "agreement"
 # The reference among the other classes: some of them may be targets as well.
 LOWER = 0.25
+# So many times below that of any model that the nulls are learned from, the lower quartile of the
+# classes is no natural one: those classes are targets themselves, and no reference.
+CROWD = 2.0
 # What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
 # that the nulls are learned from, among powers from 0 to 1: models differ more than classes do.
 ABSOLUTE = 0.3
@@ -32,7 +35,8 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
 
     The ratio to the lower quartile of the other classes, raised where the trigger is also smaller
     than the smallest ones of other models as a rule: times (`null.natural` / size) ^ 0.3. A class
-    that no trigger reached counts as `null.ceiling`.
+    that no trigger reached counts as `null.ceiling`. Where so many of the others are small that
+    they must be targets, too, `null.least_others` stands for their quartile.
 
     sizes : of every class, in class order, in the units of the family at 32 x 32 pixels.
 
@@ -41,9 +45,27 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     array([ 0.8,  0.8,  0.8,  0.4, 15.6])
     """
     values = _filled(sizes, null)
+    others = (np.delete(values, index) for index in range(len(values)))
     return np.array(
-        [_contrast(value, np.delete(values, index), null) for index, value in enumerate(values)]
+        [_contrast(v, _reference(o, null), null) for v, o in zip(values, others, strict=True)]
     )
+
+
+def crowded(sizes: Sequence[float | None], null: Null) -> bool:
+    """Whether a quarter of the classes or more have triggers so small that they must be targets.
+
+    >>> null = Null(natural=20.0, ceiling=90.0, location=0.4, scale=0.2, least_others=9.0)
+    >>> crowded([2.0, 3.0, 2.5, 20.0, 30.0, 25.0, 40.0, None], null)
+    True
+    >>> crowded([2.0, 13.0, 15.0, 20.0, 30.0, 25.0, 40.0, None], null)
+    False
+    """
+    return lower_quartile(sizes, null) < null.least_others / CROWD
+
+
+def lower_quartile(sizes: Sequence[float | None], null: Null) -> float:
+    """Of the sizes of all classes, with the ceiling for those that no trigger reached."""
+    return float(np.quantile(_filled(sizes, null), LOWER))
 
 
 def score_beside(
@@ -56,19 +78,25 @@ def score_beside(
     13.1
     """
     (value,) = _filled([size], null)
-    return _contrast(value, _filled(others, others_null), null)
+    return _contrast(value, _reference(_filled(others, others_null), others_null), null)
 
 
-def _contrast(value: float, others: NDArray[np.float64], null: Null) -> float:
+def _contrast(value: float, reference: float, null: Null) -> float:
     natural = max(1.0, null.natural / value) ** ABSOLUTE
-    return float(np.quantile(others, LOWER) / value * natural)
+    return float(reference / value * natural)
+
+
+def _reference(others: NDArray[np.float64], null: Null) -> float:
+    """What a class is compared with."""
+    quartile = float(np.quantile(others, LOWER))
+    return null.least_others if quartile < null.least_others / CROWD else quartile
 
 
 def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
     """The null for inputs that are no images, about whose units nothing was learned: only the
     other classes count."""
     reached = [size for size in sizes if size is not None]
-    return replace(null, natural=0.0, ceiling=max(reached, default=1.0))
+    return replace(null, natural=0.0, ceiling=max(reached, default=1.0), least_others=0.0)
 
 
 def p_values(
@@ -146,7 +174,7 @@ def needed_size(
 
     others_null : of `sizes`, where those are of another family.
     """
-    others = float(np.quantile(_filled(sizes, others_null or null), LOWER))
+    others = _reference(_filled(sizes, others_null or null), others_null or null)
     highest = stats.gumbel_r.isf(alpha, _location(null, classes), null.scale)
     relative = others / math.exp(float(highest))
     if relative >= null.natural:

@@ -17,6 +17,7 @@ from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
     NULL_CLASSES,
     TINY,
+    crowded,
     needed_size,
     overall,
     p_values,
@@ -94,6 +95,11 @@ class Table:
     def reached(self) -> bool:
         """Whether any trigger worked for any class."""
         return any(e.size is not None for entries in self.entries.values() for e in entries)
+
+    def crowds(self) -> tuple[str, ...]:
+        """The families in which many classes at once have unnaturally small triggers."""
+        sizes = {family: self._scaled(family, entries) for family, entries in self.entries.items()}
+        return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each)))
 
     def combined(self) -> NDArray[np.float64]:
         """The p-value of every class [K] over all families."""
