@@ -300,4 +300,5 @@ def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     table.add("additive", candidates((1.0, 24.0, 22.0, 21.0), family="additive"))
     table.add_sources(BY_SOURCE, candidates((1.0, 1.2, 1.1, 21.0)), [(3,)] * 4)
     assert table.crowds() == ("patch",)
+    assert table.crowds(0.7) == ("patch", "additive")
     assert table.combined()[:3].max() < 0.01

@@ -72,11 +72,11 @@ def decide(
 
     doubts : the loudest evidence about the classes in doubt. combined : the p-value of every class
     over all families. reached : whether any trigger worked for any class. crowds : families in
-    which many classes at once have unnaturally small triggers.
+    which many classes at once seem to have unnaturally small triggers.
     """
     many = tuple(
-        f"{family} triggers for a quarter of the classes or more are less than half as large as "
-        "for any model without a backdoor: there may be several targets, more than are named"
+        f"{family} triggers for a quarter of the classes or more are much smaller than for any "
+        "model that this was learned from: there may be several targets, more than are named"
         for family in crowds
     )
     if findings:

@@ -39,6 +39,7 @@ from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.screen import screen, screen_shared, screen_sources
+from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
 from undoor.scan.work import Work
 from undoor.sites import is_opaque
@@ -151,10 +152,15 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
     p_all = table.combined()
     doubts, suspects = _suspects(work, table, p_all, limits)
-    crowds = table.crowds()
-    findings = targets_among(suspects, limits, crowds)
+    findings = targets_among(suspects, limits, table.crowds())
     verdict, reasons = decide(
-        findings, doubts, p_all.tolist(), names, limits, reached=table.reached, crowds=crowds
+        findings,
+        doubts,
+        p_all.tolist(),
+        names,
+        limits,
+        reached=table.reached,
+        crowds=table.crowds(PERHAPS_A_CROWD),
     )
     if verdict != "backdoored" and (unfinished := _unfinished(work.meter, families, table)):
         verdict, reasons = "inconclusive", (unfinished,)

@@ -25,6 +25,8 @@ LOWER = 0.25
 # So many times below that of any model that the nulls are learned from, the lower quartile of the
 # classes is no natural one: those classes are targets themselves, and no reference.
 CROWD = 2.0
+# So many times below, it is not known what they are.
+PERHAPS_A_CROWD = 1.5
 # What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
 # that the nulls are learned from, among powers from 0 to 1: models differ more than classes do.
 ABSOLUTE = 0.3
@@ -51,8 +53,9 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     )
 
 
-def crowded(sizes: Sequence[float | None], null: Null) -> bool:
-    """Whether a quarter of the classes or more have triggers so small that they must be targets.
+def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> bool:
+    """Whether a quarter of the classes or more have triggers so small that they must be targets:
+    `times` smaller than any that the null was learned from.
 
     >>> null = Null(natural=20.0, ceiling=90.0, location=0.4, scale=0.2, least_others=9.0)
     >>> crowded([2.0, 3.0, 2.5, 20.0, 30.0, 25.0, 40.0, None], null)
@@ -60,7 +63,7 @@ def crowded(sizes: Sequence[float | None], null: Null) -> bool:
     >>> crowded([2.0, 13.0, 15.0, 20.0, 30.0, 25.0, 40.0, None], null)
     False
     """
-    return lower_quartile(sizes, null) < null.least_others / CROWD
+    return lower_quartile(sizes, null) < null.least_others / times
 
 
 def lower_quartile(sizes: Sequence[float | None], null: Null) -> float:

@@ -15,6 +15,7 @@ from undoor.scan.invert import Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
+    CROWD,
     NULL_CLASSES,
     TINY,
     crowded,
@@ -96,10 +97,10 @@ class Table:
         """Whether any trigger worked for any class."""
         return any(e.size is not None for entries in self.entries.values() for e in entries)
 
-    def crowds(self) -> tuple[str, ...]:
+    def crowds(self, times: float = CROWD) -> tuple[str, ...]:
         """The families in which many classes at once have unnaturally small triggers."""
         sizes = {family: self._scaled(family, entries) for family, entries in self.entries.items()}
-        return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each)))
+        return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each), times))
 
     def combined(self) -> NDArray[np.float64]:
         """The p-value of every class [K] over all families."""
