@@ -224,8 +224,8 @@ def test_nothing_was_learned_of_inputs_without_a_scale() -> None:
 
 
 def test_learned_quartiles() -> None:
-    """None for sources: a single backdoor for all moves each of them."""
+    """None for sources, all of which a single backdoor for all moves, and inside the network."""
+    without = {BY_SOURCE, SHARED, *LATENT_FAMILIES}
     for family, null in nulls().items():
-        if family not in (BY_SOURCE, SHARED):
-            assert 0 < null.least_others < null.ceiling
-    assert nulls()[BY_SOURCE].least_others == nulls()[SHARED].least_others == 0
+        assert (null.least_others == 0) == (family in without)
+        assert null.least_others < null.ceiling

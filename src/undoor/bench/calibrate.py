@@ -13,7 +13,7 @@ from scipy import stats
 from undoor.bench.records import Record
 from undoor.errors import UndoorError
 from undoor.scan.calibration import Agreement, Null
-from undoor.scan.families import BY_SOURCE, SHARED, pixel_scale
+from undoor.scan.families import BY_SOURCE, LATENT_FAMILIES, SHARED, pixel_scale
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,
@@ -54,9 +54,10 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
         for family, models in natural.items()
         if any(size is not None for sizes in models for size in sizes)
     }
-    if BY_SOURCE in nulls:
-        # One backdoor for all moves every source: all small at once is not several backdoors.
-        nulls[BY_SOURCE] = replace(nulls[BY_SOURCE], least_others=0.0)
+    # One backdoor for all moves every source, and the units of latent shifts are the network's own:
+    # that all are small at once does not tell of several backdoors there.
+    for family in nulls.keys() & {BY_SOURCE, *LATENT_FAMILIES}:
+        nulls[family] = replace(nulls[family], least_others=0.0)
     if beside and BY_SOURCE in nulls:
         nulls[SHARED] = fit_shared(beside, nulls[BY_SOURCE])
     bad = [record for record in records if record["targets"] and record["took"]]
