@@ -25,7 +25,7 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     >>> list(candidate_plans(sites))
     ['per channel', 'per position to 4', 'per position to 8', 'the same and input', 'input alone']
     """
-    layers = [site for site in sites if site.name != ENTRY]
+    layers = _layers(sites)
     extents = sorted({site.extent for site in layers if 1 < site.extent <= LARGEST_POSITION_MAP})
     plans = {COARSEST: _plan(layers, 0)} if layers else {}
     for extent in extents:
@@ -46,7 +46,7 @@ def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     >>> {name: list(plan) for name, plan in few_site_plans(sites).items()}
     {'first 1': ['a'], 'last 1': ['c'], 'first 2': ['a', 'b'], 'last 2': ['b', 'c']}
     """
-    layers = [site for site in sites if site.name != ENTRY]
+    layers = _layers(sites)
     plans: dict[str, Plan] = {}
     count = 1
     while count < len(layers):
@@ -54,6 +54,11 @@ def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
         plans[f"last {count}"] = _plan(layers[-count:], 0)
         count *= 2
     return plans
+
+
+def _layers(sites: Sequence[SiteInfo]) -> list[SiteInfo]:
+    """All but the raw input."""
+    return [site for site in sites if site.name != ENTRY]
 
 
 def _plan(layers: Sequence[SiteInfo], extent: int) -> Plan:

@@ -47,9 +47,11 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     array([ 0.8,  0.8,  0.8,  0.4, 15.6])
     """
     values = _filled(sizes, null)
-    others = (np.delete(values, index) for index in range(len(values)))
     return np.array(
-        [_contrast(v, _reference(o, null), null) for v, o in zip(values, others, strict=True)]
+        [
+            _contrast(value, _reference(np.delete(values, index), null), null)
+            for index, value in enumerate(values)
+        ]
     )
 
 
@@ -63,12 +65,12 @@ def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> 
     >>> crowded([2.0, 13.0, 15.0, 20.0, 30.0, 25.0, 40.0, None], null)
     False
     """
-    return lower_quartile(sizes, null) < null.least_others / times
+    return _unnatural(lower_quartile(sizes, null), null, times)
 
 
 def lower_quartile(sizes: Sequence[float | None], null: Null) -> float:
     """Of the sizes of all classes, with the ceiling for those that no trigger reached."""
-    return float(np.quantile(_filled(sizes, null), LOWER))
+    return _quartile(_filled(sizes, null))
 
 
 def score_beside(
@@ -91,8 +93,16 @@ def _contrast(value: float, reference: float, null: Null) -> float:
 
 def _reference(others: NDArray[np.float64], null: Null) -> float:
     """What a class is compared with."""
-    quartile = float(np.quantile(others, LOWER))
-    return null.least_others if quartile < null.least_others / CROWD else quartile
+    quartile = _quartile(others)
+    return null.least_others if _unnatural(quartile, null, CROWD) else quartile
+
+
+def _quartile(values: NDArray[np.float64]) -> float:
+    return float(np.quantile(values, LOWER))
+
+
+def _unnatural(quartile: float, null: Null, times: float) -> bool:
+    return quartile < null.least_others / times
 
 
 def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
