@@ -165,7 +165,7 @@ class FakeTarget:
 class FakeRepair:
     verdict: Verdict = "backdoored"
     targets: tuple[FakeTarget, ...] = (FakeTarget(),)
-    fit: str = "onepass"
+    fit: str = "paired"
     seconds: Mapping[str, float] = field(default_factory=lambda: {"scan": 1.5, "align": 0.1})
 
     def to_json(self) -> dict[str, Any]:

@@ -29,7 +29,10 @@ def make_repair(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Re
             generator = torch.Generator().manual_seed(target)
             scale = torch.rand(site.shape, generator=generator)
             low = torch.full(site.shape, -torch.inf)
-            corrections[site.name] = Correction(scale, 0.1 * scale, low, scale + 3)
+            mixing = torch.rand(2, 2, site.shape[0], generator=generator) / site.shape[0]
+            corrections[site.name] = Correction(
+                scale, 0.1 * scale, low, scale + 3, mixing[0], mixing[1].T
+            )
             sites.append(SiteChoice(site.name, site.extent, "position", 0.5 * target))
         shape = classifier.input_shape
         pattern = torch.rand(shape, generator=torch.Generator().manual_seed(target))
@@ -43,6 +46,4 @@ def make_repair(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Re
         )  # fmt: skip
     seconds = {"scan": 1.0, "align": 2.0}
     contract = Contract.of(classifier)
-    return Repair(
-        "backdoored", tuple(items), "onepass", classifier.fingerprint(), contract, seconds
-    )
+    return Repair("backdoored", tuple(items), "paired", classifier.fingerprint(), contract, seconds)

@@ -199,7 +199,7 @@ def test_finds_what_the_guard_flags(toy_repair: Repair) -> None:
     assert not bool((labels[flagged] == TARGET).any())
 
 
-@pytest.mark.parametrize("fit", ["onepass", "paper", "reference"])
+@pytest.mark.parametrize("fit", ["paired", "onepass", "paper", "reference"])
 @pytest.mark.parametrize("norm", [False, True])
 def test_every_fit(toy_repair: Repair, fit: str, norm: bool) -> None:
     model = toy_classifier(backdoored=True, norm=norm)

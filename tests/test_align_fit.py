@@ -20,7 +20,7 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from undoor.align.fit import FITS, Plan, fit_corrections
+from undoor.align.fit import FITS, Plan, fit_corrections, unpaired
 from undoor.align.plans import candidate_plans
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
@@ -83,7 +83,7 @@ def test_every_plan_of_every_network(kind: str, fit: str) -> None:
     assert torch.equal(triggered, kept[1])
 
 
-@pytest.mark.parametrize("fit", ["onepass", "reference"])
+@pytest.mark.parametrize("fit", ["paired", "onepass", "reference"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_sites_are_fitted_on_corrected_input(kind: str, fit: str) -> None:
     """Against the slow way: site by site, each on activations of a network in which all earlier
@@ -158,7 +158,7 @@ def test_nothing_to_undo() -> None:
         torch.testing.assert_close(h.shift, torch.zeros_like(h.shift), rtol=0, atol=0.05)
 
 
-@pytest.mark.parametrize("fit", list(FITS))
+@pytest.mark.parametrize("fit", sorted({unpaired(fit) for fit in FITS}))
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_need_not_come_in_pairs(kind: str, fit: str) -> None:
     """Three times as many clean inputs, in another order, say no more than they said before."""
@@ -168,8 +168,8 @@ def test_inputs_need_not_come_in_pairs(kind: str, fit: str) -> None:
     paired = fit_corrections(classifier, clean, triggered, plan, fit=fit)
     order = torch.randperm(180, generator=torch.Generator().manual_seed(2))
     many = clean.repeat(3, *[1] * (clean.dim() - 1))[order]
-    unpaired = fit_corrections(classifier, many, triggered, plan, fit=fit)
-    a, b = attach(classifier, paired)(triggered), attach(classifier, unpaired)(triggered)
+    other = fit_corrections(classifier, many, triggered, plan, fit=fit)
+    a, b = attach(classifier, paired)(triggered), attach(classifier, other)(triggered)
     # The trained fits take small differences some way; the shift undone is tens of times larger.
     moved = (classifier(triggered) - classifier(clean)).abs().mean()
     assert float((a - b).abs().mean()) < (0.01 if fit == "onepass" else 0.3) * float(moved)
@@ -179,7 +179,9 @@ def test_clean_inputs_do_not_reach_the_triggered_part() -> None:
     """Wherever the cut lies, corrections are for the triggered part alone."""
     classifier = random_classifier("conv_norm")
     clean, triggered = pair(classifier, 90)
-    corrections = fit_corrections(classifier, clean, triggered[:20], coarse(classifier))
+    corrections = fit_corrections(
+        classifier, clean, triggered[:20], coarse(classifier), fit="onepass"
+    )
     h = corrections[ENTRY]
     mean = triggered[:20].mean((0, 2, 3))[:, None, None]
     expected = clean.mean((0, 2, 3))[:, None, None]
@@ -230,7 +232,7 @@ def test_progress() -> None:
 def test_unknown_fit(fit: str) -> None:
     classifier = random_classifier("mlp")
     x = random_inputs(classifier, 4)
-    with pytest.raises(UndoorError, match=r"unknown fit .*onepass, paper, reference"):
+    with pytest.raises(UndoorError, match=r"unknown fit .*paired, onepass, paper, reference"):
         fit_corrections(classifier, x, x, {ENTRY: "channel"}, fit=fit)
 
 

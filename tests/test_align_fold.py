@@ -38,7 +38,12 @@ def test_affine_corrections_vanish_into_the_norms(network: Classifier) -> None:
         assert torch.equal(value, before[key])
 
 
-@pytest.mark.parametrize("kept", [correction(4, 1, 1, bounded=True), correction(4, 6, 6)])
+def mixing() -> Correction:
+    free = correction(4, 1, 1)
+    return Correction(*free.parts.values(), torch.randn(2, 4), torch.randn(4, 2))
+
+
+@pytest.mark.parametrize("kept", [correction(4, 1, 1, bounded=True), correction(4, 6, 6), mixing()])
 def test_what_would_change_outputs_stays_a_site(network: Classifier, kept: Correction) -> None:
     x = torch.rand(6, 3, 8, 8)
     folded = fold(network, {"network.1": kept, "network.4": correction(5, 1, 1)})
@@ -51,3 +56,6 @@ def test_without_bounds_keeps_the_affine_part() -> None:
     free = without_bounds({"a": bounded})["a"]
     z = torch.randn(3, 4, 2, 2) * 10
     torch.testing.assert_close(free(z), z * bounded.scale + bounded.shift)
+    together = mixing()
+    assert without_bounds({"a": together})["a"].parts.keys() == together.parts.keys()
+    torch.testing.assert_close(without_bounds({"a": together})["a"](z), together(z))

@@ -23,8 +23,9 @@ from tiny import (
 )
 
 from undoor.align.adaptation import Adaptation
-from undoor.align.result import PARTS, Repair, Trial
+from undoor.align.result import Repair, Trial
 from undoor.align.stored import DESCRIPTION, FILE, SCHEMA
+from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
@@ -57,7 +58,8 @@ def same(old: Repair, new: Repair, model: Classifier) -> None:
         assert (b.sites, b.trials, b.sources) == (a.sites, a.trials, a.sources)
         assert b.calibration == a.calibration
         for name, h in a.corrections.items():
-            for part in PARTS:
+            assert b.corrections[name].parts.keys() == h.parts.keys()
+            for part in h.parts:
                 assert torch.equal(getattr(b.corrections[name], part), getattr(h, part))
         assert torch.equal(b.trigger(x), a.trigger(x))
         assert (b.trigger.bounds, b.trigger.family) == (a.trigger.bounds, a.trigger.family)
@@ -165,7 +167,7 @@ def test_contents(tmp_path: Path, model: Classifier) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {DESCRIPTION, FILE, "trigger_1.npz", "trigger_3.npz"}
     content, tensors = opened(tmp_path / FILE)
-    assert content["schema"] == SCHEMA == "undoor/repair-file/1"
+    assert content["schema"] == SCHEMA == "undoor/repair-file/2"
     assert content["model"] == {
         "sha256": model.fingerprint(),
         "input_shape": [3, 6, 6],
@@ -175,6 +177,7 @@ def test_contents(tmp_path: Path, model: Classifier) -> None:
     assert content["undoor"] == "0.1.0"
     assert "seconds" not in content
     assert "repair/1/correction/network.1/scale" in tensors
+    assert "repair/1/correction/network.1/down" in tensors
     assert "repair/3/trigger/pattern" in tensors
 
 
@@ -259,11 +262,11 @@ def resealed(file: Path, content: Any, tensors: dict[str, torch.Tensor]) -> Path
     return file
 
 
-@pytest.mark.parametrize("schema", ["undoor/repair-file/0", None, 3])
+@pytest.mark.parametrize("schema", ["undoor/repair-file/1", None, 3])
 def test_other_schema(file: Path, model: Classifier, schema: object) -> None:
     content, tensors = opened(file)
     resealed(file, {**content, "schema": schema}, tensors)
-    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/1'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/2'"):
         Repair.load(file, model)
 
 
@@ -324,9 +327,11 @@ def test_strange_targets(file: Path, model: Classifier, change: dict[str, Any]) 
 
 def test_missing_and_added_tensors(file: Path, model: Classifier) -> None:
     content, tensors = opened(file)
-    less = {k: v for k, v in tensors.items() if k != "repair/3/correction/entry/high"}
-    with pytest.raises(UndoorError, match=r"not a readable repair.*3/correction/entry/high"):
-        Repair.load(resealed(file, content, less), model)
+    for part in ("high", "down", "up"):
+        gone = f"repair/3/correction/entry/{part}"
+        less = {k: v for k, v in tensors.items() if k != gone}
+        with pytest.raises(UndoorError, match=rf"not a readable repair.*{gone}"):
+            Repair.load(resealed(file, content, less), model)
     more = {**tensors, "hidden": torch.ones(3)}
     with pytest.raises(UndoorError, match=r"not a readable repair.*belong to nothing: hidden"):
         Repair.load(resealed(file, content, more), model)
@@ -334,7 +339,15 @@ def test_missing_and_added_tensors(file: Path, model: Classifier) -> None:
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("scale", "nan"), ("shift", "inf"), ("low", "nan"), ("high", "nan"), ("high", "-inf")],
+    [
+        ("scale", "nan"),
+        ("shift", "inf"),
+        ("low", "nan"),
+        ("high", "nan"),
+        ("high", "-inf"),
+        ("down", "nan"),
+        ("up", "inf"),
+    ],
 )
 def test_numbers_that_would_disarm_the_guard(
     file: Path, model: Classifier, part: str, value: str
@@ -346,3 +359,24 @@ def test_numbers_that_would_disarm_the_guard(
         tensors["repair/1/correction/network.1/low"].fill_(0)
     with pytest.raises(UndoorError, match=r"not a readable repair.*not in order"):
         Repair.load(resealed(file, content, tensors), model)
+
+
+@pytest.mark.parametrize("part", ["scale", "low", "down", "up"])
+def test_numbers_of_another_network(file: Path, model: Classifier, part: str) -> None:
+    content, tensors = opened(file)
+    key = f"repair/1/correction/network.1/{part}"
+    tensors[key] = tensors[key][:1].clone()
+    with pytest.raises(UndoorError, match=r"corrections at 'network\.1' do not fit the model"):
+        Repair.load(resealed(file, content, tensors), model)
+
+
+def test_units_by_themselves_have_four_parts(tmp_path: Path, model: Classifier) -> None:
+    made = make_repair(model, (1,))
+    (item,) = made.targets
+    alone = {
+        name: Correction(h.scale, h.shift, h.low, h.high) for name, h in item.corrections.items()
+    }
+    made = replace(made, targets=(replace(item, corrections=alone),))
+    same(made, Repair.load(made.save(tmp_path / "a.safetensors"), model), model)
+    _, tensors = opened(tmp_path / "a.safetensors")
+    assert not [key for key in tensors if key.endswith(("/down", "/up"))]

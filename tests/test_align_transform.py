@@ -28,6 +28,20 @@ def test_stays_within_its_bounds(
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-4, atol=1e-2)
 
 
+@given(st.integers(0, 500), st.sampled_from([(4,), (4, 5), (4, 3, 2)]))
+def test_moves_channels_together_at_each_position(seed: int, shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scale, shift = torch.randn(2, *shape, generator=generator)
+    down, up = torch.randn(2, 2, 4, generator=generator)
+    z = torch.randn(6, *shape, generator=generator)
+    edge = torch.ones(shape)
+    out = Correction(scale, shift, -2 * edge, 3 * edge, down, up.T)(z)
+    y = (scale * z).movedim(1, -1).numpy()
+    expected = y + y @ down.numpy().T @ up.numpy()
+    expected = np.clip(np.moveaxis(expected, -1, 1) + shift.numpy(), -2, 3)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
 @given(
     mu=st.floats(-5, 5), sigma=st.floats(0.1, 5), omega=st.floats(0, 5), upsilon=st.floats(-5, 0)
 )

@@ -42,8 +42,8 @@ def run(zoo: FakeZoo, *more: object) -> tuple[int, str, str]:
 
 def test_a_record_of_a_guard(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> None:
     case = toy_case(tmp_path / "scans", toy_report)
-    case._repairs["onepass", None, 0, False] = toy_repair
-    record = json.loads(json.dumps(measured(case, method("onepass"), before(case))))
+    case._repairs["paired", None, 0, False] = toy_repair
+    record = json.loads(json.dumps(measured(case, method("paired"), before(case))))
     assert record["failed"] is None
     assert record["scan"]["verdict"] == "backdoored"
     assert (record["scan"]["targets"], record["scan"]["missed"]) == ([2], [])
@@ -79,7 +79,7 @@ def test_a_scan_of_another_model_is_no_fault_of_the_method(
 ) -> None:
     case = toy_case(tmp_path / "scans", replace(toy_report, fingerprint="other"))
     with pytest.raises(UndoorError, match="scan of another model"):
-        measured(case, method("onepass"), before(case))
+        measured(case, method("paired"), before(case))
 
 
 def test_a_bug_is_no_record(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from undoor.scan.report import ScanReport
 def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
     """With the repair of the default fit made already."""
     made = toy_case(tmp_path / "scans", toy_report)
-    made._repairs["onepass", None, 0, False] = toy_repair
+    made._repairs["paired", None, 0, False] = toy_repair
     return made
 
 
@@ -44,7 +44,7 @@ def values(case: Case, name: str) -> dict[str, float | None]:
 
 
 def test_names() -> None:
-    assert set(GROUPS["all"]) > {"onepass", "paper", "true_trigger", *RIVALS, *DETECTORS}
+    assert set(GROUPS["all"]) > {"paired", "onepass", "paper", "true_trigger", *RIVALS, *DETECTORS}
     assert "paper_js" not in GROUPS["all"]
     names = [item.name for item in read_methods("onepass,plan: input alone, rivals,bn")]
     assert names == ["onepass", "plan: input alone", *RIVALS]
@@ -71,7 +71,7 @@ def test_detection_alone_is_the_bare_model(case: Case) -> None:
     assert (found["tpr"], found["fpr"], found["auroc"]) == (None, None, None)
 
 
-@pytest.mark.parametrize("name", ["onepass", "true_trigger"])
+@pytest.mark.parametrize("name", ["paired", "true_trigger"])
 def test_guards_close_it(name: str, case: Case) -> None:
     found = values(case, name)
     assert found["asr"] == 0
@@ -98,7 +98,7 @@ def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
         assert torch.equal(answers.flagged, flagged)
         assert answers.score is not None
         assert torch.equal(answers.score, score)
-    assert values(case, "disagreement") != values(case, "onepass")
+    assert values(case, "disagreement") != values(case, "paired")
 
 
 def test_both_rules_have_the_same_repair(
@@ -113,14 +113,14 @@ def test_both_rules_have_the_same_repair(
 
     monkeypatch.setattr("undoor.repair", repair)
     case = toy_case(tmp_path / "scans", toy_report)
-    names = ("onepass", "disagreement", "plan: per channel", "paper_js", "suspects", "quick")
+    names = ("paired", "disagreement", "plan: per channel", "paper_js", "suspects", "quick")
     defences = [method(name).make(case, silent) for name in names]
     assert made == [
-        ("onepass", None, 0, False),
-        ("onepass", "per channel", 0, False),
+        ("paired", None, 0, False),
+        ("paired", "per channel", 0, False),
         ("paper_js", None, 0, False),
-        ("onepass", None, 2, False),
-        ("onepass", None, 0, True),
+        ("paired", None, 2, False),
+        ("paired", None, 0, True),
     ]
     # The processor's seconds, not those that the repair says of itself.
     seconds = [defence.seconds for defence in defences]
@@ -142,7 +142,7 @@ def test_a_plan_of_another_network(case: Case) -> None:
         method("plan: per position to 99").make(case, silent)
 
 
-@pytest.mark.parametrize("name", ["onepass", "disagreement", "unlearning"])
+@pytest.mark.parametrize("name", ["paired", "disagreement", "unlearning"])
 def test_what_the_scan_missed_is_left_as_it_is(
     name: str, tmp_path: Path, toy_report: ScanReport
 ) -> None:

@@ -83,11 +83,17 @@ def free(*shape: int, high: float = torch.inf) -> Correction:
     return Correction(0.5 * one, one, -torch.inf * one, high * one)
 
 
+def mixing(channels: int) -> Correction:
+    parts = free(channels, 1, 1).parts.values()
+    return Correction(*parts, torch.ones(1, channels), torch.ones(channels, 1))
+
+
 @pytest.mark.parametrize(
     ("corrections", "told"),
     [
         ({"network.1": free(5, 1, 1, high=9.0)}, r"1 of 1 corrections .* network\.1 clips"),
         ({"network.1": free(5, 6, 6)}, r"network\.1 is per position"),
+        ({"network.1": mixing(5)}, r"network\.1 moves channels together"),
         (
             {"network.1": free(5, 1, 1), "entry": free(3, 1, 1)},
             "1 of 2 .* entry stands behind no batch norm",

@@ -57,7 +57,7 @@ def test_closes_the_backdoor(toy_repair: Repair, toy_report: ScanReport) -> None
     assert item.target == TARGET
     assert item.sources == toy_report.findings[0].sources
     assert toy_repair.verdict == "backdoored"
-    assert toy_repair.fit == "onepass"
+    assert toy_repair.fit == "paired"
     assert toy_repair.fingerprint == toy_report.fingerprint
     classifier, test = toy_classifier(backdoored=True, norm=True), clean_images(30, seed=21)
     guarded = guard(classifier, toy_repair)

@@ -81,7 +81,7 @@ def test_what_does_not_combine(both: Repair) -> None:
     one, three = parts(both)
     with pytest.raises(UndoorError, match=r"repairs of one model, got [0-9a-f]{12}, [0-9a-f]{12}"):
         combine([one, replace(three, fingerprint="f" * 64)])
-    with pytest.raises(UndoorError, match="repairs of one fit, got onepass, paper"):
+    with pytest.raises(UndoorError, match="repairs of one fit, got paired, paper"):
         combine([one, replace(three, fit="paper")])
     for few in ([], [one]):
         with pytest.raises(UndoorError, match=f"two repairs or more to combine, got {len(few)}"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
-from undoor.align.fit import fit_corrections
+from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
 from undoor.align.mix import match_mix
@@ -49,10 +49,11 @@ def adapt(
     inputs that carry the true one, less so to give them their own class back. What was flagged
     carries the true trigger. So, for each target with `LEAST_FLAGGED` flagged inputs or more, the
     corrections are fitted anew between clean images of the source classes and flagged inputs, in
-    the same mix of classes (`undoor.align.mix`); the plan is chosen by what can be known without
-    labels (`undoor.align.flagged`), and the guard is calibrated again for the rate that the repair
-    was made for. With fewer, or where the new guard would let many of them pass, a target keeps its
-    corrections. `TargetRepair.adapted` says which.
+    the same mix of classes (`undoor.align.mix`), which are no pairs: the fit `paired` is `onepass`
+    here. The plan is chosen by what can be known without labels (`undoor.align.flagged`), and the
+    guard is calibrated again for the rate that the repair was made for. With fewer, or where the
+    new guard would let many of them pass, a target keeps its corrections. `TargetRepair.adapted`
+    says which.
 
     Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
     in operation, and keep the repair that was adapted.
@@ -154,7 +155,7 @@ def adapt_target(
     chosen = feasible(chosen, plans, fit)
     plan = plans[chosen]
     corrections = fit_corrections(
-        classifier, on.clean, on.flagged, plan, fit=fit, progress=progress
+        classifier, on.clean, on.flagged, plan, fit=unpaired(fit), progress=progress
     )
     moved = site_shifts(classifier, plan, item.trigger, on.clean, seen=on.flagged)
     return replace(

@@ -64,8 +64,8 @@ def repair(
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test number, true trigger or trigger family enters.
 
-    fit : "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen with
-    `onepass`; `reference` corrects all layers per channel. plan : the name of one of
+    fit : "paired", "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen
+    with `paired`; `reference` corrects all layers per channel. plan : the name of one of
     `candidate_plans` or `few_site_plans`, which is then taken whatever cross-validation says. fpr :
     the share, above 0 and below 1, of clean inputs rightly answered with a target that may be
     flagged; what the clean set can promise is in `TargetRepair.calibration`. force_targets :

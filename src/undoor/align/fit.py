@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.align.onepass import fit_moments
+from undoor.align.paired import fit_pairs
 from undoor.align.paper import fit_divergence
 from undoor.align.reference import fit_upper_bound
 from undoor.align.transform import Correction
@@ -22,6 +23,7 @@ from undoor.sites import attach
 
 FitSite = Callable[[Tensor, Tensor, Granularity], Correction]
 FITS: dict[str, FitSite] = {
+    "paired": fit_pairs,
     "onepass": fit_moments,
     "paper": fit_divergence,
     "reference": fit_upper_bound,
@@ -32,7 +34,9 @@ FITS: dict[str, FitSite] = {
     "paper_js": partial(fit_divergence, divergence="js"),
     "paper_kl": partial(fit_divergence, divergence="kl"),
 }
-DEFAULT_FIT = "onepass"
+DEFAULT_FIT = "paired"
+# Where triggered inputs are not the clean ones with a trigger, no pairs are known.
+UNPAIRED = {"paired": "onepass"}
 
 Plan = Mapping[str, Granularity]
 
@@ -55,9 +59,9 @@ def fit_corrections(
 
     Parameters
     ----------
-    clean, triggered : raw inputs [n, ...] without and [m, ...] with the trigger. Every fit compares
-        distributions, so that they need not be the same inputs, nor as many; they should be of the
-        same mix of classes.
+    clean, triggered : raw inputs [n, ...] without and [m, ...] with the trigger; for "paired" the
+        same n inputs in the same order. Every other fit compares distributions: they need not be
+        the same inputs, nor as many, but should be of the same mix of classes.
     plan : site name to granularity. fit : one of `FITS`.
     """
     if fit not in FITS:
@@ -73,6 +77,15 @@ def fit_corrections(
     }
     attach(classifier, fitting)(torch.cat([clean, triggered]))
     return {name: module.result() for name, module in fitting.items()}
+
+
+def unpaired(fit: str) -> str:
+    """The fit, or the one that stands for it where triggered inputs are others than the clean.
+
+    >>> unpaired("paired"), unpaired("paper")
+    ('onepass', 'paper')
+    """
+    return UNPAIRED.get(fit, fit)
 
 
 class _Fitting(nn.Module):

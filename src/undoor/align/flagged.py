@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
-from undoor.align.fit import DEFAULT_FIT, Plan, fit_corrections
+from undoor.align.fit import DEFAULT_FIT, Plan, fit_corrections, unpaired
 from undoor.align.margin import margin_drop, without
 from undoor.align.result import Trial
 from undoor.align.select import FOLDS, Bench, clean_scores
@@ -50,7 +50,8 @@ class FlaggedBench:
         """The network corrected by a plan fitted on all flagged inputs, or on those of [m]."""
         network = self.bench.classifier
         flagged = self.flagged if rows is None else self.flagged[rows]
-        return attach(network, fit_corrections(network, self.clean, flagged, plan, fit=DEFAULT_FIT))
+        fit = unpaired(DEFAULT_FIT)
+        return attach(network, fit_corrections(network, self.clean, flagged, plan, fit=fit))
 
     def answers(self, corrected: Classifier) -> Tensor:
         """What the flagged inputs [m] are answered when it may not be the target."""

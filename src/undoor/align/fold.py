@@ -14,13 +14,15 @@ from undoor.sites import NORMS, attach, shared_copy
 
 
 def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correction]:
-    """The affine parts alone: what the corrections do to values that they would not clip."""
+    """The linear parts alone: what the corrections do to values that they would not clip."""
     return {
         name: Correction(
             item.scale,
             item.shift,
             torch.full_like(item.low, -torch.inf),
             torch.full_like(item.high, torch.inf),
+            item.down,
+            item.up,
         )
         for name, item in corrections.items()
     }
@@ -29,9 +31,9 @@ def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correctio
 def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Classifier:
     """A corrected copy without a wrapper wherever that changes no output.
 
-    An unbounded per-channel correction behind a BN becomes that BN's weight and bias (of a copy:
-    `classifier` keeps its own); every other correction stands as a `Site`, as with `attach`. The
-    state dict of a fully folded network has the keys of the bare one.
+    An unbounded correction of each channel by itself, behind a BN, becomes that BN's weight and
+    bias (of a copy: `classifier` keeps its own); every other correction stands as a `Site`, as with
+    `attach`. The state dict of a fully folded network has the keys of the bare one.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2))
     >>> classifier = Classifier(net, input_shape=(3, 8, 8))
@@ -55,7 +57,7 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
 
 def _is_affine(correction: Correction, channels: int) -> bool:
     unbounded = bool((correction.low == -torch.inf).all() and (correction.high == torch.inf).all())
-    return unbounded and correction.scale.numel() == channels
+    return unbounded and correction.down is None and correction.scale.numel() == channels
 
 
 def _with_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, correction: Correction) -> nn.Module:

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
@@ -20,7 +22,6 @@ from undoor.sites import find_sites
 from undoor.triggers import Trigger
 
 SCHEMA = "undoor/repair/2"
-PARTS = ("scale", "shift", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -192,5 +193,18 @@ def _require_site(
         raise UndoorError(f"{name}: the model has no site {site!r}; repair again")
     shape = shapes[site]
     per_channel = (shape[0], *[1] * (len(shape) - 1))
-    if any(tuple(getattr(correction, part).shape) not in (shape, per_channel) for part in PARTS):
+    if not _fits(correction.parts, shape, per_channel):
         raise UndoorError(f"{name}: the corrections at {site!r} do not fit the model; repair again")
+
+
+def _fits(
+    parts: Mapping[str, Tensor], shape: tuple[int, ...], per_channel: tuple[int, ...]
+) -> bool:
+    of_units = (tuple(parts[part].shape) for part in ("scale", "shift", "low", "high"))
+    if any(found not in (shape, per_channel) for found in of_units):
+        return False
+    if not parts.keys() & {"down", "up"}:
+        return True
+    rank = len(parts["down"])
+    mixing = tuple(parts["down"].shape), tuple(parts["up"].shape)
+    return mixing == ((rank, shape[0]), (shape[0], rank))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
-from undoor.align.result import PARTS, Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.transform import Correction
 from undoor.contract import Contract
 from undoor.errors import UndoorError
@@ -25,7 +25,7 @@ from undoor.sealed import Sealed, sealed, unsealed
 from undoor.triggers import Trigger, trigger_of
 
 # Another one than the schema of the result document: that one may change without this.
-SCHEMA = "undoor/repair-file/1"
+SCHEMA = "undoor/repair-file/2"
 FILE = "repair.safetensors"
 DESCRIPTION = "repair.json"
 SUFFIX = ".safetensors"
@@ -33,6 +33,9 @@ SUFFIX = ".safetensors"
 PREFIX = "repair/"
 # Triggers are stored in raw units, so that no rounding changes them from file to file.
 UNIT = (0.0, 1.0)
+# Of a correction: what each has, and what those have that move channels together.
+UNITS = ("scale", "shift", "low", "high")
+MIXING = ("down", "up")
 MADE_BY = "`undoor repair`"
 
 
@@ -71,8 +74,8 @@ def encoded(repair: Repair) -> bytes:
     tensors: dict[str, Tensor] = {}
     for item in repair.targets:
         for name, correction in item.corrections.items():
-            for part in PARTS:
-                tensors[_correction_key(item.target, name, part)] = getattr(correction, part)
+            for part, value in correction.parts.items():
+                tensors[_correction_key(item.target, name, part)] = value
         numbers, _ = _trigger_parts(item.trigger)
         tensors |= {_trigger_key(item.target, name): value for name, value in numbers.items()}
     description = {
@@ -132,9 +135,7 @@ def _target(
         sources=tuple(item["sources"]),
         trigger=_trigger(target, item["trigger"], tensors, contract),
         corrections={
-            site.name: Correction(
-                *(tensors[_correction_key(target, site.name, part)] for part in PARTS)
-            )
+            site.name: _correction(_correction_key(target, site.name, ""), tensors)
             for site in sites
         },
         calibration=Calibration.from_json(item["threshold"], item["calibration"]),
@@ -165,7 +166,7 @@ def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
         _correction_key(item.target, name, part)
         for item in repair.targets
         for name in item.corrections
-        for part in PARTS
+        for part in item.corrections[name].parts
     } | {
         _trigger_key(item.target, name)
         for item in repair.targets
@@ -175,8 +176,18 @@ def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
         raise ValueError(f"it holds tensors that belong to nothing: {strange[0]}")
 
 
+def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
+    """The correction whose parts have keys that begin so."""
+    part = {name: tensors[start + name] for name in UNITS}
+    mixing = {name: tensors[start + name] for name in MIXING if start + name in tensors}
+    if len(mixing) == 1:
+        raise KeyError(start + next(name for name in MIXING if name not in mixing))
+    return Correction(**part, **mixing)
+
+
 def _require_numbers(name: str, h: Correction) -> None:
-    finite = bool(torch.isfinite(h.scale).all() and torch.isfinite(h.shift).all())
+    maps = [value for part, value in h.parts.items() if part not in ("low", "high")]
+    finite = all(bool(torch.isfinite(value).all()) for value in maps)
     # Bounds may be infinite; NaN is neither below nor above anything.
     if not finite or not bool((h.low <= h.high).all()):
         raise ValueError(f"the correction {name} is no correction: its numbers are not in order")

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from undoor.align.fit import DEFAULT_FIT
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.bench.mitigate_case import Case
 from undoor.bench.mitigate_rates import Answers, Defended
@@ -145,13 +146,13 @@ def _detector(case: Case, progress: Progress, *, name: str) -> Defence:
 
 def _methods() -> Iterable[Method]:
     yield Method("detection_alone", BASELINE, True, _detection_alone)
-    for fit in ("onepass", "paper", "reference"):
+    for fit in ("paired", "onepass", "paper", "reference"):
         yield Method(fit, OURS, True, partial(_repaired, fit=fit))
-    disagreement = partial(_repaired, fit="onepass", rule="disagreement")
+    disagreement = partial(_repaired, fit=DEFAULT_FIT, rule="disagreement")
     yield Method("disagreement", OURS, True, disagreement)
-    suspects = partial(_repaired, fit="onepass", suspects=SUSPECTS)
+    suspects = partial(_repaired, fit=DEFAULT_FIT, suspects=SUSPECTS)
     yield Method("suspects", OURS, True, suspects)
-    yield Method("quick", OURS, True, partial(_repaired, fit="onepass", quick=True))
+    yield Method("quick", OURS, True, partial(_repaired, fit=DEFAULT_FIT, quick=True))
     yield Method("true_trigger", ORACLE, False, _true_trigger)
     for name in RIVALS:
         scans = name == "unlearning"
@@ -188,7 +189,7 @@ def method(name: str) -> Method:
     if name in METHODS:
         return METHODS[name]
     if name.startswith(PLAN) and name != PLAN:
-        plan = partial(_repaired, fit="onepass", plan=name.removeprefix(PLAN))
+        plan = partial(_repaired, fit=DEFAULT_FIT, plan=name.removeprefix(PLAN))
         return Method(name, ABLATION, True, plan)
     raise UndoorError(
         f"expected methods among {', '.join(METHODS)}, the groups {', '.join(GROUPS)}, or "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from undoor.scan.report import ScanReport
     from undoor.triggers.trigger import Trigger
 
-Fit = Literal["onepass", "paper", "reference"]
+Fit = Literal["paired", "onepass", "paper", "reference"]
 # As undoor.align.calibrate has it, which --help must not wait for.
 FPR = 0.01
 
@@ -73,7 +73,7 @@ def repair_model(
     clean: CleanSet,
     report: ScanReport,
     *,
-    fit: Fit = "onepass",
+    fit: Fit = "paired",
     fpr: float = FPR,
     force_targets: Sequence[int] = (),
     suspects: int = 0,

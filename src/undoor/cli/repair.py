@@ -26,8 +26,9 @@ Scan = Annotated[
 Fit = Annotated[
     pipeline.Fit,
     typer.Option(
-        help="How corrections are fitted: onepass (ours, fast), paper (the published equations), "
-        "reference (as the authors' released code works)."
+        help="How corrections are fitted: paired (the default: moments of each unit, and what "
+        "pairs of clean and triggered images show of channels together), onepass (moments alone), "
+        "paper (the published equations), reference (as the authors' released code works)."
     ),
 ]
 Fpr = Annotated[
@@ -90,7 +91,7 @@ def repair(
     run: RunOptions,
     out: Out,
     scan: Scan = None,
-    fit: Fit = "onepass",
+    fit: Fit = "paired",
     fpr: Fpr = pipeline.FPR,
     force_target: Force = None,
     suspects: Suspects = 0,

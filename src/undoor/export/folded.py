@@ -27,8 +27,8 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
 
     Raises
     ------
-    UndoorError : there are several targets, or a correction clips, is per position, or stands
-        where no BN with weights is.
+    UndoorError : there are several targets, or a correction clips, is per position, moves
+        channels together, or stands where no BN with weights is.
     """
     if len(repair.targets) != 1:
         raise UndoorError(
@@ -59,7 +59,9 @@ def _why(site: Site) -> str:
     h = site.correction
     assert isinstance(h, Correction)
     clips = bool(torch.isfinite(h.low).any() or torch.isfinite(h.high).any())
-    return "clips" if clips else "is per position"
+    if clips:
+        return "clips"
+    return "moves channels together" if h.down is not None else "is per position"
 
 
 def write(made: Classifier, about: About, file: Path) -> None:

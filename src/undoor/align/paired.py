@@ -1,0 +1,80 @@
+"""The `paired` fit of one site: moments, then the linear map that undoes what pairs show."""
+
+from __future__ import annotations
+
+import torch
+from scipy.linalg import eigh
+from torch import Tensor
+
+from undoor.align.onepass import SMALLEST_VARIANCE, fit_moments
+from undoor.align.transform import Correction
+from undoor.align.units import Granularity, like_map, over_values
+
+# Combinations of channels that a trigger is thought to move: on the networks that the fit was made
+# on 8, 16 and 32 gave the same within 0.2 points of SIA, 4 half a point less.
+RANK = 16
+# In the same variances as the activations': how far what n pairs show is trusted.
+RIDGE = 0.1
+# The weight of clean activations, which stay as they are, beside that of triggered ones. Clean
+# inputs of the target then lose less of their margin, and the guard tells them better.
+KEPT = 0.3
+# Multiplications that the covariances of one site may take, and the least rows per channel.
+MOST_WORK = 20_000_000_000
+LEAST_ROWS = 4
+
+
+def fit_pairs(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Correction:
+    """The correction that brings each triggered activation nearest to its own clean one.
+
+    First the moments and bounds of `fit_moments`, unit by unit. Of what the moments leave, c - h(t)
+    of the same image at the same position, a ridge regression on all channels predicts what it can,
+    cut to rank 16 (reduced-rank regression: A. Izenman, Journal of Multivariate Analysis 5, 1975).
+    Clean activations, which are to stay as they are, count as pairs too, with a smaller weight.
+
+    Moments compare distributions and know nothing of what belongs together; pairs tell a trigger's
+    part of an activation from the image's.
+
+    Parameters
+    ----------
+    clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
+
+    Raises
+    ------
+    ValueError : these are not as many.
+    """
+    if clean.shape != triggered.shape:
+        raise ValueError(f"expected pairs, got {tuple(clean.shape)} and {tuple(triggered.shape)}")
+    first = fit_moments(clean, triggered, granularity)
+    mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
+    # The moments have brought the triggered mean to the clean one: one centre does for both.
+    away = first.scale * triggered + (first.shift - mean)
+    down, up = _regression(_rows(clean - mean), _rows(away))
+    constant = (first.shift - mean).movedim(0, -1) @ down.T @ up.T
+    shift = first.shift + constant.movedim(-1, 0)
+    return Correction(first.scale, shift, first.low, first.high, down, up)
+
+
+def _rows(z: Tensor) -> Tensor:
+    """z [n, C, ...] as [rows, C], a row a position of an input; of many, evenly spread ones."""
+    rows = z.movedim(1, -1).flatten(0, -2)
+    channels = rows.shape[1]
+    most = max(LEAST_ROWS * channels, MOST_WORK // channels**2)
+    return rows[:: max(1, len(rows) // most)]
+
+
+def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
+    """down [r, C] and up [C, r] such that away + up (down away) is near clean, row by row.
+
+    clean, away : centred activations [rows, C] of the same inputs.
+    """
+    of_away = (away.T @ away).double() / len(away)
+    seen = of_away + KEPT * (clean.T @ clean).double() / len(clean)
+    wanted = (away.T @ clean).double() / len(away) - of_away
+    ridge = (1 + KEPT) * SMALLEST_VARIANCE + seen.diagonal()
+    coefficients = torch.linalg.solve(seen + RIDGE * ridge.diag(), wanted)
+    predicted = coefficients.T @ seen @ coefficients
+    rank = min(RANK, len(predicted))
+    last = len(predicted) - 1
+    _, vectors = eigh(predicted.numpy(), subset_by_index=(last - rank + 1, last))
+    up = torch.from_numpy(vectors)
+    return (coefficients @ up).T.to(away.dtype), up.to(away.dtype)
