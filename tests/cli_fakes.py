@@ -155,6 +155,7 @@ class FakeTarget:
     sia: float | None = 0.9
     fpr: float = 0.01
     adapted: Adaptation | None = None
+    quick: bool = False
 
     @property
     def threshold(self) -> float:

@@ -299,6 +299,8 @@ def test_strange_entries(file: Path, model: Classifier, change: dict[str, Any]) 
     "change",
     [
         {"adapted": {"seen": 900}},
+        {"quick": None},
+        {"quick": 1},
         {"threshold": None},
         {"threshold": "1.5"},
         {"calibration": None},
@@ -368,6 +370,15 @@ def test_numbers_of_another_network(file: Path, model: Classifier, part: str) ->
     tensors[key] = tensors[key][:1].clone()
     with pytest.raises(UndoorError, match=r"corrections at 'network\.1' do not fit the model"):
         Repair.load(resealed(file, content, tensors), model)
+
+
+def test_says_that_it_was_quick(tmp_path: Path, model: Classifier) -> None:
+    made = make_repair(model)
+    first, second = made.targets
+    made = replace(made, targets=(replace(first, quick=True), second))
+    read = Repair.load(made.save(tmp_path / "a.safetensors"), model)
+    assert [item.quick for item in read.targets] == [True, False]
+    assert [item["quick"] for item in read.to_json()["targets"]] == [True, False]
 
 
 def test_units_by_themselves_have_four_parts(tmp_path: Path, model: Classifier) -> None:

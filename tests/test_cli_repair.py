@@ -63,6 +63,12 @@ def test_quick(cli: Cli) -> None:
     assert cli.calls[1][1]["quick"]
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_quick_repair_says_so(cli: Cli, quick: bool) -> None:
+    cli.fixed = FakeRepair(targets=(FakeTarget(quick=quick),))
+    assert ("repaired quickly; without --quick more is" in cli.repair().stdout) == quick
+
+
 @pytest.mark.parametrize("name", ["3", "-1", "halt", ""])
 def test_targets_must_be_classes(cli: Cli, name: str) -> None:
     """Refused before the scan."""

@@ -41,6 +41,13 @@ def test_adapted() -> None:
     assert "inputs like those flagged in operation" in summarise(make_report(), repair).repaired[0]
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_quick_repair_says_so(quick: bool) -> None:
+    repair: Any = FakeRepair(targets=(FakeTarget(quick=quick),))
+    told = summarise(make_report(), repair).repaired[0]
+    assert told.endswith("A quick repair: the whole one recovers more.") == quick
+
+
 def test_of_many_targets_two_are_told_of() -> None:
     report = make_report()
     many = tuple(replace(report.findings[0], target=i % 3) for i in range(5))

@@ -169,6 +169,7 @@ def adapt_target(
         sia=None,
         fpr=promise.fpr,
         adapted=replace(record, missed=promise.missed, fitted=len(on.flagged), refitted=True),
+        quick=False,
     )
 
 

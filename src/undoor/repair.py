@@ -180,6 +180,7 @@ def repair_target(
         asr=outcome.asr,
         sia=outcome.sia,
         fpr=outcome.fpr,
+        quick=quick,
     )
 
 

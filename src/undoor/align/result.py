@@ -56,7 +56,7 @@ class TargetRepair:
     fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
     what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
     is the share of held-out ones that would still be answered with the target, and sia is unknown,
-    since nobody labelled them.
+    since nobody labelled them. quick : made with the scan's trigger alone, and no choice of a plan.
     """
 
     target: int
@@ -71,6 +71,7 @@ class TargetRepair:
     sia: float | None
     fpr: float
     adapted: Adaptation | None = None
+    quick: bool = False
 
     @property
     def threshold(self) -> float:
@@ -89,6 +90,7 @@ class TargetRepair:
             "fpr": self.fpr,
             "trials": [vars(trial) for trial in self.trials],
             "adapted": self.adapted.to_json(str(self.target)) if self.adapted else None,
+            "quick": self.quick,
         }
 
 

@@ -146,6 +146,7 @@ def _target(
         sia=item["sia"],
         fpr=item["fpr"],
         adapted=Adaptation.from_json(adapted) if adapted else None,
+        quick=_yes_or_no(item["quick"]),
     )
 
 
@@ -236,6 +237,12 @@ def _correction_key(target: int, site: str, part: str) -> str:
 
 def _trigger_key(target: int, name: str) -> str:
     return f"{PREFIX}{target}/trigger/{name}"
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, got {value!r}")
+    return value
 
 
 def _one_of(known: tuple[str, ...], value: Any) -> Any:

@@ -114,7 +114,12 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
     console.print(table)
     for item in repair.targets:
         label = class_label(item.target, names)
-        for line in [*_adaptation(item.adapted, label), *_calibration(item.calibration, label)]:
+        quick = [f"{label} is repaired quickly; without --quick more is recovered"]
+        for line in [
+            *(quick if item.quick else []),
+            *_adaptation(item.adapted, label),
+            *_calibration(item.calibration, label),
+        ]:
             console.print(Text(f"• {line}"))
 
 

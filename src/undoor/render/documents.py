@@ -116,6 +116,7 @@ class RepairedTarget(_Part):
     fpr: Fraction
     trials: list[Trial]
     adapted: Adaptation | None
+    quick: bool = Field(description="Made with the scan's trigger alone and no choice of a plan.")
 
 
 class Site(_Part):

@@ -112,9 +112,10 @@ def _repaired(item: TargetRepair, scan: ScanReport) -> str:
             "are still answered with it."
         )
     own = f", {text.percent(item.sia)} with their own class" if item.sia is not None else ""
+    quick = " A quick repair: the whole one recovers more." if item.quick else ""
     return (
         f"Class {label}: with the recovered trigger, {text.percent(item.asr)} of images are still "
-        f"answered with it{own}."
+        f"answered with it{own}.{quick}"
     )
 
 
