@@ -170,6 +170,7 @@ def test_smaller_has_few_sources_and_all_images_of_the_target(
     made = bench()
     small = made.smaller()
     assert torch.equal(small.x[small.sources], made.x[made.sources][:40])
+    assert (len(made.folds), len(small.folds)) == (2, 1)
     assert len(small.answered_target[0]) > 10
     assert torch.equal(small.answered_target[0], made.answered_target[0])
 

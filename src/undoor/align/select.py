@@ -24,7 +24,8 @@ from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
 
-# Parts of the images; there are as many folds, or one for each family that is held out in turn.
+# Parts of the images; as a rule there are as many folds, or one for each family that is held out in
+# turn.
 FOLDS = 2
 # Source images that suffice for corrections per channel.
 ENOUGH_FOR_CHANNELS = 300
@@ -43,7 +44,7 @@ class Bench:
     fitted_on : what plans are fitted on in the place of the first trigger. held_out : see
     `Estimates`; where there are some, each fold judges by one of these families a plan fitted on
     the others, since a fine plan learns by heart what it is fitted on, and the true trigger is
-    none of it.
+    none of it. rounds : how many folds there are where no family is held out.
     journal : keeps what became of each plan, if there is one.
     """
 
@@ -56,6 +57,7 @@ class Bench:
     fpr: float = DEFAULT_FPR
     fitted_on: Change | None = None
     held_out: Sequence[HeldOut] = ()
+    rounds: int = FOLDS
     journal: Journal | None = None
 
     @property
@@ -64,17 +66,19 @@ class Bench:
         return self.fitted_on or self.triggers[0]
 
     def smaller(self) -> Bench:
-        """With no more source images than suffice for channels, and all others."""
+        """With no more source images than suffice for channels, all others, and one fold: where
+        there is one plan, all that folds give is a promise."""
         keep = ~self.sources
         keep[self.sources.nonzero()[:ENOUGH_FOR_CHANNELS, 0]] = True
-        return replace(self, x=self.x[keep], y=self.y[keep], sources=self.sources[keep])
+        x, y, sources = self.x[keep], self.y[keep], self.sources[keep]
+        return replace(self, x=x, y=y, sources=sources, rounds=1)
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
         rows = self.sources.nonzero()[:, 0]
         half = torch.arange(len(rows)) % FOLDS
         parts = [(part.others, part.triggers) for part in self.held_out]
-        parts = parts or [(self.change, self.triggers)] * FOLDS
+        parts = parts or [(self.change, self.triggers)] * self.rounds
         return tuple(
             Fold(change, rows[half != k % FOLDS], self._judged(triggers, rows[half == k % FOLDS]))
             for k, (change, triggers) in enumerate(parts)
