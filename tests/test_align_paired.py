@@ -85,6 +85,15 @@ def test_new_extremes_are_cut_off() -> None:
     assert bool((out >= clean.amin((0, 2, 3))[:, None, None]).all())
 
 
+def test_without_bounds() -> None:
+    clean = activations((200, 4, 5, 5))
+    bounded, free = (fit_pairs(clean, mixed(clean), "channel", clip=clip) for clip in (True, False))
+    assert bool((free.low == -torch.inf).all())
+    assert bool((free.high == torch.inf).all())
+    for part in ("scale", "shift", "down", "up"):
+        assert torch.equal(free.parts[part], bounded.parts[part])
+
+
 @pytest.mark.parametrize(("channels", "rank"), [(1, 1), (3, 3), (RANK, RANK), (40, RANK)])
 def test_rank(channels: int, rank: int) -> None:
     clean = activations((100, channels, 3, 3))

@@ -128,7 +128,7 @@ def test_both_rules_have_the_same_repair(
     assert all(0.0 <= each < toy_repair.seconds["align"] for each in seconds)
 
 
-@pytest.mark.parametrize("name", ["onepass_affine", "onepass_clip"])
+@pytest.mark.parametrize("name", ["paired_unbounded", "onepass_affine", "onepass_clip"])
 def test_less_of_the_correction(name: str, case: Case) -> None:
     """Either half is fitted and served; what it closes is what it is measured for."""
     found = values(case, name)

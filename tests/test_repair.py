@@ -138,6 +138,21 @@ def test_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert other.chosen == "input alone"
 
 
+@pytest.mark.parametrize(
+    ("family", "fit", "bounded"),
+    [("warp", "paired", False), ("warp", "onepass", True), ("patch", "paired", True)],
+)
+def test_warps_bring_no_extremes(family: str, fit: str, bounded: bool) -> None:
+    """Where one was found there are no bounds, unless a fit is asked for that has them."""
+    classifier, report = toy_classifier(backdoored=True, norm=True), report_of()
+    found = replace(report, findings=(replace(report.findings[0], family=family),))
+    made = repair(classifier, clean_images(), found, fit=fit, quick=True)
+    (item,) = made.targets
+    assert made.fit == fit
+    for h in item.corrections.values():
+        assert bool(torch.isfinite(h.low).all()) == bool(torch.isfinite(h.high).all()) == bounded
+
+
 def test_a_plan_that_there_is_not() -> None:
     """Also where nothing is to be repaired: a clean report hides no mistake."""
     classifier = toy_classifier(backdoored=True, norm=True)

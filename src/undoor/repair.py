@@ -39,6 +39,9 @@ LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
 # Of a fit, each input is there with and without the trigger, and once more while it is fitted.
 ANSWERING_OF_FIT = 3
+# What is fitted on warps by default: these move pixels and bring no new extremes, while bounds cost
+# clean inputs of the target some of their margin, and the guard then lets more pass.
+WITHOUT_EXTREMES = {"warp": "paired_unbounded"}
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
 
@@ -163,7 +166,9 @@ def repair_target(
     )
     bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out, journal=journal)
     bench = bench.smaller() if quick else bench
-    chosen, trials, outcome = choose_plan(bench, plans, DEFAULT_FIT, progress)
+    own = WITHOUT_EXTREMES.get(finding.family, DEFAULT_FIT)
+    fit = own if fit == DEFAULT_FIT else fit
+    chosen, trials, outcome = choose_plan(bench, plans, own, progress)
     x = bench.x[bench.sources]
     chosen = feasible(chosen, plans, fit)
     corrections = fit_to(classifier, bench.change, x, plans[chosen], fit=fit, progress=progress)

@@ -27,7 +27,8 @@ FITS: dict[str, FitSite] = {
     "onepass": fit_moments,
     "paper": fit_divergence,
     "reference": fit_upper_bound,
-    # One half of h each.
+    # Parts of h left out.
+    "paired_unbounded": partial(fit_pairs, clip=False),
     "onepass_affine": partial(fit_moments, clip=False),
     "onepass_clip": partial(fit_moments, affine=False),
     # The same with other divergences than total variation.
@@ -36,7 +37,7 @@ FITS: dict[str, FitSite] = {
 }
 DEFAULT_FIT = "paired"
 # Where triggered inputs are not the clean ones with a trigger, no pairs are known.
-UNPAIRED = {"paired": "onepass"}
+UNPAIRED = {"paired": "onepass", "paired_unbounded": "onepass"}
 
 Plan = Mapping[str, Granularity]
 

@@ -23,7 +23,9 @@ MOST_WORK = 20_000_000_000
 LEAST_ROWS = 4
 
 
-def fit_pairs(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Correction:
+def fit_pairs(
+    clean: Tensor, triggered: Tensor, granularity: Granularity, *, clip: bool = True
+) -> Correction:
     """The correction that brings each triggered activation nearest to its own clean one.
 
     First the moments and bounds of `fit_moments`, unit by unit. Of what the moments leave, c - h(t)
@@ -37,6 +39,7 @@ def fit_pairs(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Cor
     Parameters
     ----------
     clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
+    clip : whether there are bounds.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def fit_pairs(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Cor
     """
     if clean.shape != triggered.shape:
         raise ValueError(f"expected pairs, got {tuple(clean.shape)} and {tuple(triggered.shape)}")
-    first = fit_moments(clean, triggered, granularity)
+    first = fit_moments(clean, triggered, granularity, clip=clip)
     mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
     # The moments have brought the triggered mean to the clean one: one centre does for both.
     away = first.scale * triggered + (first.shift - mean)

@@ -159,7 +159,7 @@ def _methods() -> Iterable[Method]:
         yield Method(name, RIVAL, scans, partial(_rival, name=name, scans=scans))
     for name in DETECTORS:
         yield Method(name, TEST_TIME, False, partial(_detector, name=name))
-    for fit in ("paper_js", "paper_kl", "onepass_affine", "onepass_clip"):
+    for fit in ("paired_unbounded", "paper_js", "paper_kl", "onepass_affine", "onepass_clip"):
         yield Method(fit, ABLATION, True, partial(_repaired, fit=fit))
 
 
