@@ -120,6 +120,15 @@ def test_constant_units(value: float) -> None:
     assert all(bool(torch.isfinite(part).all()) for part in h.parts.values())
 
 
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan, 1e30])
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_is_no_number(value: float, which: int) -> None:
+    """A network that overflows is told of where its guard is calibrated, not here."""
+    pair = [activations((50, 3, 4, 4)), mixed(activations((50, 3, 4, 4)))]
+    pair[which][3, 1, 2, 2] = value
+    assert fit_pairs(pair[0], pair[1], "channel").parts.keys() == {"scale", "shift", "low", "high"}
+
+
 def test_rows_are_a_sample_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what 40,000 rows say a thousand say nearly all."""
     clean = activations((400, 4, 10, 10))

@@ -21,6 +21,8 @@ KEPT = 0.3
 # Multiplications that the covariances of one site may take, and the least rows per channel.
 MOST_WORK = 20_000_000_000
 LEAST_ROWS = 4
+# Sums of squares of anything larger overflow.
+LARGEST = 1e15
 
 
 def fit_pairs(
@@ -39,7 +41,8 @@ def fit_pairs(
     Parameters
     ----------
     clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
-    clip : whether there are bounds.
+    clip : whether there are bounds. Of activations that are not finite, or are beyond 1e15, moments
+    are all there is.
 
     Raises
     ------
@@ -51,6 +54,9 @@ def fit_pairs(
     mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
     # The moments have brought the triggered mean to the clean one: one centre does for both.
     away = first.scale * triggered + (first.shift - mean)
+    if not float(away.abs().max()) < LARGEST:
+        # Nothing can be learned of such pairs; if the network overflows, calibration tells.
+        return first
     down, up = _regression(_rows(clean - mean), _rows(away))
     constant = (first.shift - mean).movedim(0, -1) @ down.T @ up.T
     shift = first.shift + constant.movedim(-1, 0)
