@@ -53,11 +53,11 @@ def fit_pairs(
     first = fit_moments(clean, triggered, granularity, clip=clip)
     mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
     # The moments have brought the triggered mean to the clean one: one centre does for both.
-    away = first.scale * triggered + (first.shift - mean)
-    if not float(away.abs().max()) < LARGEST:
+    kept, away = clean - mean, first.scale * triggered + (first.shift - mean)
+    if not all(float(each.abs().max()) < LARGEST for each in (kept, away)):
         # Nothing can be learned of such pairs; if the network overflows, calibration tells.
         return first
-    down, up = _regression(_rows(clean - mean), _rows(away))
+    down, up = _regression(_rows(kept), _rows(away))
     constant = (first.shift - mean).movedim(0, -1) @ down.T @ up.T
     shift = first.shift + constant.movedim(-1, 0)
     return Correction(first.scale, shift, first.low, first.high, down, up)
