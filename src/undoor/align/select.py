@@ -91,9 +91,10 @@ class Bench:
         Not those of other classes that it mistakes for the target: some of them show what the
         trigger shows, their drop is that of triggered inputs, and a flag mends their answer.
         """
-        logits = self.classifier.logits(self.x)
-        rows = (logits.argmax(1) == self.target) & (self.y == self.target)
-        return self.x[rows], margin(logits[rows], self.target)
+        own = self.x[self.y == self.target]
+        logits = self.classifier.logits(own)
+        rows = logits.argmax(1) == self.target
+        return own[rows], margin(logits[rows], self.target)
 
     def judged(self) -> tuple[Judged, ...]:
         """All source inputs under all triggers."""
