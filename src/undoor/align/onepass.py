@@ -33,7 +33,8 @@ def fit_moments(
     Parameters
     ----------
     clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
-        trigger. affine, clip : for ablations, whether moments and range are restored.
+        trigger. affine, clip : whether moments and range are restored; both, but where one is
+        known to do harm or is to be measured alone.
     """
     clean_mean, clean_variance = _moments(clean, granularity)
     mean, variance = _moments(triggered, granularity)

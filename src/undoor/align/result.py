@@ -12,7 +12,7 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
-from undoor.align.transform import Correction
+from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
@@ -202,10 +202,10 @@ def _require_site(
 def _fits(
     parts: Mapping[str, Tensor], shape: tuple[int, ...], per_channel: tuple[int, ...]
 ) -> bool:
-    of_units = (tuple(parts[part].shape) for part in ("scale", "shift", "low", "high"))
+    of_units = (tuple(parts[part].shape) for part in UNITS)
     if any(found not in (shape, per_channel) for found in of_units):
         return False
-    if not parts.keys() & {"down", "up"}:
+    if not parts.keys() & set(MIXING):
         return True
     rank = len(parts["down"])
     mixing = tuple(parts["down"].shape), tuple(parts["up"].shape)

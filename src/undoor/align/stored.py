@@ -16,7 +16,7 @@ from torch import Tensor
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
-from undoor.align.transform import Correction
+from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_json
@@ -33,9 +33,6 @@ SUFFIX = ".safetensors"
 PREFIX = "repair/"
 # Triggers are stored in raw units, so that no rounding changes them from file to file.
 UNIT = (0.0, 1.0)
-# Of a correction: what each has, and what those have that move channels together.
-UNITS = ("scale", "shift", "low", "high")
-MIXING = ("down", "up")
 MADE_BY = "`undoor repair`"
 
 

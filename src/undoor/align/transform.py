@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+# The tensors of a correction: those that each has, and those of one that moves channels together.
+UNITS = ("scale", "shift", "low", "high")
+MIXING = ("down", "up")
+
 
 class Correction(nn.Module):
     """h(z) = clip(y + up (down y) + shift, low, high), y = scale * z (METHOD: paper, section 3, h).
@@ -41,8 +45,8 @@ class Correction(nn.Module):
         up: Tensor | None = None,
     ) -> None:
         super().__init__()
-        parts = {"scale": scale, "shift": shift, "low": low, "high": high, "down": down, "up": up}
-        for name, value in parts.items():
+        parts = (scale, shift, low, high, down, up)
+        for name, value in zip((*UNITS, *MIXING), parts, strict=True):
             own = None if value is None else value.detach().clone().contiguous()
             self.register_buffer(name, own)
 
