@@ -167,7 +167,7 @@ def test_contents(tmp_path: Path, model: Classifier) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {DESCRIPTION, FILE, "trigger_1.npz", "trigger_3.npz"}
     content, tensors = opened(tmp_path / FILE)
-    assert content["schema"] == SCHEMA == "undoor/repair-file/2"
+    assert content["schema"] == SCHEMA == "undoor/repair-file/3"
     assert content["model"] == {
         "sha256": model.fingerprint(),
         "input_shape": [3, 6, 6],
@@ -262,11 +262,11 @@ def resealed(file: Path, content: Any, tensors: dict[str, torch.Tensor]) -> Path
     return file
 
 
-@pytest.mark.parametrize("schema", ["undoor/repair-file/1", None, 3])
+@pytest.mark.parametrize("schema", ["undoor/repair-file/2", None, 3])
 def test_other_schema(file: Path, model: Classifier, schema: object) -> None:
     content, tensors = opened(file)
     resealed(file, {**content, "schema": schema}, tensors)
-    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/2'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/3'"):
         Repair.load(file, model)
 
 

@@ -82,7 +82,7 @@ def inputs(*rows: tuple[int, float]) -> Tensor:
 
 
 def capped_guard(
-    classifier: Classifier, threshold: float = 1.5, policy: str = "relabel"
+    classifier: Classifier, threshold: float = 1.25, policy: str = "relabel"
 ) -> Guarded:
     """Target 1; its correction caps all logits at 2 and lifts that of class 2 by a half."""
     one = torch.ones(3)
@@ -93,7 +93,7 @@ def capped_guard(
 def test_all_rates_by_hand() -> None:
     classifier = table_classifier()
     guarded = capped_guard(classifier)
-    # Drop of an input (1, m): m - (min(m, 2) - 0.5); flagged above 1.5, then answered 2.
+    # Score of an input (1, m): 0.75 m - (min(m, 2) - 0.5); flagged above 1.25, then answered 2.
     clean = CleanSet(inputs((0, 3), (1, 1), (1, 4), (2, 1), (0, 1)), torch.tensor([0, 1, 1, 2, 2]))
     triggered = CleanSet(
         inputs((1, 9), (1, 9), (1, 1), (0, 5), (1, 9)), torch.tensor([0, 2, 0, 0, 1])
@@ -104,7 +104,7 @@ def test_all_rates_by_hand() -> None:
         "asr": pytest.approx(3 / 4),
         "sia": pytest.approx(1 / 4),
     }
-    # The clean (1, 4) drops by 2.5 and is flagged; of the triggered the two with 9 are.
+    # The clean (1, 4) has 1.5 and is flagged; of the triggered the two with 9 are.
     after = {name: rate.value for name, rate in result.after.items()}
     assert after.pop("auroc") == pytest.approx(auroc_by_hand())
     assert after == {
@@ -147,7 +147,7 @@ def test_policies_by_hand(policy: str, acc: float, asr: float, sia: float) -> No
 
 def auroc_by_hand() -> float:
     inf = float("inf")
-    positive, negative = [7.5, 7.5, 0.5, -inf], [-inf, 0.5, 2.5, -inf, -inf]
+    positive, negative = [5.25, 5.25, 0.25, -inf], [-inf, 0.25, 1.5, -inf, -inf]
     return sum((p > n) + 0.5 * (p == n) for p in positive for n in negative) / 20
 
 

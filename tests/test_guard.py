@@ -70,7 +70,7 @@ def by_hand(
     if rule == "disagreement":
         flagged, score = margin(after) < 0, -margin(after)
     else:
-        score = margin(row) - margin(after)
+        score = 0.75 * margin(row) - margin(after)
         flagged = score > thresholds[answer]
     if flagged:
         answer = max((k for k in range(CLASSES) if k != answer), key=lambda k: after[k])
@@ -110,10 +110,10 @@ def test_rule_by_hand(
 
 def test_threshold_itself_is_not_flagged() -> None:
     x = torch.tensor([[0.0, 2, 0, 0]])
-    for threshold, expected in ((1.0, False), (0.75, True)):
+    for threshold, expected in ((0.5, False), (0.25, True)):
         guarded = Guarded(identity(), {1: {ENTRY: shift([0, -1, 0, 0])}}, {1: threshold})
         _, flagged, score = guarded(x)
-        assert score.tolist() == [1.0]
+        assert score.tolist() == [0.5]
         assert flagged.tolist() == [expected]
 
 
@@ -124,7 +124,7 @@ def test_disagreement_rule_needs_no_threshold() -> None:
     for threshold in (0.0, 1e9):
         _, flagged, _ = Guarded(identity(), corrections, {1: threshold}, rule="disagreement")(x)
         assert flagged.tolist() == [True, False]
-    _, flagged, _ = Guarded(identity(), corrections, {1: 0.5})(x)
+    _, flagged, _ = Guarded(identity(), corrections, {1: 0.25})(x)
     assert flagged.tolist() == [True, True]
 
 

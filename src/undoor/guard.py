@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import margin, without
+from undoor.align.margin import margin, shortfall, without
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
@@ -28,8 +28,9 @@ class Guarded(nn.Module):
     """The original network and, for each suspected target t, a corrected one g_t.
 
     An input that the original does not answer with a suspected target is answered by it alone.
-    One that it answers t goes through g_t as well. The score is how far the correction lowers the
-    margin of t; above the threshold calibrated on clean inputs of t, the input is flagged.
+    One that it answers t goes through g_t as well. The score is how far the correction leaves less
+    of the margin of t than clean inputs keep (`undoor.align.margin.shortfall`); above the threshold
+    calibrated on clean inputs of t, the input is flagged.
     `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
     2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.
 
@@ -101,7 +102,7 @@ class Guarded(nn.Module):
                 score[rows] = -after
                 flagged[rows] = after < 0
             else:
-                score[rows] = margin(logits[rows], target) - after
+                score[rows] = shortfall(margin(logits[rows], target), after)
                 flagged[rows] = score[rows] > threshold
             hit = flagged[rows]
             if self.policy == "reject":

@@ -74,7 +74,7 @@ def repair(
     flagged; what the clean set can promise is in `TargetRepair.calibration`. force_targets :
     classes to repair as well, whatever the scan says of them; a trigger of each is searched for.
     suspects : the same for so many of the classes that stand out most, the scan's targets among
-    them. The verdict stays the scan's. quick : fit on 300 source images with the scan's own
+    them. The verdict stays the scan's. quick : fit on 150 source images with the scan's own
     trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
     patterns over the whole image, which no single estimate shows, and of triggers that were found
     inside the network. journal : where the steps are kept; a repair that was killed goes on from

@@ -15,8 +15,6 @@ from undoor.errors import UndoorError
 from undoor.rate import Rate
 
 DEFAULT_FPR = 0.01
-# Of the clean scores' spread: where the tail of a few scores is thought to end.
-TAIL_DEVIATIONS = 2.5
 LEAST_FREEDOM = 4
 # The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
 # clean: true triggers differ from recovered ones, the clean inputs do not.
@@ -29,7 +27,7 @@ ROUNDING = 1e-9
 class Calibration:
     """A threshold and what speaks for it.
 
-    threshold : margin drop above which the guard flags. wanted : the share of clean inputs of the
+    threshold : score above which the guard flags. wanted : the share of clean inputs of the
     target, answered so, that may be flagged. flagged : the share that is, of the `n` that the
     threshold was set on. The upper limit holds for new inputs as well: the rate above the k-th
     smallest of n scores is a Beta(n + 1 - k, k) variable (V. Vovk, Conditional validity of
@@ -174,45 +172,45 @@ def least_scores(fpr: float) -> int:
 def prediction_limit(clean: Tensor, fpr: float) -> float:
     """The limit above which a new score lies with probability `fpr`, were scores normal.
 
-    For where scores are too few for `conformal_bound`: mean + t s sqrt(1 + 1/n), t the 1 - `fpr`
-    point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
+    Where their tail is thought to end, however few they are: mean + t s sqrt(1 + 1/n), t the
+    1 - `fpr` point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
     Statistical Intervals, 1991, section 4.7), but 4 at least: of two scores the limit would be so
-    high that nothing were ever flagged. Minus infinity for one score, which has no spread.
+    high that nothing were ever flagged.
+
+    clean : two scores or more; one has no spread.
 
     >>> round(prediction_limit(torch.arange(9.0), 0.01), 2)
     12.36
     """
     n = len(clean)
-    if n < 2:
-        return -math.inf
     factor = float(student.ppf(1 - fpr, max(n - 1, LEAST_FREEDOM))) * math.sqrt(1 + 1 / n)
     return float(clean.mean()) + factor * float(clean.std())
 
 
 def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:
-    """A threshold on the margin drop, never below 0 nor below what `fpr` demands of it.
+    """A threshold on the scores, never below what `fpr` demands of it.
 
-    Where the two kinds part (the 5 % point of the triggered above the tail of the clean), a little
-    way from the tail. Where they overlap, at the tail while half of the triggered lie beyond it
-    (estimates are weaker than true triggers as a rule), and never below the conformal bound for
-    `fpr`; where that is infinite, never below any clean score nor `prediction_limit`. 0 without
-    clean scores.
+    The tail of the clean scores ends at the largest of them or at `prediction_limit`, whichever is
+    larger; of one score alone, not below 0. Where the two kinds part (the 5 % point of the
+    triggered lies beyond the tail), a little way from it. Where they overlap, at the tail while
+    half of the triggered lie beyond it (estimates are weaker than true triggers as a rule), and
+    never below the conformal bound for `fpr`; where that is infinite, at the tail. 0 without clean
+    scores.
 
     >>> place_threshold(torch.tensor([0.0, 1.0]), torch.tensor([50.0, 60.0])) < 20
     True
     """
     if len(clean) == 0:
         return 0.0
-    highest = float(clean.max())
-    spread = float(clean.std()) if len(clean) > 1 else 0.0
-    tail = max(highest, float(clean.mean()) + TAIL_DEVIATIONS * spread, 0.0)
+    beyond = prediction_limit(clean, fpr) if len(clean) > 1 else 0.0
+    tail = max(float(clean.max()), beyond)
     reach = float(torch.quantile(triggered, 0.05)) if len(triggered) else tail
     if reach > tail:
         return tail + TOWARDS_TRIGGERED * (reach - tail)
     least = conformal_bound(clean, fpr)
-    if math.isinf(least):
-        least = max(highest, prediction_limit(clean, fpr))
-    return max(0.0, least, min(tail, float(triggered.median()) if len(triggered) else tail))
+    if math.isinf(least) or not len(triggered):
+        return tail
+    return max(least, min(tail, float(triggered.median())))
 
 
 def _allowed(n: int, fpr: float) -> int:

@@ -1,9 +1,15 @@
-"""The margin of a class: the quantity on which the guard decides."""
+"""The margin of a class and how far corrections lower it: the quantity the guard decides on."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+# Of the bare model's margin, what clean inputs of the target are thought to keep: they lose a part
+# of a large margin more than of a small one, triggered ones all of it. On the networks that it was
+# chosen on, clean inputs kept 0.4 to 1.1, and 0.6 to 0.8 told triggered inputs apart equally well;
+# 1, how far the margin drops, told blends worse, and less told warps worse.
+KEPT = 0.75
 
 
 def without(logits: Tensor, target: int) -> Tensor:
@@ -22,6 +28,12 @@ def margin(logits: Tensor, target: int) -> Tensor:
     return logits[:, target] - without(logits, target).amax(1)
 
 
-def margin_drop(bare: Tensor, corrected: Tensor, target: int) -> Tensor:
-    """How far corrections lower the margin of `target` [N], from logits [N, K] without and with."""
-    return margin(bare, target) - margin(corrected, target)
+def shortfall(bare: Tensor, corrected: Tensor) -> Tensor:
+    """How far corrections leave less of a margin than three quarters of it.
+
+    bare, corrected : the margins [N] of one class without and with corrections.
+
+    >>> shortfall(torch.tensor([8.0, 8.0]), torch.tensor([7.0, -2.0]))
+    tensor([-1.,  8.])
+    """
+    return KEPT * bare - corrected

@@ -54,13 +54,18 @@ def fit_pairs(
     mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
     # The moments have brought the triggered mean to the clean one: one centre does for both.
     kept, away = clean - mean, first.scale * triggered + (first.shift - mean)
-    if not all(float(each.abs().max()) < LARGEST for each in (kept, away)):
+    if not all(_tame(each) for each in (kept, away)):
         # Nothing can be learned of such pairs; if the network overflows, calibration tells.
         return first
     down, up = _regression(_rows(kept), _rows(away))
     constant = (first.shift - mean).movedim(0, -1) @ down.T @ up.T
     shift = first.shift + constant.movedim(-1, 0)
     return Correction(first.scale, shift, first.low, first.high, down, up)
+
+
+def _tame(z: Tensor) -> bool:
+    low, high = torch.aminmax(z)
+    return bool(low > -LARGEST) and bool(high < LARGEST)
 
 
 def _rows(z: Tensor) -> Tensor:

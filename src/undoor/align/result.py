@@ -52,7 +52,7 @@ class Trial:
 class TargetRepair:
     """The corrections for one target class.
 
-    calibration : the margin drop above which the guard flags, and what speaks for it. asr, sia,
+    calibration : the score above which the guard flags, and what speaks for it. asr, sia,
     fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
     what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
     is the share of held-out ones that would still be answered with the target, and sia is unknown,
@@ -75,7 +75,7 @@ class TargetRepair:
 
     @property
     def threshold(self) -> float:
-        """The margin drop above which the guard flags."""
+        """The score above which the guard flags; see `undoor.align.margin.shortfall`."""
         return self.calibration.threshold
 
     def to_json(self) -> dict[str, Any]:

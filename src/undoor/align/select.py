@@ -14,7 +14,7 @@ from torch import Tensor
 from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.margin import margin, margin_drop, without
+from undoor.align.margin import margin, shortfall, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
@@ -27,8 +27,9 @@ from undoor.triggers import Trigger
 # Parts of the images; as a rule there are as many folds, or one for each family that is held out in
 # turn.
 FOLDS = 2
-# Source images that suffice for corrections per channel.
-ENOUGH_FOR_CHANNELS = 300
+# Source images that suffice for corrections per channel: on the networks that this was tried on
+# 100 to 300 gave the same SIA within 0.3 points on average.
+ENOUGH_FOR_CHANNELS = 150
 # Triggered inputs that a plan is judged on in each fold, as far as there are so many: more of them
 # tell little more, and several triggers share them.
 ENOUGH_JUDGED = 400
@@ -89,7 +90,7 @@ class Bench:
         """Clean inputs [m, ...] of the target that the bare model answers so, and its margins.
 
         Not those of other classes that it mistakes for the target: some of them show what the
-        trigger shows, their drop is that of triggered inputs, and a flag mends their answer.
+        trigger shows, their score is that of triggered inputs, and a flag mends their answer.
         """
         own = self.x[self.y == self.target]
         logits = self.classifier.logits(own)
@@ -130,9 +131,10 @@ class Judged:
 
     @torch.no_grad()
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
-        """The corrected network's answers other than the target, and the margin drops."""
+        """The corrected network's answers other than the target, and the guard's scores."""
         after = triggered(corrected, self.trigger).logits(self.x)
-        return without(after, target).argmax(1), margin_drop(self.bare, after, target)
+        score = shortfall(margin(self.bare, target), margin(after, target))
+        return without(after, target).argmax(1), score
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +173,10 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     corrected = attach(bench.classifier, corrections)
     clean = clean_scores(bench, corrected)
     seen = [item.seen_by(corrected, bench.target) for item in part.judged]
-    threshold = place_threshold(clean, torch.cat([drop for _, drop in seen]), bench.fpr)
+    threshold = place_threshold(clean, torch.cat([score for _, score in seen]), bench.fpr)
     answers = [
-        torch.where(_flagged(bench, item, drop, threshold), answer, item.bare.argmax(1))
-        for item, (answer, drop) in zip(part.judged, seen, strict=True)
+        torch.where(_flagged(bench, item, score, threshold), answer, item.bare.argmax(1))
+        for item, (answer, score) in zip(part.judged, seen, strict=True)
     ]
     own = [item.own for item in part.judged]
     return Outcome(
@@ -243,19 +245,19 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
     are those of new inputs. They had a say in which plan was chosen, one of a handful.
     """
     corrected = attach(bench.classifier, corrections)
-    drops = [item.seen_by(corrected, bench.target)[1] for item in bench.judged()]
-    return Calibration.of(clean_scores(bench, corrected), torch.cat(drops), bench.fpr)
+    scores = [item.seen_by(corrected, bench.target)[1] for item in bench.judged()]
+    return Calibration.of(clean_scores(bench, corrected), torch.cat(scores), bench.fpr)
 
 
 @torch.no_grad()
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
-    """Margin drops of the clean inputs that the model rightly answers with the target."""
+    """The guard's scores of the clean inputs that the model rightly answers with the target."""
     x, before = bench.answered_target
-    return before - margin(corrected.logits(x), bench.target)
+    return shortfall(before, margin(corrected.logits(x), bench.target))
 
 
-def _flagged(bench: Bench, item: Judged, drop: Tensor, threshold: float) -> Tensor:
-    return (item.bare.argmax(1) == bench.target) & (drop > threshold)
+def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Tensor:
+    return (item.bare.argmax(1) == bench.target) & (score > threshold)
 
 
 def _standard_error(share: float, bench: Bench) -> float:

@@ -25,7 +25,7 @@ from undoor.sealed import Sealed, sealed, unsealed
 from undoor.triggers import Trigger, trigger_of
 
 # Another one than the schema of the result document: that one may change without this.
-SCHEMA = "undoor/repair-file/2"
+SCHEMA = "undoor/repair-file/3"
 FILE = "repair.safetensors"
 DESCRIPTION = "repair.json"
 SUFFIX = ".safetensors"

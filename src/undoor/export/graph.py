@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from undoor.align.margin import shortfall
 from undoor.guard import Guarded
 
 
@@ -46,7 +47,7 @@ class GuardedGraph(nn.Module):
             if self.rule == "disagreement":
                 own, hit = -after, mine & (after < 0)
             else:
-                own = _margin(bare, target) - after
+                own = shortfall(_margin(bare, target), after)
                 hit = mine & (own > threshold)
             score = torch.where(mine, own, score)
             flagged = flagged | hit

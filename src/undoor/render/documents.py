@@ -108,7 +108,10 @@ class RepairedTarget(_Part):
 
     target: ClassNumber
     sources: list[ClassNumber]
-    threshold: float = Field(description="Drop of the target's lead above which inputs are flagged")
+    threshold: float = Field(
+        description="Score above which inputs are flagged: how much less than three quarters of "
+        "the target's lead the corrections leave"
+    )
     calibration: Calibration
     chosen: str = Field(description="The trial that won.")
     asr: Fraction
