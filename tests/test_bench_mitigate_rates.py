@@ -67,11 +67,13 @@ def test_flags() -> None:
     assert (rates["fpr_own"].value, rates["fpr_own"].n) == (0, 2)
     # 9, 8 and 7 above all four; 0.5 above three; -inf ties with one.
     assert rates["auroc"].value == pytest.approx((4 * 3 + 3 + 0.5) / 20)
+    # Answered with their target are 9, 0.5 and 8, and of the clean 1, 0 and 0.
+    assert rates["auroc_of_t"].value == pytest.approx((3 + 2 + 3) / 9)
 
 
 def test_networks_that_flag_nothing_have_no_such_rates() -> None:
     rates = flag_rates(BARE, BARE, TEST, TARGETS)
-    assert list(rates) == ["tpr", "fpr", "fpr_target", "fpr_own", "auroc"]
+    assert list(rates) == ["tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t"]
     assert all(rate == Rate(None, None, None, 0) for rate in rates.values())
 
 

@@ -66,12 +66,14 @@ def flag_rates(
     outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
 ) -> dict[str, Rate]:
     """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those
-    it answers so rightly (fpr_own), and AUROC; all None where nothing is flagged or scored."""
+    it answers so rightly (fpr_own), AUROC, and the AUROC of the inputs that the bare model answers
+    with a target (auroc_of_t): triggered ones that it answers with theirs, clean ones with any.
+    All None where nothing is flagged or scored."""
     nothing = Rate(None, None, None, 0)
     flagged = outcome.clean.flagged
-    rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "fpr_own", "auroc"), nothing)
+    rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t"), nothing)
+    of_target = torch.isin(bare.clean.labels, torch.tensor(targets, dtype=torch.int64))
     if flagged is not None:
-        of_target = torch.isin(bare.clean.labels, torch.tensor(targets, dtype=torch.int64))
         found = [answers.flagged for answers in outcome.triggered if answers.flagged is not None]
         rates["tpr"] = Rate.of(_joined(found))
         rates["fpr"], rates["fpr_target"] = Rate.of(flagged), Rate.of(flagged[of_target])
@@ -79,6 +81,8 @@ def flag_rates(
     if outcome.clean.score is not None:
         scores = [answers.score for answers in outcome.triggered if answers.score is not None]
         rates["auroc"] = auroc(_joined(scores), outcome.clean.score)
+        hits = [answers.labels == t for answers, t in zip(bare.triggered, targets, strict=True)]
+        rates["auroc_of_t"] = auroc(_joined(scores)[_joined(hits)], outcome.clean.score[of_target])
     return rates
 
 

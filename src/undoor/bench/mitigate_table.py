@@ -11,7 +11,7 @@ from undoor.bench.records import Record
 from undoor.scan.calibration import calibrated_on
 
 BEFORE_AND_AFTER = ("acc", "asr", "sia", "own_rate_t")
-AFTER = ("tpr", "fpr", "fpr_target", "fpr_own", "auroc")
+AFTER = ("tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t")
 RATES = (*BEFORE_AND_AFTER, *AFTER)
 AVERAGE = "all attacks"
 Values = dict[str, float | None]
@@ -109,7 +109,8 @@ def _average(rows: Sequence[Row]) -> Row:
 
 
 def _means(values: Sequence[Values], names: Sequence[str]) -> Values:
-    return {name: mean([value[name] for value in values]) for name in names}
+    """A rate that records of earlier versions lack is that of the others."""
+    return {name: mean([value.get(name) for value in values]) for name in names}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -137,6 +138,7 @@ HEADER = (
     "FPR of t",
     "FPR of own t",
     "AUROC",
+    "AUROC of t",
     "seconds",
 )
 
@@ -197,7 +199,9 @@ def notes(records: Iterable[Record]) -> list[str]:
         "the clean images that they were built from; FPR is what that gives on test images. A "
         "flagged input gets no answer, which costs ACC and SIA. Guards flag only what the model "
         "answers with a suspected target, and answer it with another class; what they did not "
-        "flag for want of such an answer scores lowest in AUROC.",
+        "flag for want of such an answer scores lowest in AUROC. AUROC of t: of the inputs that "
+        "the model itself answers with a target, triggered and clean; triggered images that do "
+        "not fool the model are not in it.",
         "Could not run: the method does not work on such a network or with so few images; the "
         "record says why, and the model is in no mean of that method.",
         "Seconds: of one processor core, the scan, where the method needs one, and making the "
