@@ -21,6 +21,7 @@ from undoor.progress import silent
 from undoor.rate import Rate
 from undoor.repair import Repair
 from undoor.scan.report import ScanReport
+from undoor.sites import attach
 
 
 @pytest.fixture
@@ -102,6 +103,13 @@ def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
     assert own.score is not None
     assert outcome.triggered[0].score is not None
     assert not torch.equal(own.score, outcome.triggered[0].score)
+
+
+def test_the_corrected_network_alone_answers_everything(case: Case, toy_repair: Repair) -> None:
+    answers = method("corrected_alone").make(case, silent).answers(case.test.images)
+    corrected = attach(case.network, toy_repair.targets[0].corrections)
+    assert torch.equal(answers.labels, corrected.predict(case.test.images))
+    assert answers.flagged is None
 
 
 def test_both_rules_have_the_same_repair(

@@ -22,6 +22,7 @@ from undoor.errors import UndoorError
 from undoor.guard import REJECTED, guard, guarded_answers
 from undoor.progress import Progress
 from undoor.scan.report import ScanReport
+from undoor.sites import attach
 
 BATCH = 256
 # Share of the clean images that a detector of inputs may flag, by its threshold on them.
@@ -92,6 +93,17 @@ def _repaired(
     return Defence(_guarding(guarded), repair.seconds["align"], {"plans": plans})
 
 
+def _corrected_alone(case: Case, progress: Progress) -> Defence:
+    """Without the guard: the network corrected for the first target answers everything."""
+    repair = case.repair(DEFAULT_FIT, progress=progress)
+    if not repair.targets:
+        return Defence(bare(case), repair.seconds["align"])
+    first = repair.targets[0]
+    corrected = attach(case.network, first.corrections)
+    plans = {str(first.target): first.chosen}
+    return Defence(_answering(corrected), repair.seconds["align"], {"plans": plans})
+
+
 def _true_trigger(case: Case, progress: Progress) -> Defence:
     started = time.process_time()
     guarded, details = guard_with_truth(
@@ -159,6 +171,7 @@ def _methods() -> Iterable[Method]:
         yield Method(name, RIVAL, scans, partial(_rival, name=name, scans=scans))
     for name in DETECTORS:
         yield Method(name, TEST_TIME, False, partial(_detector, name=name))
+    yield Method("corrected_alone", ABLATION, True, _corrected_alone)
     for fit in ("paired_unbounded", "paper_js", "paper_kl", "onepass_affine", "onepass_clip"):
         yield Method(fit, ABLATION, True, partial(_repaired, fit=fit))
 
