@@ -206,7 +206,7 @@ def test_nothing_to_calibrate_on() -> None:
     note = made.note("2")
     assert note is not None
     assert note.startswith("no clean image of 2 is answered so")
-    assert "whose lead" in note
+    assert "three quarters of the target's lead" in note
 
 
 @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, 5.0, math.nan, math.inf])

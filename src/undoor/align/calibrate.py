@@ -88,7 +88,7 @@ class Calibration:
         if self.n == 0:
             return (
                 f"no clean image of {label} is answered so, and no rate can be promised; every "
-                "input whose lead of the target the correction lowers is flagged"
+                "input that keeps less than three quarters of the target's lead is flagged"
             )
         needed = least_scores(self.wanted)
         images = "1 clean image" if self.n == 1 else f"{self.n} clean images"

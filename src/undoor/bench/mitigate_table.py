@@ -109,7 +109,7 @@ def _average(rows: Sequence[Row]) -> Row:
 
 
 def _means(values: Sequence[Values], names: Sequence[str]) -> Values:
-    """A rate that records of earlier versions lack is that of the others."""
+    """Of those that have the rate; records of earlier versions may lack one."""
     return {name: mean([value.get(name) for value in values]) for name in names}
 
 
