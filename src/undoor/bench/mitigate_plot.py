@@ -47,7 +47,7 @@ def mitigate_plot(rows: Sequence[Row]) -> str:
     width = 1.2 + 3.4 * max(1, len(amounts))
     figure = Figure(figsize=(width + 1.8, 4.2), layout="constrained")
     if amounts:
-        axes = figure.subplots(1, len(amounts), squeeze=False, sharey=True)[0]
+        axes = figure.subplots(1, len(amounts), squeeze=False, sharex=True, sharey=True)[0]
         for axis, amount in zip(axes, amounts, strict=True):
             _panel(axis, amount, [spot for spot in found if spot.amount == amount])
         axes[0].set_ylabel("SIA: triggered inputs answered rightly, %")
