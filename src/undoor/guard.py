@@ -97,12 +97,11 @@ class Guarded(nn.Module):
             if len(rows) == 0:
                 continue
             corrected = network(x[rows])
-            after = margin(corrected, target)
             if self.rule == "disagreement":
-                score[rows] = -after
-                flagged[rows] = after < 0
+                score[rows] = -margin(corrected, target)
+                flagged[rows] = score[rows] > 0
             else:
-                score[rows] = shortfall(margin(logits[rows], target), after)
+                score[rows] = shortfall(logits[rows], corrected, target)
                 flagged[rows] = score[rows] > threshold
             hit = flagged[rows]
             if self.policy == "reject":

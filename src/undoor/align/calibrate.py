@@ -204,13 +204,12 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
         return 0.0
     beyond = prediction_limit(clean, fpr) if len(clean) > 1 else 0.0
     tail = max(float(clean.max()), beyond)
-    reach = float(torch.quantile(triggered, 0.05)) if len(triggered) else tail
+    if not len(triggered):
+        return tail
+    reach = float(torch.quantile(triggered, 0.05))
     if reach > tail:
         return tail + TOWARDS_TRIGGERED * (reach - tail)
-    least = conformal_bound(clean, fpr)
-    if math.isinf(least) or not len(triggered):
-        return tail
-    return max(least, min(tail, float(triggered.median())))
+    return min(tail, max(float(triggered.median()), conformal_bound(clean, fpr)))
 
 
 def _allowed(n: int, fpr: float) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.fit import DEFAULT_FIT, Plan, fit_corrections, unpaired
-from undoor.align.margin import margin, shortfall, without
+from undoor.align.margin import shortfall, without
 from undoor.align.result import Trial
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction
@@ -107,7 +107,7 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
         corrected = on.corrected(plan, ~inside)
         held_out[inside] = corrected.logits(on.flagged[inside], BATCH)
         clean = clean_scores(on.bench, corrected)
-        score = shortfall(margin(bare[inside], target), margin(held_out[inside], target))
+        score = shortfall(bare[inside], held_out[inside], target)
         threshold = place_threshold(clean, score, on.bench.fpr)
         missed[inside] = (score <= threshold).float()
         fpr.append(float((clean > threshold).float().mean()) if len(clean) else 0.0)
@@ -141,5 +141,5 @@ def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]
     """
     bench, corrected = on.bench, attach(on.bench.classifier, corrections)
     after = corrected.logits(on.flagged, BATCH)
-    score = shortfall(margin(on.bare, bench.target), margin(after, bench.target))
+    score = shortfall(on.bare, after, bench.target)
     return Calibration.of(clean_scores(bench, corrected), score, bench.fpr)

@@ -13,10 +13,12 @@ KEPT = 0.75
 
 
 def without(logits: Tensor, target: int) -> Tensor:
-    """A copy of logits [N, K] with that of `target` at -inf: nothing can be answered with it."""
-    rest = logits.clone()
-    rest[:, target] = -torch.inf
-    return rest
+    """A copy of logits [N, K] with that of `target` at -inf: nothing can be answered with it.
+
+    Nothing is written in place, which exported graphs could not hold.
+    """
+    columns = torch.arange(logits.shape[1], device=logits.device)
+    return logits.masked_fill(columns == target, -torch.inf)
 
 
 def margin(logits: Tensor, target: int) -> Tensor:
@@ -28,12 +30,12 @@ def margin(logits: Tensor, target: int) -> Tensor:
     return logits[:, target] - without(logits, target).amax(1)
 
 
-def shortfall(bare: Tensor, corrected: Tensor) -> Tensor:
-    """How far corrections leave less of a margin than three quarters of it.
+def shortfall(bare: Tensor, corrected: Tensor, target: int) -> Tensor:
+    """How far corrections leave less of the margin of `target` than three quarters of it [N].
 
-    bare, corrected : the margins [N] of one class without and with corrections.
+    bare, corrected : logits [N, K] without and with corrections.
 
-    >>> shortfall(torch.tensor([8.0, 8.0]), torch.tensor([7.0, -2.0]))
-    tensor([-1.,  8.])
+    >>> shortfall(torch.tensor([[8.0, 0.0]]), torch.tensor([[0.0, 2.0]]), 0)
+    tensor([8.])
     """
-    return KEPT * bare - corrected
+    return KEPT * margin(bare, target) - margin(corrected, target)

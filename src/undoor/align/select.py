@@ -14,7 +14,7 @@ from torch import Tensor
 from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.margin import margin, shortfall, without
+from undoor.align.margin import shortfall, without
 from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
@@ -87,7 +87,7 @@ class Bench:
 
     @cached_property
     def answered_target(self) -> tuple[Tensor, Tensor]:
-        """Clean inputs [m, ...] of the target that the bare model answers so, and its margins.
+        """Clean inputs [m, ...] of the target that the bare model answers so, and its logits.
 
         Not those of other classes that it mistakes for the target: some of them show what the
         trigger shows, their score is that of triggered inputs, and a flag mends their answer.
@@ -95,7 +95,7 @@ class Bench:
         own = self.x[self.y == self.target]
         logits = self.classifier.logits(own)
         rows = logits.argmax(1) == self.target
-        return own[rows], margin(logits[rows], self.target)
+        return own[rows], logits[rows]
 
     def judged(self) -> tuple[Judged, ...]:
         """All source inputs under all triggers."""
@@ -133,8 +133,7 @@ class Judged:
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
         """The corrected network's answers other than the target, and the guard's scores."""
         after = triggered(corrected, self.trigger).logits(self.x)
-        score = shortfall(margin(self.bare, target), margin(after, target))
-        return without(after, target).argmax(1), score
+        return without(after, target).argmax(1), shortfall(self.bare, after, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,8 +251,8 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
 @torch.no_grad()
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
     """The guard's scores of the clean inputs that the model rightly answers with the target."""
-    x, before = bench.answered_target
-    return shortfall(before, margin(corrected.logits(x), bench.target))
+    x, bare = bench.answered_target
+    return shortfall(bare, corrected.logits(x), bench.target)
 
 
 def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Tensor:

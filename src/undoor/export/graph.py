@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import shortfall
+from undoor.align.margin import margin, shortfall, without
 from undoor.guard import Guarded
 
 
@@ -43,26 +43,16 @@ class GuardedGraph(nn.Module):
         ):
             mine = answers == target
             corrected = network(images)
-            after = _margin(corrected, target)
             if self.rule == "disagreement":
-                own, hit = -after, mine & (after < 0)
+                own = -margin(corrected, target)
+                hit = mine & (own > 0)
             else:
-                own = shortfall(_margin(bare, target), after)
+                own = shortfall(bare, corrected, target)
                 hit = mine & (own > threshold)
             score = torch.where(mine, own, score)
             flagged = flagged | hit
             if self.policy == "reject":
                 corrected = torch.zeros_like(corrected)
             if self.policy != "flag":
-                logits = torch.where(hit[:, None], _without(corrected, target), logits)
+                logits = torch.where(hit[:, None], without(corrected, target), logits)
         return logits, flagged, score
-
-
-def _margin(logits: Tensor, target: int) -> Tensor:
-    return logits[:, target] - _without(logits, target).amax(1)
-
-
-def _without(logits: Tensor, target: int) -> Tensor:
-    """As `undoor.align.margin.without`, nothing written in place."""
-    columns = torch.arange(logits.shape[1], device=logits.device)
-    return logits.masked_fill(columns == target, -torch.inf)
