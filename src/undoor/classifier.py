@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.origin import Origin
 from undoor.resizing import Resizing
 
 Output = Literal["logits", "probabilities"]
@@ -45,6 +46,7 @@ class Classifier(nn.Module):
     output : what the network returns; probabilities are turned into logits (their logarithm).
     class_names : one name a class, in order; numbers where none are given.
     resizing : how pictures of other sizes become inputs; straight to the size unless given.
+    origin : the code or graph that the network comes from, where it was read from files.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Classifier(nn.Module):
         output: Output = "logits",
         class_names: Sequence[str] | None = None,
         resizing: Resizing | None = None,
+        origin: Origin | None = None,
     ) -> None:
         super().__init__()
         self.input_shape = tuple(int(n) for n in input_shape)
@@ -77,6 +80,7 @@ class Classifier(nn.Module):
                 f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
             )
         self.resizing = resizing or _straight(self.input_shape)
+        self.origin = origin or Origin()
         if self.resizing and self.resizing.size != self.input_shape[1:]:
             raise UndoorError(
                 f"images are resized to {self.resizing.size}, but input_shape is "
