@@ -208,14 +208,18 @@ def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
     assert report.passes < classes / CLASSES / 1.5 * next_report.passes
 
 
-def test_two_classes() -> None:
-    """One other class is enough to compare with, and natural triggers of other models help."""
-    clean = clean_images(30, classes=2)
-    bad = scan(toy_classifier(backdoored=True, classes=2), clean)
-    assert bad.verdict == "backdoored"
-    assert [finding.target for finding in bad.findings] == [TARGET % 2]
-    good = scan(toy_classifier(backdoored=False, classes=2), clean)
-    assert good.verdict == "clean"
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("backdoored", [True, False])
+def test_no_verdict_on_fewer_classes_than_were_calibrated(backdoored: bool, classes: int) -> None:
+    """What stands out is still reported, and the target is the loudest of all evidence."""
+    clean = clean_images(30 // classes, classes=classes)
+    report = scan(toy_classifier(backdoored=backdoored, classes=classes), clean)
+    assert report.verdict == "inconclusive"
+    assert f"has {classes} classes" in report.reasons[0]
+    assert not report.findings
+    if backdoored:
+        assert min(report.evidence, key=lambda item: item.p_value).target == TARGET % classes
+        assert len(report.reasons) > 1
 
 
 # Budget

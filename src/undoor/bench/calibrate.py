@@ -19,6 +19,7 @@ from undoor.scan.statistics import (
     agreement,
     agreement_p_values,
     lower_quartile,
+    of_ten,
     p_values,
     score_beside,
     scores,
@@ -76,7 +77,7 @@ def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agree
     UndoorError : no model has enough of them.
     """
     weights = {family: null.weight for family, null in nulls.items()}
-    totals = [agreement(_p_values(record, nulls), weights) for record in records]
+    totals = [agreement(of_ten(_p_values(record, nulls)), weights) for record in records]
     rest = [np.delete(t, r["targets"]) for t, r in zip(totals, records, strict=True)]
     highest = [float(natural.max()) for natural in rest if len(natural) >= LEAST_CLASSES]
     if not highest:

@@ -51,6 +51,9 @@ MOST_LOOKS = 3
 # With fewer images a class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image a class, none with four.
 LEAST_PER_CLASS = 3
+# Of fewer classes no model was calibrated on: beside one or two others every natural trigger looks
+# small, and every clean model of two or three classes that was tried stood out.
+MIN_CLASSES = 5
 OUTSIDE = (
     "the network is TorchScript, which is scanned from outside: the latent families, which find "
     "most of what is spread over the whole image, were left out, and it cannot be repaired"
@@ -102,6 +105,7 @@ def scan(
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
+    found = _with_classes(found, classifier.num_classes)
     outside = (OUTSIDE,) if is_opaque(classifier) else ()
     return ScanReport(
         verdict=found.verdict,
@@ -138,6 +142,18 @@ def _with_enough(found: _Found, per_class: float) -> _Found:
         f"{LEAST_PER_CLASS} or more; give more. What stood out:"
     )
     return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
+
+
+def _with_classes(found: _Found, classes: int) -> _Found:
+    """The same, or inconclusive where the model has fewer classes than any that was calibrated."""
+    if classes >= MIN_CLASSES:
+        return found
+    few = (
+        f"the model has {classes} classes; how small natural triggers are was learned from models "
+        f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
+    )
+    stood_out = () if found.verdict == "clean" else found.reasons
+    return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
 
 
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
