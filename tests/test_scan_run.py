@@ -274,7 +274,7 @@ def test_one_image_a_class() -> None:
     assert report.verdict == "inconclusive"
     assert report.findings == ()
     assert "too few" in report.reasons[0]
-    assert len(report.evidence) == 7 * CLASSES + 1
+    assert len(report.evidence) == 8 * CLASSES + 1
     assert report.images == CLASSES
 
 

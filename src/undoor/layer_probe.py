@@ -15,6 +15,8 @@ from undoor.sites import LINEAR_MAPS, SITE_NORMS, calls_of, shared_copy
 INPUTS = 2
 # Where between and beyond two inputs of a layer an affine map is looked at.
 MIXES = (0.5, -1.0)
+# How far, in units of the usual size of a number, so that no unit stays on one side of its bend.
+FAR = 5.0
 # Of how far scores lie apart: what affine maps may differ by, and what counts as no difference.
 TOLERANCE, NOTHING = 1e-3, 1e-6
 
@@ -131,7 +133,7 @@ class LayerProbe:
     def noisy(self, z: Tensor) -> Tensor:
         """z, moved so far that whatever bends or depends on it shows."""
         noise = torch.randn(z.shape, generator=self.generator)
-        return z + (float(z.std()) or 1.0) * noise
+        return z + FAR * (float(z.square().mean().sqrt()) or 1.0) * noise
 
     def _near(self, name: str) -> Tensor:
         return self.noisy(self.entering(name))
