@@ -14,8 +14,10 @@ REFERENCE = 4.0
 # In units of the median gap: a logit lower than this below the highest counts as this low.
 MAX_GAP = 2.0
 MAX_IMAGES = 256
-# Images that gradients are looked at for, and other classes of each.
-GRADIENT_IMAGES = 64
+# Images that gradients are looked at for, and other classes of each; the share of these pairs that
+# may be flat.
+GRADIENT_IMAGES = 48
+OTHERS = 4
 MAX_FLAT = 0.25
 SEED = 0
 
@@ -80,7 +82,7 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
     Parameters
     ----------
     classifier : model that passes gradients to its input.
-    images : clean inputs [N, ...], of which up to 64 are used.
+    images : clean inputs [N, ...], of which up to 48 are used.
 
     Returns
     -------
@@ -99,11 +101,12 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
 
 
 def _distances(classifier: Classifier, images: Tensor) -> Tensor:
-    """For each input, how far away its class would lose its lead over a drawn other class [N]."""
+    """How far away the class of each input would lose its lead over each of some others, drawn at
+    random [4 N]."""
     out = []
     generator = torch.Generator().manual_seed(SEED)
     most = classifier.capacity.learning if classifier.capacity else len(images)
-    for batch in images.split(max(1, most)):
+    for batch in (*images.split(max(1, most)),) * OTHERS:
         x = batch.clone().requires_grad_()
         logits = classifier(x)
         top = logits.argmax(1)
