@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import graph_work
 import pytest
 import torch
 from tiny import KINDS, assert_unchanged, random_classifier, snapshot
 from torch import Tensor, nn
 
+import undoor
 from undoor.classifier import Classifier
 from undoor.heads import Head, find_heads, sites_before_heads
 from undoor.sites import find_sites
@@ -209,3 +213,14 @@ def test_nothing_behind_the_head_is_a_site_in_front_of_it() -> None:
     network = classifier(body(), *POOL, nn.Linear(6, 4), nn.BatchNorm1d(4))
     assert "network.4" in [site.name for site in find_sites(network)]
     assert len(sites_before_heads(network)) == 3
+
+
+# Graphs of files
+
+
+def test_a_convolution_as_head_of_an_exported_graph(tmp_path: Path) -> None:
+    layers = nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1)
+    file = graph_work.pt2(nn.Sequential(*layers, *POOL).eval(), tmp_path / "net.pt2")
+    (head,) = find_heads(undoor.load(file))
+    assert head.name.rpartition(".")[2] == "2"
+    assert head.weights is not None
