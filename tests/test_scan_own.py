@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import pytest
@@ -215,6 +216,24 @@ def test_natural_shifts_fail_and_those_of_a_backdoor_do_not(family: str) -> None
         assert found is None or found > 1.5 * (free[label] or 0)
     assert barred_off[TARGET] == pytest.approx(free[TARGET], rel=0.5)
     assert sizes({}, True) == [None] * CLASSES
+
+
+def test_a_head_rewritten_as_a_convolution_changes_no_latent_trigger() -> None:
+    """Such a head cost the latent families, in silence."""
+    linear = relay_classifier(ALL_TO_ONE)
+    layers = [copy.deepcopy(layer) for layer in linear.network]
+    conv = nn.Conv2d(2 * CLASSES, CLASSES, 1)
+    with torch.no_grad():
+        conv.weight.copy_(layers[-1].weight[:, :, None, None])
+        conv.bias.copy_(layers[-1].bias)
+    layers[-1:] = [nn.Unflatten(1, (-1, 1, 1)), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    rewritten = Classifier(nn.Sequential(*layers), input_shape=linear.input_shape)
+    sizes = [
+        [item.size for item in screen(work_on(classifier, faint_images()), "latent late")]
+        for classifier in (linear, rewritten)
+    ]
+    assert [size is None for size in sizes[0]] == [size is None for size in sizes[1]]
+    assert sizes[1][TARGET] == pytest.approx(sizes[0][TARGET], rel=0.2)
 
 
 def test_directions_of_a_toy_lead_to_its_classes() -> None:
