@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from undoor.classifier import Classifier
 from undoor.clean_set import read_images
 from undoor.errors import UndoorError
+from undoor.heads import find_heads
 from undoor.load import load
 from undoor.resizing import Resizing
-from undoor.sites import head
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_grey_images(tmp_path: Path) -> None:
     assert classifier.mean.flatten().tolist() == [0.5]
 
 
-def test_two_heads_that_are_averaged_are_no_head(tmp_path: Path) -> None:
+def test_two_heads_that_are_averaged(tmp_path: Path) -> None:
     settings = {**work.OF_TRANSFORMERS["ViT"], "num_labels": 4}
     config = transformers.DeiTConfig(**settings)
     model = transformers.DeiTForImageClassificationWithTeacher(config).eval()
@@ -133,7 +133,8 @@ def test_two_heads_that_are_averaged_are_no_head(tmp_path: Path) -> None:
     x = torch.rand(2, 3, 32, 32)
     normal = (x - classifier.mean) / classifier.std
     assert torch.allclose(classifier(x), model(normal).logits, atol=1e-5)
-    assert head(classifier) is None
+    names = [head.name.rpartition(".")[2] for head in find_heads(classifier)]
+    assert names == ["cls_classifier", "distillation_classifier"]
 
 
 def test_options_win(folder: Path) -> None:

@@ -89,6 +89,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
+        # Set by `with_gain`: what logits are multiplied by.
+        self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
         self.capacity: Capacity | None = None
         self.mean: Tensor
@@ -122,9 +124,10 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
         out = self.network(self._normalised(self.entry(x)))
-        if self.output == "logits" or self._returns_log:
-            return out
-        return out.clamp_min(TINY).log()
+        if self.output != "logits" and not self._returns_log:
+            out = out.clamp_min(TINY).log()
+        # In float32: bfloat16 would be rounded a second time.
+        return out if self.gain == 1.0 else out.float() * self.gain
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
@@ -148,6 +151,17 @@ class Classifier(nn.Module):
         """
         other = copy.copy(self)
         other.capacity = capacity
+        return other
+
+    def with_gain(self, gain: float) -> Classifier:
+        """The same with weights shared, whose logits are those of the network times `gain`.
+
+        Parameters
+        ----------
+        gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
+        """
+        other = copy.copy(self)
+        other.gain = gain
         return other
 
     def fast_copy(self) -> Classifier:

@@ -26,6 +26,7 @@ from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.kept import about
+from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
@@ -157,8 +158,9 @@ def repair_target(
         coarsest = next(iter(plans))
         plans = {coarsest: plans[coarsest]}
     else:
+        search = standardised(classifier, clean.images)
         estimates = estimate(
-            classifier, clean, finding, evidence, sources, generator, progress, journal
+            search, clean, finding, evidence, sources, generator, progress, journal
         )
     most = most_inputs(sites, classifier.capacity)
     bench = bench_of(

@@ -38,7 +38,8 @@ def require_same(got: Tensor, expected: Tensor, what: str) -> None:
     if got.shape != expected.shape:
         raise UndoorError(f"{what} returns {tuple(got.shape)} instead of {tuple(expected.shape)}")
     largest = float((got - expected).abs().max())
-    if not largest <= PARITY * max(1.0, float(expected.abs().max())):
+    # Not beside 1: the scores of a cold model are all far smaller.
+    if not largest <= PARITY * float(expected.abs().max()):
         raise UndoorError(f"{what} answers otherwise, by {largest:.2g}")
 
 

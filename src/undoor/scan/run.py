@@ -30,10 +30,12 @@ from undoor.scan.families import (
     LATENT_FAMILIES,
     SHARED,
     families_for,
+    left_out,
 )
 from undoor.scan.gradients import require_gradients
 from undoor.scan.images import split
 from undoor.scan.kept import about
+from undoor.scan.logit_scale import flat, standardised
 from undoor.scan.meter import Budget, Meter
 from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
@@ -42,7 +44,6 @@ from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
 from undoor.scan.work import Work
-from undoor.sites import is_opaque
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -51,13 +52,9 @@ MOST_LOOKS = 3
 # With fewer images a class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image a class, none with four.
 LEAST_PER_CLASS = 3
-# Of fewer classes no model was calibrated on: beside one or two others every natural trigger looks
-# small, and every clean model of two or three classes that was tried stood out.
+# Of fewer classes no model was calibrated on: beside one or two others a natural trigger of a clean
+# model easily looks small.
 MIN_CLASSES = 5
-OUTSIDE = (
-    "the network is TorchScript, which is scanned from outside: the latent families, which find "
-    "most of what is spread over the whole image, were left out, and it cannot be repaired"
-)
 
 
 def scan(
@@ -91,7 +88,7 @@ def scan(
     limits = thresholds or Thresholds()
     clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
-    search = classifier.fast_copy()
+    search = standardised(classifier.fast_copy(), clean.images)
     known = search.predict(clean.images) == clean.labels
     require_gradients(search, clean.images)
     own = OwnDirections.of(search, clean.images, clean.labels)
@@ -100,16 +97,16 @@ def scan(
     kept = journal and about(journal, classifier, clean)
     work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
-    doubt = _unfit(search, clean, known)
+    doubt = _unfit(search, clean, known) or flat(search, clean.images)
     found = (
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
-    outside = (OUTSIDE,) if is_opaque(classifier) else ()
+    found = _with_all_families(found, left_out(search))
     return ScanReport(
         verdict=found.verdict,
-        reasons=(*found.reasons, *outside),
+        reasons=found.reasons,
         findings=found.findings,
         evidence=found.evidence,
         detectable=found.detectable,
@@ -156,6 +153,15 @@ def _with_classes(found: _Found, classes: int) -> _Found:
     return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
 
 
+def _with_all_families(found: _Found, missing: str | None) -> _Found:
+    """The same with what was left out; no model is called clean by some families alone."""
+    if missing is None:
+        return found
+    if found.verdict != "clean":
+        return replace(found, reasons=(*found.reasons, missing))
+    return replace(found, verdict="inconclusive", reasons=(missing, *found.reasons))
+
+
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
@@ -178,8 +184,11 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    if verdict != "backdoored" and (unfinished := _unfinished(work.meter, families, table)):
-        verdict, reasons = "inconclusive", (unfinished,)
+    if unfinished := _unfinished(work.meter, families, table):
+        if verdict == "backdoored":
+            reasons = (*reasons, unfinished)
+        else:
+            verdict, reasons = "inconclusive", (unfinished,)
     evidence = table.all_evidence(tuple(doubts.values()))
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
 
