@@ -17,6 +17,7 @@ from typing import Any
 from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, pyarrow_for
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.source import choose_split
+from undoor.clean_set.texts import read_text
 from undoor.errors import UndoorError
 
 STATE = "state.json"
@@ -124,7 +125,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text("utf-8"))
+        value = json.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:
         raise UndoorError(
             f"{file} cannot be read ({first_line(error)}); expected a folder that datasets wrote "

@@ -17,6 +17,7 @@ from undoor.clean_set.columns import (
     labels_of,
     pyarrow_for,
 )
+from undoor.clean_set.folder import is_hidden
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError
@@ -88,7 +89,8 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
     UndoorError : there are several splits and none is chosen, or the chosen one is not there.
     """
     patterns = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
-    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    found = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    files = [f for f in found if not any(map(is_hidden, f.relative_to(folder).parts))]
     by_split: dict[str, list[Path]] = {}
     for file in files:
         match = SHARD.fullmatch(file.stem)
