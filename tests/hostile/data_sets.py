@@ -45,14 +45,15 @@ def image(name: str = "a.png") -> bytes:
 
 @cache
 def tars() -> dict[str, bytes]:
-    back = extended(record(b"size", b"-512"))
+    # Back to the header itself, past its own text and the header of the member.
+    back = extended(record(b"size", b"-1536"))
     everywhere = extended(record(b"size", b"-512"), tarfile.XGLTYPE)
     greedy = b"".join(b"2 " for _ in range(30_000)) + b"="
     return {
         "negative_size": header("a.png", -BLOCK) + END,
-        "negative_size_later": image() + header("b.png", -3 * BLOCK) + END,
+        "negative_size_later": image() + header("b.png", -BLOCK) + END,
         "negative_long_name": header("n", -BLOCK, tarfile.GNUTYPE_LONGNAME) + image() + END,
-        "negative_pax_size": back + header("a.png", 0) + END,
+        "negative_pax_size": image() + back + header("b.png", 0) + END,
         "negative_pax_size_of_all": everywhere + image() + image("b.png") + END,
         "headers_without_end": extended(b"x", tarfile.GNUTYPE_LONGNAME) * 2000 + image() + END,
         "digits": extended(b"1" * 60_000) + image() + END,

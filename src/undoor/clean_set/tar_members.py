@@ -91,6 +91,6 @@ def require_forward(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
     ------
     tarfile.ReadError : its size is negative, or the next header lies before its own.
     """
-    ahead = archive.offset > member.offset  # type: ignore[attr-defined]
+    ahead = archive.offset > member.offset
     if member.size < 0 or not ahead or member.offset_data < member.offset:
         raise tarfile.ReadError(f"a header at byte {member.offset} leads back to itself")
