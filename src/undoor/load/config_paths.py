@@ -43,9 +43,10 @@ def require_no_paths(config: Mapping[str, Any], source: object) -> None:
     for key, value in _entries(config, "", 0):
         name = key.rpartition(".")[2]
         if (name in LOADING and value) or (isinstance(value, str) and PATH.search(value)):
+            shown = " ".join(key.split())
             raise UndoorError(
-                f"{source}: {' '.join(key.split())} is {str(value)[:80]!r}; expected a configuration that names no "
-                f"other file: a model is opened from its own weights alone. Remove {key}"
+                f"{source}: {shown} is {str(value)[:80]!r}; expected a configuration that names no "
+                f"other file: a model is opened from its own weights alone. Remove {shown}"
             )
 
 
