@@ -229,6 +229,18 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "far too wide": (config(hidden_size=2_000_000, num_attention_heads=2), r"far larger"),
     "far too deep": (config(num_hidden_layers=10**12), r"far larger"),
+    "other weights by timm": (
+        config(model_args={"checkpoint_path": "../evil.pth"}),
+        r"config.json: model_args.checkpoint_path is '../evil.pth'.*own weights alone",
+    ),
+    "other weights by name": (
+        config(transformers_weights="other.safetensors"), r"transformers_weights is 'other.safe",
+    ),
+    "a kernel of the hub": (config(_attn_implementation="a/kernel"), r"_attn_implementation is"),
+    "a path deep inside": (
+        config(backbone_config={"list": [{"x": "C:\\w"}]}), r"backbone_config.list.x is",
+    ),
+    "a path of the processor": (processor(extra="~/x"), r"extra is '~/x'"),
     "adapter": (lambda f: work.write_json(f / "adapter_config.json", {}), r"an adapter"),
     "quantised": (config(quantization_config={"quant_method": "awq"}), r"quantised weights"),
     "no such processor": (

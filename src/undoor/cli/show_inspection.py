@@ -56,10 +56,15 @@ def _verdict(found: Inspection) -> Panel:
 
 
 def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: object) -> None:
+    """Cells that are shown as they are: what rich takes for markup may stand in names."""
+    table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _files(files: tuple[FileFacts, ...]) -> Table:
@@ -67,7 +72,7 @@ def _files(files: tuple[FileFacts, ...]) -> Table:
     shown = sorted(files, key=lambda file: file.safe)[:SHOWN_FILES]
     for file in shown:
         size = "" if file.size is None else f"{file.size:,}"
-        table.add_row(plain(file.path), plain(file.format or "?"), size, file.sha256 or "?")
+        _row(table, file.path, file.format or "?", size, file.sha256 or "?")
     if len(files) > len(shown):
         table.add_row(f"and {len(files) - len(shown)} more, all safe", "", "", "")
     return table
@@ -91,7 +96,7 @@ def _tensors(facts: CheckpointFacts) -> Table:
         f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters", "tensor", "shape"
     )
     for name, shape in list(facts.tensors.items())[:SHOWN_TENSORS]:
-        table.add_row(plain(name), " x ".join(map(str, shape)))
+        _row(table, name, " x ".join(map(str, shape)))
     if len(facts.tensors) > SHOWN_TENSORS:
         table.add_row(f"and {len(facts.tensors) - SHOWN_TENSORS} more", "")
     guesses = {"classes": facts.classes, "input channels": facts.channels}
@@ -108,8 +113,9 @@ def _network(network: NetworkFacts, contract: Contract) -> Table:
     more = len(sites) - SHOWN_SITES
     names = [plain(name) for name in contract.class_names]
     table.add_row("parameters", f"{network.parameters:,}")
-    table.add_row("layers", ", ".join(layers))
-    table.add_row(
+    _row(table, "layers", ", ".join(layers))
+    _row(
+        table,
         "can be corrected",
         f"{len(sites)} places: {', '.join(sites[:SHOWN_SITES])}"
         + (f" and {more} more" if more > 0 else ""),
@@ -119,7 +125,7 @@ def _network(network: NetworkFacts, contract: Contract) -> Table:
         "network sees",
         f"(x * {contract.scale:g} - {_numbers(contract.mean)}) / {_numbers(contract.std)}",
     )
-    table.add_row("answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
+    _row(table, "answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
     return table
 
 

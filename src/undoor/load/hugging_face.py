@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -97,6 +98,8 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
             "Transformers knows the architecture, remove auto_map; else describe the network in a "
             "model.toml with code that you trust"
         )
+    for text in texts:
+        require_no_paths(text, folder / CONFIG)
     if (folder / "adapter_config.json").exists() or "quantization_config" in config:
         raise UndoorError(
             f"{folder} holds an adapter or quantised weights; expected a whole network in floating "

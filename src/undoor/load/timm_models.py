@@ -15,6 +15,7 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -66,6 +67,7 @@ def read(path: Path, options: Tables) -> Classifier:
     folder = folder_of(path)
     require_own_model(options)
     config = read_json(folder / CONFIG)
+    require_no_paths(config, folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise UndoorError(
             f"{folder}: expected {WEIGHTS}; save it with timm's save_for_hf(..., "
@@ -147,6 +149,7 @@ def _arguments(
             f"timm:{name}: expected no argument {forbidden[0]}; the weights are those of the "
             "checkpoint alone"
         )
+    require_no_paths(arguments, f"timm:{name}, arguments")
     found = dict(arguments)
     classes = _stored(state, settings.get("classifier"))
     if classes:
