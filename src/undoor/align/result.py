@@ -17,6 +17,8 @@ from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.identity.binding import require_model
+from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
 from undoor.sites import find_sites
 from undoor.triggers import Trigger
@@ -100,6 +102,7 @@ class Repair:
 
     fingerprint, contract : of that model. seconds : what the work took; files do not keep it, so
     that the same repair is the same bytes. version : of the undoor that made the repair.
+    identity : the model field by field, where it is known.
     """
 
     verdict: Verdict
@@ -109,6 +112,7 @@ class Repair:
     contract: Contract
     seconds: Mapping[str, float] = field(default_factory=dict)
     version: str = field(default_factory=lambda: version("undoor"))
+    identity: ModelIdentity | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -167,25 +171,41 @@ class Repair:
 
         Raises
         ------
-        UndoorError : weights or input are others, or it has no such sites.
+        UndoorError : it is another model, predicts otherwise, has classes of other names, or no
+            such sites.
         """
-        own = classifier.fingerprint()
-        if self.fingerprint != own:
-            raise UndoorError(
-                f"{name}: this repair was made for another model (expected weights and input with "
-                f"SHA-256 {self.fingerprint[:12]}, got {own[:12]}); run `undoor repair` on this "
-                "model"
-            )
-        classes = len(self.contract.class_names)
-        if classes != classifier.num_classes:
-            raise UndoorError(
-                f"{name}: made for a model of {classes} classes, got one of "
-                f"{classifier.num_classes}; run `undoor repair` on this model"
-            )
+        way_out = "run `undoor repair` on this model"
+        require_model(
+            classifier,
+            self.fingerprint,
+            self.identity,
+            name=name,
+            what="this repair was made for",
+            way_out=way_out,
+        )
+        self._require_contract(classifier, name, way_out)
         shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
+
+    def _require_contract(self, classifier: Classifier, name: str, way_out: str) -> None:
+        """The classes above all: of shape and bounds the hash of the model says the same."""
+        classes = len(self.contract.class_names)
+        if classes != classifier.num_classes:
+            raise UndoorError(
+                f"{name}: made for a model of {classes} classes, got one of "
+                f"{classifier.num_classes}; {way_out}"
+            )
+        # Files of undoor 0.1 held to no more than this.
+        if self.identity is not None and self.identity.sha256 is None:
+            return
+        differences = self.contract.differences(Contract.of(classifier))
+        if differences:
+            raise UndoorError(
+                f"{name}: this repair was made for another model: {', '.join(differences)}; "
+                f"give the model as it was described then, or {way_out}"
+            )
 
 
 def _require_site(
