@@ -36,7 +36,7 @@ def probe_inputs(shape: Sequence[int], bounds: tuple[float, float]) -> Tensor:
     grey[1] = 0.85
     across = torch.linspace(0, 1, shape[-1]).expand(*shape)
     through = torch.linspace(0, 1, int(torch.tensor(shape).prod())).reshape(*shape)
-    unit = torch.cat([noise, grey, torch.stack([across, across.flip(-1), through])])
+    unit = torch.cat([noise, grey, torch.stack([across, across.flip(-1), through**2])])
     low, high = bounds
     return low + (high - low) * unit
 
