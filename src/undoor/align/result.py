@@ -17,13 +17,14 @@ from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.identity.binding import require_model
+from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
 from undoor.sites import find_sites
 from undoor.triggers import Trigger
 
 SCHEMA = "undoor/repair/2"
+WAY_OUT = "run `undoor repair` on this model"
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ class Repair:
         repair = load(path, sha256=sha256)
         if classifier is not None:
             repair.require_model(classifier, str(path))
+            warn_of_weights_only(repair.identity, str(path), WAY_OUT)
         return repair
 
     def require_model(self, classifier: Classifier, name: str = "the repair") -> None:
@@ -174,28 +176,27 @@ class Repair:
         UndoorError : it is another model, predicts otherwise, has classes of other names, or no
             such sites.
         """
-        way_out = "run `undoor repair` on this model"
         require_model(
             classifier,
             self.fingerprint,
             self.identity,
             name=name,
             what="this repair was made for",
-            way_out=way_out,
+            way_out=WAY_OUT,
         )
-        self._require_contract(classifier, name, way_out)
+        self._require_contract(classifier, name)
         shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
 
-    def _require_contract(self, classifier: Classifier, name: str, way_out: str) -> None:
+    def _require_contract(self, classifier: Classifier, name: str) -> None:
         """The classes above all: of shape and bounds the hash of the model says the same."""
         classes = len(self.contract.class_names)
         if classes != classifier.num_classes:
             raise UndoorError(
                 f"{name}: made for a model of {classes} classes, got one of "
-                f"{classifier.num_classes}; {way_out}"
+                f"{classifier.num_classes}; {WAY_OUT}"
             )
         # Files of undoor 0.1 held to no more than this.
         if self.identity is not None and self.identity.sha256 is None:
@@ -204,7 +205,7 @@ class Repair:
         if differences:
             raise UndoorError(
                 f"{name}: this repair was made for another model: {', '.join(differences)}; "
-                f"give the model as it was described then, or {way_out}"
+                f"give the model as it was described then, or {WAY_OUT}"
             )
 
 

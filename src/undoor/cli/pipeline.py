@@ -32,9 +32,9 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     """The report of an earlier scan, refused if it is another model's."""
     from undoor.scan.report import ScanReport
 
-    report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
     with old_files_aloud():
-        report.require_model(classifier, str(folder))
+        report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
+    report.require_model(classifier, str(folder))
     return report
 
 

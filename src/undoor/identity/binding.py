@@ -39,10 +39,6 @@ def require_model(
     Raises
     ------
     UndoorError : the classifier has another hash, or the same hash and other predictions.
-
-    Warns
-    -----
-    WeightsOnlyWarning : the result binds the weights and the input transform alone.
     """
     found = exact_identity(classifier)
     if identity is not None and identity.sha256 is None:
@@ -62,6 +58,23 @@ def require_model(
             f"{name}: same files, other predictions: the logits of fixed inputs differ by "
             f"{difference:.0%} of the largest from those stored; the network depends on chance, on "
             f"the machine or on what it was fed before. Make it deterministic, then {way_out}"
+        )
+
+
+def warn_of_weights_only(identity: ModelIdentity | None, name: str, way_out: str) -> None:
+    """Warn where a file, as it is read, names its model by the weights alone.
+
+    Warns
+    -----
+    WeightsOnlyWarning : it does.
+    """
+    if identity is not None and identity.sha256 is None:
+        warnings.warn(
+            f"{name}: written by an earlier version, it names its model by the weights and the "
+            "input transform alone; whether graph, code and preprocessing are the same is not "
+            f"known. To be sure, {way_out}",
+            WeightsOnlyWarning,
+            stacklevel=3,
         )
 
 
@@ -87,13 +100,6 @@ def _require_weights(found: ModelIdentity, sha256: str, name: str, what: str, wa
             f"{name}: {what} another model: weights or input transform differ (expected SHA-256 "
             f"{sha256[:SHOWN]}, got {str(found.weights_sha256)[:SHOWN]}); {way_out}"
         )
-    warnings.warn(
-        f"{name}: written by an earlier version, it names its model by the weights and the input "
-        "transform alone; whether graph, code and preprocessing are the same is not known. "
-        f"To be sure, {way_out}",
-        WeightsOnlyWarning,
-        stacklevel=4,
-    )
 
 
 def _named(identity: ModelIdentity | None, sha256: str, found: ModelIdentity) -> str:

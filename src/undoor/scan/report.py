@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from undoor.errors import UndoorError
 from undoor.files import why, write_json
-from undoor.identity.binding import require_model
+from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
 
@@ -21,6 +21,7 @@ SCHEMA = "undoor/scan/4"
 # Still read: it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/scan/3"
 FILE = "scan.json"
+WAY_OUT = "scan this model again"
 Verdict = Literal["backdoored", "clean", "inconclusive"]
 
 
@@ -125,7 +126,7 @@ class ScanReport:
             self.identity,
             name=name,
             what="this is the scan of",
-            way_out="scan this model again",
+            way_out=WAY_OUT,
         )
 
     def save(self, folder: Path) -> None:
@@ -154,6 +155,7 @@ class ScanReport:
                 for item in data["targets"]
             )
             fingerprint, identity = _model(data)
+            warn_of_weights_only(identity, str(file), WAY_OUT)
             return ScanReport(
                 verdict=data["verdict"],
                 reasons=tuple(data["reasons"]),
