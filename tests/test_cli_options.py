@@ -118,6 +118,7 @@ def test_a_repair_of_the_format_before_is_warned_about(
 ) -> None:
     classifier = undoor.load(model)
     file = as_before(small_repair(classifier).save(tmp_path / "old.safetensors"), classifier)
+    assert "weights and input transform alone" in run("repairs", "list", file).stdout
     result = run("check", model, image, "--repair", file)
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())

@@ -137,11 +137,11 @@ def test_an_exchanged_file_of_code_starts_anew(tmp_path: Path) -> None:
     assert [step(), step()] == [False, True]
 
 
-# Files of undoor 0.1
+# Files of the format before
 
 
 def as_before(file: Path, classifier: Classifier) -> Path:
-    """The file as undoor 0.1 wrote it."""
+    """The file as it was written before."""
     with safe_open(file, "pt") as archive:
         content = json.loads(archive.metadata()["undoor"])["content"]
     model = {key: content["model"][key] for key in ("input_shape", "bounds", "class_names")}

@@ -144,6 +144,13 @@ def test_folders_are_not_hashed(tmp_path: Path) -> None:
     assert third.fingerprint() != one.fingerprint()
 
 
+def test_modules_of_python_that_are_gone() -> None:
+    """As of an architecture's file, which is imported by a name that its place gives it."""
+    kinds = [type("Net", (nn.ReLU,), {"__module__": name}) for name in ("made_for_a", "made_for_b")]
+    one, other = (classifier(kind()).fingerprint() for kind in kinds)
+    assert one == other != classifier(nn.ReLU()).fingerprint()
+
+
 # Where code comes from
 
 

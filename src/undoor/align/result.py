@@ -198,7 +198,7 @@ class Repair:
                 f"{name}: made for a model of {classes} classes, got one of "
                 f"{classifier.num_classes}; {WAY_OUT}"
             )
-        # Files of undoor 0.1 held to no more than this.
+        # Files of the format before held to no more than this.
         if self.identity is not None and self.identity.sha256 is None:
             return
         differences = self.contract.differences(Contract.of(classifier))

@@ -159,7 +159,9 @@ def _show_list(console: Console, found: list[Listed]) -> None:
             console.print(Text(f"  {plain(item.problem or '')}", style="bold red"), soft_wrap=True)
             continue
         repair = item.repair
-        console.print(Text(f"  model  {repair.fingerprint}"), soft_wrap=True)
+        old = repair.identity is not None and repair.identity.sha256 is None
+        binds = " (weights and input transform alone: made by an earlier version)" if old else ""
+        console.print(Text(f"  model  {repair.fingerprint}{binds}"), soft_wrap=True)
         made = f"{repair.verdict}, fit {plain(repair.fit)}, undoor {plain(repair.version)}"
         console.print(Text(f"  {made}"), soft_wrap=True)
         console.print(_targets(repair) if repair.targets else Text("  corrects nothing"))

@@ -16,7 +16,7 @@ SHOWN = 12
 
 
 class WeightsOnlyWarning(UserWarning):
-    """A file of undoor 0.1 names its model by the weights and the input transform alone."""
+    """A file of the format before names its model by the weights and the input transform alone."""
 
 
 def require_model(

@@ -35,8 +35,8 @@ class ModelIdentity:
     Parameters
     ----------
     sha256 : over all that follows but the predictions: `Classifier.fingerprint`. None in files of
-        undoor 0.1, which knew the weights alone.
-    weights_sha256 : over every weight and the input transform, as undoor 0.1 computed it.
+        the format before, which named a model by `weights_sha256` alone.
+    weights_sha256 : over every weight and the input transform: its name in the format before.
     structure_sha256 : over the modules, their settings, and graphs among them.
     graph_sha256 : of the file that holds the network (`.pt2`, ONNX, TorchScript), if one does.
     code : name and SHA-256 of each file of Python that the network is made of and no installed
@@ -171,7 +171,7 @@ def model_from_json(data: Any, *, weights_only: bool) -> tuple[str, ModelIdentit
 
     Parameters
     ----------
-    data : what `model_to_json` gave; with `weights_only` the hash of undoor 0.1.
+    data : what `model_to_json` gave; with `weights_only` the hash of the format before.
 
     Raises
     ------

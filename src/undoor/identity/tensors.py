@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def weights_sha256(classifier: Classifier) -> str:
-    """SHA-256 over every weight and the input transform: what files of undoor 0.1 name a model by.
+    """SHA-256 over every weight and the input transform, the name of a model in older files.
 
     Two networks may share it that compute different things; see `Classifier.fingerprint`.
     """

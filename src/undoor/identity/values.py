@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
@@ -112,6 +113,9 @@ class Values:
             self.code[code.sha256] = code
             return str(item.__qualname__)
         module = str(item.__module__)
+        # Made for a file by its place, or without one: such names are not equal everywhere.
+        if module == "__main__" or module.partition(".")[0] not in sys.modules:
+            return str(item.__qualname__)
         # This package's own parts may move from version to version.
         return f"{'undoor' if module.startswith('undoor.') else module}.{item.__qualname__}"
 

@@ -93,7 +93,7 @@ class Model(_Part):
     """The model that a result belongs to, field by field."""
 
     sha256: Sha256 | None = Field(
-        description="Over the other hashes and the preprocessing; null in results of undoor 0.1."
+        description="Over hashes and preprocessing; null where the weights alone are known."
     )
     weights_sha256: Sha256 | None = Field(
         description="Over every weight and the input transform alone."
