@@ -314,7 +314,9 @@ class Cli:
     ) -> dict[int, Tensor]:
         return {item.target: inputs for item in repair.targets}
 
-    def _load(self, folder: Path, classifier: Classifier) -> FakeRepair:
+    def _load(
+        self, folder: Path, classifier: Classifier, *, sha256: str | None = None
+    ) -> FakeRepair:
         if not (folder / "repair.json").is_file():
             raise UndoorError(f"{folder}: no repair there; expected the --out of `undoor repair`")
         return self.fixed

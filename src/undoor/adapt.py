@@ -94,12 +94,7 @@ def adapt(
 
 
 def _check(classifier: Classifier, repair: Repair) -> None:
-    own = classifier.fingerprint()
-    if repair.fingerprint != own:
-        raise UndoorError(
-            f"the repair is another model's (SHA-256 {repair.fingerprint[:12]}, expected "
-            f"{own[:12]}); repair this model"
-        )
+    repair.require_model(classifier)
     if not repair.targets:
         raise UndoorError(
             "expected a repair of one target or more, got one of none; there is nothing to adapt"

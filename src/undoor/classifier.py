@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.identity.model import fingerprint, network_structure
+from undoor.identity.structure import Fact
 from undoor.origin import Origin
 from undoor.resizing import Resizing
 
@@ -112,7 +113,11 @@ class Classifier(nn.Module):
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
+        self.volatile: frozenset[Fact] = frozenset()
+        built = network_structure(self).facts
         self.num_classes = self._probe()
+        # What running the network changes (counters, caches) is not what it is.
+        self.volatile = _changed(built, network_structure(self).facts)
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
         self.class_names = tuple(str(name) for name in names)
         if len(self.class_names) != self.num_classes:
@@ -173,16 +178,13 @@ class Classifier(nn.Module):
         return twin
 
     def fingerprint(self) -> str:
-        """SHA-256 over every weight and the input transform: what a repair is bound to."""
-        digest = hashlib.sha256()
-        spec = (self.input_shape, self.bounds, self.scale, self.output)
-        digest.update(repr(spec).encode())
-        tensors = {"mean": self.mean, "std": self.std, **self.network.state_dict()}
-        for name in sorted(tensors):
-            tensor = tensors[name].detach().cpu().contiguous()
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.numpy().tobytes())
-        return digest.hexdigest()
+        """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.
+
+        Weights, input transform and resizing, modules with their settings, the graph of a file
+        that brings one, and the code that no installed package has. Equal for the same files in
+        every process and on every machine. See `undoor.identity.model.ModelIdentity`.
+        """
+        return fingerprint(self)
 
     def _normalised(self, x: Tensor) -> Tensor:
         return (x * self.scale - self.mean) / self.std
@@ -245,6 +247,11 @@ class Classifier(nn.Module):
                 "expected logits, but the network's outputs are positive and sum to 1; "
                 "set output = 'probabilities'"
             )
+
+
+def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
+    keys = before.keys() | after.keys()
+    return frozenset(key for key in keys if before.get(key) != after.get(key))
 
 
 def _straight(input_shape: tuple[int, ...]) -> Resizing | None:

@@ -22,6 +22,7 @@ from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.identity.model import identify
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
@@ -97,7 +98,7 @@ def repair(
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
     kept = journal and about(journal, classifier, clean).about(
-        fit, fpr, plan, quick, seed, json.dumps(report.to_json() | {"seconds": 0, "passes": 0})
+        fit, fpr, plan, quick, seed, _told(report)
     )
     targets = tuple(
         repair_target(
@@ -117,17 +118,29 @@ def repair(
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     contract = Contract.of(classifier)
-    return Repair(report.verdict, targets, fit, report.fingerprint, contract, seconds)
+    identity = report.identity
+    if identity is None or identity.sha256 is None:
+        identity = identify(classifier)
+    return Repair(
+        verdict=report.verdict,
+        targets=targets,
+        fit=fit,
+        fingerprint=str(identity.sha256),
+        contract=contract,
+        seconds=seconds,
+        identity=identity,
+    )
+
+
+def _told(report: ScanReport) -> str:
+    """All that a repair depends on: not what it took, nor the model, which the journal knows."""
+    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None})
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
     if fit not in FITS:
         raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
-    if report.fingerprint != classifier.fingerprint():
-        raise UndoorError(
-            f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
-            f"{classifier.fingerprint()[:12]}); scan this model"
-        )
+    report.require_model(classifier)
     require_repairable(classifier)
     _plans(find_sites(classifier), plan, fit)
 

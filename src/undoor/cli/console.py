@@ -86,6 +86,23 @@ def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
 
 
 @contextmanager
+def old_files_aloud() -> Iterator[None]:
+    """Say which files name their model by its weights alone."""
+    from undoor.identity.binding import WeightsOnlyWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WeightsOnlyWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, WeightsOnlyWarning):
+            say(f"WARNING: {warning.message}")
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+@contextmanager
 def bars() -> Iterator[Callback]:
     """Progress on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
     console = stderr()

@@ -104,6 +104,17 @@ class ModelOptions:
         ),
     ] = None
 
+    model_sha256: Annotated[
+        str | None,
+        typer.Option(
+            "--model-sha256",
+            help="Refuse any model but the one with this SHA-256: the model_sha256 that `undoor "
+            "inspect` shows, all 64 digits (not that of one of its files).",
+            metavar="HEX",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+
     trust_pickle: Annotated[
         bool,
         typer.Option(
@@ -138,6 +149,7 @@ class ModelOptions:
                 output=cast('Literal["logits", "probabilities"] | None', self.output),
                 class_names=None if self.class_names is None else self.class_names.split(","),
                 trust_pickle=self.trust_pickle,
+                sha256=self.model_sha256,
             )
 
     def arguments_again(self) -> str:
@@ -161,6 +173,16 @@ RepairPath = Annotated[
     ),
 ]
 
+
+RepairSha256 = Annotated[
+    str | None,
+    typer.Option(
+        "--repair-sha256",
+        help="Refuse any repair but the one whose repair.safetensors has this SHA-256, as `undoor "
+        "repairs list` and sha256sum show it, all 64 digits.",
+        metavar="HEX",
+    ),
+]
 
 Classes = Annotated[
     str | None,

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from undoor.cli.console import bars
+from undoor.cli.console import bars, old_files_aloud
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
@@ -32,12 +32,9 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     """The report of an earlier scan, refused if it is another model's."""
     from undoor.scan.report import ScanReport
 
-    report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
-    if report.fingerprint != classifier.fingerprint():
-        raise UndoorError(
-            f"{folder} holds the scan of another model (sha256 {report.fingerprint[:12]}, this one "
-            f"has {classifier.fingerprint()[:12]}); scan this model again"
-        )
+    with old_files_aloud():
+        report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
+    report.require_model(classifier, str(folder))
     return report
 
 
@@ -99,10 +96,12 @@ def repair_model(
         )
 
 
-def read_repair(path: Path, classifier: Classifier) -> Repair:
+def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
+    """The repair at `path`, refused if it is another model's. sha256 : what its file must have."""
     from undoor.repair import Repair
 
-    return Repair.load(path, classifier)
+    with old_files_aloud():
+        return Repair.load(path, classifier, sha256=sha256)
 
 
 def adapt_repair(

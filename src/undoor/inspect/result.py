@@ -62,7 +62,8 @@ class Inspection:
     problem : why the model could not be opened, None where it was or was not tried.
     contract, network : of the model; None where it was not opened.
     checkpoint : of a bare checkpoint whose architecture was not given; else None.
-    model_sha256 : over every weight and the input transform; None as above.
+    model_sha256 : over all that the predictions depend on, see `Classifier.fingerprint`; None as
+        above.
     dry_run : of the clean images, None where none were given.
     """
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from undoor.classifier import Classifier, Output
 from undoor.errors import UndoorError
+from undoor.identity.binding import require_fingerprint
+from undoor.identity.model import require_sha256
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.spec import Tables
@@ -63,6 +65,7 @@ def load(
     output: Output | None = None,
     class_names: Sequence[str] | None = None,
     trust_pickle: bool = False,
+    sha256: str | None = None,
 ) -> Classifier:
     """Read a trained classifier.
 
@@ -84,11 +87,15 @@ def load(
     trust_pickle : open a pickle of a whole module, which runs code of whoever wrote it, in a
         process confined as far as the system allows; a `TrustedPickleWarning` says how far. Its
         weights alone come back: the architecture is still the caller's. No file can say this.
+    sha256 : what `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
+        without. It is known once the network is built: the architecture's code has run then.
 
     Raises
     ------
-    UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
+    UndoorError : a file is missing, unsafe, damaged, does not fit its architecture, or it is
+        another model than `sha256` says.
     """
+    expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the model")
     options: Tables = {
         "model": {
             "architecture": architecture,
@@ -103,7 +110,10 @@ def load(
     loader = next(item for item in LOADERS if item.recognises(path))
     try:
         with trusted_weights(path, options) if trust_pickle else nullcontext(options) as told:
-            return loader.read(path, told)
+            classifier = loader.read(path, told)
+        if expected is not None:
+            require_fingerprint(classifier, expected)
+        return classifier
     except UndoorError as error:
         why = str(error)
         raise UndoorError(why if why.startswith(str(model)) else f"{model}: {why}") from error

@@ -52,10 +52,64 @@ class Evidence(_Part):
     source: ClassNumber | None = Field(description="Null for all other classes.")
 
 
+class SourceFile(_Part):
+    """A file of Python that the network is made of and no installed package brings."""
+
+    name: str = Field(description="Without its folder; empty where there was no file.")
+    sha256: Sha256
+
+
+class Resized(_Part):
+    """How pictures of other sizes become inputs."""
+
+    size: tuple[Count, Count] = Field(description="Height and width of the result.")
+    first: tuple[Count, Count] | Count | None = Field(
+        description="What is resized to before the centre is cut out; null for straight to size."
+    )
+    resample: str
+
+
+class Preprocessing(_Part):
+    """What happens to a picture before the network sees it."""
+
+    input_shape: list[Count]
+    bounds: tuple[float, float]
+    scale: float
+    mean: list[float]
+    std: list[float]
+    output: Literal["logits", "probabilities"]
+    resizing: Resized | None
+
+
+class Probe(_Part):
+    """Predictions on eight fixed inputs."""
+
+    logits: list[list[float | None]] = Field(
+        description="At most 64 classes, evenly spread; null for what is not finite."
+    )
+
+
+class Model(_Part):
+    """The model that a result belongs to, field by field."""
+
+    sha256: Sha256 | None = Field(
+        description="Over hashes and preprocessing; null where the weights alone are known."
+    )
+    weights_sha256: Sha256 | None = Field(
+        description="Over every weight and the input transform alone."
+    )
+    structure_sha256: Sha256 | None = Field(description="Over the modules and their settings.")
+    graph_sha256: Sha256 | None = Field(description="Of the .pt2, ONNX or TorchScript file.")
+    code_sha256: Sha256 | None = Field(description="Over the hashes in code.")
+    code: list[SourceFile]
+    preprocessing: Preprocessing | None
+    probe: Probe | None
+
+
 class Scan(_Part):
     """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
 
-    schema_: Literal["undoor/scan/3"] = Field(alias="schema")
+    schema_: Literal["undoor/scan/4"] = Field(alias="schema")
     verdict: Verdict
     reasons: list[str]
     targets: list[Target]
@@ -64,7 +118,8 @@ class Scan(_Part):
         description="For each family, the size below which a trigger would have been reported."
     )
     class_names: list[str]
-    model_sha256: Sha256 = Field(description="Over every weight and the input transform.")
+    model_sha256: Sha256 = Field(description="Over all that the predictions depend on.")
+    model: Model
     images: Count = Field(description="Clean images used.")
     seed: int
     seconds: Seconds

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.identity.model import identify
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
@@ -104,6 +105,7 @@ def scan(
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
     found = _with_all_families(found, left_out(search))
+    identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
         reasons=found.reasons,
@@ -111,7 +113,8 @@ def scan(
         evidence=found.evidence,
         detectable=found.detectable,
         class_names=classifier.class_names,
-        fingerprint=classifier.fingerprint(),
+        fingerprint=str(identity.sha256),
+        identity=identity,
         images=len(clean),
         seed=seed,
         seconds=meter.seconds,
