@@ -78,6 +78,24 @@ def test_no_latent_families_without_a_layer_inside() -> None:
     assert "between the input and the last linear map" in (left_out(classifier) or "")
 
 
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (0, ()),
+        (1, ("latent late",)),
+        (2, ("latent early", "latent late")),
+        (3, tuple(LATENT_FAMILIES)),
+        (4, tuple(LATENT_FAMILIES)),
+    ],
+)
+def test_small_networks_have_fewer_latent_families(layers: int, expected: tuple[str, ...]) -> None:
+    """One a site; from three sites on all, as in the models that the nulls were learned from."""
+    torch.manual_seed(0)
+    hidden = [nn.Sequential(nn.Linear(6, 6), nn.LeakyReLU()) for _ in range(layers)]
+    classifier = Classifier(nn.Sequential(*hidden, nn.Linear(6, 3)), input_shape=(6,))
+    assert families_for(classifier) == ("patch", "additive", *expected)
+
+
 def test_latent_sites_lie_in_front_of_the_head() -> None:
     """Scores of scores are no place to shift: every class would be reached there."""
     torch.manual_seed(0)

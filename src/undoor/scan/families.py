@@ -74,9 +74,11 @@ def families_for(classifier: Classifier) -> tuple[str, ...]:
     images = len(classifier.input_shape) == 3
     inputs = [f for f in INPUT_FAMILIES if f != INSTEAD_OF_LATENT] if images else FOR_VECTORS
     count = len(_latent_sites(classifier))
-    # Of depths that are one place, the last: it is named for the layers in front of the heads.
-    places = {_place(depth, count): depth for depth in LATENT_DEPTHS} if count else {}
-    latent = [family for family, depth in LATENT_FAMILIES.items() if depth in places.values()]
+    latent = list(LATENT_FAMILIES) if count else []
+    if count < len(LATENT_DEPTHS):
+        # Of depths that are one place, the last: it is named for the layers in front of the heads.
+        places = {_place(depth, count): family for family, depth in LATENT_FAMILIES.items()}
+        latent = [family for family in latent if family in places.values()]
     return (*inputs, *latent)
 
 
