@@ -31,13 +31,18 @@ def read_graph(path: Path) -> Graph | None:
     ------
     UndoorError : the file is unsafe, damaged, or no classifier.
     """
-    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
-    # screens it.
-    if not path.is_file() or path.suffix == ".safetensors" or not brings_network(path):
+    if not is_graph(path):
         return None
     safety = examine(path)
     refuse_unsafe(path, safety)
     return READERS[safety.format](path)
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file brings its network along."""
+    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
+    # screens it.
+    return path.is_file() and path.suffix != ".safetensors" and brings_network(path)
 
 
 def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:

@@ -26,12 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
-from undoor.load.architecture import is_file
 from undoor.load.check import FileSafety, examine, refuse_unsafe
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import FILE_NAME, Tables, read_tables
+from undoor.load.targets import is_file
 
 SECONDS = 120
 GRACE = 10
