@@ -3,7 +3,7 @@
 Used by `undoor.load.opened` alone, in a process of its own that has no other threads, which would
 keep what they have. Every step is tried, none is relied on; the steps that took effect are told.
 The kernel's own interfaces are called because no maintained library wraps Landlock; see
-landlock(7), unshare(2), prctl(2), getrlimit(2).
+landlock(7), unshare(2), prctl(2), seccomp(2), getrlimit(2).
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from undoor.load.system_calls import deny_system_calls
 
 NO_NEW_PRIVILEGES, END_WITH_PARENT = 38, 1
 TIMED_OUT = 124
@@ -28,8 +31,8 @@ NETWORK_SINCE, SCOPES_SINCE = 4, 6
 PATH_BENEATH = 1
 
 
-def confine(writable: Path, seconds: int) -> list[str]:
-    """Give up what the system lets a process give up, but writing below `writable`.
+def confine(writable: Sequence[Path], seconds: int) -> list[str]:
+    """Give up what the system lets a process give up, but writing to these existing files.
 
     seconds : of computing, after which the process is ended.
     """
@@ -48,7 +51,7 @@ def confine(writable: Path, seconds: int) -> list[str]:
 
 
 def limit_memory(amount: int) -> list[str]:
-    """Allow `amount` bytes more than the process has now."""
+    """Allow `amount` bytes more than the process has now, to it and to each that it starts."""
     try:
         import resource
 
@@ -58,7 +61,14 @@ def limit_memory(amount: int) -> list[str]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (amount, amount))
     except (ImportError, OSError, ValueError):
         return []
-    return [f"{amount / 2**30:.1f} GiB of memory"]
+    return [f"{amount / 2**30:.1f} GiB of memory for each process, and for each file"]
+
+
+def give_up_calls() -> list[str]:
+    """Give up processes, sockets and file properties: the last step, since others need them."""
+    if not deny_system_calls():
+        return []
+    return ["no sockets, no other processes, no changes of file modes, times, owners (seccomp)"]
 
 
 def _limits(seconds: int) -> list[str]:
@@ -91,7 +101,7 @@ def _become_first(libc: ctypes.CDLL, seconds: int) -> None:
     os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
 
 
-def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
+def _landlock(libc: ctypes.CDLL, writable: Sequence[Path]) -> list[str]:
     version = libc.syscall(CREATE_RULESET, None, 0, 1)
     if version < 1:
         return []
@@ -103,16 +113,15 @@ def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
     rules = libc.syscall(CREATE_RULESET, fields, len(fields), 0)
     if rules < 0:
         return []
-    # Whatever may be done to files but executing them, and device controls.
-    everything = handled & ~EXECUTE & ~(1 << 15)
     on_file = READ | WRITE | (1 << 14 if version >= TRUNCATE_SINCE else 0)
-    allowed = ((Path("/"), READ | LIST), (writable, everything), (Path(os.devnull), on_file))
+    files = (*writable, Path(os.devnull))
+    allowed = ((Path("/"), READ | LIST), *((file, on_file) for file in files))
     done = all(_allow(libc, rules, path, rights & handled) for path, rights in allowed)
     done = done and libc.syscall(RESTRICT_SELF, rules, 0) == 0
     os.close(rules)
     if not done:
         return []
-    told = ["no writing outside of a temporary folder, no other programs (Landlock)"]
+    told = [f"no writing but to {len(writable)} files, no other programs (Landlock)"]
     return told + (["no TCP (Landlock)"] if network else [])
 
 

@@ -126,7 +126,7 @@ def open_trusted(
             "classes must be importable from here; or save model.state_dict() where it was made"
         )
     weights = folder / WEIGHTS
-    if weights.is_symlink() or not weights.is_file():
+    if weights.is_symlink() or not weights.is_file() or not weights.stat().st_size:
         raise UndoorError(f"{file} gave no tensors: the process that opened it ended without them")
     require_safe_header(weights)
     _require_finite(file, weights)
@@ -170,7 +170,8 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "seconds": SECONDS,
         "memory": 2 * GIB + 4 * file.stat().st_size,
         "pipe": writing,
-        "path": [*map(str, places), *sys.path],
+        # Behind all that is installed: what lies beside a model stands in for nothing.
+        "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
         ended = _wait(_start(given, folder, writing))
