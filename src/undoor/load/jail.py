@@ -14,7 +14,6 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from undoor.load.system_calls import deny_system_calls
@@ -24,6 +23,7 @@ TIMED_OUT = 124
 NEW_USER, NEW_NETWORK, NEW_PROCESSES, NEW_IPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE, READ, LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE = 1 << 4 | 1 << 5
 # Rights over files by version of Landlock: 13 of the first, then REFER, TRUNCATE, IOCTL_DEV.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 TRUNCATE_SINCE = 3
@@ -31,8 +31,8 @@ NETWORK_SINCE, SCOPES_SINCE = 4, 6
 PATH_BENEATH = 1
 
 
-def confine(writable: Sequence[Path], seconds: int) -> list[str]:
-    """Give up what the system lets a process give up, but writing to these existing files.
+def confine(writable: Path, seconds: int) -> list[str]:
+    """Give up what the system lets a process give up, but writing below `writable`.
 
     seconds : of computing, after which the process is ended.
     """
@@ -101,7 +101,7 @@ def _become_first(libc: ctypes.CDLL, seconds: int) -> None:
     os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
 
 
-def _landlock(libc: ctypes.CDLL, writable: Sequence[Path]) -> list[str]:
+def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
     version = libc.syscall(CREATE_RULESET, None, 0, 1)
     if version < 1:
         return []
@@ -113,15 +113,17 @@ def _landlock(libc: ctypes.CDLL, writable: Sequence[Path]) -> list[str]:
     rules = libc.syscall(CREATE_RULESET, fields, len(fields), 0)
     if rules < 0:
         return []
+    # Whatever may be done to files but executing them, device controls, and removing them: who
+    # bounds what is written has to see it.
+    everything = handled & ~EXECUTE & ~(1 << 15) & ~REMOVE
     on_file = READ | WRITE | (1 << 14 if version >= TRUNCATE_SINCE else 0)
-    files = (*writable, Path(os.devnull))
-    allowed = ((Path("/"), READ | LIST), *((file, on_file) for file in files))
+    allowed = ((Path("/"), READ | LIST), (writable, everything), (Path(os.devnull), on_file))
     done = all(_allow(libc, rules, path, rights & handled) for path, rights in allowed)
     done = done and libc.syscall(RESTRICT_SELF, rules, 0) == 0
     os.close(rules)
     if not done:
         return []
-    told = [f"no writing but to {len(writable)} files, no other programs (Landlock)"]
+    told = ["no writing outside of a temporary folder, no other programs (Landlock)"]
     return told + (["no TCP (Landlock)"] if network else [])
 
 

@@ -37,9 +37,9 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     spec = read_spec(path, options)
     by_file = options.get("model", {}).get("architecture") is None
     named = _code_named(spec, file) if by_file else None
-    expected = require_trusted(named, trust_code=trust_code)
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
     state = read_state_dict(spec.model.weights, key=spec.model.key)
+    expected = require_trusted(named, trust_code=trust_code)
     built = build(
         spec.model.architecture,
         spec.model.arguments,

@@ -56,8 +56,12 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "delete_module": (176, 106), "kexec_load": (246, 104), "personality": (135, 92),
     "modify_ldt": (154, None), "swapon": (167, 224), "quotactl": (179, 60), "acct": (163, 89),
 }  # fmt: skip
-# Threads are made by the first, with the second the kernel could not see what for.
-CLONE: dict[str, tuple[int, int]] = {"clone": (56, 220), "clone3": (435, 435)}
+# Calls that hide their flags in memory, which a filter cannot read: libraries fall back to others.
+HIDING = {"clone3": (435, 435), "openat2": (437, 437)}
+# Calls with flags in sight: number, which argument, and the bit that decides. Threads are fine,
+# processes are not; a file without a name would not be seen by who counts what is written.
+CLONE, OPEN, OPENAT = (56, 220), (2, None), (257, 56)
+NAMELESS = 0x00400000
 
 
 def deny_system_calls() -> bool:
@@ -79,16 +83,33 @@ def deny_system_calls() -> bool:
 def _program(machine: str) -> list[bytes]:
     """Instructions of the filter; linux/seccomp.h says where number and arguments lie."""
     column = list(ARCHITECTURES).index(machine)
-    numbers = [pair[column] for pair in DENIED.values()]
-    clone, clone3 = (CLONE[name][column] for name in CLONE)
-    lines = [_load(4), *_unless_equal(ARCHITECTURES[machine], DENY), _load(0)]
-    lines += [_jump(0x35, X32_BIT, 0, 1), _answer(DENY)]
-    for number in numbers:
-        lines += [] if number is None else [_jump(0x15, number, 0, 1), _answer(DENY)]
-    lines += [_jump(0x15, clone3, 0, 1), _answer(NO_SUCH_CALL)]
-    # The flags are the first argument: a thread of this process is fine, a process is not.
-    lines += [_jump(0x15, clone, 0, 3), _load(16), _jump(0x45, THREAD, 1, 0), _answer(DENY)]
+    lines = [_load(4), *_when(0x15, ARCHITECTURES[machine], [], [_answer(DENY)]), _load(0)]
+    lines += _when(0x35, X32_BIT, [_answer(DENY)], [])
+    for pair in DENIED.values():
+        lines += _for_call(pair[column], [_answer(DENY)])
+    for pair in HIDING.values():
+        lines += _for_call(pair[column], [_answer(NO_SUCH_CALL)])
+    lines += _for_call(
+        CLONE[column], [_load(16), *_when(0x45, THREAD, [_answer(ALLOW)], [_answer(DENY)])]
+    )
+    for pair, offset in ((OPEN, 24), (OPENAT, 32)):
+        nameless = _when(0x45, NAMELESS, [_answer(DENY)], [_answer(ALLOW)])
+        lines += _for_call(pair[column], [_load(offset), *nameless])
     return [*lines, _answer(ALLOW)]
+
+
+def _for_call(number: int | None, lines: list[bytes]) -> list[bytes]:
+    return [] if number is None else _when(0x15, number, lines, [])
+
+
+def _when(test: int, value: int, then: list[bytes], otherwise: list[bytes]) -> list[bytes]:
+    """Lines for where a test (equal 0x15, at least 0x35, common bits 0x45) holds, and where not.
+
+    The first end in an answer where there are others.
+    """
+    if not then:
+        return [_jump(test, value, len(otherwise), 0), *otherwise]
+    return [_jump(test, value, 0, len(then)), *then, *otherwise]
 
 
 def _load(offset: int) -> bytes:
@@ -101,7 +122,3 @@ def _jump(code: int, value: int, if_true: int, if_false: int) -> bytes:
 
 def _answer(value: int) -> bytes:
     return struct.pack("=HBBI", 0x06, 0, 0, value)
-
-
-def _unless_equal(value: int, answer: int) -> list[bytes]:
-    return [_jump(0x15, value, 1, 0), _answer(answer)]

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,10 @@ from undoor.load.targets import is_file
 SECONDS = 120
 GRACE = 10
 GIB = 2**30
+# How often the confined process is looked at, and how many files it may write.
+LOOK_SECONDS = 0.05
+MAX_ENTRIES = 1000
+TOO_MUCH = 125
 LARGEST_TEXT = 2000
 # What the standard library gives to pickles of modules. Nothing else of it has a place in one.
 NEEDED = re.compile(
@@ -174,8 +179,10 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
-        ended = _wait(_start(given, folder, writing))
+        ended = _wait(_start(given, folder, writing), folder, 2 * GIB + file.stat().st_size)
         told = pipe.read(LARGEST_TEXT)
+    if ended == TOO_MUCH:
+        raise UndoorError(f"{file} wrote more than its weights while it was opened; it was ended")
     if ended == TIMED_OUT:
         raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
     try:
@@ -208,16 +215,37 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
         os.close(pipe)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code; nothing that it started in its own session is left."""
+def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
+    """Its exit code; nothing that it started in its own session is left.
+
+    room : bytes that may lie in the folder, whatever number of files they are in.
+    """
+    deadline = time.monotonic() + SECONDS + GRACE
     try:
-        return process.wait(SECONDS + GRACE)
-    except subprocess.TimeoutExpired:
+        while time.monotonic() < deadline:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(LOOK_SECONDS)
+            if not _fits(folder, room):
+                return TOO_MUCH
         return TIMED_OUT
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _fits(folder: Path, room: int) -> bool:
+    """Whether what lies in a folder stays within its room, and in a sane number of files."""
+    size = entries = 0
+    for place, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        for name in files:
+            with suppress(OSError):
+                found = Path(place, name).lstat()
+                size += max(found.st_size, 512 * found.st_blocks)
+        if size > room or entries > MAX_ENTRIES:
+            return False
+    return True
 
 
 def _text(file: Path) -> str:
