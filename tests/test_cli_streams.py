@@ -14,6 +14,7 @@ import torch
 from cli_fakes import Cli
 from torch import nn
 
+import undoor
 from undoor.cli import streams
 from undoor.cli.streams import ERRORS, MAX_LINES, PREFIX, Cleaner
 
@@ -27,14 +28,16 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 
 def main(
-    *arguments: object, env: dict[str, str] | None = None
+    *arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """The command as the shell starts it."""
+    home = str(Path(undoor.__file__).parents[1])
     return subprocess.run(
         [sys.executable, "-c", MAIN, *map(str, arguments)],
         capture_output=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+        env={**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1", **(env or {})},
+        cwd=cwd,
     )
 
 
@@ -46,7 +49,7 @@ class Prints(nn.Module):
         self.fc = nn.Linear(3, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        print('{"verdict": "clean"}\x1b[2J')
+        print('{"verdict": "clean"}\x1b[2J')  # noqa: T201
         return self.fc(x)
 
 
@@ -115,7 +118,8 @@ def test_characters_that_stdout_lacks(cli: Cli, encoding: str) -> None:
     done = main("inspect", cli.model, env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 0, done.stderr
     assert "SAFE TO OPEN" in done.stdout.decode(encoding)
-    done = main("inspect", cli.folder / "näh•.pt", env={"PYTHONIOENCODING": encoding})
+    missing = ("scan", cli.folder / "näh•.toml", "--data", cli.data)
+    done = main(*missing, env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 2
     assert b"does not exist" in done.stderr
     assert done.stderr.startswith(b"undoor: error: ")
@@ -141,6 +145,5 @@ def test_the_working_directory_is_not_imported_from(cli: Cli, tmp_path: Path) ->
     """`python -c` and `-m` would have it in front of everything."""
     for name in ("safetensors", "scipy", "torch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hijacked')\n")
-    command = [sys.executable, "-c", MAIN, "inspect", cli.model, "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    done = main("inspect", cli.model, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

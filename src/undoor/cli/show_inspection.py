@@ -58,9 +58,12 @@ def _heading(found: Inspection) -> tuple[str, str]:
     code_runs = found.code is not None and not found.code.trusted
     if not found.safe and found.opened:
         return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
-    if not found.safe:
-        only_code = code_runs and all(file.safe for file in found.files)
-        return "red", "NOT SAFE TO OPEN: CODE WOULD RUN" if only_code else "NOT SAFE TO OPEN"
+    if any(not file.safe and file.format is not None for file in found.files):
+        return "red", "NOT SAFE TO OPEN"
+    if not all(file.safe for file in found.files):
+        return "red", "NOT OPENED: A FILE CANNOT BE READ"
+    if code_runs:
+        return "red", "NOT SAFE TO OPEN: CODE WOULD RUN"
     if not found.opened:
         return "yellow", "SAFE FILES, BUT NOT OPENED"
     if found.code is not None:

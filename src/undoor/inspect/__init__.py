@@ -77,7 +77,9 @@ def look(
         facts = CodeFacts(named.architecture, trust_code, named.files)
         found = replace(found, files=(*files, *code_files(named, files)), code=facts)
     if not all(file.safe or (trusted and file.whole_module) for file in found.files):
-        return replace(found, problem="a file is unsafe or cannot be read; nothing was opened")
+        unreadable = all(file.safe or file.format is None for file in found.files)
+        kind = "cannot be read" if unreadable else "is unsafe"
+        return replace(found, problem=f"a file {kind}; nothing of the model was opened")
     if named is not None and not trust_code:
         found = replace(found, problem=refusal(named))
         return replace(found, checkpoint=_tensors(weights_of(path), key))

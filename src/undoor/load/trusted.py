@@ -37,9 +37,10 @@ from undoor.load.targets import is_file
 SECONDS = 120
 GRACE = 10
 GIB = 2**30
-# How often the confined process is looked at, and how many files it may write.
+# How often the confined process is looked at, and how much it may write beside its weights.
 LOOK_SECONDS = 0.05
 MAX_ENTRIES = 1000
+MAX_WRITTEN = 2 * GIB
 TOO_MUCH = 125
 LARGEST_TEXT = 2000
 # What the standard library gives to pickles of modules. Nothing else of it has a place in one.
@@ -179,7 +180,7 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
-        ended = _wait(_start(given, folder, writing), folder, 2 * GIB + file.stat().st_size)
+        ended = _wait(_start(given, folder, writing), folder, MAX_WRITTEN + file.stat().st_size)
         told = pipe.read(LARGEST_TEXT)
     if ended == TOO_MUCH:
         raise UndoorError(f"{file} wrote more than its weights while it was opened; it was ended")
