@@ -238,7 +238,7 @@ class Cli:
 
     def trust(self, model: Path | str | None = None) -> None:
         """Trust the code that the model names, as it is now, as `--remember-code` does."""
-        named = code_named_by(model or self.model)
+        named = code_named_by(self.model if model is None else model)
         assert named is not None
         named.remember()
 
