@@ -27,7 +27,7 @@ from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.errors import UndoorError
 from undoor.journal import Journal
-from undoor.load import load
+from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
@@ -224,7 +224,9 @@ class Cli:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         self.model = str(write_model(folder / "model"))
+        self.trust()
         self.data = str(write_data(folder / "clean.npz"))
         self.out = folder / "out"
         self.report = make_report()
@@ -233,6 +235,12 @@ class Cli:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.limits = (Thresholds(), Budget())
         self._patch(monkeypatch)
+
+    def trust(self, model: Path | str | None = None) -> None:
+        """Trust the code that the model names, as it is now, as `--remember-code` does."""
+        named = code_named_by(self.model if model is None else model)
+        assert named is not None
+        named.remember()
 
     def run(self, *arguments: object) -> Result:
         """One `undoor` command; whatever a command raises has to be caught by itself."""
@@ -351,7 +359,7 @@ class Cli:
             },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
             "undoor.demo": {
-                "demo_model": lambda *, clean: load(self.model),
+                "demo_model": lambda *, clean: load(self.model, trust_code=True),
                 "demo_signs": lambda split: read_clean_set(self.data),
                 "demo_trigger": make_trigger,
                 "DEMO_TARGET": 1,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from undoor.cli.console import bars, trusted_aloud
+from undoor.cli.console import bars, say, say_also_ran, say_code_runs, trusted_aloud
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
@@ -124,9 +126,31 @@ class ModelOptions:
             rich_help_panel=MODEL_PANEL,
         ),
     ] = False
+    trust_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-code",
+            help="RUN the Python code that the model's own model.toml names as its architecture. "
+            "What you name with --architecture needs no trust.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False
+    remember_code: Annotated[
+        bool,
+        typer.Option(
+            "--remember-code",
+            help="As --trust-code, and needless from then on, until a file of the code changes.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False
+
+    @property
+    def trusts_code(self) -> bool:
+        return self.trust_code or self.remember_code
 
     def load(self) -> Classifier:
-        """The classifier these options describe; what a trusted pickle may do goes to stderr."""
+        """The classifier these options describe; what is run for it because the user trusts it goes
+        to stderr."""
         from undoor.load import load
 
         if self.output not in (None, "logits", "probabilities"):
@@ -135,8 +159,8 @@ class ModelOptions:
                 "say which of them the network returns"
             )
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
-        with trusted_aloud(self.model, trusted=self.trust_pickle):
-            return load(
+        with trusted_aloud(self.model, trusted=self.trust_pickle), self._code_aloud() as ran:
+            classifier = load(
                 self.model,
                 architecture=self.architecture,
                 key=self.weights_key,
@@ -150,13 +174,29 @@ class ModelOptions:
                 class_names=None if self.class_names is None else self.class_names.split(","),
                 trust_pickle=self.trust_pickle,
                 sha256=self.model_sha256,
+                trust_code=self.trusts_code,
             )
+            ran(classifier)
+        return classifier
+
+    @contextmanager
+    def _code_aloud(self) -> Iterator[Callable[[Classifier], None]]:
+        """Warn before code runs that a file of the model names, and name what else ran after it."""
+        from undoor.load import code_named_by
+
+        named = code_named_by(self.model) if self.trusts_code and not self.architecture else None
+        if named is not None:
+            say_code_runs(named)
+        if named is not None and self.remember_code:
+            say(f"these files are trusted from now on, until one changes: {named.remember()}")
+        yield lambda classifier: say_also_ran(named, classifier.origin)
 
     def arguments_again(self) -> str:
         """These options as typed, for the next command."""
         parts = [str(self.model)]
         for field in fields(self)[1:]:
-            value = getattr(self, field.name)
+            # What is remembered need not be said again.
+            value = None if field.name == "remember_code" else getattr(self, field.name)
             if value is True:
                 parts.append(f"--{field.name.replace('_', '-')}")
             elif value is not None and value is not False:

@@ -39,10 +39,7 @@ def show_inspection(console: Console, found: Inspection) -> None:
 
 
 def _verdict(found: Inspection) -> Panel:
-    opened = found.contract is not None or found.checkpoint is not None
-    colour, title = ("green", "SAFE TO OPEN") if found.safe else ("red", "NOT SAFE OR NOT READABLE")
-    if not found.safe and opened:
-        colour, title = "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
+    colour, title = _heading(found)
     lines = [Text(title, style=f"bold {colour}")]
     if found.problem:
         lines.append(Text(f"• {plain(found.problem)}"))
@@ -50,9 +47,28 @@ def _verdict(found: Inspection) -> Panel:
     if unsafe:
         lines.append(Text(f"• {len(unsafe)} of {len(found.files)} files: see below"))
     if found.checkpoint:
-        lines.append(Text("• no architecture was given: looked at by its tensors alone"))
+        without = "its code is not run" if found.code else "no architecture was given"
+        lines.append(Text(f"• {without}: looked at by its tensors alone"))
     lines += [Text(f"• {plain(text)}", style="yellow") for text in found.warnings]
     return Panel(Group(*lines), border_style=colour, expand=False)
+
+
+def _heading(found: Inspection) -> tuple[str, str]:
+    """Whether it is safe comes first; whether it opened is something else."""
+    code_runs = found.code is not None and not found.code.trusted
+    if not found.safe and found.opened:
+        return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
+    if any(not file.safe and file.format is not None for file in found.files):
+        return "red", "NOT SAFE TO OPEN"
+    if not all(file.safe for file in found.files):
+        return "red", "NOT OPENED: A FILE CANNOT BE READ"
+    if code_runs:
+        return "red", "NOT SAFE TO OPEN: CODE WOULD RUN"
+    if not found.opened:
+        return "yellow", "SAFE FILES, BUT NOT OPENED"
+    if found.code is not None:
+        return "green", "SAFE TO OPEN, WITH CODE THAT YOU TRUST"
+    return "green", "SAFE TO OPEN"
 
 
 def _table(title: str, *headers: str) -> Table:
@@ -69,12 +85,13 @@ def _row(table: Table, *cells: object) -> None:
 
 def _files(files: tuple[FileFacts, ...]) -> Table:
     table = _table("Files", "file", "is", "bytes", "SHA-256")
-    shown = sorted(files, key=lambda file: file.safe)[:SHOWN_FILES]
+    shown = sorted(files, key=lambda file: file.safe and not file.runs)[:SHOWN_FILES]
     for file in shown:
         size = "" if file.size is None else f"{file.size:,}"
         _row(table, file.path, file.format or "?", size, file.sha256 or "?")
     if len(files) > len(shown):
-        table.add_row(f"and {len(files) - len(shown)} more, all safe", "", "", "")
+        told = "all safe" if all(file.safe for file in files) else "see --json"
+        table.add_row(f"and {len(files) - len(shown)} more, {told}", "", "", "")
     return table
 
 

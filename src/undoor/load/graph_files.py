@@ -35,9 +35,7 @@ def read_graph(path: Path) -> Graph | None:
     ------
     UndoorError : the file is unsafe, damaged, or no classifier.
     """
-    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
-    # screens it.
-    if not path.is_file() or path.suffix == ".safetensors" or not brings_network(path):
+    if not is_graph(path):
         return None
     sha256 = _sha256(path)
     safety = examine(path)
@@ -51,6 +49,13 @@ def read_graph(path: Path) -> Graph | None:
 def _sha256(path: Path) -> str:
     with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file brings its network along."""
+    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
+    # screens it.
+    return path.is_file() and path.suffix != ".safetensors" and brings_network(path)
 
 
 def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:

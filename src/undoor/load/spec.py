@@ -39,7 +39,7 @@ from pydantic_core import ErrorDetails
 
 from undoor.classifier import Output
 from undoor.errors import UndoorError
-from undoor.load.architecture import is_file
+from undoor.load.targets import is_file
 
 FILE_NAME = "model.toml"
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.

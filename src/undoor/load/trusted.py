@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,16 +27,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
-from undoor.load.architecture import is_file
 from undoor.load.check import FileSafety, examine, refuse_unsafe
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import FILE_NAME, Tables, read_tables
+from undoor.load.targets import is_file
 
 SECONDS = 120
 GRACE = 10
 GIB = 2**30
+# How often the confined process is looked at, and how much it may write beside its weights.
+LOOK_SECONDS = 0.05
+MAX_ENTRIES = 1000
+MAX_WRITTEN = 2 * GIB
+TOO_MUCH = 125
 LARGEST_TEXT = 2000
 # What the standard library gives to pickles of modules. Nothing else of it has a place in one.
 NEEDED = re.compile(
@@ -126,7 +132,7 @@ def open_trusted(
             "classes must be importable from here; or save model.state_dict() where it was made"
         )
     weights = folder / WEIGHTS
-    if weights.is_symlink() or not weights.is_file():
+    if weights.is_symlink() or not weights.is_file() or not weights.stat().st_size:
         raise UndoorError(f"{file} gave no tensors: the process that opened it ended without them")
     require_safe_header(weights)
     _require_finite(file, weights)
@@ -170,11 +176,14 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "seconds": SECONDS,
         "memory": 2 * GIB + 4 * file.stat().st_size,
         "pipe": writing,
-        "path": [*map(str, places), *sys.path],
+        # Behind all that is installed: what lies beside a model stands in for nothing.
+        "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
-        ended = _wait(_start(given, folder, writing))
+        ended = _wait(_start(given, folder, writing), folder, MAX_WRITTEN + file.stat().st_size)
         told = pipe.read(LARGEST_TEXT)
+    if ended == TOO_MUCH:
+        raise UndoorError(f"{file} wrote more than its weights while it was opened; it was ended")
     if ended == TIMED_OUT:
         raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
     try:
@@ -207,16 +216,37 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
         os.close(pipe)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code; nothing that it started in its own session is left."""
+def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
+    """Its exit code; nothing that it started in its own session is left.
+
+    room : bytes that may lie in the folder, whatever number of files they are in.
+    """
+    deadline = time.monotonic() + SECONDS + GRACE
     try:
-        return process.wait(SECONDS + GRACE)
-    except subprocess.TimeoutExpired:
+        while time.monotonic() < deadline:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(LOOK_SECONDS)
+            if not _fits(folder, room):
+                return TOO_MUCH
         return TIMED_OUT
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _fits(folder: Path, room: int) -> bool:
+    """Whether what lies in a folder stays within its room, and in a sane number of files."""
+    size = entries = 0
+    for place, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        for name in files:
+            with suppress(OSError):
+                found = Path(place, name).lstat()
+                size += max(found.st_size, 512 * found.st_blocks)
+        if size > room or entries > MAX_ENTRIES:
+            return False
+    return True
 
 
 def _text(file: Path) -> str:

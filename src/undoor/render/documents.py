@@ -307,6 +307,7 @@ class InspectedFile(_Part):
     globals: list[NamedGlobal]
     problems: list[str] = Field(description="What keeps it from being opened.")
     whole_module: bool
+    runs: bool = Field(description="Python code that opening the model would run.")
 
 
 class Contract(_Part):
@@ -366,15 +367,34 @@ class DryRun(_Part):
     warnings: list[str]
 
 
+class RunFile(_Part):
+    """A Python file that opening the model could run."""
+
+    path: str
+    sha256: Sha256
+
+
+class NamedCode(_Part):
+    """Python code that a file of the model names as its architecture."""
+
+    architecture: str
+    trusted: bool = Field(description="Whether the user trusts it, so that it was run.")
+    files: list[RunFile]
+
+
 class Inspection(_Part):
     """The answer of `undoor inspect --json`."""
 
-    schema_: Literal["undoor/inspection/1"] = Field(alias="schema")
-    safe: bool = Field(description="Every file may be opened, and the model could be.")
-    problem: str | None = Field(description="Why the model could not be opened.")
+    schema_: Literal["undoor/inspection/2"] = Field(alias="schema")
+    safe: bool = Field(
+        description="Every file may be opened, and no code would run that is not trusted."
+    )
+    opened: bool = Field(description="The model was opened, or a bare checkpoint's tensors were.")
+    problem: str | None = Field(description="Why it was not opened; null where it was.")
     warnings: list[str]
     files: list[InspectedFile]
     model_sha256: Sha256 | None
+    code: NamedCode | None
     contract: Contract | None
     network: Network | None
     checkpoint: Checkpoint | None
