@@ -119,6 +119,11 @@ class Classifier(nn.Module):
                 f"{self.num_classes} classes; give one name a class, in order"
             )
 
+    def train(self, mode: bool = True) -> Classifier:
+        """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
+        and with each input its weights."""
+        return super().train(False)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
         out = self.network(self._normalised(self.entry(x)))

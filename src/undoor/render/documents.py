@@ -162,7 +162,10 @@ class CheckedImage(_Part):
     class_: str | None = Field(alias="class", description="Null where the input is rejected.")
     flagged: bool
     rejected: bool
-    score: float | None = Field(description="Null where the guard was not asked.")
+    score: float | None = Field(
+        description="Null where the guard was not asked; the largest float32, 3.4028235e38, where "
+        "the input cannot be judged: outside the bounds, or no finite number."
+    )
 
 
 class Check(_Part):
