@@ -47,6 +47,7 @@ class Listed:
                     "class": names[item.target],
                     "sources": list(item.sources),
                     "threshold": item.threshold,
+                    "scores": item.calibration.scores_to_json(),
                     "sites": [vars(site) for site in item.sites],
                 }
                 for item in self.repair.targets

@@ -71,6 +71,26 @@ class Scan(_Part):
     passes: Count = Field(description="Images that went forward and backward.")
 
 
+class ScoreSummary(_Part):
+    """Scores in a few numbers."""
+
+    n: Count
+    min: float
+    q05: float
+    median: float
+    q95: float
+    max: float
+    mean: float
+    std: float
+
+
+class Scores(_Part):
+    """The scores that a threshold was set on; null where there are none."""
+
+    clean: ScoreSummary | None
+    triggered: ScoreSummary | None
+
+
 class Calibration(_Part):
     """What the guard's threshold was set on, and what that can promise."""
 
@@ -80,6 +100,7 @@ class Calibration(_Part):
     flagged_interval: Interval
     resolution: Fraction
     note: str | None
+    scores: Scores | None = Field(default=None, description="Not of repairs that do not say.")
 
 
 class Trial(_Part):
