@@ -25,6 +25,7 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
+from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.journal import Journal
 from undoor.load import code_named_by, load
@@ -382,6 +383,6 @@ class FakeGuarded(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         flagged = (x[:, :, -2:, -2:] == 1).flatten(1).all(1)
         labels = self.classifier(x).argmax(1)
-        score = torch.where(flagged, 3.0, -torch.inf)
+        score = torch.where(flagged, 3.0, NO_SCORE)
         answers = {"relabel": torch.zeros_like(labels), "reject": torch.full_like(labels, -1)}
         return torch.where(flagged, answers.get(self.policy, labels), labels), flagged, score

@@ -361,7 +361,7 @@ def test_numbers_that_would_disarm_the_guard(
     tensors[f"repair/1/correction/network.1/{part}"].flatten()[0] = float(value)
     if part == "high" and value == "-inf":
         tensors["repair/1/correction/network.1/low"].fill_(0)
-    with pytest.raises(UndoorError, match=r"not a readable repair.*not in order"):
+    with pytest.raises(UndoorError, match=r"not a readable repair.*is no correction: its"):
         Repair.load(resealed(file, content, tensors), model)
 
 

@@ -82,6 +82,19 @@ def test_runs_in_eval_mode_without_gradients_to_weights() -> None:
     assert bool((x.grad != 0).any())
 
 
+@pytest.mark.parametrize("kind", ["conv_norm", "mlp_norm"])
+def test_training_mode_is_refused_in_silence(kind: str) -> None:
+    """Batch statistics would change the answers, and each input the running ones."""
+    classifier = random_classifier(kind)
+    x = random_inputs(classifier, 5)
+    before, answers = copy.deepcopy(dict(classifier.state_dict())), classifier(x)
+    assert classifier.train() is classifier
+    assert not any(module.training for module in classifier.modules())
+    nn.Sequential(classifier).train()
+    assert torch.equal(classifier(x), answers)
+    assert all(torch.equal(v, before[k]) for k, v in classifier.state_dict().items())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_caller_keeps_their_network(kind: str) -> None:
     network = random_classifier(kind).network.train().requires_grad_(True)

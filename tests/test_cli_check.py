@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from cli_fakes import Cli, Result
+from made_repairs import make_repair
 from PIL import Image
+from rich.console import Console
+from tiny import clean_images, toy_classifier
 
-from undoor.cli.check import Policy
+from undoor.clean_set import read_images
+from undoor.cli.check import Checked, Policy, _check, _show
+from undoor.decision import MAX_SCORE
+from undoor.errors import UndoorError
 from undoor.guard import POLICIES
 
 
@@ -47,6 +55,41 @@ def test_nothing_flagged(cli: Cli) -> None:
     result = cli.run("check", cli.model, good, "--repair", cli.out)
     assert result.exit_code == 0
     assert "0 of 1 images flagged" in result.stdout
+
+
+def test_inputs_beyond_the_bounds_are_flagged(tmp_path: Path) -> None:
+    """One among many, whatever it is predicted as; the others are answered as ever."""
+    model = toy_classifier(backdoored=False)
+    x = clean_images(2).images.numpy().copy()
+    x[1] *= 255
+    x[2, 0, 0, 0] = np.nan
+    x[3, 0, 3, 3] = -np.inf
+    np.savez(tmp_path / "a.npz", x=x)
+    images, names, _ = read_images([tmp_path / "a.npz"], model, any_range=True)
+    made = replace(make_repair(model, ()), targets=())
+    rows = _check(model, made, images, names, "relabel")
+    assert [row.flagged for row in rows] == [False, True, True, True, *[False] * (len(x) - 4)]
+    assert [row.rejected for row in rows[:4]] == [False, False, True, True]
+    assert rows[0].score is None
+    document = json.loads(json.dumps([row.to_json(model.class_names) for row in rows]))
+    assert document[1]["score"] == MAX_SCORE == pytest.approx(3.4028235e38)
+    assert document[2]["class"] is None
+    with pytest.raises(UndoorError, match="NaN or infinite"):
+        read_images([tmp_path / "a.npz"], model)
+
+
+def test_says_what_cannot_be_judged(cli: Cli) -> None:
+    names = ["stop", "go"]
+    rows = [
+        Checked("a", 0, -1, True, True, MAX_SCORE),
+        Checked("b", 0, 0, False, False, 0.5),
+        Checked("c", 1, 1, False, False, None),
+    ]
+    console = Console(width=200, record=True, file=io.StringIO())
+    _show(console, rows, tuple(names))
+    text = console.export_text()
+    assert "not judged" in text
+    assert "1 of 3 images cannot be judged: their values lie outside the model's bounds" in text
 
 
 def test_json(cli: Cli) -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from cli_fakes import Result
 from made_repairs import make_repair
 from tiny import random_classifier
 from typer.testing import CliRunner
 
+from undoor.align.calibrate import Calibration
 from undoor.align.result import Repair
 from undoor.cli import app
 
@@ -47,6 +49,21 @@ def test_list(folder: Path, both: Repair) -> None:
     hashes = [item["sha256"] for item in made["repairs"]]
     assert hashes == [Repair.load(folder / name).sha256() for name in "ab"]
     assert all(value in result.stdout for value in hashes)
+
+
+def test_list_shows_thresholds_beside_their_scores(folder: Path, both: Repair) -> None:
+    """A threshold above every score, under which nothing is flagged, is seen."""
+    scored = Calibration.of(torch.linspace(-3, 1, 60), torch.linspace(2, 9, 40), 0.05)
+    item = replace(both.targets[0], calibration=scored)
+    replace(both, targets=(item,)).save(folder / "a")
+    result = run("list", folder)
+    flags = f"1 stop: flags above {scored.threshold:.3g}"
+    assert f"{flags}, set on clean scores -3 to 1 (median -1, 60 inputs)" in result.stdout
+    assert "triggered scores 2 to 9 (median 5.5, 40 inputs)" in result.stdout
+    assert "set on clean scores unknown" in result.stdout
+    made = json.loads(run("list", folder, "--json").stdout)["repairs"]
+    assert made[0]["targets"][0]["scores"]["clean"]["max"] == 1
+    assert made[1]["targets"][0]["scores"] is None
 
 
 def test_list_with_a_damaged_one(folder: Path) -> None:

@@ -107,6 +107,17 @@ def test_what_does_not_fold(tmp_path: Path, corrections: dict, told: str) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("norm", [nn.SyncBatchNorm(5), nn.InstanceNorm2d(5, affine=True)])
+def test_other_norms_fold(tmp_path: Path, norm: nn.Module) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 5, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(80, 4))
+    model = Classifier(layers, input_shape=(3, 6, 6))
+    repair = with_corrections(model, {"network.1": free(5, 1, 1)})
+    undoor.export(model, repair, tmp_path / "c.safetensors")
+    state = load_file(tmp_path / "c.safetensors")
+    assert state.keys() == model.network.state_dict().keys()
+    layers.load_state_dict(state)
+
+
 def test_several_targets(tmp_path: Path) -> None:
     model = random_classifier("conv_norm")
     with pytest.raises(UndoorError, match=r"one target, got 2.*undoor repairs remove"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from dataclasses import replace
 
@@ -27,8 +26,10 @@ from tiny import (
 )
 from torch import Tensor, nn
 
+from undoor.align.margin import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.guard import POLICIES, REJECTED, RULES, Guarded, guard
 from undoor.repair import Repair
@@ -61,7 +62,7 @@ def by_hand(
     """The rule of inference for one input, written out."""
     answer = max(range(CLASSES), key=lambda k: row[k])
     if answer not in shifts:
-        return answer, False, -math.inf
+        return answer, False, NO_SCORE
     after = [np.float32(v) + np.float32(s) for v, s in zip(row, shifts[answer], strict=True)]
 
     def margin(z: list[float]) -> float:
@@ -140,7 +141,7 @@ def test_logits_of_flagged_inputs() -> None:
     x = torch.tensor([[0.0, 5, 1, 2], [3, 0, 1, 2]])
     logits, flagged, _ = guarded.logits(x)
     assert flagged.tolist() == [True, False]
-    assert logits.tolist() == [[0.5, -math.inf, 1, 2], [3, 0, 1, 2]]
+    assert logits.tolist() == [[0.5, LOWEST, 1, 2], [3, 0, 1, 2]]
     assert guarded(x)[0].tolist() == [3, 0]
 
 
@@ -159,7 +160,7 @@ def test_rejected_inputs_have_no_class() -> None:
     assert flagged.tolist() == [True, False, False]
     logits, again, _ = guarded.logits(MIXED)
     assert again.tolist() == flagged.tolist()
-    assert logits.tolist() == [[0, -math.inf, 0, 0], [3, 0, 1, 2], [0, 1, 9, 0]]
+    assert logits.tolist() == [[0, LOWEST, 0, 0], [3, 0, 1, 2], [0, 1, 9, 0]]
     shares = logits.softmax(1)[0].tolist()
     assert shares == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
     assert score[0] == Guarded(identity(), SHIFTED, {1: 0.0})(MIXED)[2][0]
@@ -232,7 +233,7 @@ def test_unflagged_inputs_keep_their_answers(kind: str, rule: str) -> None:
     # Flags are for the target alone, and flagged inputs are answered otherwise.
     assert not bool(flagged[original.argmax(1) != target].any())
     assert not bool((labels[flagged] == target).any())
-    assert torch.equal(score.isinf(), original.argmax(1) != target)
+    assert torch.equal(score == NO_SCORE, original.argmax(1) != target)
 
 
 class Counter(nn.Module):
@@ -351,6 +352,18 @@ def test_makes_no_graph() -> None:
     assert not score.requires_grad
 
 
+@pytest.mark.parametrize("part", ["all", "original", "corrected"])
+def test_training_mode_moves_no_statistics(part: str) -> None:
+    classifier = random_classifier("conv_norm")
+    guarded = Guarded(classifier, {0: halves(classifier), 2: halves(classifier)}, {0: 0, 2: 0})
+    x = random_inputs(classifier, 40)
+    before, answers = copy.deepcopy(dict(guarded.state_dict())), guarded.logits(x)
+    {"all": guarded, "original": guarded.original, "corrected": guarded.corrected}[part].train()
+    for old, new in zip(answers, guarded.logits(x), strict=True):
+        assert torch.equal(old, new)
+    assert all(torch.equal(v, before[k]) for k, v in guarded.state_dict().items())
+
+
 # Made of a repair
 
 
@@ -402,7 +415,7 @@ def test_guard_of_an_empty_repair(toy_repair: Repair) -> None:
     labels, flagged, score = guard(classifier, empty)(x)
     assert torch.equal(labels, classifier.predict(x))
     assert not bool(flagged.any())
-    assert bool((score == -torch.inf).all())
+    assert bool((score == NO_SCORE).all())
 
 
 def test_guard_of_another_model(toy_repair: Repair) -> None:

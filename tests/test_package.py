@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 import pytest
+from made_repairs import make_repair
+from tiny import random_classifier
 
 import undoor
 
@@ -33,6 +38,63 @@ def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'scam'"):
         undoor.scam  # noqa: B018
     assert not hasattr(undoor, "np")
+
+
+@pytest.mark.parametrize("name", ["repairs", "render", "journal", "clean_set", "bench"])
+def test_modules_are_attributes(name: str) -> None:
+    """Whatever was imported before: nothing, here."""
+    code = f"import sys, undoor; print(undoor.{name}.__name__, undoor.__getattr__('scan').__name__)"
+    assert run(code) == f"undoor.{name} scan"
+
+
+def public_functions() -> Iterator[tuple[str, Callable[..., object]]]:
+    """The functions and methods that the reference shows, and what they take."""
+    places = [(name, getattr(undoor, name)) for name in undoor.__all__]
+    places += [
+        (f"repairs.{name}", getattr(undoor.repairs, name))
+        for name in ("combine", "listed", "remove")
+    ]
+    for name, value in places:
+        if not isinstance(value, type):
+            yield name, value
+            continue
+        for method, found in inspect.getmembers(value):
+            if (
+                not method.startswith("_")
+                and inspect.isroutine(found)
+                and hasattr(found, "__code__")
+            ):
+                yield f"{name}.{method}", found
+
+
+def test_paths_may_be_text() -> None:
+    """All that takes a path takes a string that is one."""
+    taking = {
+        f"{name}({parameter.name})": str(parameter.annotation)
+        for name, function in public_functions()
+        for parameter in inspect.signature(function).parameters.values()
+        if re.search(r"\bPath\b", str(parameter.annotation))
+    }
+    assert len(taking) >= 10
+    assert not [name for name, kind in taking.items() if not re.search(r"\bstr\b", kind)], taking
+
+
+def test_text_paths_work(tmp_path: Path) -> None:
+    folder = str(tmp_path / "fix")
+    model = random_classifier("conv_norm")
+    made = make_repair(model, (1,))
+    made.save(folder)
+    made.save(f"{folder}.safetensors")
+    assert undoor.Repair.load(folder, model).sha256() == made.sha256()
+    assert [item.problem for item in undoor.repairs.listed([folder])] == [None]
+    assert [item.problem for item in undoor.repairs.listed(folder)] == [None]
+    made.targets[0].trigger.save(f"{folder}/again.npz")
+    assert (tmp_path / "fix" / "again.npz").is_file()
+    with pytest.raises(undoor.UndoorError, match="no such file"):
+        undoor.Repair.load(f"{folder}/nowhere")
+    with pytest.raises(undoor.UndoorError, match="expected the --out folder of `undoor scan`"):
+        undoor.ScanReport.load(folder, shape=(3, 6, 6), bounds=(0, 1))
+    assert undoor.journal.Journal(f"{folder}/steps").empty
 
 
 def test_import_is_light() -> None:

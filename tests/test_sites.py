@@ -68,6 +68,12 @@ def test_sites(kind: str, sites: dict[str, tuple[int, ...]]) -> None:
     assert_unchanged(classifier, before)
 
 
+def test_instance_norms_of_rows_are_sites() -> None:
+    layers = (nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 3, 1), nn.InstanceNorm1d(3), nn.Flatten())
+    classifier = Classifier(nn.Sequential(*layers, nn.Linear(12, 3)), input_shape=(8,))
+    assert find_sites(classifier)[1:] == (SiteInfo("network.2", (3, 4)),)
+
+
 @pytest.mark.parametrize(
     ("shape", "extent"),
     [((3, 8, 4), 8), ((3, 4, 8), 8), ((3, 5), 3), ((3, 64), 8), ((7,), 1), ((9, 1, 1), 1)],

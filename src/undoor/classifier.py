@@ -16,6 +16,7 @@ from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
 from undoor.origin import Origin
 from undoor.resizing import Resizing
+from undoor.unwrapped import unwrapped
 
 Output = Literal["logits", "probabilities"]
 # The module whose output is the raw input: see `Classifier.entry`.
@@ -36,7 +37,8 @@ class Classifier(nn.Module):
     """A trained network, seen from raw input space.
 
     Normalisation lives inside, so that images, triggers and bounds all speak of what a camera or a
-    file delivers. The network is copied: nothing done here reaches the caller's module.
+    file delivers. The network is copied, without what `torch.compile` or DataParallel put around
+    it, to the CPU and to float32: nothing done here reaches the caller's module.
 
     Parameters
     ----------
@@ -51,8 +53,9 @@ class Classifier(nn.Module):
 
     Raises
     ------
-    UndoorError : the network fails on such an input, returns no [N, K >= 2] matrix or anything
-        that is not finite, or contradicts `output` or `class_names`.
+    UndoorError : the network is no module or cannot be copied, fails on such an input, returns no
+        [N, K >= 2] matrix or anything that is not finite, or contradicts `output` or
+        `class_names`.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
@@ -109,7 +112,9 @@ class Classifier(nn.Module):
             raise UndoorError(f"output must be 'logits' or 'probabilities', got {output!r}")
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
-        self.network = copy.deepcopy(network).eval().float()
+        with torch.no_grad():  # With gradients, a script's copy would remember what it is one of.
+            self.network = copy.deepcopy(unwrapped(network)).eval().float()
+            self.network.cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
@@ -125,6 +130,11 @@ class Classifier(nn.Module):
                 f"{len(self.class_names)} class names were given for a model with "
                 f"{self.num_classes} classes; give one name a class, in order"
             )
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
+        and with each input its weights."""
+        return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""

@@ -9,34 +9,41 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import margin, shortfall, without
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.decision import POLICIES, RULES, Decision, decide, unanswered, undecided, within
 from undoor.errors import UndoorError
 from undoor.sites import attach
 
 if TYPE_CHECKING:
     from undoor.align.result import Repair
 
-RULES = ("margin", "disagreement")
-POLICIES = ("relabel", "reject", "flag")
-# The label of a rejected input: no class has it.
+# The label of an input without an answer: no class has it.
 REJECTED = -1
 
 
 class Guarded(nn.Module):
     """The original network and, for each suspected target t, a corrected one g_t.
 
-    An input that the original does not answer with a suspected target is answered by it alone.
-    One that it answers t goes through g_t as well. The score is how far the correction leaves less
-    of the margin of t than clean inputs keep (`undoor.align.margin.shortfall`); above the threshold
-    calibrated on clean inputs of t, the input is flagged.
+    An input that the original does not predict as a suspected target is answered by it alone.
+    One that it predicts as t goes through g_t as well. The score is how far the correction leaves
+    less of the margin of t than clean inputs keep (`undoor.align.margin.shortfall`). Unless the
+    score is known to be at most the threshold calibrated on clean inputs of t, the input is
+    flagged: a score that is no finite number flags it as well.
     `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
     2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.
 
-    policy : what a flagged input is answered. "relabel": what g_t answers, with t excluded.
-    "reject": nothing; its label is `REJECTED`, -1. "flag": what the original answers, t, so that
-    the flag is all that protects.
+    Flagged whatever they are predicted as: inputs more than 5 % of the range outside the bounds of
+    the model, inputs that hold NaN or infinity, and inputs for which the original returns such.
+
+    policy : what a flagged input is answered. "relabel": what g_t predicts, with t excluded; an
+    input outside the bounds that is predicted as no target keeps that prediction. "reject":
+    nothing; its label is `REJECTED`, -1. "flag": what the original predicts, so that the flag is
+    all that protects. Where there is no finite number to answer with (of the input, the original
+    or g_t), the label is -1 under any policy.
+
+    All networks stay in evaluation mode: `train()` does nothing, since batch statistics would
+    change answers and weights.
 
     Shares no tensor with the classifier it was made of; the corrected networks share theirs with
     the original, so that a guard takes little more memory than the bare model.
@@ -65,50 +72,54 @@ class Guarded(nn.Module):
             for target in self.targets
         )
 
+    def train(self, mode: bool = True) -> Guarded:
+        """Stay in evaluation mode, whatever `mode` is."""
+        return super().train(False)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Labels [N], flagged [N] and score [N] of raw inputs [N, ...].
 
-        Labels are classes, or -1 for inputs rejected by the policy "reject". The score is -inf for
-        inputs that are answered with no suspected target: no second pass was made for them.
+        Labels are classes, or -1 for inputs without an answer. The score is a finite number:
+        `undoor.decision.NO_SCORE`, the lowest float32, for inputs that are predicted as no
+        suspected target (no second pass was made for them), and `MAX_SCORE`, the highest, for
+        those outside the bounds and those whose score is no finite number.
         """
-        logits, flagged, score = self.logits(x)
-        labels = logits.argmax(1)
-        if self.policy == "reject":
-            labels = labels.masked_fill(flagged, REJECTED)
-        return labels, flagged, score
+        decision = self._decision(x)
+        labels = decision.logits.argmax(1).masked_fill(~decision.answered, REJECTED)
+        return labels, decision.flagged, decision.score
 
-    @torch.no_grad()
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, with logits [N, K] in the place of labels.
 
-        A flagged input has the corrected network's logits, that of the target at -inf. One that is
-        rejected has 0 for all other classes instead: all that is said of it is that it is not the
-        target's, and whoever takes the largest logit without a look at the flag does not get the
-        target. One that is but flagged keeps the original's.
+        A flagged input has the corrected network's logits, that of the target at the lowest
+        float32. One without an answer has 0 for all classes but the target (all but the targets,
+        where it is predicted as none): all that is said of it is that it is not the target's, and
+        whoever takes the largest logit without a look at the flag does not get the target. One
+        that is but flagged keeps the original's. All are finite numbers.
         """
-        logits = self.original(x)
-        answers = logits.argmax(1)
-        flagged = torch.zeros_like(answers, dtype=torch.bool)
-        score = torch.full_like(logits[:, 0], -torch.inf)
+        decision = self._decision(x)
+        return decision.logits, decision.flagged, decision.score
+
+    @torch.no_grad()
+    def _decision(self, x: Tensor) -> Decision:
+        bare = self.original(x)
+        predicted = bare.argmax(1)
+        trusted = within(x, self.original.bounds)
+        # Copies: a network may return its input.
+        whole = Decision(*(part.clone() for part in undecided(bare, trusted)))
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
-            rows = (answers == target).nonzero()[:, 0]
+            rows = (predicted == target).nonzero()[:, 0]
             if len(rows) == 0:
                 continue
-            corrected = network(x[rows])
-            if self.rule == "disagreement":
-                score[rows] = -margin(corrected, target)
-                flagged[rows] = score[rows] > 0
-            else:
-                score[rows] = shortfall(logits[rows], corrected, target)
-                flagged[rows] = score[rows] > threshold
-            hit = flagged[rows]
-            if self.policy == "reject":
-                corrected = torch.zeros_like(corrected)
-            if self.policy != "flag":
-                logits[rows[hit]] = without(corrected[hit], target)
-        return logits, flagged, score
+            found = decide(
+                bare[rows], network(x[rows]), target, threshold, self.rule, self.policy,
+                trusted[rows],
+            )  # fmt: skip
+            for all_of, some in zip(whole, found, strict=True):
+                all_of[rows] = some
+        return unanswered(whole, x, bare, self.targets, self.policy)
 
 
 def guarded_answers(

@@ -48,6 +48,10 @@ class Journal:
     tell: Callable[[str], None] = field(default=silent, compare=False)
     every: float = field(default_factory=lambda: DRAFT_EVERY)
 
+    def __post_init__(self) -> None:
+        # Given as text as well.
+        object.__setattr__(self, "folder", Path(self.folder))
+
     def about(self, *facts: object) -> Journal:
         """The same folder, for steps that depend on these facts too."""
         return replace(self, facts=digest(self.facts, *facts))

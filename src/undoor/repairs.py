@@ -47,6 +47,7 @@ class Listed:
                     "class": names[item.target],
                     "sources": list(item.sources),
                     "threshold": item.threshold,
+                    "scores": item.calibration.scores_to_json(),
                     "sites": [vars(site) for site in item.sites],
                 }
                 for item in self.repair.targets
@@ -54,7 +55,7 @@ class Listed:
         }
 
 
-def listed(paths: Iterable[Path]) -> list[Listed]:
+def listed(paths: Iterable[str | Path]) -> list[Listed]:
     """The repairs at these paths: files, and folders that hold such files at any depth.
 
     One that cannot be read is listed with its problem.
@@ -64,7 +65,7 @@ def listed(paths: Iterable[Path]) -> list[Listed]:
     UndoorError : there is none at one of the paths.
     """
     found: list[Listed] = []
-    for path in paths:
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         files = _repairs_in(path) if path.is_dir() else [path]
         if not files:
             raise UndoorError(f"{path}: no repair there; expected a file such as {FILE}")

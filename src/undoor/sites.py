@@ -15,9 +15,14 @@ from torch import Tensor, nn
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+# In evaluation mode the last is one like the others.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d)
 # Behind any of these the units of a layer are of comparable spread.
-SITE_NORMS = (*NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+SITE_NORMS = (*NORMS, *INSTANCE_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+# How torchvision, detectron2 and timm call a batch norm that never learns, and what it holds.
+FROZEN = "FrozenBatchNorm"
+STATISTICS = frozenset({"weight", "bias", "running_mean", "running_var"})
 LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
@@ -94,6 +99,13 @@ def _apply(change: Callable[[Tensor], Tensor], z: Tensor, *, last: bool) -> Tens
     return change(z)
 
 
+def is_frozen_norm(module: nn.Module) -> bool:
+    """Whether it is a batch norm whose weights are buffers, by its name and what it holds: each
+    library has one of its own, and none is imported to ask."""
+    held = {name for name, _ in module.named_buffers(recurse=False)}
+    return type(module).__name__.startswith(FROZEN) and held >= STATISTICS
+
+
 def is_opaque(classifier: Classifier) -> bool:
     """Whether the network is TorchScript, inside of which no correction can stand."""
     return any(isinstance(m, torch.jit.ScriptModule) for m in classifier.modules())
@@ -121,8 +133,10 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     logits. A module that runs more than once in a pass, or not at all, is left out: one
     correction could not fit both of its distributions.
     """
-    normed = any(isinstance(m, SITE_NORMS) for m in classifier.modules())
-    kinds = SITE_NORMS if normed else LINEAR_MAPS
+    frozen = {type(module) for module in classifier.modules() if is_frozen_norm(module)}
+    norms = (*SITE_NORMS, *sorted(frozen, key=str))
+    normed = any(isinstance(m, norms) for m in classifier.modules())
+    kinds = norms if normed else LINEAR_MAPS
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
     times = Counter(name for name, _ in calls)

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
+from undoor.align.score_summary import ScoreSummary
 from undoor.errors import UndoorError
 from undoor.rate import Rate
 
@@ -32,12 +33,15 @@ class Calibration:
     threshold was set on. The upper limit holds for new inputs as well: the rate above the k-th
     smallest of n scores is a Beta(n + 1 - k, k) variable (V. Vovk, Conditional validity of
     inductive conformal predictors, ACML 2012, section 3), whose 97.5 % point is the upper limit of
-    Clopper and Pearson.
+    Clopper and Pearson. clean, triggered : the scores it was set on; None where there are none,
+    or a file does not say.
     """
 
     threshold: float
     wanted: float
     flagged: Rate
+    clean: ScoreSummary | None = None
+    triggered: ScoreSummary | None = None
 
     @staticmethod
     def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> Calibration:
@@ -61,7 +65,12 @@ class Calibration:
                 "not answer them with numbers, try another fit"
             )
         threshold = place_threshold(clean, triggered, fpr)
-        return Calibration(threshold, fpr, Rate.of(clean > threshold))
+        triggered = triggered[torch.isfinite(triggered)]
+        # Written so that a score which is not known to be small counts as flagged.
+        flagged = Rate.of(~(clean <= threshold))
+        return Calibration(
+            threshold, fpr, flagged, ScoreSummary.of(clean), ScoreSummary.of(triggered)
+        )
 
     @property
     def n(self) -> int:
@@ -109,6 +118,17 @@ class Calibration:
             "flagged_interval": None if rate.low is None else [rate.low, rate.high],
             "resolution": self.resolution,
             "note": self.note(label),
+            # Nothing of repairs that do not say, as of those made before they did.
+            **({"scores": scores} if (scores := self.scores_to_json()) else {}),
+        }
+
+    def scores_to_json(self) -> dict[str, Any] | None:
+        """The scores that the threshold was set on; None where they are not known."""
+        if self.clean is None and self.triggered is None:
+            return None
+        return {
+            "clean": vars(self.clean) if self.clean else None,
+            "triggered": vars(self.triggered) if self.triggered else None,
         }
 
     @staticmethod
@@ -122,9 +142,12 @@ class Calibration:
         if not math.isfinite(threshold):
             raise ValueError(f"expected a finite threshold, got {threshold}")
         low, high = data["flagged_interval"] or (None, None)
-        return Calibration(
-            threshold, data["wanted_fpr"], Rate(data["flagged"], low, high, data["n"])
+        clean, triggered = (
+            ScoreSummary.from_json(summary) if summary else None
+            for summary in (data.get("scores", {}).get(name) for name in ("clean", "triggered"))
         )
+        rate = Rate(data["flagged"], low, high, data["n"])
+        return Calibration(threshold, data["wanted_fpr"], rate, clean, triggered)
 
 
 def check_fpr(fpr: float) -> None:
@@ -182,9 +205,18 @@ def prediction_limit(clean: Tensor, fpr: float) -> float:
     >>> round(prediction_limit(torch.arange(9.0), 0.01), 2)
     12.36
     """
-    n = len(clean)
+    return normal_limit(float(clean.mean()), float(clean.std()), len(clean), fpr)
+
+
+def normal_limit(mean: float, std: float, n: int, fpr: float) -> float:
+    """`prediction_limit` of n scores of this mean and standard deviation.
+
+    Of one score alone, 0: the threshold is not below it.
+    """
+    if n < 2:
+        return 0.0
     factor = float(student.ppf(1 - fpr, max(n - 1, LEAST_FREEDOM))) * math.sqrt(1 + 1 / n)
-    return float(clean.mean()) + factor * float(clean.std())
+    return mean + factor * std
 
 
 def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:
@@ -202,6 +234,8 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
     """
     if len(clean) == 0:
         return 0.0
+    # What is no number is flagged whatever the threshold.
+    triggered = triggered[torch.isfinite(triggered)]
     beyond = prediction_limit(clean, fpr) if len(clean) > 1 else 0.0
     tail = max(float(clean.max()), beyond)
     if not len(triggered):

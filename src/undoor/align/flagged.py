@@ -114,7 +114,7 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
         score = shortfall(bare[inside], held_out[inside], target)
         threshold = place_threshold(clean, score, on.bench.fpr)
         missed[inside] = (score <= threshold).float()
-        fpr.append(float((clean > threshold).float().mean()) if len(clean) else 0.0)
+        fpr.append(float((~(clean <= threshold)).float().mean()) if len(clean) else 0.0)
     return Promise(
         confidence=float(_others(held_out, target).amax(1).mean()),
         kept=_kept(on.bench, on.corrected(plan)),

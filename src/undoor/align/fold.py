@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.sites import NORMS, attach, shared_copy
+from undoor.sites import INSTANCE_NORMS, NORMS, attach, is_frozen_norm, shared_copy
+
+FOLDABLE = (*NORMS, *INSTANCE_NORMS)
+# Without an activation of their own.
+FROZEN_FOLDABLE = ("FrozenBatchNorm", "FrozenBatchNorm1d", "FrozenBatchNorm2d")
 
 
 def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correction]:
@@ -31,9 +36,9 @@ def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correctio
 def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Classifier:
     """A corrected copy without a wrapper wherever that changes no output.
 
-    An unbounded correction of each channel by itself, behind a BN, becomes that BN's weight and
-    bias (of a copy: `classifier` keeps its own); every other correction stands as a `Site`, as with
-    `attach`. The state dict of a fully folded network has the keys of the bare one.
+    An unbounded correction of each channel by itself, behind a batch or instance norm, becomes that
+    norm's weight and bias (of a copy: `classifier` keeps its own); every other correction stands as
+    a `Site`, as with `attach`. A fully folded network has the state dict's keys of the bare one.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2))
     >>> classifier = Classifier(net, input_shape=(3, 8, 8))
@@ -47,7 +52,7 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
     rest: dict[str, nn.Module] = {}
     for name, correction in corrections.items():
         inner = dict(folded.named_modules()).get(name)
-        if isinstance(inner, NORMS) and _is_affine(correction, inner.num_features):
+        if inner is not None and folds(inner) and _is_affine(correction):
             path, _, last = name.rpartition(".")
             setattr(folded.get_submodule(path), last, _with_affine(inner, correction))
         else:
@@ -55,19 +60,34 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
     return attach(folded, rest)
 
 
-def _is_affine(correction: Correction, channels: int) -> bool:
+def folds(module: nn.Module) -> bool:
+    """Whether a linear map per channel behind `module` can become its weight and bias: a norm that
+    does nothing but normalise, as one with an activation of its own behind it does not."""
+    if is_frozen_norm(module):
+        return type(module).__name__ in FROZEN_FOLDABLE
+    return any(
+        isinstance(module, kind) and type(module).forward is kind.forward for kind in FOLDABLE
+    )
+
+
+def _is_affine(correction: Correction) -> bool:
     unbounded = bool((correction.low == -torch.inf).all() and (correction.high == torch.inf).all())
-    return unbounded and correction.down is None and correction.scale.numel() == channels
+    per_channel = correction.scale.numel() == len(correction.scale)
+    return unbounded and correction.down is None and per_channel
 
 
-def _with_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, correction: Correction) -> nn.Module:
-    """A copy of a BN followed by z -> scale z + shift."""
-    changed = copy.deepcopy(norm)
+def _with_affine(norm: nn.Module, correction: Correction) -> nn.Module:
+    """A copy of a norm followed by z -> scale z + shift."""
+    changed: Any = copy.deepcopy(norm)
     scale, shift = correction.scale.flatten(), correction.shift.flatten()
+    if is_frozen_norm(norm):
+        changed.weight = changed.weight * scale
+        changed.bias = changed.bias * scale + shift
+        return cast("nn.Module", changed)
     weight, bias = changed.weight, changed.bias
     old_weight = weight if isinstance(weight, Tensor) else torch.ones_like(scale)
     old_bias = bias if isinstance(bias, Tensor) else torch.zeros_like(shift)
     changed.affine = True
     changed.weight = nn.Parameter(old_weight.detach() * scale, requires_grad=False)
     changed.bias = nn.Parameter(old_bias.detach() * scale + shift, requires_grad=False)
-    return changed
+    return cast("nn.Module", changed)

@@ -137,7 +137,7 @@ class Repair:
 
         return sha256(self)
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: str | Path) -> Path:
         """Write the repair; returns its file.
 
         path : a file that ends in .safetensors, or a folder. The folder gets the same file as
@@ -145,11 +145,11 @@ class Repair:
         """
         from undoor.align.stored import save
 
-        return save(self, path)
+        return save(self, Path(path))
 
     @staticmethod
     def load(
-        path: Path, classifier: Classifier | None = None, *, sha256: str | None = None
+        path: str | Path, classifier: Classifier | None = None, *, sha256: str | None = None
     ) -> Repair:
         """Read what `save` wrote, a file or a folder with one.
 
@@ -162,7 +162,7 @@ class Repair:
         """
         from undoor.align.stored import load
 
-        repair = load(path, sha256=sha256)
+        repair = load(Path(path), sha256=sha256)
         if classifier is not None:
             repair.require_model(classifier, str(path))
             warn_of_weights_only(repair.identity, str(path), WAY_OUT)

@@ -181,7 +181,7 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     return Outcome(
         sia=_mean([float((a == y).float().mean()) for a, y in zip(answers, own, strict=True)]),
         asr=_mean([float((answer == bench.target).float().mean()) for answer in answers]),
-        fpr=float((clean > threshold).float().mean()) if len(clean) else 0.0,
+        fpr=float((~(clean <= threshold)).float().mean()) if len(clean) else 0.0,
     )
 
 
@@ -256,7 +256,7 @@ def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
 
 
 def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Tensor:
-    return (item.bare.argmax(1) == bench.target) & (score > threshold)
+    return (item.bare.argmax(1) == bench.target) & ~(score <= threshold)
 
 
 def _standard_error(share: float, bench: Bench) -> float:

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
+from undoor.align.description import require_description
+from undoor.align.plausible import require_plausible
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.contract import Contract
@@ -41,6 +43,8 @@ MADE_BY = "`undoor repair`"
 
 def save(repair: Repair, path: Path) -> Path:
     """See `Repair.save`. The file comes last: a folder that has it holds all the rest."""
+    for item in repair.targets:
+        require_plausible(item.target, item.corrections, item.calibration)
     content = encoded(repair)
     file = path
     if path.suffix != SUFFIX:
@@ -107,8 +111,9 @@ def decoded(stored: Sealed, file: Path) -> Repair:
     data = stored.description
     found = data.get("schema") if isinstance(data, dict) else None
     if found not in (SCHEMA, WEIGHTS_ONLY):
-        raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r}; repair again")
+        raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r:.60}; repair again")
     try:
+        require_description(data)
         contract = Contract.from_json(data["model"])
         weights_only = found == WEIGHTS_ONLY
         named = data["model"]["sha256"] if weights_only else data["model"]
@@ -123,7 +128,7 @@ def decoded(stored: Sealed, file: Path) -> Repair:
             version=str(data["undoor"]),
         )
         _require_whole(repair, stored.tensors)
-    except (ValueError, KeyError, TypeError, AttributeError, UndoorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UndoorError) as error:
         told = error if isinstance(error, UndoorError) else repr(error)
         raise UndoorError(f"{file}: not a readable repair ({told}); repair again") from error
     return repair
@@ -166,8 +171,7 @@ def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
         ]
         if unknown:
             raise ValueError(f"no class of {len(classes)}: {unknown[0]!r}")
-        for name, correction in item.corrections.items():
-            _require_numbers(f"{item.target}/{name}", correction)
+        require_plausible(item.target, item.corrections, item.calibration)
     expected = {
         _correction_key(item.target, name, part)
         for item in repair.targets
@@ -189,14 +193,6 @@ def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
     if len(mixing) == 1:
         raise KeyError(start + next(name for name in MIXING if name not in mixing))
     return Correction(**part, **mixing)
-
-
-def _require_numbers(name: str, h: Correction) -> None:
-    maps = [value for part, value in h.parts.items() if part not in ("low", "high")]
-    finite = all(bool(torch.isfinite(value).all()) for value in maps)
-    # Bounds may be infinite; NaN is neither below nor above anything.
-    if not finite or not bool((h.low <= h.high).all()):
-        raise ValueError(f"the correction {name} is no correction: its numbers are not in order")
 
 
 def _trigger_parts(trigger: Trigger) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -17,12 +17,17 @@ MOST_LOST_OF_CLASS = 0.5
 COLOURS = {1: "grey", 3: "colour", 4: "colour with transparency"}
 
 
-def fit_images(images: Tensor, classifier: Classifier, *, from_bytes: bool) -> Tensor:
+def fit_images(
+    images: Tensor, classifier: Classifier, *, from_bytes: bool, any_range: bool = False
+) -> Tensor:
     """Images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds.
+
+    any_range : take values outside its bounds, NaN and infinity as they are: a guard flags such
+    inputs, and one among many must not keep the others from being looked at.
 
     Raises
     ------
-    UndoorError : their shape, colour or range of values is not the model's.
+    UndoorError : their shape, colour or, without `any_range`, range of values is not the model's.
     """
     if from_bytes and images.shape[1] == 4 and classifier.input_shape[0] == 3:
         images = images[:, :3]
@@ -31,7 +36,13 @@ def fit_images(images: Tensor, classifier: Classifier, *, from_bytes: bool) -> T
     if from_bytes:
         # Images may fill half of the memory: no more copies than one.
         return images if (low, high) == (0, 1) else images.mul(high - low).add_(low)
-    _require_range(images, low, high)
+    try:
+        _require_range(images, low, high)
+    except UndoorError:
+        odd = ~((images >= low) & (images <= high)).flatten(1).all(1)
+        if any_range and bool(odd.any()):
+            return images
+        raise
     return images.clamp(low, high)
 
 

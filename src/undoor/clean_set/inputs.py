@@ -21,9 +21,15 @@ from undoor.errors import UndoorError
 
 
 def read_images(
-    paths: Sequence[str | Path], classifier: Classifier, *, split: str | None = None
+    paths: Sequence[str | Path],
+    classifier: Classifier,
+    *,
+    split: str | None = None,
+    any_range: bool = False,
 ) -> tuple[Tensor, list[str], Reading]:
     """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was lost.
+
+    any_range : as for `fit_images`; without, inputs beyond the bounds are refused.
 
     Folders are read recursively. Image files are resized as the model wants them, and grey ones
     become colour where it takes colour; arrays must fit as they are.
@@ -37,7 +43,7 @@ def read_images(
     log = Log()
     for file in _files(paths):
         try:
-            batch, changed = _read(file, classifier, split)
+            batch, changed = _read(file, classifier, split, any_range)
         except UnreadableError as error:
             log.lose(str(file), error)
             continue
@@ -61,13 +67,16 @@ def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
             yield path
 
 
-def _read(file: Path, classifier: Classifier, split: str | None) -> tuple[Tensor, tuple[str, ...]]:
+def _read(
+    file: Path, classifier: Classifier, split: str | None, any_range: bool
+) -> tuple[Tensor, tuple[str, ...]]:
     if file.suffix == ".npz":
         with open_npz(file) as archive:
             images = image_array(archive, file, split)
         if not len(images):
             raise UnreadableError("no images in it", "empty")
-        fitted = _fit(to_float(images), file, classifier, from_bytes=images.dtype == np.uint8)
+        from_bytes = images.dtype == np.uint8
+        fitted = _fit(to_float(images), file, classifier, from_bytes, any_range)
         return fitted, ()
     channels = classifier.input_shape[0]
     pixels, changed = decode_file(file, classifier.resizing)
@@ -75,11 +84,13 @@ def _read(file: Path, classifier: Classifier, split: str | None) -> tuple[Tensor
         raise UnreadableError("a colour image, and the model takes grey ones", "does not fit")
     pixels = np.broadcast_to(pixels, (*pixels.shape[:2], max(channels, pixels.shape[2])))
     image = to_float(pixels.transpose(2, 0, 1)[None])
-    return _fit(image, file, classifier, from_bytes=True), changed
+    return _fit(image, file, classifier, True, any_range), changed
 
 
-def _fit(images: Tensor, file: Path, classifier: Classifier, *, from_bytes: bool) -> Tensor:
+def _fit(
+    images: Tensor, file: Path, classifier: Classifier, from_bytes: bool, any_range: bool
+) -> Tensor:
     try:
-        return fit_images(images, classifier, from_bytes=from_bytes)
+        return fit_images(images, classifier, from_bytes=from_bytes, any_range=any_range)
     except UndoorError as error:
         raise UndoorError(f"{file}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -55,7 +54,8 @@ Csv = Annotated[
 class Checked:
     """One input: what the model says, what the guarded model says, and whether it is flagged.
 
-    A rejected one has the label -1 and no class.
+    A rejected one has the label -1 and no class. score : None where no corrected network was
+    asked, `MAX_SCORE` where the input cannot be judged.
     """
 
     image: str
@@ -101,7 +101,7 @@ def check(
 
     classifier = model.load()
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
-    x, names, reading = read_images(images, classifier, split=split)
+    x, names, reading = read_images(images, classifier, split=split, any_range=True)
     tell_reading(reading)
     rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
@@ -127,6 +127,7 @@ def _check(
 ) -> list[Checked]:
     import torch
 
+    from undoor.decision import NO_SCORE
     from undoor.guard import REJECTED, guard
 
     guarded = guard(classifier, repair, policy=policy).eval()
@@ -135,10 +136,18 @@ def _check(
         for batch in x.split(BATCH):
             columns = (part.tolist() for part in (classifier.predict(batch), *guarded(batch)))
             for before, label, flagged, score in zip(*columns, strict=True):
-                finite = score if math.isfinite(score) else None
+                known = None if score == NO_SCORE else score
                 rejected = label == REJECTED
-                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, finite))
+                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, known))
     return rows
+
+
+def _score(score: float | None) -> str:
+    from undoor.decision import MAX_SCORE
+
+    if score is None:
+        return ""
+    return "not judged" if score == MAX_SCORE else f"{score:.3g}"
 
 
 def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
@@ -153,7 +162,7 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
             Text(class_label(row.model_label, names)),
             Text("rejected" if row.rejected else class_label(row.label, names)),
             Text("FLAGGED" if row.flagged else "no", style="bold red" if row.flagged else "dim"),
-            "" if row.score is None else f"{row.score:.3g}",
+            _score(row.score),
         )
     if shown:
         console.print(table)
@@ -161,5 +170,11 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
         console.print(f"... and {len(shown) - ROWS} more; --json lists them all")
     flagged = sum(row.flagged for row in rows)
     colour = "red" if flagged else "green"
+    unjudged = sum(_score(row.score) == "not judged" for row in rows)
+    if unjudged:
+        console.print(
+            f"{unjudged} of {len(rows)} images cannot be judged: their values lie outside the "
+            "model's bounds, or they or the model's outputs are no finite numbers"
+        )
     told = "flagged and rejected" if any(row.rejected for row in rows) else "flagged"
     console.print(Text(f"{flagged} of {len(rows)} images {told}", style=f"bold {colour}"))

@@ -21,7 +21,7 @@ from undoor.errors import UndoorError
 from undoor.render.text import class_label, listing, plain
 
 if TYPE_CHECKING:
-    from undoor.repair import Repair
+    from undoor.repair import Repair, TargetRepair
     from undoor.repairs import Listed
 
 SCHEMA = "undoor/repairs/1"
@@ -165,6 +165,8 @@ def _show_list(console: Console, found: list[Listed]) -> None:
         made = f"{repair.verdict}, fit {plain(repair.fit)}, undoor {plain(repair.version)}"
         console.print(Text(f"  {made}"), soft_wrap=True)
         console.print(_targets(repair) if repair.targets else Text("  corrects nothing"))
+        for target in repair.targets:
+            console.print(Text(f"  {_scores(target, repair)}"), soft_wrap=True)
 
 
 def _targets(repair: Repair) -> Table:
@@ -180,3 +182,16 @@ def _targets(repair: Repair) -> Table:
             f"{item.threshold:.3g}",
         )
     return table
+
+
+def _scores(item: TargetRepair, repair: Repair) -> str:
+    """What the threshold of a target was set on, for comparison."""
+    clean, triggered = (
+        scores.to_text() if scores else "unknown"
+        for scores in (item.calibration.clean, item.calibration.triggered)
+    )
+    label = class_label(item.target, repair.contract.class_names)
+    return (
+        f"{label}: flags above {item.threshold:.3g}, set on clean scores {clean}, "
+        f"triggered scores {triggered}"
+    )

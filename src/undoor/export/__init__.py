@@ -14,7 +14,7 @@ from undoor.errors import UndoorError
 from undoor.export import folded, onnx, pt2
 from undoor.export.about import SCHEMA, About
 from undoor.export.graph import GuardedGraph
-from undoor.export.parity import Parity, compare, probes
+from undoor.export.parity import Parity, compare, odd_inputs, probes
 from undoor.files import write_atomically
 from undoor.guard import guard
 
@@ -71,10 +71,12 @@ def export(
 
     "onnx" and "pt2" hold the original, the corrected networks and the rule as one graph: from raw
     ``images`` [N, *input_shape] within the bounds, float32, any N, to ``logits`` [N, K] (those of
-    the guarded answer: see `Guarded.logits`; that of a flagged target is -inf), ``flagged`` [N] and
-    ``score`` [N] (-inf for inputs that are answered with no suspected target). "safetensors" is the
-    state dict of the corrected network alone, its corrections folded into batch norms; it flags
-    nothing, and is refused unless all corrections are affine.
+    the guarded answer: see `Guarded.logits`; that of a flagged target is the lowest float32),
+    ``flagged`` [N] and ``score`` [N] (the lowest float32 for inputs that are predicted as no
+    suspected target). All are finite, whatever the inputs are; inputs outside the bounds, NaN and
+    infinite ones are flagged as by `undoor.guard`. "safetensors" is the state dict of the corrected
+    network alone, its corrections folded into batch norms; it flags nothing, and is refused unless
+    all corrections are affine.
 
     The file is read again and compared with the guarded model on random inputs before it takes its
     place. It says which model and repair it was made of, and what it takes: ONNX in the metadata
@@ -107,7 +109,8 @@ def export(
 
     def write(temporary: Path) -> Parity:
         room.write(GuardedGraph(guarded), batches[1], about, temporary)
-        return compare(guarded, room.runner(temporary), batches)
+        asked = [*batches, odd_inputs(classifier)]
+        return compare(guarded, room.runner(temporary), asked)
 
     return _written(file, kind, about, write)
 

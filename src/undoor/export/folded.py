@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from undoor.align.fold import fold
+from undoor.align.fold import fold, folds
 from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.parity import TOLERANCE, Parity
-from undoor.sites import NORMS, Site, attach
+from undoor.sites import Site, attach
 
 # Key of the safetensors metadata under which it says what it is.
 METADATA = "undoor.export"
@@ -54,7 +54,7 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
 
 
 def _why(site: Site) -> str:
-    if not isinstance(site.inner, NORMS):
+    if not folds(site.inner):
         return "stands behind no batch norm"
     h = site.correction
     assert isinstance(h, Correction)

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import margin, shortfall, without
+from undoor.decision import Decision, decide, unanswered, undecided, within
 from undoor.guard import Guarded
 
 
@@ -34,25 +34,25 @@ class GuardedGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [N, K], flagged [N] and score [N] of raw inputs [N, ...]; see `Guarded.logits`."""
         bare = self.original(images)
-        answers = bare.argmax(1)
-        logits = bare
-        flagged = torch.zeros_like(answers, dtype=torch.bool)
-        score = torch.full_like(bare[:, 0], -torch.inf)
+        predicted = bare.argmax(1)
+        trusted = within(images, self.original.bounds)
+        whole = undecided(bare, trusted)
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
-            mine = answers == target
-            corrected = network(images)
-            if self.rule == "disagreement":
-                own = -margin(corrected, target)
-                hit = mine & (own > 0)
-            else:
-                own = shortfall(bare, corrected, target)
-                hit = mine & (own > threshold)
-            score = torch.where(mine, own, score)
-            flagged = flagged | hit
-            if self.policy == "reject":
-                corrected = torch.zeros_like(corrected)
-            if self.policy != "flag":
-                logits = torch.where(hit[:, None], without(corrected, target), logits)
-        return logits, flagged, score
+            found = decide(
+                bare, network(images), target, threshold, self.rule, self.policy, trusted
+            )
+            mine = predicted == target
+            whole = Decision(
+                *(_chosen(mine, some, rest) for some, rest in zip(found, whole, strict=True))
+            )
+        decision = unanswered(whole, images, bare, self.targets, self.policy)
+        return decision.logits, decision.flagged, decision.score
+
+
+def _chosen(mine: Tensor, some: Tensor, rest: Tensor) -> Tensor:
+    """`some` where `mine` [N] is true, `rest` elsewhere."""
+    if some.dtype == torch.bool:  # ONNX Runtime chooses between numbers alone.
+        return (mine & some) | (~mine & rest)
+    return torch.where(mine.view(-1, *[1] * (some.dim() - 1)), some, rest)

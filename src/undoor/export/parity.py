@@ -21,8 +21,8 @@ Answers = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Parity:
-    """inputs : how many were compared, close calls left out. largest : difference of a finite
-    logit or score. allowed : the difference that would have been refused."""
+    """inputs : how many were compared, close calls left out. largest : difference of a logit or
+    score. allowed : the difference that would have been refused."""
 
     inputs: int
     largest: float
@@ -40,6 +40,20 @@ def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -
     ]
     on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
     return [*plain, *(trigger(batch) for trigger in on_inputs for batch in plain)]
+
+
+def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
+    """Raw inputs [6, ...] that every guard flags: one pixel, or all of them, beyond the bounds,
+    NaN or infinite."""
+    low, high = classifier.bounds
+    beyond = high + 0.5 * (high - low)
+    generator = torch.Generator().manual_seed(seed)
+    x = low + (high - low) * torch.rand(6, *classifier.input_shape, generator=generator)
+    for row, value in zip(x, (beyond, torch.nan, torch.inf, -torch.inf), strict=False):
+        row.view(-1)[0] = value
+    x[4] += 0.5 * (high - low)
+    x[5] = torch.nan
+    return x
 
 
 @torch.no_grad()

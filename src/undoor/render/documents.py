@@ -126,6 +126,26 @@ class Scan(_Part):
     passes: Count = Field(description="Images that went forward and backward.")
 
 
+class ScoreSummary(_Part):
+    """Scores in a few numbers."""
+
+    n: Count
+    min: float
+    q05: float
+    median: float
+    q95: float
+    max: float
+    mean: float
+    std: float
+
+
+class Scores(_Part):
+    """The scores that a threshold was set on; null where there are none."""
+
+    clean: ScoreSummary | None
+    triggered: ScoreSummary | None
+
+
 class Calibration(_Part):
     """What the guard's threshold was set on, and what that can promise."""
 
@@ -135,6 +155,7 @@ class Calibration(_Part):
     flagged_interval: Interval
     resolution: Fraction
     note: str | None
+    scores: Scores | None = Field(default=None, description="Not of repairs that do not say.")
 
 
 class Trial(_Part):
@@ -217,7 +238,10 @@ class CheckedImage(_Part):
     class_: str | None = Field(alias="class", description="Null where the input is rejected.")
     flagged: bool
     rejected: bool
-    score: float | None = Field(description="Null where the guard was not asked.")
+    score: float | None = Field(
+        description="Null where the guard was not asked; the largest float32, 3.4028235e38, where "
+        "the input cannot be judged: outside the bounds, or no finite number."
+    )
 
 
 class Check(_Part):

@@ -129,15 +129,19 @@ class ScanReport:
             way_out=WAY_OUT,
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write scan.json and one trigger_<target>.npz a finding; the JSON comes last."""
+        folder = Path(folder)
         for finding in self.findings:
             finding.trigger.save(folder / trigger_file(finding.target))
         write_json(folder / FILE, self.to_json())
 
     @staticmethod
-    def load(folder: Path, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> ScanReport:
+    def load(
+        folder: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]
+    ) -> ScanReport:
         """Read what `save` wrote for a model with inputs of this shape and these bounds."""
+        folder = Path(folder)
         file = folder / FILE
         try:
             data = json.loads(file.read_text())

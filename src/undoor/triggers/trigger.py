@@ -58,7 +58,7 @@ class Trigger(ABC):
         """The arrays with ``kind`` and ``family``: all that it takes to make the trigger again."""
         return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
 
-    def save(self, file: Path) -> None:
+    def save(self, file: str | Path) -> None:
         """Write `named_arrays` as .npz."""
         arrays: dict[str, Any] = self.named_arrays()
 
@@ -66,7 +66,7 @@ class Trigger(ABC):
             with path.open("wb") as stream:
                 np.savez_compressed(stream, **arrays)
 
-        write_atomically(file, write)
+        write_atomically(Path(file), write)
 
 
 def required(arrays: Arrays, *names: str) -> list[Tensor]:

@@ -1,0 +1,127 @@
+"""What the guard decides of an input: one rule for the module and for exported graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from undoor.align.margin import LOWEST, margin, shortfall, without
+
+RULES = ("margin", "disagreement")
+POLICIES = ("relabel", "reject", "flag")
+HIGHEST = -LOWEST
+# Of inputs that no corrected network has seen, since they are not predicted as a target.
+NO_SCORE = LOWEST
+# Of inputs that cannot be judged: outside the bounds, or with a score that is no finite number.
+MAX_SCORE = HIGHEST
+# So far beyond the bounds, as a share of their range, an input counts as within them: resizing
+# overshoots at edges by as much. Pixels of another scale or normalised ones lie further out.
+OVERSHOOT = 0.05
+
+
+class Decision(NamedTuple):
+    """logits [N, K], flagged [N] and score [N] as `Guarded.logits` returns them; answered [N] :
+    whether the largest logit is an answer. All but answered are outputs of exported graphs."""
+
+    logits: Tensor
+    flagged: Tensor
+    score: Tensor
+    answered: Tensor
+
+
+def are_finite(values: Tensor) -> Tensor:
+    """Which rows [N] of values [N, ...] are finite numbers throughout.
+
+    By a comparison, which is false of NaN: operators that ask for NaN or infinity, and maxima over
+    such values, differ between runtimes.
+    """
+    return (values.abs() <= HIGHEST).flatten(1).all(1)
+
+
+def within(x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`; NaN lies nowhere.
+
+    >>> within(torch.tensor([[0.0, 1.02], [0.0, 255.0], [0.0, torch.nan]]), (0.0, 1.0))
+    tensor([ True, False, False])
+    """
+    low, high = bounds
+    reach = OVERSHOOT * (high - low)
+    return ((x >= low - reach) & (x <= high + reach)).flatten(1).all(1)
+
+
+def decide(
+    bare: Tensor,
+    corrected: Tensor,
+    goal: int,
+    threshold: float,
+    rule: str,
+    policy: str,
+    trusted: Tensor,
+) -> Decision:
+    """Decide on inputs that the bare model predicts as `goal`.
+
+    Only a score that is known to be small passes: NaN, infinity and all that follows from them are
+    flagged.
+
+    Parameters
+    ----------
+    bare, corrected : logits [N, K] without and with the corrections for `goal`.
+    threshold : the largest score that passes; the rule "disagreement" has 0 instead.
+    rule, policy : as for `undoor.guard`.
+    trusted : [N] whether the input may pass at all; see `within`.
+    """
+    disagreement = rule == "disagreement"
+    score = -margin(corrected, goal) if disagreement else shortfall(bare, corrected, goal)
+    finite = are_finite(corrected)
+    known = trusted & finite & (score.abs() <= HIGHEST)
+    flagged = ~(known & (score <= (0.0 if disagreement else threshold)))
+    score = torch.where(known, score, MAX_SCORE)
+    if policy == "flag":
+        return Decision(bare, flagged, score, torch.ones_like(flagged))
+    relabelled = finite if policy == "relabel" else torch.zeros_like(finite)
+    other = torch.where(relabelled[:, None], without(corrected, goal), nothing(bare, [goal]))
+    logits = torch.where(flagged[:, None], other, bare)
+    return Decision(logits, flagged, score, ~flagged | relabelled)
+
+
+def undecided(bare: Tensor, trusted: Tensor) -> Decision:
+    """Of inputs that are predicted as no target: the logits [N, K] of the bare model as they are.
+
+    trusted : [N] as for `decide`; the others are flagged.
+    """
+    score = torch.where(trusted, NO_SCORE, torch.full_like(bare[:, 0], MAX_SCORE))
+    return Decision(bare, ~trusted, score, torch.ones_like(trusted))
+
+
+def unanswered(
+    decision: Decision, x: Tensor, bare: Tensor, targets: Sequence[int], policy: str
+) -> Decision:
+    """The same, with no answer to what can have none: inputs [N, ...] or logits [N, K] of the bare
+    model that are not finite, under any policy, and whatever is flagged, under "reject"."""
+    known = are_finite(x) & are_finite(bare)
+    flagged = decision.flagged | ~known
+    answered = decision.answered & known
+    if policy == "reject":
+        answered = answered & ~flagged
+    # What was decided to have no answer is blank for its own target already.
+    keep = answered | (known & ~decision.answered)
+    return Decision(
+        torch.where(keep[:, None], decision.logits, nothing(bare, targets)),
+        flagged,
+        torch.where(known, decision.score, MAX_SCORE),
+        answered,
+    )
+
+
+def nothing(logits: Tensor, goals: Sequence[int]) -> Tensor:
+    """Logits like these [N, K] that say no more than that an input is none of `goals`.
+
+    Whoever takes the largest of them without a look at the flag does not get a target.
+    """
+    blank = torch.zeros_like(logits)
+    for goal in goals:
+        blank = without(blank, goal)
+    return blank
