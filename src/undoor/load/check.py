@@ -11,6 +11,7 @@ from pathlib import Path
 from undoor.errors import UndoorError
 from undoor.load.archives import open_screened
 from undoor.load.checkpoints import screen_checkpoint
+from undoor.load.foreign import is_foreign
 from undoor.load.formats import sniff
 from undoor.load.onnx_file import screen_onnx
 from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
@@ -100,9 +101,9 @@ def brings_network(path: Path) -> bool:
     return is_pt2(names) or is_script(names)
 
 
-def require_safe(path: Path) -> None:
-    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors and plain
-    containers.
+def require_safe(path: Path) -> FileSafety:
+    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors, plain
+    containers and values that run nothing; what it is.
 
     Raises
     ------
@@ -115,6 +116,7 @@ def require_safe(path: Path) -> None:
             f"{path} is of the format {safety.format}, not a checkpoint; expected a state dict: "
             "save model.state_dict() as safetensors"
         )
+    return safety
 
 
 def refuse_unsafe(path: Path, safety: FileSafety) -> None:
@@ -128,7 +130,7 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
         raise UndoorError(
             f"{path} holds a whole pickled module, which runs code when it is opened ({shown}"
             f"{more}); expected a state dict: save model.state_dict() as safetensors on a machine "
-            "you trust, or, where you trust this file, say --trust-pickle"
+            f"you trust{_trusting(unsafe)}"
         )
     if unsafe:
         raise UndoorError(
@@ -139,6 +141,14 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
     where = f" (in {first.member})" if first.member else ""
     what = "graph of tensors" if safety.format in GRAPHS else "state dict"
     raise UndoorError(f"{path} is no plain {what}: {first.why}{where}; {WAY_OUT}")
+
+
+def _trusting(unsafe: list[str]) -> str:
+    """The other way out, where it leads out."""
+    foreign = [name for name in unsafe if is_foreign(name)]
+    if foreign:
+        return f"; it also names {foreign[0]}, which --trust-pickle refuses"
+    return ", or, where you trust this file, say --trust-pickle"
 
 
 def unsafe_globals(path: Path) -> list[str]:

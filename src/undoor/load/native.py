@@ -10,7 +10,7 @@ from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
 from undoor.load.graph_files import of_graph, read_graph
 from undoor.load.spec import Tables, read_spec, read_tables
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load.weights import load_fitting, read_states
 
 
 def read(path: Path, options: Tables) -> Classifier:
@@ -32,14 +32,14 @@ def read(path: Path, options: Tables) -> Classifier:
         return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
-    state = read_state_dict(spec.model.weights, key=spec.model.key)
+    states = read_states(spec.model.weights, key=spec.model.key)
     network = build(
         spec.model.architecture,
         spec.model.arguments,
         folder=path if path.is_dir() else path.parent,
     )
     name = describe(spec.model.architecture)
-    load_weights(network, state, file=spec.model.weights, architecture=name)
+    load_fitting(network, states, file=spec.model.weights, architecture=name)
     return Classifier(
         network,
         input_shape=spec.input.shape,
