@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from undoor.errors import UndoorError
 from undoor.origin import Origin
+from undoor.plain_weights import detached_copy, plain_copy
 from undoor.resizing import Resizing
 
 Output = Literal["logits", "probabilities"]
@@ -106,7 +107,7 @@ class Classifier(nn.Module):
             raise UndoorError(f"output must be 'logits' or 'probabilities', got {output!r}")
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
-        self.network = copy.deepcopy(network).eval().float()
+        self.network = plain_copy(network)
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
@@ -152,7 +153,7 @@ class Classifier(nn.Module):
 
     def fast_copy(self) -> Classifier:
         """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""
-        twin = copy.deepcopy(self)
+        twin = detached_copy(self)
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

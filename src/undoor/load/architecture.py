@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import importlib
 import importlib.util
@@ -18,6 +17,7 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
+from undoor.plain_weights import detached_copy
 
 Architecture = str | nn.Module | Callable[..., Any]
 
@@ -68,7 +68,7 @@ def _call(target: object, arguments: Mapping[str, Any], name: str) -> nn.Module:
     if isinstance(target, nn.Module):
         if arguments:
             raise UndoorError(f"{name} is a finished network and takes no arguments; drop them")
-        return copy.deepcopy(target)
+        return detached_copy(target)
     if not callable(target):
         raise UndoorError(f"{name} is a {type(target).__name__}; expected a function or a class")
     call = f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -9,6 +9,7 @@ from undoor.load import timm_models
 from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
 from undoor.load.graph_files import of_graph, read_graph
+from undoor.load.lazy_layers import materialise
 from undoor.load.spec import Tables, read_spec, read_tables
 from undoor.load.weights import load_fitting, read_states
 
@@ -38,6 +39,7 @@ def read(path: Path, options: Tables) -> Classifier:
         spec.model.arguments,
         folder=path if path.is_dir() else path.parent,
     )
+    materialise(network, spec.input.shape)
     name = describe(spec.model.architecture)
     load_fitting(network, states, file=spec.model.weights, architecture=name)
     return Classifier(

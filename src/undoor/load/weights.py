@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -33,8 +34,8 @@ REPAIR = "repair/"
 SHOWN = 3
 # What quantisers call their scales; bitsandbytes, torchao, GPTQ and torch.ao.
 QUANTISED = re.compile(
-    r"(.*\.)?(_packed_params(\._packed_params)?|qweight|qzeros|SCB|weight_scale(_inv)?|absmax"
-    r"|quant_map|weight\.(absmax|quant_map|quant_state.*|_data|_scale))"
+    r"(.*\.)?(_packed_params(\._packed_params)?|qweight|qzeros|zero_points?|SCB|absmax"
+    r"|quant_map|weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state.*|_data|_scale))"
 )
 WHOLE_NUMBERS = (torch.int8, torch.uint8)
 
@@ -182,7 +183,7 @@ def _prepared(state: StateDict, path: Path) -> StateDict:
     quantised = [name for name, value in state.items() if _is_quantised(name, value)]
     if quantised:
         raise UndoorError(
-            f"{path} holds quantised weights ({_shorten(quantised)}), which have no gradients; "
+            f"{path} holds the weights of a quantised network ({_shorten(quantised)}); "
             "give the floating-point weights that they were made from, or dequantise them "
             "(value.dequantize()) and save the state dict again"
         )
@@ -216,7 +217,9 @@ def _read_torch(path: Path) -> object:
     safety = require_safe(path)
     names = [name for name, _ in safety.globals]
     try:
-        with torch.serialization.safe_globals(stand_ins(names)):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(names)):
+            # What is deprecated in the file is nothing that its reader can change.
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     # Whatever torch stumbles over in a file that passed the screen, the file is not to be used.
     except Exception as error:
