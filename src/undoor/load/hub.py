@@ -7,15 +7,19 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.load.torchvision_import import torchvision_importable
 
 CONFIG = "config.json"
 SWITCH = "HF_HUB_OFFLINE"
 LARGEST_TEXT = 20_000_000
+# What imports torchvision; the converter does so for operators of detectors alone.
+CONVERTER = "onnx2torch"
+USERS = frozenset({"transformers", "timm", CONVERTER})
 
 
 def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
@@ -27,9 +31,10 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
     """
     root = library.partition(".")[0]
     try:
-        importlib.import_module(root)
-        module = importlib.import_module(library)
-        return tuple(getattr(module, name) for name in names)
+        with _torchvision_for(root):
+            importlib.import_module(root)
+            module = importlib.import_module(library)
+            return tuple(getattr(module, name) for name in names)
     # A library that does not import may raise anything.
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == root:
@@ -55,13 +60,20 @@ def offline(extra: str) -> Iterator[None]:
     os.environ[SWITCH] = "1"
     setattr(constants, SWITCH, True)
     try:
-        yield
+        with torchvision_importable():
+            yield
     finally:
         setattr(constants, SWITCH, switch)
         if given is None:
             del os.environ[SWITCH]
         else:
             os.environ[SWITCH] = given
+
+
+def _torchvision_for(library: str) -> AbstractContextManager[None]:
+    if library not in USERS:
+        return nullcontext()
+    return torchvision_importable(stand_in=library == CONVERTER)
 
 
 def folder_of(path: Path) -> Path:
