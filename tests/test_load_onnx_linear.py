@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import graph_work  # noqa: F401  (onnx2torch imports torchvision, which needs its operators)
 import numpy as np
 import onnx
 import onnxruntime

@@ -110,7 +110,7 @@ def test_checkpoint_with_options(folder: Path) -> None:
             MODEL + 'output = "softmax"',
             INPUT,
             "",
-            r"\[model\] output: .*'logits' or 'probabilities'",
+            r"\[model\] output: .*'logits', 'probabilities' or 'sigmoid'",
         ),
         (
             MODEL,

@@ -18,7 +18,9 @@ import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import exact_identity
-from undoor.load.weights import PREFIXES, WRAPPERS, load_weights, read_state_dict
+from undoor.load.spellings import PREFIXES
+from undoor.load.state_dicts import WRAPPERS
+from undoor.load.weights import load_weights, read_state_dict
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 
@@ -247,7 +249,10 @@ def test_a_repair_is_no_model(tmp_path: Path) -> None:
     [
         (torch.zeros(2), r"holds a Tensor; expected a state dict"),
         ({"epoch": 1, "loss": 0.5}, r"no single state dict \(found: epoch, loss\)"),
-        ({"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}}, r"found: g, d\); save one of"),
+        (
+            {"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}},
+            r"several state dicts \(g, d\); say which.*--weights-key g",
+        ),
         ({}, r"found: nothing"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
+from undoor.plain_weights import detached_copy
 
 # In evaluation mode the last is one like the others.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -179,7 +179,7 @@ def calls_of(
 def shared_copy(classifier: Classifier) -> Classifier:
     """A copy with modules of its own that uses the same parameter and buffer tensors."""
     tensors = [*classifier.parameters(), *classifier.buffers()]
-    return copy.deepcopy(classifier, {id(t): t for t in tensors})
+    return detached_copy(classifier, {id(t): t for t in tensors})
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:

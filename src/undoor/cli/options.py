@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -94,7 +94,7 @@ class ModelOptions:
     output: Annotated[
         str | None,
         typer.Option(
-            help="What the network returns: logits (default) or probabilities.",
+            help="What the network returns: logits (default), probabilities, or sigmoid.",
             metavar="KIND",
             rich_help_panel=MODEL_PANEL,
         ),
@@ -151,11 +151,12 @@ class ModelOptions:
     def load(self) -> Classifier:
         """The classifier these options describe; what is run for it because the user trusts it goes
         to stderr."""
+        from undoor.classifier import Output
         from undoor.load import load
 
-        if self.output not in (None, "logits", "probabilities"):
+        if self.output not in (None, *get_args(Output)):
             raise UndoorError(
-                f"--output: expected logits or probabilities, got {self.output!r}; "
+                f"--output: expected logits, probabilities or sigmoid, got {self.output!r}; "
                 "say which of them the network returns"
             )
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
@@ -170,7 +171,7 @@ class ModelOptions:
                 scale=self.scale,
                 mean=_numbers("--mean", self.mean, "0.49,0.48,0.45"),
                 std=_numbers("--std", self.std, "0.25,0.24,0.26"),
-                output=cast('Literal["logits", "probabilities"] | None', self.output),
+                output=cast("Output | None", self.output),
                 class_names=None if self.class_names is None else self.class_names.split(","),
                 trust_pickle=self.trust_pickle,
                 sha256=self.model_sha256,

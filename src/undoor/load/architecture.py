@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from undoor.load.folder_code import FolderCode
 from undoor.load.installed import import_installed
 from undoor.load.targets import Target, name_the_file, parse_target, require_no_weights
 from undoor.origin import CodeFile
+from undoor.plain_weights import detached_copy
 
 Architecture = str | nn.Module | Callable[..., Any]
 
@@ -133,7 +133,7 @@ def _call(target: object, arguments: Mapping[str, Any], name: str) -> nn.Module:
     if isinstance(target, nn.Module):
         if arguments:
             raise UndoorError(f"{name} is a finished network and takes no arguments; drop them")
-        return copy.deepcopy(target)
+        return detached_copy(target)
     if not callable(target):
         raise UndoorError(f"{name} is a {type(target).__name__}; expected a function or a class")
     call = f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -27,6 +27,7 @@ from undoor.load.hub import (
     offline,
     read_json,
     require_depth,
+    require_unmarked,
 )
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.processor import read_preprocessing
@@ -73,6 +74,8 @@ def read(path: Path, options: Tables) -> Classifier:
     folder = folder_of(path)
     require_own_model(options)
     config = read_json(folder / CONFIG)
+    for text in (CONFIG, *PROCESSORS):
+        require_unmarked(folder / text)
     name = _architecture(config, folder)
     shapes = _shapes(folder)
     with offline(EXTRA), _quiet():

@@ -10,9 +10,10 @@ from undoor.load import timm_models
 from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
 from undoor.load.graph_files import is_graph, of_graph, read_graph
+from undoor.load.lazy_layers import materialise
 from undoor.load.spec import ModelSpec, Tables, read_spec, read_tables
 from undoor.load.trust import NamedCode, code_named, require_trusted
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load.weights import load_fitting, read_states
 
 
 def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier:
@@ -38,7 +39,7 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     by_file = options.get("model", {}).get("architecture") is None
     named = _code_named(spec, file) if by_file else None
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
-    state = read_state_dict(spec.model.weights, key=spec.model.key)
+    states = read_states(spec.model.weights, key=spec.model.key)
     expected = require_trusted(named, trust_code=trust_code)
     built = build(
         spec.model.architecture,
@@ -47,8 +48,9 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
         by_file=by_file,
         expected=expected,
     )
+    materialise(built.network, spec.input.shape)
     name = describe(spec.model.architecture)
-    load_weights(built.network, state, file=spec.model.weights, architecture=name)
+    load_fitting(built.network, states, file=spec.model.weights, architecture=name)
     classifier = Classifier(
         built.network,
         input_shape=spec.input.shape,

@@ -32,7 +32,7 @@ def main(given: dict[str, Any]) -> None:
     from safetensors.torch import save
 
     from undoor.errors import UndoorError
-    from undoor.load.weights import find_state_dict
+    from undoor.load.state_dicts import find_state_dict
 
     torch.set_num_threads(1)
     told += limit_memory(given["memory"]) + give_up_calls()

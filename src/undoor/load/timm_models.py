@@ -28,7 +28,8 @@ from undoor.load.hub import (
 )
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.spec import ModelTable, Tables, checked
-from undoor.load.weights import StateDict, load_weights, read_state_dict
+from undoor.load.state_dicts import StateDict
+from undoor.load.weights import load_fitting, read_states
 from undoor.resizing import Resizing
 
 SCHEME = "timm:"
@@ -102,12 +103,14 @@ def read_tables(
     """
     table = checked(ModelTable, "model", tables.get("model", {}), source)
     name = str(table.architecture).removeprefix(SCHEME)
-    state = read_state_dict(table.weights, key=table.key)
+    states = read_states(table.weights, key=table.key)
+    # The largest is the network; what fits is found out below.
+    state = max(states.values(), key=len)
     settings = {**_settings(name), **(settings or {})}
     arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
     require_depth(arguments, len(state), source)
     network = _create(name, arguments)
-    load_weights(network, state, file=table.weights, architecture=f"{SCHEME}{name}")
+    load_fitting(network, states, file=table.weights, architecture=f"{SCHEME}{name}")
     preprocessing = _preprocessing(settings, arguments, given(tables, "input"), source)
     return classifier_of(
         network, preprocessing, tables, source=source, class_names=class_names, output=table.output

@@ -7,10 +7,8 @@ checked like any stranger's. What it contained beside them, its code first of al
 
 from __future__ import annotations
 
-import _compat_pickle
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
 from undoor.load.check import FileSafety, examine, refuse_unsafe
+from undoor.load.foreign import is_foreign
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
@@ -43,13 +42,6 @@ MAX_ENTRIES = 1000
 MAX_WRITTEN = 2 * GIB
 TOO_MUCH = 125
 LARGEST_TEXT = 2000
-# What the standard library gives to pickles of modules. Nothing else of it has a place in one.
-NEEDED = re.compile(
-    r"collections\.(OrderedDict|Counter|defaultdict|deque)"
-    r"|_?_?(builtins?)(__)?\.(set|frozenset|dict|list|tuple|slice|range|complex|bytearray|object"
-    r"|int|float|bool|str|bytes)"
-    r"|_codecs\.encode|functools\.partial|copyreg\._reconstructor|copy_reg\._reconstructor"
-)
 
 
 class TrustedPickleWarning(UserWarning):
@@ -142,19 +134,12 @@ def open_trusted(
 def _require_module(file: Path, safety: FileSafety) -> None:
     if not safety.whole_module:
         refuse_unsafe(file, safety)
-    foreign = [name for name in safety.unsafe if _is_foreign(name)]
+    foreign = [name for name in safety.unsafe if is_foreign(name)]
     if foreign:
         raise UndoorError(
             f"{file} names {', '.join(foreign[:4])}, which no module needs; it is refused even "
             "where pickles are trusted"
         )
-
-
-def _is_foreign(name: str) -> bool:
-    root = name.partition(".")[0]
-    # Names of Python 2, too, which unpicklers translate.
-    own = root in sys.stdlib_module_names or root in _compat_pickle.IMPORT_MAPPING
-    return not root.isidentifier() or (own and not NEEDED.fullmatch(name))
 
 
 def _folder_of(architecture: object) -> Path | None:

@@ -342,7 +342,7 @@ class Contract(_Part):
     scale: float
     mean: list[float]
     std: list[float]
-    output: Literal["logits", "probabilities"]
+    output: Literal["logits", "probabilities", "sigmoid"]
     class_names: list[str]
 
 
