@@ -24,6 +24,7 @@ from undoor.scan.confirm import (
     ends_of_sources,
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.doubts import doubts
 from undoor.scan.families import (
     BY_SOURCE,
     INPUT_FAMILIES,
@@ -64,6 +65,7 @@ def scan(
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    accept_graph: bool = False,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -77,6 +79,8 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
+    not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
     the same report; only its seconds differ.
 
@@ -102,10 +106,14 @@ def scan(
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
+    never, notes = doubts(
+        classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
+    )
+    found = _never_clean(found, never)
     outside = (OUTSIDE,) if is_opaque(classifier) else ()
     return ScanReport(
         verdict=found.verdict,
-        reasons=(*found.reasons, *outside),
+        reasons=(*found.reasons, *notes, *outside),
         findings=found.findings,
         evidence=found.evidence,
         detectable=found.detectable,
@@ -138,6 +146,15 @@ def _with_enough(found: _Found, per_class: float) -> _Found:
         f"{LEAST_PER_CLASS} or more; give more. What stood out:"
     )
     return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
+
+
+def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
+    """The same, or inconclusive where any of these reasons forbids to call a model clean."""
+    if not reasons:
+        return found
+    if found.verdict != "clean":
+        return replace(found, reasons=(*found.reasons, *reasons))
+    return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
 
 
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
