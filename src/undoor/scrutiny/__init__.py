@@ -46,7 +46,8 @@ class Scrutiny:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return tuple(item.sentence for item in (*self.graph, *self.disagreements))
+        graph = (item.sentence for item in self.graph)
+        return (*graph, *(item.sentence for item in self.disagreements))
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -10,19 +10,20 @@ import torch
 from torch import fx, nn
 
 from undoor.scrutiny.doubt import GraphFinding
-from undoor.scrutiny.operators import CONSTANTS, VIEWS
+from undoor.scrutiny.operators import CONSTANTS, VIEWS, words
 
-_PLAIN = {getattr(operator, n) for n in "add sub mul floordiv mod neg truediv pow".split()}
-_COMPARING = {getattr(operator, n) for n in "ge gt le lt eq ne and_ or_ not_".split()}
+_PLAIN = {getattr(operator, n) for n in words("add sub mul floordiv mod neg truediv pow")}
+_COMPARING = {getattr(operator, n) for n in words("ge gt le lt eq ne and_ or_ not_")}
 _SHAPED = (
     VIEWS
     | CONSTANTS
-    | frozenset(
+    | words(
         "full arange zeros ones empty slice select narrow split split_with_sizes repeat pad "
         "constant_pad_nd adaptive_avg_pool2d _adaptive_avg_pool2d upsample_bilinear2d "
         "upsample_nearest2d upsample_bicubic2d sym_size as_strided roll unfold col2im im2col "
         "_assert_scalar sym_constrain_range sym_constrain_range_for_size _assert_async tile "
-        "repeat_interleave linspace slice_scatter select_scatter eye tril triu unflatten native_group_norm".split()
+        "repeat_interleave linspace slice_scatter select_scatter eye tril triu unflatten "
+        "native_group_norm"
     )
 )
 # The value is a number here and not a shape.
@@ -44,9 +45,8 @@ def _of_graph(graph: fx.Graph) -> Iterator[GraphFinding]:
                 sizes.add(node)
             if node.target in _COMPARING and node in sizes and _is_used(node):
                 yield GraphFinding("batch_size", f"node {node.name}", _name(node))
-        elif node.op == "call_function" and any(n in sizes for n in node.all_input_nodes):
-            if _as_number(node, sizes):
-                yield GraphFinding("batch_size", f"node {node.name}", _name(node))
+        elif node.op == "call_function" and _as_number(node, sizes):
+            yield GraphFinding("batch_size", f"node {node.name}", _name(node))
 
 
 def _is_size(node: fx.Node) -> bool:

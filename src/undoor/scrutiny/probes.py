@@ -1,4 +1,4 @@
-"""Inputs on which a hidden switch is likely to be thrown: small saturated patches on clean inputs."""
+"""Inputs that are likely to throw a hidden switch: clean ones with small saturated patches."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,8 +39,11 @@ def read(found: Trace) -> Iterator[GraphFinding]:
     for place, step in enumerate(found.steps):
         for code in _of_any(step):
             yield GraphFinding(code, step.where, step.name)
-        if found.live[place] and place not in activations and (code := _of_living(found, step)):
-            yield GraphFinding(code, step.where, step.name)
+        if not found.live[place] or place in activations:
+            continue
+        living = _of_living(found, step)
+        if living is not None:
+            yield GraphFinding(living, step.where, step.name)
     yield from _pixels(found)
     yield from _gates(found)
 
@@ -105,7 +109,9 @@ def _gives_whole_numbers(found: Trace, step: Step) -> bool:
 
 def _written_by_hand(output: Tensor) -> set[str]:
     """Names of functions in a gradient's graph that somebody wrote in Python."""
-    seen, names, todo = set(), set(), [output.grad_fn]
+    seen: set[Any] = set()
+    names: set[str] = set()
+    todo: list[Any] = [output.grad_fn]
     while todo:
         node = todo.pop()
         if node is None or node in seen:

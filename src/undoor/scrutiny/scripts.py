@@ -49,7 +49,21 @@ _TO_PLAIN = frozenset(
         "prim::tolist",
     }
 )
-_NUMBERS = ("add", "sub", "rsub", "mul", "div", "pow", "eq", "ne", "gt", "ge", "lt", "le", "fill_")
+_NUMBERS: tuple[str, ...] = (
+    "add",
+    "sub",
+    "rsub",
+    "mul",
+    "div",
+    "pow",
+    "eq",
+    "ne",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "fill_",
+)
 _NUMBERS += ("clamp", "clamp_min", "clamp_max", "remainder", "masked_fill", "full", "full_like")
 _TENSOR_SIZE = "aten::len"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.scrutiny.doubt import GraphFinding
-from undoor.scrutiny.operators import CONSTANTS, PRODUCTS, SELECTS, VIEWS, base
+from undoor.scrutiny.operators import CONSTANTS, PRODUCTS, SELECTS, VIEWS, base, words
 from undoor.scrutiny.trace import Trace, trace
 
 # What is used alone, and what batches usually are: where others are asked about, a graph's own
@@ -25,9 +25,9 @@ _MAX_VALUES = 100_000
 # Which a library writes in several ways, as it suits the size.
 _PLAIN = VIEWS | SELECTS | CONSTANTS | {"add", "mul", "sub", "div", "sum", "cat", "stack", "split"}
 _PLAIN |= {"split_with_sizes", "unbind", "chunk", "unsafe_split", "arange", "zeros", "ones", "full"}
-_WITH_NUMBERS = frozenset(
-    "add sub mul div pow eq ne gt ge lt le where maximum minimum clamp clamp_min clamp_max remainder "
-    "masked_fill".split()
+_WITH_NUMBERS = words(
+    "add sub mul div pow eq ne gt ge lt le where maximum minimum clamp clamp_min clamp_max "
+    "remainder masked_fill"
 )
 
 
