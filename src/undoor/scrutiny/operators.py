@@ -50,6 +50,11 @@ VIEWS = words(
     "lift_fresh_copy _to_copy to empty empty_like empty_strided new_empty "
     "new_empty_strided resize_ set_ movedim"
 )
+# Where numbers meet values.
+WITH_NUMBERS = words(
+    "add sub rsub mul div pow eq ne gt ge lt le where maximum minimum clamp clamp_min clamp_max "
+    "remainder masked_fill"
+)
 PRODUCTS = words("mm addmm bmm baddbmm matmul linear mv addmv dot einsum")
 SELECTS = words("select slice narrow")
 # Of numbers by themselves: what activations are made of.

@@ -85,7 +85,8 @@ def _of_living(found: Trace, step: Step) -> GraphCode | None:
     if name in COMPARISONS:
         return "comparison"
     if name in STEPS or (name == "div" and step.kwargs.get("rounding_mode")):
-        return "step"
+        # A threshold that leaves no jump is a ReLU.
+        return None if name == "threshold" and step.args[1] == step.args[2] else "step"
     return "index" if _gives_whole_numbers(found, step) else None
 
 

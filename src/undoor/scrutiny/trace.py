@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from undoor.scrutiny.operators import CONSTANTS
+from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -32,8 +32,10 @@ class Step:
     """One operator of a pass.
 
     space, name : as in `aten::relu`. inputs, outputs : the tensors. follows : which of `inputs`
-    hold values computed from the input. with_gradient : the gradient mode it ran in. where : module
-    and source line.
+    hold values computed from the input. numbers : what else values of the input meet in it.
+    with_gradient : the gradient mode it ran in. cut : whether values of the input come without a
+    gradient, though one is wanted. random : whether it draws. changed_state : whether it writes to
+    weights or buffers. where : module and source line.
     """
 
     space: str
@@ -44,6 +46,7 @@ class Step:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     follows: tuple[bool, ...]
+    numbers: tuple[float, ...]
     with_gradient: bool
     cut: bool
     random: bool
@@ -149,6 +152,8 @@ class _Watch(TorchDispatchMode):
             for t in inputs
             if id(t) in self.computed
         )
+        # What a step changes in place is soon no longer what it was.
+        numbers = _numbers(function, args, inputs, follows)
         with_gradient = torch.is_grad_enabled()
         out = function(*args, **kwargs)
         outputs = tuple(t for t in tree_leaves(out) if isinstance(t, Tensor))
@@ -169,6 +174,7 @@ class _Watch(TorchDispatchMode):
                 inputs,
                 outputs,
                 follows,
+                numbers,
                 with_gradient,
                 cut,
                 _is_random(function, args, kwargs),
@@ -226,6 +232,21 @@ def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
         value = args[place] if place < len(args) else kwargs.get(argument.name)
         out += [t for t in tree_leaves(value) if isinstance(t, Tensor)]
     return out
+
+
+def _numbers(
+    function: Any, args: Any, inputs: tuple[Tensor, ...], follows: tuple[bool, ...]
+) -> tuple[float, ...]:
+    """The numbers, and the range of tensors, that values of the input are computed with."""
+    name = base(function._schema.name.partition("::")[2])
+    if name not in WITH_NUMBERS or not any(follows):
+        return ()
+    found = [float(a) for a in args if isinstance(a, int | float) and not isinstance(a, bool)]
+    for tensor, from_input in zip(inputs, follows, strict=True):
+        if not from_input and tensor.numel():
+            values = tensor.detach().double()
+            found += [float(values.min()), float(values.max())]
+    return tuple(float(f"{number:.5g}") for number in found)
 
 
 def _is_random(function: Any, args: Any, kwargs: Any) -> bool:
