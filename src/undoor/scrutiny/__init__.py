@@ -25,12 +25,16 @@ from undoor.scrutiny.scripts import read_script
 from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
 from undoor.scrutiny.trace import trace
 
-__all__ = ["Disagreement", "GraphFinding", "Scrutiny", "read_graph", "scrutinise"]
+__all__ = ["Disagreement", "GraphFinding", "GraphWarning", "Scrutiny", "read_graph", "scrutinise"]
 
 # Clean inputs on which the network is asked; as many again carry each trigger.
 MAX_INPUTS = 16
 MAX_TRIGGERS = 3
 RANDOM_INPUTS = 16
+
+
+class GraphWarning(UserWarning):
+    """What a network's graph holds that ordinary layers do not have."""
 
 
 @dataclass(frozen=True)
