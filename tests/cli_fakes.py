@@ -235,6 +235,7 @@ class Cli:
         self.adapted = Adaptation(4, 3, 2, missed=0.0, fitted=3, refitted=True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.limits = (Thresholds(), Budget())
+        self.accept_graph = False
         self._patch(monkeypatch)
 
     def trust(self, model: Path | str | None = None) -> None:
@@ -264,10 +265,12 @@ class Cli:
         seed: int,
         thresholds: Thresholds,
         budget: Budget,
+        accept_graph: bool,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
+        self.accept_graph = accept_graph
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)

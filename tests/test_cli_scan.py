@@ -180,6 +180,9 @@ def test_limits(cli: Cli) -> None:
     cli.scan("--alpha", 0.001, "--max-seconds", 60, "--max-passes", 5000)
     limits = Thresholds(alpha=0.001)
     assert cli.limits == (limits, Budget(5000, 60))
+    assert not cli.accept_graph
+    cli.scan("--accept-graph")
+    assert cli.accept_graph
     assert (limits.second_alpha, limits.doubt_alpha) == pytest.approx((0.0001, 0.003))
 
 

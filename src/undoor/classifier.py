@@ -340,7 +340,7 @@ def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
     """Put `leaf` in the place of the last module without children."""
     name = [name for name, module in network.named_modules() if not list(module.children())][-1]
     path, _, last = name.rpartition(".")
-    setattr(network.get_submodule(path), last, leaf)
+    setattr(network.get_submodule(path), last, leaf.eval())
 
 
 def _is_distribution(raw: Tensor) -> bool:

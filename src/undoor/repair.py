@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.kept import about
 from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scrutiny import GraphWarning, read_graph
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
 
@@ -80,7 +82,8 @@ def repair(
     trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
     patterns over the whole image, which no single estimate shows, and of triggers that were found
     inside the network. journal : where the steps are kept; a repair that was killed goes on from
-    there to the same corrections.
+    there to the same corrections. A `GraphWarning` says what the network's graph holds that
+    ordinary layers do not have: whatever is hidden behind it is not repaired.
 
     Raises
     ------
@@ -91,6 +94,10 @@ def repair(
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
+    if odd := read_graph(classifier, clean.images):
+        sentences = "; ".join(item.sentence for item in odd)
+        text = f"{sentences}; what is hidden behind this is not repaired"
+        warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     report = with_targets(
         classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress

@@ -10,6 +10,7 @@ import copy
 import inspect
 import types
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn

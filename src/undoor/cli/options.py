@@ -399,6 +399,15 @@ class ScanOptions:
             rich_help_panel=SCAN_PANEL,
         ),
     ] = None
+    accept_graph: Annotated[
+        bool,
+        typer.Option(
+            "--accept-graph",
+            help="You have looked at what `undoor inspect` finds odd in the network's graph: it "
+            "may be called clean all the same.",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = False
 
     def run(
         self,
@@ -418,6 +427,7 @@ class ScanOptions:
                 seed=seed,
                 thresholds=Thresholds(alpha=self.alpha),
                 budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
+                accept_graph=self.accept_graph,
                 journal=journal,
                 progress=progress,
             )

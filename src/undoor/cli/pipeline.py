@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from undoor.cli.console import bars, old_files_aloud
+from undoor.cli.console import bars, old_files_aloud, say
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -80,7 +82,7 @@ def repair_model(
 ) -> Repair:
     from undoor.repair import repair
 
-    with bars() as progress:
+    with _graph_aloud(), bars() as progress:
         return repair(
             classifier,
             clean,
@@ -94,6 +96,19 @@ def repair_model(
             journal=journal,
             progress=progress,
         )
+
+
+@contextmanager
+def _graph_aloud() -> Iterator[None]:
+    """What is odd in the network's graph goes to stderr, a line each."""
+    from undoor.scrutiny import GraphWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GraphWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, GraphWarning):
+            say(f"WARNING: {warning.message}")
 
 
 def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:

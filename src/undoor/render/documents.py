@@ -353,6 +353,23 @@ class CorrectableSite(_Part):
     shape: list[Count]
 
 
+class GraphFinding(_Part):
+    """Something between input and class scores that ordinary layers do not have."""
+
+    code: str
+    where: str = Field(description="Module, and source line where known.")
+    what: str = Field(description="Operator or name.")
+    count: Count = Field(description="How many places are alike.")
+    sentence: str
+
+
+class Disagreement(_Part):
+    """Predictions, or gradients, that depend on how the network is run."""
+
+    code: str
+    sentence: str
+
+
 class Network(_Part):
     """The network as it is executed."""
 
@@ -362,9 +379,8 @@ class Network(_Part):
     sites: list[CorrectableSite]
     reused: list[str] = Field(description="Modules that run more than once in a pass.")
     unused: list[str] = Field(description="Modules with parameters that never run.")
-    training: list[str] = Field(description="Modules that stay in training mode.")
-    batch_dependent: bool
-    random: bool
+    graph: list[GraphFinding]
+    disagreements: list[Disagreement]
     warnings: list[str]
 
 

@@ -25,6 +25,7 @@ from undoor.scan.confirm import (
     ends_of_sources,
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.doubts import doubts
 from undoor.scan.families import (
     BY_SOURCE,
     INPUT_FAMILIES,
@@ -65,6 +66,7 @@ def scan(
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    accept_graph: bool = False,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -78,6 +80,8 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
+    not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
     the same report; only its seconds differ.
 
@@ -102,13 +106,17 @@ def scan(
     found = (
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
+    never, notes = doubts(
+        classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
+    )
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
-    found = _with_all_families(found, left_out(search))
+    missing = left_out(search)
+    found = _never_clean(found, never if missing is None else (missing, *never))
     identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
-        reasons=found.reasons,
+        reasons=(*found.reasons, *notes),
         findings=found.findings,
         evidence=found.evidence,
         detectable=found.detectable,
@@ -156,13 +164,13 @@ def _with_classes(found: _Found, classes: int) -> _Found:
     return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
 
 
-def _with_all_families(found: _Found, missing: str | None) -> _Found:
-    """The same with what was left out; no model is called clean by some families alone."""
-    if missing is None:
+def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
+    """The same, or inconclusive where any of these reasons forbids to call a model clean."""
+    if not reasons:
         return found
     if found.verdict != "clean":
-        return replace(found, reasons=(*found.reasons, missing))
-    return replace(found, verdict="inconclusive", reasons=(missing, *found.reasons))
+        return replace(found, reasons=(*found.reasons, *reasons))
+    return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
 
 
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
