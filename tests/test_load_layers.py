@@ -92,6 +92,17 @@ def test_products_with_a_stored_weight_are_linear_layers(kind: str, decomposed: 
     assert len(layers) == (0 if kind == "scaled" else 1)
 
 
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_activations_may_lie_in_any_order(decomposed: bool) -> None:
+    """A decomposed graph takes views, which the channels at the end would break."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
+    made = with_layers(graph_of(network, decomposed=decomposed))
+    conv = next(m for m in made.modules() if isinstance(m, nn.Conv2d))
+    conv.register_forward_hook(lambda *args: args[2].contiguous(memory_format=torch.channels_last))
+    x = torch.rand(3, *work.SHAPE)
+    torch.testing.assert_close(made(x), network(x))
+
+
 def test_training_mode_is_refused() -> None:
     with pytest.raises(UndoorError, match=r"model.eval\(\) and export it again"):
         with_layers(graph_of(work.Mixed().train()))

@@ -19,6 +19,8 @@ aten = torch.ops.aten
 # From the function's tensors (None where it has none) and its other arguments, in its order.
 Make = Callable[[Sequence[Tensor | None], Sequence[Any], int], nn.Module | None]
 META = torch.device("meta")
+# These know one order in memory, which searches and corrections do not keep.
+VIEWS = (aten.view.default, aten._unsafe_view.default)
 # Products with a weight, and what says that it is stored as [inputs, outputs].
 PRODUCTS = (aten.addmm.default, aten.mm.default, aten.matmul.default)
 TURNED = "turned"
@@ -41,6 +43,8 @@ def with_layers(program: fx.GraphModule) -> fx.GraphModule:
     for node in list(graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             graph.erase_node(node)
+        elif node.op == "call_function" and node.target in VIEWS:
+            node.target = aten.reshape.default
         elif node.op == "call_function" and node.target in LAYERS:
             _exchange(graph, node, root, names)
     module = fx.GraphModule(root, graph)
