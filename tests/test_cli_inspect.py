@@ -149,6 +149,8 @@ def test_python_itself_is_refused(cli: Cli, target: str, more: tuple[str, ...]) 
         assert not canary.exists()
     told = document(cli, 2, toml, *more)
     assert "belongs to Python itself" in told["problem"]
+    assert not told["safe"]
+    assert told["code"] == {"architecture": target, "trusted": False, "files": []}
 
 
 def sha256(file: Path) -> str:

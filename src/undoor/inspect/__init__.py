@@ -16,6 +16,7 @@ from undoor.inspect.files import FileFacts, code_files, inspect_files, weights_o
 from undoor.inspect.network import inspect_network
 from undoor.inspect.result import CodeFacts, Contract, Inspection
 from undoor.load import code_named_by, load, read_state_dict
+from undoor.load.targets import ForbiddenTargetError
 from undoor.load.trust import refusal
 from undoor.load.weights import needs_architecture
 
@@ -70,6 +71,9 @@ def look(
     found = Inspection(files)
     try:
         named = code_named_by(path) if bare else None
+    except ForbiddenTargetError as error:
+        facts = CodeFacts(error.architecture, False, ())
+        return replace(found, code=facts, problem=str(error))
     except UndoorError as error:
         return replace(found, problem=str(error))
     if named is not None:

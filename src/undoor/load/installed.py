@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import re
+import site
 import sys
 import sysconfig
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-SITES = ("site-packages", "dist-packages")
 STANDARD = frozenset({*sys.stdlib_module_names, *sys.builtin_module_names, "__main__"})
 
 
@@ -28,7 +29,7 @@ def is_standard_file(file: Path) -> bool:
     inside = any(path.is_relative_to(home) for home in homes)
     # Another Python's library is no better: /usr/lib/python3.12/os.py.
     other = path.stem in STANDARD and re.fullmatch(r"python\d(\.\d+)?", path.parent.name)
-    return bool(inside or other) and not _is_site(path)
+    return bool(other) or (inside and not _is_site(path))
 
 
 def loose_places() -> list[Path]:
@@ -50,7 +51,8 @@ def is_installed(root: str, loose: Collection[Path] | None = None) -> bool:
 
 def _installed(root: str, loose: Collection[Path] | None = None) -> ModuleSpec | None:
     loose = loose_places() if loose is None else loose
-    firm = [place for place in sys.path if Path(place or ".").resolve() not in loose]
+    paths = {place: Path(place or ".").resolve() for place in sys.path}
+    firm = [place for place, path in paths.items() if path not in loose or _is_site(path)]
     for finder in sys.meta_path:
         if finder is PathFinder:
             spec = PathFinder.find_spec(root, firm)
@@ -66,13 +68,23 @@ def _installed(root: str, loose: Collection[Path] | None = None) -> ModuleSpec |
 def _is_firm(spec: ModuleSpec, loose: Collection[Path]) -> bool:
     if spec.origin is not None:
         file = Path(spec.origin).resolve()
-        return not any(parent in loose for parent in (file.parent, file.parent.parent))
+        return _is_site(file) or not any(
+            parent in loose for parent in (file.parent, file.parent.parent)
+        )
     # A bare folder is a package only among installed ones: `nvidia`, not a folder `data` somewhere.
     return any(_is_site(Path(place)) for place in spec.submodule_search_locations or ())
 
 
 def _is_site(place: Path) -> bool:
-    return bool(set(SITES) & set(place.parts))
+    return any(place.resolve().is_relative_to(folder) for folder in _site_folders())
+
+
+@cache
+def _site_folders() -> frozenset[Path]:
+    """Where packages are installed, by Python's own word: names of folders can be chosen."""
+    places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    places += [*site.getsitepackages(), site.getusersitepackages()]
+    return frozenset(Path(place).resolve() for place in places)
 
 
 def hidden_places(folder: Path) -> list[Path]:
@@ -86,7 +98,7 @@ def without_places(places: Collection[Path]) -> Iterator[None]:
     taken = [
         (number, place)
         for number, place in enumerate(sys.path)
-        if Path(place or ".").resolve() in places and not _is_site(Path(place))
+        if Path(place or ".").resolve() in places and not _is_site(Path(place or "."))
     ]
     for _, place in taken:
         sys.path.remove(place)

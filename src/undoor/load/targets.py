@@ -16,6 +16,14 @@ from undoor.load.installed import is_installed, is_standard, is_standard_file, l
 FETCHING = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 
 
+class ForbiddenTargetError(UndoorError):
+    """An architecture that is never run, whoever trusts it; named by `architecture`."""
+
+    def __init__(self, message: str, architecture: str) -> None:
+        super().__init__(message)
+        self.architecture = architecture
+
+
 @dataclass(frozen=True)
 class Target:
     """A callable that builds a network.
@@ -80,11 +88,12 @@ def parse_target(architecture: str) -> Target:
     source, _, name = architecture.rpartition(":")
     given = source or name
     if source and is_file(source):
-        _require_own_file(Path(source))
+        _require_own_file(Path(source), architecture)
     elif given and is_standard(given):
-        raise UndoorError(
+        raise ForbiddenTargetError(
             f"{architecture!r} belongs to Python itself, which has no networks; expected "
-            "'file.py:callable' or 'package.module:callable'"
+            "'file.py:callable' or 'package.module:callable'",
+            architecture,
         )
     if not source or not name:
         if given.strip(":") and not is_file(given) and not is_installed(given.partition(".")[0]):
@@ -118,10 +127,11 @@ def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:
         )
 
 
-def _require_own_file(file: Path) -> None:
+def _require_own_file(file: Path, architecture: str) -> None:
     if is_standard_file(file):
-        raise UndoorError(
-            f"{file} belongs to Python itself, which has no networks; expected a file of your own"
+        raise ForbiddenTargetError(
+            f"{file} belongs to Python itself, which has no networks; expected a file of your own",
+            architecture,
         )
     if file.is_file() and file.suffix != ".py":
         raise UndoorError(f"the architecture's file {file} is no Python file; expected a .py file")

@@ -148,7 +148,7 @@ def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
         )
         sources = (name for name in sorted(names) if Path(name).suffix == ".py")
         paths = (Path(place, name) for name in sources if Path(name).stem.isidentifier())
-        found += [path for path in paths if path != first]
+        found += [path for path in paths if path != first and path.is_file()]
         if len(found) > MAX_FILES:
             raise UndoorError(
                 f"{folder} has more than {MAX_FILES} Python files; expected the folder of one "
