@@ -68,6 +68,7 @@ def inspect(
         trusted=model.trust_pickle,
         key=model.weights_key,
     )
+    found = found if model.model_sha256 is None else found.held_to_a_hash()
 
     def show(console: Console) -> None:
         show_inspection(console, found)
