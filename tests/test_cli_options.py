@@ -88,6 +88,17 @@ def test_the_hash_of_the_weights_alone_is_not_taken(model: Path) -> None:
     assert "all 64 hexadecimal digits" in " ".join(result.output.split())
 
 
+def test_a_hash_that_cannot_be_checked_is_not_passed_over(model: Path) -> None:
+    """A bare checkpoint is looked at by its tensors alone."""
+    weights = model.parent / "w.safetensors"
+    assert run("inspect", weights).exit_code == 0
+    result = run("inspect", weights, "--model-sha256", "0" * 64)
+    assert result.exit_code == 2
+    assert "which was not" in " ".join(result.output.replace("│", "").split())
+    assert undoor.inspect(weights).safe
+    assert not undoor.inspect(weights, sha256="0" * 64).safe
+
+
 def test_the_repair_that_is_expected(model: Path, image: Path, tmp_path: Path) -> None:
     file = small_repair(undoor.load(model)).save(tmp_path / "fix")
     right = hashlib.sha256(file.read_bytes()).hexdigest()

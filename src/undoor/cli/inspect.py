@@ -70,6 +70,7 @@ def inspect(
         trust_code=model.trusts_code,
         key=model.weights_key,
     )
+    found = found if model.model_sha256 is None else found.held_to_a_hash()
 
     def show(console: Console) -> None:
         show_inspection(console, found)

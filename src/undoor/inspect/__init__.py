@@ -40,7 +40,7 @@ def inspect(model: str | Path, *, clean: CleanSet | None = None, **options: Any)
     UndoorError : the model does not exist, or the clean images do not fit it.
     """
     path = Path(model)
-    return look(
+    found = look(
         path,
         lambda: load(path, **options),
         None if clean is None else clean.for_classifier,
@@ -49,6 +49,7 @@ def inspect(model: str | Path, *, clean: CleanSet | None = None, **options: Any)
         trust_code=bool(options.get("trust_code")),
         key=options.get("key"),
     )
+    return found if options.get("sha256") is None else found.held_to_a_hash()
 
 
 def look(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from undoor.classifier import Classifier
@@ -108,6 +108,16 @@ class Inspection:
     def opened(self) -> bool:
         """Whether the model was opened, or, without an architecture, its tensors were."""
         return self.problem is None
+
+    def held_to_a_hash(self) -> Inspection:
+        """The same of a model whose hash is expected: one that was not computed is a problem."""
+        if self.model_sha256 is not None or self.problem is not None:
+            return self
+        return replace(
+            self,
+            problem="the SHA-256 of a model is that of the network built, which was not; expected "
+            "its architecture as well",
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
