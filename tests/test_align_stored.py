@@ -97,7 +97,7 @@ def test_round_trip_of_a_real_repair(tmp_path: Path, toy_repair: Repair) -> None
         Stamp("blend", torch.rand(3, 6, 6), 255 * torch.rand(3, 6, 6), "replace", (-20, 255)),
         Warp("warp", (-20, 255), torch.randn(2, 8, 8)),
         Tone("tone", (-20, 255), torch.randn(3, 3), torch.randn(3), torch.randn(3)),
-        Latent("latent late", torch.randn(3), "network.1"),
+        Latent("latent late", torch.randn(5), "network.1"),
     ],
     ids=["add", "replace", "warp", "tone", "latent"],
 )

@@ -19,7 +19,7 @@ from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.scan.report import Verdict
 from undoor.sites import find_sites
-from undoor.triggers import Trigger
+from undoor.triggers import Latent, Trigger
 
 SCHEMA = "undoor/repair/2"
 
@@ -186,6 +186,7 @@ class Repair:
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
+            _require_trigger(item.trigger, shapes, name)
 
 
 def _require_site(
@@ -197,6 +198,13 @@ def _require_site(
     per_channel = (shape[0], *[1] * (len(shape) - 1))
     if not _fits(correction.parts, shape, per_channel):
         raise UndoorError(f"{name}: the corrections at {site!r} do not fit the model; repair again")
+
+
+def _require_trigger(trigger: Trigger, shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
+    if isinstance(trigger, Latent) and shapes.get(trigger.site, ())[:1] != trigger.shift.shape:
+        raise UndoorError(
+            f"{name}: the trigger at {trigger.site!r} does not fit the model; repair again"
+        )
 
 
 def _fits(
