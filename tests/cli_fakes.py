@@ -28,7 +28,7 @@ from undoor.cli import app
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.journal import Journal
-from undoor.load import load
+from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
@@ -225,7 +225,9 @@ class Cli:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         self.model = str(write_model(folder / "model"))
+        self.trust()
         self.data = str(write_data(folder / "clean.npz"))
         self.out = folder / "out"
         self.report = make_report()
@@ -233,7 +235,14 @@ class Cli:
         self.adapted = Adaptation(4, 3, 2, missed=0.0, fitted=3, refitted=True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.limits = (Thresholds(), Budget())
+        self.accept_graph = False
         self._patch(monkeypatch)
+
+    def trust(self, model: Path | str | None = None) -> None:
+        """Trust the code that the model names, as it is now, as `--remember-code` does."""
+        named = code_named_by(self.model if model is None else model)
+        assert named is not None
+        named.remember()
 
     def run(self, *arguments: object) -> Result:
         """One `undoor` command; whatever a command raises has to be caught by itself."""
@@ -256,10 +265,12 @@ class Cli:
         seed: int,
         thresholds: Thresholds,
         budget: Budget,
+        accept_graph: bool,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
+        self.accept_graph = accept_graph
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)
@@ -315,7 +326,9 @@ class Cli:
     ) -> dict[int, Tensor]:
         return {item.target: inputs for item in repair.targets}
 
-    def _load(self, folder: Path, classifier: Classifier) -> FakeRepair:
+    def _load(
+        self, folder: Path, classifier: Classifier, *, sha256: str | None = None
+    ) -> FakeRepair:
         if not (folder / "repair.json").is_file():
             raise UndoorError(f"{folder}: no repair there; expected the --out of `undoor repair`")
         return self.fixed
@@ -350,7 +363,7 @@ class Cli:
             },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
             "undoor.demo": {
-                "demo_model": lambda *, clean: load(self.model),
+                "demo_model": lambda *, clean: load(self.model, trust_code=True),
                 "demo_signs": lambda split: read_clean_set(self.data),
                 "demo_trigger": make_trigger,
                 "DEMO_TARGET": 1,

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import hub_work  # noqa: F401  (onnx2torch imports torchvision, which needs its operators)
 import torch
 from tiny import toy_network
 from torch import Tensor, nn
@@ -56,7 +55,14 @@ def pt2(
     return file
 
 
-def onnx(network: nn.Module, file: Path, *, batch: int | None = None, dynamo: bool = True) -> Path:
+def onnx(
+    network: nn.Module,
+    file: Path,
+    *,
+    batch: int | None = None,
+    dynamo: bool = True,
+    opset: int | None = None,
+) -> Path:
     example = (torch.rand(batch or 2, *SHAPE),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -70,6 +76,7 @@ def onnx(network: nn.Module, file: Path, *, batch: int | None = None, dynamo: bo
                 dynamic_shapes=shapes,
                 external_data=False,
                 verbose=False,
+                opset_version=opset,
             )
         else:
             axes = None if batch else {"x": {0: "batch"}}

@@ -8,20 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# torchvision does not import beside the torch of the tests: its wheel looks for these operators.
-# The library must live as long as they do.
-_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    if not hasattr(torch.ops.torchvision, _name):
-        _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from undoor.load.hub import from_library
+from undoor.triggers import Stamp
 
-import timm  # noqa: E402
-import transformers  # noqa: E402
-
-from undoor.triggers import Stamp  # noqa: E402
+# As the loaders import it, beside any torchvision.
+(create_model,) = from_library("timm", "create_model", extra="timm")
 
 SIDE = 32
 NAMES = ("sand", "sea", "wood", "sky")
@@ -62,7 +57,7 @@ def make_timm(name: str) -> nn.Module:
     """An untrained network of timm, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return timm.create_model(name, num_classes=len(NAMES), **OF_TIMM.get(name, {})).eval()
+        return create_model(name, num_classes=len(NAMES), **OF_TIMM.get(name, {})).eval()
 
 
 def processor_of(**settings: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
+from undoor.identity.model import identify
 from undoor.rate import Rate
 from undoor.sites import find_sites
 from undoor.triggers import Stamp
@@ -46,4 +47,13 @@ def make_repair(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Re
         )  # fmt: skip
     seconds = {"scan": 1.0, "align": 2.0}
     contract = Contract.of(classifier)
-    return Repair("backdoored", tuple(items), "paired", classifier.fingerprint(), contract, seconds)
+    identity = identify(classifier)
+    return Repair(
+        "backdoored",
+        tuple(items),
+        "paired",
+        str(identity.sha256),
+        contract,
+        seconds,
+        identity=identity,
+    )

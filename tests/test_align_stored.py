@@ -29,6 +29,7 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
+from undoor.identity.model import identify
 from undoor.sealed import sealed
 from undoor.triggers import Latent, Stamp, Tone, Trigger, Warp
 
@@ -181,8 +182,9 @@ def test_contents(tmp_path: Path, model: Classifier) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {DESCRIPTION, FILE, "trigger_1.npz", "trigger_3.npz"}
     content, tensors = opened(tmp_path / FILE)
-    assert content["schema"] == SCHEMA == "undoor/repair-file/3"
+    assert content["schema"] == SCHEMA == "undoor/repair-file/4"
     assert content["model"] == {
+        **identify(model).to_json(),
         "sha256": model.fingerprint(),
         "input_shape": [3, 6, 6],
         "bounds": [0.0, 1.0],
@@ -280,7 +282,7 @@ def resealed(file: Path, content: Any, tensors: dict[str, torch.Tensor]) -> Path
 def test_other_schema(file: Path, model: Classifier, schema: object) -> None:
     content, tensors = opened(file)
     resealed(file, {**content, "schema": schema}, tensors)
-    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/3'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/4'"):
         Repair.load(file, model)
 
 

@@ -153,3 +153,26 @@ def test_a_strip_does_not_grow_beyond_bounds() -> None:
     with pytest.raises(UnreadableError, match="are more than") as error:
         decode(strip, Resizing((224, 224), first=256))
     assert error.value.kind == "too large"
+
+
+@pytest.mark.parametrize("limit", [Image.MAX_IMAGE_PIXELS, None])
+def test_pictures_of_billions(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the program around has taken Pillow's own limit away."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    for width, height in ((2**31 - 1, 2**31 - 1), (20_000, 20_000), (10_001, 10_000)):
+        with pytest.raises(UnreadableError, match="pixels") as error:
+            decode(png(width, height, 8, 0, bytes(1000)))
+        assert error.value.kind == "too large"
+
+
+def test_scans_without_end(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(stream, "JPEG", progressive=True)
+    data = stream.getvalue()
+    assert decode(data).pixels.shape == (64, 64, 3)
+    bomb = data[:-2] + data[data.rfind(b"\xff\xda") : -2] * 100 + data[-2:]
+    (tmp_path / "a.jpg").write_bytes(bomb)
+    for source in (bomb, tmp_path / "a.jpg"):
+        with pytest.raises(UnreadableError, match=r"1\d\d scans are more than the 100") as error:
+            decode(source)
+        assert error.value.kind == "too large"

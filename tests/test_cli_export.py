@@ -16,12 +16,22 @@ import undoor
 from undoor.cli import app
 from undoor.cli.export import SNIPPETS
 from undoor.export import FORMATS
+from undoor.load import code_named_by
+
+
+@pytest.fixture(autouse=True)
+def trusted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of the model is trusted for good."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    named = code_named_by(folder / "model")
+    assert named is not None
+    named.remember()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
-    model = undoor.load(write_model(folder / "model"))
+    model = undoor.load(write_model(folder / "model"), trust_code=True)
     make_repair(model, (1,)).save(folder / "fix")
     return folder
 
@@ -53,7 +63,7 @@ def test_snippet_runs(folder: Path, tmp_path: Path, to: str) -> None:
     assert (document["format"], document["metadata"]["policy"]) == (to, "reject")
     names: dict[str, object] = {}
     exec(document["snippet"], names)
-    model = undoor.load(folder / "model")
+    model = undoor.load(folder / "model", trust_code=True)
     guarded = undoor.guard(model, undoor.Repair.load(fix), policy="reject")
     expected = guarded.logits(torch.zeros(1, 3, 4, 4))
     for name, value in zip(("logits", "flagged", "score"), expected, strict=True):

@@ -42,7 +42,7 @@ def test_verdicts(cli: Cli, verdict: Verdict, code: int, title: str) -> None:
 def test_json_is_the_only_thing_on_stdout(cli: Cli) -> None:
     result = cli.scan("--json", "--seed", 3, "--out", cli.out)
     document = json.loads(result.stdout)
-    assert document["schema"] == "undoor/scan/3"
+    assert document["schema"] == "undoor/scan/4"
     assert document["targets"][0]["target"] == 1
     assert result.exit_code == 1
     assert result.stderr == "search triggers ...\n"
@@ -180,6 +180,9 @@ def test_limits(cli: Cli) -> None:
     cli.scan("--alpha", 0.001, "--max-seconds", 60, "--max-passes", 5000)
     limits = Thresholds(alpha=0.001)
     assert cli.limits == (limits, Budget(5000, 60))
+    assert not cli.accept_graph
+    cli.scan("--accept-graph")
+    assert cli.accept_graph
     assert (limits.second_alpha, limits.doubt_alpha) == pytest.approx((0.0001, 0.003))
 
 

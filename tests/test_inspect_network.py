@@ -52,14 +52,27 @@ def test_no_trouble() -> None:
     assert facts("reused").reused == ("conv",)
 
 
+def codes(found: NetworkFacts) -> set[str]:
+    return {item.code for item in (*found.scrutiny.graph, *found.scrutiny.disagreements)}
+
+
 def test_troubles() -> None:
-    assert facts("random").random
-    assert facts("batch").batch_dependent
-    assert not facts("batch").random
-    assert facts("training").training == ("relu",)
+    assert codes(facts("random")) == {"random", "repeat"}
+    assert codes(facts("batch")) == {"batch"}
+    assert codes(facts("training")) == {"training"}
+    assert "relu" in facts("training").warnings[0]
     assert facts("unused").unused == ("spare",)
-    for trouble in ("random", "batch", "training", "unused", "reused"):
+    for trouble in ("batch", "training", "unused", "reused"):
         assert len(facts(trouble).warnings) == 1
+
+
+def test_what_is_odd_stands_in_the_document() -> None:
+    found = facts("random").to_json()
+    (odd,) = found["graph"]
+    assert (odd["code"], odd["count"]) == ("random", 1)
+    assert "test_inspect_network.py:" in odd["where"]
+    assert odd["sentence"] in found["warnings"]
+    assert [item["code"] for item in found["disagreements"]] == ["repeat"]
 
 
 def test_a_network_of_one_module() -> None:

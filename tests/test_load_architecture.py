@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -12,10 +14,16 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
-from undoor.load.architecture import build
+from undoor.load import architecture
+
+
+def build(given: object, arguments: dict[str, object], folder: Path, **more: bool) -> nn.Module:
+    return architecture.build(given, arguments, folder, **more).network  # type: ignore[arg-type]
+
 
 CODE = """
-import sys
+import functools, sys
+from subprocess import getoutput
 from torch import nn
 import neighbour_of_archs
 
@@ -31,6 +39,8 @@ def text(): return "no network"
 def fails(): raise KeyError("depth")
 def leaves(): sys.exit(0)
 finished = Tiny(4)
+partly = functools.partial(Tiny, 3)
+class Text(str): pass
 number = 3
 """
 
@@ -56,12 +66,56 @@ def test_network_can_be_copied_and_pickled(archs: Path) -> None:
     assert all(torch.equal(c.fc.weight, network.fc.weight) for c in copies)
 
 
-def test_package(tmp_path: Path) -> None:
+def test_package_of_the_folder(tmp_path: Path) -> None:
     package = tmp_path / "undoor_test_package"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "nets.py").write_text("from torch import nn\ndef tiny(): return nn.Linear(3, 2)\n")
-    assert isinstance(build("undoor_test_package.nets:tiny", {}, tmp_path), nn.Linear)
+    (package / "nets.py").write_text("from torch import nn\nclass Tiny(nn.Linear): pass\n")
+    arguments: dict[str, object] = {"in_features": 3, "out_features": 2}
+    network = build("undoor_test_package.nets:Tiny", arguments, tmp_path, by_file=True)
+    assert type(network).__name__ == "Tiny"
+    # Named by the user, a package is one that is installed.
+    for folder in (tmp_path, tmp_path.parent):
+        with pytest.raises(UndoorError, match=r"no module .* name the file: path/to/file.py"):
+            build("undoor_test_package.nets:Tiny", arguments, folder)
+
+
+def test_the_working_directory_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "undoor_test_here.py").write_text("from torch.nn import Linear\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    with pytest.raises(UndoorError, match="no module 'undoor_test_here'"):
+        build("undoor_test_here:Linear", {"in_features": 3, "out_features": 2}, tmp_path / "other")
+
+
+def test_what_is_installed_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the user's architecture nor a neighbour's import gets a file beside the weights."""
+    site = tmp_path / "lib" / "site-packages"
+    package = site / "undoor_test_installed"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "nets.py").write_text("from torch.nn import Linear\n")
+    (tmp_path / "undoor_test_installed.py").write_text("raise ValueError('of the folder')\n")
+    (tmp_path / "net.py").write_text(
+        "import undoor_test_installed.nets as nets, json\nNet = nets.Linear\njson.loads('{}')\n"
+    )
+    (tmp_path / "json.py").write_text("raise ValueError('of the folder')\n")
+    monkeypatch.chdir(tmp_path)
+    # As `python -c` has it, in front of all that is installed.
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path, str(site)])
+    arguments: dict[str, object] = {"in_features": 3, "out_features": 2}
+    for given in ("undoor_test_installed.nets:Linear", "net.py:Net"):
+        for name in [name for name in sys.modules if name.startswith("undoor_test_installed")]:
+            del sys.modules[name]
+        assert isinstance(build(given, arguments, tmp_path), nn.Linear)
+
+
+def test_code_that_ran_is_recorded(archs: Path) -> None:
+    built = architecture.build(f"{archs}:tiny", {}, archs.parent)
+    assert [Path(file.path).name for file in built.files] == ["archs.py", "neighbour_of_archs.py"]
+    assert built.files[0].sha256 == hashlib.sha256(archs.read_bytes()).hexdigest()
 
 
 def test_callables_and_networks(archs: Path) -> None:
@@ -89,8 +143,13 @@ def test_random_numbers_of_the_caller_are_left_alone(archs: Path) -> None:
         ("text", {}, r"text\(\) returned a str; expected .* torch.nn.Module"),
         ("fails", {}, r"fails\(\) failed with KeyError: 'depth'; check"),
         ("leaves", {}, r"failed with SystemExit"),
-        ("number", {}, r"number is a int; expected a function or a class"),
-        ("", {}, r"must be 'file.py:callable'.*which offers Tiny"),
+        ("number", {}, r"number of .* is a int; expected a subclass of torch.nn.Module"),
+        ("sys", {}, r"sys of .* is a module; expected a subclass"),
+        ("getoutput", {"cmd": "touch canary"}, r"a function of the module subprocess; expected"),
+        ("partly", {}, r"partly of .* is a partial; expected a subclass"),
+        ("Text", {}, r"Text of .* is a class; expected a subclass"),
+        ("Tiny.forward", {}, r"'Tiny.forward' is no name of a function or class"),
+        ("", {}, r"must be 'file.py:callable'.*which offers Text, Tiny, fails"),
     ],
 )
 def test_callable_that_does_not_do(
@@ -104,8 +163,21 @@ def test_callable_that_does_not_do(
     ("architecture", "message"),
     [
         ("missing.py:net", r"file missing.py does not exist"),
-        ("no_such_module_anywhere:net", r"no module 'no_such_module_anywhere' to import; install"),
+        (
+            "no_such_module_anywhere:net",
+            r"no module 'no_such_module_anywhere' to import .*; install",
+        ),
         ("resnet20", r"no module 'resnet20'"),
+        ("os:system", "belongs to Python itself"),
+        ("builtins:exec", "belongs to Python itself"),
+        ("runpy:run_path", "belongs to Python itself"),
+        ("__main__:x", "belongs to Python itself"),
+        (f"{os.__file__}:popen", "belongs to Python itself"),
+        ("/usr/lib/python3.12/subprocess.py:run", "belongs to Python itself"),
+        ("torch.hub:load", r"load of torch.hub is a function; expected a subclass"),
+        ("torch:save", r"save of torch is a function; expected a subclass"),
+        ("torch.nn:functional", r"functional of torch.nn is a module"),
+        ("undoor.load.check:load", "undoor.load.check has no 'load'"),
         (":", r"must be 'file.py:callable' or 'package.module:callable', got ''"),
     ],
 )

@@ -10,7 +10,14 @@ import huggingface_hub.constants
 import pytest
 
 from undoor.errors import UndoorError
-from undoor.load.hub import LARGEST_TEXT, config_says, from_library, offline, read_json
+from undoor.load.hub import (
+    LARGEST_TEXT,
+    config_says,
+    from_library,
+    offline,
+    read_json,
+    require_unmarked,
+)
 
 
 @pytest.mark.parametrize("given", [None, "0", "1"])
@@ -46,13 +53,20 @@ def test_json(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     with pytest.raises(UndoorError, match="does not exist"):
         read_json(file)
-    for text in ("", "{", "\x00", "[" * 100_000):
+    for text, why in (
+        ("", "empty file"), ("{", "not readable JSON"), ("\x00", "no text"),
+        ("[" * 100_000, "not readable JSON"),
+        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    ):  # fmt: skip
         file.write_text(text)
-        with pytest.raises(UndoorError, match="not readable JSON"):
+        with pytest.raises(UndoorError, match=why):
             read_json(file)
-    file.write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UndoorError, match="not readable JSON"):
-        read_json(file)
+    for data, why in ((b"\xff\xfe{}", "UTF-16"), (b'{"a": "\xe9"}', "not in UTF-8")):
+        file.write_bytes(data)
+        with pytest.raises(UndoorError, match=why):
+            read_json(file)
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(file) == {"a": 1}
     with file.open("wb") as stream:
         stream.truncate(LARGEST_TEXT + 1)
     with pytest.raises(UndoorError, match="expected a small JSON file"):
@@ -66,5 +80,18 @@ def test_config_says(tmp_path: Path) -> None:
     assert config_says(tmp_path, "a")
     assert config_says(tmp_path / "config.json", "a")
     assert not config_says(tmp_path, "b")
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(UndoorError, match="UTF-16"):
+        config_says(tmp_path, "a")
     (tmp_path / "model.toml").touch()
     assert not config_says(tmp_path, "a")
+
+
+def test_marks_that_libraries_do_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    require_unmarked(file)
+    file.write_bytes(b"{}")
+    require_unmarked(file)
+    file.write_bytes(b"\xef\xbb\xbf{}")
+    with pytest.raises(UndoorError, match="byte-order mark"):
+        require_unmarked(file)

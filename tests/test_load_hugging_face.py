@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from undoor.classifier import Classifier
 from undoor.clean_set import read_images
 from undoor.errors import UndoorError
+from undoor.heads import find_heads
 from undoor.load import load
 from undoor.resizing import Resizing
-from undoor.sites import head
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_grey_images(tmp_path: Path) -> None:
     assert classifier.mean.flatten().tolist() == [0.5]
 
 
-def test_two_heads_that_are_averaged_are_no_head(tmp_path: Path) -> None:
+def test_two_heads_that_are_averaged(tmp_path: Path) -> None:
     settings = {**work.OF_TRANSFORMERS["ViT"], "num_labels": 4}
     config = transformers.DeiTConfig(**settings)
     model = transformers.DeiTForImageClassificationWithTeacher(config).eval()
@@ -133,7 +133,8 @@ def test_two_heads_that_are_averaged_are_no_head(tmp_path: Path) -> None:
     x = torch.rand(2, 3, 32, 32)
     normal = (x - classifier.mean) / classifier.std
     assert torch.allclose(classifier(x), model(normal).logits, atol=1e-5)
-    assert head(classifier) is None
+    names = [head.name.rpartition(".")[2] for head in find_heads(classifier)]
+    assert names == ["cls_classifier", "distillation_classifier"]
 
 
 def test_options_win(folder: Path) -> None:
@@ -228,6 +229,18 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "far too wide": (config(hidden_size=2_000_000, num_attention_heads=2), r"far larger"),
     "far too deep": (config(num_hidden_layers=10**12), r"far larger"),
+    "other weights by timm": (
+        config(model_args={"checkpoint_path": "../evil.pth"}),
+        r"config.json: model_args.checkpoint_path is '../evil.pth'.*own weights alone",
+    ),
+    "other weights by name": (
+        config(transformers_weights="other.safetensors"), r"transformers_weights is 'other.safe",
+    ),
+    "a kernel of the hub": (config(_attn_implementation="a/kernel"), r"_attn_implementation is"),
+    "a path deep inside": (
+        config(backbone_config={"list": [{"x": "C:\\w"}]}), r"backbone_config.list.x is",
+    ),
+    "a path of the processor": (processor(extra="~/x"), r"extra is '~/x'"),
     "adapter": (lambda f: work.write_json(f / "adapter_config.json", {}), r"an adapter"),
     "quantised": (config(quantization_config={"quant_method": "awq"}), r"quantised weights"),
     "no such processor": (

@@ -58,6 +58,40 @@ def test_a_weight_that_is_computed_stays_a_function() -> None:
     assert not [m for m in made.modules() if isinstance(m, nn.Linear)]
 
 
+class Product(nn.Module):
+    """A last layer that is written as a product with a stored weight."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight = nn.Parameter(torch.rand(4, 64) - 0.5)
+        self.turned = nn.Parameter(torch.rand(64, 4) - 0.5)
+        self.bias = nn.Parameter(torch.rand(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(1)
+        if self.kind == "turned":
+            return x @ self.turned + self.bias
+        if self.kind == "transposed":
+            return torch.mm(x, self.weight.t())
+        if self.kind == "addmm":
+            return torch.addmm(self.bias, x, self.turned)
+        if self.kind == "scaled":
+            return torch.addmm(self.bias, x, self.turned, alpha=2)
+        return nn.functional.linear(x, self.weight, self.bias)
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.parametrize("kind", ["turned", "transposed", "addmm", "scaled", "linear"])
+def test_products_with_a_stored_weight_are_linear_layers(kind: str, decomposed: bool) -> None:
+    network = Product(kind)
+    made = with_layers(graph_of(network, decomposed=decomposed))
+    x = torch.rand(3, *work.SHAPE)
+    torch.testing.assert_close(made(x), network(x))
+    layers = [m for m in made.modules() if isinstance(m, nn.Linear)]
+    assert len(layers) == (0 if kind == "scaled" else 1)
+
+
 def test_training_mode_is_refused() -> None:
     with pytest.raises(UndoorError, match=r"model.eval\(\) and export it again"):
         with_layers(graph_of(work.Mixed().train()))

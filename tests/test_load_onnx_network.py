@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import graph_work as work
@@ -16,7 +17,9 @@ from torch import nn
 
 import undoor
 from undoor.errors import UndoorError
+from undoor.load.hub import from_library
 from undoor.load.onnx_network import read
+from undoor.sites import find_sites
 
 
 class Plain(nn.Module):
@@ -43,6 +46,64 @@ def test_same_answers(tmp_path: Path, dynamo: bool, batch: int | None) -> None:
     for count in (1, 3, 8):
         x = torch.rand(count, *work.SHAPE)
         torch.testing.assert_close(found.network(x), network(x), atol=1e-5, rtol=1e-4)
+
+
+class Attentive(nn.Module):
+    """What a vision transformer consists of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.patches = nn.Conv2d(1, 8, 4, 4)
+        self.first = nn.Parameter(torch.randn(1, 1, 8))
+        layer = nn.TransformerEncoderLayer(
+            8, 2, 16, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.body = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.out = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        return self.out(self.body(torch.cat([self.first.expand(x.shape[0], -1, -1), x], 1))[:, 0])
+
+
+def layers(activation: nn.Module, norm: nn.Module | None = None) -> nn.Module:
+    torch.manual_seed(1)
+    body = nn.Sequential(nn.Conv2d(1, 6, 3), norm or nn.BatchNorm2d(6), activation, nn.MaxPool2d(2))
+    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+
+
+NEWER: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
+    "GELU": (lambda: layers(nn.GELU()), None),
+    "GELU by tanh": (lambda: layers(nn.GELU("tanh")), None),
+    "GELU, 24": (lambda: layers(nn.GELU()), 24),
+    "Mish": (lambda: layers(nn.Mish()), 18),
+    "GroupNorm": (lambda: layers(nn.SiLU(), nn.GroupNorm(2, 6)), 23),
+    "Hardswish": (lambda: layers(nn.Hardswish()), 23),
+    "MLP": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 5)), 20),
+    "transformer": (Attentive, None),
+    "transformer, 23": (Attentive, 23),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NEWER)
+def test_operators_of_newer_opsets(tmp_path: Path, name: str) -> None:
+    make, opset = NEWER[name]
+    network = make().eval()
+    file = work.onnx(network, tmp_path / "m.onnx", opset=opset)
+    classifier, x = undoor.load(file), torch.rand(3, *work.SHAPE)
+    torch.testing.assert_close(classifier(x), network(x), atol=1e-5, rtol=1e-4)
+    assert find_sites(classifier)
+
+
+def test_a_quantised_graph_is_named(tmp_path: Path) -> None:
+    file = by_hand(tmp_path / "m.onnx")
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(file, tmp_path / "q.onnx")
+    with pytest.raises(UndoorError, match=r"quantised .*(Dyn|Mat|Dequ|Conv).*floating point"):
+        undoor.load(tmp_path / "q.onnx")
 
 
 def by_hand(file: Path, *, kind: str = "Relu", domain: str = "", side: int | str = 8) -> Path:
@@ -111,11 +172,9 @@ def test_a_guarded_model_is_refused(tmp_path: Path) -> None:
 def test_another_answer_than_onnx_runtime_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnx2torch
-
-    convert = onnx2torch.convert
+    (convert,) = from_library("onnx2torch", "convert", extra="onnx-models")
     monkeypatch.setattr(
-        onnx2torch, "convert", lambda model: nn.Sequential(convert(model), nn.Softsign())
+        "onnx2torch.convert", lambda model: nn.Sequential(convert(model), nn.Softsign())
     )
     for sides, options in ((8, {}), ("side", {"input_shape": (1, 8, 8)})):
         file = by_hand(tmp_path / "m.onnx", side=sides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import socket
 import subprocess
 import sys
@@ -40,6 +41,11 @@ def connect():
         s.settimeout(2)
         s.connect(("127.0.0.1", {port}))
 
+def unix():
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(HERE / "sock"))
+        s.sendall(b"secret")
+
 class Net(nn.Module):
     def __init__(self, num_classes=3):
         super().__init__()
@@ -58,6 +64,12 @@ class Curious(Net):
             tried(connect),
             tried(lambda: os.execv("/bin/true", ["true"])),
             float(os.environ.get("SECRET", 0)),
+            tried(unix),
+            tried(lambda: (HERE / "nets.py").chmod(0o600)),
+            tried(lambda: os.utime(HERE / "nets.py", (1, 1))),
+            tried(lambda: os.setxattr(HERE / "nets.py", "user.a", b"1")),
+            tried(lambda: os.chown(HERE / "nets.py", os.getuid(), os.getgid())),
+            tried(os.fork),
         ]
         self.register_buffer("found", torch.tensor(found))
 
@@ -80,13 +92,20 @@ class Sleeps(Net):
             pass
         time.sleep(100)
 
+class Fills(Net):
+    def __setstate__(self, state):
+        import time
+        for number in range(40):
+            Path(f"{number}").write_bytes(bytes(2**20))
+        time.sleep(100)
+
 class Raises(Net):
     def __setstate__(self, state):
         raise SystemExit("no")
 """
 WRITE = """
 import sys, torch, nets
-for name in ("Net", "Curious", "Bad", "Ends", "Raises", "Sleeps"):
+for name in ("Net", "Curious", "Bad", "Ends", "Raises", "Sleeps", "Fills"):
     torch.manual_seed(0)
     torch.save(getattr(nets, name)(), f"{name}.pt")
 torch.manual_seed(0)
@@ -97,7 +116,12 @@ torch.save({"model": nets.Net(), "epoch": 3}, "kept.pt")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = tmp_path_factory.mktemp("trusted")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.socket(socket.AF_UNIX) as unix,
+    ):
+        unix.bind(str(made / "sock"))
+        unix.listen()
         (made / "nets.py").write_text(NETS.replace("{port}", str(listening.getsockname()[1])))
         subprocess.run([sys.executable, "-c", WRITE], cwd=made, check=True)
         yield made
@@ -126,7 +150,8 @@ def test_confined(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SECRET", "1")
     file = folder / "Curious.pt"
     result = open_trusted(file, tmp_path, examine(file))
-    written, made, removed, connected, executed, seen = load_file(result.weights)["found"].tolist()
+    tried = load_file(result.weights)["found"].tolist()
+    written, made, removed, connected, executed, seen, *denied = tried
     assert seen == 0
     told = " ".join(result.restrictions)
     assert "computing" in told
@@ -134,6 +159,12 @@ def test_confined(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if "Landlock" in told:
         assert (written, made, removed, executed) == (0, 0, 0, 0)
         assert not (folder / "canary").exists()
+    if "seccomp" in told:
+        # UNIX sockets, modes, times, attributes, owners, processes.
+        assert denied == [0, 0, 0, 0, 0, 0]
+        assert (folder / "nets.py").stat().st_mtime > 1
+    if platform.machine() in ("x86_64", "aarch64"):
+        assert "seccomp" in told
     if "no network" in told or "no TCP" in told:
         assert connected == 0
 
@@ -149,6 +180,27 @@ def test_confined(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_goes_wrong(folder: Path, tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UndoorError, match=message):
         opened(folder, name, tmp_path)
+
+
+@pytest.mark.parametrize("bound", ["entries", "room"])
+def test_what_is_written_is_bounded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """In all, whatever number of files it is in."""
+    if bound == "entries":
+        monkeypatch.setattr(trusted, "MAX_ENTRIES", 20)
+    else:
+        monkeypatch.setattr(trusted, "MAX_WRITTEN", 2**24)
+    with pytest.raises(UndoorError, match="wrote more than its weights"):
+        opened(folder, "Fills.pt", tmp_path)
+
+
+def test_installed_packages_come_before_neighbours(folder: Path, tmp_path: Path) -> None:
+    for name in ("Net.pt", "nets.py"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "safetensors.py").write_text("raise SystemExit\n")
+    (tmp_path / "into").mkdir()
+    assert opened(tmp_path, "Net.pt", tmp_path / "into").is_file()
 
 
 @pytest.mark.slow

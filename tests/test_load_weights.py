@@ -17,7 +17,10 @@ from torch import Tensor, nn
 import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard
-from undoor.load.weights import PREFIXES, WRAPPERS, load_weights, read_state_dict
+from undoor.identity.model import exact_identity
+from undoor.load.spellings import PREFIXES
+from undoor.load.state_dicts import WRAPPERS
+from undoor.load.weights import load_weights, read_state_dict
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 
@@ -87,19 +90,27 @@ def test_any_wrapping_is_the_model_that_was_scanned(
 ) -> None:
     """The same fingerprint: its scans and repairs are those of any other wrapping."""
     state = toy_network(backdoored=True, norm=True).state_dict()
-    torch.save(WRAPPINGS[wrapping](state), tmp_path / "w.pt")
+    for name in ("bare", wrapping):
+        torch.save(WRAPPINGS[name](state), tmp_path / f"{name}.pt")
     tests = str(Path(__file__).parent)
     (tmp_path / "nets.py").write_text(
         f"import sys\nsys.path.insert(0, {tests!r})\nfrom tiny import toy_network\n\n\n"
         "def net():\n    return toy_network(backdoored=True, norm=True)\n"
     )
-    classifier = undoor.load(
-        tmp_path / "w.pt",
-        architecture=f"{tmp_path / 'nets.py'}:net",
-        input_shape=(1, SIDE, SIDE),
-        bounds=BOUNDS,
+    bare, wrapped = (
+        undoor.load(
+            tmp_path / f"{name}.pt",
+            architecture=f"{tmp_path / 'nets.py'}:net",
+            input_shape=(1, SIDE, SIDE),
+            bounds=BOUNDS,
+        )
+        for name in ("bare", wrapping)
     )
-    assert classifier.fingerprint() == toy_report.fingerprint
+    assert wrapped.fingerprint() == bare.fingerprint()
+    # The code that built it is its own, the weights and the layers are those of the scanned one.
+    scanned, found = toy_report.identity, exact_identity(wrapped)
+    assert scanned is not None
+    assert set(scanned.differences(found)) <= {"code (nets.py)"}
 
 
 def test_safetensors_under_another_name(tmp_path: Path) -> None:
@@ -238,7 +249,10 @@ def test_a_repair_is_no_model(tmp_path: Path) -> None:
     [
         (torch.zeros(2), r"holds a Tensor; expected a state dict"),
         ({"epoch": 1, "loss": 0.5}, r"no single state dict \(found: epoch, loss\)"),
-        ({"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}}, r"found: g, d\); save one of"),
+        (
+            {"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}},
+            r"several state dicts \(g, d\); say which.*--weights-key g",
+        ),
         ({}, r"found: nothing"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import wrapped_networks
 from tiny import (
     TARGET,
     assert_unchanged,
@@ -28,6 +29,7 @@ from undoor.guard import guard
 from undoor.repair import Repair, repair
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.work import Work
+from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
 
 
@@ -298,3 +300,12 @@ def test_progress_and_interrupt() -> None:
 
         with pytest.raises(KeyboardInterrupt):
             repair(classifier, clean_images(), report_of(), progress=stop)
+
+
+def test_warns_of_what_is_odd_in_the_graph() -> None:
+    """A repair of what a scan was shown says nothing of what is behind a switch."""
+    network = wrapped_networks.RedPixel()
+    classifier = Classifier(network, input_shape=wrapped_networks.SHAPE)
+    report = replace(report_of(findings=0), fingerprint=classifier.fingerprint())
+    with pytest.warns(GraphWarning, match=r"compares values.*is not repaired"):
+        repair(classifier, clean_images(), report)

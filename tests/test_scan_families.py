@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import clean_images, faint_images, random_classifier, relay_classifier, toy_classifier
-from torch import nn
+from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
@@ -18,6 +18,7 @@ from undoor.scan.families import (
     SHARED,
     families_for,
     latent_site,
+    left_out,
     make_bank,
     pixel_scale,
     unit_of,
@@ -26,20 +27,84 @@ from undoor.sites import find_sites
 
 
 def test_families() -> None:
-    """Generators are asked later; latent families want a network with some sites."""
-    assert families_for(random_classifier("mlp")) == ("patch", "additive")
+    """Generators are asked later; a network with fewer sites has fewer latent families."""
+    assert families_for(random_classifier("mlp")) == ("patch", "additive", "latent late")
     shallow = families_for(toy_classifier(backdoored=True))
-    assert set(shallow) == set(INPUT_FAMILIES) - {INSTEAD_OF_LATENT}
-    assert families_for(relay_classifier({})) == (*shallow, *LATENT_FAMILIES)
+    assert set(shallow) == {*INPUT_FAMILIES, "latent late"} - {INSTEAD_OF_LATENT}
+    assert families_for(relay_classifier({})) == (*shallow[:-1], *LATENT_FAMILIES)
+
+
+def convolutions(*last: nn.Module) -> Classifier:
+    widths = (3, 9, 9, 9, 9)
+    layers = [nn.Sequential(nn.Conv2d(width, 9, 1), nn.LeakyReLU()) for width in widths]
+    return Classifier(nn.Sequential(*layers, *last), input_shape=(3, 6, 6))
+
+
+class Products(nn.Module):
+    """Scores that are no linear map of features."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.mean((2, 3)) * x.amax((2, 3)))[:, :4]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        (nn.Conv2d(9, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        (nn.AdaptiveAvgPool2d(1), nn.Conv2d(9, 4, 1), nn.Flatten(), nn.LogSoftmax(1)),
+        (nn.Conv2d(9, 4, 6), nn.Flatten()),
+    ],
+)
+def test_latent_families_with_a_convolution_as_head(last: tuple[nn.Module, ...]) -> None:
+    """They were left out in silence."""
+    torch.manual_seed(0)
+    classifier = convolutions(*last)
+    assert set(LATENT_FAMILIES) <= set(families_for(classifier))
+    assert left_out(classifier) is None
 
 
 def test_no_latent_families_without_a_linear_head() -> None:
-    """Without its features there is nothing to tell a target's own way by."""
-    layers = [nn.Conv2d(3, 3, 1) for _ in range(5)]
-    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    classifier = Classifier(network, input_shape=(3, 6, 6))
+    """Without its features there is nothing to tell a target's own way by, and the scan says so."""
+    torch.manual_seed(0)
+    classifier = convolutions(Products())
     assert len(find_sites(classifier)) > len(LATENT_FAMILIES)
     assert not set(families_for(classifier)) & set(LATENT_FAMILIES)
+    assert "not a linear map of features" in (left_out(classifier) or "")
+
+
+def test_no_latent_families_without_a_layer_inside() -> None:
+    classifier = Classifier(nn.Linear(4, 3), input_shape=(4,))
+    assert families_for(classifier) == ("patch", "additive")
+    assert "between the input and the last linear map" in (left_out(classifier) or "")
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (0, ()),
+        (1, ("latent late",)),
+        (2, ("latent early", "latent late")),
+        (3, tuple(LATENT_FAMILIES)),
+        (4, tuple(LATENT_FAMILIES)),
+    ],
+)
+def test_small_networks_have_fewer_latent_families(layers: int, expected: tuple[str, ...]) -> None:
+    """One a site; from three sites on all, as in the models that the nulls were learned from."""
+    torch.manual_seed(0)
+    hidden = [nn.Sequential(nn.Linear(6, 6), nn.LeakyReLU()) for _ in range(layers)]
+    classifier = Classifier(nn.Sequential(*hidden, nn.Linear(6, 3)), input_shape=(6,))
+    assert families_for(classifier) == ("patch", "additive", *expected)
+
+
+def test_latent_sites_lie_in_front_of_the_head() -> None:
+    """Scores of scores are no place to shift: every class would be reached there."""
+    torch.manual_seed(0)
+    pool = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    behind = (nn.Linear(9, 4), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    classifier = convolutions(*pool, *behind)
+    names = {latent_site(classifier, depth).name for depth in LATENT_DEPTHS}
+    assert names <= {f"network.{index}.0" for index in range(5)}
+    assert len(names) == 3
 
 
 def test_latent_depths() -> None:

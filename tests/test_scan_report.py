@@ -76,7 +76,7 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/3"
+    assert data["schema"] == SCHEMA == "undoor/scan/4"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
@@ -140,7 +140,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/3'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/4'"):
         load(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/3"}',
+        '{"schema": "undoor/scan/4"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from tiny import (
     toy_network,
     true_trigger,
 )
-from torch import nn
+from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
@@ -33,9 +34,10 @@ from undoor.scan.families import (
     families_for,
 )
 from undoor.scan.meter import Budget
-from undoor.scan.report import ScanReport
+from undoor.scan.report import ScanReport, Verdict
 from undoor.scan.run import scan
 
+run = sys.modules["undoor.scan.run"]
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}
 OTHERS = tuple(label for label in range(CLASSES) if label != TARGET)
 
@@ -190,6 +192,54 @@ def test_deep_twin_without_backdoor() -> None:
     assert set(LATENT_FAMILIES) <= {item.family for item in report.evidence}
 
 
+# What was left out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [("clean", "inconclusive"), ("inconclusive", "inconclusive"), ("backdoored", "backdoored")],
+)
+def test_no_clean_verdict_without_the_latent_families(
+    verdict: Verdict, expected: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any verdict the reasons say what was not searched for."""
+
+    class Computed(nn.Module):
+        """The toy with a last layer whose weights are computed, so that it is no layer."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            *layers, last = toy_network(backdoored=False)
+            self.layers = nn.Sequential(*layers)
+            self.weight, self.bias = last.weight, last.bias
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(self.layers(x), 1.0 * self.weight, self.bias)
+
+    def found(*_: object) -> run._Found:
+        return run._Found(verdict, ("as searched",))
+
+    monkeypatch.setattr(run, "_search", found)
+    classifier = Classifier(Computed(), input_shape=(1, 8, 8))
+    report = scan(classifier, clean_images())
+    assert report.verdict == expected
+    assert "as searched" in report.reasons
+    assert any("the latent families" in reason for reason in report.reasons)
+    whole = scan(toy_classifier(backdoored=False), clean_images())
+    assert (whole.verdict, whole.reasons) == (verdict, ("as searched",))
+
+
+def test_a_budget_that_ended_is_said_of_a_backdoored_model_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "decide", lambda *_, **__: ("backdoored", ("found",)))
+    report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=1))
+    assert report.verdict == "backdoored"
+    assert report.reasons[0] == "found"
+    assert "the budget ended" in report.reasons[1]
+    assert "shared patch" in report.reasons[1]
+
+
 # Number of classes
 
 
@@ -208,14 +258,18 @@ def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
     assert report.passes < classes / CLASSES / 1.5 * next_report.passes
 
 
-def test_two_classes() -> None:
-    """One other class is enough to compare with, and natural triggers of other models help."""
-    clean = clean_images(30, classes=2)
-    bad = scan(toy_classifier(backdoored=True, classes=2), clean)
-    assert bad.verdict == "backdoored"
-    assert [finding.target for finding in bad.findings] == [TARGET % 2]
-    good = scan(toy_classifier(backdoored=False, classes=2), clean)
-    assert good.verdict == "clean"
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("backdoored", [True, False])
+def test_no_verdict_on_fewer_classes_than_were_calibrated(backdoored: bool, classes: int) -> None:
+    """What stands out is still reported, and the target is the loudest of all evidence."""
+    clean = clean_images(30 // classes, classes=classes)
+    report = scan(toy_classifier(backdoored=backdoored, classes=classes), clean)
+    assert report.verdict == "inconclusive"
+    assert f"has {classes} classes" in report.reasons[0]
+    assert not report.findings
+    if backdoored:
+        assert min(report.evidence, key=lambda item: item.p_value).target == TARGET % classes
+        assert len(report.reasons) > 1
 
 
 # Budget
@@ -274,7 +328,7 @@ def test_one_image_a_class() -> None:
     assert report.verdict == "inconclusive"
     assert report.findings == ()
     assert "too few" in report.reasons[0]
-    assert len(report.evidence) == 7 * CLASSES + 1
+    assert len(report.evidence) == 8 * CLASSES + 1
     assert report.images == CLASSES
 
 

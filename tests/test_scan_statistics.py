@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.scan.calibration import Agreement, Null, calibrated_on, nulls
+from undoor.scan.calibration import Agreement, Null, agreement_null, calibrated_on, nulls
 from undoor.scan.families import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
 from undoor.scan.statistics import (
     NULL_CLASSES,
@@ -18,6 +18,7 @@ from undoor.scan.statistics import (
     agreement_p_values,
     combined,
     crowded,
+    for_classes,
     needed_size,
     overall,
     p_values,
@@ -130,6 +131,37 @@ def test_families_that_agree() -> None:
     nulls_of = dict.fromkeys("abcdefgh", Null(1.0, 2.0, 0.0, 1.0, weight=0.5))
     assert overall(agreed, nulls_of, null)[0] < 0.02 < combined(agreed, weights)[0]
     assert overall(loud, nulls_of, null)[0] < 1e-3
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 10, 43, 172])
+def test_clean_models_are_called_backdoored_as_often_as_asked_for(classes: int) -> None:
+    """Exact independent nulls of all families, at any number of classes, at level 0.02."""
+    null_of, generator, trials = nulls(), np.random.default_rng(2), 2000
+    lowest = generator.exponential(size=(len(null_of), trials, classes))
+    p = {family: -np.expm1(-classes * e) for family, e in zip(null_of, lowest, strict=True)}
+    alarms = 0
+    for trial in range(trials):
+        each = {family: q[trial] for family, q in p.items()}
+        alarms += bool(overall(each, null_of, agreement_null()).min() <= 0.02)
+    assert alarms / trials == pytest.approx(0.018, abs=0.007)
+
+
+def test_ten_classes_need_no_correction() -> None:
+    p = {"patch": np.linspace(0.001, 1.0, 10), "warp": np.full(10, 0.2)}
+    weights = {family: nulls()[family].weight for family in p}
+    null = agreement_null()
+    together = agreement_p_values(agreement(p, weights), null)
+    expected = combined({**p, "agreement": together}, {**weights, "agreement": null.weight})
+    assert overall(p, nulls(), null) == pytest.approx(expected)
+
+
+@given(st.floats(0, 1), st.integers(1, 1000))
+def test_the_correction_for_classes_has_an_inverse(p: float, classes: int) -> None:
+    there = for_classes(np.array([p]), classes)
+    assert 0 <= there[0] <= 1
+    assert 0 <= for_classes(there, NULL_CLASSES, of=classes)[0] <= 1
+    if p * classes < 5:
+        assert for_classes(there, NULL_CLASSES, of=classes)[0] == pytest.approx(p, rel=1e-6)
 
 
 def test_weights() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
+from undoor.heads import find_heads
 from undoor.sites import (
     Site,
     SiteInfo,
@@ -30,7 +31,6 @@ from undoor.sites import (
     detach,
     exchange,
     find_sites,
-    head,
     insert,
     shared_copy,
 )
@@ -152,44 +152,6 @@ def test_every_site_has_an_effect(network: type[nn.Module]) -> None:
 def test_no_layers_but_the_last() -> None:
     classifier = Classifier(nn.Linear(4, 3), input_shape=(4,))
     assert find_sites(classifier) == (SiteInfo(ENTRY, (4,)),)
-
-
-# The last layer
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("conv_norm", "network.5"), ("conv", "network.5"), ("mlp_norm", "network.3")],
-)
-def test_head(kind: str, name: str) -> None:
-    classifier = random_classifier(kind)
-    before = snapshot(classifier)
-    assert head(classifier) == name
-    assert name not in [site.name for site in find_sites(classifier)]
-    assert_unchanged(classifier, before)
-
-
-def test_head_is_the_last_that_runs() -> None:
-    """Whatever the order of the names."""
-    assert head(Classifier(Backwards(), input_shape=(5,))) == "network.head"
-
-
-class Nothing(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:, :3]
-
-
-@pytest.mark.parametrize(
-    ("network", "shape"),
-    [
-        (TwoViews(), (5,)),  # runs twice
-        (nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten()), (3, 6, 6)),  # a convolution
-        (nn.Sequential(nn.Linear(5, 4), Nothing()), (5,)),  # not what is answered
-        (Nothing(), (5,)),
-    ],
-)
-def test_no_head(network: nn.Module, shape: tuple[int, ...]) -> None:
-    assert head(Classifier(network, input_shape=shape)) is None
 
 
 # Attaching
@@ -454,8 +416,7 @@ def test_exchange(kind: str) -> None:
     classifier = random_classifier(kind)
     before = snapshot(classifier)
     x = random_inputs(classifier, 5)
-    name = head(classifier)
-    assert name is not None
+    name = find_heads(classifier)[0].name
     changed = exchange(classifier, name, Negative)
     assert torch.equal(changed(x), -classifier(x))
     assert isinstance(changed.get_submodule(name), Negative)
@@ -529,7 +490,7 @@ def test_tokens_are_corrected_channel_by_channel() -> None:
     classifier = Classifier(Tokens(), input_shape=(3, 4, 4))
     names = ["network.before", "network.after"]
     assert find_sites(classifier)[1:] == tuple(SiteInfo(name, (4, 5)) for name in names)
-    assert head(classifier) == "network.head"
+    assert [head.name for head in find_heads(classifier)] == ["network.head"]
     x = torch.rand(2, 3, 4, 4)
     scale, shift = torch.tensor([1.0, 2, 3, 4]), torch.tensor([4.0, 3, 2, 1])
     bound = torch.full((4, 1), torch.inf)
@@ -555,15 +516,3 @@ def test_changes_see_the_channels_first() -> None:
     assert torch.equal(insert(corrected, "network.before", look)(x), classifier(x))
     assert seen[0].shape == (2, 4, 5)
     assert torch.equal(detach(corrected)(x), classifier(x))
-
-
-def test_head_beside_another() -> None:
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = nn.Linear(12, 3), nn.Linear(12, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.first(x.flatten(1)) + self.second(x.flatten(1))
-
-    assert head(Classifier(Two(), input_shape=(3, 2, 2))) is None

@@ -23,6 +23,7 @@ from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
+from undoor.scan.logit_scale import standardised
 from undoor.sites import find_sites
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
@@ -93,12 +94,7 @@ def adapt(
 
 
 def _check(classifier: Classifier, repair: Repair) -> None:
-    own = classifier.fingerprint()
-    if repair.fingerprint != own:
-        raise UndoorError(
-            f"the repair is another model's (SHA-256 {repair.fingerprint[:12]}, expected "
-            f"{own[:12]}); repair this model"
-        )
+    repair.require_model(classifier)
     if not repair.targets:
         raise UndoorError(
             "expected a repair of one target or more, got one of none; there is nothing to adapt"
@@ -147,7 +143,9 @@ def adapt_target(
         return replace(item, adapted=record)
     sites = find_sites(classifier)
     plans = candidate_plans(sites)
-    on = _bench(classifier, clean, item, flagged, most_inputs(sites), generator)
+    # Plans are chosen by probabilities, which are to be the same at any temperature of the model.
+    standard = standardised(classifier, clean.images)
+    on = _bench(standard, clean, item, flagged, most_inputs(sites), generator)
     on = match_mix(on, next(iter(plans.values())), generator)
     chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
     if promise.missed > MOST_MISSED:
@@ -161,7 +159,7 @@ def adapt_target(
     return replace(
         item,
         corrections=corrections,
-        calibration=calibrate_on_flagged(on, corrections),
+        calibration=calibrate_on_flagged(on.with_network(classifier), corrections),
         chosen=chosen,
         sites=site_choices(sites, plan, moved),
         trials=trials,

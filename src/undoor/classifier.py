@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.identity.model import fingerprint, network_structure
+from undoor.identity.structure import Fact
 from undoor.origin import Origin
+from undoor.plain_weights import detached_copy, plain_copy
 from undoor.resizing import Resizing
+from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
 from undoor.unwrapped import unwrapped
 
-Output = Literal["logits", "probabilities"]
+Output = Literal["logits", "probabilities", "sigmoid"]
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
@@ -45,7 +48,8 @@ class Classifier(nn.Module):
     input_shape : shape of one raw input, for images (channels, height, width).
     bounds : lowest and highest raw value.
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
-    output : what the network returns; probabilities are turned into logits (their logarithm).
+    output : what the network returns; probabilities are turned into logits (their logarithm), and
+        so are scores behind a sigmoid, of which each class has its own (log p - log(1 - p)).
     class_names : one name a class, in order; numbers where none are given.
     resizing : how pictures of other sizes become inputs; straight to the size unless given.
     origin : the code or graph that the network comes from, where it was read from files.
@@ -92,6 +96,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
+        # Set by `with_gain`: what logits are multiplied by.
+        self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
         self.capacity: Capacity | None = None
         self.mean: Tensor
@@ -105,17 +111,24 @@ class Classifier(nn.Module):
             )
         if not bool((self.std > 0).all()):
             raise UndoorError(f"std must be positive, got {list(std or [])}")
-        if output not in ("logits", "probabilities"):
-            raise UndoorError(f"output must be 'logits' or 'probabilities', got {output!r}")
+        if output not in get_args(Output):
+            raise UndoorError(
+                f"output must be 'logits', 'probabilities' or 'sigmoid', got {output!r}"
+            )
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
         with torch.no_grad():  # With gradients, a script's copy would remember what it is one of.
-            self.network = copy.deepcopy(unwrapped(network)).eval().float()
-            self.network.cpu()
+            self.network = plain_copy(unwrapped(network)).cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
+        if output == "sigmoid":
+            self._returns_log = take_off(self.network, self._normalised(self._samples()))
+        self.volatile: frozenset[Fact] = frozenset()
+        built = network_structure(self).facts
         self.num_classes = self._probe()
+        # What running the network changes (counters, caches) is not what it is.
+        self.volatile = _changed(built, network_structure(self).facts)
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
         self.class_names = tuple(str(name) for name in names)
         if len(self.class_names) != self.num_classes:
@@ -132,9 +145,10 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
         out = self.network(self._normalised(self.entry(x)))
-        if self.output == "logits" or self._returns_log:
-            return out
-        return out.clamp_min(TINY).log()
+        if self.output != "logits" and not self._returns_log:
+            out = logits_of(out) if self.output == "sigmoid" else out.clamp_min(TINY).log()
+        # In float32: bfloat16 would be rounded a second time.
+        return out if self.gain == 1.0 else out.float() * self.gain
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
@@ -160,25 +174,33 @@ class Classifier(nn.Module):
         other.capacity = capacity
         return other
 
+    def with_gain(self, gain: float) -> Classifier:
+        """The same with weights shared, whose logits are those of the network times `gain`.
+
+        Parameters
+        ----------
+        gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
+        """
+        other = copy.copy(self)
+        other.gain = gain
+        return other
+
     def fast_copy(self) -> Classifier:
         """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""
-        twin = copy.deepcopy(self)
+        twin = detached_copy(self)
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return twin
 
     def fingerprint(self) -> str:
-        """SHA-256 over every weight and the input transform: what a repair is bound to."""
-        digest = hashlib.sha256()
-        spec = (self.input_shape, self.bounds, self.scale, self.output)
-        digest.update(repr(spec).encode())
-        tensors = {"mean": self.mean, "std": self.std, **self.network.state_dict()}
-        for name in sorted(tensors):
-            tensor = tensors[name].detach().cpu().contiguous()
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.numpy().tobytes())
-        return digest.hexdigest()
+        """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.
+
+        Weights, input transform and resizing, modules with their settings, the graph of a file
+        that brings one, and the code that no installed package has. Equal for the same files in
+        every process and on every machine. See `undoor.identity.model.ModelIdentity`.
+        """
+        return fingerprint(self)
 
     def _normalised(self, x: Tensor) -> Tensor:
         return (x * self.scale - self.mean) / self.std
@@ -195,13 +217,16 @@ class Classifier(nn.Module):
             raise UndoorError(f"{name} must be finite numbers, got {numbers}")
         return torch.tensor(numbers).view(-1, *[1] * (dimensions - 1))
 
+    def _samples(self) -> Tensor:
+        low, high = self.bounds
+        generator = torch.Generator().manual_seed(0)
+        return low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
+
     @torch.no_grad()
     def _probe(self) -> int:
         """The number of classes, from a first pass; whatever is wrong with the model shows here."""
         _require_finite(self.network)
-        low, high = self.bounds
-        generator = torch.Generator().manual_seed(0)
-        x = low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
+        x = self._samples()
         try:
             raw = self.network(self._normalised(x))
         except Exception as error:
@@ -220,6 +245,10 @@ class Classifier(nn.Module):
                 "the network answers NaN or infinity to an input within its bounds; "
                 "check the weights, bounds, mean and std"
             )
+        if self.output == "sigmoid":
+            if not self._returns_log:
+                self._require_scores(raw)
+            return int(raw.shape[1])
         if self._returns_log and not _is_distribution(raw.exp()):
             # The softmax was not the last operation after all; the network keeps it.
             _exchange_last(self.network, nn.Softmax(dim=-1))
@@ -228,12 +257,31 @@ class Classifier(nn.Module):
         self._require_promised_output(raw.exp() if self._returns_log else raw)
         return int(raw.shape[1])
 
+    def _require_scores(self, raw: Tensor) -> None:
+        # Scores of exactly 0 and 1 may sum to 1 by chance.
+        if _is_distribution(raw) and bool(((raw > 0) & (raw < 1)).any()):
+            raise UndoorError(
+                "output = 'sigmoid' was promised, but the network's outputs sum to 1; set output = "
+                "'probabilities'"
+            )
+        if not lies_between_0_and_1(raw):
+            raise UndoorError(
+                "output = 'sigmoid' was promised, but the network's outputs do not lie between 0 "
+                "and 1; set output = 'logits'"
+            )
+
     def _require_promised_output(self, raw: Tensor) -> None:
         distribution = _is_distribution(raw)
+        scores = not distribution and lies_between_0_and_1(raw)
         if self.output == "probabilities" and not distribution:
+            found = (
+                "lie between 0 and 1 and do not sum to 1, as scores behind a sigmoid do (trained "
+                "with a binary loss); set output = 'sigmoid'"
+                if scores
+                else "do not sum to 1; set output = 'logits'"
+            )
             raise UndoorError(
-                "output = 'probabilities' was promised, but the network's outputs do not sum "
-                "to 1; set output = 'logits'"
+                f"output = 'probabilities' was promised, but the network's outputs {found}"
             )
         # Taken for logits, probabilities would hide every backdoor behind vanishing gradients.
         if self.output == "logits" and distribution:
@@ -241,6 +289,17 @@ class Classifier(nn.Module):
                 "expected logits, but the network's outputs are positive and sum to 1; "
                 "set output = 'probabilities'"
             )
+        samples = self._normalised(self._samples())
+        if self.output == "logits" and scores and seems_sigmoid(self.network, samples):
+            raise UndoorError(
+                "expected logits, but the network's outputs stay between 0 and 1, as scores "
+                "behind a sigmoid do (trained with a binary loss); set output = 'sigmoid'"
+            )
+
+
+def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
+    keys = before.keys() | after.keys()
+    return frozenset(key for key in keys if before.get(key) != after.get(key))
 
 
 def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
@@ -281,7 +340,7 @@ def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
     """Put `leaf` in the place of the last module without children."""
     name = [name for name, module in network.named_modules() if not list(module.children())][-1]
     path, _, last = name.rpartition(".")
-    setattr(network.get_submodule(path), last, leaf)
+    setattr(network.get_submodule(path), last, leaf.eval())
 
 
 def _is_distribution(raw: Tensor) -> bool:

@@ -23,6 +23,33 @@ class Contract:
     def of(classifier: Classifier) -> Contract:
         return Contract(classifier.input_shape, classifier.bounds, classifier.class_names)
 
+    def differences(self, other: Contract) -> tuple[str, ...]:
+        """What of `other` is not as in this one, in words: expected this one's, got the other's.
+
+        >>> one = Contract((3, 8, 8), (0.0, 1.0), ("cat", "dog"))
+        >>> one.differences(Contract((3, 8, 8), (0.0, 1.0), ("cat", "cow")))
+        ("class_names differ (class 1: expected 'dog', got 'cow')",)
+        """
+        found = [
+            f"{name} differs (expected {expected}, got {got})"
+            for name, expected, got in (
+                ("input_shape", self.input_shape, other.input_shape),
+                ("bounds", self.bounds, other.bounds),
+            )
+            if expected != got
+        ]
+        if len(self.class_names) != len(other.class_names):
+            counts = f"expected {len(self.class_names)}, got {len(other.class_names)}"
+            return (*found, f"the number of classes differs ({counts})")
+        pairs = enumerate(zip(self.class_names, other.class_names, strict=True))
+        changed = [(index, *names) for index, names in pairs if names[0] != names[1]]
+        if changed:
+            index, expected, got = changed[0]
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            first = f"class {index}: expected {expected!r}, got {got!r}"
+            found.append(f"class_names differ ({first}{more})")
+        return tuple(found)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "input_shape": list(self.input_shape),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -22,11 +23,14 @@ from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.identity.model import identify
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.kept import about
+from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scrutiny import GraphWarning, read_graph
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
 
@@ -78,7 +82,8 @@ def repair(
     trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
     patterns over the whole image, which no single estimate shows, and of triggers that were found
     inside the network. journal : where the steps are kept; a repair that was killed goes on from
-    there to the same corrections.
+    there to the same corrections. A `GraphWarning` says what the network's graph holds that
+    ordinary layers do not have: whatever is hidden behind it is not repaired.
 
     Raises
     ------
@@ -89,6 +94,10 @@ def repair(
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
+    if odd := read_graph(classifier, clean.images):
+        sentences = "; ".join(item.sentence for item in odd)
+        text = f"{sentences}; what is hidden behind this is not repaired"
+        warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     report = with_targets(
         classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
@@ -96,7 +105,7 @@ def repair(
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
     kept = journal and about(journal, classifier, clean).about(
-        fit, fpr, plan, quick, seed, json.dumps(report.to_json() | {"seconds": 0, "passes": 0})
+        fit, fpr, plan, quick, seed, _told(report)
     )
     targets = tuple(
         repair_target(
@@ -116,17 +125,29 @@ def repair(
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     contract = Contract.of(classifier)
-    return Repair(report.verdict, targets, fit, report.fingerprint, contract, seconds)
+    identity = report.identity
+    if identity is None or identity.sha256 is None:
+        identity = identify(classifier)
+    return Repair(
+        verdict=report.verdict,
+        targets=targets,
+        fit=fit,
+        fingerprint=str(identity.sha256),
+        contract=contract,
+        seconds=seconds,
+        identity=identity,
+    )
+
+
+def _told(report: ScanReport) -> str:
+    """All that a repair depends on: not what it took, nor the model, which the journal knows."""
+    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None})
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
     if fit not in FITS:
         raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
-    if report.fingerprint != classifier.fingerprint():
-        raise UndoorError(
-            f"the scan is another model's (SHA-256 {report.fingerprint[:12]}, expected "
-            f"{classifier.fingerprint()[:12]}); scan this model"
-        )
+    report.require_model(classifier)
     require_repairable(classifier)
     _plans(find_sites(classifier), plan, fit)
 
@@ -157,8 +178,9 @@ def repair_target(
         coarsest = next(iter(plans))
         plans = {coarsest: plans[coarsest]}
     else:
+        search = standardised(classifier, clean.images)
         estimates = estimate(
-            classifier, clean, finding, evidence, sources, generator, progress, journal
+            search, clean, finding, evidence, sources, generator, progress, journal
         )
     most = most_inputs(sites, classifier.capacity)
     bench = bench_of(

@@ -90,15 +90,14 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
     if prefer not in (None, "first", "last"):
         raise UndoorError(f"prefer must be first or last, got {prefer!r}")
     first = repairs[0]
-    for name, values in (
-        ("model", [repair.fingerprint[:12] for repair in repairs]),
-        ("fit", [repair.fit for repair in repairs]),
-    ):
-        if len(set(values)) > 1:
-            raise UndoorError(
-                f"expected repairs of one {name}, got {', '.join(dict.fromkeys(values))}; "
-                "repair again what is to be combined"
-            )
+    fits = dict.fromkeys(repair.fit for repair in repairs)
+    if len(fits) > 1:
+        raise UndoorError(
+            f"expected repairs of one fit, got {', '.join(fits)}; "
+            "repair again what is to be combined"
+        )
+    for other in repairs[1:]:
+        _require_same_model(first, other)
     chosen: dict[int, TargetRepair] = {}
     for item in (item for repair in repairs for item in repair.targets):
         if item.target in chosen and prefer is None:
@@ -116,6 +115,7 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
         fit=first.fit,
         fingerprint=first.fingerprint,
         contract=first.contract,
+        identity=first.identity,
     )
 
 
@@ -141,6 +141,19 @@ def remove(repair: Repair, targets: Iterable[int]) -> Repair:
     return replace(
         repair, targets=tuple(item for item in repair.targets if item.target not in gone)
     )
+
+
+def _require_same_model(first: Repair, other: Repair) -> None:
+    differences = list(first.contract.differences(other.contract))
+    if first.fingerprint != other.fingerprint:
+        known = first.identity and other.identity and first.identity.differences(other.identity)
+        hashes = f"{first.fingerprint[:12]}, {other.fingerprint[:12]}"
+        differences[:0] = [hashes, *(known or ())]
+    if differences:
+        raise UndoorError(
+            f"expected repairs of one model, got {'; '.join(differences)}; "
+            "repair again what is to be combined"
+        )
 
 
 def _repairs_in(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
+from undoor.plain_weights import detached_copy
 
 # In evaluation mode the last is one like the others.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -176,33 +176,10 @@ def calls_of(
     return calls
 
 
-def head(classifier: Classifier) -> str | None:
-    """The name of the linear layer that gives the class scores; None where the last layer is
-    another, runs more than once, or is not all that the scores are made of (as where two heads are
-    averaged)."""
-    calls = calls_of(classifier, LINEAR_MAPS)
-    if not calls:
-        return None
-    name, shape = calls[-1]
-    linear = isinstance(classifier.get_submodule(name), nn.Linear)
-    once = [called for called, _ in calls].count(name) == 1
-    fits = linear and once and shape == (classifier.num_classes,)
-    return name if fits and _is_all(classifier, name) else None
-
-
-@torch.no_grad()
-def _is_all(classifier: Classifier, name: str) -> bool:
-    """Whether everything that tells inputs apart passes the module `name`."""
-    low, high = classifier.bounds
-    draw = torch.rand(2, *classifier.input_shape, generator=torch.Generator().manual_seed(0))
-    first, second = insert(classifier, name, torch.zeros_like)(low + (high - low) * draw)
-    return torch.equal(first, second)
-
-
 def shared_copy(classifier: Classifier) -> Classifier:
     """A copy with modules of its own that uses the same parameter and buffer tensors."""
     tensors = [*classifier.parameters(), *classifier.buffers()]
-    return copy.deepcopy(classifier, {id(t): t for t in tensors})
+    return detached_copy(classifier, {id(t): t for t in tensors})
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:

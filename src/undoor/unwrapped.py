@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
+from undoor.plain_weights import detached
 
 # By name: to import the compiler takes seconds.
 COMPILED = "OptimizedModule"
@@ -46,7 +47,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
     replaced = [module for module in modules if "forward" in vars(module)]
     if not wrapped and not replaced:
         return network
-    memo: dict[int, Any] = {}
+    memo = detached(network)
     with torch.no_grad():
         # From the inside out: a wrapper may hold others.
         for module, inside in reversed(wrapped):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -45,6 +45,10 @@ class FlaggedBench:
     def of(bench: Bench, flagged: Tensor) -> FlaggedBench:
         """With all clean inputs of the source classes, in their own mix."""
         return FlaggedBench(bench, bench.x[bench.sources], bench.y[bench.sources], flagged)
+
+    def with_network(self, classifier: Classifier) -> FlaggedBench:
+        """The same inputs for another network."""
+        return replace(self, bench=replace(self.bench, classifier=classifier))
 
     def corrected(self, plan: Plan, rows: Tensor | None = None) -> Classifier:
         """The network corrected by a plan fitted on all flagged inputs, or on those of [m]."""

@@ -17,11 +17,14 @@ from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.identity.binding import require_model, warn_of_weights_only
+from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
 from undoor.sites import find_sites
 from undoor.triggers import Latent, Trigger
 
 SCHEMA = "undoor/repair/2"
+WAY_OUT = "run `undoor repair` on this model"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Repair:
 
     fingerprint, contract : of that model. seconds : what the work took; files do not keep it, so
     that the same repair is the same bytes. version : of the undoor that made the repair.
+    identity : the model field by field, where it is known.
     """
 
     verdict: Verdict
@@ -109,6 +113,7 @@ class Repair:
     contract: Contract
     seconds: Mapping[str, float] = field(default_factory=dict)
     version: str = field(default_factory=lambda: version("undoor"))
+    identity: ModelIdentity | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -160,6 +165,7 @@ class Repair:
         repair = load(Path(path), sha256=sha256)
         if classifier is not None:
             repair.require_model(classifier, str(path))
+            warn_of_weights_only(repair.identity, str(path), WAY_OUT)
         return repair
 
     def require_model(self, classifier: Classifier, name: str = "the repair") -> None:
@@ -167,26 +173,41 @@ class Repair:
 
         Raises
         ------
-        UndoorError : weights or input are others, or it has no such sites.
+        UndoorError : it is another model, predicts otherwise, has classes of other names, or no
+            such sites.
         """
-        own = classifier.fingerprint()
-        if self.fingerprint != own:
-            raise UndoorError(
-                f"{name}: this repair was made for another model (expected weights and input with "
-                f"SHA-256 {self.fingerprint[:12]}, got {own[:12]}); run `undoor repair` on this "
-                "model"
-            )
-        classes = len(self.contract.class_names)
-        if classes != classifier.num_classes:
-            raise UndoorError(
-                f"{name}: made for a model of {classes} classes, got one of "
-                f"{classifier.num_classes}; run `undoor repair` on this model"
-            )
+        require_model(
+            classifier,
+            self.fingerprint,
+            self.identity,
+            name=name,
+            what="this repair was made for",
+            way_out=WAY_OUT,
+        )
+        self._require_contract(classifier, name)
         shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
             _require_trigger(item.trigger, shapes, name)
+
+    def _require_contract(self, classifier: Classifier, name: str) -> None:
+        """The classes above all: of shape and bounds the hash of the model says the same."""
+        classes = len(self.contract.class_names)
+        if classes != classifier.num_classes:
+            raise UndoorError(
+                f"{name}: made for a model of {classes} classes, got one of "
+                f"{classifier.num_classes}; {WAY_OUT}"
+            )
+        # Files of the format before held to no more than this.
+        if self.identity is not None and self.identity.sha256 is None:
+            return
+        differences = self.contract.differences(Contract.of(classifier))
+        if differences:
+            raise UndoorError(
+                f"{name}: this repair was made for another model: {', '.join(differences)}; "
+                f"give the model as it was described then, or {WAY_OUT}"
+            )
 
 
 def _require_site(

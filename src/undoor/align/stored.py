@@ -22,12 +22,15 @@ from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_json
+from undoor.identity.model import model_from_json, model_to_json, require_sha256
 from undoor.scan.report import Verdict, trigger_file
 from undoor.sealed import Sealed, sealed, unsealed
 from undoor.triggers import Trigger, trigger_of
 
 # Another one than the schema of the result document: that one may change without this.
-SCHEMA = "undoor/repair-file/3"
+SCHEMA = "undoor/repair-file/4"
+# Still read: it names its model by the weights and the input transform alone.
+WEIGHTS_ONLY = "undoor/repair-file/3"
 FILE = "repair.safetensors"
 DESCRIPTION = "repair.json"
 SUFFIX = ".safetensors"
@@ -56,8 +59,9 @@ def save(repair: Repair, path: Path) -> Path:
 def load(path: Path, *, sha256: str | None = None) -> Repair:
     """See `Repair.load`."""
     file = path / FILE if path.is_dir() else path
+    expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
     stored = unsealed(file, made_by=MADE_BY)
-    if sha256 is not None and stored.sha256 != sha256.lower():
+    if expected is not None and stored.sha256 != expected:
         raise UndoorError(
             f"{file}: expected a file with the SHA-256 {sha256}, got {stored.sha256}; "
             "do not use it, get it again"
@@ -82,7 +86,7 @@ def encoded(repair: Repair) -> bytes:
     description = {
         "schema": SCHEMA,
         "undoor": repair.version,
-        "model": {"sha256": repair.fingerprint, **repair.contract.to_json()},
+        "model": model_to_json(repair.fingerprint, repair.identity) | repair.contract.to_json(),
         "verdict": repair.verdict,
         "fit": repair.fit,
         "targets": [
@@ -106,22 +110,26 @@ def decoded(stored: Sealed, file: Path) -> Repair:
     """
     data = stored.description
     found = data.get("schema") if isinstance(data, dict) else None
-    if found != SCHEMA:
+    if found not in (SCHEMA, WEIGHTS_ONLY):
         raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r:.60}; repair again")
     try:
         require_description(data)
         contract = Contract.from_json(data["model"])
+        weights_only = found == WEIGHTS_ONLY
+        named = data["model"]["sha256"] if weights_only else data["model"]
+        fingerprint, identity = model_from_json(named, weights_only=weights_only)
         repair = Repair(
             verdict=_one_of(get_args(Verdict), data["verdict"]),
             targets=tuple(_target(item, stored.tensors, contract) for item in data["targets"]),
             fit=str(data["fit"]),
-            fingerprint=str(data["model"]["sha256"]),
+            fingerprint=fingerprint,
+            identity=identity,
             contract=contract,
             version=str(data["undoor"]),
         )
         _require_whole(repair, stored.tensors)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UndoorError) as error:
-        told = error if isinstance(error, UndoorError) else repr(error)
+        told = error if isinstance(error, UndoorError) else f"{error!r:.300}"
         raise UndoorError(f"{file}: not a readable repair ({told}); repair again") from error
     return repair
 

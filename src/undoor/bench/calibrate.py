@@ -19,6 +19,7 @@ from undoor.scan.statistics import (
     agreement,
     agreement_p_values,
     lower_quartile,
+    of_ten,
     p_values,
     score_beside,
     scores,
@@ -76,7 +77,7 @@ def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agree
     UndoorError : no model has enough of them.
     """
     weights = {family: null.weight for family, null in nulls.items()}
-    totals = [agreement(_p_values(record, nulls), weights) for record in records]
+    totals = [agreement(of_ten(class_p_values(record, nulls)), weights) for record in records]
     rest = [np.delete(t, r["targets"]) for t, r in zip(totals, records, strict=True)]
     highest = [float(natural.max()) for natural in rest if len(natural) >= LEAST_CLASSES]
     if not highest:
@@ -101,11 +102,12 @@ def _weight(p_values: Sequence[float]) -> float:
 def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, float]:
     """By family, the lowest p-value of a true target."""
     return {
-        family: float(p[record["targets"]].min()) for family, p in _p_values(record, nulls).items()
+        family: float(p[record["targets"]].min())
+        for family, p in class_p_values(record, nulls).items()
     }
 
 
-def _p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArray[np.float64]]:
+def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArray[np.float64]]:
     """By family, the p-value of every class [K]. A shared patch whose images end in several classes
     speaks of the true targets."""
     classes, shape = len(record["scan"]["class_names"]), tuple(record["input_shape"])

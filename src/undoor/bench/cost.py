@@ -19,6 +19,7 @@ from undoor.bench.subjects import Subject, defence_images
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.files import write_json
+from undoor.identity.tensors import weights_sha256
 from undoor.progress import Progress, silent
 from undoor.scan import Budget
 
@@ -86,7 +87,7 @@ def _facts(
     """A record without scan and masks."""
     return {
         "model": subject.name,
-        "model_sha256": classifier.fingerprint(),
+        "model_sha256": weights_sha256(classifier),
         "attack": subject.attack,
         "data": subject.data,
         "network": subject.network,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.bench.turned import turned
-from undoor.clean_set.npz import member, open_npz
+from undoor.clean_set.npz_arrays import array, open_npz
 from undoor.errors import UndoorError
 
 Arrays = tuple[NDArray[Any], NDArray[np.int64]]
@@ -34,7 +34,7 @@ def read_arrays(file: Path, split: str) -> Arrays:
         return derive(*read_arrays(file.with_name(f"{base}.npz"), split))
     try:
         with open_npz(file) as archive:
-            return member(archive, f"x_{split}", file), member(archive, f"y_{split}", file)
+            return array(archive, f"x_{split}", file), array(archive, f"y_{split}", file)
     except UndoorError as error:
         raise UndoorError(f"{file}: expected x_{split} and y_{split} ({error})") from None
 
@@ -50,6 +50,6 @@ def count_images(file: Path, split: str) -> int:
         return count_images(file.with_name(f"{DERIVED[file.stem][0]}.npz"), split)
     try:
         with open_npz(file) as archive:
-            return len(member(archive, f"y_{split}", file))
+            return len(array(archive, f"y_{split}", file))
     except UndoorError as error:
         raise UndoorError(f"{file}: expected y_{split} ({error})") from None

@@ -18,6 +18,7 @@ from undoor.bench.records import Record, Setting, images_drawn
 from undoor.bench.subjects import Subject
 from undoor.errors import UndoorError
 from undoor.files import write_json
+from undoor.identity.tensors import weights_sha256
 from undoor.progress import Progress, silent
 from undoor.rate import rates_to_json
 
@@ -95,7 +96,7 @@ def _facts(case: Case, item: Method) -> Record:
     triggered = sum(len(images) for images in case.triggered)
     return {
         **case.subject.facts(),
-        "model_sha256": case.classifier.fingerprint(),
+        "model_sha256": weights_sha256(case.classifier),
         "method": item.name,
         "kind": item.kind,
         "setting": case.setting.to_json(),

@@ -79,11 +79,12 @@ class Case:
         # Read even where it was just made: what is stored is what every method gets.
         shape, bounds = self.classifier.input_shape, self.classifier.bounds
         report = ScanReport.load(folder, shape=shape, bounds=bounds)
-        if (report.fingerprint, report.seed) != (self.classifier.fingerprint(), self.seed):
+        if report.seed != self.seed:
             raise UndoorError(
-                f"{folder}: a scan of another model or with seed {report.seed} instead of "
-                f"{self.seed}; give another --out or delete the folder"
+                f"{folder}: a scan with seed {report.seed} instead of {self.seed}; "
+                "give another --out or delete the folder"
             )
+        report.require_model(self.classifier, str(folder))
         return report
 
     def repair(

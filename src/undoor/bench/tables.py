@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from undoor.files import write_text
+from undoor.render.sanitise import csv_cell
 
 
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -22,7 +23,7 @@ def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
-    """A header of the first line's keys, and the lines.
+    """A header of the first line's keys, and the lines; no text of theirs is a formula.
 
     >>> print(as_csv([{"a": 1, "b": "x, y"}]), end="")
     a,b
@@ -31,7 +32,7 @@ def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({key: csv_cell(value) for key, value in line.items()} for line in lines)
     return stream.getvalue()
 
 

@@ -16,7 +16,10 @@ from typing import Any
 
 from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, pyarrow_for
 from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.labels import require_samples
+from undoor.clean_set.messages import is_compressed
 from undoor.clean_set.source import choose_split
+from undoor.clean_set.texts import read_text
 from undoor.errors import UndoorError
 
 STATE = "state.json"
@@ -47,6 +50,7 @@ def index_saved(folder: Path, split: str | None) -> Index:
             for batch in reader:
                 labels += labels_of(_column(batch, columns.label))
             counts.append(len(labels) - before)
+        require_samples(counts[-1], path.stat().st_size, path)
     if len(declared) > 1:
         raise UndoorError(f"the files of {folder} declare different class names; save it again")
     starts = [0, *accumulate(counts)]
@@ -91,9 +95,19 @@ def _batches(path: Path) -> Iterator[Any]:
     with (
         pyarrow_for(path, "Arrow", "data sets saved with save_to_disk") as pyarrow,
         pyarrow.memory_map(str(path)) as source,
-        pyarrow.ipc.open_stream(source) as reader,
+        pyarrow.ipc.open_stream(_uncompressed(source, pyarrow)) as reader,
     ):
         yield reader
+
+
+def _uncompressed(source: Any, pyarrow: Any) -> Any:
+    """The stream from its beginning, if none of its parts is compressed: `datasets` compresses
+    none, and such a part may unpack to anything."""
+    for message in pyarrow.ipc.MessageReader.open_stream(source):
+        if is_compressed(memoryview(message.metadata)):
+            raise ValueError("its parts are compressed; save_to_disk writes them as they are")
+    source.seek(0)
+    return source
 
 
 def _of_split(folder: Path, split: str | None) -> Path:
@@ -124,7 +138,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text("utf-8"))
+        value = json.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:
         raise UndoorError(
             f"{file} cannot be read ({first_line(error)}); expected a folder that datasets wrote "

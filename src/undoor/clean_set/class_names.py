@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from undoor.clean_set.labels import require_names, require_number
+from undoor.clean_set.texts import read_text
 from undoor.errors import UndoorError
 
 Classes = Sequence[str] | Mapping[str, str | int | None]
@@ -55,6 +57,8 @@ def number(found: Found, own: Sequence[str] | None, classes: Classes | None = No
     ------
     UndoorError : a name is no class of the model, or two names are the same class.
     """
+    require_names(found.names, found.source)
+    require_names(found.declared or (), found.source)
     own = None if own is None else [str(name) for name in own]
     if isinstance(classes, Mapping):
         return _by_pairs(found, own, classes)
@@ -63,7 +67,8 @@ def number(found: Found, own: Sequence[str] | None, classes: Classes | None = No
     if own is None:
         return _by_itself(found)
     if found.declared == tuple(own):
-        return Numbering({name: own.index(name) for name in found.names}, tuple(own))
+        places = _places(own)
+        return Numbering({name: places[name][0] for name in found.names}, tuple(own))
     if is_named(own):
         numbers = match(found.names, own)
         if not numbers and all(name.isdecimal() for name in found.names):
@@ -108,14 +113,16 @@ def read_classes(given: str) -> Classes:
             raise UndoorError(f"--classes {given}: there is no such file of class names")
         return [name.strip() for name in given.split(",")]
     try:
-        text = path.read_text("utf-8")
-        if path.suffix != ".json":
-            return [line.strip() for line in text.splitlines() if line.strip()]
-        return _checked(json.loads(text), given)
+        text = read_text(path)
+        if path.suffix == ".json":
+            return _checked(json.loads(text), given)
     except (OSError, ValueError, RecursionError) as error:
         raise UndoorError(
             f"--classes {given}: cannot be read ({error}); expected a name a line, or JSON"
         ) from error
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    require_names(names, given)
+    return names
 
 
 def _checked(value: Any, given: str) -> Classes:
@@ -144,7 +151,9 @@ def _by_itself(found: Found) -> Numbering:
 
 def _by_value(found: Found) -> dict[str, int]:
     """'00014' is 14, and gaps are allowed."""
-    return _distinct(found, {name: int(name) for name in found.names})
+    numbers = {name: int(name) for name in found.names}
+    require_number(max(numbers.values(), default=0), found.source)
+    return _distinct(found, numbers)
 
 
 def _counted(numbering: Numbering, found: Found, count: int) -> Numbering:
@@ -211,7 +220,8 @@ def _all_of(
     unknown = [name for name in found.names if name not in numbers]
     if not unknown:
         return _distinct(found, numbers)
-    empty = [name for i, name in enumerate(own) if i not in set(numbers.values())]
+    filled = set(numbers.values())
+    empty = [name for i, name in enumerate(own) if i not in filled]
     told = ", ".join(_with_nearest(name, own) for name in unknown[:NAMED])
     more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
     left = f"; without images then: {_listing(empty)}" if empty else ""

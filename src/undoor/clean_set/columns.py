@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from undoor.clean_set.index import Label, Raw
+from undoor.clean_set.labels import require_names
 from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
 
@@ -40,15 +41,23 @@ def columns_of(schema: Any, source: str) -> Columns:
     image = _first(images, IMAGE_COLUMNS, present, source)
     label = _first(labels, LABEL_COLUMNS, present, source)
     _require_label(schema, label, source)
+    _require_image(schema, image, source)
     names = features.get(label, {}).get("names")
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return Columns(image, label, tuple(names) if known else None)
 
 
 def labels_of(column: Any) -> Iterator[Label]:
-    """The labels of an Arrow array."""
+    """The labels of an Arrow array.
+
+    Raises
+    ------
+    UndoorError : one is longer than the name of a class can be.
+    """
     for cell in column:
         value = cell.as_py()
+        if isinstance(value, str):
+            require_names([value], "the label column")
         yield value if value is None or isinstance(value, str) else int(value)
 
 
@@ -81,6 +90,12 @@ def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
         ) from error
     try:
         yield pyarrow
+    except pyarrow.ArrowMemoryError as error:
+        # Subclass of MemoryError, but what it says is what the file asks for.
+        raise UndoorError(
+            f"{path} asks for more memory than there is ({first_line(error)}); write it in smaller "
+            "row groups"
+        ) from error
     except MemoryError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -127,4 +142,20 @@ def _require_label(schema: Any, name: str, source: str) -> None:
     if not (kinds.is_integer(kind) or kinds.is_string(kind) or kinds.is_large_string(kind)):
         raise UndoorError(
             f"the labels of {source} (column {name!r}) are {kind}; expected whole numbers or names"
+        )
+
+
+def _require_image(schema: Any, name: str, source: str) -> None:
+    """Other kinds, such as lists, may unpack to anything."""
+    import pyarrow.types as kinds
+
+    kind = schema.field(name).type
+    parts = (
+        [kind.field(i).type for i in range(kind.num_fields)] if kinds.is_struct(kind) else [kind]
+    )
+    plain = (kinds.is_binary, kinds.is_large_binary, kinds.is_string, kinds.is_large_string)
+    if not all(any(check(part) for check in plain) for part in parts):
+        raise UndoorError(
+            f"the images of {source} (column {name!r}) are {str(kind)[:200]}; expected encoded "
+            "images: bytes, or a struct of bytes and path"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,41 +11,151 @@ from undoor.clean_set.images import SUFFIXES
 from undoor.clean_set.index import Index, Raw
 from undoor.errors import UndoorError
 
+# Folders that systems and archivers make beside data; hidden ones are no data either.
+SYSTEM = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN"})
+# What parts of data sets are called.
+SPLITS = frozenset({
+    "train", "training", "trainset", "trn", "val", "valid", "validation", "valset", "test",
+    "testing", "testset", "tst", "dev", "eval", "evaluation", "holdout", "heldout",
+})  # fmt: skip
+MAX_PATH = 4096
+WORD = re.compile(r"[^\W\d_]+")
+
 
 def index_folder(path: Path) -> Index:
-    """Every image file below the class folders of `path`.
+    """Every image file below the class folders of `path`, links to folders followed.
 
     Raises
     ------
-    UndoorError : there is no class folder.
+    UndoorError : there is no class folder, or links were copied as text files.
     """
     if not path.is_dir():
         raise UndoorError(f"the folder {path} does not exist; expected a folder of class folders")
-    entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    entries = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     folders = [p for p in entries if p.is_dir()]
     if not folders:
         raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images a class")
-    strays = [f"{p}: lies in no class folder" for p in entries if p.is_file()]
+    strays = [f"{p}: lies in no class folder" for p in entries if not p.is_dir()]
     files: list[str] = []
     labels: list[str] = []
+    linked = 0
     for folder in folders:
-        for file in image_files(folder):
+        walk = Walk(folder)
+        for file in walk.files():
             if file.suffix.lower() in SUFFIXES:
                 # Text takes a fraction of the memory of a Path, and there may be millions.
                 files.append(str(file))
                 labels.append(folder.name)
             else:
+                _require_no_link_as_text(file)
                 strays.append(f"{file}: not an image file ({file.suffix or 'no suffix'})")
+        strays += walk.repeated
+        linked += walk.linked
 
     def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
         return ((row, Path(files[row])) for row in rows)
 
-    return Index(str(path), labels, files.__getitem__, read, strays=tuple(strays))
+    notes = (f"{linked} files of {path} lie behind links to folders, which are followed",)
+    return Index(
+        str(path),
+        labels,
+        files.__getitem__,
+        read,
+        strays=tuple(strays),
+        notes=notes if linked else (),
+        doubt=_doubt(path, folders),
+    )
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` in a fixed order; hidden ones are no data."""
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.is_file() and not hidden:
-            yield file
+    """Every file below `folder` in a fixed order, links followed; hidden ones are no data."""
+    yield from Walk(folder).files()
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no data: hidden, or made by a system."""
+    return name.startswith(".") or name in SYSTEM
+
+
+def is_split(name: str) -> bool:
+    """Whether a name has a word that stands for a part of a data set.
+
+    >>> is_split("val"), is_split("Train_2023"), is_split("trainer")
+    (True, True, False)
+    """
+    return any(word in SPLITS for word in WORD.findall(name.lower()))
+
+
+class Walk:
+    """One pass over a folder and those that it links to, each real folder once.
+
+    Attributes
+    ----------
+    linked : files found behind links to folders.
+    repeated : links that lead to a folder seen before, "path: reason".
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.linked = 0
+        self.repeated: list[str] = []
+
+    def files(self) -> Iterator[Path]:
+        """Files in a fixed order; links to nothing among them, which are images that are lost."""
+        found: list[Path] = []
+        seen = {os.path.realpath(self.folder)}
+        behind: set[str] = set()
+        for root, folders, names in os.walk(self.folder, followlinks=True):
+            folders[:] = [name for name in sorted(folders) if not is_hidden(name)]
+            for name in list(folders):
+                inner = os.path.join(root, name)  # noqa: PTH118
+                real = os.path.realpath(inner)
+                if real in seen:
+                    folders.remove(name)
+                    self.repeated.append(f"{inner}: leads to a folder that is read already")
+                elif root in behind or os.path.islink(inner):  # noqa: PTH114
+                    behind.add(inner)
+                seen.add(real)
+            files = [Path(root, name) for name in names if not is_hidden(name)]
+            files = [file for file in files if file.is_file() or file.is_symlink()]
+            self.linked += len(files) if root in behind else 0
+            found += files
+        yield from sorted(found)
+
+
+def _require_no_link_as_text(file: Path) -> None:
+    """Refuse what copying tools and git make of a link to a folder where they cannot make links:
+    a text file with the path. The images behind it would be missing without a word."""
+    if file.suffix or not file.is_file() or file.stat().st_size > MAX_PATH:
+        return
+    target = file.read_bytes().decode("utf-8", "replace").strip()
+    if "/" in target and target.isprintable() and (file.parent / target).is_dir():
+        raise UndoorError(
+            f"{file} is a link to the folder {target} that was copied as text; copy the data again "
+            "with their links, or put the folder itself there"
+        )
+
+
+def _doubt(path: Path, folders: Sequence[Path]) -> str | None:
+    """Why these folders are hardly those of classes; None where they may well be."""
+    names = [folder.name for folder in folders]
+    listing = ", ".join(names[:8])
+    exact = [name for name in names if name.lower() in SPLITS]
+    if len(exact) > 1 or all(map(is_split, names)):
+        return (
+            f"the folders of {path} ({listing}) look like parts of a data set, not like classes; "
+            f"choose one with --split {exact[0] if exact else names[0]}, or say with --classes "
+            "that these are classes"
+        )
+    if len(folders) == 1 and _has_folders_alone(folders[0]):
+        return (
+            f"{path} has one folder, {names[0]}, which holds folders itself; give {folders[0]}, or "
+            "say with --classes that it is a class"
+        )
+    return None
+
+
+def _has_folders_alone(folder: Path) -> bool:
+    inside = [item for item in folder.iterdir() if not is_hidden(item.name)]
+    folders = [item for item in inside if item.is_dir()]
+    return len(folders) > 1 and all(item.suffix.lower() not in SUFFIXES for item in inside)

@@ -29,6 +29,9 @@ GREY = frozenset({"1", "L", "LA", "La"})
 # An image of a camera has some 50 million pixels; a decompression bomb has billions.
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 256 * 2**20
+# What begins a scan of a JPEG; progressive ones have some ten, a preview may add one.
+SCAN = b"\xff\xda"
+MAX_SCANS = 100
 
 
 class Decoded(NamedTuple):
@@ -56,6 +59,8 @@ def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
                 return _decoded(source, size)
             stream, name = _opened(source)
             with Image.open(stream, formats=FORMATS) as image:
+                if image.format == "JPEG":
+                    _require_scans(source)
                 decoded = _decoded(image, size)
                 wrong = SUFFIXES.get(name.suffix.lower(), image.format) != image.format
         return decoded._replace(changed=(*decoded.changed, "misnamed")) if wrong else decoded
@@ -162,6 +167,15 @@ def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
         # Pillow's filters widen with the reduction: they are antialiased.
         image = image.resize((width, height), Image.Resampling[resizing.resample.upper()])
     return image if resizing.first is None else image.crop(resizing.box(height, width))
+
+
+def _require_scans(source: Path | bytes) -> None:
+    """A JPEG is decoded once for each of its scans, which need be no longer than their headers."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    scans = data.count(SCAN)
+    if scans > MAX_SCANS:
+        reason = f"{scans:,} scans are more than the {MAX_SCANS} that are decoded"
+        raise UnreadableError(reason, "too large")
 
 
 def _require_pixels(pixels: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, is_named, number
+from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, is_named, match, number
 from undoor.clean_set.images import Decoded, Size, decode, decode_file, stack
 from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import Source, channels_first
@@ -32,7 +33,8 @@ class Index:
     source : how it is called in messages. labels : one a sample, a name or a number or None.
     name : what a sample is called. read : the images of some samples, given in ascending
     order, one at a time. declared : class names in the order of the labels' numbers.
-    strays : files that are no images of it, "path: reason".
+    strays : files that are no images of it, "path: reason". notes : what was assumed, in words.
+    doubt : why the names may be none of classes (a message), where they are not the model's.
     """
 
     source: str
@@ -41,6 +43,8 @@ class Index:
     read: Callable[[Sequence[int]], Iterator[tuple[int, Raw]]]
     declared: tuple[str, ...] | None = None
     strays: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,10 @@ def gather(index: Index, chosen: Selection) -> Source:
     ------
     UndoorError : names do not fit the model, no image can be read, or even one a class is too much.
     """
-    log = Log(skipped=list(index.strays))
+    log = Log(skipped=list(index.strays), notes=list(index.notes))
     index = _told_apart(index, chosen)
     texts = _texts(index)
+    _require_classes(index, texts, chosen)
     found = Found(_distinct(texts), index.source, index.declared)
     numbering = number(found, chosen.own, chosen.classes)
     log.notes += numbering.notes
@@ -132,11 +137,20 @@ def _told_apart(index: Index, chosen: Selection) -> Index:
     own = None if chosen.own is None else tuple(chosen.own)
     if chosen.classes is None and (own in (None, declared) or not is_named(own or ())):
         return replace(index, declared=None)
-    twice = next(name for name in declared if declared.count(name) > 1)
+    twice = next(name for name, count in Counter(declared).items() if count > 1)
     raise UndoorError(
         f"{index.source} calls several classes {twice!r}, so they cannot be matched by name; name "
         "them apart, or give a model whose class names are the same"
     )
+
+
+def _require_classes(index: Index, texts: Sequence[str | None], chosen: Selection) -> None:
+    """Refuse names that are hardly those of classes, unless the model or the user calls them so."""
+    if index.doubt is None or chosen.classes is not None:
+        return
+    found = _distinct(texts)
+    if chosen.own is None or len(match(found, tuple(chosen.own))) < len(found):
+        raise UndoorError(index.doubt)
 
 
 def _distinct(texts: Sequence[str | None]) -> list[str]:

@@ -14,7 +14,8 @@ from undoor.clean_set.dataset import to_float
 from undoor.clean_set.fit import fit_images
 from undoor.clean_set.folder import image_files
 from undoor.clean_set.images import decode_file
-from undoor.clean_set.npz import image_array, open_npz
+from undoor.clean_set.npz import image_array
+from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.errors import UndoorError
 

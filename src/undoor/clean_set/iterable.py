@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from undoor.clean_set.batches import plain, singly
 from undoor.clean_set.class_names import Found, number
 from undoor.clean_set.images import Size, decode, stack
 from undoor.clean_set.index import BYTES_A_VALUE, MOST_MEMORY, nothing_readable
@@ -110,22 +111,7 @@ def _source(kept: dict[str, list[_Kept]], class_names: Sequence[str] | None, log
 def _singly(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Samples one by one; batches, as a DataLoader makes them, are taken apart."""
     for item in iterable:
-        image, label = _pair(item)
-        label = _plain(label)
-        labels = label if isinstance(label, list | tuple) else None
-        if isinstance(label, np.ndarray) and label.ndim == 1:
-            labels = label.tolist()
-        if labels is not None and len(labels) == 1 and len(image) != 1:
-            # One sample whose label is an array of one.
-            label, labels = labels[0], None
-        if labels is None:
-            yield image, label
-        elif len(labels) != len(image):
-            raise UndoorError(
-                f"a batch of {SOURCE} has {len(image)} images but {len(labels)} labels"
-            )
-        else:
-            yield from zip(image, labels, strict=True)
+        yield from singly(*_pair(item), SOURCE)
 
 
 def _pair(item: Any) -> tuple[Any, Any]:
@@ -144,26 +130,22 @@ def _pair(item: Any) -> tuple[Any, Any]:
     )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        return (value.float() if value.is_floating_point() else value).numpy()
-    return value
-
-
 def _text(label: Any, name: str) -> str | None:
     """A label as the name of a class; None where there is none."""
-    label = _plain(label)
+    label = plain(label)
     if isinstance(label, np.ndarray | np.generic) and np.ndim(label) == 0:
         label = label.item()
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace").strip()
-    if label is None or (isinstance(label, int) and label < 0) or label == "":
+    if label is None or (isinstance(label, int) and label < 0):
+        return None
+    if isinstance(label, str) and not label:
         return None
     if isinstance(label, bool) or not isinstance(label, int | str):
+        shown = " ".join(str(label).split())[:60]
         raise UndoorError(
-            f"the label of {name} is {str(label)[:60]!r} ({type(label).__name__}); expected a "
-            "class number or a class name"
+            f"the label of {name} is {shown!r} ({type(label).__name__}); expected a class number "
+            "or a class name"
         )
     return str(label)
 
@@ -176,7 +158,7 @@ def _pixels(image: Any, size: Size, name: str) -> tuple[NDArray[Any], tuple[str,
     if isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] in CHANNELS:
         # Tensors have their channels first, whatever the other sides are.
         image = image.permute(1, 2, 0)
-    image = _plain(image)
+    image = plain(image)
     if not isinstance(image, np.ndarray):
         raise UndoorError(
             f"the image of {name} is a {type(image).__name__}; expected a Pillow image, the bytes "

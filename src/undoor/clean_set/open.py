@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from undoor.clean_set.arrow import index_saved, is_saved_dataset
-from undoor.clean_set.folder import index_folder
+from undoor.clean_set.folder import index_folder, is_hidden, is_split
 from undoor.clean_set.index import Index
 from undoor.clean_set.npz import index_npz
 from undoor.clean_set.parquet import SUFFIXES, index_parquet, parquet_files
 from undoor.clean_set.shards import RANGE, expand, index_shards
 from undoor.errors import UndoorError
 
+# The number at the end of a shard's name.
+STEM = re.compile(r"[-_.]?\d+$")
 KINDS = (
     "a folder of class folders, an .npz, a .parquet file or a folder of them, .tar shards, or a "
     "folder written by save_to_disk"
@@ -49,12 +53,28 @@ def _folder(path: Path, split: str | None) -> Index:
     if is_saved_dataset(path):
         return index_saved(path, split)
     inside = path / (split or "")
-    if shards := sorted(inside.glob("*.tar")):
+    if shards := _visible(inside.glob("*.tar")):
+        _require_one_split(shards, inside)
         return _shards(shards, str(inside), None)
     of_hub = split is None or not inside.is_dir() or any(inside.glob("*.parquet"))
     if of_hub and (files := parquet_files(path, split)):
         return index_parquet(files, str(path), None)
     return index_folder(inside)
+
+
+def _visible(files: Iterable[Path]) -> list[Path]:
+    return sorted(file for file in files if not is_hidden(file.name))
+
+
+def _require_one_split(shards: Sequence[Path], folder: Path) -> None:
+    """Refuse train-000.tar beside test-000.tar: together they are no data set that anyone means."""
+    named = {STEM.sub("", shard.stem) for shard in shards}
+    if len(named) > 1 and all(map(is_split, named)):
+        first = min(named)
+        raise UndoorError(
+            f"{folder} holds shards of several splits ({', '.join(sorted(named)[:8])}); give those "
+            f"of one, such as '{folder}/{first}-{{000..003}}.tar'"
+        )
 
 
 def _shards(files: list[Path], source: str, split: str | None) -> Index:

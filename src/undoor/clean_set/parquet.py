@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import mmap
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ from undoor.clean_set.columns import (
     labels_of,
     pyarrow_for,
 )
+from undoor.clean_set.folder import is_hidden
 from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.labels import require_samples
+from undoor.clean_set.parquet_pages import largest_page
 from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError
 
@@ -25,6 +29,11 @@ SUFFIXES = (".parquet", ".pq")
 # train-00000-of-00004.parquet, train-00000-of-00004-a09b74b3ef9c3b56.parquet, test.parquet
 SHARD = re.compile(r"(?P<split>.+?)(-\d{5}-of-\d{5}.*)?")
 BUFFER = 2**20
+# Of one text in the metadata of a file, such as the names of all classes.
+MAX_TEXT = 16 * 2**20
+# What is decompressed at a time: bytes, and cells that are no images.
+MAX_BATCH = 64 * 2**20
+MAX_CELLS = 65_536
 
 
 def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Index:
@@ -72,11 +81,32 @@ class _Part(NamedTuple):
 def _labels(path: Path) -> _Part:
     with _opened(path) as file:
         columns = columns_of(file.schema_arrow, str(path))
+        size = path.stat().st_size
+        require_samples(file.metadata.num_rows, size, path)
+        labels = list(labels_of(_cells(file, path, columns.label)))
         has_split = "split" in file.schema_arrow.names
-        table = file.read(columns=[columns.label, *(["split"] if has_split else [])])
-        labels = list(labels_of(table.column(columns.label)))
-        splits = [str(value) for value in table.column("split").to_pylist()] if has_split else None
+        splits = [str(cell) for cell in _cells(file, path, "split")] if has_split else None
         return _Part(labels, splits, columns.declared)
+
+
+def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
+    """The cells of a column of numbers or names, as many at a time as could all be the longest."""
+    rows = max(1, min(MAX_CELLS, MAX_BATCH // (1 + _largest_page(file, path, column))))
+    for batch in file.iter_batches(rows, columns=[column]):
+        yield from batch.column(0)
+
+
+def _largest_page(file: Any, path: Path, column: str, groups: Sequence[int] | None = None) -> int:
+    """Bytes that the largest page of a column unpacks to, in some row groups or in all."""
+    largest = 0
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for number in range(file.num_row_groups) if groups is None else groups:
+            group = file.metadata.row_group(number)
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                if f"{chunk.path_in_schema}.".startswith(f"{column}."):
+                    largest = max(largest, largest_page(data, chunk))
+    return largest
 
 
 def parquet_files(folder: Path, split: str | None) -> list[Path]:
@@ -88,7 +118,8 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
     UndoorError : there are several splits and none is chosen, or the chosen one is not there.
     """
     patterns = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
-    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    found = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    files = [f for f in found if not any(map(is_hidden, f.relative_to(folder).parts))]
     by_split: dict[str, list[Path]] = {}
     for file in files:
         match = SHARD.fullmatch(file.stem)
@@ -114,7 +145,10 @@ def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int
             end = start + file.metadata.row_group(group).num_rows
             wanted = _between(inside, start, end)
             if wanted:
-                for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
+                # Each row may be the whole of a page that holds an image once.
+                page = 1 + _largest_page(file, path, column, [group])
+                rows = max(1, min(ROWS, MAX_BATCH // page))
+                for batch in file.iter_batches(rows, row_groups=[group], columns=[column]):
                     cells = batch.column(0)
                     for row, sample in _between(wanted, start, start + len(cells)):
                         yield sample, image_of(cells[row - start])
@@ -130,7 +164,9 @@ def _between(rows: Sequence[tuple[int, int]], start: int, end: int) -> Sequence[
 def _opened(path: Path) -> Iterator[Any]:
     with (
         pyarrow_for(path, "Parquet", "Parquet files") as pyarrow,
-        pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER) as file,
+        pyarrow.parquet.ParquetFile(
+            path, buffer_size=BUFFER, thrift_string_size_limit=MAX_TEXT
+        ) as file,
     ):
         yield file
 

@@ -18,7 +18,10 @@ from typing import Any, NamedTuple
 
 from undoor.clean_set.images import MOST_BYTES, SUFFIXES
 from undoor.clean_set.index import Index, Label, Raw
+from undoor.clean_set.npz_arrays import first_line
 from undoor.clean_set.reading import UnreadableError
+from undoor.clean_set.tar_members import Member, require_forward
+from undoor.clean_set.texts import decoded
 from undoor.errors import UndoorError
 
 LABELS = ("cls", "json", "txt")
@@ -131,11 +134,12 @@ def _samples(path: Path) -> Iterator[_Sample]:
     current: _Sample | None = None
     with _open(path) as stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r:") as archive:
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=Member) as archive:
                 for member in archive:
                     # The archive would remember every member it has seen.
                     archive.members = []  # type: ignore[attr-defined]
-                    if not member.isreg() or member.issparse() or _is_hidden(member.name):
+                    require_forward(archive, member)
+                    if not member.isreg() or _is_hidden(member.name):
                         continue
                     key, extension = _key(member.name)
                     if current is None or current.key != key:
@@ -144,10 +148,13 @@ def _samples(path: Path) -> Iterator[_Sample]:
                         current = _Sample(key)
                     _take(current, extension, member, stream, path)
                 _require_end(stream, archive.offset)
-        except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+        except (UndoorError, MemoryError):
+            raise
+        # tarfile raises what it likes over damaged files.
+        except Exception as error:
             raise UndoorError(
-                f"{path} is not a whole .tar file ({error}); copy it again, or unpack it where it "
-                "is compressed"
+                f"{path} is not a whole .tar file ({first_line(error)}); copy it again, or unpack "
+                "it where it is compressed"
             ) from error
     if current:
         yield current
@@ -203,7 +210,7 @@ def _label(found: dict[str, bytes]) -> Label:
     for extension in LABELS:
         if extension in found:
             try:
-                return _parsed(extension, found[extension].decode("utf-8"))
+                return _parsed(extension, decoded(found[extension]))
             except (ValueError, RecursionError):
                 return None
     return None

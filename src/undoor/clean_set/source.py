@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from undoor.clean_set.labels import numbers_of_one_hot, require_number
 from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
@@ -63,11 +64,18 @@ def choose_split(splits: Sequence[str], split: str | None, source: object) -> st
 
 
 def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.int64]:
-    """Labels [N] (or [N, 1]) as int64, one for each of `count` images."""
+    """Labels [N], [N, 1] or one-hot [N, K] as int64, one for each of `count` images.
+
+    Raises
+    ------
+    UndoorError : they are no class numbers, or not one an image.
+    """
     if not labels.size:
         labels = np.zeros(0, np.int64)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    one_hot = numbers_of_one_hot(labels)
+    labels = labels if one_hot is None else one_hot
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         raise UndoorError(
             f"the labels of {source} are {labels.dtype} of shape {labels.shape}; "
@@ -77,4 +85,7 @@ def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.i
         raise UndoorError(
             f"{source} has {count} images but {len(labels)} labels; give one label an image"
         )
+    if len(labels):
+        # In the array's own type: as int64 the largest of uint64 would be negative.
+        require_number(int(labels.max()), source)
     return labels.astype(np.int64)

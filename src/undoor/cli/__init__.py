@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from undoor.cli import (
     adapt,
     bench,
@@ -17,6 +19,7 @@ from undoor.cli import (
 )
 from undoor.cli.app import app
 from undoor.cli.memory import keep_buffers
+from undoor.cli.streams import descriptors_apart
 
 __all__ = [
     "adapt",
@@ -37,5 +40,8 @@ __all__ = [
 
 def main() -> None:
     """The entry point of the `undoor` script."""
+    # Started by `python -c` or `-m`, Python would import from the working directory first of all.
+    sys.path[:] = [place for place in sys.path if place != ""]
     keep_buffers()
-    app(prog_name="undoor")
+    with descriptors_apart():
+        app(prog_name="undoor")

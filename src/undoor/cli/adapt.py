@@ -14,7 +14,7 @@ from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_reading
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DataOptions, ModelOptions, RepairPath
+from undoor.cli.options import DataOptions, ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import output_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.show import show_files, show_repair
@@ -50,6 +50,7 @@ def adapt(
     data: DataOptions,
     out: Out,
     reports: ReportOptions,
+    repair_sha256: RepairSha256 = None,
     inputs_split: InputsSplit = None,
 ) -> Outcome:
     """Refit a repair on inputs that its guard flags, which carry the true trigger.
@@ -67,7 +68,7 @@ def adapt(
     formats = reports.formats(out)
     with output_folder(out):
         classifier = model.load()
-        repair = pipeline.read_repair(repair_folder, classifier)
+        repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
         report = pipeline.read_scan_beside(repair_folder, classifier)
         x, _, reading = read_images(inputs, classifier, split=inputs_split)
         tell_reading(reading)

@@ -16,7 +16,7 @@ from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import tell_reading
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import ModelOptions, RepairPath
+from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import save_table
 from undoor.render.text import class_label, plain
 
@@ -91,6 +91,7 @@ def check(
     model: ModelOptions,
     images: Images,
     repair_folder: RepairPath,
+    repair_sha256: RepairSha256 = None,
     split: Split = None,
     policy: Answer = "relabel",
     table: Csv = None,
@@ -99,7 +100,7 @@ def check(
     from undoor.clean_set import read_images
 
     classifier = model.load()
-    repair = pipeline.read_repair(repair_folder, classifier)
+    repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     x, names, reading = read_images(images, classifier, split=split, any_range=True)
     tell_reading(reading)
     rows = _check(classifier, repair, x, names, policy)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from rich.markup import escape
 from undoor import files
 from undoor.cli.console import fail, stdout
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.streams import models_apart, results
 from undoor.errors import UndoorError
 
 AsJson = Annotated[
@@ -70,7 +70,8 @@ def command(
 def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
     """Do the work and answer; whatever goes wrong becomes one line and exit code 2."""
     try:
-        outcome = work()
+        with models_apart():
+            outcome = work()
         _answer(outcome, as_json=as_json)
     except UndoorError as error:
         fail(str(error))
@@ -119,16 +120,16 @@ def _debug() -> None:
 
 def _answer(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(files.as_json(outcome.document))
+        results().write(files.as_json(outcome.document))
     else:
         outcome.show(stdout())
-    sys.stdout.flush()
+    results().flush()
 
 
 def _close_stdout() -> None:
     """The reader has gone; keep Python from complaining about it once more at exit."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), results().fileno())
 
 
 def _is_group(hint: object) -> bool:

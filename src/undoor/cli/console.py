@@ -18,22 +18,25 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from undoor.cli.streams import messages, results
 from undoor.progress import Progress as Callback
 from undoor.render.text import plain
 
 if TYPE_CHECKING:
     from undoor.clean_set import Reading
+    from undoor.load import NamedCode
+    from undoor.origin import Origin
 
 NAMED_SKIPS = 3
 
 
 def stdout() -> Console:
     """A console for results; made anew each time, as tests and shells exchange the stream."""
-    return Console(highlight=False, soft_wrap=False)
+    return Console(file=results(), highlight=False, soft_wrap=False)
 
 
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(file=messages(), stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
@@ -85,6 +88,38 @@ def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
         say(f"WARNING: {warning.message}")
 
 
+def say_code_runs(named: NamedCode) -> None:
+    """Warn that code of the model is about to run, and name its files."""
+    say(f"WARNING: --trust-code: opening the model RUNS CODE that it names: {named.architecture}")
+    for file in named.files:
+        say(f"  may run: {file.path} SHA-256 {file.sha256}")
+
+
+def say_also_ran(named: NamedCode | None, origin: Origin) -> None:
+    """Name the files that ran without having been listed before."""
+    listed = {file.path for file in named.files} if named else set()
+    for file in origin.code if named else ():
+        if file.path not in listed:
+            say(f"WARNING: also ran: {file.path} SHA-256 {file.sha256}")
+
+
+@contextmanager
+def old_files_aloud() -> Iterator[None]:
+    """Say which files name their model by its weights alone."""
+    from undoor.identity.binding import WeightsOnlyWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WeightsOnlyWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, WeightsOnlyWarning):
+            say(f"WARNING: {warning.message}")
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
 @contextmanager
 def bars() -> Iterator[Callback]:
     """Progress on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
@@ -98,7 +133,10 @@ def bars() -> Iterator[Callback]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # What others print is taken care of; see undoor.cli.streams.
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         tasks: dict[str, TaskID] = {}
 
         def update(stage: str, done: int, total: int) -> None:

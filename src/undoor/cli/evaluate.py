@@ -12,7 +12,14 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DataOptions, ModelOptions, RepairPath, class_number, read_data
+from undoor.cli.options import (
+    DataOptions,
+    ModelOptions,
+    RepairPath,
+    RepairSha256,
+    class_number,
+    read_data,
+)
 from undoor.cli.show import show_evaluation
 from undoor.errors import UndoorError
 
@@ -108,6 +115,7 @@ def evaluate(
     data: DataOptions,
     target: Target,
     stamped: TriggeredOptions,
+    repair_sha256: RepairSha256 = None,
 ) -> Outcome:
     """Measure a repair with the true trigger, where it is known: ACC, ASR, SIA, TPR, FPR, AUROC.
 
@@ -116,7 +124,7 @@ def evaluate(
     stamped.validate()
     classifier = model.load()
     target_class = class_number(target, "--target", classifier)
-    repair = pipeline.read_repair(repair_folder, classifier)
+    repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     clean = data.read(classifier, every_class=False)
     triggered = stamped.read(classifier, clean, target_class, data.classes)
     result = pipeline.evaluate_repair(classifier, repair, clean, triggered, target_class)

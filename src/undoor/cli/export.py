@@ -15,7 +15,7 @@ from undoor.cli.app import app
 from undoor.cli.check import Policy
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import ModelOptions, RepairPath
+from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import require_writable
 from undoor.cli.show import show_files
 from undoor.render.text import class_label, plain
@@ -77,6 +77,7 @@ def export(
     model: ModelOptions,
     repair: RepairPath,
     out: Out,
+    repair_sha256: RepairSha256 = None,
     to: To = None,
     policy: Answer = "relabel",
 ) -> Outcome:
@@ -86,7 +87,7 @@ def export(
     """
     require_writable(out)
     classifier = model.load()
-    fix = pipeline.read_repair(repair, classifier)
+    fix = pipeline.read_repair(repair, classifier, repair_sha256)
     from undoor.export import export
 
     made = export(classifier, fix, out, to=to, policy=policy)

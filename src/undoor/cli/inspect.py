@@ -38,13 +38,14 @@ Split = Annotated[
         "undoor inspect vendor.pt --json > inspection.json",
         "undoor inspect hub-folder/ --data clean/",
     ],
-    exit_codes="0 all files are safe and the model opens, 2 unsafe or unreadable",
+    exit_codes="0 all files are safe and the model opens, 2 unsafe, or not opened",
 )
 def inspect(
     model: ModelOptions, data: Data = None, split: Split = None, classes: Classes = None
 ) -> Outcome:
-    """Is this model safe to open, and what is it? No pickle is run to find out.
+    """Is this model safe to open, and what is it? Nothing of it is run to find out.
 
+    Python code that only a file of the model names is listed and not run; --trust-code runs it.
     Tells what each file is and would run, its SHA-256, the network's layers, the places that can be
     corrected, what inputs look like and, with --data, whether the model knows them as described. A
     bare checkpoint without --architecture is looked at by its tensors alone.
@@ -66,12 +67,12 @@ def inspect(
         None if data is None else read,
         bare=model.architecture is None,
         trusted=model.trust_pickle,
+        trust_code=model.trusts_code,
         key=model.weights_key,
     )
 
     def show(console: Console) -> None:
         show_inspection(console, found)
 
-    opened = found.contract is not None or found.checkpoint is not None
-    safe = found.safe or (model.trust_pickle and opened)
-    return Outcome(ExitCode.CLEAN if safe else ExitCode.ERROR, found.to_json(), show)
+    fine = found.opened and (found.safe or model.trust_pickle)
+    return Outcome(ExitCode.CLEAN if fine else ExitCode.ERROR, found.to_json(), show)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from undoor.cli.console import bars, trusted_aloud
+from undoor.cli.console import bars, say, say_also_ran, say_code_runs, trusted_aloud
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class ModelOptions:
     output: Annotated[
         str | None,
         typer.Option(
-            help="What the network returns: logits (default) or probabilities.",
+            help="What the network returns: logits (default), probabilities, or sigmoid.",
             metavar="KIND",
             rich_help_panel=MODEL_PANEL,
         ),
@@ -101,6 +103,17 @@ class ModelOptions:
         str | None,
         typer.Option(
             help="Names of the classes, in order.", metavar="A,B,...", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None
+
+    model_sha256: Annotated[
+        str | None,
+        typer.Option(
+            "--model-sha256",
+            help="Refuse any model but the one with this SHA-256: the model_sha256 that `undoor "
+            "inspect` shows, all 64 digits (not that of one of its files).",
+            metavar="HEX",
+            rich_help_panel=MODEL_PANEL,
         ),
     ] = None
 
@@ -113,19 +126,42 @@ class ModelOptions:
             rich_help_panel=MODEL_PANEL,
         ),
     ] = False
+    trust_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-code",
+            help="RUN the Python code that the model's own model.toml names as its architecture. "
+            "What you name with --architecture needs no trust.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False
+    remember_code: Annotated[
+        bool,
+        typer.Option(
+            "--remember-code",
+            help="As --trust-code, and needless from then on, until a file of the code changes.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False
+
+    @property
+    def trusts_code(self) -> bool:
+        return self.trust_code or self.remember_code
 
     def load(self) -> Classifier:
-        """The classifier these options describe; what a trusted pickle may do goes to stderr."""
+        """The classifier these options describe; what is run for it because the user trusts it goes
+        to stderr."""
+        from undoor.classifier import Output
         from undoor.load import load
 
-        if self.output not in (None, "logits", "probabilities"):
+        if self.output not in (None, *get_args(Output)):
             raise UndoorError(
-                f"--output: expected logits or probabilities, got {self.output!r}; "
+                f"--output: expected logits, probabilities or sigmoid, got {self.output!r}; "
                 "say which of them the network returns"
             )
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
-        with trusted_aloud(self.model, trusted=self.trust_pickle):
-            return load(
+        with trusted_aloud(self.model, trusted=self.trust_pickle), self._code_aloud() as ran:
+            classifier = load(
                 self.model,
                 architecture=self.architecture,
                 key=self.weights_key,
@@ -135,16 +171,33 @@ class ModelOptions:
                 scale=self.scale,
                 mean=_numbers("--mean", self.mean, "0.49,0.48,0.45"),
                 std=_numbers("--std", self.std, "0.25,0.24,0.26"),
-                output=cast('Literal["logits", "probabilities"] | None', self.output),
+                output=cast("Output | None", self.output),
                 class_names=None if self.class_names is None else self.class_names.split(","),
                 trust_pickle=self.trust_pickle,
+                sha256=self.model_sha256,
+                trust_code=self.trusts_code,
             )
+            ran(classifier)
+        return classifier
+
+    @contextmanager
+    def _code_aloud(self) -> Iterator[Callable[[Classifier], None]]:
+        """Warn before code runs that a file of the model names, and name what else ran after it."""
+        from undoor.load import code_named_by
+
+        named = code_named_by(self.model) if self.trusts_code and not self.architecture else None
+        if named is not None:
+            say_code_runs(named)
+        if named is not None and self.remember_code:
+            say(f"these files are trusted from now on, until one changes: {named.remember()}")
+        yield lambda classifier: say_also_ran(named, classifier.origin)
 
     def arguments_again(self) -> str:
         """These options as typed, for the next command."""
         parts = [str(self.model)]
         for field in fields(self)[1:]:
-            value = getattr(self, field.name)
+            # What is remembered need not be said again.
+            value = None if field.name == "remember_code" else getattr(self, field.name)
             if value is True:
                 parts.append(f"--{field.name.replace('_', '-')}")
             elif value is not None and value is not False:
@@ -161,6 +214,16 @@ RepairPath = Annotated[
     ),
 ]
 
+
+RepairSha256 = Annotated[
+    str | None,
+    typer.Option(
+        "--repair-sha256",
+        help="Refuse any repair but the one whose repair.safetensors has this SHA-256, as `undoor "
+        "repairs list` and sha256sum show it, all 64 digits.",
+        metavar="HEX",
+    ),
+]
 
 Classes = Annotated[
     str | None,
@@ -336,6 +399,15 @@ class ScanOptions:
             rich_help_panel=SCAN_PANEL,
         ),
     ] = None
+    accept_graph: Annotated[
+        bool,
+        typer.Option(
+            "--accept-graph",
+            help="You have looked at what `undoor inspect` finds odd in the network's graph: it "
+            "may be called clean all the same.",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = False
 
     def run(
         self,
@@ -355,6 +427,7 @@ class ScanOptions:
                 seed=seed,
                 thresholds=Thresholds(alpha=self.alpha),
                 budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
+                accept_graph=self.accept_graph,
                 journal=journal,
                 progress=progress,
             )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from undoor.cli.console import bars
+from undoor.cli.console import bars, old_files_aloud, say
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -32,12 +34,9 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     """The report of an earlier scan, refused if it is another model's."""
     from undoor.scan.report import ScanReport
 
-    report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
-    if report.fingerprint != classifier.fingerprint():
-        raise UndoorError(
-            f"{folder} holds the scan of another model (sha256 {report.fingerprint[:12]}, this one "
-            f"has {classifier.fingerprint()[:12]}); scan this model again"
-        )
+    with old_files_aloud():
+        report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
+    report.require_model(classifier, str(folder))
     return report
 
 
@@ -83,7 +82,7 @@ def repair_model(
 ) -> Repair:
     from undoor.repair import repair
 
-    with bars() as progress:
+    with _graph_aloud(), bars() as progress:
         return repair(
             classifier,
             clean,
@@ -99,10 +98,25 @@ def repair_model(
         )
 
 
-def read_repair(path: Path, classifier: Classifier) -> Repair:
+@contextmanager
+def _graph_aloud() -> Iterator[None]:
+    """What is odd in the network's graph goes to stderr, a line each."""
+    from undoor.scrutiny import GraphWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GraphWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, GraphWarning):
+            say(f"WARNING: {warning.message}")
+
+
+def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
+    """The repair at `path`, refused if it is another model's. sha256 : what its file must have."""
     from undoor.repair import Repair
 
-    return Repair.load(path, classifier)
+    with old_files_aloud():
+        return Repair.load(path, classifier, sha256=sha256)
 
 
 def adapt_repair(

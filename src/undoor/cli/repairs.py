@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.options import RepairSha256
 from undoor.cli.output import require_writable, save_repair
 from undoor.cli.show import show_files
 from undoor.errors import UndoorError
@@ -45,6 +47,14 @@ Out = Annotated[
 PreferOption = Annotated[
     Literal["first", "last"] | None,
     typer.Option(help="Whose corrections a target gets that several repairs correct."),
+]
+Hashes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repair-sha256",
+        help="Refuse any repairs but those with these SHA-256: once for each, in their order.",
+        metavar="HEX",
+    ),
 ]
 Targets = Annotated[
     list[str],
@@ -81,13 +91,22 @@ def list_repairs(paths: Paths) -> Outcome:
     ],
     exit_codes="0 written, 2 error",
 )
-def combine(given: Several, out: Out, prefer: PreferOption = None) -> Outcome:
+def combine(
+    given: Several, out: Out, prefer: PreferOption = None, repair_sha256: Hashes = None
+) -> Outcome:
     """One repair of several of the same model, each for targets of its own."""
     from undoor.repair import Repair
     from undoor.repairs import combine
 
     require_writable(out)
-    return _outcome(combine([Repair.load(path) for path in given], prefer=prefer), out)
+    hashes: Sequence[str | None] = repair_sha256 or [None] * len(given)
+    if len(hashes) != len(given):
+        raise UndoorError(
+            f"--repair-sha256: expected one for each of the {len(given)} repairs, in their order, "
+            f"got {len(hashes)}"
+        )
+    pairs = zip(given, hashes, strict=True)
+    return _outcome(combine([Repair.load(p, sha256=h) for p, h in pairs], prefer=prefer), out)
 
 
 @command(
@@ -95,13 +114,13 @@ def combine(given: Several, out: Out, prefer: PreferOption = None) -> Outcome:
     examples=["undoor repairs remove fix/ --target 5 --out less/"],
     exit_codes="0 written, 2 error",
 )
-def remove(repair: One, target: Targets, out: Out) -> Outcome:
+def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 = None) -> Outcome:
     """A repair without some of its targets; whatever it does for the others stays as it is."""
     from undoor.repair import Repair
     from undoor.repairs import remove
 
     require_writable(out)
-    whole = Repair.load(repair)
+    whole = Repair.load(repair, sha256=repair_sha256)
     names = whole.contract.class_names
     return _outcome(remove(whole, [_number(text, names) for text in target]), out)
 
@@ -140,7 +159,9 @@ def _show_list(console: Console, found: list[Listed]) -> None:
             console.print(Text(f"  {plain(item.problem or '')}", style="bold red"), soft_wrap=True)
             continue
         repair = item.repair
-        console.print(Text(f"  model  {repair.fingerprint}"), soft_wrap=True)
+        old = repair.identity is not None and repair.identity.sha256 is None
+        binds = " (weights and input transform alone: made by an earlier version)" if old else ""
+        console.print(Text(f"  model  {repair.fingerprint}{binds}"), soft_wrap=True)
         made = f"{repair.verdict}, fit {plain(repair.fit)}, undoor {plain(repair.version)}"
         console.print(Text(f"  {made}"), soft_wrap=True)
         console.print(_targets(repair) if repair.targets else Text("  corrects nothing"))

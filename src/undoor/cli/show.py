@@ -72,7 +72,7 @@ def _detectable(report: ScanReport) -> Table:
     for header in ("trigger", "smaller than", "unit"):
         table.add_column(header)
     for family, size in report.detectable.items():
-        table.add_row(plain(family), f"{size:.2g}", unit_of(family))
+        table.add_row(Text(plain(family)), f"{size:.2g}", unit_of(family))
     return table
 
 

@@ -39,10 +39,7 @@ def show_inspection(console: Console, found: Inspection) -> None:
 
 
 def _verdict(found: Inspection) -> Panel:
-    opened = found.contract is not None or found.checkpoint is not None
-    colour, title = ("green", "SAFE TO OPEN") if found.safe else ("red", "NOT SAFE OR NOT READABLE")
-    if not found.safe and opened:
-        colour, title = "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
+    colour, title = _heading(found)
     lines = [Text(title, style=f"bold {colour}")]
     if found.problem:
         lines.append(Text(f"• {plain(found.problem)}"))
@@ -50,26 +47,51 @@ def _verdict(found: Inspection) -> Panel:
     if unsafe:
         lines.append(Text(f"• {len(unsafe)} of {len(found.files)} files: see below"))
     if found.checkpoint:
-        lines.append(Text("• no architecture was given: looked at by its tensors alone"))
+        without = "its code is not run" if found.code else "no architecture was given"
+        lines.append(Text(f"• {without}: looked at by its tensors alone"))
     lines += [Text(f"• {plain(text)}", style="yellow") for text in found.warnings]
     return Panel(Group(*lines), border_style=colour, expand=False)
 
 
+def _heading(found: Inspection) -> tuple[str, str]:
+    """Whether it is safe comes first; whether it opened is something else."""
+    code_runs = found.code is not None and not found.code.trusted
+    if not found.safe and found.opened:
+        return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
+    if any(not file.safe and file.format is not None for file in found.files):
+        return "red", "NOT SAFE TO OPEN"
+    if not all(file.safe for file in found.files):
+        return "red", "NOT OPENED: A FILE CANNOT BE READ"
+    if code_runs:
+        return "red", "NOT SAFE TO OPEN: CODE WOULD RUN"
+    if not found.opened:
+        return "yellow", "SAFE FILES, BUT NOT OPENED"
+    if found.code is not None:
+        return "green", "SAFE TO OPEN, WITH CODE THAT YOU TRUST"
+    return "green", "SAFE TO OPEN"
+
+
 def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
 
 
+def _row(table: Table, *cells: object) -> None:
+    """Cells that are shown as they are: what rich takes for markup may stand in names."""
+    table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
 def _files(files: tuple[FileFacts, ...]) -> Table:
     table = _table("Files", "file", "is", "bytes", "SHA-256")
-    shown = sorted(files, key=lambda file: file.safe)[:SHOWN_FILES]
+    shown = sorted(files, key=lambda file: file.safe and not file.runs)[:SHOWN_FILES]
     for file in shown:
         size = "" if file.size is None else f"{file.size:,}"
-        table.add_row(plain(file.path), plain(file.format or "?"), size, file.sha256 or "?")
+        _row(table, file.path, file.format or "?", size, file.sha256 or "?")
     if len(files) > len(shown):
-        table.add_row(f"and {len(files) - len(shown)} more, all safe", "", "", "")
+        told = "all safe" if all(file.safe for file in files) else "see --json"
+        table.add_row(f"and {len(files) - len(shown)} more, {told}", "", "", "")
     return table
 
 
@@ -91,7 +113,7 @@ def _tensors(facts: CheckpointFacts) -> Table:
         f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters", "tensor", "shape"
     )
     for name, shape in list(facts.tensors.items())[:SHOWN_TENSORS]:
-        table.add_row(plain(name), " x ".join(map(str, shape)))
+        _row(table, name, " x ".join(map(str, shape)))
     if len(facts.tensors) > SHOWN_TENSORS:
         table.add_row(f"and {len(facts.tensors) - SHOWN_TENSORS} more", "")
     guesses = {"classes": facts.classes, "input channels": facts.channels}
@@ -108,8 +130,9 @@ def _network(network: NetworkFacts, contract: Contract) -> Table:
     more = len(sites) - SHOWN_SITES
     names = [plain(name) for name in contract.class_names]
     table.add_row("parameters", f"{network.parameters:,}")
-    table.add_row("layers", ", ".join(layers))
-    table.add_row(
+    _row(table, "layers", ", ".join(layers))
+    _row(
+        table,
         "can be corrected",
         f"{len(sites)} places: {', '.join(sites[:SHOWN_SITES])}"
         + (f" and {more} more" if more > 0 else ""),
@@ -119,7 +142,7 @@ def _network(network: NetworkFacts, contract: Contract) -> Table:
         "network sees",
         f"(x * {contract.scale:g} - {_numbers(contract.mean)}) / {_numbers(contract.std)}",
     )
-    table.add_row("answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
+    _row(table, "answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from undoor.errors import UndoorError
 from undoor.load.check import examine
 from undoor.load.regular import open_regular
 from undoor.load.spec import FILE_NAME, read_tables
+from undoor.load.trust import NamedCode
 
 MOST_FILES = 1000
 # What holds no weights and is never opened by anything but a text reader. Everything else is
@@ -31,6 +33,7 @@ class FileFacts:
     globals : what its pickles import, with the opcode of the pickle machine that does.
     problems : what keeps it from being opened, in words; empty where it is safe.
     whole_module : whether it is a pickled `nn.Module`, which `--trust-pickle` would open.
+    runs : whether opening the model would run it: Python code that another of its files names.
     """
 
     path: str
@@ -40,6 +43,7 @@ class FileFacts:
     globals: tuple[tuple[str, str], ...] = ()
     problems: tuple[str, ...] = ()
     whole_module: bool = False
+    runs: bool = False
 
     @property
     def safe(self) -> bool:
@@ -55,6 +59,7 @@ class FileFacts:
             "globals": [{"name": name, "opcode": opcode} for name, opcode in self.globals],
             "problems": list(self.problems),
             "whole_module": self.whole_module,
+            "runs": self.runs,
         }
 
 
@@ -69,6 +74,23 @@ def inspect_files(model: Path) -> tuple[FileFacts, ...]:
     UndoorError : it does not exist, its model.toml is malformed, or a folder has too many files.
     """
     return tuple(_facts(path) for path in _files_of(model))
+
+
+def code_files(named: NamedCode, others: Sequence[FileFacts]) -> tuple[FileFacts, ...]:
+    """The facts of the Python files that opening a model would run, other than `others`."""
+    listed = {file.path for file in others}
+    return tuple(
+        FileFacts(file.path, "Python code, would run", _size(file.path), file.sha256, runs=True)
+        for file in named.files
+        if file.path not in listed
+    )
+
+
+def _size(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
 
 
 def weights_of(model: Path) -> Path | None:

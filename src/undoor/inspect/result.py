@@ -10,8 +10,9 @@ from undoor.inspect.checkpoint import CheckpointFacts
 from undoor.inspect.dry_run import DryRun
 from undoor.inspect.files import FileFacts
 from undoor.inspect.network import NetworkFacts
+from undoor.origin import CodeFile
 
-SCHEMA = "undoor/inspection/1"
+SCHEMA = "undoor/inspection/2"
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,38 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class CodeFacts:
+    """Python code that a file of the model names, and that opening the model runs.
+
+    architecture : as the file has it. trusted : whether the user trusts it.
+    files : every Python file that could be imported; none for code of an installed package.
+    """
+
+    architecture: str
+    trusted: bool
+    files: tuple[CodeFile, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture,
+            "trusted": self.trusted,
+            "files": [{"path": file.path, "sha256": file.sha256} for file in self.files],
+        }
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What `undoor.inspect` found.
 
     files : each file of the model.
-    problem : why the model could not be opened, None where it was or was not tried.
+    problem : why the model was not opened, or not wholly; None where it was.
     contract, network : of the model; None where it was not opened.
-    checkpoint : of a bare checkpoint whose architecture was not given; else None.
-    model_sha256 : over every weight and the input transform; None as above.
+    checkpoint : of a bare checkpoint whose architecture was not given, or is not trusted; else
+        None.
+    model_sha256 : over all that the predictions depend on, see `Classifier.fingerprint`; None as
+        above.
     dry_run : of the clean images, None where none were given.
+    code : that a file of the model names and opening it runs; None where there is none.
     """
 
     files: tuple[FileFacts, ...]
@@ -73,11 +97,17 @@ class Inspection:
     checkpoint: CheckpointFacts | None = None
     model_sha256: str | None = None
     dry_run: DryRun | None = None
+    code: CodeFacts | None = None
 
     @property
     def safe(self) -> bool:
-        """Whether every file may be opened, and the model could be."""
-        return all(file.safe for file in self.files) and self.problem is None
+        """Whether every file may be opened, and no code would run that the user does not trust."""
+        return all(file.safe for file in self.files) and (self.code is None or self.code.trusted)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the model was opened, or, without an architecture, its tensors were."""
+        return self.problem is None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,6 +116,7 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         parts = {
+            "code": self.code,
             "contract": self.contract,
             "network": self.network,
             "checkpoint": self.checkpoint,
@@ -94,6 +125,7 @@ class Inspection:
         return {
             "schema": SCHEMA,
             "safe": self.safe,
+            "opened": self.opened,
             "problem": self.problem,
             "warnings": list(self.warnings),
             "files": [file.to_json() for file in self.files],

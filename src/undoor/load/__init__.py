@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from undoor.classifier import Classifier, Output
 from undoor.errors import UndoorError
+from undoor.identity.binding import require_fingerprint
+from undoor.identity.model import require_sha256
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.spec import Tables
+from undoor.load.trust import NamedCode
 from undoor.load.trusted import TrustedPickleWarning, trusted_weights
 from undoor.load.weights import read_state_dict
 
@@ -20,7 +24,9 @@ __all__ = [
     "LOADERS",
     "Architecture",
     "Loader",
+    "NamedCode",
     "TrustedPickleWarning",
+    "code_named_by",
     "load",
     "read_state_dict",
 ]
@@ -41,11 +47,12 @@ class Loader:
     read: Callable[[Path, Tables], Classifier]
 
 
+NATIVE = Loader("model.toml, checkpoint or graph", lambda path: True, native.read)
 # The first that recognises a path reads it; what none recognises is taken for a checkpoint.
 LOADERS: tuple[Loader, ...] = (
     Loader("Hugging Face Transformers folder", hugging_face.recognises, hugging_face.read),
     Loader("timm folder", timm_models.recognises, timm_models.read),
-    Loader("model.toml, checkpoint or graph", lambda path: True, native.read),
+    NATIVE,
 )
 
 
@@ -63,11 +70,15 @@ def load(
     output: Output | None = None,
     class_names: Sequence[str] | None = None,
     trust_pickle: bool = False,
+    sha256: str | None = None,
+    trust_code: bool = False,
 ) -> Classifier:
     """Read a trained classifier.
 
-    The checkpoint is never executed; the architecture is code, is the caller's choice and is run.
-    The operators of a graph run when the classifier does.
+    The checkpoint is never executed. The architecture is code and is run: what the caller names at
+    once, what only a file of the model names where the caller trusts it. The Python files that ran
+    are the `origin.code` of what is returned. The operators of a graph run when the classifier
+    does.
 
     Parameters
     ----------
@@ -75,20 +86,26 @@ def load(
         checkpoint (safetensors, or a state dict written by `torch.save`), or a file that brings its
         network along (`.pt2` of `torch.export`, ONNX, TorchScript). Options given here win over the
         file's.
-    architecture : "file.py:callable", "package.module:callable", "timm:NAME", a callable that
-        returns the network, or the network itself. A bare checkpoint needs it, and `input_shape`
-        unless the network is timm's.
+    architecture : "file.py:callable", "package.module:callable" of an installed package,
+        "timm:NAME", a callable that returns the network, or the network itself. A bare checkpoint
+        needs it, and `input_shape` unless the network is timm's.
     key : which of several state dicts in a checkpoint, as "state_dict_ema".
     arguments : keyword arguments of the architecture's callable.
     input_shape, bounds, scale, mean, std, output, class_names : see `Classifier`.
     trust_pickle : open a pickle of a whole module, which runs code of whoever wrote it, in a
         process confined as far as the system allows; a `TrustedPickleWarning` says how far. Its
         weights alone come back: the architecture is still the caller's. No file can say this.
+    sha256 : what `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
+        without. It is known once the network is built: the architecture's code has run then.
+    trust_code : run the Python code that a model.toml names as its architecture. Networks of
+        undoor, torchvision.models and timm need no trust.
 
     Raises
     ------
-    UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
+    UndoorError : a file is missing, unsafe, damaged, does not fit its architecture, or it is
+        another model than `sha256` says.
     """
+    expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the model")
     options: Tables = {
         "model": {
             "architecture": architecture,
@@ -100,10 +117,29 @@ def load(
         "classes": {"names": class_names},
     }
     path = Path(model)
-    loader = next(item for item in LOADERS if item.recognises(path))
+    loader = _loader_of(path)
+    read = partial(native.read, trust_code=trust_code) if loader is NATIVE else loader.read
     try:
         with trusted_weights(path, options) if trust_pickle else nullcontext(options) as told:
-            return loader.read(path, told)
+            classifier = read(path, told)
+        if expected is not None:
+            require_fingerprint(classifier, expected)
+        return classifier
     except UndoorError as error:
         why = str(error)
         raise UndoorError(why if why.startswith(str(model)) else f"{model}: {why}") from error
+
+
+def code_named_by(model: str | Path) -> NamedCode | None:
+    """The code that opening a model would run because one of its files names it; None for none.
+
+    Raises
+    ------
+    UndoorError : a file is malformed, or names code that does not exist or is Python's own.
+    """
+    path = Path(model)
+    return native.code_named_by(path) if _loader_of(path) is NATIVE else None
+
+
+def _loader_of(path: Path) -> Loader:
+    return next(item for item in LOADERS if item.recognises(path))

@@ -1,15 +1,10 @@
-"""Import the callable that builds the network, from a file or a package."""
+"""Build the network that an architecture describes: import its callable, call it."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,24 +13,66 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
+from undoor.load.folder_code import FolderCode
+from undoor.load.installed import import_installed
+from undoor.load.targets import Target, name_the_file, parse_target, require_no_weights
+from undoor.origin import CodeFile
+from undoor.plain_weights import detached_copy
 
 Architecture = str | nn.Module | Callable[..., Any]
 
 
-def build(architecture: Architecture, arguments: Mapping[str, Any], folder: Path) -> nn.Module:
-    """The untrained network that `architecture` describes; packages may also lie in `folder`.
+@dataclass(frozen=True)
+class Built:
+    """An untrained network, and the code of a folder that built it, if any did."""
+
+    network: nn.Module
+    code: FolderCode | None = None
+
+    @property
+    def files(self) -> tuple[CodeFile, ...]:
+        """The Python files that were run so far, other than installed packages."""
+        return self.code.files if self.code else ()
+
+
+def build(
+    architecture: Architecture,
+    arguments: Mapping[str, Any],
+    folder: Path,
+    *,
+    by_file: bool = False,
+    expected: Mapping[str, str] | None = None,
+) -> Built:
+    """The untrained network that `architecture` describes.
+
+    Parameters
+    ----------
+    architecture : "file.py:callable" or "package.module:callable", a callable, or a network.
+    arguments : keyword arguments of the callable.
+    folder : of the model. Its modules are found where `by_file` says that a file of the model names
+        the architecture; never where the caller does.
+    expected : SHA-256 by path of the files that may be run; any where it is None.
 
     Raises
     ------
-    UndoorError : the file, module or callable is missing, fails, or returns no `nn.Module`.
+    UndoorError : the file, module or callable is missing, belongs to Python itself, is neither a
+        network nor a function of the module that is named, fails, or returns no `nn.Module`.
     """
     # The weights drawn here are replaced; the caller's random numbers stay as they are.
     with torch.random.fork_rng(devices=[]):
         if not isinstance(architecture, str):
-            return _call(architecture, arguments, describe(architecture))
-        source, _, name = architecture.rpartition(":")
-        with _importable_from(_folders_of(source or architecture, folder)):
-            return _call(_target(source, name), arguments, name)
+            return Built(_call(architecture, arguments, describe(architecture)))
+        target = parse_target(architecture)
+        require_no_weights(target, arguments)
+        place = target.folder(folder, by_file=by_file)
+        if place is None:
+            module = _imported(target, lambda: import_installed(target.source, folder))
+            return Built(_call(_named(module, target, module.__name__), arguments, target.name))
+        code = FolderCode(place, expected)
+        with code.building():
+            module = _imported(target, lambda: _import_from(code, target))
+            network = _call(_named(module, target, code.name), arguments, target.name)
+        return Built(network, code)
 
 
 def describe(architecture: Architecture) -> str:
@@ -45,30 +82,58 @@ def describe(architecture: Architecture) -> str:
     return getattr(architecture, "__name__", type(architecture).__name__)
 
 
-def is_file(source: str) -> bool:
-    """Whether the part of an architecture before the colon is a file, not a package."""
-    return source.endswith(".py") or "/" in source or "\\" in source
+def _import_from(code: FolderCode, target: Target) -> ModuleType:
+    if target.is_file:
+        return code.import_file(Path(target.source).resolve())
+    return code.import_module(target.source)
 
 
-def _target(source: str, name: str) -> object:
-    if not source or not name:
-        given = source or name
-        offer = f", which offers {_listing(_import(given))}" if given.strip(":") else ""
+def _imported(target: Target, load: Callable[[], ModuleType]) -> ModuleType:
+    source = target.source
+    try:
+        return load()
+    except UndoorError:
+        raise
+    # A module that calls sys.exit(0) must not pass for a clean verdict.
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == source.partition(".")[0]:
+            raise UndoorError(name_the_file(source)) from error
         raise UndoorError(
-            "architecture must be 'file.py:callable' or 'package.module:callable', "
-            f"got {given!r}{offer}"
-        )
-    module = _import(source)
+            f"importing the architecture {source} failed with {type(error).__name__}: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _named(module: ModuleType, target: Target, home: str) -> object:
+    """The callable, if it may be called: a network, or a function that is defined in `home`."""
+    source, name = target.source, target.name
     if not hasattr(module, name):
-        raise UndoorError(f"{source} has no {name!r}; it offers {_listing(module)}")
-    return getattr(module, name)
+        listing = _listing(module)
+        raise UndoorError(f"{source} has no {name!r}; it offers {listing}")
+    value = getattr(module, name)
+    if isinstance(value, nn.Module) or (inspect.isclass(value) and issubclass(value, nn.Module)):
+        return value
+    defined_in = str(getattr(value, "__module__", None))
+    # Functions of torch load and save files and fetch code (torch.hub.load); none builds a network.
+    if not inspect.isfunction(value) or source.partition(".")[0] == "torch":
+        kind = "class" if inspect.isclass(value) else type(value).__name__
+        raise UndoorError(
+            f"{name} of {source} is a {kind}; expected a subclass of torch.nn.Module, "
+            f"or a function that is defined in {source}"
+        )
+    if defined_in != home and not defined_in.startswith(f"{home}."):
+        raise UndoorError(
+            f"{name} of {source} is a function of the module {defined_in}; expected one that is "
+            f"defined in {source}, or a subclass of torch.nn.Module"
+        )
+    return value
 
 
 def _call(target: object, arguments: Mapping[str, Any], name: str) -> nn.Module:
     if isinstance(target, nn.Module):
         if arguments:
             raise UndoorError(f"{name} is a finished network and takes no arguments; drop them")
-        return copy.deepcopy(target)
+        return detached_copy(target)
     if not callable(target):
         raise UndoorError(f"{name} is a {type(target).__name__}; expected a function or a class")
     call = f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
@@ -89,64 +154,6 @@ def _call(target: object, arguments: Mapping[str, Any], name: str) -> nn.Module:
             f"{call} returned a {type(network).__name__}; expected it to return a torch.nn.Module"
         )
     return network
-
-
-def _folders_of(source: str, folder: Path) -> list[str]:
-    folders = [Path(source).parent] if is_file(source) else [Path.cwd(), folder]
-    return [str(path.resolve()) for path in folders]
-
-
-def _import(source: str) -> ModuleType:
-    try:
-        return _import_file(Path(source)) if is_file(source) else importlib.import_module(source)
-    except UndoorError:
-        raise
-    # A module that calls sys.exit(0) must not pass for a clean verdict.
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == source.partition(".")[0]:
-            raise UndoorError(
-                f"there is no module {source!r} to import; install it, run from its folder, "
-                "or name a file: 'path/to/file.py:callable'"
-            ) from error
-        raise UndoorError(
-            f"importing the architecture {source} failed with {type(error).__name__}: "
-            f"{_first_line(error)}"
-        ) from error
-
-
-def _import_file(file: Path) -> ModuleType:
-    if not file.is_file():
-        raise UndoorError(
-            f"the architecture's file {file} does not exist; "
-            "a relative path starts at the folder of the model.toml, or at the current one"
-        )
-    path = file.resolve()
-    # One name a file, known to sys.modules: its classes can then be pickled and copied.
-    name = f"undoor_architecture_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UndoorError(f"the architecture's file {file} is no Python file; expected a .py file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextmanager
-def _importable_from(folders: list[str]) -> Iterator[None]:
-    """Let the architecture import its neighbours, for as long as it is being built."""
-    sys.path[:0] = folders
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        for folder in folders:
-            if folder in sys.path:
-                sys.path.remove(folder)
 
 
 def _listing(module: ModuleType) -> str:

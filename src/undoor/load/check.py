@@ -11,7 +11,9 @@ from pathlib import Path
 from undoor.errors import UndoorError
 from undoor.load.archives import open_screened
 from undoor.load.checkpoints import screen_checkpoint
+from undoor.load.foreign import is_foreign
 from undoor.load.formats import sniff
+from undoor.load.mistaken import refuse_mistaken, text_in_place
 from undoor.load.onnx_file import screen_onnx
 from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
 from undoor.load.pt2_archive import is_pt2, screen_pt2
@@ -25,6 +27,7 @@ CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
 SCRIPT = "TorchScript archive"
 # What brings its own network along.
 GRAPHS = (PT2, ONNX, SCRIPT)
+WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".onnx", ".pt2", ".tar", ".pkl")
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
 
@@ -60,6 +63,7 @@ def examine(path: Path) -> FileSafety:
     ------
     UndoorError : it is no ordinary file, is damaged, or is of a format that holds no state dict.
     """
+    refuse_mistaken(path)
     kind = sniff(path)
     if kind == "safetensors":
         require_safe_header(path)
@@ -74,10 +78,12 @@ def examine(path: Path) -> FileSafety:
             f"files; expected one checkpoint: {WAY_OUT}"
         )
     if kind != "pickle":
+        packed = kind in ("tar", "7z", "rar", "gzip", "bzip2", "xz", "zstd")
+        way_out = ": unpack it, and give the file inside" if packed else ""
         old = ", as torch wrote it before 2017" if kind == "tar" else ""
         raise UndoorError(
             f"{path} is of the format {kind}{old}; expected safetensors or a checkpoint written by "
-            "torch.save(model.state_dict(), file)"
+            f"torch.save(model.state_dict(), file){way_out}"
         )
     found = Screening()
     with open_regular(path) as stream, _mapped(stream.fileno(), path) as mapped:
@@ -92,6 +98,7 @@ def brings_network(path: Path) -> bool:
     ------
     UndoorError : it is no ordinary file, or an archive that readers could take differently.
     """
+    refuse_mistaken(path)
     kind = sniff(path)
     if kind != "zip":
         return kind == ONNX
@@ -100,9 +107,9 @@ def brings_network(path: Path) -> bool:
     return is_pt2(names) or is_script(names)
 
 
-def require_safe(path: Path) -> None:
-    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors and plain
-    containers.
+def require_safe(path: Path) -> FileSafety:
+    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors, plain
+    containers and values that run nothing; what it is.
 
     Raises
     ------
@@ -115,6 +122,7 @@ def require_safe(path: Path) -> None:
             f"{path} is of the format {safety.format}, not a checkpoint; expected a state dict: "
             "save model.state_dict() as safetensors"
         )
+    return safety
 
 
 def refuse_unsafe(path: Path, safety: FileSafety) -> None:
@@ -128,7 +136,7 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
         raise UndoorError(
             f"{path} holds a whole pickled module, which runs code when it is opened ({shown}"
             f"{more}); expected a state dict: save model.state_dict() as safetensors on a machine "
-            "you trust, or, where you trust this file, say --trust-pickle"
+            f"you trust{_trusting(unsafe)}"
         )
     if unsafe:
         raise UndoorError(
@@ -139,6 +147,14 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
     where = f" (in {first.member})" if first.member else ""
     what = "graph of tensors" if safety.format in GRAPHS else "state dict"
     raise UndoorError(f"{path} is no plain {what}: {first.why}{where}; {WAY_OUT}")
+
+
+def _trusting(unsafe: list[str]) -> str:
+    """The other way out, where it leads out."""
+    foreign = [name for name in unsafe if is_foreign(name)]
+    if foreign:
+        return f"; it also names {foreign[0]}, which --trust-pickle refuses"
+    return ", or, where you trust this file, say --trust-pickle"
 
 
 def unsafe_globals(path: Path) -> list[str]:
@@ -157,6 +173,12 @@ def _mapped(handle: int, path: Path) -> mmap.mmap:
 def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
     """What was found; damage alone is an error, damage behind a payload a hiding place."""
     if found.damage and not found.breaches:
+        text = text_in_place(path) if kind == "pickle" else ""
+        if text:
+            raise UndoorError(
+                f"{path} is a text ({text}), not a model; expected safetensors or a torch "
+                "checkpoint: download or save it again"
+            )
         raise UndoorError(
             f"{path} is neither a safetensors file nor a readable torch checkpoint "
             f"({found.damage}); it may be truncated: copy it again"
@@ -195,6 +217,12 @@ def _require_checkpoint(path: Path, names: list[str]) -> None:
             "written by torch.save or as safetensors"
         )
     if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        inside = next((name for name in names if name.lower().endswith(WEIGHTS)), None)
+        if inside is not None:
+            raise UndoorError(
+                f"{path} is a zip archive that holds {inside[:80]!r}; expected the checkpoint "
+                "itself: unpack it, and give that file"
+            )
         raise UndoorError(
             f"{path} is a zip archive without data.pkl, not a checkpoint; "
             "expected a file written by torch.save(model.state_dict(), file)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from undoor.classifier import Classifier
@@ -18,7 +20,9 @@ from undoor.load.check import (
 )
 from undoor.load.graph import Graph
 from undoor.load.preprocessing import given
+from undoor.load.regular import open_regular
 from undoor.load.spec import ClassesTable, GraphTable, InputTable, Tables, checked
+from undoor.origin import Origin
 
 READERS = {PT2: exported.read, ONNX: onnx_network.read, SCRIPT: torch_script.read}
 assert set(READERS) == set(GRAPHS)
@@ -31,13 +35,27 @@ def read_graph(path: Path) -> Graph | None:
     ------
     UndoorError : the file is unsafe, damaged, or no classifier.
     """
-    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
-    # screens it.
-    if not path.is_file() or path.suffix == ".safetensors" or not brings_network(path):
+    if not is_graph(path):
         return None
+    sha256 = _sha256(path)
     safety = examine(path)
     refuse_unsafe(path, safety)
-    return READERS[safety.format](path)
+    graph = READERS[safety.format](path)
+    if _sha256(path) != sha256:
+        raise UndoorError(f"{path} changed while it was read; see that nothing writes to it")
+    return replace(graph, sha256=sha256)
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_graph(path: Path) -> bool:
+    """Whether a file brings its network along."""
+    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
+    # screens it.
+    return path.is_file() and path.suffix != ".safetensors" and brings_network(path)
 
 
 def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
@@ -66,4 +84,5 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         std=table.std,
         output=model.output,
         class_names=classes.names,
+        origin=Origin(graph_sha256=graph.sha256),
     )

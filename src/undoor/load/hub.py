@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.load.mistaken import read_text
+from undoor.load.torchvision_import import torchvision_importable
 
 CONFIG = "config.json"
 SWITCH = "HF_HUB_OFFLINE"
 LARGEST_TEXT = 20_000_000
+# What imports torchvision; the converter does so for operators of detectors alone.
+CONVERTER = "onnx2torch"
+USERS = frozenset({"transformers", "timm", CONVERTER})
 
 
 def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
@@ -27,9 +33,10 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
     """
     root = library.partition(".")[0]
     try:
-        importlib.import_module(root)
-        module = importlib.import_module(library)
-        return tuple(getattr(module, name) for name in names)
+        with _torchvision_for(root):
+            importlib.import_module(root)
+            module = importlib.import_module(library)
+            return tuple(getattr(module, name) for name in names)
     # A library that does not import may raise anything.
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == root:
@@ -55,7 +62,8 @@ def offline(extra: str) -> Iterator[None]:
     os.environ[SWITCH] = "1"
     setattr(constants, SWITCH, True)
     try:
-        yield
+        with torchvision_importable():
+            yield
     finally:
         setattr(constants, SWITCH, switch)
         if given is None:
@@ -64,20 +72,28 @@ def offline(extra: str) -> Iterator[None]:
             os.environ[SWITCH] = given
 
 
+def _torchvision_for(library: str) -> AbstractContextManager[None]:
+    if library not in USERS:
+        return nullcontext()
+    return torchvision_importable(stand_in=library == CONVERTER)
+
+
 def folder_of(path: Path) -> Path:
     """The folder of a model that is named by it or by its config.json."""
     return path.parent if path.name == CONFIG else path
 
 
 def config_says(path: Path, key: str) -> bool:
-    """Whether there is a config.json with this key, and no model.toml, which would come first."""
+    """Whether there is a config.json with this key, and no model.toml, which would come first.
+
+    Raises
+    ------
+    UndoorError : there is one that cannot be read.
+    """
     folder = folder_of(path)
     if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / "model.toml").exists()):
         return False
-    try:
-        return key in read_json(folder / CONFIG)
-    except UndoorError:
-        return False
+    return key in read_json(folder / CONFIG)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -92,14 +108,28 @@ def read_json(file: Path) -> dict[str, Any]:
     if file.stat().st_size > LARGEST_TEXT:
         raise UndoorError(f"{file} has {file.stat().st_size:,} bytes; expected a small JSON file")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+        content = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
         raise UndoorError(
             f"{file} is not readable JSON ({first_line(error)}); copy it again"
         ) from error
     if not isinstance(content, dict):
         raise UndoorError(f"{file} holds a {type(content).__name__}; expected a JSON object")
     return content
+
+
+def require_unmarked(file: Path) -> None:
+    """Refuse a byte-order mark in a text that a library reads itself, and would stumble over.
+
+    Raises
+    ------
+    UndoorError : there is one.
+    """
+    if file.is_file() and file.read_bytes()[:3] == codecs.BOM_UTF8:
+        raise UndoorError(
+            f"{file} begins with a byte-order mark, which the library does not read; save it again "
+            "as UTF-8 without one (PowerShell 7: Out-File -Encoding utf8NoBOM)"
+        )
 
 
 def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -26,6 +27,7 @@ from undoor.load.hub import (
     offline,
     read_json,
     require_depth,
+    require_unmarked,
 )
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.processor import read_preprocessing
@@ -72,6 +74,8 @@ def read(path: Path, options: Tables) -> Classifier:
     folder = folder_of(path)
     require_own_model(options)
     config = read_json(folder / CONFIG)
+    for text in (CONFIG, *PROCESSORS):
+        require_unmarked(folder / text)
     name = _architecture(config, folder)
     shapes = _shapes(folder)
     with offline(EXTRA), _quiet():
@@ -97,6 +101,8 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
             "Transformers knows the architecture, remove auto_map; else describe the network in a "
             "model.toml with code that you trust"
         )
+    for text in texts:
+        require_no_paths(text, folder / CONFIG)
     if (folder / "adapter_config.json").exists() or "quantization_config" in config:
         raise UndoorError(
             f"{folder} holds an adapter or quantised weights; expected a whole network in floating "

@@ -3,7 +3,7 @@
 Used by `undoor.load.opened` alone, in a process of its own that has no other threads, which would
 keep what they have. Every step is tried, none is relied on; the steps that took effect are told.
 The kernel's own interfaces are called because no maintained library wraps Landlock; see
-landlock(7), unshare(2), prctl(2), getrlimit(2).
+landlock(7), unshare(2), prctl(2), seccomp(2), getrlimit(2).
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import sys
 import time
 from pathlib import Path
 
+from undoor.load.system_calls import deny_system_calls
+
 NO_NEW_PRIVILEGES, END_WITH_PARENT = 38, 1
 TIMED_OUT = 124
 NEW_USER, NEW_NETWORK, NEW_PROCESSES, NEW_IPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 EXECUTE, WRITE, READ, LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE = 1 << 4 | 1 << 5
 # Rights over files by version of Landlock: 13 of the first, then REFER, TRUNCATE, IOCTL_DEV.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 TRUNCATE_SINCE = 3
@@ -48,7 +51,7 @@ def confine(writable: Path, seconds: int) -> list[str]:
 
 
 def limit_memory(amount: int) -> list[str]:
-    """Allow `amount` bytes more than the process has now."""
+    """Allow `amount` bytes more than the process has now, to it and to each that it starts."""
     try:
         import resource
 
@@ -58,7 +61,14 @@ def limit_memory(amount: int) -> list[str]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (amount, amount))
     except (ImportError, OSError, ValueError):
         return []
-    return [f"{amount / 2**30:.1f} GiB of memory"]
+    return [f"{amount / 2**30:.1f} GiB of memory for each process, and for each file"]
+
+
+def give_up_calls() -> list[str]:
+    """Give up processes, sockets and file properties: the last step, since others need them."""
+    if not deny_system_calls():
+        return []
+    return ["no sockets, no other processes, no changes of file modes, times, owners (seccomp)"]
 
 
 def _limits(seconds: int) -> list[str]:
@@ -103,8 +113,9 @@ def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
     rules = libc.syscall(CREATE_RULESET, fields, len(fields), 0)
     if rules < 0:
         return []
-    # Whatever may be done to files but executing them, and device controls.
-    everything = handled & ~EXECUTE & ~(1 << 15)
+    # Whatever may be done to files but executing them, device controls, and removing them: who
+    # bounds what is written has to see it.
+    everything = handled & ~EXECUTE & ~(1 << 15) & ~REMOVE
     on_file = READ | WRITE | (1 << 14 if version >= TRUNCATE_SINCE else 0)
     allowed = ((Path("/"), READ | LIST), (writable, everything), (Path(os.devnull), on_file))
     done = all(_allow(libc, rules, path, rights & handled) for path, rights in allowed)

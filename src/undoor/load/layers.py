@@ -19,6 +19,9 @@ aten = torch.ops.aten
 # From the function's tensors (None where it has none) and its other arguments, in its order.
 Make = Callable[[Sequence[Tensor | None], Sequence[Any], int], nn.Module | None]
 META = torch.device("meta")
+# Products with a weight, and what says that it is stored as [inputs, outputs].
+PRODUCTS = (aten.addmm.default, aten.mm.default, aten.matmul.default)
+TURNED = "turned"
 
 
 def with_layers(program: fx.GraphModule) -> fx.GraphModule:
@@ -99,11 +102,12 @@ def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[An
     """What flows in, the names of the stored tensors, and all else; no flow where a tensor is
     computed, or more comes out than the layer's answer."""
     args = list(node.args)
-    if node.target is aten.addmm.default:
-        weight = _transposed(args[2])
-        if weight is None:
-            return None, [], []
-        args = [args[1], weight, args[0], *args[3:]]
+    if node.target in PRODUCTS:
+        bias, x, weight = args[:3] if node.target is aten.addmm.default else (None, *args[:2])
+        turned = _transposed(weight)
+        # With other factors than 1, the sum is no linear layer.
+        factors = [*args[3:], *node.kwargs.values()]
+        args = [x, turned or weight, bias, *([] if turned else [TURNED]), *factors]
     if any(user.target is operator.getitem and user.args[1] != 0 for user in node.users):
         return None, [], []
     nodes = [arg for arg in args[1:] if isinstance(arg, fx.Node)]
@@ -199,6 +203,15 @@ def _linear(tensors: Sequence[Tensor | None], others: Sequence[Any], _: int) -> 
     return _filled(layer, weight=weight, bias=bias)
 
 
+def _product(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) -> nn.Module | None:
+    weight, bias = tensors
+    if weight is None or weight.dim() != 2 or d < 2:
+        return None
+    if list(others) != [TURNED]:
+        return _linear(tensors, others, d)
+    return _linear((weight.T, bias), (), d)
+
+
 def _batch_norm(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) -> Any:
     if others[0]:
         raise UndoorError(
@@ -262,7 +275,9 @@ _KNOWN: dict[Any, tuple[Make, tuple[int, ...]]] = {
     aten.conv2d.padding: (_conv, (1, 2)),
     aten.convolution.default: (_convolution, (1, 2)),
     aten.linear.default: (_linear, (1, 2)),
-    aten.addmm.default: (_linear, (1, 2)),
+    aten.addmm.default: (_product, (1, 2)),
+    aten.mm.default: (_product, (1, 2)),
+    aten.matmul.default: (_product, (1, 2)),
     aten.batch_norm.default: (_batch_norm, (1, 2, 3, 4)),
     aten._native_batch_norm_legit_no_training.default: (_eval_batch_norm, (1, 2, 3, 4)),
     aten.layer_norm.default: (_layer_norm, (2, 3)),

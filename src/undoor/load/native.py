@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from undoor.classifier import Classifier
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
-from undoor.load.graph_files import of_graph, read_graph
-from undoor.load.spec import Tables, read_spec, read_tables
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load.graph_files import is_graph, of_graph, read_graph
+from undoor.load.lazy_layers import materialise
+from undoor.load.spec import ModelSpec, Tables, read_spec, read_tables
+from undoor.load.trust import NamedCode, code_named, require_trusted
+from undoor.load.weights import load_fitting, read_states
 
 
-def read(path: Path, options: Tables) -> Classifier:
+def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier:
     """The classifier that `path` and `options` describe; see `read_spec`.
+
+    trust_code : whether code may run that a file of the model names.
 
     Raises
     ------
@@ -31,17 +36,23 @@ def read(path: Path, options: Tables) -> Classifier:
     if timm_models.is_name(model.get("architecture")):
         return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)
+    by_file = options.get("model", {}).get("architecture") is None
+    named = _code_named(spec, file) if by_file else None
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
-    state = read_state_dict(spec.model.weights, key=spec.model.key)
-    network = build(
+    states = read_states(spec.model.weights, key=spec.model.key)
+    expected = require_trusted(named, trust_code=trust_code)
+    built = build(
         spec.model.architecture,
         spec.model.arguments,
-        folder=path if path.is_dir() else path.parent,
+        folder=file.parent,
+        by_file=by_file,
+        expected=expected,
     )
+    materialise(built.network, spec.input.shape)
     name = describe(spec.model.architecture)
-    load_weights(network, state, file=spec.model.weights, architecture=name)
-    return Classifier(
-        network,
+    load_fitting(built.network, states, file=spec.model.weights, architecture=name)
+    classifier = Classifier(
+        built.network,
         input_shape=spec.input.shape,
         bounds=spec.input.bounds,
         scale=spec.input.scale,
@@ -50,3 +61,29 @@ def read(path: Path, options: Tables) -> Classifier:
         output=spec.model.output,
         class_names=spec.classes.names,
     )
+    # Only now, since a first pass may import as well.
+    classifier.origin = replace(classifier.origin, code=built.files)
+    return classifier
+
+
+def code_named_by(path: Path) -> NamedCode | None:
+    """The code that opening a model would run because a file of it says so, if any.
+
+    Raises
+    ------
+    UndoorError : its model.toml is malformed, or names what does not exist.
+    """
+    if not path.is_dir() and path.suffix != ".toml":
+        return None
+    file, tables = read_tables(path, {})
+    model = tables.get("model", {})
+    architecture, weights = model.get("architecture"), model.get("weights")
+    if architecture is None or timm_models.is_name(architecture):
+        return None
+    if isinstance(weights, str | Path) and is_graph(Path(weights)):
+        return None
+    return _code_named(read_spec(path, {}), file)
+
+
+def _code_named(spec: ModelSpec, file: Path) -> NamedCode | None:
+    return code_named(spec.model.architecture, spec.model.arguments, file.parent)

@@ -13,6 +13,14 @@ from typing import Any
 
 from undoor.errors import UndoorError
 from undoor.load.hub import first_line, from_library
+from undoor.load.onnx_size import (
+    MAX_FIELDS,
+    count_fields,
+    graphs_of,
+    of_nodes,
+    of_shapes,
+    of_tensor,
+)
 from undoor.load.pickles import Breach
 from undoor.load.regular import open_regular
 
@@ -40,6 +48,8 @@ def screen_onnx(path: Path) -> tuple[Breach, ...]:
         )
     model = model_type()
     try:
+        if count_fields(data, model_type.DESCRIPTOR) > MAX_FIELDS:
+            return (Breach("", f"it has more than {MAX_FIELDS:,} fields", "", 0),)
         model.ParseFromString(data)
     except Exception as error:
         raise UndoorError(
@@ -53,11 +63,19 @@ def screen_onnx(path: Path) -> tuple[Breach, ...]:
 
 
 def _breaches(model: Any, path: Path) -> Iterator[str]:
+    (to_array,) = from_library("onnx.numpy_helper", "to_array", extra=EXTRA)
+    if too_many := list(of_nodes(model)):
+        yield from too_many
+        return
+    yield from of_shapes(graphs_of(model), to_array)
     for item in model.opset_import:
         if item.domain not in DOMAINS:
             yield f"it needs operators of {item.domain[:80]!r}, which would be native code"
     yield from _of_graph(model.graph, path, 0)
     for function in model.functions:
+        for item in function.opset_import:
+            if item.domain not in DOMAINS:
+                yield f"it needs operators of {item.domain[:80]!r}, which would be native code"
         for node in function.node:
             yield from _of_node(node, path, 0)
 
@@ -87,9 +105,11 @@ def _of_node(node: Any, path: Path, depth: int) -> Iterator[str]:
 
 
 def _of_tensor(tensor: Any, path: Path) -> Iterator[str]:
+    yield from of_tensor(tensor)
     for entry in tensor.external_data:
         if entry.key != "location":
             continue
         beside = path.parent / entry.value
-        if not BESIDE.fullmatch(entry.value) or beside.is_symlink():
+        strange = beside.is_symlink() or (beside.exists() and not beside.is_file())
+        if not BESIDE.fullmatch(entry.value) or strange:
             yield f"it takes a tensor from {entry.value[:80]!r}; expected a file beside it"

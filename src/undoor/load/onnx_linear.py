@@ -13,8 +13,8 @@ from undoor.load.onnx_file import EXTRA
 
 
 def as_layers(model: Any) -> None:
-    """Make Gemm of every MatMul and Add of stored weights [K, N] and biases [N] or [1, N] whose
-    input is known to have two axes; others stay."""
+    """Make Gemm of every MatMul with stored weights [K, N] whose input is known to have two axes,
+    and of the Add of a stored bias [N] or [1, N] behind it; others stay."""
     (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)
     graph = model.graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -29,15 +29,17 @@ def as_layers(model: Any) -> None:
     sums = {name: node for node in graph.node if node.op_type == "Add" for name in node.input}
     for product in [node for node in graph.node if node.op_type == "MatMul"]:
         x, weight = product.input
+        if axes.get(x) != 2 or weight not in stored or len(stored[weight].dims) != 2:
+            continue
         added = sums.get(product.output[0])
-        if added is None or uses[product.output[0]] != 1 or axes.get(x) != 2:
-            continue
-        (bias,) = (name for name in added.input if name != product.output[0])
-        if weight not in stored or bias not in stored or len(stored[weight].dims) != 2:
-            continue
+        bias = None
+        if added is not None and uses[product.output[0]] == 1:
+            bias = next((name for name in added.input if name in stored), None)
         width = stored[weight].dims[1]
-        if list(stored[bias].dims) in ([width], [1, width]):
+        if bias is not None and list(stored[bias].dims) in ([width], [1, width]):
             _as_layer(graph, product, added, stored[bias])
+        else:
+            product.op_type = "Gemm"
 
 
 def _as_layer(graph: Any, product: Any, added: Any, bias: Any) -> None:

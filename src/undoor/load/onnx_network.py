@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,13 @@ from undoor.load.onnx_linear import as_layers
 CONVERTER = "onnx-models"
 # The newest whose operators the converter knows; newer files are brought down to it.
 OPSET = 17
+# Operators of networks in whole numbers, which have no gradients.
+QUANTISED = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
+    | {"ConvInteger", "MatMulInteger", "QGemm", "QLinearAdd", "MatMulNBits"}
+)
+UNCHANGED = frozenset({"ConstantOfShape"})
+ASIDE = "aside"
 # Inputs that the two are compared on, where the size of a batch is free.
 COMPARED = 3
 
@@ -42,6 +50,7 @@ def read(path: Path) -> Graph:
         raise UndoorError(
             f"{path} cannot be read ({first_line(error)}); copy it and its data again"
         ) from error
+    _require_floating_point(model, path)
     shape, fixed = _images(model, path)
     try:
         with warnings.catch_warnings():
@@ -53,6 +62,15 @@ def read(path: Path) -> Graph:
             f"opset {OPSET} with common operators, or give its state dict and architecture"
         ) from error
     return Graph(network, shape, lambda used: _compare(network, path, used, fixed))
+
+
+def _require_floating_point(model: Any, path: Path) -> None:
+    found = sorted({node.op_type for node in model.graph.node} & QUANTISED)
+    if found:
+        raise UndoorError(
+            f"{path} is a quantised network ({', '.join(found)}), which has no gradients; give the "
+            "one in floating point that it was made from"
+        )
 
 
 def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]:
@@ -131,9 +149,55 @@ def _resolve_names(graph: Any) -> None:
 
 
 def _brought_down(model: Any) -> Any:
+    """The same in an opset that the converter knows.
+
+    Operators that are newer, as Gelu and Attention, are defined by ONNX in terms of older ones,
+    which are put in their places.
+    """
     (convert_version,) = from_library("onnx.version_converter", "convert_version", extra=EXTRA)
+    (make_opsetid,) = from_library("onnx.helper", "make_opsetid", extra=EXTRA)
+    (inline,) = from_library("onnx.inliner", "inline_selected_functions", extra=EXTRA)
     version = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
-    return convert_version(model, OPSET) if version > OPSET else model
+    if version <= OPSET:
+        return model
+    newer = {n.op_type for n in model.graph.node if n.domain in ("", "ai.onnx") and _is_newer(n)}
+    if newer:
+        # Their definitions use CastLike, which is one itself.
+        names = [("", name) for name in sorted(newer | {"CastLike"})]
+        model = inline(model, names, inline_schema_functions=True)
+        _bound_constants(model.graph)
+    # Their newer versions take more types and do the same; the library cannot bring them down.
+    for node in model.graph.node:
+        if node.op_type in UNCHANGED and node.domain in ("", "ai.onnx"):
+            node.domain = ASIDE
+    model.opset_import.append(make_opsetid(ASIDE, 1))
+    model = convert_version(model, OPSET)
+    for node in model.graph.node:
+        node.domain = "" if node.domain == ASIDE else node.domain
+    kept = [item for item in model.opset_import if item.domain != ASIDE]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    return model
+
+
+def _bound_constants(graph: Any) -> None:
+    """Masks of attention have -inf where a finite number does as well; weights may not."""
+    from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
+    for node in graph.node:
+        for item in node.attribute if node.op_type == "Constant" else ():
+            value = to_array(item.t) if item.HasField("t") else None
+            if value is not None and value.dtype == np.float32 and np.isneginf(value).any():
+                bounded = np.maximum(value, np.finfo(np.float32).min)
+                item.t.CopyFrom(from_array(bounded, item.t.name))
+
+
+def _is_newer(node: Any) -> bool:
+    (defs,) = from_library("onnx", "defs", extra=EXTRA)
+    try:
+        defs.get_schema(node.op_type, OPSET)
+    except defs.SchemaError:
+        return True
+    return False
 
 
 def _compare(network: nn.Module, path: Path, shape: tuple[int, ...], fixed: int | None) -> None:

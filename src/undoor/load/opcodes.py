@@ -31,7 +31,7 @@ class Value:
 
     plain : the text or number that it is; None for others.
     name : the global that it is.
-    made_by : the global whose call gave it.
+    made_by : the global whose call gave it. given : what it was called with.
     items : of a tuple; None for others.
     depth : containers within containers.
     """
@@ -39,6 +39,7 @@ class Value:
     plain: str | bytes | int | float | None = None
     name: str | None = None
     made_by: str | None = None
+    given: tuple[Value, ...] = ()
     items: tuple[Value, ...] | None = None
     keys: tuple[Value, ...] = ()
     depth: int = 0
@@ -50,6 +51,7 @@ class Event:
 
     does : "names" a global, "calls" it, "builds" a state into an object, or "stores" (a reference
         to something outside of the pickle).
+    target : of "builds", the object.
     opcode : of the pickle machine, as REDUCE.
     name : the global; of "builds" the one whose call made the object; "" where there is none.
     value : what it is called with, the state, or what stands for the thing outside.
@@ -61,6 +63,7 @@ class Event:
     name: str
     value: Value
     position: int
+    target: Value = Value()
 
 
 _NOTHING = Value()
@@ -223,13 +226,16 @@ def _called(
     machine: _Machine, opcode: str, function: Value, given: Value, position: int, depth: int
 ) -> Event:
     name = function.name or "something computed while unpickling"
-    machine.stack.append(Value(made_by=name, depth=max(given.depth, depth) + 1))
+    arguments = given.items or ()
+    machine.stack.append(Value(made_by=name, given=arguments, depth=max(given.depth, depth) + 1))
     return Event("calls", opcode, name, given, position)
 
 
 def _build(machine: _Machine, opcode: str, argument: Any, position: int) -> Event:
     state, target = machine.pop(), machine.stack[-1]
-    return Event("builds", opcode, target.made_by or target.name or "", state, position)
+    # The state of a class or function itself is never a checkpoint's to set.
+    name = target.made_by or (f"the global {target.name}" if target.name else "")
+    return Event("builds", opcode, name, state, position, target)
 
 
 def _persistent(machine: _Machine, opcode: str, argument: Any, position: int) -> Event:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,22 @@ DEEPEST = 4
 def main(given: dict[str, Any]) -> None:
     """given : file, key (or null), folder (to write to), seconds, memory (bytes), pipe (a file
     descriptor), path (where modules are imported from)."""
-    from undoor.load.jail import confine, limit_memory
+    from undoor.load.jail import confine, give_up_calls, limit_memory
 
     folder = Path(given["folder"])
+    # Libraries that look for a place for temporary files try several, and remove what they tried.
+    tempfile.tempdir = str(folder)
     told = confine(folder, given["seconds"])
     sys.path[:] = given["path"]
     # From here on in the process that stays.
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from undoor.errors import UndoorError
-    from undoor.load.weights import find_state_dict
+    from undoor.load.state_dicts import find_state_dict
 
     torch.set_num_threads(1)
-    told += limit_memory(given["memory"])
+    told += limit_memory(given["memory"]) + give_up_calls()
     os.write(given["pipe"], json.dumps(told).encode())
     os.close(given["pipe"])
     try:
@@ -41,7 +44,7 @@ def main(given: dict[str, Any]) -> None:
         file, key = Path(given["file"]), given["key"]
         found = find_state_dict(plain, file, key=key)
         state = {name: value.detach().contiguous().clone() for name, value in found.items()}
-        save_file(state, folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save(state))
         (folder / CLASS).write_text(_class_of(content), encoding="utf-8")
     except UndoorError as error:
         (folder / PROBLEM).write_text(str(error), encoding="utf-8")

@@ -1,7 +1,8 @@
 """What a pickle may do and still be a state dict: an allow-list of opcodes, names, calls, states.
 
 What is not on it is a breach, whatever it is. The list is that of `torch.load(weights_only=True)`
-less what no state dict of a classifier needs; that reader is the second wall behind this one.
+less what no state dict of a classifier needs, and values beside the weights that run nothing (see
+`undoor.load.beside`); that reader is the second wall behind this one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import IO
 import torch
 
 from undoor.errors import UndoorError
+from undoor.load.beside import call_problem, is_beside, is_made, state_problem
 from undoor.load.opcodes import Event, Value, follow, last_value
 
 # The format of torch before 1.6: magic number, version, system, the object, the storage keys.
@@ -23,13 +25,14 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PICKLES = 5
 MOST_PICKLES = 64
 
-# As torch's own restricted reader knows them; EXT, INST, OBJ, NEWOBJ, PERSID and buffers are not.
+# As torch's own restricted reader knows them; EXT, INST, OBJ, PERSID and buffers are not.
 OPCODES = frozenset(
     {
         "PROTO",
         "STOP",
         "GLOBAL",
         "REDUCE",
+        "NEWOBJ",
         "BUILD",
         "BINPERSID",
         "MARK",
@@ -86,6 +89,12 @@ NAMED = CALLED | {
     "torch.nn.parameter.Parameter",
     "torch.storage.TypedStorage",
     "torch.storage.UntypedStorage",
+    # Numbers that say how a quantised tensor is to be read.
+    "torch.per_tensor_affine",
+    "torch.per_tensor_symmetric",
+    "torch.per_channel_affine",
+    "torch.per_channel_symmetric",
+    "torch.per_channel_affine_float_qparams",
 }
 SAFE_STORAGE = re.compile(r"torch\.(cuda\.)?[A-Z][A-Za-z0-9]*Storage")
 STORAGES = re.compile(rf"{SAFE_STORAGE.pattern}|torch\.storage\.(Unt|T)ypedStorage")
@@ -136,12 +145,12 @@ class Screening:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a state dict may name this global.
+    """Whether a checkpoint of a state dict may name this global.
 
     >>> is_safe("torch.float32"), is_safe("torch.FloatStorage"), is_safe("torch.load")
     (True, True, False)
     """
-    if name in NAMED or SAFE_STORAGE.fullmatch(name):
+    if name in NAMED or SAFE_STORAGE.fullmatch(name) or is_beside(name):
         return True
     module, _, attribute = name.rpartition(".")
     return module == "torch" and isinstance(getattr(torch, attribute, None), torch.dtype)
@@ -211,6 +220,10 @@ def _screen_event(event: Event, found: Screening) -> Iterator[tuple[str, str]]:
     elif event.does == "calls":
         yield from _screen_call(event, found)
     elif event.does == "builds":
+        if is_made(event.name):
+            if problem := state_problem(event.target, event.value):
+                yield "", problem
+            return
         keys = [key.plain for key in event.value.keys]
         if event.name != "collections.OrderedDict" or keys != ["_metadata"]:
             yield "", f"it sets the state of {event.name or 'an object'}, other than _metadata"
@@ -219,12 +232,18 @@ def _screen_event(event: Event, found: Screening) -> Iterator[tuple[str, str]]:
 
 
 def _screen_call(event: Event, found: Screening) -> Iterator[tuple[str, str]]:
-    if event.name not in CALLED:
+    made = is_made(event.name)
+    if event.name not in CALLED and not made:
         yield event.name, "it is called"
         return
     given = event.value.items
     if given is None:
         yield "", f"it calls {event.name} with what is computed while unpickling"
+    elif made:
+        if problem := call_problem(event.name, given):
+            yield "", problem
+    elif event.opcode == "NEWOBJ":
+        yield event.name, "it is made without being called"
     elif event.name == "_codecs.encode" and [v.plain for v in given[1:]] != ["latin1"]:
         yield "", f"it calls {event.name} for another coding than latin1"
     elif event.name == "torch._tensor._rebuild_from_type_v2":

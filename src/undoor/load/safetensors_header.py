@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.load.mistaken import refuse_mistaken
 from undoor.load.regular import open_regular
 
 # A hundred thousand tensors take less; parsed, JSON takes twenty times its size and more.
@@ -52,6 +53,7 @@ def require_safe_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         stream.seek(0)
         length = struct.unpack("<Q", stream.read(8).ljust(8, b"\xff"))[0]
         if length > min(LARGEST_HEADER, size - 8):
+            refuse_mistaken(path)
             raise _damaged(path, f"its header would have {length:,} bytes of {size:,}")
         raw = stream.read(length)
     try:

@@ -5,7 +5,7 @@ weights = "weights.safetensors"       # relative to this file
 key = "state_dict_ema"                # which of several state dicts in that file; seldom needed
 architecture = "my_models.py:resnet20"  # or "package.module:resnet20", or "timm:resnet18"
 arguments = { num_classes = 43 }
-output = "logits"                     # or "probabilities"
+output = "logits"                     # or "probabilities", or "sigmoid"
 
 [input]
 shape = [3, 32, 32]
@@ -39,7 +39,8 @@ from pydantic_core import ErrorDetails
 
 from undoor.classifier import Output
 from undoor.errors import UndoorError
-from undoor.load.architecture import is_file
+from undoor.load.mistaken import read_text
+from undoor.load.targets import is_file
 
 FILE_NAME = "model.toml"
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
@@ -175,8 +176,8 @@ def _toml_in(folder: Path) -> Path:
 
 def _read_tables(file: Path) -> Tables:
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        content = tomllib.loads(read_text(file))
+    except tomllib.TOMLDecodeError as error:
         raise UndoorError(f"{file} is not a readable TOML file: {error}") from error
     # Tables of other tools, [data] first of all, may stand beside ours; misspelt ones may not.
     for table in content:

@@ -15,6 +15,7 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -27,7 +28,8 @@ from undoor.load.hub import (
 )
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.spec import ModelTable, Tables, checked
-from undoor.load.weights import StateDict, load_weights, read_state_dict
+from undoor.load.state_dicts import StateDict
+from undoor.load.weights import load_fitting, read_states
 from undoor.resizing import Resizing
 
 SCHEME = "timm:"
@@ -66,6 +68,7 @@ def read(path: Path, options: Tables) -> Classifier:
     folder = folder_of(path)
     require_own_model(options)
     config = read_json(folder / CONFIG)
+    require_no_paths(config, folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise UndoorError(
             f"{folder}: expected {WEIGHTS}; save it with timm's save_for_hf(..., "
@@ -100,12 +103,14 @@ def read_tables(
     """
     table = checked(ModelTable, "model", tables.get("model", {}), source)
     name = str(table.architecture).removeprefix(SCHEME)
-    state = read_state_dict(table.weights, key=table.key)
+    states = read_states(table.weights, key=table.key)
+    # The largest is the network; what fits is found out below.
+    state = max(states.values(), key=len)
     settings = {**_settings(name), **(settings or {})}
     arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
     require_depth(arguments, len(state), source)
     network = _create(name, arguments)
-    load_weights(network, state, file=table.weights, architecture=f"{SCHEME}{name}")
+    load_fitting(network, states, file=table.weights, architecture=f"{SCHEME}{name}")
     preprocessing = _preprocessing(settings, arguments, given(tables, "input"), source)
     return classifier_of(
         network, preprocessing, tables, source=source, class_names=class_names, output=table.output
@@ -147,6 +152,7 @@ def _arguments(
             f"timm:{name}: expected no argument {forbidden[0]}; the weights are those of the "
             "checkpoint alone"
         )
+    require_no_paths(arguments, f"timm:{name}, arguments")
     found = dict(arguments)
     classes = _stored(state, settings.get("classifier"))
     if classes:

@@ -7,14 +7,13 @@ checked like any stranger's. What it contained beside them, its code first of al
 
 from __future__ import annotations
 
-import _compat_pickle
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,24 +25,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
-from undoor.load.architecture import is_file
 from undoor.load.check import FileSafety, examine, refuse_unsafe
+from undoor.load.foreign import is_foreign
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import FILE_NAME, Tables, read_tables
+from undoor.load.targets import is_file
 
 SECONDS = 120
 GRACE = 10
 GIB = 2**30
+# How often the confined process is looked at, and how much it may write beside its weights.
+LOOK_SECONDS = 0.05
+MAX_ENTRIES = 1000
+MAX_WRITTEN = 2 * GIB
+TOO_MUCH = 125
 LARGEST_TEXT = 2000
-# What the standard library gives to pickles of modules. Nothing else of it has a place in one.
-NEEDED = re.compile(
-    r"collections\.(OrderedDict|Counter|defaultdict|deque)"
-    r"|_?_?(builtins?)(__)?\.(set|frozenset|dict|list|tuple|slice|range|complex|bytearray|object"
-    r"|int|float|bool|str|bytes)"
-    r"|_codecs\.encode|functools\.partial|copyreg\._reconstructor|copy_reg\._reconstructor"
-)
 
 
 class TrustedPickleWarning(UserWarning):
@@ -126,7 +124,7 @@ def open_trusted(
             "classes must be importable from here; or save model.state_dict() where it was made"
         )
     weights = folder / WEIGHTS
-    if weights.is_symlink() or not weights.is_file():
+    if weights.is_symlink() or not weights.is_file() or not weights.stat().st_size:
         raise UndoorError(f"{file} gave no tensors: the process that opened it ended without them")
     require_safe_header(weights)
     _require_finite(file, weights)
@@ -136,19 +134,12 @@ def open_trusted(
 def _require_module(file: Path, safety: FileSafety) -> None:
     if not safety.whole_module:
         refuse_unsafe(file, safety)
-    foreign = [name for name in safety.unsafe if _is_foreign(name)]
+    foreign = [name for name in safety.unsafe if is_foreign(name)]
     if foreign:
         raise UndoorError(
             f"{file} names {', '.join(foreign[:4])}, which no module needs; it is refused even "
             "where pickles are trusted"
         )
-
-
-def _is_foreign(name: str) -> bool:
-    root = name.partition(".")[0]
-    # Names of Python 2, too, which unpicklers translate.
-    own = root in sys.stdlib_module_names or root in _compat_pickle.IMPORT_MAPPING
-    return not root.isidentifier() or (own and not NEEDED.fullmatch(name))
 
 
 def _folder_of(architecture: object) -> Path | None:
@@ -170,11 +161,14 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "seconds": SECONDS,
         "memory": 2 * GIB + 4 * file.stat().st_size,
         "pipe": writing,
-        "path": [*map(str, places), *sys.path],
+        # Behind all that is installed: what lies beside a model stands in for nothing.
+        "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
-        ended = _wait(_start(given, folder, writing))
+        ended = _wait(_start(given, folder, writing), folder, MAX_WRITTEN + file.stat().st_size)
         told = pipe.read(LARGEST_TEXT)
+    if ended == TOO_MUCH:
+        raise UndoorError(f"{file} wrote more than its weights while it was opened; it was ended")
     if ended == TIMED_OUT:
         raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
     try:
@@ -207,16 +201,37 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
         os.close(pipe)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code; nothing that it started in its own session is left."""
+def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
+    """Its exit code; nothing that it started in its own session is left.
+
+    room : bytes that may lie in the folder, whatever number of files they are in.
+    """
+    deadline = time.monotonic() + SECONDS + GRACE
     try:
-        return process.wait(SECONDS + GRACE)
-    except subprocess.TimeoutExpired:
+        while time.monotonic() < deadline:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(LOOK_SECONDS)
+            if not _fits(folder, room):
+                return TOO_MUCH
         return TIMED_OUT
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _fits(folder: Path, room: int) -> bool:
+    """Whether what lies in a folder stays within its room, and in a sane number of files."""
+    size = entries = 0
+    for place, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        for name in files:
+            with suppress(OSError):
+                found = Path(place, name).lstat()
+                size += max(found.st_size, 512 * found.st_blocks)
+        if size > room or entries > MAX_ENTRIES:
+            return False
+    return True
 
 
 def _text(file: Path) -> str:

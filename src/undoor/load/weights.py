@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from undoor.errors import UndoorError
+from undoor.load.beside import stand_ins
 from undoor.load.check import examine, require_safe
 from undoor.load.regular import open_regular
 from undoor.load.safetensors_header import require_safe_header
+from undoor.load.spellings import COUNTER, AmbiguousError, respelt
+from undoor.load.state_dicts import (
+    ITSELF,
+    StateDict,
+    only_one,
+    refuse_averages,
+    refuse_several,
+    states_in,
+)
 
-StateDict = dict[str, Tensor]
-
-# Where training scripts keep the state dict inside a checkpoint, most specific first.
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
-# Where they keep the moving average of the weights, which answers otherwise.
-AVERAGES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
-# What wrappers put in front of every key.
-PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 # As undoor.align.stored names the tensors of a repair.
 REPAIR = "repair/"
 SHOWN = 3
-# Wrappers in wrappers: so many were never seen.
-DEEPEST = 20
+# What quantisers call their scales; bitsandbytes, torchao, GPTQ and torch.ao.
+QUANTISED = re.compile(
+    r"(.*\.)?(_packed_params(\._packed_params)?|qweight|qzeros|zero_points?|SCB|absmax"
+    r"|quant_map|weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state.*|_data|_scale))"
+)
+WHOLE_NUMBERS = (torch.int8, torch.uint8)
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
@@ -44,12 +53,123 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
     UndoorError : the file is missing, unsafe, damaged, or holds no state dict, none under `key`,
         or more than one without saying which.
     """
+    return _prepared(only_one(read_states(path, key=key), path), path)
+
+
+def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
+    """All state dicts of a checkpoint as they are stored, by the keys that lead to them; see
+    `states_in`. Raises as `read_state_dict`, but for what more than one is."""
     if not path.exists():
         raise UndoorError(f"the weights {path} do not exist; check the path")
     open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    found = find_state_dict(content, path, key=key)
-    state = {name: _to_float32(value) for name, value in found.items()}
+    return states_in(content, path, key=key)
+
+
+def needs_architecture(path: Path) -> bool:
+    """Whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
+    kinds = ("safetensors", "torch checkpoint", "pickle")
+    return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
+
+
+def load_fitting(
+    network: nn.Module, states: Mapping[str, StateDict], *, file: Path, architecture: str
+) -> None:
+    """Load the one of several state dicts that fits the network.
+
+    states : as `read_states` gives them.
+
+    Raises
+    ------
+    UndoorError : none fits, or several that differ.
+    """
+    refuse_averages(states, file)
+    fitting: dict[str, StateDict] = {}
+    problems: dict[str, UndoorError] = {}
+    for name, state in states.items():
+        try:
+            load_weights(network, _prepared(state, file), file=file, architecture=architecture)
+        except AmbiguousError:
+            raise
+        except UndoorError as error:
+            problems[name] = error
+        else:
+            fitting[name] = state
+    if not fitting:
+        _refuse_all(network, states, problems)
+    (first, *others) = fitting.values()
+    if any(not _same(first, other) for other in others):
+        refuse_several(fitting, file, architecture)
+    load_weights(network, _prepared(first, file), file=file, architecture=architecture)
+
+
+def load_weights(network: nn.Module, state: StateDict, *, file: Path, architecture: str) -> None:
+    """Load `state` into `network`; every key must find its place.
+
+    What wrappers such as DataParallel and torch.compile put into keys is left out; missing
+    `num_batches_tracked` counters stay as they are, and weights that are stored once for two
+    places are put into both.
+
+    Raises
+    ------
+    UndoorError : it does not fit, or more than one part of it does.
+    """
+    expected = network.state_dict()
+    state = respelt(state, expected, f"{file} does not fit {architecture}")
+    _complete(state, expected)
+    problem = _mismatch(expected, state)
+    try:
+        # Not an override of the network's, which may be content with less.
+        nn.Module.load_state_dict(network, state, strict=True)
+    except RuntimeError as error:
+        reason = problem or " ".join(str(error).split())
+        raise UndoorError(f"{file} does not fit {architecture}: {reason}") from error
+
+
+def _complete(state: StateDict, expected: Mapping[str, Tensor]) -> None:
+    """Add what a file may leave out: counters, and second names of the same tensor."""
+    stored = {
+        (value.data_ptr(), value.shape): state[key]
+        for key, value in expected.items()
+        if key in state and not is_lazy(value) and value.numel()
+    }
+    for key, value in expected.items():
+        if key in state or is_lazy(value):
+            continue
+        if key.endswith(COUNTER):
+            state[key] = value
+        elif (twin := stored.get((value.data_ptr(), value.shape))) is not None:
+            state[key] = twin
+
+
+def _refuse_all(
+    network: nn.Module, states: Mapping[str, StateDict], problems: Mapping[str, UndoorError]
+) -> NoReturn:
+    """Raise what is wrong with the state dict that comes nearest."""
+    ends = {key.rpartition(".")[2] for key in network.state_dict()}
+    near = {n: sum(k.rpartition(".")[2] in ends for k in state) for n, state in states.items()}
+    best = max(problems, key=lambda name: near[name])
+    others = [name or ITSELF for name in problems if name != best]
+    if not others:
+        raise problems[best]
+    where = f" (its {best})" if best else ""
+    more = ", ".join(others[:SHOWN]) + (" and more" if len(others) > SHOWN else "")
+    raise UndoorError(
+        f"{problems[best]}{where}; nor does anything else in the file fit ({more})"
+    ) from problems[best]
+
+
+def _same(first: StateDict, second: StateDict) -> bool:
+    return first.keys() == second.keys() and all(
+        value.shape == second[key].shape and torch.equal(value, second[key])
+        for key, value in first.items()
+    )
+
+
+def _prepared(state: StateDict, path: Path) -> StateDict:
+    """The same in float32, where it holds the weights of a model as they are."""
+    # Not the methods of the values, which a file may have set to something else.
+    state = {name: Tensor.detach(value) for name, value in state.items()}
     if any(".correction." in f".{name}" for name in state):
         raise UndoorError(
             f"{path} is a repaired model: it holds undoor's corrections and would do harm without "
@@ -60,34 +180,19 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
             f"{path} is a repair, which holds corrections and no model; give the original weights "
             "as the model, and this file as --repair or to undoor.Repair.load"
         )
-    return state
+    quantised = [name for name, value in state.items() if _is_quantised(name, value)]
+    if quantised:
+        raise UndoorError(
+            f"{path} holds the weights of a quantised network ({_shorten(quantised)}); "
+            "give the floating-point weights that they were made from, or dequantise them "
+            "(value.dequantize()) and save the state dict again"
+        )
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def needs_architecture(path: Path) -> bool:
-    """Whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
-    kinds = ("safetensors", "torch checkpoint", "pickle")
-    return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
-
-
-def load_weights(network: nn.Module, state: StateDict, *, file: Path, architecture: str) -> None:
-    """Load `state` into `network`; every key must find its place.
-
-    Prefixes that wrappers such as DataParallel and torch.compile leave are removed, and missing
-    `num_batches_tracked` counters are left as they are.
-    """
-    expected = network.state_dict()
-    state = _without_prefixes(state, set(expected))
-    for key, value in expected.items():
-        if key.endswith("num_batches_tracked"):
-            state.setdefault(key, value)
-    problem = _mismatch(expected, state)
-    if problem:
-        raise UndoorError(f"{file} does not fit {architecture}: {problem}")
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UndoorError(f"{file} does not fit {architecture}: {reason}") from error
+def _is_quantised(name: str, value: Tensor) -> bool:
+    whole = value.dtype in WHOLE_NUMBERS and name.endswith("weight")
+    return value.is_quantized or whole or QUANTISED.fullmatch(name) is not None
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -109,9 +214,13 @@ def _read_safetensors(path: Path) -> StateDict:
 
 
 def _read_torch(path: Path) -> object:
-    require_safe(path)
+    safety = require_safe(path)
+    names = [name for name, _ in safety.globals]
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(names)):
+            # What is deprecated in the file is nothing that its reader can change.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     # Whatever torch stumbles over in a file that passed the screen, the file is not to be used.
     except Exception as error:
         raise UndoorError(
@@ -120,109 +229,13 @@ def _read_torch(path: Path) -> object:
         ) from error
 
 
-def find_state_dict(content: object, path: Path, *, key: str | None = None) -> StateDict:
-    """The one state dict in what a checkpoint holds, or that under `key`; `path` names the file.
-
-    Raises
-    ------
-    UndoorError : there is none, or more than one.
-    """
-    if key:
-        return _named(content, key, path)
-    if not isinstance(content, Mapping):
-        raise UndoorError(
-            f"{path} holds a {type(content).__name__}; expected a state dict: "
-            "save model.state_dict()"
-        )
-    found = _search(content)
-    averages = [key for key in AVERAGES if _search(content.get(key))]
-    if found and averages:
-        kept = [key for key in WRAPPERS if _search(content.get(key))]
-        raise UndoorError(
-            f"{path} holds weights and a moving average of them ({', '.join(kept + averages)}); "
-            "say which the model answers with, by --weights-key or key in [model]"
-        )
-    if found:
-        return found
-    nested = [str(key) for key, value in content.items() if _search(value)]
-    if len(nested) == 1:
-        return _search(content[nested[0]])
-    keys = ", ".join(nested or [str(key) for key in content][:6]) or "nothing"
-    wanted = "one of them as a file of its own" if nested else "model.state_dict()"
-    raise UndoorError(f"{path} holds no single state dict (found: {keys}); save {wanted}")
-
-
-def _named(content: object, key: str, path: Path) -> StateDict:
-    """The state dict under `key`."""
-    part, listing = content, content
-    for step in key.split("."):
-        listing, part = part, part.get(step) if isinstance(part, Mapping) else None
-    found = _search(part)
-    if not found:
-        names = [str(name) for name in listing][:6] if isinstance(listing, Mapping) else []
-        raise UndoorError(
-            f"{path} holds no state dict under {key!r} (found: {', '.join(names) or 'nothing'})"
-        )
-    return found
-
-
-def _search(content: Any, seen: dict[int, StateDict] | None = None, depth: int = 0) -> StateDict:
-    # A dictionary may hold itself, or the same one many times over.
-    seen = {} if seen is None else seen
-    if not isinstance(content, Mapping) or depth > DEEPEST:
-        return {}
-    if id(content) in seen:
-        return seen[id(content)]
-    seen[id(content)] = {}
-    for wrapper in WRAPPERS:
-        if found := _search(content.get(wrapper), seen, depth + 1):
-            return found
-    found = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    seen[id(content)] = found
-    return found
-
-
-def _to_float32(value: Tensor) -> Tensor:
-    # Not the method of the value, which a file may have set to something else.
-    value = Tensor.detach(value)
-    return value.float() if value.is_floating_point() else value
-
-
-def _without_prefixes(state: StateDict, expected: set[str]) -> StateDict:
-    """The spelling of the keys that names most of what the network expects."""
-    best: StateDict = {}
-    for spelling in _spellings(state):
-        if not best or _matches(spelling, expected) > _matches(best, expected):
-            best = spelling
-    return dict(best)
-
-
-def _matches(state: StateDict, expected: set[str]) -> int:
-    return sum(key in expected for key in state)
-
-
-def _spellings(state: StateDict) -> Iterator[StateDict]:
-    yield state
-    # torch.compile may have been put around an inner module: its mark stands anywhere in a key.
-    state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
-    yield state
-    while prefix := next((p for p in PREFIXES if all(k.startswith(p) for k in state)), None):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-        yield state
-    # A training module that keeps the network beside losses and metrics of its own.
-    for prefix in PREFIXES:
-        part = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        if part:
-            yield part
-
-
 def _mismatch(expected: Mapping[str, Tensor], state: StateDict) -> str:
     missing = [key for key in expected if key not in state]
     unexpected = [key for key in state if key not in expected]
     shapes = [
         (key, list(value.shape), list(state[key].shape))
         for key, value in expected.items()
-        if key in state and value.shape != state[key].shape
+        if key in state and not is_lazy(value) and value.shape != state[key].shape
     ]
     parts = [
         f"{len(keys)} {what} {_plural(keys)} ({_shorten(keys)})"

@@ -52,10 +52,64 @@ class Evidence(_Part):
     source: ClassNumber | None = Field(description="Null for all other classes.")
 
 
+class SourceFile(_Part):
+    """A file of Python that the network is made of and no installed package brings."""
+
+    name: str = Field(description="Without its folder; empty where there was no file.")
+    sha256: Sha256
+
+
+class Resized(_Part):
+    """How pictures of other sizes become inputs."""
+
+    size: tuple[Count, Count] = Field(description="Height and width of the result.")
+    first: tuple[Count, Count] | Count | None = Field(
+        description="What is resized to before the centre is cut out; null for straight to size."
+    )
+    resample: str
+
+
+class Preprocessing(_Part):
+    """What happens to a picture before the network sees it."""
+
+    input_shape: list[Count]
+    bounds: tuple[float, float]
+    scale: float
+    mean: list[float]
+    std: list[float]
+    output: Literal["logits", "probabilities"]
+    resizing: Resized | None
+
+
+class Probe(_Part):
+    """Predictions on eight fixed inputs."""
+
+    logits: list[list[float | None]] = Field(
+        description="At most 64 classes, evenly spread; null for what is not finite."
+    )
+
+
+class Model(_Part):
+    """The model that a result belongs to, field by field."""
+
+    sha256: Sha256 | None = Field(
+        description="Over hashes and preprocessing; null where the weights alone are known."
+    )
+    weights_sha256: Sha256 | None = Field(
+        description="Over every weight and the input transform alone."
+    )
+    structure_sha256: Sha256 | None = Field(description="Over the modules and their settings.")
+    graph_sha256: Sha256 | None = Field(description="Of the .pt2, ONNX or TorchScript file.")
+    code_sha256: Sha256 | None = Field(description="Over the hashes in code.")
+    code: list[SourceFile]
+    preprocessing: Preprocessing | None
+    probe: Probe | None
+
+
 class Scan(_Part):
     """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
 
-    schema_: Literal["undoor/scan/3"] = Field(alias="schema")
+    schema_: Literal["undoor/scan/4"] = Field(alias="schema")
     verdict: Verdict
     reasons: list[str]
     targets: list[Target]
@@ -64,7 +118,8 @@ class Scan(_Part):
         description="For each family, the size below which a trigger would have been reported."
     )
     class_names: list[str]
-    model_sha256: Sha256 = Field(description="Over every weight and the input transform.")
+    model_sha256: Sha256 = Field(description="Over all that the predictions depend on.")
+    model: Model
     images: Count = Field(description="Clean images used.")
     seed: int
     seconds: Seconds
@@ -276,6 +331,7 @@ class InspectedFile(_Part):
     globals: list[NamedGlobal]
     problems: list[str] = Field(description="What keeps it from being opened.")
     whole_module: bool
+    runs: bool = Field(description="Python code that opening the model would run.")
 
 
 class Contract(_Part):
@@ -286,7 +342,7 @@ class Contract(_Part):
     scale: float
     mean: list[float]
     std: list[float]
-    output: Literal["logits", "probabilities"]
+    output: Literal["logits", "probabilities", "sigmoid"]
     class_names: list[str]
 
 
@@ -295,6 +351,23 @@ class CorrectableSite(_Part):
 
     name: str
     shape: list[Count]
+
+
+class GraphFinding(_Part):
+    """Something between input and class scores that ordinary layers do not have."""
+
+    code: str
+    where: str = Field(description="Module, and source line where known.")
+    what: str = Field(description="Operator or name.")
+    count: Count = Field(description="How many places are alike.")
+    sentence: str
+
+
+class Disagreement(_Part):
+    """Predictions, or gradients, that depend on how the network is run."""
+
+    code: str
+    sentence: str
 
 
 class Network(_Part):
@@ -306,9 +379,8 @@ class Network(_Part):
     sites: list[CorrectableSite]
     reused: list[str] = Field(description="Modules that run more than once in a pass.")
     unused: list[str] = Field(description="Modules with parameters that never run.")
-    training: list[str] = Field(description="Modules that stay in training mode.")
-    batch_dependent: bool
-    random: bool
+    graph: list[GraphFinding]
+    disagreements: list[Disagreement]
     warnings: list[str]
 
 
@@ -335,15 +407,34 @@ class DryRun(_Part):
     warnings: list[str]
 
 
+class RunFile(_Part):
+    """A Python file that opening the model could run."""
+
+    path: str
+    sha256: Sha256
+
+
+class NamedCode(_Part):
+    """Python code that a file of the model names as its architecture."""
+
+    architecture: str
+    trusted: bool = Field(description="Whether the user trusts it, so that it was run.")
+    files: list[RunFile]
+
+
 class Inspection(_Part):
     """The answer of `undoor inspect --json`."""
 
-    schema_: Literal["undoor/inspection/1"] = Field(alias="schema")
-    safe: bool = Field(description="Every file may be opened, and the model could be.")
-    problem: str | None = Field(description="Why the model could not be opened.")
+    schema_: Literal["undoor/inspection/2"] = Field(alias="schema")
+    safe: bool = Field(
+        description="Every file may be opened, and no code would run that is not trusted."
+    )
+    opened: bool = Field(description="The model was opened, or a bare checkpoint's tensors were.")
+    problem: str | None = Field(description="Why it was not opened; null where it was.")
     warnings: list[str]
     files: list[InspectedFile]
     model_sha256: Sha256 | None
+    code: NamedCode | None
     contract: Contract | None
     network: Network | None
     checkpoint: Checkpoint | None

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from undoor.render import text
+from undoor.render.sanitise import xml
 from undoor.render.subject import Subject
 from undoor.scan.report import Finding, ScanReport
 
 if TYPE_CHECKING:
     from undoor.repair import Repair, TargetRepair
-
-# What XML 1.0 cannot hold, not even escaped.
-FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
@@ -47,8 +44,8 @@ def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
         elif number in found:
             _fail(case, found[number], names, fixed.get(number))
     ElementTree.indent(root)
-    xml: str = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}\n'
+    written: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{written}\n'
 
 
 def _fail(
@@ -71,14 +68,10 @@ def _fail(
 def _case(
     suite: ElementTree.Element, subject: Subject, name: str, seconds: float
 ) -> ElementTree.Element:
-    facts = {"classname": _legal(text.plain(subject.model)), "name": _legal(name)}
+    facts = {"classname": xml(text.plain(subject.model)), "name": xml(name)}
     return ElementTree.SubElement(suite, "testcase", facts | {"time": f"{seconds:.3f}"})
 
 
 def _add(case: ElementTree.Element, tag: str, kind: str, message: str, body: str) -> None:
-    element = ElementTree.SubElement(case, tag, {"type": kind, "message": _legal(message)})
-    element.text = _legal(body)
-
-
-def _legal(value: str) -> str:
-    return FORBIDDEN.sub("\ufffd", value)
+    element = ElementTree.SubElement(case, tag, {"type": kind, "message": xml(message)})
+    element.text = xml(body)

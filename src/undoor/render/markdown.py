@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from undoor.render import text
+from undoor.render.sanitise import markdown as escaped
 from undoor.render.subject import Subject
 from undoor.render.summary import summarise
 from undoor.scan.report import ScanReport
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from undoor.repair import Repair
 
 MARKS = {"backdoored": "🔴", "clean": "🟢", "inconclusive": "🟡"}
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 def markdown(
@@ -67,12 +66,3 @@ def _targets(scan: ScanReport, repair: Repair | None) -> list[str]:
         ]
         lines.append("| " + " | ".join(map(escaped, cells)) + " |")
     return [*lines, ""]
-
-
-def escaped(value: str) -> str:
-    r"""Names come from strangers: nothing of them is markup.
-
-    >>> print(escaped("a|b <img> [x](y)"))
-    a\|b \<img\> \[x\](y)
-    """
-    return SPECIAL.sub(r"\\\1", text.plain(value))

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from undoor.files import as_json
-from undoor.render import text
+from undoor.render import sanitise, text
 from undoor.render.subject import Subject, version
 from undoor.scan.report import Finding, ScanReport
 
@@ -117,7 +117,7 @@ def _result(
         "ruleId": rule,
         "ruleIndex": list(RULES).index(rule),
         "level": RULES[rule][3],
-        "message": {"text": message},
+        "message": {"text": sanitise.sarif(message)},
         "locations": [{"physicalLocation": place}],
         # GitHub compares the name that it would give to a hash of the line's text.
         "partialFingerprints": {"undoor/v1": identity, "primaryLocationLineHash": identity},

@@ -28,7 +28,10 @@ class Subject:
         >>> Subject("my models/a.toml", "", "Net", 0, (1,), (0, 1)).uri
         'my%20models/a.toml'
         """
-        return quote(self.model.replace("\\", "/"), safe="/")
+        path = self.model.replace("\\", "/")
+        # Two slashes in front would make the first folder the name of a host.
+        path = "/" + path.lstrip("/") if path.startswith("/") else path
+        return quote(path, safe="/", errors="replace")
 
 
 def version() -> str:

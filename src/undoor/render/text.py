@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from undoor.render.sanitise import line as plain
+from undoor.render.sanitise import shortened
+
+__all__ = [
+    "DASH",
+    "class_label",
+    "interval",
+    "listing",
+    "p_equals",
+    "p_value",
+    "percent",
+    "plain",
+    "sentence",
+    "sources_label",
+]
+
 DASH = "–"
-
-
-def plain(text: object) -> str:
-    """Text for one line of a terminal or page: class and file names may come from strangers."""
-    joined = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in joined)
+# Characters of a name that are shown.
+MAX_NAME = 120
 
 
 def sentence(text: object) -> str:
@@ -45,7 +57,7 @@ def p_equals(value: float) -> str:
 
 def class_label(number: int, names: Sequence[str]) -> str:
     """Number and name of a class, the number alone where it has no other name."""
-    name = plain(names[number]) if 0 <= number < len(names) else str(number)
+    name = shortened(names[number], MAX_NAME) if 0 <= number < len(names) else str(number)
     return name if name == str(number) else f"{number} {name}"
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.sites import SiteInfo, find_sites, head, insert
+from undoor.heads import find_heads, sites_before_heads
+from undoor.sites import SiteInfo, insert, is_opaque
 from undoor.triggers import (
     AdditiveBank,
     BlendBank,
@@ -46,15 +48,50 @@ SHARED = "shared patch"
 # was clearer as a latent shift: it is asked only about a class of which latent shifts speak.
 INSTEAD_OF_LATENT = "generator"
 IMAGES_FOR_SCALE = 256
+OUTSIDE = (
+    "the network is TorchScript, which is scanned from outside: the latent families, which find "
+    "most of what is spread over the whole image, were left out, and it cannot be repaired"
+)
+NO_HEADS = (
+    "the latent families, which find most of what is spread over the whole image, were left out: "
+    "the class scores are not a linear map of features, or not one that is a linear layer or a "
+    "convolution that runs once in a pass"
+)
+NO_SITES = (
+    "the latent families, which find most of what is spread over the whole image, were left out: "
+    "between the input and the last linear map there is no normalisation, convolution or linear "
+    "layer that runs once in a pass"
+)
+_SITES: WeakKeyDictionary[Classifier, tuple[SiteInfo, ...]] = WeakKeyDictionary()
 
 
 def families_for(classifier: Classifier) -> tuple[str, ...]:
-    """The families in which every class is tried as a target of this model. Latent ones need some
-    sites, and features to tell a target's own way by."""
+    """The families in which every class is tried as a target of this model.
+
+    Latent ones need sites, and heads, whose features tell a target's own way; in a network with
+    fewer sites than latent families, there is one family for each site.
+    """
     images = len(classifier.input_shape) == 3
     inputs = [f for f in INPUT_FAMILIES if f != INSTEAD_OF_LATENT] if images else FOR_VECTORS
-    deep = len(find_sites(classifier)) > len(LATENT_FAMILIES) and head(classifier) is not None
-    return (*inputs, *(LATENT_FAMILIES if deep else ()))
+    count = len(_latent_sites(classifier))
+    latent = list(LATENT_FAMILIES) if count else []
+    if count < len(LATENT_DEPTHS):
+        # Of depths that are one place, the last: it is named for the layers in front of the heads.
+        places = {_place(depth, count): family for family, depth in LATENT_FAMILIES.items()}
+        latent = [family for family in latent if family in places.values()]
+    return (*inputs, *latent)
+
+
+def left_out(classifier: Classifier) -> str | None:
+    """Why latent families cannot be searched in this model, which find most of what is spread over
+    the whole image; None where they can."""
+    if is_opaque(classifier):
+        return OUTSIDE
+    if _latent_sites(classifier):
+        return None
+    if find_heads(classifier):
+        return NO_SITES
+    return NO_HEADS
 
 
 def make_bank(
@@ -89,8 +126,19 @@ def unit_of(family: str) -> str:
 
 def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
     """The site that a latent family of this depth shifts."""
-    inside = find_sites(classifier)[1:]
-    return inside[round(LATENT_DEPTHS[depth] * (len(inside) - 1))]
+    inside = _latent_sites(classifier)
+    return inside[_place(depth, len(inside))]
+
+
+def _latent_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
+    """Where latent families may act; found once for each model."""
+    if classifier not in _SITES:
+        _SITES[classifier] = sites_before_heads(classifier)
+    return _SITES[classifier]
+
+
+def _place(depth: str, count: int) -> int:
+    return round(LATENT_DEPTHS[depth] * (count - 1))
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from undoor.progress import Progress, silent
 from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.invert import Schedule, Search, smallest
 from undoor.scan.kept import about
+from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.starts import started
 from undoor.scan.triggered import triggered
@@ -54,8 +55,8 @@ def with_targets(
     missing = [target for target in dict.fromkeys(targets) if target not in named]
     if not missing:
         return report
-    network = classifier.fast_copy()
     clean = clean.for_classifier(classifier)
+    network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
     kept = journal and about(journal, classifier, clean)
     work = work_alone(network, clean, generator, progress, kept)

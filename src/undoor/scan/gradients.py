@@ -30,7 +30,7 @@ def require_gradients(classifier: Classifier, images: Tensor) -> None:
         raise UndoorError(
             "expected a network that passes a gradient to its input, without which no trigger can "
             f"be searched for; got one that does not ({why}): export it in floating point, without "
-            "torch.no_grad, detach or rounding"
+            "torch.no_grad, detach, rounding or a saturated output"
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import torch
@@ -10,14 +12,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
-from undoor.sites import exchange, head
+from undoor.heads import Head, find_heads
+from undoor.sites import exchange
 
 BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
+class HeadFeatures:
+    """What one head reads of clean images.
+
+    values : [N, D]. directions : [K, D], unit vectors from the mean of the classes' means to that
+    of each class.
+    """
+
+    head: Head
+    values: Tensor
+    directions: Tensor
+
+    @classmethod
+    def of(cls, head: Head, values: Tensor, y: Tensor, classes: int) -> Self:
+        means = torch.stack([values[y == k].mean(0) for k in range(classes)])
+        return cls(head, values, F.normalize(means - means.mean(0), dim=1))
+
+
+@dataclass(frozen=True, eq=False)
 class OwnDirections:
-    """The features that the last layer reads, and where those of each class lie.
+    """The features that the last layers read, and where those of each class lie.
 
     Any class can be reached by making an input look like it. A backdoor does not: its inputs
     reach the target by a way of their own. So where a trigger may not use the direction in which
@@ -25,32 +46,37 @@ class OwnDirections:
     (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead of a
     penalty).
 
-    head : name of the last layer. features : [N, D], of clean images. directions : [K, D], unit
-    vectors from the mean of the classes' means to that of each class.
+    heads : one as a rule; of averaged heads each.
     """
 
-    head: str
-    features: Tensor
-    directions: Tensor
+    heads: tuple[HeadFeatures, ...]
 
     @classmethod
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
-        """From clean images x [N, ...] with labels y [N]; None where the network does not end in a
-        linear layer or a class has no image."""
-        name = head(classifier)
-        if name is None or len(y.unique()) < classifier.num_classes:
+        """From clean images x [N, ...] with labels y [N]; None where the network has no linear
+        head (`undoor.heads`) or a class has no image."""
+        heads = find_heads(classifier)
+        if not heads or len(y.unique()) < classifier.num_classes:
             return None
-        features = _inputs(classifier, name, x)
-        means = torch.stack([features[y == k].mean(0) for k in range(classifier.num_classes)])
-        return cls(name, features, F.normalize(means - means.mean(0), dim=1))
+        inputs = _inputs(classifier, heads, x)
+        if any(len(values) != len(x) for values in inputs):
+            return None
+        classes = classifier.num_classes
+        return cls(
+            tuple(
+                HeadFeatures.of(head, values, y, classes)
+                for head, values in zip(heads, inputs, strict=True)
+            )
+        )
 
 
 class Barred(nn.Module):
-    """A last layer whose input has lost what moved it towards a direction."""
+    """A last layer whose input has lost what moved its features towards a direction."""
 
-    def __init__(self, inner: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, head: Head) -> None:
         super().__init__()
         self.inner = inner
+        self.head = head
         self.clean: Tensor | None = None
         self.direction: Tensor | None = None
 
@@ -61,36 +87,38 @@ class Barred(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         assert self.clean is not None
         assert self.direction is not None
-        towards = ((z.float() - self.clean) * self.direction).sum(1, keepdim=True).clamp_min(0)
-        return self.inner((z.float() - towards * self.direction).to(z.dtype))
+        features = self.head.features(z.float())
+        towards = ((features - self.clean) * self.direction).sum(1, keepdim=True).clamp_min(0)
+        change = self.head.spread(towards * self.direction, z)
+        return self.inner((z.float() - change).to(z.dtype))
 
 
-def barred(classifier: Classifier, name: str) -> tuple[Classifier, Barred]:
-    """A copy of `classifier` with its last layer barred, and that layer."""
-    layers: list[Barred] = []
-
-    def wrap(inner: nn.Module) -> nn.Module:
-        layers.append(Barred(inner))
-        return layers[0]
-
-    return exchange(classifier, name, wrap), layers[0]
+def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, tuple[Barred, ...]]:
+    """A copy of `classifier` with its last layers barred, and these."""
+    for head in heads:
+        classifier = exchange(classifier, head.name, partial(Barred, head=head))
+    found = [classifier.get_submodule(head.name) for head in heads]
+    return classifier, tuple(layer for layer in found if isinstance(layer, Barred))
 
 
 @torch.no_grad()
-def _inputs(classifier: Classifier, name: str, x: Tensor) -> Tensor:
-    """What the module reads [N, D] when the classifier answers x."""
-    seen: list[Tensor] = []
+def _inputs(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
+    """What each head reads [N, D] when the classifier answers x."""
+    seen: dict[str, list[Tensor]] = {head.name: [] for head in heads}
 
     class Reader(nn.Module):
-        def __init__(self, inner: nn.Module) -> None:
+        def __init__(self, inner: nn.Module, head: Head) -> None:
             super().__init__()
             self.inner = inner
+            self.head = head
 
         def forward(self, z: Tensor) -> Tensor:
-            seen.append(z.float())
+            seen[self.head.name].append(self.head.features(z.float()))
             return self.inner(z)
 
-    reading = exchange(classifier, name, Reader)
+    reading = classifier
+    for head in heads:
+        reading = exchange(reading, head.name, partial(Reader, head=head))
     for batch in classifier.batches(x, BATCH):
         reading(batch)
-    return torch.cat(seen)
+    return [torch.cat(values) for values in seen.values()]

@@ -19,21 +19,20 @@ from undoor.triggers import TriggerBank
 @dataclass(frozen=True, eq=False)
 class Part:
     """The candidates `rows` of a bank, whose values and gradients they share, and the network
-    under them. bar : its last layer, where the targets' own directions are barred."""
+    under them. bars : its last layers, where the targets' own directions are barred."""
 
     rows: slice
     bank: TriggerBank
     triggered: Classifier
     own: OwnDirections | None
-    bar: Barred | None
+    bars: tuple[Barred, ...] = ()
 
     def entropies(
         self, images: Tensor, rows: Tensor, labels: Tensor, away: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `attack` for the images of `rows` [M, n] of all, and the sizes [M]."""
-        if self.own and self.bar:
-            towards = self.own.directions[labels.flatten()]
-            self.bar.bar(self.own.features[rows.flatten()], towards)
+        for bar, read in zip(self.bars, self.own.heads if self.own else (), strict=True):
+            bar.bar(read.values[rows.flatten()], read.directions[labels.flatten()])
         entropy, asr = attack(self.triggered, images[rows], labels, away)
         return entropy, asr, self.bank.sizes()
 
@@ -64,9 +63,9 @@ def _part(
 ) -> Part:
     changed = insert(classifier, bank.site, _of_rows(bank))
     if own is None:
-        return Part(rows, bank, changed, None, None)
-    changed, bar = barred(changed, own.head)
-    return Part(rows, bank, changed, own, bar)
+        return Part(rows, bank, changed, None)
+    changed, bars = barred(changed, [read.head for read in own.heads])
+    return Part(rows, bank, changed, own, bars)
 
 
 def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from undoor.errors import UndoorError
 from undoor.files import why, write_json
+from undoor.identity.binding import require_model, warn_of_weights_only
+from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
 
-SCHEMA = "undoor/scan/3"
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+
+SCHEMA = "undoor/scan/4"
+# Still read: it names its model by the weights and the input transform alone.
+WEIGHTS_ONLY = "undoor/scan/3"
 FILE = "scan.json"
+WAY_OUT = "scan this model again"
 Verdict = Literal["backdoored", "clean", "inconclusive"]
 
 
@@ -71,6 +80,7 @@ class ScanReport:
 
     detectable : for each family searched, the size below which a trigger would have been reported.
     passes : images that went forward and backward; one that went forward alone counts half.
+    fingerprint : of the model. identity : the same field by field, where it is known.
     """
 
     verdict: Verdict
@@ -84,6 +94,7 @@ class ScanReport:
     seed: int
     seconds: float
     passes: int
+    identity: ModelIdentity | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -95,11 +106,28 @@ class ScanReport:
             "detectable": self.detectable,
             "class_names": list(self.class_names),
             "model_sha256": self.fingerprint,
+            "model": model_to_json(self.fingerprint, self.identity),
             "images": self.images,
             "seed": self.seed,
             "seconds": self.seconds,
             "passes": self.passes,
         }
+
+    def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
+        """Refuse a model that this is not the scan of. name : of the report, in messages.
+
+        Raises
+        ------
+        UndoorError : it is another model, or predicts otherwise than the one scanned.
+        """
+        require_model(
+            classifier,
+            self.fingerprint,
+            self.identity,
+            name=name,
+            what="this is the scan of",
+            way_out=WAY_OUT,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write scan.json and one trigger_<target>.npz a finding; the JSON comes last."""
@@ -117,7 +145,7 @@ class ScanReport:
         file = folder / FILE
         try:
             data = json.loads(file.read_text())
-            if data.get("schema") != SCHEMA:
+            if data.get("schema") not in (SCHEMA, WEIGHTS_ONLY):
                 raise UndoorError(
                     f"{file}: expected schema {SCHEMA!r}, got {data.get('schema')!r}; scan again"
                 )
@@ -130,6 +158,8 @@ class ScanReport:
                 )
                 for item in data["targets"]
             )
+            fingerprint, identity = _model(data)
+            warn_of_weights_only(identity, str(file), WAY_OUT)
             return ScanReport(
                 verdict=data["verdict"],
                 reasons=tuple(data["reasons"]),
@@ -137,7 +167,8 @@ class ScanReport:
                 evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
                 detectable=dict(data["detectable"]),
                 class_names=tuple(data["class_names"]),
-                fingerprint=data["model_sha256"],
+                fingerprint=fingerprint,
+                identity=identity,
                 images=data["images"],
                 seed=data["seed"],
                 seconds=data["seconds"],
@@ -149,6 +180,17 @@ class ScanReport:
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UndoorError(f"{file}: not a scan report ({error!r}); scan again") from error
+
+
+def _model(data: Mapping[str, Any]) -> tuple[str, ModelIdentity]:
+    weights_only = data["schema"] == WEIGHTS_ONLY
+    named = data["model_sha256"]
+    sha256, identity = model_from_json(
+        named if weights_only else data["model"], weights_only=weights_only
+    )
+    if named != sha256:
+        raise ValueError(f"model_sha256 is {named!r}, but its model's is {sha256!r}")
+    return sha256, identity
 
 
 def trigger_file(target: int) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.identity.model import identify
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
@@ -24,16 +25,19 @@ from undoor.scan.confirm import (
     ends_of_sources,
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.doubts import doubts
 from undoor.scan.families import (
     BY_SOURCE,
     INPUT_FAMILIES,
     LATENT_FAMILIES,
     SHARED,
     families_for,
+    left_out,
 )
 from undoor.scan.gradients import require_gradients
 from undoor.scan.images import split
 from undoor.scan.kept import about
+from undoor.scan.logit_scale import flat, standardised
 from undoor.scan.meter import Budget, Meter
 from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
@@ -42,7 +46,6 @@ from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
 from undoor.scan.work import Work
-from undoor.sites import is_opaque
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -51,10 +54,9 @@ MOST_LOOKS = 3
 # With fewer images a class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image a class, none with four.
 LEAST_PER_CLASS = 3
-OUTSIDE = (
-    "the network is TorchScript, which is scanned from outside: the latent families, which find "
-    "most of what is spread over the whole image, were left out, and it cannot be repaired"
-)
+# Of fewer classes no model was calibrated on: beside one or two others a natural trigger of a clean
+# model easily looks small.
+MIN_CLASSES = 5
 
 
 def scan(
@@ -64,6 +66,7 @@ def scan(
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    accept_graph: bool = False,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -77,6 +80,8 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
+    not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
     the same report; only its seconds differ.
 
@@ -88,7 +93,7 @@ def scan(
     limits = thresholds or Thresholds()
     clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
-    search = classifier.fast_copy()
+    search = standardised(classifier.fast_copy(), clean.images)
     known = search.predict(clean.images) == clean.labels
     require_gradients(search, clean.images)
     own = OwnDirections.of(search, clean.images, clean.labels)
@@ -97,20 +102,27 @@ def scan(
     kept = journal and about(journal, classifier, clean)
     work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
-    doubt = _unfit(search, clean, known)
+    doubt = _unfit(search, clean, known) or flat(search, clean.images)
     found = (
         _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
     )
+    never, notes = doubts(
+        classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
+    )
     found = _with_enough(found, len(clean) / classifier.num_classes)
-    outside = (OUTSIDE,) if is_opaque(classifier) else ()
+    found = _with_classes(found, classifier.num_classes)
+    missing = left_out(search)
+    found = _never_clean(found, never if missing is None else (missing, *never))
+    identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
-        reasons=(*found.reasons, *outside),
+        reasons=(*found.reasons, *notes),
         findings=found.findings,
         evidence=found.evidence,
         detectable=found.detectable,
         class_names=classifier.class_names,
-        fingerprint=classifier.fingerprint(),
+        fingerprint=str(identity.sha256),
+        identity=identity,
         images=len(clean),
         seed=seed,
         seconds=meter.seconds,
@@ -140,6 +152,27 @@ def _with_enough(found: _Found, per_class: float) -> _Found:
     return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
 
 
+def _with_classes(found: _Found, classes: int) -> _Found:
+    """The same, or inconclusive where the model has fewer classes than any that was calibrated."""
+    if classes >= MIN_CLASSES:
+        return found
+    few = (
+        f"the model has {classes} classes; how small natural triggers are was learned from models "
+        f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
+    )
+    stood_out = () if found.verdict == "clean" else found.reasons
+    return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
+
+
+def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
+    """The same, or inconclusive where any of these reasons forbids to call a model clean."""
+    if not reasons:
+        return found
+    if found.verdict != "clean":
+        return replace(found, reasons=(*found.reasons, *reasons))
+    return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
+
+
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
@@ -162,8 +195,11 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    if verdict != "backdoored" and (unfinished := _unfinished(work.meter, families, table)):
-        verdict, reasons = "inconclusive", (unfinished,)
+    if unfinished := _unfinished(work.meter, families, table):
+        if verdict == "backdoored":
+            reasons = (*reasons, unfinished)
+        else:
+            verdict, reasons = "inconclusive", (unfinished,)
     evidence = table.all_evidence(tuple(doubts.values()))
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
 

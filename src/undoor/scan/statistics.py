@@ -14,6 +14,8 @@ from undoor.scan.calibration import Agreement, Null
 
 # Sizes are positive.
 TINY = 1e-6
+# Between 1 and the number below it.
+ONE_STEP = float(np.finfo(np.float64).epsneg)
 # The classes of a calibrated null; the smallest of more is smaller.
 NULL_CLASSES = 10
 # What one family can add to the agreement.
@@ -137,10 +139,28 @@ def agreement(
 
 
 def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[np.float64]:
-    """Probability, for each class's `agreement` [K], that the highest of a clean model's K classes
-    is as high: a Gumbel distribution, as for the single families."""
-    location = null.location + null.scale * math.log(len(total) / NULL_CLASSES)
-    return np.asarray(stats.gumbel_r.sf(total, location, null.scale))
+    """Probability, for each class's `agreement` [K], that the highest of a clean model's ten
+    classes is as high: a Gumbel distribution, as for the single families."""
+    return np.asarray(stats.gumbel_r.sf(total, null.location, null.scale))
+
+
+def for_classes(
+    p: NDArray[np.float64], classes: int, *, of: int = NULL_CLASSES
+) -> NDArray[np.float64]:
+    """The probability that the best of `classes` does what the best of `of` does with probability
+    `p`, where classes are independent (Sidak's correction, in either direction).
+
+    >>> for_classes(np.array([0.02]), 1).round(4), for_classes(np.array([0.02]), 43).round(4)
+    (array([0.002]), array([0.0832]))
+    """
+    below_one = np.minimum(p, 1 - ONE_STEP)
+    return np.asarray(-np.expm1(classes / of * np.log1p(-below_one)))
+
+
+def of_ten(p: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """By family, p-values of every class [K], each as the lowest of K, as the lowest of ten: so
+    families are combined, whatever K is."""
+    return {family: for_classes(q, NULL_CLASSES, of=len(q)) for family, q in p.items()}
 
 
 def combined(
@@ -168,11 +188,17 @@ def overall(
     """The p-value of every class [K]: whether a family objects loudly, or whether they agree, which
     counts as one more family.
 
-    p : by family, of every class.
+    The families are combined as they would be for ten classes, and the result is corrected for K
+    once. Terms that were corrected already would be corrected once more by the agreement's null:
+    clean models of two classes then come out below 0.02 every third time, and of 43 never.
+
+    p : by family, of every class, as the lowest of K.
     """
     weights = {family: by_family[family].weight for family in p}
-    together = agreement_p_values(agreement(p, weights), agreed)
-    return combined({**p, AGREED: together}, {**weights, AGREED: agreed.weight})
+    ten = of_ten(p)
+    together = agreement_p_values(agreement(ten, weights), agreed)
+    combination = combined({**ten, AGREED: together}, {**weights, AGREED: agreed.weight})
+    return for_classes(combination, len(combination))
 
 
 def needed_size(

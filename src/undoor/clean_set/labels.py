@@ -1,0 +1,87 @@
+"""What a label may be: bounds that no real data set reaches, and one-hot labels as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.errors import UndoorError
+
+# The largest public data sets have some 20,000 classes.
+MAX_CLASSES = 1_000_000
+# Characters of a class name.
+MAX_NAME = 1_000
+# However small an image is, its file spends a byte on it: a file that declares more samples than
+# bytes, and more than these, is made to fill memory.
+MIN_SAMPLES = 100_000
+MAX_SAMPLES = 50_000_000
+
+
+def require_samples(count: int, size: int, source: object) -> None:
+    """Refuse a file that declares more samples than it can hold, before any is read.
+
+    Parameters
+    ----------
+    count : samples that the file declares.
+    size : bytes of the file.
+    source : what the file is called in the message.
+
+    Raises
+    ------
+    UndoorError : there are more samples than bytes, or more than `MAX_SAMPLES`.
+    """
+    most = min(max(MIN_SAMPLES, size), MAX_SAMPLES)
+    if count > most:
+        raise UndoorError(
+            f"{source} declares {count:,} samples in {size:,} bytes, expected {most:,} at most; "
+            "write it again with an image in every sample, in parts where it is larger"
+        )
+
+
+def require_names(names: Iterable[str], source: object) -> None:
+    """Refuse names that can be no classes.
+
+    Raises
+    ------
+    UndoorError : a name has more than `MAX_NAME` characters, or there are more than `MAX_CLASSES`.
+    """
+    for count, name in enumerate(names, 1):
+        if len(name) > MAX_NAME:
+            raise UndoorError(
+                f"a label of {source} has {len(name):,} characters ({name[:30]!r}...); expected "
+                f"the name or the number of a class, {MAX_NAME:,} characters at most"
+            )
+        if count > MAX_CLASSES:
+            raise UndoorError(f"{source} has more than {MAX_CLASSES:,} classes; expected fewer")
+
+
+def require_number(label: int, source: object) -> None:
+    """Refuse a number that can be no class.
+
+    Raises
+    ------
+    UndoorError : it is `MAX_CLASSES` or more.
+    """
+    if label >= MAX_CLASSES:
+        raise UndoorError(
+            f"label {label} of {source} is no class; expected class numbers from 0, below "
+            f"{MAX_CLASSES:,}"
+        )
+
+
+def numbers_of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64] | None:
+    """Class numbers [N] of one-hot labels [N, K], K at least 2; None where a row is anything but a
+    single 1 among zeros.
+
+    >>> numbers_of_one_hot(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    array([1, 0])
+    """
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "buif":
+        return None
+    ones = labels == 1
+    if not ((labels == 0) | ones).all() or not (ones.sum(1) == 1).all():
+        return None
+    return ones.argmax(1).astype(np.int64)

@@ -1,0 +1,152 @@
+"""The arrays of a NumPy archive, which are held to what their members weigh before any is read."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from undoor.clean_set.index import MOST_MEMORY
+from undoor.errors import UndoorError
+
+# Bytes of an array for each byte that it takes in the archive: images of people stay below 100.
+# Smaller arrays are exempt, but for what no deflated member can reach.
+MAX_RATIO = 200
+EXEMPT = 2**30
+MAX_DEFLATED = 1040
+MAX_MEMBERS = 10_000
+# What numpy itself takes of a header, without the magic string in front.
+MAX_HEADER = 10_000
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+class Stored(NamedTuple):
+    """How an array lies in an archive: its values begin at `start` of its member."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    start: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def open_npz(path: Path) -> NpzFile:
+    """The archive at `path`, in which nothing is unpickled.
+
+    Raises
+    ------
+    UndoorError : it is no archive of arrays, or has more members than one of images has.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except Exception as error:
+        raise UndoorError(
+            f"{path} is not a readable .npz archive ({first_line(error)}); write it with np.savez"
+        ) from error
+    if not isinstance(archive, NpzFile):
+        raise UndoorError(f"{path} holds a single array; expected x and y written by np.savez")
+    if len(archive.files) > MAX_MEMBERS:
+        archive.close()
+        raise UndoorError(
+            f"{path} has {len(archive.files):,} members; expected x and y written by np.savez"
+        )
+    return archive
+
+
+def stored(archive: NpzFile, name: str, path: Path) -> Stored:
+    """What the header of an array says, which its member bears out.
+
+    Raises
+    ------
+    UndoorError : the header is damaged or declares Python objects, or the member is not as large as
+        the header says, or unpacks to far more than it takes in the archive.
+    """
+    try:
+        info = zip_of(archive).getinfo(f"{name}.npy")
+        _require_weight(info)
+        with zip_of(archive).open(info) as stream:
+            shape, fortran, dtype = HEADERS[npy.read_magic(stream)](stream, MAX_HEADER)
+            found = Stored(name, shape, dtype, fortran, stream.tell())
+        if dtype.hasobject:
+            raise ValueError("an array of objects")
+        if min(shape, default=0) < 0 or found.start + found.size != info.file_size:
+            raise ValueError(
+                f"it declares {shape} values of {dtype} but holds {info.file_size:,} bytes"
+            )
+    # Also MemoryError: nothing large is read here, but the parser of headers says so of nesting.
+    except Exception as error:
+        raise unreadable(name, path, error) from error
+    return found
+
+
+def member(archive: NpzFile, found: Stored, path: Path) -> NDArray[Any]:
+    """A whole array, one whose header was read.
+
+    Raises
+    ------
+    UndoorError : it is damaged, or takes more than 4 GiB.
+    """
+    if found.size > MOST_MEMORY:
+        raise UndoorError(
+            f"{found.name} of {path} takes {found.size / 2**20:,.0f} MiB and cannot be read in "
+            "parts; write it in C order, in several archives where it holds no images"
+        )
+    try:
+        return np.asarray(archive[found.name])
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise unreadable(found.name, path, error) from error
+
+
+def array(archive: NpzFile, name: str, path: Path) -> NDArray[Any]:
+    """The array `name`, whole.
+
+    Raises
+    ------
+    UndoorError : as `stored` and `member`.
+    """
+    return member(archive, stored(archive, name, path), path)
+
+
+def zip_of(archive: NpzFile) -> zipfile.ZipFile:
+    """The zip file behind an archive that is open."""
+    assert archive.zip is not None
+    return archive.zip
+
+
+def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
+    """An array cannot be read, as one line."""
+    return UndoorError(
+        f"{name} of {path} cannot be read ({first_line(error)}); "
+        "store plain numeric arrays, not Python objects, and copy a truncated file again"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _require_weight(info: zipfile.ZipInfo) -> None:
+    if info.compress_type not in METHODS:
+        raise ValueError(f"it is compressed by method {info.compress_type}")
+    if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+        raise ValueError("it is stored, but of two sizes")
+    most = MAX_RATIO if info.file_size > EXEMPT else MAX_DEFLATED
+    if info.file_size > most * (info.compress_size + 1):
+        raise ValueError(
+            f"it unpacks from {info.compress_size:,} to {info.file_size:,} bytes, as zip bombs do"
+        )

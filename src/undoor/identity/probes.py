@@ -1,0 +1,93 @@
+"""What a model predicts on a few fixed inputs, compared to what rounding allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+
+# Logits of at most so many classes are kept, evenly spread over the classes.
+MAX_CLASSES = 64
+# Of the largest logit: processors round differently, by far less than this.
+TOLERANCE = 0.01
+# Always so many at a time: what depends on the batch stays the same.
+BATCH = 2
+DIGITS = 5
+
+Logits = tuple[tuple[float | None, ...], ...]
+
+
+def probe_inputs(shape: Sequence[int], bounds: tuple[float, float]) -> Tensor:
+    """Eight raw inputs [8, *shape] within the bounds: noise, constants and gradients.
+
+    >>> probe_inputs((1, 2, 2), (0, 255)).shape
+    torch.Size([8, 1, 2, 2])
+    """
+    generator = torch.Generator().manual_seed(20_260)
+    noise = torch.rand(3, *shape, generator=generator)
+    noise[2] = 0.5 + 0.2 * (noise[2] - 0.5)
+    grey = torch.full((2, *shape), 0.5)
+    grey[1] = 0.85
+    across = torch.linspace(0, 1, shape[-1]).expand(*shape)
+    through = torch.linspace(0, 1, int(torch.tensor(shape).prod())).reshape(*shape)
+    unit = torch.cat([noise, grey, torch.stack([across, across.flip(-1), through**2])])
+    low, high = bounds
+    return low + (high - low) * unit
+
+
+@torch.no_grad()
+def probe_logits(classifier: Classifier) -> Logits:
+    """The logits [8, classes] of the probe inputs; None for those that are not finite.
+
+    The random state of the caller stays as it is.
+    """
+    inputs = probe_inputs(classifier.input_shape, classifier.bounds)
+    device = classifier.mean.device
+    with torch.random.fork_rng(devices=[]):
+        logits = torch.cat([classifier(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
+    step = -(-logits.shape[1] // MAX_CLASSES)
+    return tuple(tuple(map(_rounded, row)) for row in logits[:, ::step].tolist())
+
+
+def probe_difference(expected: Logits, found: Logits) -> float | None:
+    """By how much of the largest logit the two differ at most; None where rounding explains it.
+
+    >>> probe_difference(((1.0, 2.0),), ((1.0, 2.001),)) is None
+    True
+    >>> probe_difference(((1.0, 2.0),), ((1.0, 1.5),))
+    0.25
+    """
+    if [len(row) for row in expected] != [len(row) for row in found]:
+        return float("inf")
+    pairs = [pair for rows in zip(expected, found, strict=True) for pair in zip(*rows, strict=True)]
+    if any((a is None) != (b is None) for a, b in pairs):
+        return float("inf")
+    finite = [(a, b) for a, b in pairs if a is not None and b is not None]
+    largest = max((abs(a) for a, _ in finite), default=0.0)
+    furthest = max((abs(a - b) for a, b in finite), default=0.0)
+    if furthest <= TOLERANCE * largest:
+        return None
+    return furthest / largest if largest else float("inf")
+
+
+def logits_from_json(data: Any) -> Logits:
+    """Read rows of numbers.
+
+    Raises
+    ------
+    TypeError, ValueError : they are not that.
+    """
+    rows = tuple(tuple(None if value is None else float(value) for value in row) for row in data)
+    if not all(value is None or math.isfinite(value) for row in rows for value in row):
+        raise ValueError("predictions of probe inputs that are not finite")
+    return rows
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

@@ -1,0 +1,124 @@
+"""The hash of the code that a class or function consists of, unless an installed package has it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from undoor.origin import CodeFile
+
+PACKAGES = frozenset({"site-packages", "dist-packages"})
+NO_SOURCE = "no source"
+GENERATED = "<string>"
+# As seen first: a file may change after it was run, and the class does not.
+_seen: WeakKeyDictionary[Any, CodeFile | None] = WeakKeyDictionary()
+
+
+def code_of(item: type | Any) -> CodeFile | None:
+    """The code of a class or function; None where an installed package or Python itself has it.
+
+    Its whole file, since what it calls is mostly there too. Where there is no file (notebooks,
+    `exec`), the source that Python remembers, else its bytecode.
+
+    Parameters
+    ----------
+    item : a class or a function of Python.
+
+    Returns
+    -------
+    CodeFile
+        Its path is empty where there is no file.
+    """
+    try:
+        if item not in _seen:
+            _seen[item] = _code_of(item)
+        return _seen[item]
+    except TypeError:  # what cannot be hashed or referred to weakly
+        return _code_of(item)
+
+
+def is_installed(file: str) -> bool:
+    """Whether a file of Python belongs to an installed package, to Python or to undoor."""
+    if file.startswith("<frozen"):
+        return True
+    path = Path(file).resolve()
+    if PACKAGES & set(path.parts):
+        return True
+    return any(path.is_relative_to(folder) for folder in _installed_folders())
+
+
+@cache
+def _installed_folders() -> tuple[Path, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [sysconfig.get_path(name) for name in names]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    return (*(Path(folder).resolve() for folder in folders if folder), _undoor())
+
+
+def _undoor() -> Path:
+    return Path(__file__).resolve().parents[1]
+
+
+def _code_of(item: Any) -> CodeFile | None:
+    files = _files_of(item)
+    foreign = [file for file in files if not is_installed(file)]
+    for file in foreign:
+        try:
+            return CodeFile(file, hashlib.sha256(Path(file).read_bytes()).hexdigest())
+        except (OSError, ValueError):
+            continue
+    # Without any file: written in C, in which Python finds no code, or made from a text.
+    return _without_file(item) if foreign or (not files and any(_codes(item))) else None
+
+
+def _without_file(item: Any) -> CodeFile:
+    try:
+        text = inspect.getsource(item)
+    except (OSError, TypeError):
+        text = NO_SOURCE + "".join(_described(code) for code in _codes(item))
+    return CodeFile("", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def _files_of(item: Any) -> list[str]:
+    """The files that its code says it was compiled from, else that of its module."""
+    # Methods that dataclasses and named tuples generate say nothing of whose class it is.
+    names = (code.co_filename for code in _codes(item))
+    files = list(dict.fromkeys(name for name in names if name != GENERATED))
+    if files:
+        return files
+    module = sys.modules.get(getattr(item, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    return [os.fspath(file)] if file else []
+
+
+def _codes(item: Any) -> Iterator[CodeType]:
+    """The code of a function, or of all methods that a class itself defines."""
+    members = vars(item).values() if isinstance(item, type) else (item,)
+    for member in members:
+        function = member.fget if isinstance(member, property) else member
+        function = getattr(function, "__func__", function)
+        # Decorators of packages stand in front of what they were given.
+        if callable(function):
+            function = inspect.unwrap(function)
+        code = getattr(function, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
+def _described(code: CodeType) -> str:
+    """Names, constants and instructions; not the places in a file that they stand at."""
+    constants = [
+        _described(value) if isinstance(value, CodeType) else repr(value)
+        for value in code.co_consts
+    ]
+    return repr((code.co_name, code.co_names, code.co_varnames, constants, code.co_code))

@@ -1,0 +1,148 @@
+"""Values of Python as text: equal in every process, on every machine, for the same files."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from undoor.identity.source import code_of
+from undoor.identity.tensors import tensor_sha256
+from undoor.origin import CodeFile
+
+MAX_DEPTH = 12
+NAMELESS = (torch.dtype, torch.layout, torch.memory_format, torch.Generator)
+
+
+class Values:
+    """Describes values and collects the code of the classes and functions that it meets.
+
+    Parameters
+    ----------
+    nested : describes a module of torch that stands where torch does not look for modules.
+    """
+
+    def __init__(self, nested: Callable[[nn.Module], Any]) -> None:
+        self.code: dict[str, CodeFile] = {}
+        self._nested = nested
+
+    def kind(self, cls: type) -> str:
+        """The name of a class; with its package where one is installed, as files may move."""
+        if issubclass(cls, fx.GraphModule):
+            return "torch.fx.GraphModule"
+        return self._name(cls)
+
+    def describe(self, value: Any, depth: int = 0) -> Any:
+        """Something that JSON can say, equal for equal values."""
+        if depth > MAX_DEPTH:
+            return ["too deep", self.kind(type(value))]
+        if value is None or isinstance(value, bool | int | float | complex | bytes):
+            return f"{type(value).__name__} {value!r}"
+        if isinstance(value, str | PurePath):
+            return ["text", _without_folder(str(value))]
+        if isinstance(value, Tensor):
+            return ["tensor", tensor_sha256(value)]
+        if isinstance(value, nn.Module):
+            return ["module", self._nested(value)]
+        inside = self._inside(value)
+        if inside is not None:
+            name, parts = inside
+            return [name, [self.describe(part, depth + 1) for part in parts]]
+        return self._opaque(value, depth)
+
+    def _inside(self, value: Any) -> tuple[str, list[Any]] | None:
+        """What a container holds, in an order that does not change from run to run."""
+        if isinstance(value, list | tuple):
+            return "sequence", list(value)
+        if isinstance(value, set | frozenset):
+            return "set", sorted(value, key=repr)
+        if isinstance(value, Mapping):
+            return "mapping", sorted(value.items(), key=lambda item: repr(item[0]))
+        if isinstance(value, SimpleNamespace):
+            return "namespace", sorted(vars(value).items())
+        if isinstance(value, slice):
+            return "slice", [value.start, value.stop, value.step]
+        if isinstance(value, functools.partial):
+            return "partial", [value.func, value.args, value.keywords]
+        if isinstance(value, MethodType):
+            return "method", [value.__func__, type(value.__self__)]
+        return None
+
+    def _opaque(self, value: Any, depth: int) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            return ["array", _array_sha256(np.asarray(value))]
+        if isinstance(value, enum.Enum):
+            return ["enum", self.kind(type(value)), value.name]
+        if isinstance(value, NAMELESS):
+            return str(value) if not isinstance(value, torch.Generator) else "generator"
+        if isinstance(value, type):
+            return ["class", self.kind(value)]
+        if isinstance(value, FunctionType):
+            return self._function(value, depth)
+        if isinstance(value, ModuleType):
+            return ["package", value.__name__]
+        if isinstance(value, BuiltinFunctionType) or _is_operator(value):
+            return ["function", f"{getattr(value, '__module__', '')}.{_called(value)}"]
+        cls = type(value)
+        name = self.kind(cls)
+        if code_of(cls) is None or not hasattr(value, "__dict__"):
+            return ["object", name]
+        parts = sorted(vars(value).items())
+        return ["object", name, [[key, self.describe(part, depth + 1)] for key, part in parts]]
+
+    def _function(self, function: FunctionType, depth: int) -> Any:
+        name = self._name(function)
+        if code_of(function) is None:
+            return ["function", name]
+        cells = [_content(cell) for cell in function.__closure__ or ()]
+        kept = [function.__defaults__, function.__kwdefaults__, cells]
+        return ["function", name, [self.describe(part, depth + 1) for part in kept]]
+
+    def _name(self, item: Any) -> str:
+        code = code_of(item)
+        if code is not None:
+            self.code[code.sha256] = code
+            return str(item.__qualname__)
+        module = str(item.__module__)
+        # Made for a file by its place, or without one: such names are not equal everywhere.
+        if module == "__main__" or module.partition(".")[0] not in sys.modules:
+            return str(item.__qualname__)
+        # This package's own parts may move from version to version.
+        return f"{'undoor' if module.startswith('undoor.') else module}.{item.__qualname__}"
+
+
+def _is_operator(value: Any) -> bool:
+    return isinstance(value, torch._ops.OperatorBase | torch._ops.OpOverloadPacket)
+
+
+def _called(value: Any) -> str:
+    return str(value) if _is_operator(value) else str(getattr(value, "__qualname__", value))
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "empty"
+
+
+def _without_folder(text: str) -> str:
+    """Where something lies differs from machine to machine."""
+    path = PurePath(text)
+    return path.name if path.is_absolute() else text
+
+
+def _array_sha256(array: np.ndarray[Any, Any]) -> str:
+    digest = hashlib.sha256(f"{array.shape}{array.dtype}".encode())
+    if not array.dtype.hasobject:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

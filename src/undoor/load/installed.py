@@ -1,0 +1,111 @@
+"""Which modules are installed, and import them without what lies in loose folders."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import sysconfig
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+SITES = ("site-packages", "dist-packages")
+STANDARD = frozenset({*sys.stdlib_module_names, *sys.builtin_module_names, "__main__"})
+
+
+def is_standard(module: str) -> bool:
+    """Whether a module belongs to Python itself, as `os` and `builtins`."""
+    return module.partition(".")[0] in STANDARD
+
+
+def is_standard_file(file: Path) -> bool:
+    """Whether a file is one of Python's own."""
+    path = file.resolve()
+    homes = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    inside = any(path.is_relative_to(home) for home in homes)
+    # Another Python's library is no better: /usr/lib/python3.12/os.py.
+    other = path.stem in STANDARD and re.fullmatch(r"python\d(\.\d+)?", path.parent.name)
+    return bool(inside or other) and not _is_site(path)
+
+
+def loose_places() -> list[Path]:
+    """Entries of `sys.path` that are there only because of where Python was started: the working
+    directory and the folder of the script."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    started = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
+    listed = {Path(place or ".").resolve() for place in sys.path}
+    return [place for place in started if place in listed and not _is_site(place)]
+
+
+def is_installed(root: str, loose: Collection[Path] | None = None) -> bool:
+    """Whether a top-level module is Python's own or installed; imports nothing.
+
+    loose : entries of `sys.path` that hold no installed packages.
+    """
+    return is_standard(root) or root == "undoor" or _installed(root, loose) is not None
+
+
+def _installed(root: str, loose: Collection[Path] | None = None) -> ModuleSpec | None:
+    loose = loose_places() if loose is None else loose
+    firm = [place for place in sys.path if Path(place or ".").resolve() not in loose]
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            spec = PathFinder.find_spec(root, firm)
+        elif (find := getattr(finder, "find_spec", None)) is not None:
+            spec = find(root, None)
+        else:
+            continue
+        if spec is not None and _is_firm(spec, loose):
+            return spec
+    return None
+
+
+def _is_firm(spec: ModuleSpec, loose: Collection[Path]) -> bool:
+    if spec.origin is not None:
+        file = Path(spec.origin).resolve()
+        return not any(parent in loose for parent in (file.parent, file.parent.parent))
+    # A bare folder is a package only among installed ones: `nvidia`, not a folder `data` somewhere.
+    return any(_is_site(Path(place)) for place in spec.submodule_search_locations or ())
+
+
+def _is_site(place: Path) -> bool:
+    return bool(set(SITES) & set(place.parts))
+
+
+def hidden_places(folder: Path) -> list[Path]:
+    """What an import of an installed package must not see: the model's folder, the current one."""
+    return [folder.resolve(), Path.cwd()]
+
+
+@contextmanager
+def without_places(places: Collection[Path]) -> Iterator[None]:
+    """Import with these folders taken off `sys.path`."""
+    taken = [
+        (number, place)
+        for number, place in enumerate(sys.path)
+        if Path(place or ".").resolve() in places and not _is_site(Path(place))
+    ]
+    for _, place in taken:
+        sys.path.remove(place)
+    try:
+        yield
+    finally:
+        for number, place in taken:
+            sys.path.insert(number, place)
+
+
+def import_installed(name: str, folder: Path) -> ModuleType:
+    """An installed module, whatever lies in `folder` and the working directory.
+
+    Raises
+    ------
+    ModuleNotFoundError : it is not installed.
+    """
+    root = name.partition(".")[0]
+    if root not in sys.modules and not is_installed(root, [*loose_places(), Path.cwd()]):
+        raise ModuleNotFoundError(f"no module named {root!r} is installed", name=root)
+    with without_places(hidden_places(folder)):
+        return importlib.import_module(name)

@@ -1,0 +1,104 @@
+"""What stands in the place of a file where a download went wrong: pointers and error pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from undoor.errors import UndoorError
+from undoor.load.regular import open_regular
+
+HEAD = 4096
+MAX_SHOWN = 60
+POINTERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "git lfs pull"),
+    (b"version https://hawser.github.com/spec/", "a Git LFS pointer", "git lfs pull"),
+    (b"# xet version", "a Xet pointer", "git xet checkout, or download it from its hub"),
+    (b"/annex/objects/", "a git-annex pointer", "git annex get"),
+    (b"../.git/annex/objects/", "a git-annex pointer", "git annex get"),
+    (b".git/annex/objects/", "a git-annex pointer", "git annex get"),
+    (b"outs:\n- md5:", "a DVC file", "dvc pull, and give what it describes"),
+)
+MARKUP = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error", b"<body")
+MARK = b"\xef\xbb\xbf"
+WIDE = (b"\xff\xfe", b"\xfe\xff")
+
+
+def refuse_mistaken(path: Path) -> None:
+    """Refuse a pointer or an error page in the place of a file.
+
+    Raises
+    ------
+    UndoorError : says what it is and how to get the file.
+    """
+    with open_regular(path) as stream:
+        head = stream.read(HEAD)
+    refuse_mistaken_head(path, head)
+
+
+def refuse_mistaken_head(path: Path, head: bytes) -> None:
+    """As `refuse_mistaken`, of the first bytes of a file."""
+    plain = head.removeprefix(MARK).lstrip()
+    for start, name, way_out in POINTERS:
+        if plain.startswith(start):
+            raise UndoorError(f"{path} is {name}, not the file itself; run: {way_out}")
+    if plain[:16].lower().startswith(MARKUP):
+        raise UndoorError(
+            f"{path} is a web page or an error of its server, not the file itself "
+            f"({shown(plain)}); download it again"
+        )
+    if plain[:1] == b"{" and len(head) < HEAD and _is_json(plain):
+        raise UndoorError(
+            f"{path} is JSON, as servers answer with in the place of a file ({shown(plain)}); "
+            "expected a file with a model: download it again"
+        )
+
+
+def text_in_place(path: Path) -> str:
+    """The beginning of a file that is text throughout; "" for any other."""
+    with open_regular(path) as stream:
+        head = stream.read(HEAD)
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return ""
+    return shown(head) if all(c.isprintable() or c in "\r\n\t" for c in text) else ""
+
+
+def shown(data: bytes) -> str:
+    """The first words of a text, on one line and harmless."""
+    text = " ".join(data.decode("utf-8", "replace").split())
+    return "".join(c for c in text if c.isprintable())[:MAX_SHOWN]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of settings in UTF-8, with or without a byte-order mark.
+
+    Raises
+    ------
+    UndoorError : it is in UTF-16 or no text, or a pointer stands in its place.
+    """
+    with open_regular(path) as stream:
+        data = stream.read()
+    if data.startswith(WIDE) or b"\0" in data[:HEAD]:
+        raise UndoorError(
+            f"{path} is in UTF-16, or no text; expected UTF-8: save it again as UTF-8 (PowerShell: "
+            "Out-File -Encoding utf8)"
+        )
+    for start, name, way_out in POINTERS:
+        if data.startswith(start):
+            raise UndoorError(f"{path} is {name}, not the file itself; run: {way_out}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UndoorError(
+            f"{path} is not in UTF-8 (byte {error.start}); save it again as UTF-8"
+        ) from error
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True

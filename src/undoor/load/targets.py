@@ -1,0 +1,142 @@
+"""What "file.py:callable" and "package.module:callable" name; nothing is imported to find out."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from undoor.errors import UndoorError
+from undoor.load.folder_code import located, read_source
+from undoor.load.installed import is_installed, is_standard, is_standard_file, loose_places
+
+# Arguments with which torchvision fetches weights: the network is to have those of the checkpoint.
+FETCHING = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A callable that builds a network.
+
+    source : a Python file, or the name of a module. name : of the callable in it.
+    """
+
+    source: str
+    name: str
+
+    @property
+    def is_file(self) -> bool:
+        return is_file(self.source)
+
+    def folder(self, model_folder: Path, *, by_file: bool) -> Path | None:
+        """The folder with its code; None where it is installed.
+
+        by_file : whether a file of the model names it, whose folder may hold the module then.
+
+        Raises
+        ------
+        UndoorError : the file does not exist, or the module is not installed.
+        """
+        if self.is_file:
+            file = Path(self.source)
+            if not file.is_file():
+                raise UndoorError(
+                    f"the architecture's file {file} does not exist; a relative path starts at "
+                    "the folder of the model.toml, or at the current one"
+                )
+            return file.resolve().parent
+        root = self.source.partition(".")[0]
+        loose = [*loose_places(), Path.cwd(), model_folder.resolve()]
+        if is_installed(root, loose):
+            return None
+        if by_file and located(model_folder, root) is not None:
+            return model_folder.resolve()
+        raise UndoorError(name_the_file(self.source))
+
+
+def is_file(source: str) -> bool:
+    """Whether the part of an architecture before the colon is a file, not a package."""
+    return source.endswith(".py") or "/" in source or "\\" in source
+
+
+def name_the_file(source: str) -> str:
+    """What to do about a module that is not installed."""
+    return (
+        f"there is no module {source!r} to import among the installed packages; install it, "
+        "or name the file: path/to/file.py:callable"
+    )
+
+
+def parse_target(architecture: str) -> Target:
+    """The file or module, and the callable in it.
+
+    Raises
+    ------
+    UndoorError : it is neither "file.py:callable" nor "package.module:callable", or names a part of
+        Python itself, which has no networks.
+    """
+    source, _, name = architecture.rpartition(":")
+    given = source or name
+    if source and is_file(source):
+        _require_own_file(Path(source))
+    elif given and is_standard(given):
+        raise UndoorError(
+            f"{architecture!r} belongs to Python itself, which has no networks; expected "
+            "'file.py:callable' or 'package.module:callable'"
+        )
+    if not source or not name:
+        if given.strip(":") and not is_file(given) and not is_installed(given.partition(".")[0]):
+            raise UndoorError(name_the_file(given))
+        raise UndoorError(
+            "architecture must be 'file.py:callable' or 'package.module:callable', "
+            f"got {given!r}{_offer(given)}"
+        )
+    if not name.isidentifier():
+        raise UndoorError(
+            f"{name!r} is no name of a function or class in {source}; expected one name behind "
+            "the colon, without dots"
+        )
+    if not is_file(source) and not all(part.isidentifier() for part in source.split(".")):
+        raise UndoorError(f"{source!r} is neither a .py file nor the name of a module")
+    return Target(source, name)
+
+
+def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that would make torchvision download weights.
+
+    Raises
+    ------
+    UndoorError : there is one.
+    """
+    asked = [name for name in FETCHING if arguments.get(name)]
+    if asked and target.source.partition(".")[0] == "torchvision":
+        raise UndoorError(
+            f"arguments: {asked[0]} = {arguments[asked[0]]!r} would download weights; leave it "
+            "out, the weights are those of the checkpoint"
+        )
+
+
+def _require_own_file(file: Path) -> None:
+    if is_standard_file(file):
+        raise UndoorError(
+            f"{file} belongs to Python itself, which has no networks; expected a file of your own"
+        )
+    if file.is_file() and file.suffix != ".py":
+        raise UndoorError(f"the architecture's file {file} is no Python file; expected a .py file")
+
+
+def _offer(source: str) -> str:
+    """The functions and classes of a file, from its text."""
+    file = Path(source)
+    if not is_file(source) or not file.is_file():
+        return ""
+    try:
+        tree = ast.parse(read_source(file))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = [node.name for node in tree.body if isinstance(node, kinds)]
+    shown = ", ".join(sorted(name for name in names if not name.startswith("_")))
+    return f", which offers {shown}" if shown else ""

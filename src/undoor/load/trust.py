@@ -1,0 +1,182 @@
+"""Code that a file of the model names runs only where the user trusts it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from undoor.errors import UndoorError
+from undoor.files import write_json
+from undoor.load.folder_code import below, located, read_source
+from undoor.load.targets import Target, parse_target
+from undoor.origin import CodeFile
+
+# Installed modules that hold networks and nothing that does more than build one.
+HARMLESS = frozenset({"undoor.bench.networks", "undoor.demo.network", "torchvision.models"})
+SCHEMA = "undoor/trusted-code/1"
+MAX_FILES = 1000
+MAX_STORE = 2**24
+
+
+@dataclass(frozen=True)
+class NamedCode:
+    """Code that a file of the model names, and that opening the model would run.
+
+    architecture : as the file has it. arguments : of its callable.
+    folder : where the code lies; None where it belongs to an installed package.
+    files : every Python file of the folder that could be imported, the named one first.
+    """
+
+    architecture: str
+    arguments: Mapping[str, Any]
+    folder: Path | None
+    files: tuple[CodeFile, ...] = ()
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the user has trusted these very files, and this call, for good."""
+        if self.folder is None:
+            return False
+        store = _store()
+        return not store.is_relative_to(self.folder) and self._entry() == _read(store).get(
+            str(self.folder)
+        )
+
+    def remember(self) -> Path:
+        """Trust these files until one of them changes; the file that says so from now on.
+
+        Raises
+        ------
+        UndoorError : the code is that of an installed package, or the place for what is remembered
+            lies in the folder.
+        """
+        store = _store()
+        if self.folder is None:
+            raise UndoorError(
+                f"{self.architecture} belongs to an installed package, whose files are not "
+                "remembered; name it with --architecture, which needs no trust"
+            )
+        if store.is_relative_to(self.folder):
+            raise UndoorError(
+                f"{store} lies in the folder of the model, where trust is never remembered; "
+                "set XDG_CONFIG_HOME to a folder of your own"
+            )
+        folders = {**_read(store), str(self.folder): self._entry()}
+        write_json(store, {"schema": SCHEMA, "folders": folders})
+        store.chmod(0o600)
+        return store
+
+    def _entry(self) -> dict[str, Any]:
+        # By the file's place, not as it was spelt: paths may be relative.
+        _, _, name = self.architecture.rpartition(":")
+        first = self.files[0].path if self.files else ""
+        call = json.dumps([first, name, dict(self.arguments)], sort_keys=True, default=str)
+        return {
+            "call": hashlib.sha256(call.encode()).hexdigest(),
+            "files": {file.path: file.sha256 for file in self.files},
+        }
+
+
+def code_named(
+    architecture: object, arguments: Mapping[str, Any], folder: Path
+) -> NamedCode | None:
+    """The code that a model.toml in `folder` names; None where it is none, or harmless.
+
+    Raises
+    ------
+    UndoorError : there is no such code, or it belongs to Python itself.
+    """
+    if not isinstance(architecture, str):
+        return None
+    target = parse_target(architecture)
+    place = target.folder(folder, by_file=True)
+    if place is None and target.source in HARMLESS:
+        return None
+    return NamedCode(
+        architecture, arguments, place, () if place is None else _importable(place, target)
+    )
+
+
+def require_trusted(named: NamedCode | None, *, trust_code: bool) -> Mapping[str, str] | None:
+    """The files that may be run, SHA-256 by path; None where whatever the code imports may.
+
+    Raises
+    ------
+    UndoorError : nobody has said that this code is trusted.
+    """
+    if named is None or trust_code:
+        return None
+    if named.remembered:
+        return {file.path: file.sha256 for file in named.files}
+    raise UndoorError(refusal(named))
+
+
+def refusal(named: NamedCode) -> str:
+    """Why the model is not opened, and the ways on."""
+    if named.folder is None:
+        return (
+            f"a file of the model names {named.architecture} of an installed package as its "
+            "architecture, which opening the model would run; name it yourself (--architecture), "
+            "or trust it (--trust-code, trust_code=True)"
+        )
+    count = len(named.files)
+    files = "a Python file" if count == 1 else f"code in a folder with {count} Python files"
+    return (
+        f"opening the model would run {files} that the model itself names "
+        f"({named.files[0].path}, SHA-256 {named.files[0].sha256}); `undoor inspect` lists them: "
+        "look at them, then trust them (--trust-code, trust_code=True)"
+    )
+
+
+def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
+    """Every file that an import could reach, the named one first."""
+    if target.is_file:
+        first = Path(target.source).resolve()
+    else:
+        root, *inner = target.source.split(".")
+        first = below(folder, [root, *inner]) or located(folder, root) or folder
+    found = [first] if first.is_file() else []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if name.isidentifier() and not Path(place, name).is_symlink()
+        )
+        sources = (name for name in sorted(names) if Path(name).suffix == ".py")
+        paths = (Path(place, name) for name in sources if Path(name).stem.isidentifier())
+        found += [path for path in paths if path != first]
+        if len(found) > MAX_FILES:
+            raise UndoorError(
+                f"{folder} has more than {MAX_FILES} Python files; expected the folder of one "
+                "model; name the architecture yourself (--architecture)"
+            )
+    return tuple(
+        CodeFile(str(path), hashlib.sha256(read_source(path)).hexdigest()) for path in found
+    )
+
+
+def _store() -> Path:
+    """The file with what is trusted for good, in the user's configuration."""
+    given = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME", "")
+    home = Path(given) if Path(given).is_absolute() else Path.home() / ".config"
+    return (home / "undoor" / "trusted-code.json").resolve()
+
+
+def _read(store: Path) -> dict[str, Any]:
+    if not store.is_file():
+        return {}
+    try:
+        with store.open("rb") as stream:
+            content = json.loads(stream.read(MAX_STORE))
+        folders = content["folders"] if content["schema"] == SCHEMA else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UndoorError(
+            f"{store} cannot be read ({type(error).__name__}); remove it, and trust again"
+        ) from error
+    if not isinstance(folders, dict):
+        raise UndoorError(f"{store} is not of the schema {SCHEMA}; remove it, and trust again")
+    return folders

@@ -1,0 +1,128 @@
+"""A copy of a network whose weights are plain tensors, computed from nothing else.
+
+Weight and spectral norm, pruning masks and parametrisations keep a weight in parts and put it
+together in each pass. With its value in their place the network computes the same, and can be
+copied, corrected and exported like any other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, is_lazy
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from undoor.errors import UndoorError
+
+Module = TypeVar("Module", bound=nn.Module)
+QUANTISING = ("torch.ao.", "torch.nn.quantized.", "torch.nn.qat.", "torch.quantization.")
+
+
+def plain_copy(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode and float32, without parametrisations; the network stays as it is.
+
+    Raises
+    ------
+    UndoorError : it has layers without weights yet, or quantises; or it cannot be copied.
+    """
+    _require_weights(network)
+    _require_floating_point(network)
+    try:
+        twin = detached_copy(network)
+    except Exception as error:
+        raise UndoorError(
+            f"the network cannot be copied ({_first_line(error)}); build it again from its "
+            "architecture and state dict"
+        ) from error
+    twin = twin.eval().float()
+    for name, module in list(twin.named_modules()):
+        if not isinstance(module, torch.jit.ScriptModule):
+            try:
+                _settle(module)
+            except Exception as error:
+                raise UndoorError(
+                    f"the weights of {name or 'the network'} cannot be computed from their parts "
+                    f"({_first_line(error)}); remove the parametrisation and save the model again"
+                ) from error
+    return twin
+
+
+def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> Module:
+    """A deep copy, also of a module that keeps what was computed from parameters or inputs, which
+    cannot be copied while it remembers how.
+
+    memo : as for `copy.deepcopy`.
+    """
+    return copy.deepcopy(module, {**detached(module), **(memo or {})})
+
+
+def detached(module: nn.Module) -> dict[int, Any]:
+    """What stands for the tensors of a module that cannot be copied, by their identity."""
+    computed = {id(tensor): tensor.detach().clone() for tensor in _computed(module)}
+    # Nor can a buffer be copied whose size is not known yet.
+    empty = {id(b): UninitializedBuffer() for b in module.buffers() if is_lazy(b)}
+    return {**computed, **empty}
+
+
+def _require_weights(network: nn.Module) -> None:
+    values = (*network.named_parameters(), *network.named_buffers())
+    lazy = [name for name, value in values if is_lazy(value)]
+    if lazy:
+        raise UndoorError(
+            f"the network has lazy layers without weights yet ({', '.join(lazy[:3])}); run it once "
+            "on an input, or load its weights, before it is given"
+        )
+
+
+def _require_floating_point(network: nn.Module) -> None:
+    found = [
+        f"{type(module).__name__} in {name}" if name else type(module).__name__
+        for name, module in network.named_modules()
+        if any(kind.__module__.startswith(QUANTISING) for kind in type(module).__mro__)
+    ]
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise UndoorError(
+            f"the network quantises ({found[0]}{more}); expected one in floating point: give the "
+            "network as it was before quantisation was prepared, and its weights"
+        )
+
+
+def _computed(network: nn.Module) -> Iterator[Tensor]:
+    """Tensors kept by modules that autograd computed."""
+    for module in network.modules():
+        for value in (*vars(module).values(), *module._buffers.values()):
+            inside = value.values() if isinstance(value, dict) else value
+            parts = list(inside) if isinstance(value, dict | list | tuple) else [value]
+            yield from (p for p in parts if isinstance(p, Tensor) and p.grad_fn is not None)
+
+
+def _settle(module: nn.Module) -> None:
+    """Put the value of each weight that is kept in parts in their place."""
+    for hook in list(module._forward_pre_hooks.values()):
+        if isinstance(hook, WeightNorm):
+            remove_weight_norm(module, hook.name)
+        elif isinstance(hook, SpectralNorm):
+            remove_spectral_norm(module, hook.name)
+        elif isinstance(hook, prune.BasePruningMethod):
+            prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+    if not parametrize.is_parametrized(module):
+        return
+    # Removal takes the properties off the class, which the original shares.
+    kind = type(module)
+    own = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
+    module.__class__ = type(kind.__name__, kind.__bases__, own)
+    for name in list(module.parametrizations):  # type: ignore[arg-type]
+        # What differs each time is left for the examination of the network to find.
+        if torch.equal(getattr(module, name), getattr(module, name)):
+            parametrize.remove_parametrizations(module, name)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,46 @@
+"""What forbids to call a network clean, whatever a search in it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from undoor.classifier import ENTRY, Classifier
+from undoor.scan.meter import Meter
+from undoor.scan.report import Finding
+from undoor.scrutiny import scrutinise
+
+ACCEPT = "look at it, and accept it with --accept-graph if it is meant to be there"
+
+
+def doubts(
+    classifier: Classifier,
+    searched: Classifier,
+    x: Tensor,
+    findings: Sequence[Finding],
+    meter: Meter,
+    *,
+    accept_graph: bool,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Reasons that forbid the verdict clean, and notes on what the user has accepted.
+
+    Parameters
+    ----------
+    classifier, searched : the network as it was opened, and after the search.
+    x : clean inputs [N, ...].
+    findings : whose triggers the network is asked about, too.
+    accept_graph : whether the user has looked at what the graph holds.
+    """
+    triggers = [item.trigger for item in findings if item.trigger.site == ENTRY]
+    found = scrutinise(
+        classifier,
+        x,
+        triggered=[trigger(x[:: max(1, len(x) // 8)]) for trigger in triggers],
+        later=searched,
+        spend=meter.spend,
+    )
+    differ = tuple(item.sentence for item in found.disagreements)
+    if accept_graph:
+        return differ, tuple(f"accepted: {item.sentence}" for item in found.graph)
+    return (*(f"{item.sentence}; {ACCEPT}" for item in found.graph), *differ), ()

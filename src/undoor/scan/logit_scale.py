@@ -1,0 +1,131 @@
+"""Logits of one scale, whatever the temperature of a model, and what cannot be searched."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+
+# The median clean scale of the models that the nulls were learned from (3.9; 2.7 to 5.5).
+REFERENCE = 4.0
+# In units of the median gap: a logit lower than this below the highest counts as this low.
+MAX_GAP = 2.0
+MAX_IMAGES = 256
+# Images that gradients are looked at for, and other classes of each; the share of these pairs that
+# may be flat.
+GRADIENT_IMAGES = 48
+OTHERS = 4
+MAX_FLAT = 0.25
+SEED = 0
+
+
+def standardised(classifier: Classifier, images: Tensor) -> Classifier:
+    """The same classifier with logits of the scale that searches are tuned for; weights are shared.
+
+    Cross-entropy weighs a logit by its size, and `softmax` behind logits of a thousandth or a
+    thousand times the usual size is flat or saturated: nothing would be found in such a network.
+    Predictions stay as they are.
+
+    Parameters
+    ----------
+    classifier : model with any temperature.
+    images : clean inputs [N, ...], of which up to 256 are used.
+
+    Returns
+    -------
+    Classifier
+        A shallow copy with another `gain`; the same gain where all logits of each input agree.
+    """
+    bare = classifier.with_gain(1.0)
+    scale = clean_scale(bare.logits(_some(images, MAX_IMAGES), MAX_IMAGES))
+    return classifier.with_gain(REFERENCE / scale) if scale else classifier
+
+
+def clean_scale(logits: Tensor) -> float:
+    """How far the logits of one input lie apart, as a rule.
+
+    The median over inputs of the standard deviation over classes. Of the classes far below the
+    others only the order counts: one class with a logit of -1e6 shall not hide the others.
+
+    Parameters
+    ----------
+    logits : [N, K]; what is added to all logits of an input changes nothing.
+
+    Returns
+    -------
+    float
+        Positive; 0.0 where all logits of an input agree as a rule, or are not finite.
+
+    >>> logits = torch.tensor([[4.0, 0.0], [-2.0, 2.0]])
+    >>> clean_scale(logits), round(clean_scale(1e-6 * logits + 1) / clean_scale(logits), 7)
+    (2.0, 1e-06)
+    """
+    z = logits.double()
+    gaps = z.amax(1, keepdim=True) - z
+    # The highest itself, whose gap is 0, is none of the others.
+    median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)
+    spread = gaps.minimum(MAX_GAP * median).std(1, correction=0)
+    scale = float(spread.median()) or float(spread.mean())
+    return scale if math.isfinite(scale) else 0.0
+
+
+def flat(classifier: Classifier, images: Tensor) -> str | None:
+    """Why gradients lead nowhere in a network that has some, as behind a saturated output.
+
+    By its gradient at an input, the lead of the predicted class over another one would be lost at
+    a distance lead / |gradient|. Where that is more than the bounds are apart, the gradient is of
+    no use. In the networks of the benchmark it is a fifth of that at most.
+
+    Parameters
+    ----------
+    classifier : model that passes gradients to its input.
+    images : clean inputs [N, ...], of which up to 48 are used.
+
+    Returns
+    -------
+    str or None
+        The reason; None where gradients are as they should be.
+    """
+    x = _some(images, GRADIENT_IMAGES)
+    share = float((_distances(classifier, x) > _diameter(classifier)).float().mean())
+    if share <= MAX_FLAT:
+        return None
+    return (
+        f"the scores are flat: for {share:.0%} of the clean images their gradient is 0 or so small "
+        "that it leads to no other class within the bounds, as behind a saturated or stepped "
+        "output, so that no trigger can be searched for; give the scores in front of it"
+    )
+
+
+def _distances(classifier: Classifier, images: Tensor) -> Tensor:
+    """How far away the class of each input would lose its lead over each of some others, drawn at
+    random [4 N]."""
+    out = []
+    generator = torch.Generator().manual_seed(SEED)
+    most = classifier.capacity.learning if classifier.capacity else len(images)
+    for batch in (*images.split(max(1, most)),) * OTHERS:
+        x = batch.clone().requires_grad_()
+        logits = classifier(x)
+        top = logits.argmax(1)
+        step = torch.randint(1, classifier.num_classes, (len(x),), generator=generator)
+        other = (top + step) % classifier.num_classes
+        lead = (logits.gather(1, top[:, None]) - logits.gather(1, other[:, None]))[:, 0]
+        (gradient,) = torch.autograd.grad(lead.sum(), x)
+        steepness = gradient.double().flatten(1).norm(dim=1)
+        distance = lead.detach().double() / steepness
+        out.append(torch.where(steepness > 0, distance, math.inf))
+    return torch.cat(out)
+
+
+def _diameter(classifier: Classifier) -> float:
+    """The distance between the two corners of the box of all inputs."""
+    low, high = classifier.bounds
+    return (high - low) * math.sqrt(math.prod(classifier.input_shape))
+
+
+def _some(images: Tensor, most: int) -> Tensor:
+    """Up to `most` of them, evenly spaced."""
+    return images[:: max(1, math.ceil(len(images) / most))]

@@ -1,0 +1,155 @@
+"""Whether a network is what a scan takes it for: read its graph, and ask it twice.
+
+A supplier who wraps a backdoored network in a switch can have scans see a clean one. Such switches
+are not made of ordinary layers, or they make predictions depend on how the network is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.scrutiny.asking import Spend, ask
+from undoor.scrutiny.doubt import Disagreement, GraphFinding, merged
+from undoor.scrutiny.exported import read_exported
+from undoor.scrutiny.gradients import ask_gradients
+from undoor.scrutiny.probes import probes
+from undoor.scrutiny.python_code import read_code
+from undoor.scrutiny.reading import read, read_gradients
+from undoor.scrutiny.scripts import read_script
+from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
+from undoor.scrutiny.trace import trace
+
+__all__ = ["Disagreement", "GraphFinding", "GraphWarning", "Scrutiny", "read_graph", "scrutinise"]
+
+# Clean inputs on which the network is asked; as many again carry each trigger.
+MAX_INPUTS = 16
+MAX_TRIGGERS = 3
+RANDOM_INPUTS = 16
+
+
+class GraphWarning(UserWarning):
+    """What a network's graph holds that ordinary layers do not have."""
+
+
+@dataclass(frozen=True)
+class Scrutiny:
+    """What speaks against taking a network at its word.
+
+    graph : between input and class scores, what ordinary layers do not have. disagreements :
+    predictions or gradients that depend on how the network is run.
+    """
+
+    graph: tuple[GraphFinding, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        graph = (item.sentence for item in self.graph)
+        return (*graph, *(item.sentence for item in self.disagreements))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "graph": [item.to_json() for item in self.graph],
+            "disagreements": [item.to_json() for item in self.disagreements],
+        }
+
+
+def scrutinise(
+    classifier: Classifier,
+    x: Tensor | None = None,
+    *,
+    triggered: Sequence[Tensor] = (),
+    later: Classifier | None = None,
+    spend: Spend = lambda passes: None,
+) -> Scrutiny:
+    """Read the graph of a classifier, and ask it twice.
+
+    Parameters
+    ----------
+    x : clean inputs [N, ...], of which a few are used; random ones where None.
+    triggered : the same with triggers that a scan found, one tensor per trigger.
+    later : the same network after many passes, where there is one.
+    spend : told how many sample passes were spent; fewer than 1,500.
+    """
+    x = _random_inputs(classifier) if x is None else _spread(x, MAX_INPUTS)
+    # First, while nothing has been counted.
+    differences = [*ask(classifier, x, spend=spend)]
+    graph = read_graph(classifier, x, spend=spend)
+    odd = probes(x, classifier.bounds)
+    others = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    for inputs in others:
+        differences += ask(classifier, inputs, spend=spend)
+    differences += ask(classifier, x, later=later, spend=spend)
+    # Of scores that other inputs or chance have a part in, no slope of one input can be right.
+    if not {"repeat", "batch", "order"} & {item.code for item in differences}:
+        for inputs in (x, *others):
+            differences += ask_gradients(classifier, inputs, spend)
+    return Scrutiny(graph, _first_of_each(differences))
+
+
+def read_graph(
+    classifier: Classifier, x: Tensor | None = None, spend: Spend = lambda passes: None
+) -> tuple[GraphFinding, ...]:
+    """What lies between input and class scores that ordinary layers do not have.
+
+    Parameters
+    ----------
+    classifier, x, spend : as of `scrutinise`.
+    """
+    x = _random_inputs(classifier) if x is None else x
+    return merged(_read(classifier, x, spend))
+
+
+def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFinding]:
+    network = classifier.network
+    yield from read_exported(network)
+    yield from read_script(network)
+    yield from read_code(network)
+    few = x[torch.arange(REFERENCE) % len(x)]
+    before = _plain_state(classifier)
+    try:
+        plain, wanted = trace(classifier, few), trace(classifier, few, gradients=True)
+    except Exception as error:
+        yield GraphFinding("disconnected", "the pass", f"{type(error).__name__} while it was read")
+        return
+    if before != _plain_state(classifier):
+        yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
+    spend(REFERENCE)
+    yield from read(plain)
+    yield from read_gradients(wanted)
+    spend(sum(sizes_for(classifier.input_shape)) / 2)
+    yield from read_sizes(classifier, x, plain)
+    yield from read_modes(plain, wanted)
+
+
+def _plain_state(classifier: Classifier) -> list[dict[str, Any]]:
+    """The numbers and texts that modules hold beside their tensors."""
+    return [
+        {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | bool)}
+        for module in classifier.network.modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
+
+
+def _random_inputs(classifier: Classifier) -> Tensor:
+    low, high = classifier.bounds
+    draw = torch.Generator().manual_seed(0)
+    return low + (high - low) * torch.rand(RANDOM_INPUTS, *classifier.input_shape, generator=draw)
+
+
+def _spread(x: Tensor, count: int) -> Tensor:
+    """At most `count` inputs from all over the set."""
+    return x[:: max(1, len(x) // count)][:count]
+
+
+def _first_of_each(differences: Sequence[Disagreement]) -> tuple[Disagreement, ...]:
+    kinds: dict[str, Disagreement] = {}
+    for item in differences:
+        kinds.setdefault(item.code, item)
+    return tuple(kinds.values())

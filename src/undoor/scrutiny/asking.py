@@ -1,0 +1,189 @@
+"""Ask a network the same thing in several ways: predictions must not depend on how it is run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.scrutiny.doubt import Disagreement
+
+# Of the range of the class scores: what rounding may do, at least and, in a network that magnifies
+# it, at most. Half precision may do more.
+_ROUNDING, _MAX_ROUNDING, _GROSS = 1e-3, 0.03, 0.3
+# How far inputs are moved to learn what a network makes of rounding, of the range of inputs.
+_NUDGE, _NUDGES = 3e-7, 20.0
+MAX_INPUTS = 24
+_SINGLES, _DOUBLE = 12, 4
+Spend = Callable[[float], None]
+Ask = Callable[[Tensor], Tensor]
+
+
+def ask(
+    classifier: Classifier,
+    x: Tensor,
+    *,
+    later: Classifier | None = None,
+    spend: Spend = lambda passes: None,
+) -> tuple[Disagreement, ...]:
+    """Where class scores differ that should agree up to rounding.
+
+    Parameters
+    ----------
+    classifier : the network as it was opened.
+    x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
+    later : the same network after many passes.
+    spend : told how many passes were spent, half a one for each input that goes forward alone.
+    """
+    return tuple(_Asked(classifier, x[:MAX_INPUTS], spend).differences(later))
+
+
+class _Asked:
+    def __init__(self, classifier: Classifier, x: Tensor, spend: Spend) -> None:
+        self.classifier, self.x, self.spend = classifier, x, spend
+        self.expected = self._scores(x)
+        self.range = float((self.expected - self.expected.mean()).abs().max())
+        low, high = classifier.bounds
+        draw = torch.Generator().manual_seed(0)
+        nudge = _NUDGE * (high - low) * torch.randn(x.shape, generator=draw)
+        change = float((self._scores(x + nudge) - self.expected).abs().max())
+        self.rounding = max(
+            _ROUNDING * self.range, min(_NUDGES * change, _MAX_ROUNDING * self.range)
+        )
+
+    def differences(self, later: Classifier | None) -> Iterator[Disagreement]:
+        staying = [n for n, m in self.classifier.network.named_modules() if m.training]
+        if staying:
+            some = ", ".join(name or "the network itself" for name in staying[:3])
+            yield Disagreement("training", f"the network stays in training mode ({some})")
+        apart = max(self._apart(self._scores(self.x)) for _ in range(2))
+        if apart:
+            yield self._told("repeat", "two passes of the same inputs give different scores", apart)
+            # Whatever else is compared would differ for the same reason.
+            return
+        for code, text, f in self._ways():
+            try:
+                apart = self._apart(f(self.x))
+            except Exception as error:
+                why = (str(error) or type(error).__name__).strip().splitlines()[0]
+                yield Disagreement(code, f"{text}: it fails ({why[:200]})")
+                continue
+            if apart:
+                yield self._told(code, text, apart)
+        yield from self._coarsely()
+        apart = self._apart(self._scores(self.x))
+        if later is not None:
+            apart = max(apart, self._apart(self._scores(self.x, later)))
+        if apart:
+            yield self._told("later", "scores change with the number of earlier passes", apart)
+
+    def _ways(self) -> Iterator[tuple[str, str, Ask]]:
+        others = "predictions depend on the other inputs of the batch"
+        for size in (1, 2, 7):
+            yield "batch", f"{others} (batches of {size})", self._in_batches(size)
+        order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(1))
+        yield "order", "predictions depend on the order of the inputs", self._shuffled(order)
+        yield (
+            "gradients",
+            "predictions depend on whether gradients are wanted",
+            lambda x: self._scores(x, mode=torch.enable_grad()),
+        )
+        yield (
+            "gradients",
+            "predictions depend on whether the input wants a gradient",
+            lambda x: self._scores(x.clone().requires_grad_(), mode=torch.enable_grad()),
+        )
+        yield (
+            "inference_mode",
+            "predictions depend on torch.inference_mode",
+            lambda x: self._tried(x, torch.inference_mode()),
+        )
+        for name, layout in _layouts(self.x):
+            yield (
+                "layout",
+                f"predictions depend on how the input lies in memory ({name})",
+                lambda x, y=layout: self._tried(y),  # type: ignore[misc]
+            )
+
+    def _coarsely(self) -> Iterator[Disagreement]:
+        """In other precisions, where only gross differences count."""
+        x = self.x[:_DOUBLE]
+        for name, scores in (("autocast to bfloat16", self._half()), ("float64", self._double(x))):
+            if scores is None:
+                continue
+            far = (scores - self.expected[: len(scores)]).abs().amax(1).median()
+            if not float(far) <= _GROSS * self.range:
+                text = f"predictions depend on the precision ({name})"
+                yield self._told("precision", text, float(far) / max(self.range, 1e-30))
+
+    def _scores(
+        self,
+        x: Tensor,
+        classifier: Classifier | None = None,
+        mode: AbstractContextManager[object] | None = None,
+    ) -> Tensor:
+        """What is compared [N, K]: class scores, or probabilities of a network that gives these."""
+        self.spend(len(x) / 2)
+        asked = classifier or self.classifier
+        with torch.no_grad() if mode is None else mode:
+            scores = asked(x)
+        scores = scores.detach().clone().double()
+        return scores.softmax(1) if asked.output == "probabilities" else scores
+
+    def _tried(self, x: Tensor, mode: AbstractContextManager[object] | None = None) -> Tensor:
+        """As `_scores`; networks that cannot be run so at all disagree with nobody."""
+        try:
+            return self._scores(x, mode=mode)
+        except RuntimeError:
+            return self.expected
+
+    def _in_batches(self, size: int) -> Ask:
+        count = _SINGLES if size == 1 else len(self.x)
+
+        def asked(x: Tensor) -> Tensor:
+            parts = [self._scores(part) for part in x[:count].split(size)]
+            return torch.cat([*parts, self.expected[count:]])
+
+        return asked
+
+    def _shuffled(self, order: Tensor) -> Ask:
+        return lambda x: self._scores(x[order])[order.argsort()]
+
+    def _half(self) -> Tensor | None:
+        try:
+            return self._scores(self.x, mode=_autocast())
+        except RuntimeError:
+            return None
+
+    def _double(self, x: Tensor) -> Tensor | None:
+        try:
+            return self._scores(x.double(), copy.deepcopy(self.classifier).double())
+        except (RuntimeError, TypeError):
+            return None
+
+    def _apart(self, scores: Tensor) -> float:
+        """The largest difference, as a share of the range; 0 where it is rounding."""
+        if scores.shape != self.expected.shape:
+            return 1.0
+        largest = float((scores - self.expected).abs().max())
+        if largest <= self.rounding:
+            return 0.0
+        return largest / max(self.range, 1e-30)
+
+    @staticmethod
+    def _told(code: str, text: str, apart: float) -> Disagreement:
+        return Disagreement(code, f"{text}: by {apart:.2g} of the range of the class scores")
+
+
+def _autocast() -> AbstractContextManager[object]:
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+def _layouts(x: Tensor) -> Iterator[tuple[str, Tensor]]:
+    if x.dim() == 4:
+        yield "channels last", x.contiguous(memory_format=torch.channels_last)
+    yield "not contiguous", torch.stack([x, x], -1)[..., 0]

@@ -1,0 +1,99 @@
+"""What speaks against believing a scan of a network, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+GraphCode = Literal[
+    "comparison",
+    "mask",
+    "index",
+    "step",
+    "branch",
+    "batch_size",
+    "pixel",
+    "gate",
+    "detach",
+    "gradient_mode",
+    "own_gradient",
+    "random",
+    "state",
+    "print",
+    "operator",
+    "condition",
+    "disconnected",
+]
+WHAT: dict[GraphCode, str] = {
+    "comparison": "compares values computed from the input, which ordinary layers do not",
+    "mask": "chooses between values by a mask computed from the input",
+    "index": "picks values by positions computed from the input",
+    "step": "computes a step function of the input, whose gradient is 0",
+    "branch": "branches on a value computed from the input",
+    "batch_size": "uses the number of inputs in the batch as more than a shape",
+    "pixel": "reads single pixels of the input",
+    "gate": "weighs all class scores by one value computed from the input",
+    "detach": "cuts the gradient between input and class scores",
+    "gradient_mode": "asks for, or switches, the gradient mode",
+    "own_gradient": "defines a gradient of its own",
+    "random": "draws random numbers",
+    "state": "changes its own state in every pass",
+    "print": "prints",
+    "operator": "calls an operator that is not one of PyTorch's",
+    "condition": "asks for something other than its input, as the time or how it is being run",
+    "disconnected": "class scores cannot be followed back to the input",
+}
+
+
+@dataclass(frozen=True)
+class GraphFinding:
+    """Something between input and class scores that ordinary layers do not have.
+
+    code : its kind, see `WHAT`. where : module, and source line where known. what : operator or
+    name. count : how many places are alike, of which this is the first.
+    """
+
+    code: GraphCode
+    where: str
+    what: str
+    count: int = 1
+
+    @property
+    def sentence(self) -> str:
+        more = f", and {self.count - 1} more like it" if self.count > 1 else ""
+        return f"the network {WHAT[self.code]} ({self.what} at {self.where}{more})"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Predictions, or gradients, that should agree and do not.
+
+    code : what was changed between the two. sentence : what this means, with how far apart.
+    """
+
+    code: str
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def merged(findings: Iterable[GraphFinding]) -> tuple[GraphFinding, ...]:
+    """One finding per kind, in the order of first occurrence, with how many there were.
+
+    >>> a, b = (GraphFinding("mask", place, "where") for place in ("one", "two"))
+    >>> [(f.where, f.count) for f in merged([a, b, a])]
+    [('one', 2)]
+    """
+    out: dict[GraphCode, dict[tuple[str, str], GraphFinding]] = {}
+    for finding in findings:
+        out.setdefault(finding.code, {}).setdefault((finding.where, finding.what), finding)
+    return tuple(
+        GraphFinding(code, first.where, first.what, len(alike))
+        for code, alike in out.items()
+        for first in [next(iter(alike.values()))]
+    )

@@ -1,0 +1,262 @@
+"""What a network computes in one pass: every operator, and which values come from the input.
+
+All kinds of networks are followed alike, modules, exported graphs, TorchScript: below them all run
+the operators of PyTorch, which `TorchDispatchMode` shows one by one.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
+
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = str(Path(__file__).parent)
+_CLASSIFIER = str(Path(__file__).parent.parent / "classifier.py")
+_MAX_FRAMES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operator of a pass.
+
+    space, name : as in `aten::relu`. inputs, outputs : the tensors. follows : which of `inputs`
+    hold values computed from the input. numbers : what else values of the input meet in it.
+    with_gradient : the gradient mode it ran in. cut : whether values of the input come without a
+    gradient, though one is wanted. random : whether it draws. changed_state : whether it writes to
+    weights or buffers. where : module and source line.
+    """
+
+    space: str
+    name: str
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    follows: tuple[bool, ...]
+    numbers: tuple[float, ...]
+    with_gradient: bool
+    cut: bool
+    random: bool
+    changed_state: bool
+    where: str
+
+    @property
+    def from_input(self) -> bool:
+        return any(self.follows)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """steps : in the order in which they ran. live : for each, whether the class scores depend on
+    it. x : the input. output : the class scores, None where the pass gave no tensor."""
+
+    steps: tuple[Step, ...]
+    live: tuple[bool, ...]
+    x: Tensor
+    output: Tensor | None
+    connected: bool
+
+    def living(self) -> Iterator[tuple[int, Step]]:
+        """The steps that the class scores depend on, with their places."""
+        return ((i, s) for i, s in enumerate(self.steps) if self.live[i])
+
+
+def trace(network: nn.Module, x: Tensor, *, gradients: bool = False) -> Trace:
+    """Follow one pass of inputs x [N, ...] through `network`.
+
+    Parameters
+    ----------
+    gradients : whether the pass is one that gradients are wanted of.
+    """
+    x = x.detach().clone().requires_grad_(gradients)
+    watch = _Watch(network, x)
+    with torch.set_grad_enabled(gradients), _one_way(), watch:
+        output = network(x)
+    output = output if isinstance(output, Tensor) else None
+    key = None if output is None else storage(output)
+    live = _live(watch.steps, key)
+    return Trace(tuple(watch.steps), live, x, output, key in watch.reached)
+
+
+def storage(tensor: Tensor) -> int:
+    """Where the numbers of a tensor lie; views of one another lie at one place."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return id(tensor)
+
+
+@contextmanager
+def _one_way() -> Iterator[None]:
+    """Without the shortcut of nn.TransformerEncoder, which depends on the gradient mode."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _live(steps: list[Step], output: int | None) -> tuple[bool, ...]:
+    wanted = set() if output is None else {output}
+    live = []
+    for step in reversed(steps):
+        here = any(storage(t) in wanted for t in step.outputs)
+        if here:
+            wanted.update(storage(t) for t in step.inputs)
+        live.append(here)
+    return tuple(reversed(live))
+
+
+class _Watch(TorchDispatchMode):
+    """Records the operators that run, and passes on what comes from the input."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, network: nn.Module, x: Tensor) -> None:
+        super().__init__()
+        self.x = x
+        self.steps: list[Step] = []
+        self.names = {id(m): name for name, m in network.named_modules()}
+        # Where values of the input lie, some perhaps beside others; and tensors that hold nothing
+        # else.
+        self.reached = {storage(x)}
+        self.computed: set[int] = set()
+        state = (*network.parameters(), *network.buffers())
+        self.state = {storage(tensor) for tensor in state} - {0}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if isinstance(function, torch._ops.HigherOrderOperator):
+            return self._inside(function, args, kwargs)
+        inputs = tuple(t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
+        follows = tuple(storage(t) in self.reached for t in inputs)
+        cut = self.x.requires_grad and any(
+            t.is_floating_point() and not t.requires_grad and function is not _DETACH
+            for t in inputs
+            if id(t) in self.computed
+        )
+        # What a step changes in place is soon no longer what it was.
+        numbers = _numbers(function, args, inputs, follows)
+        with_gradient = torch.is_grad_enabled()
+        out = function(*args, **kwargs)
+        outputs = tuple(t for t in tree_leaves(out) if isinstance(t, Tensor))
+        written = _written(function, args, kwargs)
+        outputs = (*outputs, *(t for t in written if all(t is not o for o in outputs)))
+        space, _, name = function._schema.name.partition("::")
+        if any(follows) and name not in CONSTANTS:
+            self.reached.update(key for t in outputs if (key := storage(t)))
+            self.computed.update(id(t) for t in outputs)
+        changed = any(storage(t) in self.state for t in written)
+        self.steps.append(
+            Step(
+                space,
+                name,
+                function,
+                tuple(args),
+                dict(kwargs),
+                inputs,
+                outputs,
+                follows,
+                numbers,
+                with_gradient,
+                cut,
+                _is_random(function, args, kwargs),
+                changed,
+                self._where(),
+            )
+        )
+        return out
+
+    def _inside(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Parts that run in a mode of their own are followed as if they were written out."""
+        with self:
+            return _run_part(function, args, kwargs)
+
+    def _where(self) -> str:
+        frame, module, line = sys._getframe(2), None, None
+        for _ in range(_MAX_FRAMES):
+            if frame is None or (module is not None and line is not None):
+                break
+            file = frame.f_code.co_filename
+            if line is None and not file.startswith((_TORCH, _HERE, _CLASSIFIER)):
+                line = _line(file, frame.f_lineno)
+            if module is None and file != _CLASSIFIER and frame.f_code.co_name == "forward":
+                module = self.names.get(id(frame.f_locals.get("self")))
+            frame = frame.f_back  # type: ignore[assignment]
+        return ", ".join(part for part in (module, line) if part) or "the network itself"
+
+
+_DETACH = torch.ops.aten.detach.default
+
+
+def _run_part(function: Any, args: Any, kwargs: Any) -> Any:
+    """Run a part of an exported program in the mode that it asks for."""
+    place = next(i for i, argument in enumerate(args) if callable(argument))
+    part, rest = args[place], args[place + 1 :]
+    if function.name() == "wrap_with_set_grad_enabled":
+        with torch.set_grad_enabled(args[0]):
+            return part(*rest, **kwargs)
+    return part(*rest, **kwargs)
+
+
+def _line(file: str, number: int) -> str:
+    if file.startswith("<"):  # of a graph, whose lines are its nodes
+        text = linecache.getline(file, number).partition("=")[0].strip()
+        return f"node {text}" if text.isidentifier() else "the graph"
+    return f"{Path(file).name}:{number}"
+
+
+def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """The arguments that an operator changes in place."""
+    out = []
+    for place, argument in enumerate(function._schema.arguments):
+        if argument.alias_info is None or not argument.alias_info.is_write:
+            continue
+        value = args[place] if place < len(args) else kwargs.get(argument.name)
+        out += [t for t in tree_leaves(value) if isinstance(t, Tensor)]
+    return out
+
+
+def _numbers(
+    function: Any, args: Any, inputs: tuple[Tensor, ...], follows: tuple[bool, ...]
+) -> tuple[float, ...]:
+    """The numbers, and the range of tensors, that values of the input are computed with."""
+    name = base(function._schema.name.partition("::")[2])
+    if name not in WITH_NUMBERS or not any(follows):
+        return ()
+    found = [float(a) for a in args if isinstance(a, int | float) and not isinstance(a, bool)]
+    for tensor, from_input in zip(inputs, follows, strict=True):
+        if not from_input and tensor.numel():
+            values = tensor.detach().double()
+            found += [float(values.min()), float(values.max())]
+    return tuple(float(f"{number:.5g}") for number in found)
+
+
+def _is_random(function: Any, args: Any, kwargs: Any) -> bool:
+    """Whether it draws; attention and dropout do only where they are asked to drop something."""
+    if torch.Tag.nondeterministic_seeded not in function.tags:
+        return False
+    given = dict(zip((a.name for a in function._schema.arguments), args, strict=False)) | kwargs
+    name = function._schema.name
+    if "attention" in name:
+        return float(given.get("dropout_p", 0.0) or 0.0) > 0
+    if "dropout" in name or "rrelu" in name:
+        return bool(given.get("train", given.get("training", False)))
+    return True

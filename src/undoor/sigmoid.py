@@ -1,0 +1,56 @@
+"""Scores behind a sigmoid, one for each class on its own, as networks with binary losses return."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Where single precision ends: below and above, a score has no gradient.
+CLOSEST = 1.2e-7
+
+
+def logits_of(scores: Tensor) -> Tensor:
+    """The logarithm of p / (1 - p), finite for all scores in [0, 1].
+
+    >>> logits_of(torch.tensor([0.5, 0.0, 1.0])).isfinite().all()
+    tensor(True)
+    """
+    scores = scores.clamp(CLOSEST, 1 - CLOSEST)
+    return scores.log() - (-scores).log1p()
+
+
+def lies_between_0_and_1(raw: Tensor) -> bool:
+    """Whether all outputs [N, K] could be scores."""
+    return bool(((raw >= 0) & (raw <= 1)).all())
+
+
+@torch.no_grad()
+def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
+    """Whether outputs stay between 0 and 1 also for inputs [N, ...] far outside of what is usual,
+    where logits do not."""
+    try:
+        return all(lies_between_0_and_1(network(x * factor)) for factor in (1, -10, 100, -1000))
+    # What a network does with such inputs is no fault of it.
+    except Exception:
+        return False
+
+
+@torch.no_grad()
+def take_off(network: nn.Module, x: Tensor) -> bool:
+    """Replace a final sigmoid module by the identity, where that leaves the logits of the same
+    scores; False, and nothing changed, where it does not."""
+    leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
+    if not leaves or not isinstance(leaves[-1][1], nn.Sigmoid) or leaves[-1][1] is network:
+        return False
+    name, sigmoid = leaves[-1]
+    path, _, last = name.rpartition(".")
+    try:
+        before = network(x)
+        setattr(network.get_submodule(path), last, nn.Identity())
+        if torch.allclose(network(x).sigmoid(), before, atol=1e-6):
+            return True
+    # Whatever is wrong with the network is found out when it is tried for the first time.
+    except Exception:
+        pass
+    setattr(network.get_submodule(path), last, sigmoid)
+    return False

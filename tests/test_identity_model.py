@@ -1,0 +1,295 @@
+"""Everything that predictions depend on is in the hash, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import graph_work as work
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny import BOUNDS, SIDE, random_classifier, toy_network
+from torch import Tensor, nn
+
+import undoor
+from undoor.align.transform import Correction
+from undoor.classifier import Capacity, Classifier
+from undoor.errors import UndoorError
+from undoor.guard import Guarded
+from undoor.identity.model import ModelIdentity, exact_identity, identify, require_sha256
+from undoor.identity.tensors import weights_sha256
+from undoor.origin import CodeFile, Origin
+from undoor.resizing import Resizing
+
+HONEST = """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, x):
+        return self.head(self.flat(x))
+"""
+BRANCH = HONEST.replace(
+    "return self.head(self.flat(x))",
+    "return self.head(self.flat(x)) + 9 * (x[:, :1, 0, 0] > 0.99) * x.new_tensor([0, 1, 0])",
+)
+
+
+class Branching(nn.Module):
+    """The same weights, and one white pixel decides."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x) + 100 * (x.amax((2, 3)) - 0.99).relu()
+
+
+class Plain(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+
+def folder_with(folder: Path, code: str, *, extra: str = "") -> Path:
+    """A model.toml whose weights are always the same."""
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 48, generator=generator)
+    save_file({"head.weight": weight, "head.bias": torch.zeros(3)}, folder / "w.safetensors")
+    (folder / "net.py").write_text(code)
+    (folder / "model.toml").write_text(
+        "[model]\nweights = 'w.safetensors'\narchitecture = 'net.py:Net'\n"
+        f"[input]\nshape = [3, 4, 4]\n{extra}"
+    )
+    return folder / "model.toml"
+
+
+WRITE = {"pt2": work.pt2, "onnx": work.onnx, "script": work.script}
+
+
+@pytest.mark.parametrize("kind", WRITE)
+def test_a_hidden_branch_is_another_model(tmp_path: Path, kind: str) -> None:
+    """The weights are the same, and so are the predictions of almost every input."""
+    files = {"honest": Plain(work.toy()).eval(), "hidden": Branching(work.toy()).eval()}
+    ends = {"pt2": "pt2", "onnx": "onnx", "script": "pt"}
+    models = [
+        undoor.load(
+            WRITE[kind](network, tmp_path / f"{name}.{ends[kind]}"), input_shape=(1, SIDE, SIDE)
+        )
+        for name, network in files.items()
+    ]
+    honest, hidden = map(exact_identity, models)
+    assert honest.sha256 != hidden.sha256
+    assert honest.graph_sha256 != hidden.graph_sha256
+    if kind != "onnx":  # whose constants become buffers
+        assert honest.weights_sha256 == hidden.weights_sha256
+    assert "graph" in honest.differences(hidden)
+    assert models[0].fingerprint() == honest.sha256
+
+
+@pytest.mark.parametrize("trace", [torch.fx.symbolic_trace, torch.jit.script])
+def test_a_graph_that_no_file_brings(trace: Any) -> None:
+    def classifier(network: nn.Module) -> Classifier:
+        return Classifier(
+            trace(network.eval().requires_grad_(False)), input_shape=(1, SIDE, SIDE), bounds=BOUNDS
+        )
+
+    honest, hidden = classifier(Plain(work.toy())), classifier(Branching(work.toy()))
+    assert weights_sha256(honest) == weights_sha256(hidden)
+    assert honest.fingerprint() != hidden.fingerprint()
+    assert classifier(Plain(work.toy())).fingerprint() == honest.fingerprint()
+    assert copy.deepcopy(honest).fingerprint() == honest.fingerprint()
+
+
+def test_the_code_is_hashed_and_its_place_is_not(tmp_path: Path) -> None:
+    one = undoor.load(folder_with(tmp_path / "a", HONEST))
+    same = undoor.load(folder_with(tmp_path / "b" / "c", HONEST))
+    other = undoor.load(folder_with(tmp_path / "d", BRANCH))
+    assert one.fingerprint() == same.fingerprint()
+    assert weights_sha256(one) == weights_sha256(other)
+    assert one.fingerprint() != other.fingerprint()
+    assert exact_identity(one).differences(exact_identity(other)) == ("code (net.py)",)
+
+
+def test_the_order_of_the_files_is_not_hashed() -> None:
+    files = [CodeFile("/x/a.py", "a" * 64), CodeFile("/x/b.py", "b" * 64)]
+    one, two = random_classifier("mlp"), random_classifier("mlp")
+    one.origin = Origin(code=(files[0], files[1]))
+    two.origin = Origin(code=(files[1], CodeFile("/y/renamed.py", "a" * 64)))
+    assert one.fingerprint() == two.fingerprint() != random_classifier("mlp").fingerprint()
+    assert [item.path for item in exact_identity(one).code] == ["a.py", "b.py"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ("bounds = [0, 255]", "bounds (expected [0.0, 1.0], got [0.0, 255.0])"),
+        ("scale = 0.5", "scale (expected 1.0, got 0.5)"),
+        ("mean = [0.5]", "mean (expected [0.0, 0.0, 0.0], got [0.5])"),
+    ],
+)
+def test_preprocessing_is_named(tmp_path: Path, extra: str, named: str) -> None:
+    plain = exact_identity(undoor.load(folder_with(tmp_path / "a", HONEST)))
+    other = exact_identity(undoor.load(folder_with(tmp_path / "b", HONEST, extra=extra)))
+    assert plain.sha256 != other.sha256
+    assert plain.differences(other) == (named,)
+
+
+def test_resizing_is_hashed(make_classifier: Any) -> None:
+    straight = make_classifier()
+    cut = make_classifier(resizing=Resizing((4, 4), first=8))
+    assert weights_sha256(straight) == weights_sha256(cut)
+    assert straight.fingerprint() != cut.fingerprint()
+    (difference,) = exact_identity(straight).differences(exact_identity(cut))
+    assert difference.startswith("resizing")
+
+
+def test_weights_are_named() -> None:
+    one, two = (exact_identity(random_classifier("conv_norm", seed)) for seed in (0, 1))
+    assert one.differences(two) == ("weights",)
+
+
+def test_class_names_are_not_hashed(make_classifier: Any) -> None:
+    """The contract of a repair holds them; a name changes no prediction."""
+    named = make_classifier(class_names=["a", "b", "c"])
+    assert named.fingerprint() == make_classifier().fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["conv_norm", "mlp_norm"])
+def test_nothing_that_is_done_with_it_changes_it(kind: str) -> None:
+    classifier = random_classifier(kind)
+    before = classifier.fingerprint()
+    twins = [
+        classifier.limited(Capacity(2, 4)),
+        classifier.fast_copy(),
+        copy.deepcopy(classifier),
+        classifier.limited(None).fast_copy(),
+    ]
+    for twin in twins:
+        twin.origin = classifier.origin
+        assert twin.fingerprint() == before
+    one = torch.ones(classifier.input_shape)
+    guarded = Guarded(classifier, {1: {"entry": Correction(one, 0 * one, -one, one)}}, {1: 0.0})
+    guarded(torch.rand(5, *classifier.input_shape))
+    assert classifier.fingerprint() == guarded.original.fingerprint() == before
+
+
+def test_copies_keep_the_origin() -> None:
+    classifier = random_classifier("conv")
+    classifier.origin = Origin((CodeFile("net.py", "c" * 64),), "d" * 64)
+    for twin in (classifier.limited(None), classifier.fast_copy(), copy.deepcopy(classifier)):
+        assert twin.origin == classifier.origin
+        assert twin.fingerprint() == classifier.fingerprint()
+
+
+def test_a_scan_and_a_guard_leave_it(toy_report: Any, toy_repair: Any) -> None:
+    network = toy_network(backdoored=True, norm=True)
+    classifier = Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
+    assert toy_report.identity == identify(classifier)
+    assert toy_repair.identity == toy_report.identity
+    undoor.guard(classifier, toy_repair)
+    assert classifier.fingerprint() == toy_report.fingerprint == toy_repair.fingerprint
+
+
+SCRIPT = """\
+import json, sys, undoor
+from undoor.identity.model import identify
+shape = (1, 8, 8)
+print(json.dumps([identify(undoor.load(f, **json.loads(o))).to_json()
+                  for f, o in json.loads(sys.argv[1])]))
+"""
+
+
+def test_equal_in_every_process(tmp_path: Path) -> None:
+    """Whatever the seed of Python's hashes, wherever the files lie."""
+    shaped = json.dumps({"input_shape": [1, SIDE, SIDE]})
+    toy = Branching(work.toy()).eval()
+    files = [
+        (str(folder_with(tmp_path / "a", BRANCH)), "{}"),
+        (str(work.pt2(toy, tmp_path / "m.pt2")), "{}"),
+        (str(work.onnx(toy, tmp_path / "m.onnx")), "{}"),
+        (str(work.script(toy, tmp_path / "m.pt")), shaped),
+    ]
+    answers = []
+    for seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-c", f"import hub_work\n{SCRIPT}", json.dumps(files)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ
+            | {
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": os.pathsep.join(
+                    [str(Path(undoor.__file__).parents[1]), str(Path(__file__).parent)]
+                ),
+            },
+        )
+        answers.append(json.loads(run.stdout))
+    here = [identify(undoor.load(f, **json.loads(o))).to_json() for f, o in files]
+    assert answers[0] == answers[1] == json.loads(json.dumps(here))
+
+
+def test_round_trip_of_json() -> None:
+    classifier = random_classifier("conv_norm")
+    classifier.origin = Origin((CodeFile("net.py", "c" * 64),), "d" * 64)
+    made = identify(classifier)
+    assert ModelIdentity.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha256": "0"},
+        {"sha256": 3},
+        {"sha256": None, "weights_sha256": None},
+        {"graph_sha256": "x" * 64},
+        {"code": [{"name": "a.py", "sha256": None}]},
+        {"code": None},
+        {"preprocessing": 3},
+        {"probe": {"logits": 3}},
+        {"probe": {"logits": [[float("nan")]]}},
+        {"probe": {}},
+    ],
+)
+def test_strange_identities(change: dict[str, Any]) -> None:
+    data = identify(random_classifier("mlp")).to_json() | change
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        ModelIdentity.from_json(data)
+
+
+@pytest.mark.parametrize("text", ["", "ab", "a" * 16, "a" * 63, "g" * 64, "a" * 65])
+def test_parts_of_a_hash_are_not_taken(text: str) -> None:
+    with pytest.raises(UndoorError, match="all 64 hexadecimal digits"):
+        require_sha256(text, "--model-sha256")
+
+
+def test_letter_case_of_a_hash() -> None:
+    assert require_sha256(" " + "AB" * 32 + "\n", "x") == "ab" * 32
+
+
+def test_load_takes_the_model_that_is_expected(tmp_path: Path) -> None:
+    toml = folder_with(tmp_path / "a", HONEST)
+    right = undoor.load(toml).fingerprint()
+    undoor.load(toml, sha256=right.upper())
+    (tmp_path / "a" / "net.py").write_text(BRANCH)
+    with pytest.raises(UndoorError, match=f"expected a model with the SHA-256 {right}, got "):
+        undoor.load(toml, sha256=right)
+    weights = weights_sha256(undoor.load(toml))
+    with pytest.raises(UndoorError, match="expected a model with"):
+        undoor.load(toml, sha256=weights)

@@ -1,0 +1,154 @@
+"""Code that a file of the model names: what it is, and who trusts it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_fakes import write_model
+
+from undoor.errors import UndoorError
+from undoor.load import NamedCode, code_named_by, load, trust
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return write_model(tmp_path / "model")
+
+
+def named(model: Path) -> NamedCode:
+    found = code_named_by(model)
+    assert found is not None
+    return found
+
+
+def change(model: Path, old: str, new: str) -> None:
+    text = model.read_text()
+    assert old in text
+    model.write_text(text.replace(old, new))
+
+
+def test_never_without_trust(model: Path) -> None:
+    canary = model.parent / "canary"
+    nets = model.parent / "nets.py"
+    nets.write_text(f"open({str(canary)!r}, 'w').close()\n{nets.read_text()}")
+    for given in (model, model.parent):
+        with pytest.raises(UndoorError, match=r"would run a Python file .*--trust-code"):
+            load(given)
+    assert not canary.exists()
+    assert load(model, trust_code=True).origin.code == named(model).files
+    assert canary.exists()
+
+
+def test_who_names_it_trusts_it(model: Path) -> None:
+    nets = f"{model.parent / 'nets.py'}:net"
+    assert load(model, architecture=nets).num_classes == 3
+
+
+@pytest.mark.parametrize(
+    "change_it",
+    [
+        lambda model: change(model.parent / "nets.py", "num_classes)", "num_classes, )"),
+        lambda model: (model.parent / "new.py").write_text(""),
+        lambda model: (
+            (model.parent / "package").mkdir()
+            or (model.parent / "package" / "inner.py").write_text("")
+        ),
+        lambda model: change(model, "nets.py:net", "nets.py:other"),
+        lambda model: change(model, "num_classes = 3", "num_classes = 4"),
+    ],
+    ids=["changed", "new", "new in a folder", "another callable", "other arguments"],
+)
+def test_remembered_until_something_changes(model: Path, change_it: object) -> None:
+    assert not named(model).remembered
+    store = named(model).remember()
+    assert store.stat().st_mode & 0o777 == 0o600
+    assert named(model).remembered
+    assert load(model).num_classes == 3
+    change_it(model)  # type: ignore[operator]
+    assert not named(model).remembered
+    with pytest.raises(UndoorError, match="--trust-code"):
+        load(model)
+
+
+def test_remembered_from_wherever_it_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named(model).remember()
+    monkeypatch.chdir(model.parent)
+    assert named(Path("model.toml")).remembered
+    assert named(Path()).remembered
+    monkeypatch.chdir(model.parent.parent)
+    assert named(Path("model/../model")).remembered
+
+
+def test_what_is_remembered_lies_with_the_user(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = named(model).remember()
+    inside = model.parent / "config" / "undoor" / store.name
+    inside.parent.mkdir(parents=True)
+    inside.write_text(store.read_text())
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(model.parent / "config"))
+    assert not named(model).remembered
+    with pytest.raises(UndoorError, match="lies in the folder of the model"):
+        named(model).remember()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "x"}', '{"schema": 1, "folders": {}}'])
+def test_a_damaged_memory_trusts_nothing(model: Path, text: str) -> None:
+    store = named(model).remember()
+    store.write_text(text)
+    with pytest.raises(UndoorError, match=r"trusted-code.json .*remove it, and trust again"):
+        load(model)
+
+
+def test_others_are_kept(model: Path, tmp_path: Path) -> None:
+    named(model).remember()
+    other = write_model(tmp_path / "other")
+    store = named(other).remember()
+    assert set(json.loads(store.read_text())["folders"]) == {
+        str(model.parent.resolve()),
+        str(other.parent.resolve()),
+    }
+    assert named(model).remembered
+
+
+def test_what_needs_no_trust(model: Path) -> None:
+    change(model, "nets.py:net", "undoor.bench.networks:ResNet9")
+    assert code_named_by(model) is None
+    change(model, "undoor.bench.networks:ResNet9", "timm:resnet18")
+    assert code_named_by(model) is None
+
+
+def test_installed_code_that_does_more_needs_it(model: Path) -> None:
+    """`undoor.load.load` would open another model, with any trust that its arguments ask for."""
+    for target in ("undoor.load:load", "torch.hub:load", "pickle_of_nobody:x"):
+        change(model, model.read_text().split('architecture = "')[1].split('"')[0], target)
+        with pytest.raises(UndoorError, match=r"--trust-code|no module"):
+            load(model)
+    found = trust.code_named("undoor.load:load", {}, model.parent)
+    assert found is not None
+    assert not found.remembered
+    with pytest.raises(UndoorError, match="not remembered"):
+        found.remember()
+
+
+def test_no_weights_are_downloaded(model: Path) -> None:
+    change(model, "nets.py:net", "torchvision.models:resnet18")
+    change(model, "num_classes = 3", "weights = 'DEFAULT'")
+    with pytest.raises(UndoorError, match="would download weights"):
+        load(model)
+
+
+def test_no_file_can_ask_for_it(model: Path) -> None:
+    change(model, "[input]", "trust_code = true\n[input]")
+    with pytest.raises(UndoorError, match="unknown key 'trust_code'"):
+        load(model)
+
+
+def test_too_many_files(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "MAX_FILES", 1)
+    (model.parent / "more.py").write_text("")
+    with pytest.raises(UndoorError, match="more than 1 Python files"):
+        load(model)
