@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.repairs import listed
 from undoor.sealed import sealed, unsealed
+from undoor.triggers import Latent, Tone, Trigger, Warp
 
 GONE = object()
 WRONG: dict[str, Any] = {
@@ -133,6 +134,53 @@ def test_mutations(wrong: str, tmp_path: Path, model: Classifier, whole: Repair)
             pytest.fail(f"{at} = {WRONG[wrong]!r:.60}: {error!r}")
     if wrong != "lone surrogate":
         assert refused > 30
+
+
+SHAPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "empty": lambda value: value.flatten()[:0],
+    "number": lambda value: value.flatten()[0],
+    "flat": lambda value: value.flatten(),
+    "twice": lambda value: torch.cat([value, value]),
+    "fewer": lambda value: value[1:],
+    "one more axis": lambda value: value[None],
+    "no axis": lambda value: value[0],
+    "turned": lambda value: value.movedim(0, -1).contiguous(),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        None,
+        Warp("warp", (0, 1), torch.randn(2, 8, 8)),
+        Tone("tone", (0, 1), torch.randn(3, 3), torch.randn(3), torch.randn(3)),
+        Latent("latent late", torch.randn(5), "network.1"),
+    ],
+    ids=["stamp", "warp", "tone", "latent"],
+)
+def test_tensors_of_other_shapes(
+    shape: str, trigger: Trigger | None, tmp_path: Path, model: Classifier, whole: Repair
+) -> None:
+    if trigger:
+        whole = replace(whole, targets=(replace(whole.targets[0], trigger=trigger),))
+    file = whole.save(tmp_path / "a.safetensors")
+    stored = unsealed(file, made_by="a test")
+    refused = 0
+    for name, value in stored.tensors.items():
+        if trigger and "/correction/" in name:
+            continue
+        changed_one = {**stored.tensors, name: SHAPES[shape](value).clone()}
+        file.write_bytes(sealed(stored.description, changed_one))
+        try:
+            use(file, model)
+            if not isinstance(trigger, Latent):
+                Repair.load(file).targets[0].trigger(random_inputs(model, 2))
+        except UndoorError:
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{name} {shape}: {error!r}")
+    assert refused or trigger or shape == "flat"
 
 
 def test_says_what_and_where(tmp_path: Path, whole: Repair) -> None:

@@ -62,7 +62,8 @@ def same(old: Repair, new: Repair, model: Classifier) -> None:
             assert b.corrections[name].parts.keys() == h.parts.keys()
             for part in h.parts:
                 assert torch.equal(getattr(b.corrections[name], part), getattr(h, part))
-        assert torch.equal(b.trigger(x), a.trigger(x))
+        inside = torch.rand(2, 5, 6, 6) if isinstance(a.trigger, Latent) else x
+        assert torch.equal(b.trigger(inside), a.trigger(inside))
         assert (b.trigger.bounds, b.trigger.family) == (a.trigger.bounds, a.trigger.family)
     for a, b in zip(guard(model, old).logits(x), guard(model, new).logits(x), strict=True):
         assert torch.equal(a, b)
@@ -98,7 +99,7 @@ def test_round_trip_of_a_real_repair(tmp_path: Path, toy_repair: Repair) -> None
         Stamp("blend", torch.rand(3, 6, 6), 255 * torch.rand(3, 6, 6), "replace", (-20, 255)),
         Warp("warp", (-20, 255), torch.randn(2, 8, 8)),
         Tone("tone", (-20, 255), torch.randn(3, 3), torch.randn(3), torch.randn(3)),
-        Latent("latent late", torch.randn(3), "network.1"),
+        Latent("latent late", torch.randn(5), "network.1"),
     ],
     ids=["add", "replace", "warp", "tone", "latent"],
 )
@@ -113,6 +114,19 @@ def test_round_trip_of_triggers(tmp_path: Path, trigger: Trigger) -> None:
     again = Repair.load(back.save(tmp_path / "b.safetensors"), model)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert again.targets[0].trigger.site == trigger.site
+
+
+@pytest.mark.parametrize("trigger", [(3, "network.1"), (5, "nowhere"), (5, "network.3.1")])
+def test_latent_triggers_of_another_network(
+    tmp_path: Path, model: Classifier, trigger: tuple[int, str]
+) -> None:
+    channels, site = trigger
+    made = make_repair(model, (1,))
+    latent = Latent("latent late", torch.randn(channels), site)
+    made = replace(made, targets=(replace(made.targets[0], trigger=latent),))
+    file = made.save(tmp_path / "a.safetensors")
+    with pytest.raises(UndoorError, match=rf"the trigger at '{site}' does not fit the model"):
+        Repair.load(file, model)
 
 
 def test_round_trip_of_an_adapted_repair(tmp_path: Path, model: Classifier) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 
 from undoor.align.calibrate import TOWARDS_TRIGGERED, Calibration, normal_limit
-from undoor.align.transform import Correction
+from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.errors import UndoorError
 
 # Scales of the fits are ratios of spreads, at most 2 as a rule; never 0, which blanks a unit.
@@ -42,6 +42,7 @@ def require_plausible(
 
 
 def _require_correction(name: str, h: Correction) -> None:
+    _require_shapes(name, h)
     for part, value in h.parts.items():
         finite = value[torch.isfinite(value)]
         if part not in ("low", "high") and len(finite.flatten()) < value.numel():
@@ -63,6 +64,20 @@ def _require_correction(name: str, h: Correction) -> None:
         )
     if bool((h.low == h.high).all()):
         raise UndoorError(f"{name} gives every input the same numbers: its bounds leave no room")
+
+
+def _require_shapes(name: str, h: Correction) -> None:
+    shapes = {part: tuple(value.shape) for part, value in h.parts.items()}
+    units = [shapes[part] for part in UNITS]
+    try:
+        together = torch.broadcast_shapes(*units)
+    except RuntimeError:
+        together = ()
+    flat = [part for part in MIXING if len(shapes.get(part, (1, 1))) != 2]
+    ragged = any(len(shape) != len(together) for shape in units)
+    if flat or ragged or not together or 0 in together:
+        told = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
+        raise UndoorError(f"{name} is no correction: expected parts of one shape, got {told}")
 
 
 def _require_threshold(name: str, calibration: Calibration) -> None:

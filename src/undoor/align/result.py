@@ -21,7 +21,7 @@ from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
 from undoor.sites import find_sites
-from undoor.triggers import Trigger
+from undoor.triggers import Latent, Trigger
 
 SCHEMA = "undoor/repair/2"
 WAY_OUT = "run `undoor repair` on this model"
@@ -189,6 +189,7 @@ class Repair:
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
+            _require_trigger(item.trigger, shapes, name)
 
     def _require_contract(self, classifier: Classifier, name: str) -> None:
         """The classes above all: of shape and bounds the hash of the model says the same."""
@@ -218,6 +219,13 @@ def _require_site(
     per_channel = (shape[0], *[1] * (len(shape) - 1))
     if not _fits(correction.parts, shape, per_channel):
         raise UndoorError(f"{name}: the corrections at {site!r} do not fit the model; repair again")
+
+
+def _require_trigger(trigger: Trigger, shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
+    if isinstance(trigger, Latent) and shapes.get(trigger.site, ())[:1] != trigger.shift.shape:
+        raise UndoorError(
+            f"{name}: the trigger at {trigger.site!r} does not fit the model; repair again"
+        )
 
 
 def _fits(
