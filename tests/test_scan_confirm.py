@@ -150,11 +150,15 @@ def test_every_target_of_a_shared_patch_has_its_sources() -> None:
     assert len({id(item.candidate.trigger) for item in confirmed.values()}) == 1
 
 
-def test_a_shared_patch_is_confirmed_for_the_targets_alone_that_it_moves_to() -> None:
-    confirmed = confirm_shared(relay_work({0: 5, 3: 5}), planted(ALL), (5, 2))
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_a_shared_patch_is_confirmed_for_the_targets_alone_that_it_moves_to(seed: int) -> None:
+    """It stays the patch that it was: classes that it never moved do not make another of it."""
+    work = work_on(relay_classifier({0: 5, 3: 5}), faint_images(), seed=seed)
+    confirmed = confirm_shared(work, planted(ALL), (5, 2))
     assert set(confirmed) == {5, 2}
     assert confirmed[5].sources == (0, 3)
     assert (confirmed[2].sources, confirmed[2].asr) == ((), 0)
+    assert (confirmed[5].candidate.size or 99) < 1
 
 
 # Drawn instead of latent
