@@ -16,7 +16,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
-	@echo "make test         lint, types, import contract, documentation and the fast tests"
+	@echo "make test         lint, types, import contract, documentation and the fast tests, on all cores"
 	@echo "make docs         the documentation as a site, in build/site"
 	@echo "make validity     the slow tests: real models, minutes of computing"
 	@echo "make fuzz         each parser for 10 minutes (SECONDS=600 PARSERS='pickled toml')"
@@ -41,8 +41,12 @@ demo: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
+# As many processes as cores, each with one torch thread (tests/conftest.py) and about 1 GB of memory;
+# WORKERS=0 runs everything in one. Searches are tested in bfloat16 and in float32; UNDOOR_FLOAT32=1
+# leaves bfloat16 out.
+WORKERS ?= auto
 test: lint docs
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 validity: $(STAMP)
 	$(BIN)/pytest -m slow $(ARGS)

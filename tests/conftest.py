@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,14 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.repair import Repair, repair
+from undoor.scan.fast import FLOAT32, fast_bfloat16
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 
-torch.set_num_threads(1)
+# One thread, here and in the processes that tests start, so that each worker of pytest-xdist keeps
+# to one core; OMP_NUM_THREADS=2 tries two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 # A busy machine is no failure.
 settings.register_profile("undoor", deadline=None, max_examples=50)
 settings.load_profile("undoor")
@@ -51,13 +57,37 @@ def zoo(tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch)
     return FakeZoo(tmp_path, classifier, monkeypatch)
 
 
-@pytest.fixture(scope="session")
-def toy_report() -> ScanReport:
-    """What a scan says of the backdoored toy network (see tiny.py)."""
+@pytest.fixture(params=["bfloat16", "float32"], scope="module")
+def arithmetic(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The numbers that searches compute with: a test that uses this runs with both."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "float32":
+            patch.setenv(FLOAT32, "1")
+        elif not fast_bfloat16():
+            why = f"{FLOAT32} is set" if FLOAT32 in os.environ else "this CPU has no fast bfloat16"
+            pytest.skip(why)
+        yield request.param
+
+
+# Kept by each process for each arithmetic, since fixtures of a session know of one alone.
+@functools.cache
+def _toy_report(_bfloat16: bool) -> ScanReport:
     return scan(toy_classifier(backdoored=True, norm=True), clean_images())
 
 
-@pytest.fixture(scope="session")
-def toy_repair(toy_report: ScanReport) -> Repair:
+@functools.cache
+def _toy_repair(bfloat16: bool) -> Repair:
+    classifier = toy_classifier(backdoored=True, norm=True)
+    return repair(classifier, clean_images(), _toy_report(bfloat16))
+
+
+@pytest.fixture
+def toy_report() -> ScanReport:
+    """What a scan says of the backdoored toy network (see tiny.py)."""
+    return _toy_report(fast_bfloat16())
+
+
+@pytest.fixture
+def toy_repair() -> Repair:
     """The repair of the backdoored toy network."""
-    return repair(toy_classifier(backdoored=True, norm=True), clean_images(), toy_report)
+    return _toy_repair(fast_bfloat16())

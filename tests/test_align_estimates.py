@@ -84,6 +84,7 @@ def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None
     assert families_telling(finding, evidence) == ("additive", "blend")
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_three_families_are_held_out_in_turn(toy_report: ScanReport) -> None:
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
     finding = replace(toy_report.findings[0], family="additive")
@@ -123,6 +124,7 @@ def test_what_was_found_inside_is_drawn_at_the_input(toy_report: ScanReport) -> 
 
 
 @pytest.mark.parametrize("telling", [True, False])
+@pytest.mark.usefixtures("arithmetic")
 def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling: bool) -> None:
     """Where no other family saw the backdoor, patches are judged by, but nothing is fitted on
     them."""

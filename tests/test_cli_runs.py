@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cli_fakes import Cli
 from tiny import clean_images, toy_classifier
 
@@ -14,6 +15,7 @@ from undoor.cli.output import KEPT
 from undoor.cli.runs import RunOptions, go_on, size
 from undoor.errors import UndoorError
 from undoor.journal import Journal
+from undoor.scan.fast import FLOAT32, fast_bfloat16
 
 
 @pytest.fixture
@@ -63,6 +65,18 @@ def test_another_model_or_images(
     clean = clean_images(seed=int(other == "images"))
     go_on(journal, model, clean, {"alpha": 0.02})
     assert f"did not have the same {other}; beginning anew" in told(capsys)
+    assert journal.empty
+
+
+def test_another_arithmetic(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same machine, once with and once without `UNDOOR_FLOAT32`."""
+    fast = fast_bfloat16()
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not fast)
+    monkeypatch.delenv(FLOAT32, raising=False)
+    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    assert "did not have the same arithmetic; beginning anew" in told(capsys)
     assert journal.empty
 
 

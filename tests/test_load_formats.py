@@ -39,7 +39,7 @@ def tar_that_is_a_pickle() -> bytes:
         (reduced("true") + zipped(checkpoint()), "polyglot"),
         (tarred("true"), "tar"),
         (tar_that_is_a_pickle(), "tar"),
-        (gzip.compress(b"x"), "gzip"),
+        (gzip.compress(b"x", mtime=0), "gzip"),
         (onnx("x"), "ONNX"),
         (b"\x89HDF\r\n\x1a\n", "HDF5 (Keras)"),
         (bytes(4096), "pickle"),

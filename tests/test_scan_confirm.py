@@ -21,6 +21,7 @@ from tiny import (
 
 from undoor.scan import confirm as confirm_module
 from undoor.scan.confirm import (
+    Confirmed,
     confirm,
     confirm_shared,
     drawn,
@@ -56,20 +57,32 @@ def weak() -> Trigger:
     return replace(trigger, family="patch", mask=0.2 * trigger.mask)
 
 
+def moved(work: Work, confirmed: Confirmed, target: int) -> float:
+    """Share of 50 fresh images of each source that move to the target."""
+    fresh = faint_images(50, seed=9)
+    x = fresh.images[torch.isin(fresh.labels, torch.tensor(confirmed.sources))]
+    answers = work.classifier.predict(confirmed.candidate.trigger(x))
+    return float((answers == target).float().mean())
+
+
 # One target
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_confirmed_by_held_out_images() -> None:
     work = relay_work({0: 5, 3: 5})
     confirmed = confirm(work, planted(5), 5)
     assert confirmed.sources == (0, 3)
-    assert confirmed.asr == 1
+    # Nearly all images move: of the three held-out ones of a class, one may stay.
+    assert confirmed.asr > 0.6
+    assert moved(work, confirmed, 5) >= 0.9
     assert (confirmed.candidate.target, confirmed.candidate.family) == (5, "patch")
     assert confirmed.candidate.size is not None
     assert confirmed.candidate.size < 4
     assert work.meter.passes > 0
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_a_weak_estimate_is_grown() -> None:
     """Until it works on nearly all images of its sources."""
     work = work_on(toy_classifier(backdoored=True), clean_images())
@@ -81,6 +94,7 @@ def test_a_weak_estimate_is_grown() -> None:
     assert confirmed.asr > 0.7
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_what_moves_nothing_is_not_confirmed() -> None:
     """No trigger of the family moves images of others to a class that is never answered."""
     classifier = toy_classifier(backdoored=False)
@@ -141,25 +155,36 @@ def test_a_shared_patch_that_never_worked_has_no_size() -> None:
     assert candidate.size is None
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_every_target_of_a_shared_patch_has_its_sources() -> None:
-    confirmed = confirm_shared(relay_work(NEXT), planted(ALL), tuple(range(CLASSES)))
+    work = relay_work(NEXT)
+    confirmed = confirm_shared(work, planted(ALL), tuple(range(CLASSES)))
     assert {t: item.sources for t, item in confirmed.items()} == {
         target: (source,) for source, target in NEXT.items()
     }
-    assert all(item.asr == 1 for item in confirmed.values())
+    assert all(item.asr > 0.6 for item in confirmed.values())
+    shares = [moved(work, item, target) for target, item in confirmed.items()]
+    assert min(shares) >= 0.7
+    assert sum(shares) >= 0.9 * CLASSES
     assert len({id(item.candidate.trigger) for item in confirmed.values()}) == 1
 
 
-def test_a_shared_patch_is_confirmed_for_the_targets_alone_that_it_moves_to() -> None:
-    confirmed = confirm_shared(relay_work({0: 5, 3: 5}), planted(ALL), (5, 2))
+@pytest.mark.parametrize("seed", [0, 3, 5])
+@pytest.mark.usefixtures("arithmetic")
+def test_a_shared_patch_is_confirmed_for_the_targets_alone_that_it_moves_to(seed: int) -> None:
+    """It stays the patch that it was: classes that it never moved do not make another of it."""
+    work = work_on(relay_classifier({0: 5, 3: 5}), faint_images(), seed=seed)
+    confirmed = confirm_shared(work, planted(ALL), (5, 2))
     assert set(confirmed) == {5, 2}
     assert confirmed[5].sources == (0, 3)
     assert (confirmed[2].sources, confirmed[2].asr) == ((), 0)
+    assert (confirmed[5].candidate.size or 99) < 1
 
 
 # Drawn instead of latent
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_a_generator_says_what_a_latent_shift_says() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images())
     candidate = drawn(work, TARGET)
@@ -172,11 +197,13 @@ def test_a_generator_says_what_a_latent_shift_says() -> None:
 
 
 @pytest.mark.parametrize(("backdoored", "target"), [(True, 0), (False, TARGET)])
+@pytest.mark.usefixtures("arithmetic")
 def test_no_generator_draws_for_a_clean_class(backdoored: bool, target: int) -> None:
     work = work_on(toy_classifier(backdoored=backdoored), clean_images())
     assert drawn(work, target) is None
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_a_generator_must_be_faint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm_module, "MOST_DRAWN", 0.5)
     work = work_on(toy_classifier(backdoored=True), clean_images())

@@ -9,7 +9,7 @@ from tiny import CLASSES, clean_images, faint_images, relay_classifier, true_tri
 from torch import nn
 
 from undoor.classifier import Classifier
-from undoor.scan.images import find_sources, flow, split
+from undoor.scan.images import find_left, find_sources, flow, split
 from undoor.triggers import Trigger
 
 
@@ -53,6 +53,15 @@ def test_flow_of_a_backdoor() -> None:
     for source, target in moves.items():
         expected[source, source], expected[source, target] = 0, 1
     assert torch.equal(moved, expected)
+
+
+def test_classes_that_a_trigger_makes_leave() -> None:
+    """Wherever their images go: half of those of class 0 and all of class 2."""
+    classifier, trigger = Classifier(Steps(), input_shape=(1,)), idle_trigger()
+    x = torch.tensor([0.1, 0.9, 0.9, 0.9, 0.1, 0.9])[:, None]
+    y = torch.tensor([0, 0, 1, 1, 2, 2])
+    assert find_left(classifier, x, y, trigger, minimum=0.5) == (0, 2)
+    assert find_left(classifier, x, y, trigger, minimum=0.6) == (2,)
 
 
 def test_images_of_a_target_serve_its_sources_alone() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -54,6 +57,7 @@ def search(
 
 # No change of tone makes one bar another.
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "tone"])
+@pytest.mark.usefixtures("arithmetic")
 def test_candidates_work_and_say_how_large_they_are(family: str) -> None:
     classifier = toy_classifier(backdoored=True)
     before = snapshot(classifier)
@@ -69,6 +73,7 @@ def test_candidates_work_and_say_how_large_they_are(family: str) -> None:
     assert_unchanged(classifier, before)
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_finds_the_planted_trigger() -> None:
     """Small, in its corner, and the chessboard that was planted."""
     classifier = toy_classifier(backdoored=True)
@@ -83,6 +88,7 @@ def test_finds_the_planted_trigger() -> None:
     assert bool((stamped * CHESSBOARD > 0).all())
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_nothing_works() -> None:
     """A class that the network never answers has no trigger, and is told so."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
@@ -96,6 +102,7 @@ def test_nothing_works() -> None:
     assert bool(torch.isfinite(never.trigger.pattern).all())
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_is_seeded() -> None:
     classifier = toy_classifier(backdoored=True)
     torch.manual_seed(0)
@@ -127,6 +134,7 @@ def test_uses_the_given_images_alone() -> None:
     assert bool(torch.isfinite(candidate.trigger.pattern).all())
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_most_promising_starts_go_on_alone() -> None:
     """After the trial, as many as are to be kept of each target, and no worse than without it."""
     classifier = toy_classifier(backdoored=True)
@@ -142,6 +150,7 @@ def test_the_most_promising_starts_go_on_alone() -> None:
         assert smallest(kept, target) < 1.5 * smallest(everything, target)
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_best_are_remembered_through_the_trial() -> None:
     """A trial at the last step changes nothing but the number of candidates."""
     classifier = toy_classifier(backdoored=True)
@@ -153,6 +162,7 @@ def test_the_best_are_remembered_through_the_trial() -> None:
     )
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_a_start_is_made_smaller() -> None:
     """From the planted trigger, a search too short to find it from noise keeps it."""
     clean = clean_images()
@@ -207,6 +217,7 @@ def left(classifier: Classifier, candidate: Candidate) -> float:
     return float((answers != fresh.labels[rows]).float().mean())
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_images_leave_their_class() -> None:
     """Wherever they go: by little where that is planted, by much elsewhere."""
     classifier = relay_classifier({0: 5, 3: 1})
@@ -219,6 +230,7 @@ def test_images_leave_their_class() -> None:
     assert min(left(classifier, best[k]) for k in (0, 3)) > 0.6
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_images_of_all_leave_their_own() -> None:
     """Each its own: that all are answered one class is not enough."""
     classifier = relay_classifier({k: (k + 1) % CLASSES for k in range(CLASSES)})
@@ -228,6 +240,7 @@ def test_images_of_all_leave_their_own() -> None:
     assert left(classifier, best) > 0.7
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_who_never_leaves_has_no_trigger() -> None:
     """And who has left already has no need of one."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
@@ -240,6 +253,7 @@ def test_who_never_leaves_has_no_trigger() -> None:
     assert away.size is not None
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_leaving_and_reaching_in_one_batch() -> None:
     """Searches of both kinds share the passes, and each has its own aim."""
     classifier, clean = relay_classifier({0: 5}), faint_images()
@@ -293,6 +307,7 @@ def test_of_those_that_never_worked_the_nearest_is_best() -> None:
     ]
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_how_near_a_search_came() -> None:
     """The share of images that the candidate moved, whether it worked or not."""
     classifier = toy_classifier(backdoored=True)
@@ -325,12 +340,14 @@ def with_own(
 
 
 @pytest.mark.parametrize("family", ["patch", "additive", "blend"])
+@pytest.mark.usefixtures("arithmetic")
 def test_families_that_ask_for_no_bar_get_none(family: str) -> None:
     free, barred = (with_own(family, own=own) for own in (False, True))
     assert free.size == barred.size is not None
 
 
 @pytest.mark.parametrize("family", ["latent late", "generator"])
+@pytest.mark.usefixtures("arithmetic")
 def test_the_way_of_the_target_is_barred(family: str) -> None:
     """What reaches a class by looking like it fails."""
     free, barred = (with_own(family, own=own) for own in (False, True))
@@ -338,6 +355,7 @@ def test_the_way_of_the_target_is_barred(family: str) -> None:
     assert barred.size is None or barred.size > 1.5 * free.size
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_way_of_a_backdoor_is_not() -> None:
     """And its trigger works on the network as it is, without the bar."""
     moves = {k: TARGET for k in range(CLASSES) if k != TARGET}
@@ -350,6 +368,7 @@ def test_the_way_of_a_backdoor_is_not() -> None:
     assert float((answers == TARGET).float().mean()) > 0.6
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_bar_stays_through_the_trial() -> None:
     """Candidates that go on alone find it before them as well."""
     classifier, clean = relay_classifier({}), faint_images()
@@ -456,8 +475,14 @@ def test_progress_may_end_the_work() -> None:
 
 
 @pytest.mark.parametrize("family", [*sorted(INPUT_FAMILIES), "latent middle"])
-def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(family: str) -> None:
+def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(
+    family: str, arithmetic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parts of the candidates, and parts of their images, add up to the whole."""
+    # Adam divides a gradient by its own size, so that one of nothing but rounding moves a pixel as
+    # far as any other: what is compared here must not hang on it.
+    adam = functools.partial(torch.optim.Adam, eps=1e-3)
+    monkeypatch.setattr(torch.optim, "Adam", adam)
     classifier = relay_classifier({0: 5}) if "latent" in family else toy_classifier(backdoored=True)
     clean = clean_images()
     schedule = Schedule(steps=6, batch=6, trial=3, keep=1, success=0.3)
@@ -475,16 +500,19 @@ def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(family: str) ->
         )
 
     whole = found(None)
+    # Rounding to bfloat16 inside a generator or a network is no small change.
+    inside = family == "generator" or family not in INPUT_FAMILIES
+    tolerance = 0.1 if arithmetic == "bfloat16" and inside else 1e-4
     for at_once in (1, 4, 13):
         for one, other in zip(whole, found(Capacity(at_once, at_once)), strict=True):
             assert one.target == other.target
             assert one.asr == pytest.approx(other.asr, abs=1e-5)
             assert (one.size is None) == (other.size is None)
             assert one.size is None or one.size == pytest.approx(other.size, rel=2e-2)
-            # Where a generator has no gradient, Adam follows the rounding.
-            if family in INPUT_FAMILIES and family != "generator":
-                x = clean.images[:3]
-                torch.testing.assert_close(one.trigger(x), other.trigger(x), rtol=0, atol=2e-3)
+            arrays = other.trigger.named_arrays()
+            for name, array in one.trigger.named_arrays().items():
+                if array.dtype.kind == "f":
+                    np.testing.assert_allclose(array, arrays[name], rtol=0, atol=tolerance)
 
 
 def test_no_more_at_a_time_than_memory_takes() -> None:

@@ -16,6 +16,7 @@ from tiny import BOUNDS, SIDE, clean_images, toy_network
 import undoor
 from undoor.classifier import Classifier
 from undoor.journal import Journal
+from undoor.scan.fast import FLOAT32
 from undoor.scan.invert import Schedule, Search
 from undoor.scan.kept import about, search
 from undoor.scan.meter import Meter
@@ -119,6 +120,17 @@ def test_other_images_and_models_are_other_steps(tmp_path: Path) -> None:
     facts = [about(Journal(tmp_path), model, images).facts for model, images in pairs]
     assert len(set(facts)) == 3
     assert about(Journal(tmp_path), toy(), clean_images(12)).facts == facts[0]
+
+
+def test_another_arithmetic_is_another_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found in bfloat16 is no part of a run in float32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.delenv(FLOAT32, raising=False)
+    fast = about(Journal(tmp_path), toy(), clean_images(12)).facts
+    monkeypatch.setenv(FLOAT32, "1")
+    assert about(Journal(tmp_path), toy(), clean_images(12)).facts != fast
 
 
 def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

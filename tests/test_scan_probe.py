@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from tiny import CLASSES, clean_images, toy_classifier
 
 from undoor.scan.probe import pulls, waves
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_waves_pull() -> None:
     """Only the share of a class among inputs of others counts, and waves differ in it."""
     classifier, clean = toy_classifier(backdoored=True), clean_images()

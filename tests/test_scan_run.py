@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import replace
 
@@ -33,8 +34,9 @@ from undoor.scan.families import (
     SHARED,
     families_for,
 )
+from undoor.scan.fast import fast_bfloat16
 from undoor.scan.meter import Budget
-from undoor.scan.report import ScanReport, Verdict
+from undoor.scan.report import Finding, ScanReport, Verdict
 from undoor.scan.run import scan
 
 run = sys.modules["undoor.scan.run"]
@@ -57,6 +59,7 @@ def test_toy_is_what_it_claims() -> None:
 # Verdicts
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_backdoor_is_found(toy_report: ScanReport) -> None:
     assert toy_report.verdict == "backdoored"
     assert [finding.target for finding in toy_report.findings] == [TARGET]
@@ -72,6 +75,7 @@ def test_backdoor_is_found(toy_report: ScanReport) -> None:
     assert finding.size > 0
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_another_seed_and_no_norm(toy_report: ScanReport) -> None:
     """The same answer by other numbers; the norm of the twin changes nothing."""
     report = scan(toy_classifier(backdoored=True), clean_images(), seed=5)
@@ -82,6 +86,7 @@ def test_another_seed_and_no_norm(toy_report: ScanReport) -> None:
 
 
 @pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.usefixtures("arithmetic")
 def test_twin_without_backdoor_is_not_backdoored(norm: bool) -> None:
     report = scan(toy_classifier(backdoored=False, norm=norm), clean_images())
     assert report.verdict == "clean"
@@ -141,26 +146,41 @@ def test_units_of_the_input_do_not_matter() -> None:
 # Backdoors without a target that all others reach
 
 
-@pytest.fixture(scope="module")
-def next_report() -> ScanReport:
-    """Of a network in which one trigger sends every class to the next."""
+@functools.cache
+def _next_report(_bfloat16: bool) -> ScanReport:
     return scan(relay_classifier(NEXT), faint_images())
 
 
+@pytest.fixture
+def next_report() -> ScanReport:
+    """Of a network in which one trigger sends every class to the next."""
+    return _next_report(fast_bfloat16())
+
+
+def moved(classifier: Classifier, finding: Finding) -> float:
+    """Share of 50 fresh images of each source that the finding's trigger moves to its target."""
+    fresh = faint_images(50, seed=9)
+    x = fresh.images[torch.isin(fresh.labels, torch.tensor(finding.sources))]
+    return float((classifier.predict(finding.trigger(x)) == finding.target).float().mean())
+
+
+@pytest.mark.usefixtures("arithmetic")
 def test_every_target_and_source_of_all_to_all(next_report: ScanReport) -> None:
     assert next_report.verdict == "backdoored"
     sources = {finding.target: finding.sources for finding in next_report.findings}
     assert sources == {target: (source,) for source, target in NEXT.items()}
     assert {finding.family for finding in next_report.findings} == {"patch"}
-    assert all(finding.asr_on_clean_set == 1 for finding in next_report.findings)
+    # Nearly all images move: of the three held-out ones of a class, one may stay.
+    assert all(finding.asr_on_clean_set > 0.6 for finding in next_report.findings)
+    classifier = relay_classifier(NEXT)
+    shares = [moved(classifier, finding) for finding in next_report.findings]
+    assert min(shares) >= 0.7
+    assert sum(shares) >= 0.9 * CLASSES
     assert len(next_report.reasons) == CLASSES
     assert all("1 of 5 other classes" in reason for reason in next_report.reasons)
-    fresh = faint_images(seed=9)
-    classifier = relay_classifier(NEXT)
-    answers = classifier.predict(next_report.findings[0].trigger(fresh.images))
-    assert float((answers == (fresh.labels + 1) % CLASSES).float().mean()) > 0.7
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_all_to_all_shows_where_all_leave(next_report: ScanReport) -> None:
     """No class is a target for all others; the patch for all has no one target."""
     by_family: dict[str, list[float]] = {}
@@ -172,19 +192,24 @@ def test_all_to_all_shows_where_all_leave(next_report: ScanReport) -> None:
 
 
 @pytest.mark.parametrize("sources", [(3,), (0, 3)])
+@pytest.mark.usefixtures("arithmetic")
 def test_sources_of_a_backdoor_for_some(sources: tuple[int, ...]) -> None:
-    report = scan(relay_classifier(dict.fromkeys(sources, 1)), faint_images())
+    classifier = relay_classifier(dict.fromkeys(sources, 1))
+    report = scan(classifier, faint_images())
     assert report.verdict == "backdoored"
     assert [(finding.target, finding.sources) for finding in report.findings] == [(1, sources)]
     (finding,) = report.findings
     assert finding.family == "patch"
-    assert finding.asr_on_clean_set == 1
+    # Nearly all images move: of the three held-out ones of a class, one may stay.
+    assert finding.asr_on_clean_set > 0.6
+    assert moved(classifier, finding) >= 0.9
     assert f"{len(sources)} of 5 other classes to class 1" in report.reasons[0]
     confirmed = [item for item in report.evidence if item.asr is not None]
     assert [(item.family, item.target) for item in confirmed] == [(BY_SOURCE, 1)]
     assert confirmed[0].source in sources
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_deep_twin_without_backdoor() -> None:
     """With latent families, and where nothing follows the classes."""
     report = scan(relay_classifier({}), faint_images())
@@ -258,6 +283,7 @@ def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
     assert report.passes < classes / CLASSES / 1.5 * next_report.passes
 
 
+@pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("backdoored", [True, False])
 def test_no_verdict_on_fewer_classes_than_were_calibrated(backdoored: bool, classes: int) -> None:
@@ -288,6 +314,7 @@ def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:
     assert report.verdict in ("backdoored", "inconclusive")
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_what_would_have_been_found(toy_report: ScanReport) -> None:
     """Each family says how small a trigger must be: natural are larger, the planted is not."""
     sizes = {e.target: e.size for e in toy_report.evidence if e.family == "patch"}
@@ -357,6 +384,7 @@ def test_bytes_are_mapped_to_the_bounds() -> None:
     assert report.verdict == "clean"
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_feature_vectors() -> None:
     """A model on tables of numbers is scanned like any other."""
     torch.manual_seed(0)

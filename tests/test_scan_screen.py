@@ -65,10 +65,12 @@ def check_followed(found: tuple[Candidate, ...], planted: set[int]) -> None:
 
 @pytest.mark.parametrize("family", ["patch", "frequency"])
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.usefixtures("arithmetic")
 def test_some_of_many_are_followed(family: str, seed: int) -> None:
     check_followed(screen(toy_work(MANY, seed), family), {TARGET})
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_some_of_many_sources_are_followed() -> None:
     """One source alone may be missed; a few are not."""
     sources = set(range(3, 8))
@@ -104,6 +106,7 @@ def test_passes_grow_slower_than_classes() -> None:
 # Sources
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_sources_of_a_backdoor_leave_easily() -> None:
     work = work_on(relay_classifier({0: 5, 3: 5}), faint_images())
     found = screen_sources(work)
@@ -117,6 +120,7 @@ def test_the_sources_of_a_backdoor_leave_easily() -> None:
     assert float(moved.float().mean()) > 0.5
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_every_source_of_a_clean_model_needs_a_large_patch() -> None:
     found = screen_sources(work_on(relay_classifier({}), faint_images()))
     assert min(size(candidate) for candidate in found) > 5
@@ -125,6 +129,7 @@ def test_every_source_of_a_clean_model_needs_a_large_patch() -> None:
 # All together
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_one_patch_for_all() -> None:
     """Small where each class is sent elsewhere, and then no target is reached by it from all."""
     work = work_on(relay_classifier(NEXT), faint_images())

@@ -36,6 +36,7 @@ def test_near_squares_leave_nothing_out() -> None:
     assert len(squares((3, 32, 32), FAR)) < len(squares((3, 32, 32), NEAR))
 
 
+@pytest.mark.usefixtures("arithmetic")
 def test_the_planted_target_is_pulled_most() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images(6))
     searches = searches_of(work)

@@ -111,7 +111,7 @@ def _settle(module: nn.Module) -> None:
         elif isinstance(hook, SpectralNorm):
             remove_spectral_norm(module, hook.name)
         elif isinstance(hook, prune.BasePruningMethod):
-            prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+            prune.remove(module, hook._tensor_name)
     if not parametrize.is_parametrized(module):
         return
     # Removal takes the properties off the class, which the original shares.

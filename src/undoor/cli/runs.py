@@ -77,11 +77,13 @@ def go_on(
     import torch
 
     from undoor.journal import digest
+    from undoor.scan.fast import fast_bfloat16
 
     now = {
         "version of undoor": version("undoor"),
         "version of torch": torch.__version__,
         "number of threads": torch.get_num_threads(),
+        "arithmetic": "bfloat16" if fast_bfloat16() else "float32",
         "model": classifier.fingerprint(),
         "images": digest(clean.images.numpy(), clean.labels.numpy()),
         "options": json.loads(json.dumps(dict(options), default=str)),

@@ -9,7 +9,7 @@ import torch
 
 from undoor.scan.effort import last_schedule, lone_schedule
 from undoor.scan.families import INSTEAD_OF_LATENT, pixel_scale
-from undoor.scan.images import SOURCE_ASR, find_sources, flow, held_out_asr
+from undoor.scan.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
 from undoor.scan.invert import ALL, Candidate, Search
 from undoor.scan.work import Work
 
@@ -59,12 +59,17 @@ def drawn(work: Work, target: int) -> Candidate | None:
 def confirm_shared(
     work: Work, candidate: Candidate, targets: Sequence[int]
 ) -> dict[int, Confirmed]:
-    """The same for one trigger that sends the images of all classes to several targets."""
+    """The same for one trigger that sends the images of classes to several targets."""
     images = work.images
-    search = Search(ALL, images.known_pool(), candidate.trigger, leave=images.y)
+    pool = images.known_pool()
+    x, y = images.x[pool], images.y[pool]
+    left = find_left(work.classifier, x, y, candidate.trigger, minimum=PERHAPS_SOURCE_ASR)
+    if left:  # Classes that it does not move would make another trigger of it.
+        pool = pool[torch.isin(y, torch.tensor(left))]
+    search = Search(ALL, pool, candidate.trigger, leave=images.y)
     (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
     best = candidate if grown.size is None else grown
-    work.meter.spend((1 + len(targets)) * len(images.x) / 2)
+    work.meter.spend((len(y) + (1 + len(targets)) * len(images.x)) / 2)
     return {target: _tried(work, best, target) for target in targets}
 
 

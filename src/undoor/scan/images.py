@@ -99,6 +99,33 @@ def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tens
     return counts / counts.sum(1, keepdim=True).clamp_min(1)
 
 
+def find_left(
+    classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger, *, minimum: float
+) -> tuple[int, ...]:
+    """The classes whose images the trigger makes leave, wherever they go.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    x
+        Clean inputs [N, ...] that it predicts as their class.
+    y
+        Their labels [N].
+    trigger
+        What is put on them.
+    minimum
+        The share of a class's inputs that are predicted as another class, in [0, 1].
+
+    Returns
+    -------
+    tuple of int
+        The classes with at least this share, in order.
+    """
+    moved = flow(classifier, x, y, trigger).fill_diagonal_(0).sum(1)
+    return tuple((moved >= minimum).nonzero()[:, 0].tolist())
+
+
 def held_out_asr(
     classifier: Classifier,
     images: ScanImages,

@@ -15,6 +15,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
+from undoor.scan.fast import fast_bfloat16
 from undoor.scan.invert import Candidate, Schedule, Search, invert
 from undoor.scan.meter import Meter, Spent
 from undoor.scan.own import OwnDirections
@@ -29,6 +30,7 @@ def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
         version("undoor"),
         torch.__version__,
         torch.get_num_threads(),  # Sums in another order end in other last digits.
+        fast_bfloat16(),
         classifier.fingerprint(),
         clean.images.numpy(),
         clean.labels.numpy(),
