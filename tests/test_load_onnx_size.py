@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile.graphs_of_functions import DOMAIN, OPSETS, doubling, function, graph
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from undoor.load import onnx_size
 from undoor.load.onnx_file import screen_onnx
 from undoor.load.onnx_size import MAX_FIELDS, count_fields
-
-DOMAIN = "com.microsoft"
-OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, 1)]
 
 
 def whys(folder: Path, model: Any) -> list[str]:
@@ -26,40 +24,18 @@ def whys(folder: Path, model: Any) -> list[str]:
     return found
 
 
-def function(name: str, callees: list[tuple[str, str]]) -> Any:
-    """A function that calls others one behind another."""
-    values = ["x", *(f"v{i}" for i in range(len(callees)))]
-    nodes = [
-        helper.make_node(callee, [values[i]], [values[i + 1]], domain=domain)
-        for i, (domain, callee) in enumerate(callees)
-    ]
-    return helper.make_function(DOMAIN, name, ["x"], values[-1:], nodes, OPSETS)
-
-
-def model(nodes: list[Any], functions: list[Any] = (), stored: list[Any] = ()) -> Any:  # type: ignore[assignment]
-    shape = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 2]) for n in ("x", "y")]
-    graph = helper.make_graph(nodes, "g", shape[:1], shape[1:], list(stored))
-    return helper.make_model(graph, functions=list(functions), opset_imports=OPSETS)
-
-
-def doubling(depth: int) -> list[Any]:
-    """Functions each of which calls the former twice."""
-    first = function("f0", [("", "Relu"), ("", "Relu")])
-    return [first] + [function(f"f{i}", [(DOMAIN, f"f{i - 1}")] * 2) for i in range(1, depth)]
-
-
 CALL = [helper.make_node("f9", ["x"], ["y"], domain=DOMAIN)]
 
 
 def test_doubling_functions(tmp_path: Path) -> None:
     """2^40 nodes in some KB: whoever infers shapes of them never ends."""
     call = [helper.make_node("f39", ["x"], ["y"], domain=DOMAIN)]
-    bomb = model(call, doubling(40)).SerializeToString()
+    bomb = graph(call, doubling(40)).SerializeToString()
     assert len(bomb) < 10_000
     assert whys(tmp_path, bomb) == [
         "it has more than 100,000 nodes, those of functions counted at each call"
     ]
-    assert whys(tmp_path, model(CALL, doubling(10))) == []
+    assert whys(tmp_path, graph(CALL, doubling(10))) == []
 
 
 def test_functions_within_graphs_of_functions(tmp_path: Path) -> None:
@@ -67,21 +43,21 @@ def test_functions_within_graphs_of_functions(tmp_path: Path) -> None:
     branch = helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
     outer = helper.make_function(DOMAIN, "outer", ["x"], ["y"], [branch], OPSETS)
     call = helper.make_node("outer", ["x"], ["y"], domain=DOMAIN)
-    assert "100,000 nodes" in whys(tmp_path, model([call], [*doubling(10), outer]))[0]
+    assert "100,000 nodes" in whys(tmp_path, graph([call], [*doubling(10), outer]))[0]
 
 
 def test_functions_that_call_themselves(tmp_path: Path) -> None:
     circle = [function("f9", [(DOMAIN, "f8")]), function("f8", [(DOMAIN, "f9")])]
-    assert whys(tmp_path, model(CALL, circle)) == ["its functions call themselves"]
+    assert whys(tmp_path, graph(CALL, circle)) == ["its functions call themselves"]
     twice = [function("f9", [("", "Relu")])] * 2
-    assert "two of its functions have one name" in whys(tmp_path, model(CALL, twice))
+    assert "two of its functions have one name" in whys(tmp_path, graph(CALL, twice))
 
 
 def test_long_chains_of_functions(tmp_path: Path) -> None:
     chain = [function("f0", [("", "Relu")])]
     chain += [function(f"f{i}", [(DOMAIN, f"f{i - 1}")]) for i in range(1, 2000)]
     call = helper.make_node("f1999", ["x"], ["y"], domain=DOMAIN)
-    assert whys(tmp_path, model([call], chain)) == []
+    assert whys(tmp_path, graph([call], chain)) == []
 
 
 def test_functions_with_operators_of_their_own(tmp_path: Path) -> None:
@@ -89,14 +65,14 @@ def test_functions_with_operators_of_their_own(tmp_path: Path) -> None:
         DOMAIN, "f9", ["x"], ["y"], [helper.make_node("A", ["x"], ["y"], domain="evil")],
         [helper.make_opsetid("evil", 1)],
     )  # fmt: skip
-    assert "operators of 'evil'" in whys(tmp_path, model(CALL, [evil]))[0]
+    assert "operators of 'evil'" in whys(tmp_path, graph(CALL, [evil]))[0]
 
 
 def test_tensors_that_nobody_stored(tmp_path: Path) -> None:
     relu = [helper.make_node("Relu", ["x"], ["y"])]
     for dims in ([2**40], [2**20, 2**20], [-1], [1] * 65):
         tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=bytes(8))
-        (why,) = whys(tmp_path, model(relu, stored=[tensor]))
+        (why,) = whys(tmp_path, graph(relu, stored=[tensor]))
         assert why.startswith("its tensor 'w' ")
     kinds = ("float32", "float64", "int64", "uint8", "bool", "float16")
     stored = [numpy_helper.from_array(numpy_helper.to_array(
@@ -104,7 +80,7 @@ def test_tensors_that_nobody_stored(tmp_path: Path) -> None:
                            [3], [1, 0, 1])), kind) for kind in kinds]  # fmt: skip
     typed = helper.make_tensor("typed", TensorProto.FLOAT16, [2, 2], [1.0, 2.0, 3.0, 4.0])
     four = helper.make_tensor("four", TensorProto.INT4, [5], [1, 2, 3, 4, 5])
-    assert whys(tmp_path, model(relu, stored=[*stored, typed, four])) == []
+    assert whys(tmp_path, graph(relu, stored=[*stored, typed, four])) == []
 
 
 @pytest.mark.parametrize("kind", ["ConstantOfShape", "Expand", "Tile", "RandomNormal"])
@@ -115,7 +91,7 @@ def test_stored_shapes_that_fill_memory(tmp_path: Path, kind: str) -> None:
         node = helper.make_node(kind, inputs, ["y"], **shape)
         stored = helper.make_tensor("s", TensorProto.INT64, [2], sizes)
         constant = helper.make_node("Constant", [], ["s"], value=stored)
-        for made in (model([node], stored=[stored]), model([constant, node])):
+        for made in (graph([node], stored=[stored]), graph([constant, node])):
             assert len(whys(tmp_path, made)) == count
 
 

@@ -142,3 +142,13 @@ def valid_tar() -> bytes:
             member.size, member.mtime = len(data), 0.5
             archive.addfile(member, io.BytesIO(data))
     return stream.getvalue()
+
+
+def valid_parquet(compression: str) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    stream = io.BytesIO()
+    table = pyarrow.table({"image": [encoded(i) for i in range(4)], "label": ["a", "b"] * 2})
+    pyarrow.parquet.write_table(table, stream, compression=compression)
+    return stream.getvalue()

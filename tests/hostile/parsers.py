@@ -13,14 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from onnx import ModelProto
+from onnx.shape_inference import infer_shapes
 from safetensors.torch import load
 
+from undoor.clean_set import read_classes, read_clean_set
+from undoor.clean_set.class_names import Found, number
 from undoor.errors import UndoorError
 from undoor.load.archives import content, open_screened_stream
 from undoor.load.check import examine
+from undoor.load.onnx_file import screen_onnx
 from undoor.load.pickles import Screening, screen_member, screen_stream
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import read_spec
+from undoor.render.sanitise import line, markdown, sarif
 
 LARGEST = 2**20
 PATH = Path("fuzzed")
@@ -84,8 +90,53 @@ def toml(data: bytes) -> None:
         read_spec(file, {})
 
 
+def npz(data: bytes) -> None:
+    with _file(data, ".npz") as file:
+        read_clean_set(file)
+
+
+def tar(data: bytes) -> None:
+    with _file(data, ".tar") as file:
+        read_clean_set(file)
+
+
+def parquet(data: bytes) -> None:
+    with _file(data, ".parquet") as file:
+        read_clean_set(file)
+
+
+def onnx(data: bytes) -> None:
+    """What passes has a size that its reader can bear: its shapes are inferred without end."""
+    with _file(data, ".onnx") as file:
+        if screen_onnx(file):
+            return
+        model = ModelProto.FromString(data)
+    try:
+        infer_shapes(model)
+    except MemoryError:
+        raise
+    except Exception:
+        return
+
+
+def names(data: bytes) -> None:
+    """Class names as text and as JSON, and what becomes of a label of that name."""
+    for suffix in (".txt", ".json"):
+        with _file(data, suffix) as file:
+            found = list(read_classes(str(file)))
+        for text in found[:20]:
+            assert line(text).isprintable()
+            assert "\n" not in markdown(text) + sarif(text)
+        if found:
+            number(Found(found[:1], "fuzzed"), None, found)
+
+
 PARSERS: dict[str, Callable[[bytes], None]] = {
-    parser.__name__: parser for parser in (pickled, zipped, checkpoint, safetensors, toml)
+    parser.__name__: parser
+    for parser in (
+        *(pickled, zipped, checkpoint, safetensors, toml),
+        *(npz, tar, parquet, onnx, names),
+    )
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from hostile import archived, broken, pickled
+from hostile import archived, broken, data_sets, graphs_of_functions, pickled
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LARGEST = 4096
@@ -38,6 +38,11 @@ def valid(parser: str) -> list[bytes]:
         "checkpoint": [zipped.getvalue(), old.getvalue(), save(state)],
         "safetensors": [save(state), broken.stored({"w": broken.F32})],
         "toml": [TOML],
+        "npz": [data_sets.valid_npz()],
+        "tar": [data_sets.valid_tar()],
+        "parquet": [data_sets.valid_parquet(kind) for kind in ("none", "zstd")],
+        "onnx": [broken.onnx("weights.bin"), graphs_of_functions.model(3)],
+        "names": [b'["a", "b"]', b'\xef\xbb\xbf["a"]'],
     }[parser]
 
 
@@ -51,6 +56,11 @@ def hostile(parser: str) -> list[bytes]:
         "checkpoint": [*pickles, *archives],
         "safetensors": list(broken.safetensors().values()),
         "toml": [b"[model]\nweights = 1", b"[modle]", b"model = 3"],
+        "npz": list(data_sets.npzs().values()),
+        "tar": list(data_sets.tars().values()),
+        "parquet": [],
+        "onnx": [graphs_of_functions.model(40), b"\x3a\x04\x0a\x00\x0a\x00"],
+        "names": [b'["' + b"a" * 2000 + b'"]', b"\xff\xfe\x00", b"[" * 3000],
     }[parser]
     return [data for data in found if len(data) <= LARGEST]
 

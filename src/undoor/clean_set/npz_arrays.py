@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +25,7 @@ MAX_DEFLATED = 1040
 MAX_MEMBERS = 10_000
 # What numpy itself takes of a header, without the magic string in front.
 MAX_HEADER = 10_000
+MAGIC = b"\x93NUMPY"
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -42,27 +45,36 @@ class Stored(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def open_npz(path: Path) -> NpzFile:
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzFile]:
     """The archive at `path`, in which nothing is unpickled.
 
     Raises
     ------
     UndoorError : it is no archive of arrays, or has more members than one of images has.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except Exception as error:
-        raise UndoorError(
-            f"{path} is not a readable .npz archive ({first_line(error)}); write it with np.savez"
-        ) from error
-    if not isinstance(archive, NpzFile):
-        raise UndoorError(f"{path} holds a single array; expected x and y written by np.savez")
-    if len(archive.files) > MAX_MEMBERS:
-        archive.close()
-        raise UndoorError(
-            f"{path} has {len(archive.files):,} members; expected x and y written by np.savez"
-        )
-    return archive
+    if not path.is_file():
+        raise UndoorError(f"{path} is no file; expected an .npz archive written by np.savez")
+    with path.open("rb") as stream:
+        if stream.read(len(MAGIC)) == MAGIC:
+            raise UndoorError(f"{path} holds a single array; expected x and y written by np.savez")
+        stream.seek(0)
+        try:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise ValueError("it is of another kind")
+        except Exception as error:
+            raise UndoorError(
+                f"{path} is not a readable .npz archive ({first_line(error)}); write it with "
+                "np.savez"
+            ) from error
+        with archive:
+            if len(archive.files) > MAX_MEMBERS:
+                raise UndoorError(
+                    f"{path} has {len(archive.files):,} members; expected x and y written by "
+                    "np.savez"
+                )
+            yield archive
 
 
 def stored(archive: NpzFile, name: str, path: Path) -> Stored:
