@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
-from pictures import make_folder, picture
+from pictures import encoded, make_folder, picture
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set, read_images
@@ -133,3 +135,33 @@ def test_images_in_the_root_are_told(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, NAMES)
     picture().save(folder / "0.png")
     assert read_clean_set(folder).skipped == (f"{folder / '0.png'}: lies in no class folder",)
+
+
+def shard(path: Path, value: int) -> None:
+    with tarfile.open(path, "w") as archive:
+        for number in range(2):
+            for suffix, data in (("png", encoded(value)), ("cls", b"%d" % number)):
+                member = tarfile.TarInfo(f"{number}.{suffix}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+
+def test_shards_of_several_splits(tmp_path: Path) -> None:
+    for name in ("train-000", "train-001", "._train-002"):
+        shard(tmp_path / f"{name}.tar", 9)
+    assert len(read_clean_set(tmp_path)) == 4
+    shard(tmp_path / "val-000.tar", 9)
+    with pytest.raises(UndoorError, match=r"shards of several splits \(train, val\)"):
+        read_clean_set(tmp_path)
+    assert len(read_clean_set(tmp_path / "train-{000..001}.tar")) == 4
+
+
+def test_hidden_parquet_files(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"image": [encoded(i) for i in range(4)], "label": [0, 1] * 2})
+    for name in ("data/test-00000-of-00001.parquet", "__MACOSX/train-00000-of-00001.parquet"):
+        (tmp_path / name).parent.mkdir()
+        parquet.write_table(table, tmp_path / name)
+    (tmp_path / "data" / "._test-00000-of-00001.parquet").write_bytes(b"noise")
+    assert len(read_clean_set(tmp_path)) == 4

@@ -11,6 +11,7 @@ from pictures import encoded
 
 from undoor.clean_set import read_clean_set
 from undoor.clean_set.messages import is_compressed
+from undoor.clean_set.parquet_pages import pages_of
 from undoor.errors import UndoorError
 
 pa = pytest.importorskip("pyarrow")
@@ -80,6 +81,19 @@ def test_every_flipped_byte_is_an_error_or_harmless(tmp_path: Path) -> None:
                 read_clean_set(path)
             except UndoorError as error:
                 assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_footers(tmp_path: Path) -> None:
+    path = write(tmp_path, [encoded(i) for i in range(4)], [0, 1] * 2)
+    whole = path.read_bytes()
+    with pages_of(path) as pages:
+        assert {chunk.path for chunk in pages.chunks} == {"image", "label"}
+        assert 0 < pages.largest("label") < 200
+        assert pages.largest("label", 7) == 0
+    for damaged in (b"", b"PAR1", whole[:-8] + b"\xff" * 4 + b"PAR1", whole[:-4] + b"PARE"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"too short|footer"), pages_of(path):
+            pass
 
 
 def saved(folder: Path, *, compression: str | None) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from hostile.graphs_of_functions import DOMAIN, OPSETS, doubling, function, graph
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from undoor.errors import UndoorError
 from undoor.load import onnx_size
 from undoor.load.onnx_file import screen_onnx
 from undoor.load.onnx_size import MAX_FIELDS, count_fields
@@ -93,6 +94,13 @@ def test_stored_shapes_that_fill_memory(tmp_path: Path, kind: str) -> None:
         constant = helper.make_node("Constant", [], ["s"], value=stored)
         for made in (graph([node], stored=[stored]), graph([constant, node])):
             assert len(whys(tmp_path, made)) == count
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    bad = graph([helper.make_node("Relu", ["x"], ["y"])]).SerializeToString()
+    bad = bad.replace(b"Relu", b"\xff\xfe\xfd\xfc")
+    with pytest.raises(UndoorError, match=r"no readable ONNX file .*utf-8"):
+        whys(tmp_path, bad)
 
 
 def test_empty_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from hostile import graphs_of_functions
+
 F32: dict[str, Any] = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
@@ -81,6 +83,8 @@ def others() -> dict[str, bytes]:
         "absolute.onnx": onnx("/etc/passwd"),
         "own_operators.onnx": onnx("beside.bin", "evil.ops"),
         "truncated.onnx": onnx("beside.bin")[:30],
+        "doubling.onnx": graphs_of_functions.model(40),
+        "empty_nodes.onnx": b"\x3a\xc2\x9a\x0c" + b"\x0a\x00" * 100_001,
         "bad.toml": b"[model\nweights=",
         "outside.toml": b'[model]\nweights = "/dev/zero"\narchitecture = "a.py:b"\n',
     }

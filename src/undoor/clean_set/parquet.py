@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import mmap
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from undoor.clean_set.columns import (
 from undoor.clean_set.folder import is_hidden
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.labels import require_samples
-from undoor.clean_set.parquet_pages import largest_page
+from undoor.clean_set.parquet_pages import pages_of
 from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError
 
@@ -91,22 +90,10 @@ def _labels(path: Path) -> _Part:
 
 def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
     """The cells of a column of numbers or names, as many at a time as could all be the longest."""
-    rows = max(1, min(MAX_CELLS, MAX_BATCH // (1 + _largest_page(file, path, column))))
+    with pages_of(path) as pages:
+        rows = max(1, min(MAX_CELLS, MAX_BATCH // (1 + pages.largest(column))))
     for batch in file.iter_batches(rows, columns=[column]):
         yield from batch.column(0)
-
-
-def _largest_page(file: Any, path: Path, column: str, groups: Sequence[int] | None = None) -> int:
-    """Bytes that the largest page of a column unpacks to, in some row groups or in all."""
-    largest = 0
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for number in range(file.num_row_groups) if groups is None else groups:
-            group = file.metadata.row_group(number)
-            for place in range(group.num_columns):
-                chunk = group.column(place)
-                if f"{chunk.path_in_schema}.".startswith(f"{column}."):
-                    largest = max(largest, largest_page(data, chunk))
-    return largest
 
 
 def parquet_files(folder: Path, split: str | None) -> list[Path]:
@@ -138,7 +125,7 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
 
 def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Raw]]:
     """The images of some rows of a file, (row of the file, sample); few rows are held at a time."""
-    with _opened(path) as file:
+    with _opened(path) as file, pages_of(path) as pages:
         column = columns_of(file.schema_arrow, str(path)).image
         start = 0
         for group in range(file.num_row_groups):
@@ -146,8 +133,7 @@ def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int
             wanted = _between(inside, start, end)
             if wanted:
                 # Each row may be the whole of a page that holds an image once.
-                page = 1 + _largest_page(file, path, column, [group])
-                rows = max(1, min(ROWS, MAX_BATCH // page))
+                rows = max(1, min(ROWS, MAX_BATCH // (1 + pages.largest(column, group))))
                 for batch in file.iter_batches(rows, row_groups=[group], columns=[column]):
                     cells = batch.column(0)
                     for row, sample in _between(wanted, start, start + len(cells)):

@@ -53,6 +53,9 @@ def count_fields(data: bytes, descriptor: Any) -> int:
                 known = kind.fields_by_number.get(tag >> 3)
                 if known is not None and known.message_type is not None:
                     waiting.append((place, min(place + length, end), known.message_type))
+                elif known is not None and known.type == known.TYPE_STRING:
+                    # Protobuf would hand out bytes, which nobody expects of a name.
+                    data[place : min(place + length, end)].decode("utf-8")
                 place += length
             elif tag & 7 == 0:
                 _, place = _varint(data, place, end)
