@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from undoor.classifier import Classifier
+from undoor.identity.structure import with_call
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
@@ -40,7 +41,7 @@ def read(path: Path, options: Tables) -> Classifier:
     )
     name = describe(spec.model.architecture)
     load_weights(network, state, file=spec.model.weights, architecture=name)
-    return Classifier(
+    classifier = Classifier(
         network,
         input_shape=spec.input.shape,
         bounds=spec.input.bounds,
@@ -50,3 +51,5 @@ def read(path: Path, options: Tables) -> Classifier:
         output=spec.model.output,
         class_names=spec.classes.names,
     )
+    classifier.origin = with_call(classifier.origin, spec.model.architecture, spec.model.arguments)
+    return classifier
