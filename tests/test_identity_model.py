@@ -126,6 +126,56 @@ def test_the_code_is_hashed_and_its_place_is_not(tmp_path: Path) -> None:
     assert exact_identity(one).differences(exact_identity(other)) == ("code (net.py)",)
 
 
+SWITCH = (
+    HONEST.replace("class Net", "MODE = {}\n\nclass Net")
+    + """
+def honest(**options):
+    MODE.update(options)
+    return Net()
+
+def hidden():
+    MODE["hidden"] = True
+    return Net()
+"""
+)
+
+
+def test_what_was_called_and_with_what(tmp_path: Path) -> None:
+    """Arguments and names may decide what no module shows."""
+    weights = folder_with(tmp_path / "a", SWITCH).parent / "w.safetensors"
+
+    def loaded(name: str, **arguments: object) -> ModelIdentity:
+        architecture = f"{weights.parent / 'net.py'}:{name}"
+        options = {"architecture": architecture, "arguments": arguments}
+        return exact_identity(undoor.load(weights, input_shape=(3, 4, 4), **options))
+
+    honest = loaded("honest")
+    assert loaded("honest") == honest
+    for other in (loaded("hidden"), loaded("honest", hidden=True)):
+        assert honest.differences(other) == ("the architecture's callable or its arguments",)
+        assert honest.sha256 != other.sha256
+
+
+def test_a_callable_of_python(tmp_path: Path) -> None:
+    weights = folder_with(tmp_path / "a", HONEST).parent / "w.safetensors"
+
+    def net(*, deep: bool = False) -> nn.Module:
+        network = nn.Sequential()
+        network.add_module("flat", nn.Flatten())
+        network.add_module("head", nn.Linear(48, 3))
+        return network
+
+    def loaded(**options: Any) -> ModelIdentity:
+        return exact_identity(undoor.load(weights, input_shape=(3, 4, 4), **options))
+
+    one = loaded(architecture=net)
+    assert [item.path for item in one.code] == [Path(__file__).name]
+    assert loaded(architecture=net) == one
+    assert loaded(architecture=net, arguments={"deep": True}).sha256 != one.sha256
+    finished = loaded(architecture=net())
+    assert (finished.call_sha256, finished.code) == (None, ())
+
+
 def test_the_order_of_the_files_is_not_hashed() -> None:
     files = [CodeFile("/x/a.py", "a" * 64), CodeFile("/x/b.py", "b" * 64)]
     one, two = random_classifier("mlp"), random_classifier("mlp")

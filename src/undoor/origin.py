@@ -23,7 +23,10 @@ class Origin:
     code : the Python files that were run to build it, other than installed packages.
     graph_sha256 : of the canonical graph, or of the bytes of the file, where the model is a graph
         (`.pt2`, ONNX, TorchScript); None where it is built by code.
+    call_sha256 : of the callable that was called to build it, by its name, and of its arguments;
+        None where nothing was called.
     """
 
     code: tuple[CodeFile, ...] = ()
     graph_sha256: str | None = None
+    call_sha256: str | None = None

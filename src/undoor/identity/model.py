@@ -25,6 +25,7 @@ HASHES = {
     "weights_sha256": "weights",
     "structure_sha256": "layers or their settings",
     "graph_sha256": "graph",
+    "call_sha256": "the architecture's callable or its arguments",
 }
 
 
@@ -39,6 +40,7 @@ class ModelIdentity:
     weights_sha256 : over every weight and the input transform: its name in the format before.
     structure_sha256 : over the modules, their settings, and graphs among them.
     graph_sha256 : of the file that holds the network (`.pt2`, ONNX, TorchScript), if one does.
+    call_sha256 : of name and arguments of the callable that built the network, if one did.
     code : name and SHA-256 of each file of Python that the network is made of and no installed
         package brings. The name is for people; it is not hashed.
     preprocessing : shape, bounds, scale, mean, std, output and resizing.
@@ -49,6 +51,7 @@ class ModelIdentity:
     weights_sha256: str | None = None
     structure_sha256: str | None = None
     graph_sha256: str | None = None
+    call_sha256: str | None = None
     code: tuple[CodeFile, ...] = ()
     preprocessing: Mapping[str, Any] | None = None
     probe: Logits | None = None
@@ -66,6 +69,7 @@ class ModelIdentity:
             "weights_sha256": self.weights_sha256,
             "structure_sha256": self.structure_sha256,
             "graph_sha256": self.graph_sha256,
+            "call_sha256": self.call_sha256,
             "code_sha256": self.code_sha256,
             "code": [{"name": item.path, "sha256": item.sha256} for item in self.code],
             "preprocessing": self.preprocessing,
@@ -88,6 +92,7 @@ class ModelIdentity:
             weights_sha256=_digest(data["weights_sha256"]),
             structure_sha256=_digest(data["structure_sha256"]),
             graph_sha256=_digest(data["graph_sha256"]),
+            call_sha256=_digest(data["call_sha256"]),
             code=tuple(_code_file(item) for item in data["code"]),
             preprocessing=preprocessing,
             probe=None if probe is None else logits_from_json(probe["logits"]),
@@ -123,6 +128,7 @@ def exact_identity(classifier: Classifier) -> ModelIdentity:
         weights_sha256=weights_sha256(classifier),
         structure_sha256=structure.sha256(without=classifier.volatile),
         graph_sha256=classifier.origin.graph_sha256,
+        call_sha256=classifier.origin.call_sha256,
         code=code,
         preprocessing=preprocessing_of(classifier),
     )

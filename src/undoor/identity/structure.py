@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from undoor.identity.graphs import fx_lines, script_sha256
 from undoor.identity.source import code_of
 from undoor.identity.tensors import tensor_sha256
 from undoor.identity.values import Values
-from undoor.origin import CodeFile
+from undoor.origin import CodeFile, Origin
 
 INTERNAL = frozenset(vars(nn.Module())) | {"training"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -47,6 +47,30 @@ def structure_of(root: nn.Module, stored: frozenset[str], *, graph_known: bool) 
     graph_known : whether the bytes of TorchScript are hashed elsewhere.
     """
     return _Reader(root, stored, graph_known).read()
+
+
+def with_call(origin: Origin, architecture: Any, arguments: Mapping[str, Any]) -> Origin:
+    """The same origin, with what was called to build the network.
+
+    What a callable is told need not show in the modules that it makes.
+
+    Parameters
+    ----------
+    architecture : "file.py:callable", "package.module:callable", a callable, or a finished network,
+        which is not called.
+    """
+    if isinstance(architecture, nn.Module):
+        return origin
+    values = _Reader(nn.Module(), frozenset(), graph_known=False).values
+    # Where a file lies differs from machine to machine; what it holds is hashed as code.
+    named = isinstance(architecture, str)
+    name = architecture.rpartition(":")[2] if named else values.describe(architecture)
+    text = json.dumps([name, values.describe(dict(arguments))])
+    return replace(
+        origin,
+        call_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        code=(*origin.code, *values.code.values()),
+    )
 
 
 class _Reader:

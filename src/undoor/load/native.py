@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from undoor.classifier import Classifier
+from undoor.identity.structure import with_call
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
 from undoor.load.check import require_safe
@@ -62,7 +63,8 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
         class_names=spec.classes.names,
     )
     # Only now, since a first pass may import as well.
-    classifier.origin = replace(classifier.origin, code=built.files)
+    origin = replace(classifier.origin, code=built.files)
+    classifier.origin = with_call(origin, spec.model.architecture, spec.model.arguments)
     return classifier
 
 

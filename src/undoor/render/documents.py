@@ -100,6 +100,9 @@ class Model(_Part):
     )
     structure_sha256: Sha256 | None = Field(description="Over the modules and their settings.")
     graph_sha256: Sha256 | None = Field(description="Of the .pt2, ONNX or TorchScript file.")
+    call_sha256: Sha256 | None = Field(
+        description="Of name and arguments of the callable that built the network."
+    )
     code_sha256: Sha256 | None = Field(description="Over the hashes in code.")
     code: list[SourceFile]
     preprocessing: Preprocessing | None
