@@ -68,28 +68,14 @@ def look(
     trusted : whether whole pickled modules may be opened all the same.
     trust_code : whether code may run that a file of the model names.
     """
-    files = inspect_files(path)
-    found = Inspection(files)
-    try:
-        named = code_named_by(path) if bare else None
-    except ForbiddenTargetError as error:
-        facts = CodeFacts(error.architecture, False, ())
-        return replace(found, code=facts, problem=str(error))
-    except UndoorError as error:
-        return replace(found, problem=str(error))
-    if named is not None:
-        trust_code = trust_code or named.remembered
-        facts = CodeFacts(named.architecture, trust_code, named.files)
-        found = replace(found, files=(*files, *code_files(named, files)), code=facts)
-    if not all(file.safe or (trusted and file.whole_module) for file in found.files):
-        unreadable = all(file.safe or file.format is None for file in found.files)
-        kind = "cannot be read" if unreadable else "is unsafe"
-        return replace(found, problem=f"a file {kind}; nothing of the model was opened")
-    if named is not None and not trust_code:
-        found = replace(found, problem=refusal(named))
-        return replace(found, checkpoint=_tensors(weights_of(path), key))
+    found = _with_code(Inspection(inspect_files(path)), path, bare=bare, trust_code=trust_code)
+    found = _screened(found, trusted=trusted)
+    if found.code is not None and not found.code.trusted:
+        return replace(found, checkpoint=_tensors(path, key) if _are_safe(found) else None)
+    if not found.opened:
+        return found
     # A trusted module is opened by its architecture, never looked at by its tensors alone.
-    bare = bare and all(file.safe for file in files)
+    bare = bare and _are_safe(found)
     try:
         if bare and needs_architecture(path):
             checkpoint = inspect_checkpoint(read_state_dict(path, key=key))
@@ -110,9 +96,42 @@ def look(
     return found
 
 
-def _tensors(weights: Path | None, key: str | None) -> CheckpointFacts | None:
+def _with_code(found: Inspection, path: Path, *, bare: bool, trust_code: bool) -> Inspection:
+    """With the code that a file of the model names; a problem where it must not run."""
+    try:
+        named = code_named_by(path) if bare else None
+    except ForbiddenTargetError as error:
+        return replace(found, code=CodeFacts(error.architecture, False, ()), problem=str(error))
+    except UndoorError as error:
+        return replace(found, problem=str(error))
+    if named is None:
+        return found
+    trusted = trust_code or named.remembered
+    return replace(
+        found,
+        files=(*found.files, *code_files(named, found.files)),
+        code=CodeFacts(named.architecture, trusted, named.files),
+        problem=None if trusted else refusal(named),
+    )
+
+
+def _screened(found: Inspection, *, trusted: bool) -> Inspection:
+    """With a problem where a file is unsafe, which matters more than any other."""
+    if all(file.safe or (trusted and file.whole_module) for file in found.files):
+        return found
+    unreadable = all(file.safe or file.format is None for file in found.files)
+    kind = "cannot be read" if unreadable else "is unsafe"
+    return replace(found, problem=f"a file {kind}; nothing of the model was opened")
+
+
+def _are_safe(found: Inspection) -> bool:
+    return all(file.safe for file in found.files)
+
+
+def _tensors(path: Path, key: str | None) -> CheckpointFacts | None:
     """What the tensors alone say of a model whose code is not run."""
     try:
+        weights = weights_of(path)
         if weights is None or not needs_architecture(weights):
             return None
         return inspect_checkpoint(read_state_dict(weights, key=key))
