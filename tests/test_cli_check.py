@@ -22,6 +22,7 @@ from undoor.cli.check import Checked, Policy, _check, _show
 from undoor.decision import MAX_SCORE
 from undoor.errors import UndoorError
 from undoor.guard import POLICIES
+from undoor.scrutiny import Disagreement
 
 
 @pytest.fixture
@@ -212,3 +213,13 @@ def test_nothing_readable(cli: Cli) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "no readable image" in result.stderr
+
+
+def test_predictions_that_depend_on_the_batch_are_warned_about(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Disagreement("batch", "predictions depend on the other inputs of the batch")
+    monkeypatch.setattr("undoor.scrutiny.depends_on_batch_or_chance", lambda _: (odd,))
+    told = both(cli)
+    assert f"WARNING: {odd.sentence}" in told.stderr
+    assert odd.sentence not in told.stdout

@@ -18,7 +18,7 @@ from wrapped_networks import ORDINARY, SHAPE, WRAPPED, Wrapped, ordinary
 from undoor.classifier import Classifier
 from undoor.load import load
 from undoor.scan import run
-from undoor.scrutiny import Scrutiny, read_graph, scrutinise
+from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scrutinise
 
 WRITERS: dict[str, Callable[[nn.Module, Path], Path]] = {
     "script": lambda network, folder: work.script(network, folder / "m.pt"),
@@ -142,6 +142,13 @@ def test_cost_and_no_trace() -> None:
     assert 0 < sum(spent) < 1500
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[n]) for n, value in classifier.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [networks.BatchStatistics, networks.Noisy, networks.SingleImages])
+def test_a_few_passes_show_batches_and_chance(kind: type[Wrapped]) -> None:
+    (found,) = depends_on_batch_or_chance(Classifier(kind(), input_shape=SHAPE))
+    assert found.code in ("batch", "repeat")
+    assert depends_on_batch_or_chance(toy_classifier(backdoored=True)) == ()
 
 
 def test_scores_of_any_scale_get_no_reason() -> None:

@@ -30,7 +30,7 @@ from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.kept import about
 from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scrutiny import GraphWarning, read_graph
+from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
 
@@ -83,7 +83,8 @@ def repair(
     patterns over the whole image, which no single estimate shows, and of triggers that were found
     inside the network. journal : where the steps are kept; a repair that was killed goes on from
     there to the same corrections. A `GraphWarning` says what the network's graph holds that
-    ordinary layers do not have: whatever is hidden behind it is not repaired.
+    ordinary layers do not have, and where its predictions depend on how it is run: whatever is
+    hidden behind that is not repaired.
 
     Raises
     ------
@@ -94,9 +95,8 @@ def repair(
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     clean = clean.for_classifier(classifier)
-    if odd := read_graph(classifier, clean.images):
-        sentences = "; ".join(item.sentence for item in odd)
-        text = f"{sentences}; what is hidden behind this is not repaired"
+    if odd := scrutinise(classifier, clean.images).sentences:
+        text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     report = with_targets(

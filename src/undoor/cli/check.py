@@ -103,6 +103,7 @@ def check(
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     x, names, reading = read_images(images, classifier, split=split, any_range=True)
     tell_reading(reading)
+    pipeline.warn_of_batches(classifier)
     rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
     lines = [row.to_json(classifier.class_names) for row in rows]

@@ -98,6 +98,14 @@ def repair_model(
         )
 
 
+def warn_of_batches(classifier: Classifier) -> None:
+    """Say on stderr where what is predicted for an input hinges on chance or on other inputs."""
+    from undoor.scrutiny import depends_on_batch_or_chance
+
+    for item in depends_on_batch_or_chance(classifier):
+        say(f"WARNING: {item.sentence}")
+
+
 @contextmanager
 def _graph_aloud() -> Iterator[None]:
     """What is odd in the network's graph goes to stderr, a line each."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.scrutiny.asking import Spend, ask
+from undoor.scrutiny.asking import Spend, ask, ask_briefly
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, merged
 from undoor.scrutiny.exported import read_exported
 from undoor.scrutiny.gradients import ask_gradients
@@ -25,7 +25,15 @@ from undoor.scrutiny.scripts import read_script
 from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
 from undoor.scrutiny.trace import trace
 
-__all__ = ["Disagreement", "GraphFinding", "GraphWarning", "Scrutiny", "read_graph", "scrutinise"]
+__all__ = [
+    "Disagreement",
+    "GraphFinding",
+    "GraphWarning",
+    "Scrutiny",
+    "depends_on_batch_or_chance",
+    "read_graph",
+    "scrutinise",
+]
 
 # Clean inputs on which the network is asked; as many again carry each trigger.
 MAX_INPUTS = 16
@@ -91,6 +99,11 @@ def scrutinise(
         for inputs in (x, *others):
             differences += ask_gradients(classifier, inputs, spend)
     return Scrutiny(graph, _first_of_each(differences))
+
+
+def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ...]:
+    """What a few passes of random inputs show of predictions that are no function of one input."""
+    return ask_briefly(classifier, _random_inputs(classifier))
 
 
 def read_graph(

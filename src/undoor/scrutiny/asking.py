@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 import torch
@@ -18,7 +18,9 @@ _ROUNDING, _MAX_ROUNDING, _GROSS = 1e-3, 0.03, 0.3
 # How far inputs are moved to learn what a network makes of rounding, of the range of inputs.
 _NUDGE, _NUDGES = 3e-7, 20.0
 MAX_INPUTS = 24
-_SINGLES, _DOUBLE = 12, 4
+_SINGLES, _FEW = 12, 4
+_SAME, _TINY = 1e-5, 1e-30
+_OTHERS = "predictions depend on the other inputs of the batch"
 Spend = Callable[[float], None]
 Ask = Callable[[Tensor], Tensor]
 
@@ -42,6 +44,13 @@ def ask(
     return tuple(_Asked(classifier, x[:MAX_INPUTS], spend).differences(later))
 
 
+def ask_briefly(classifier: Classifier, x: Tensor) -> tuple[Disagreement, ...]:
+    """As `ask`, of chance and of the size of the batch alone, with four inputs: for commands that
+    must not take long."""
+    asked = _Asked(classifier, x[:_FEW], lambda passes: None)
+    return (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
+
+
 class _Asked:
     def __init__(self, classifier: Classifier, x: Tensor, spend: Spend) -> None:
         self.classifier, self.x, self.spend = classifier, x, spend
@@ -60,12 +69,31 @@ class _Asked:
         if staying:
             some = ", ".join(name or "the network itself" for name in staying[:3])
             yield Disagreement("training", f"the network stays in training mode ({some})")
-        apart = max(self._apart(self._scores(self.x)) for _ in range(2))
-        if apart:
-            yield self._told("repeat", "two passes of the same inputs give different scores", apart)
+        random = self.repeated()
+        if random:
             # Whatever else is compared would differ for the same reason.
+            yield from random
             return
-        for code, text, f in self._ways():
+        yield from self.compared(self._ways())
+        yield from self._coarsely()
+        apart = self._apart(self._scores(self.x))
+        if later is not None:
+            apart = max(apart, self._apart(self._scores(self.x, later)))
+        if apart:
+            yield self._told("later", "scores change with the number of earlier passes", apart)
+
+    def repeated(self) -> tuple[Disagreement, ...]:
+        """Where the same pass differs, which rounds alike each time."""
+        same = (self._scores(self.x) - self.expected for _ in range(2))
+        largest = max(float(change.abs().max()) for change in same)
+        if largest <= _SAME * self.range:
+            return ()
+        text = "two passes of the same inputs give different scores"
+        return (self._told("repeat", text, largest / max(self.range, _TINY)),)
+
+    def compared(self, ways: Iterable[tuple[str, str, Ask]]) -> Iterator[Disagreement]:
+        """Where other ways to ask make a difference, or fail."""
+        for code, text, f in ways:
             try:
                 apart = self._apart(f(self.x))
             except Exception as error:
@@ -74,17 +102,15 @@ class _Asked:
                 continue
             if apart:
                 yield self._told(code, text, apart)
-        yield from self._coarsely()
-        apart = self._apart(self._scores(self.x))
-        if later is not None:
-            apart = max(apart, self._apart(self._scores(self.x, later)))
-        if apart:
-            yield self._told("later", "scores change with the number of earlier passes", apart)
+
+    def alone(self) -> tuple[str, str, Ask]:
+        """Each input by itself."""
+        return "batch", f"{_OTHERS} (batches of 1)", self._in_batches(1)
 
     def _ways(self) -> Iterator[tuple[str, str, Ask]]:
-        others = "predictions depend on the other inputs of the batch"
-        for size in (1, 2, 7):
-            yield "batch", f"{others} (batches of {size})", self._in_batches(size)
+        yield self.alone()
+        for size in (2, 7):
+            yield "batch", f"{_OTHERS} (batches of {size})", self._in_batches(size)
         order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(1))
         yield "order", "predictions depend on the order of the inputs", self._shuffled(order)
         yield (
@@ -111,14 +137,15 @@ class _Asked:
 
     def _coarsely(self) -> Iterator[Disagreement]:
         """In other precisions, where only gross differences count."""
-        x = self.x[:_DOUBLE]
+        x = self.x[:_FEW]
         for name, scores in (("autocast to bfloat16", self._half()), ("float64", self._double(x))):
             if scores is None:
                 continue
-            far = (scores - self.expected[: len(scores)]).abs().amax(1).median()
+            single = self.expected if len(scores) > _FEW else self._scores(self.x[: len(scores)])
+            far = (scores - single).abs().amax(1).median()
             if not float(far) <= _GROSS * self.range:
                 text = f"predictions depend on the precision ({name})"
-                yield self._told("precision", text, float(far) / max(self.range, 1e-30))
+                yield self._told("precision", text, float(far) / max(self.range, _TINY))
 
     def _scores(
         self,
@@ -172,7 +199,7 @@ class _Asked:
         largest = float((scores - self.expected).abs().max())
         if largest <= self.rounding:
             return 0.0
-        return largest / max(self.range, 1e-30)
+        return largest / max(self.range, _TINY)
 
     @staticmethod
     def _told(code: str, text: str, apart: float) -> Disagreement:
