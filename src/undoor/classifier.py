@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +89,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
+        # How searches lay out images and activations: see `fast_copy`.
+        self.memory_format = torch.channels_last
         # Set by `with_gain`: what logits are multiplied by.
         self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
@@ -165,12 +167,20 @@ class Classifier(nn.Module):
         return other
 
     def fast_copy(self) -> Classifier:
-        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""
+        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last.
+
+        Networks that take views of their activations, as by ``x.view(len(x), -1)``, may know one
+        order alone; their copy keeps it.
+        """
         twin = copy.deepcopy(self)
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        return twin
+        if _takes_channels_last(twin):
+            return twin
+        same = copy.deepcopy(self)
+        same.memory_format = torch.contiguous_format
+        return same
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight and the input transform: what a repair is bound to."""
@@ -249,6 +259,30 @@ class Classifier(nn.Module):
 
 def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
     return Resizing((input_shape[1], input_shape[2])) if len(input_shape) == 3 else None
+
+
+@torch.no_grad()
+def _takes_channels_last(classifier: Classifier) -> bool:
+    """Whether the network runs where every activation [N, C, H, W] has its channels last."""
+    if len(classifier.input_shape) != 3:
+        return True
+
+    def turn(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if isinstance(output, Tensor) and output.dim() == 4:
+            return output.contiguous(memory_format=torch.channels_last)
+        return output
+
+    modules = [m for m in classifier.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    hooks = [module.register_forward_hook(turn) for module in modules]
+    low, _ = classifier.bounds
+    try:
+        classifier(torch.full((2, *classifier.input_shape), low))
+    except RuntimeError:
+        return False
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return True
 
 
 def _require_finite(network: nn.Module) -> None:
