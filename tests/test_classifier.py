@@ -302,8 +302,20 @@ class Views(nn.Module):
         return self.out(z.view(x.size(0), -1))
 
 
-def test_fast_copy_of_a_network_that_takes_views() -> None:
-    classifier = Classifier(Views(), input_shape=(3, 6, 6))
+class Rows(nn.Module):
+    """Flattens the input itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(108, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("network", [Views(), Rows()])
+def test_fast_copy_of_a_network_that_takes_views(network: nn.Module) -> None:
+    classifier = Classifier(network, input_shape=(3, 6, 6))
     twin = classifier.fast_copy()
     x = torch.rand(5, 3, 6, 6)
     assert torch.allclose(twin(x), classifier(x), atol=1e-6)

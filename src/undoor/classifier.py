@@ -20,6 +20,8 @@ Output = Literal["logits", "probabilities"]
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
+# Layers that deliver maps [N, C, H, W].
+MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -263,20 +265,22 @@ def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
 
 @torch.no_grad()
 def _takes_channels_last(classifier: Classifier) -> bool:
-    """Whether the network runs where every activation [N, C, H, W] has its channels last."""
+    """Whether the network runs where maps [N, C, H, W] have their channels last in memory, also
+    behind layers after which a search changes them."""
     if len(classifier.input_shape) != 3:
         return True
 
-    def turn(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        if isinstance(output, Tensor) and output.dim() == 4:
+    def turn(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        if output.dim() == 4:
             return output.contiguous(memory_format=torch.channels_last)
         return output
 
-    modules = [m for m in classifier.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    modules = [m for m in classifier.modules() if isinstance(m, MAPPING)]
     hooks = [module.register_forward_hook(turn) for module in modules]
     low, _ = classifier.bounds
     try:
-        classifier(torch.full((2, *classifier.input_shape), low))
+        x = torch.full((2, *classifier.input_shape), low)
+        classifier(x.contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         return False
     finally:
