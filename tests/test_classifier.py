@@ -301,3 +301,39 @@ def test_errors_are_one_line() -> None:
         make(Returns(fail))
     assert "first" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Views(nn.Module):
+    """Flattens as most tutorials do, which takes activations in one order alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.conv(x).relu()
+        return self.out(z.view(x.size(0), -1))
+
+
+class Rows(nn.Module):
+    """Flattens the input itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(108, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("network", [Views(), Rows()])
+def test_fast_copy_of_a_network_that_takes_views(network: nn.Module) -> None:
+    classifier = Classifier(network, input_shape=(3, 6, 6))
+    twin = classifier.fast_copy()
+    x = torch.rand(5, 3, 6, 6)
+    assert torch.allclose(twin(x), classifier(x), atol=1e-6)
+    assert twin.memory_format == torch.contiguous_format
+    assert not any(module._forward_hooks for module in twin.modules())
+    other = random_classifier("conv").fast_copy()
+    assert other.memory_format == torch.channels_last
+    assert not any(module._forward_hooks for module in other.modules())

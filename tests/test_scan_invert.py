@@ -538,3 +538,32 @@ def test_no_more_at_a_time_than_memory_takes() -> None:
     logits = classifier.logits(clean.images)
     assert max(seen) == 11
     torch.testing.assert_close(logits, classifier(clean.images))
+
+
+class Views(nn.Module):
+    """Flattens as most tutorials do, which takes activations in one order alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.conv(x).relu()
+        return self.out(z.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("family", ["patch", "latent late"])
+def test_networks_that_take_views_are_searched(family: str) -> None:
+    """At the input and inside; they ended in a traceback."""
+    torch.manual_seed(0)
+    classifier = Classifier(Views(), input_shape=(3, 6, 6)).fast_copy()
+    generator = torch.Generator().manual_seed(0)
+    (found,) = invert(
+        classifier,
+        torch.rand(12, 3, 6, 6),
+        [Search(0, torch.arange(12))],
+        family=family,
+        schedule=Schedule(steps=3),
+        generator=generator,
+    )
+    assert found.target == 0

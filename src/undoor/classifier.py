@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ Output = Literal["logits", "probabilities", "sigmoid"]
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
+# Layers that deliver maps [N, C, H, W].
+MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
+        # How searches lay out images and activations: see `fast_copy`.
+        self.memory_format = torch.channels_last
         # Set by `with_gain`: what logits are multiplied by.
         self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
@@ -186,12 +190,20 @@ class Classifier(nn.Module):
         return other
 
     def fast_copy(self) -> Classifier:
-        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last."""
+        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last.
+
+        Networks that take views of their activations, as by ``x.view(len(x), -1)``, may know one
+        order alone; their copy keeps it.
+        """
         twin = detached_copy(self)
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        return twin
+        if _takes_channels_last(twin):
+            return twin
+        same = detached_copy(self)
+        same.memory_format = torch.contiguous_format
+        return same
 
     def fingerprint(self) -> str:
         """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.
@@ -304,6 +316,32 @@ def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset
 
 def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
     return Resizing((input_shape[1], input_shape[2])) if len(input_shape) == 3 else None
+
+
+@torch.no_grad()
+def _takes_channels_last(classifier: Classifier) -> bool:
+    """Whether the network runs where maps [N, C, H, W] have their channels last in memory, also
+    behind layers after which a search changes them."""
+    if len(classifier.input_shape) != 3:
+        return True
+
+    def turn(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        if output.dim() == 4:
+            return output.contiguous(memory_format=torch.channels_last)
+        return output
+
+    modules = [m for m in classifier.modules() if isinstance(m, MAPPING)]
+    hooks = [module.register_forward_hook(turn) for module in modules]
+    low, _ = classifier.bounds
+    try:
+        x = torch.full((2, *classifier.input_shape), low)
+        classifier(x.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return False
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return True
 
 
 def _require_finite(network: nn.Module) -> None:

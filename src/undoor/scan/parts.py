@@ -61,7 +61,7 @@ def groups(batch: int, most: int | None) -> Iterator[slice]:
 def _part(
     classifier: Classifier, bank: TriggerBank, rows: slice, own: OwnDirections | None
 ) -> Part:
-    changed = insert(classifier, bank.site, _of_rows(bank))
+    changed = insert(classifier, bank.site, _of_rows(bank, classifier.memory_format))
     if own is None:
         return Part(rows, bank, changed, None)
     changed, bars = barred(changed, [read.head for read in own.heads])
@@ -82,13 +82,13 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
     return entropy.mean(1), reached.float().mean(1)
 
 
-def _of_rows(bank: TriggerBank) -> Callable[[Tensor], Tensor]:
+def _of_rows(bank: TriggerBank, layout: torch.memory_format) -> Callable[[Tensor], Tensor]:
     """The bank on a flat batch, in which the images of the candidates come one after another."""
 
     def change(z: Tensor) -> Tensor:
         changed = bank(z.unflatten(0, (bank.count, -1))).flatten(0, 1)
         if changed.dim() == 4:
-            return changed.contiguous(memory_format=torch.channels_last)
+            return changed.contiguous(memory_format=layout)
         return changed
 
     return change

@@ -136,7 +136,7 @@ def _push(
     for cut in groups(len(masks), most):
         own, mask = logit[cut].clone().requires_grad_(True), masks[cut]
         x = work.images.x[row] * (1 - mask) + _colours(work, own) * mask
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=classifier.memory_format)
         count = len(mask)
         leaving = torch.full((count,), away)
         entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), leaving)
