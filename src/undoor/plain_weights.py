@@ -24,6 +24,7 @@ Module = TypeVar("Module", bound=nn.Module)
 QUANTISING = ("torch.ao.", "torch.nn.quantized.", "torch.nn.qat.", "torch.quantization.")
 
 
+@torch.no_grad()  # With gradients, a script's copy would remember what it is a copy of.
 def plain_copy(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode and float32, without parametrisations; the network stays as it is.
 
@@ -106,7 +107,7 @@ def _settle(module: nn.Module) -> None:
         elif isinstance(hook, SpectralNorm):
             remove_spectral_norm(module, hook.name)
         elif isinstance(hook, prune.BasePruningMethod):
-            prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+            prune.remove(module, hook._tensor_name)
     if not parametrize.is_parametrized(module):
         return
     # Removal takes the properties off the class, which the original shares.

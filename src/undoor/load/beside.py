@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from undoor.load.opcodes import Value
@@ -167,7 +167,7 @@ def _stored(data: Value) -> int:
     return len(text) if isinstance(text, str) else 0
 
 
-def stand_ins(names: Sequence[str]) -> list[tuple[Any, str]]:
+def stand_ins(names: Sequence[str]) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Stand-ins for those of the names that are such values, as `torch.serialization.safe_globals`
     takes them."""
     # Readers translate the names of Python 2 before they look for them.

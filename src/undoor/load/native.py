@@ -7,6 +7,7 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
+from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
 from undoor.load.graph_files import of_graph, read_graph
 from undoor.load.lazy_layers import materialise
@@ -42,9 +43,10 @@ def read(path: Path, options: Tables) -> Classifier:
     materialise(network, spec.input.shape)
     name = describe(spec.model.architecture)
     load_fitting(network, states, file=spec.model.weights, architecture=name)
+    network, shape = channels_first(network, spec.input.shape)
     return Classifier(
         network,
-        input_shape=spec.input.shape,
+        input_shape=shape,
         bounds=spec.input.bounds,
         scale=spec.input.scale,
         mean=spec.input.mean,
