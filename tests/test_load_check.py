@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import zipfile
@@ -146,3 +147,20 @@ def test_noise_is_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, dat
     file.write_bytes(data)
     with pytest.raises(UndoorError):
         read_state_dict(file)
+
+
+def test_what_is_not_known_to_run_code_may(tmp_path: Path) -> None:
+    torch.save({"m": torch.ones(1), "s": torch.eye(2).to_sparse()}, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"may run code .*_rebuild_sparse_tensor"):
+        read_state_dict(tmp_path / "w.pt")
+
+
+def test_the_way_out_that_is_offered_leads_out(tmp_path: Path) -> None:
+    """A module beside settings is opened by word of the user; beside a call of eval it is not."""
+    settings = argparse.Namespace(lr=0.1)
+    torch.save({"model": torch.nn.Linear(2, 2), "args": settings}, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"whole pickled module.*say --trust-pickle$"):
+        read_state_dict(tmp_path / "w.pt")
+    torch.save({"model": torch.nn.Linear(2, 2), "f": eval}, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"also names .*eval, which --trust-pickle refuses$"):
+        read_state_dict(tmp_path / "w.pt")

@@ -57,6 +57,7 @@ ONE_FITS: dict[str, Callable[[State], Any]] = {
     "input-aware": lambda s: {"netC": s, "netG": GENERATOR, "netM": GENERATOR, "epoch": 3},
     "LIRA": lambda s: {"atkmodel": GENERATOR, "netC": s, "tgtmodel": GENERATOR},
     "wrapper holds another": lambda s: {"model": GENERATOR, "classifier": s},
+    "pair": lambda s: (s, {"epoch": 3}),
     "list": lambda s: {"models": [GENERATOR, s]},
     "deep": lambda s: {"run": {"nets": {"victim": s, "surrogate": GENERATOR}}},
     "of another size": lambda s: {"teacher_net": state(classes=7), "net": s},

@@ -104,12 +104,13 @@ class Raises(Net):
         raise SystemExit("no")
 """
 WRITE = """
-import sys, torch, nets
+import argparse, pathlib, sys, torch, nets
 for name in ("Net", "Curious", "Bad", "Ends", "Raises", "Sleeps", "Fills"):
     torch.manual_seed(0)
     torch.save(getattr(nets, name)(), f"{name}.pt")
 torch.manual_seed(0)
-torch.save({"model": nets.Net(), "epoch": 3}, "kept.pt")
+beside = argparse.Namespace(lr=0.1, data=pathlib.PurePosixPath("a"))
+torch.save({"model": nets.Net(), "epoch": 3, "args": beside}, "kept.pt")
 """
 
 

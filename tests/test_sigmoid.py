@@ -106,3 +106,6 @@ def test_small_logits_are_no_scores() -> None:
         network[1].bias.fill_(0.4)
     assert make(network).num_classes == 4
     assert make(Squeezed(False)).num_classes == 4
+    with torch.no_grad():
+        network[1].weight.zero_()
+    assert make(network).num_classes == 4

@@ -24,6 +24,7 @@ Module = TypeVar("Module", bound=nn.Module)
 QUANTISING = ("torch.ao.", "torch.nn.quantized.", "torch.nn.qat.", "torch.quantization.")
 
 
+@torch.no_grad()  # With gradients, a script's copy would remember what it is a copy of.
 def plain_copy(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode and float32, without parametrisations; the network stays as it is.
 

@@ -139,9 +139,10 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
             f"you trust{_trusting(unsafe)}"
         )
     if unsafe:
+        would = "would" if any(is_foreign(name) for name in unsafe) else "may"
         raise UndoorError(
-            f"{path} would run code when it is opened: it names {shown}{more}; expected tensors "
-            f"alone: {WAY_OUT}"
+            f"{path} {would} run code when it is opened: it names {shown}{more}; expected tensors "
+            f"and plain settings alone: {WAY_OUT}"
         )
     first = safety.breaches[0]
     where = f" (in {first.member})" if first.member else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load import exported, onnx_network, torch_script
+from undoor.load.channels_last import channels_first, first, stands_last
 from undoor.load.check import (
     GRAPHS,
     ONNX,
@@ -73,11 +74,16 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     own = {"shape": graph.input_shape, **given(tables, "input")}
     table = checked(InputTable, "input", {k: v for k, v in own.items() if v is not None}, source)
     classes = checked(ClassesTable, "classes", given(tables, "classes"), source)
+    stored = graph.input_shape
+    # The file says it as it is; images are described with their channels first all the same.
+    turned = stored is not None and stands_last(stored) and table.shape == first(stored)
+    shape = stored if turned and stored is not None else table.shape
     if graph.require_parity is not None:
-        graph.require_parity(table.shape)
+        graph.require_parity(shape)
+    network, shape = channels_first(graph.network, shape)
     return Classifier(
-        graph.network,
-        input_shape=table.shape,
+        network,
+        input_shape=shape,
         bounds=table.bounds,
         scale=table.scale,
         mean=table.mean,

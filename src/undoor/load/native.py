@@ -9,6 +9,7 @@ from undoor.classifier import Classifier
 from undoor.identity.structure import with_call
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
+from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
 from undoor.load.graph_files import is_graph, of_graph, read_graph
 from undoor.load.lazy_layers import materialise
@@ -52,9 +53,10 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     materialise(built.network, spec.input.shape)
     name = describe(spec.model.architecture)
     load_fitting(built.network, states, file=spec.model.weights, architecture=name)
+    network, shape = channels_first(built.network, spec.input.shape)
     classifier = Classifier(
-        built.network,
-        input_shape=spec.input.shape,
+        network,
+        input_shape=shape,
         bounds=spec.input.bounds,
         scale=spec.input.scale,
         mean=spec.input.mean,

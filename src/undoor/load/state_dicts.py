@@ -43,16 +43,19 @@ def states_in(content: object, path: Path, *, key: str | None = None) -> dict[st
     ------
     UndoorError : there is none, or none under `key`.
     """
+    # As pairs of a state dict and figures are saved.
+    content = list(content) if isinstance(content, tuple) else content
     if key:
         return _named(content, key, path)
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | list):
         raise UndoorError(
             f"{path} holds a {type(content).__name__}; expected a state dict: "
             "save model.state_dict()"
         )
     found = dict(_walk(content, "", 0, {}))
     if not found:
-        keys = ", ".join([str(key) for key in dict.keys(content)][:6]) or "nothing"
+        names = dict.keys(content) if isinstance(content, dict) else range(len(content))
+        keys = ", ".join([str(name) for name in names][:6]) or "nothing"
         raise UndoorError(
             f"{path} holds no single state dict (found: {keys}); save model.state_dict()"
         )

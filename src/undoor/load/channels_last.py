@@ -1,0 +1,63 @@
+"""Networks that take images [N, H, W, C], as those of Keras and TensorFlow do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from undoor.errors import UndoorError
+
+Shape = tuple[int, ...]
+# Grey, colour, and colour with transparency; sides are longer.
+CHANNELS = (1, 3, 4)
+
+
+class ChannelsLast(nn.Module):
+    """A network of images [N, H, W, C], for images [N, C, H, W]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.permute(0, 2, 3, 1))
+
+
+def stands_last(shape: Sequence[int]) -> bool:
+    """Whether the shape of an input has its channels last.
+
+    >>> stands_last((16, 16, 3)), stands_last((3, 16, 16)), stands_last((64, 4, 4))
+    (True, False, False)
+    """
+    return len(shape) == 3 and shape[2] in CHANNELS and min(shape[:2]) > max(CHANNELS)
+
+
+def first(shape: Sequence[int]) -> Shape:
+    """(height, width, channels) as (channels, height, width)."""
+    return (shape[2], shape[0], shape[1])
+
+
+def channels_first(network: nn.Module, shape: Sequence[int]) -> tuple[nn.Module, Shape]:
+    """A network, and the shape of its inputs, for images with their channels first.
+
+    Raises
+    ------
+    UndoorError : the shape has the channels last, and the network takes no such images.
+    """
+    if not stands_last(shape):
+        return network, tuple(shape)
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *shape))
+    except Exception as error:
+        raise UndoorError(
+            f"the channels stand last in the input_shape {tuple(shape)}, and the network fails on "
+            f"such images ({(str(error).splitlines() or [type(error).__name__])[0]}); if it takes "
+            f"[N, C, H, W], set input_shape = {list(first(shape))}"
+        ) from error
+    finally:
+        network.train(training)
+    return ChannelsLast(network), first(shape)
