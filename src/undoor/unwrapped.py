@@ -73,12 +73,14 @@ def _inside(module: nn.Module) -> nn.Module | None:
 def _rebind(module: nn.Module, twin: nn.Module) -> None:
     """Let the copy of a module whose forward was replaced run its own layers."""
     forward = vars(module)["forward"]
-    if hasattr(forward, "_torchdynamo_orig_callable"):
-        forward = inspect.unwrap(forward)
-        if isinstance(forward, types.MethodType) and forward.__self__ is module:
+    compiled = hasattr(forward, "_torchdynamo_orig_callable")
+    forward = inspect.unwrap(forward) if compiled else forward
+    if isinstance(forward, types.MethodType) and forward.__self__ is module:
+        del twin.forward
+        if type(twin).forward is not forward.__func__:
             twin.forward = types.MethodType(forward.__func__, twin)
-            return
-    elif not isinstance(forward, types.FunctionType) or not _holds_network(forward):
+        return
+    if not compiled and not (isinstance(forward, types.FunctionType) and _holds_network(forward)):
         return  # Copied with what it is bound to.
     raise UndoorError(
         f"the forward of a {type(module).__name__} was replaced by a function that holds on to the "
