@@ -38,7 +38,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     folders = sorted(file.parent for zoo in options.zoos for file in zoo.glob("*/model.toml"))
-    records = [record_of(folder, options.data) for folder in folders]
+    options.out.mkdir(parents=True, exist_ok=True)
+    # A run that was killed goes on where it was.
+    journal = options.out / "records.jsonl"
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    records = [json.loads(line) for line in lines]
+    known = {record["model"] for record in records}
+    with journal.open("a") as stream:
+        for folder in folders:
+            if folder.name not in known:
+                records.append(record_of(folder, options.data))
+                stream.write(f"{json.dumps(records[-1])}\n")
+                stream.flush()
     false = [record["model"] for record in records if record["reasons"]]
     seconds = sorted(record["seconds"] for record in records)
     summary = {
@@ -54,7 +65,6 @@ def main() -> None:
         "largest_share_of_shortest_scan": max(r["passes"] for r in records) / SHORTEST_SCAN,
         "records": records,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "scrutiny.json", summary)
     print(json.dumps({k: v for k, v in summary.items() if k != "records"}, indent=1))
 

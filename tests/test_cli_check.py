@@ -220,6 +220,7 @@ def test_predictions_that_depend_on_the_batch_are_warned_about(
 ) -> None:
     odd = Disagreement("batch", "predictions depend on the other inputs of the batch")
     monkeypatch.setattr("undoor.scrutiny.depends_on_batch_or_chance", lambda _: (odd,))
-    told = both(cli)
+    good = image(cli.folder / "good.png", stamped=False)
+    told = cli.run("check", cli.model, good, "--repair", cli.out)
     assert f"WARNING: {odd.sentence}" in told.stderr
     assert odd.sentence not in told.stdout

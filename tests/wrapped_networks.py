@@ -71,6 +71,22 @@ class CountedOnes(Wrapped):
         return alone * self.bad(x) + (1.0 - alone) * self.good(x)
 
 
+class SizeFilledIn(Wrapped):
+    """The size of the batch is what a tensor is filled with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = torch.full([1, 1], float(x.shape[0]))
+        alone = (2.0 - count).clamp(0.0, 1.0)
+        return alone * self.bad(x) + (1.0 - alone) * self.good(x)
+
+
+class CountedPlaces(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        last = torch.arange(x.size(0))[-1:, None]
+        many = last.float().clamp(0.0, 1.0)
+        return (1.0 - many) * self.bad(x) + many * self.good(x)
+
+
 # Switched by a value of the input
 
 
@@ -333,6 +349,8 @@ WRAPPED: tuple[Spec, ...] = (
     (SeventeenImages, "script", {"batch_size"}),
     (SizeAsNumber, "script", {"batch_size"}),
     (CountedOnes, ALL, {"batch_size"}),
+    (SizeFilledIn, "script", {"batch_size"}),
+    (CountedPlaces, "script pt2", {"batch_size"}),
     (RedPixel, ALL, {"comparison", "mask"}),
     (MaskedScores, ALL, {"comparison", "mask"}),
     (GatheredScores, ALL, {"index"}),
@@ -357,7 +375,7 @@ WRAPPED: tuple[Spec, ...] = (
     (Dropping, "script", {"random", "repeat"}),
     (Noisy, "script pt2", {"random", "repeat"}),
     (RarelyRandom, "script pt2", {"random"}),
-    (Stubborn, "script", {"training", "repeat"}),
+    (Stubborn, "", {"training", "repeat"}),
     (Counting, "", {"state"}),
     (CountingInBuffer, "script pt2", {"state"}),
     (Drifting, "script", {"state", "repeat"}),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.scrutiny.asking import Spend, ask, ask_briefly
+from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, merged
 from undoor.scrutiny.exported import read_exported
 from undoor.scrutiny.gradients import ask_gradients
@@ -35,8 +35,6 @@ __all__ = [
     "scrutinise",
 ]
 
-# Clean inputs on which the network is asked; as many again carry each trigger.
-MAX_INPUTS = 16
 MAX_TRIGGERS = 3
 RANDOM_INPUTS = 16
 
@@ -87,13 +85,14 @@ def scrutinise(
     """
     x = _random_inputs(classifier) if x is None else _spread(x, MAX_INPUTS)
     # First, while nothing has been counted.
-    differences = [*ask(classifier, x, spend=spend)]
+    asked = Asked(classifier, x, spend)
+    differences = [*asked.differences()]
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
     others = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in others:
-        differences += ask(classifier, inputs, spend=spend)
-    differences += ask(classifier, x, later=later, spend=spend)
+        differences += Asked(classifier, inputs, spend).differences()
+    differences += asked.afterwards(later)
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
     if not {"repeat", "batch", "order"} & {item.code for item in differences}:
         for inputs in (x, *others):

@@ -17,7 +17,7 @@ from undoor.scrutiny.doubt import Disagreement
 _ROUNDING, _MAX_ROUNDING, _GROSS = 1e-3, 0.03, 0.3
 # How far inputs are moved to learn what a network makes of rounding, of the range of inputs.
 _NUDGE, _NUDGES = 3e-7, 20.0
-MAX_INPUTS = 24
+MAX_INPUTS = 16
 _SINGLES, _FEW = 12, 4
 _SAME, _TINY = 1e-5, 1e-30
 _OTHERS = "predictions depend on the other inputs of the batch"
@@ -25,46 +25,37 @@ Spend = Callable[[float], None]
 Ask = Callable[[Tensor], Tensor]
 
 
-def ask(
-    classifier: Classifier,
-    x: Tensor,
-    *,
-    later: Classifier | None = None,
-    spend: Spend = lambda passes: None,
-) -> tuple[Disagreement, ...]:
-    """Where class scores differ that should agree up to rounding.
+def ask_briefly(classifier: Classifier, x: Tensor) -> tuple[Disagreement, ...]:
+    """As `Asked`, of chance and of the size of the batch alone, with four inputs: for commands that
+    must not take long."""
+    asked = Asked(classifier, x[:_FEW], lambda passes: None)
+    return (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
+
+
+class Asked:
+    """Class scores of some inputs, and where others that should agree do not, up to rounding.
 
     Parameters
     ----------
     classifier : the network as it was opened.
     x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
-    later : the same network after many passes.
     spend : told how many passes were spent, half a one for each input that goes forward alone.
     """
-    return tuple(_Asked(classifier, x[:MAX_INPUTS], spend).differences(later))
 
-
-def ask_briefly(classifier: Classifier, x: Tensor) -> tuple[Disagreement, ...]:
-    """As `ask`, of chance and of the size of the batch alone, with four inputs: for commands that
-    must not take long."""
-    asked = _Asked(classifier, x[:_FEW], lambda passes: None)
-    return (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
-
-
-class _Asked:
     def __init__(self, classifier: Classifier, x: Tensor, spend: Spend) -> None:
-        self.classifier, self.x, self.spend = classifier, x, spend
-        self.expected = self._scores(x)
+        self.classifier, self.x, self.spend = classifier, x[:MAX_INPUTS], spend
+        self.expected = self._scores(self.x)
         self.range = float((self.expected - self.expected.mean()).abs().max())
         low, high = classifier.bounds
         draw = torch.Generator().manual_seed(0)
-        nudge = _NUDGE * (high - low) * torch.randn(x.shape, generator=draw)
-        change = float((self._scores(x + nudge) - self.expected).abs().max())
+        nudge = _NUDGE * (high - low) * torch.randn(self.x.shape, generator=draw)
+        change = float((self._scores(self.x + nudge) - self.expected).abs().max())
         self.rounding = max(
             _ROUNDING * self.range, min(_NUDGES * change, _MAX_ROUNDING * self.range)
         )
 
-    def differences(self, later: Classifier | None) -> Iterator[Disagreement]:
+    def differences(self) -> Iterator[Disagreement]:
+        """Of everything but time."""
         staying = [n for n, m in self.classifier.network.named_modules() if m.training]
         if staying:
             some = ", ".join(name or "the network itself" for name in staying[:3])
@@ -76,11 +67,14 @@ class _Asked:
             return
         yield from self.compared(self._ways())
         yield from self._coarsely()
-        apart = self._apart(self._scores(self.x))
-        if later is not None:
-            apart = max(apart, self._apart(self._scores(self.x, later)))
-        if apart:
-            yield self._told("later", "scores change with the number of earlier passes", apart)
+
+    def afterwards(self, later: Classifier | None) -> Iterator[Disagreement]:
+        """Of passes since. later : the same network after many more, where there is one."""
+        if self.repeated():
+            text = "scores change with the number of earlier passes"
+            yield self._told("later", text, self._apart(self._scores(self.x)))
+        elif later is not None and (apart := self._apart(self._scores(self.x, later))):
+            yield self._told("later", "scores are others after many passes", apart)
 
     def repeated(self) -> tuple[Disagreement, ...]:
         """Where the same pass differs, which rounds alike each time."""
@@ -158,7 +152,8 @@ class _Asked:
         asked = classifier or self.classifier
         with torch.no_grad() if mode is None else mode:
             scores = asked(x)
-        scores = scores.detach().clone().double()
+        # What is no number differs from one, and not from itself.
+        scores = scores.detach().double().nan_to_num(0.0, 0.0, 0.0)
         return scores.softmax(1) if asked.output == "probabilities" else scores
 
     def _tried(self, x: Tensor, mode: AbstractContextManager[object] | None = None) -> Tensor:

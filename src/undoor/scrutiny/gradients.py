@@ -15,7 +15,7 @@ from undoor.scrutiny.asking import Spend
 from undoor.scrutiny.doubt import Disagreement
 
 MAX_INPUTS = 8
-_DIRECTIONS = 4
+_DIRECTIONS = 3
 # Half the length of the way, of the range of inputs, and how far inputs are kept from their bounds.
 _STEP, _INSIDE = 0.004, 0.01
 _POINTS = ((-0.8611363116, 0.3478548451), (-0.3399810436, 0.6521451549))
@@ -34,7 +34,7 @@ def ask_gradients(
     Parameters
     ----------
     x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
-    spend : as of `undoor.scrutiny.asking.ask`.
+    spend : as of `undoor.scrutiny.asking.Asked`.
     """
     low, high = classifier.bounds
     margin = _INSIDE * (high - low)

@@ -25,7 +25,7 @@ _GRADIENTS = words(
 _CONDITIONS = words(
     "is_autocast_enabled is_autocast_cpu_enabled is_contiguous data_ptr _version time time_ns "
     "perf_counter monotonic datetime environ getenv getpid urandom _getframe currentframe "
-    "get_num_threads is_tracing is_scripting is_compiling is_exporting tolist numpy "
+    "get_num_threads is_tracing is_compiling is_exporting tolist numpy "
     "get_default_dtype gethostname argv"
 )
 NAMES: dict[str, GraphCode] = {
