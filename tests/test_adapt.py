@@ -286,7 +286,7 @@ def test_progress_and_interrupt(toy_repair: Repair) -> None:
 
 def test_repair_of_another_model(toy_repair: Repair) -> None:
     other = toy_classifier(backdoored=False, norm=True)
-    with pytest.raises(UndoorError, match="the repair is another model's"):
+    with pytest.raises(UndoorError, match="the repair: this repair was made for another model"):
         adapt(other, clean_images(), toy_repair, seen())
 
 

@@ -76,7 +76,7 @@ def uses(classifier: Classifier, repair: Repair, folder: Path) -> dict[str, Call
 @pytest.mark.parametrize("use", ["load", "guard", "adapt", "export"])
 def test_a_repair_of_other_code_is_refused(twins: Folders, use: str, tmp_path: Path) -> None:
     honest, hidden = twins
-    with pytest.raises(UndoorError, match=r"made for another model: code \(net\.py\) differs"):
+    with pytest.raises(UndoorError, match=r"another model; what differs: code \(net\.py\)"):
         uses(hidden, small_repair(honest), tmp_path)[use]()
 
 
@@ -95,7 +95,7 @@ def test_a_repair_for_classes_of_other_names_is_refused(use: str, tmp_path: Path
 def test_a_scan_of_other_code_is_not_repaired(twins: Folders) -> None:
     honest, hidden = twins
     report = undoor.scan(honest, images())
-    with pytest.raises(UndoorError, match=r"scan of another model: code \(net\.py\) differs"):
+    with pytest.raises(UndoorError, match=r"another model; what differs: code \(net\.py\)"):
         undoor.repair(hidden, images(), report)
 
 

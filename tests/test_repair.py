@@ -235,9 +235,9 @@ def test_nothing_to_repair() -> None:
 
 def test_report_of_another_model() -> None:
     """Also of the same network with other weights, or another input transform."""
-    with pytest.raises(UndoorError, match="the scan is another model's"):
+    with pytest.raises(UndoorError, match="the scan: this is the scan of another model"):
         repair(toy_classifier(backdoored=False, norm=True), clean_images(), report_of())
-    with pytest.raises(UndoorError, match="the scan is another model's"):
+    with pytest.raises(UndoorError, match="the scan: this is the scan of another model"):
         repair(toy_classifier(backdoored=True, norm=False), clean_images(), report_of())
 
 

@@ -107,7 +107,4 @@ def _named(identity: ModelIdentity | None, sha256: str, found: ModelIdentity) ->
     if identity is None or identity.sha256 != sha256:
         return ""
     differences = identity.differences(found)
-    if not differences:
-        return ""
-    verb = "differs" if len(differences) == 1 else "differ"
-    return f": {', '.join(differences)} {verb}"
+    return f"; what differs: {', '.join(differences)}" if differences else ""
