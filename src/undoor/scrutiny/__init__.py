@@ -92,9 +92,11 @@ def scrutinise(
     others = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in others:
         differences += Asked(classifier, inputs, spend).differences()
-    differences += asked.afterwards(later)
+    codes = {item.code for item in differences}
+    if "repeat" not in codes:
+        differences += asked.afterwards(later)
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
-    if not {"repeat", "batch", "order"} & {item.code for item in differences}:
+    if not {"repeat", "batch", "order"} & codes:
         for inputs in (x, *others):
             differences += ask_gradients(classifier, inputs, spend)
     return Scrutiny(graph, _first_of_each(differences))

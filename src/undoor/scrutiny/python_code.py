@@ -55,11 +55,6 @@ def _is_foreign(kind: type) -> bool:
     return not known or kind.__module__.startswith("torch.fx.graph_module.impl")
 
 
-def is_foreign(network: nn.Module) -> bool:
-    """Whether any module of a network comes from no well-known library."""
-    return any(_is_foreign(type(module)) for module in network.modules())
-
-
 def _reached(kind: type, seen: set[CodeType]) -> Iterator[FunctionType]:
     """The functions that `forward` of a class may call, as far as names tell."""
     start = getattr(kind, "forward", None)

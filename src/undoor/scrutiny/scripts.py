@@ -65,7 +65,6 @@ _NUMBERS: tuple[str, ...] = (
     "fill_",
 )
 _NUMBERS += ("clamp", "clamp_min", "clamp_max", "remainder", "masked_fill", "full", "full_like")
-_TENSOR_SIZE = "aten::len"
 
 
 def read_script(network: nn.Module) -> Iterator[GraphFinding]:
@@ -152,9 +151,9 @@ class _Reader:
         kind = node.kind()
         values = list(node.inputs())
         tensor = bool(values) and _is_tensor(values[0]) and values[0].unique() in self.from_input
-        if kind in _RANK and not (kind == _TENSOR_SIZE and tensor):
+        if kind in _RANK and not (kind == "aten::len" and tensor):
             return set()
-        if kind in _SIZE or (kind == _TENSOR_SIZE and tensor):
+        if kind in _SIZE or (kind == "aten::len" and tensor):
             return {"size"} if tensor and self._may_be_batch(node) else set()
         if _is_tensor(value):
             return {"data"} if value.unique() in self.from_input else set()

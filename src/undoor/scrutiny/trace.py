@@ -147,11 +147,7 @@ class _Watch(TorchDispatchMode):
             return self._inside(function, args, kwargs)
         inputs = tuple(t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
         follows = tuple(storage(t) in self.reached for t in inputs)
-        cut = self.x.requires_grad and any(
-            t.is_floating_point() and not t.requires_grad and function is not _DETACH
-            for t in inputs
-            if id(t) in self.computed
-        )
+        cut = self._is_cut(function, inputs)
         # What a step changes in place is soon no longer what it was.
         numbers = _numbers(function, args, inputs, follows)
         with_gradient = torch.is_grad_enabled()
@@ -183,6 +179,14 @@ class _Watch(TorchDispatchMode):
             )
         )
         return out
+
+    def _is_cut(self, function: Any, inputs: tuple[Tensor, ...]) -> bool:
+        """Whether values of the input come without a gradient, though one is wanted."""
+        return self.x.requires_grad and any(
+            t.is_floating_point() and not t.requires_grad and function is not _DETACH
+            for t in inputs
+            if id(t) in self.computed
+        )
 
     def _inside(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Parts that run in a mode of their own are followed as if they were written out."""
