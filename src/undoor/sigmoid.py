@@ -27,10 +27,13 @@ def lies_between_0_and_1(raw: Tensor) -> bool:
 @torch.no_grad()
 def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
     """Whether outputs stay between 0 and 1 also for inputs [N, ...] far outside of what is usual,
-    where logits do not, unless they are the same for all."""
+    where logits do not, and come near an end there, which normalised logits do not."""
+    last = [module for module in network.modules() if not list(module.children())][-1]
     try:
         raw = torch.cat([network(x * factor) for factor in (1, -10, 100, -1000)])
-        return lies_between_0_and_1(raw) and not torch.equal(raw, raw[:1].expand_as(raw))
+        near = bool(((raw > 0.99) | (raw < 0.01)).any()) or isinstance(last, nn.Sigmoid)
+        varied = not torch.equal(raw, raw[:1].expand_as(raw))
+        return lies_between_0_and_1(raw) and varied and near
     # What a network does with such inputs is no fault of it.
     except Exception:
         return False
