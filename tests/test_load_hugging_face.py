@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from undoor.classifier import Classifier
 from undoor.clean_set import read_images
 from undoor.errors import UndoorError
-from undoor.heads import find_heads
 from undoor.load import load
 from undoor.resizing import Resizing
+from undoor.sites.heads import find_heads
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from tiny import (
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.heads import Head
 from undoor.scan.own import BATCH, OwnDirections, barred
 from undoor.scan.screen import screen
+from undoor.sites.heads import Head
 
 ALL_TO_ONE = {label: TARGET for label in range(CLASSES) if label != TARGET}
 

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.heads import find_heads
 from undoor.sites import (
     Site,
     SiteInfo,
@@ -34,6 +33,7 @@ from undoor.sites import (
     insert,
     shared_copy,
 )
+from undoor.sites.heads import find_heads
 
 
 def halve(shape: tuple[int, ...]) -> Correction:

@@ -18,8 +18,8 @@ from torch.nn.utils import parametrize
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
-from undoor.heads import find_heads
 from undoor.sites import find_sites, is_opaque
+from undoor.sites.heads import find_heads
 from undoor.unwrapped import unwrapped
 
 BARE = random_classifier("conv_norm")

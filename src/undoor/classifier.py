@@ -98,8 +98,8 @@ class Classifier(nn.Module):
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.output: Output = output
         self.scale = float(scale)
-        # How searches lay out images and activations: see `fast_copy`.
-        self.memory_format = torch.channels_last
+        # Whether searches may lay out maps with the channels last: see `fast_copy`.
+        self.channels_last = True
         # Set by `with_gain`: what logits are multiplied by.
         self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
@@ -202,8 +202,13 @@ class Classifier(nn.Module):
         if _takes_channels_last(twin):
             return twin
         same = detached_copy(self)
-        same.memory_format = torch.contiguous_format
+        same.channels_last = False
         return same
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How searches lay out images and activations."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def fingerprint(self) -> str:
         """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.

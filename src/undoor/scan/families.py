@@ -10,8 +10,8 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.heads import find_heads, sites_before_heads
 from undoor.sites import SiteInfo, insert, is_opaque
+from undoor.sites.heads import find_heads, sites_before_heads
 from undoor.triggers import (
     AdditiveBank,
     BlendBank,

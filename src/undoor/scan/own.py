@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
-from undoor.heads import Head, find_heads
 from undoor.sites import exchange
+from undoor.sites.heads import Head, find_heads
 
 BATCH = 256
 
@@ -54,7 +54,7 @@ class OwnDirections:
     @classmethod
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
         """From clean images x [N, ...] with labels y [N]; None where the network has no linear
-        head (`undoor.heads`) or a class has no image."""
+        head (`undoor.sites.heads`) or a class has no image."""
         heads = find_heads(classifier)
         if not heads or len(y.unique()) < classifier.num_classes:
             return None

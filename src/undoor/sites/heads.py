@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.layer_probe import TOLERANCE, LayerProbe, swapped
-from undoor.sites import SiteInfo, channels_last, find_sites
+from undoor.sites.layer_probe import TOLERANCE, LayerProbe, swapped
+from undoor.sites.places import SiteInfo, channels_last, find_sites
 
 # More heads than this are no ensemble that anybody hands over.
 MAX_HEADS = 16
@@ -74,6 +74,12 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
     """
     probe = LayerProbe(classifier)
     return tuple(_head(probe, name) for name in _names_of_heads(probe))
+
+
+def head(classifier: Classifier) -> str | None:
+    """The name of the one head of a network; None where it has none, or several."""
+    heads = find_heads(classifier)
+    return heads[0].name if len(heads) == 1 else None
 
 
 def sites_before_heads(classifier: Classifier) -> tuple[SiteInfo, ...]:

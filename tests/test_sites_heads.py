@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import undoor
 from undoor.classifier import Classifier
-from undoor.heads import Head, find_heads, sites_before_heads
 from undoor.sites import find_sites
+from undoor.sites.heads import Head, find_heads, sites_before_heads
 
 POOL = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
 

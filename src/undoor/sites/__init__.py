@@ -1,0 +1,50 @@
+"""The places of a network: where corrections stand, where the class scores are made of features."""
+
+from __future__ import annotations
+
+from undoor.sites.heads import Head, find_heads, head, sites_before_heads
+from undoor.sites.places import (
+    ENTRY,
+    INSTANCE_NORMS,
+    LINEAR_MAPS,
+    NORMS,
+    SITE_NORMS,
+    Site,
+    SiteInfo,
+    attach,
+    calls_of,
+    channels_last,
+    detach,
+    exchange,
+    find_sites,
+    insert,
+    is_frozen_norm,
+    is_opaque,
+    require_repairable,
+    shared_copy,
+)
+
+__all__ = [
+    "ENTRY",
+    "INSTANCE_NORMS",
+    "LINEAR_MAPS",
+    "NORMS",
+    "SITE_NORMS",
+    "Head",
+    "Site",
+    "SiteInfo",
+    "attach",
+    "calls_of",
+    "channels_last",
+    "detach",
+    "exchange",
+    "find_heads",
+    "find_sites",
+    "head",
+    "insert",
+    "is_frozen_norm",
+    "is_opaque",
+    "require_repairable",
+    "shared_copy",
+    "sites_before_heads",
+]
