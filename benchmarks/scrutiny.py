@@ -53,7 +53,7 @@ def main() -> None:
     false = [record["model"] for record in records if record["reasons"]]
     seconds = sorted(record["seconds"] for record in records)
     summary = {
-        "command": f"python benchmarks/scrutiny.py {len(options.zoos)} zoos",
+        "command": "python benchmarks/scrutiny.py ZOO PUBLIC_ZOO --data DATA --out OUT",
         "machine": f"{machine()}, {processor()}",
         "models": len(records),
         "with_clean_images": sum(record["clean_images"] for record in records),

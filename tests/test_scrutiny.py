@@ -18,7 +18,7 @@ from wrapped_networks import ORDINARY, SHAPE, WRAPPED, Wrapped, ordinary
 from undoor.classifier import Classifier
 from undoor.load import load
 from undoor.scan import run
-from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scrutinise
+from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scripts, scrutinise
 
 WRITERS: dict[str, Callable[[nn.Module, Path], Path]] = {
     "script": lambda network, folder: work.script(network, folder / "m.pt"),
@@ -238,3 +238,13 @@ def test_other_verdicts_stay(verdict: str, searched: Callable[[str], None]) -> N
 def test_whole_scans_of_wrapped_networks(kind: type[Wrapped]) -> None:
     report = run.scan(Classifier(kind(), input_shape=SHAPE), clean_images())
     assert report.verdict == "inconclusive"
+
+
+def test_names_of_an_archive_are_plain() -> None:
+    """Source ranges of TorchScript are whatever its maker wrote."""
+
+    class Node:
+        def sourceRange(self) -> str:  # noqa: N802
+            return 'File "/tmp/\x1b[2J<b>net.py", line 7, in forward\n    x\n    ~ <--- HERE\n'
+
+    assert scripts._place(Node()) == "??2J?b?net.py:7"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ _CODES: dict[str, GraphCode] = {
 _ASKING = {"gradient_mode", "condition"}
 # The order of a tensor, which no batch changes.
 _RANK = frozenset({"aten::dim", "aten::len", "prim::layout", "aten::ndimension"})
+_LONGEST_NAME = 60
 _SIZE = frozenset({"aten::size", "prim::shape", "aten::numel", "aten::sym_size"})
 _TO_PLAIN = frozenset(
     {
@@ -235,5 +237,7 @@ def _place(node: Any) -> str:
     if 'File "' in where:
         file, _, rest = where.partition('File "')[2].partition('"')
         number = "".join(c for c in rest.split("line", 1)[-1] if c.isdigit() or c == ",")
-        return f"{file.rsplit('/', 1)[-1]}:{number.split(',')[0]}"
+        # The archive's own words: nothing but a name may come of them.
+        plain = re.sub(r"[^\w.-]", "?", file.rsplit("/", 1)[-1], flags=re.ASCII)
+        return f"{plain[:_LONGEST_NAME]}:{number.split(',')[0][:8]}"
     return "the script"
