@@ -37,7 +37,7 @@ def doubts(
         classifier,
         x,
         triggered=[trigger(x[:: max(1, len(x) // 8)]) for trigger in triggers],
-        later=searched,
+        later=searched.with_gain(classifier.gain),
         spend=meter.spend,
     )
     differ = tuple(item.sentence for item in found.disagreements)
