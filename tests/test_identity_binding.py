@@ -42,7 +42,9 @@ Folders = tuple[Classifier, Classifier]
 def twins(tmp_path: Path) -> Folders:
     """Equal weights, other code."""
     codes = {"a": HONEST, "b": BRANCH}
-    one, other = (undoor.load(folder_with(tmp_path / k, v)) for k, v in codes.items())
+    one, other = (
+        undoor.load(folder_with(tmp_path / k, v), trust_code=True) for k, v in codes.items()
+    )
     return one, other
 
 
@@ -129,7 +131,7 @@ def test_an_exchanged_file_of_code_starts_anew(tmp_path: Path) -> None:
 
     def step() -> bool:
         """Whether the step of an earlier process is used."""
-        journal = about(Journal(tmp_path / "journal"), undoor.load(toml), images())
+        journal = about(Journal(tmp_path / "journal"), undoor.load(toml, trust_code=True), images())
         return journal.step("search", lambda draft: {"x": np.zeros(1)})[1]
 
     assert [step(), step()] == [False, True]

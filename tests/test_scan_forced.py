@@ -10,6 +10,7 @@ from tiny import CLASSES, TARGET, clean_images, toy_classifier
 import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_answers
+from undoor.identity.model import identify
 from undoor.scan.forced import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, ScanReport
 from undoor.scan.triggered import triggered
@@ -74,7 +75,14 @@ def test_must_be_a_class(toy_report: ScanReport, target: int) -> None:
 def test_a_false_alarm_is_cheap(toy_report: ScanReport) -> None:
     """Clean inputs of a class that is wrongly repaired keep their answers."""
     model, clean = toy_classifier(backdoored=False, norm=True), clean_images(50)
-    report = replace(toy_report, verdict="clean", findings=(), fingerprint=model.fingerprint())
+    identity = identify(model)
+    report = replace(
+        toy_report,
+        verdict="clean",
+        findings=(),
+        fingerprint=str(identity.sha256),
+        identity=identity,
+    )
     repair = undoor.repair(model, clean, report, force_targets=[OTHER])
     assert (repair.verdict, [item.target for item in repair.targets]) == ("clean", [OTHER])
     new = clean_images(40, seed=7)

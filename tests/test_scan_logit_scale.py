@@ -189,7 +189,7 @@ def repaired(factor: float, report: ScanReport) -> tuple[Classifier, Repair]:
     return classifier, repair(classifier, clean_images(30), scanned)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def usual(toy_report: ScanReport) -> tuple[Classifier, Repair]:
     return repaired(1.0, toy_report)
 

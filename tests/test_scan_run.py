@@ -291,7 +291,7 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(backdoored: bool, clas
     clean = clean_images(30 // classes, classes=classes)
     report = scan(toy_classifier(backdoored=backdoored, classes=classes), clean)
     assert report.verdict == "inconclusive"
-    assert f"has {classes} classes" in report.reasons[0]
+    assert sum(f"has {classes} classes" in reason for reason in report.reasons) == 1
     assert not report.findings
     if backdoored:
         assert min(report.evidence, key=lambda item: item.p_value).target == TARGET % classes

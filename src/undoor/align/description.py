@@ -26,7 +26,8 @@ class _Part(BaseModel):
 
 
 class _Model(_Part):
-    sha256: Text
+    # None where the repair was made of one that bound weights alone.
+    sha256: Text | None
     input_shape: Annotated[list[Annotated[int, Field(ge=1, le=MAX_COUNT)]], Field(min_length=1)]
     bounds: Annotated[list[float], Field(min_length=2, max_length=2)]
     class_names: list[Text]

@@ -160,6 +160,8 @@ def _with_classes(found: _Found, classes: int) -> _Found:
         f"the model has {classes} classes; how small natural triggers are was learned from models "
         f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
     )
+    if found.verdict == "inconclusive":
+        return replace(found, reasons=(*found.reasons, few))
     stood_out = () if found.verdict == "clean" else found.reasons
     return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
 

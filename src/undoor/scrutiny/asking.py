@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
@@ -177,7 +178,10 @@ class Asked:
 
     def _half(self) -> Tensor | None:
         try:
-            return self._scores(self.x, mode=_autocast())
+            # Layers that have no fast path in bfloat16 say so by a warning.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._scores(self.x, mode=_autocast())
         except RuntimeError:
             return None
 
