@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.torch import save_file
 from tiny import SIDE, clean_images, toy_network
 
-CLASSES, PER_CLASS = 4, 8
+CLASSES, PER_CLASS = 5, 8
 NETS = """
 import sys
 sys.path.insert(0, {tests!r})
