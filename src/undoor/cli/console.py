@@ -81,11 +81,23 @@ def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
         f"WARNING: --trust-pickle: if {model} is a pickle of a whole module, opening it RUNS CODE "
         "that whoever wrote it chose"
     )
+    with warnings_aloud(Warning):
+        yield
+
+
+@contextmanager
+def warnings_aloud(category: type[Warning]) -> Iterator[None]:
+    """Warnings of a category go to stderr, a line each; others go their usual way."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", category)
         yield
     for warning in caught:
-        say(f"WARNING: {warning.message}")
+        if issubclass(warning.category, category):
+            say(f"WARNING: {warning.message}")
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def say_code_runs(named: NamedCode) -> None:
@@ -108,16 +120,8 @@ def old_files_aloud() -> Iterator[None]:
     """Say which files name their model by its weights alone."""
     from undoor.identity.binding import WeightsOnlyWarning
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", WeightsOnlyWarning)
+    with warnings_aloud(WeightsOnlyWarning):
         yield
-    for warning in caught:
-        if issubclass(warning.category, WeightsOnlyWarning):
-            say(f"WARNING: {warning.message}")
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
 
 
 @contextmanager
@@ -128,7 +132,7 @@ def bars() -> Iterator[Callback]:
         yield _lines()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from undoor.cli.console import bars, old_files_aloud, say
+from undoor.cli.console import bars, old_files_aloud, say, warnings_aloud
 from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
@@ -111,12 +110,8 @@ def _graph_aloud() -> Iterator[None]:
     """What is odd in the network's graph goes to stderr, a line each."""
     from undoor.scrutiny import GraphWarning
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", GraphWarning)
+    with warnings_aloud(GraphWarning):
         yield
-    for warning in caught:
-        if issubclass(warning.category, GraphWarning):
-            say(f"WARNING: {warning.message}")
 
 
 def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
