@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from undoor.classifier import ENTRY
 from undoor.sites.heads import Head, find_heads, head, sites_before_heads
 from undoor.sites.places import (
-    ENTRY,
     INSTANCE_NORMS,
     LINEAR_MAPS,
     NORMS,
