@@ -103,10 +103,12 @@ def test_help_and_wrong_options() -> None:
     assert PREFIX.encode() not in done.stderr
 
 
-def test_a_reader_that_goes_away(cli: Cli) -> None:
+@pytest.mark.parametrize("how", [("--json",), ()])
+def test_a_reader_that_goes_away(cli: Cli, how: tuple[str, ...]) -> None:
+    """Is an error, whatever a library would end with: 1 means backdoored."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", MAIN, "inspect", cli.model, "--json"]
+    command = [sys.executable, "-c", MAIN, "inspect", cli.model, *how]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert done.stderr == b""

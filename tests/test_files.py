@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from undoor.files import write_atomically
+from undoor.files import walk, write_atomically
 
 
 def test_writes_and_makes_folders(tmp_path: Path) -> None:
@@ -59,3 +60,22 @@ def test_readable_by_others(tmp_path: Path) -> None:
     file = tmp_path / "out.txt"
     write_atomically(file, lambda path: path.write_text("x"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold anything."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir()
+    assert sorted(next(walk(tmp_path))[1]) == ["closed", "open"]
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="closed"):
+        list(walk(tmp_path))

@@ -6,12 +6,26 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 # What the system says where a disk, or a share of it, is full.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def walk(folder: Path, *, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, but a folder that cannot be listed is an error: it may hold anything.
+
+    Raises
+    ------
+    OSError : a folder below cannot be listed.
+    """
+    return os.walk(folder, followlinks=follow_links, onerror=_raise)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from undoor.align.result import Repair, TargetRepair
 from undoor.align.stored import FILE, SUFFIX
 from undoor.errors import UndoorError
+from undoor.files import walk
 from undoor.scan.report import Verdict
 from undoor.sealed import is_sealed
 
@@ -157,7 +158,8 @@ def _require_same_model(first: Repair, other: Repair) -> None:
 
 
 def _repairs_in(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
+    inside = (Path(root, name) for root, _, names in walk(folder) for name in names)
+    files = [path for path in inside if path.suffix == SUFFIX and path.is_file()]
     return sorted(path for path in files if path.name == FILE or is_sealed(path))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from undoor.clean_set.images import SUFFIXES
 from undoor.clean_set.index import Index, Raw
 from undoor.errors import UndoorError
+from undoor.files import walk
 
 # Folders that systems and archivers make beside data; hidden ones are no data either.
 SYSTEM = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN"})
@@ -103,13 +104,18 @@ class Walk:
     def files(self) -> Iterator[Path]:
         """Files in a fixed order; links to nothing among them, which are images that are lost."""
         found: list[Path] = []
-        seen = {os.path.realpath(self.folder)}
+        top = os.path.realpath(self.folder)
+        seen = {top}
         behind: set[str] = set()
-        for root, folders, names in os.walk(self.folder, followlinks=True):
+        for root, folders, names in walk(self.folder, follow_links=True):
             folders[:] = [name for name in sorted(folders) if not is_hidden(name)]
             for name in list(folders):
                 inner = os.path.join(root, name)  # noqa: PTH118
                 real = os.path.realpath(inner)
+                if top.startswith(os.path.join(real, "")):  # noqa: PTH118
+                    folders.remove(name)
+                    self.repeated.append(f"{inner}: leads to a folder around this one")
+                    continue
                 if real in seen:
                     folders.remove(name)
                     self.repeated.append(f"{inner}: leads to a folder that is read already")

@@ -30,13 +30,19 @@ if TYPE_CHECKING:
 NAMED_SKIPS = 3
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command: rich would end with 1, which means "backdoored"."""
+        raise  # noqa: PLE0704
+
+
 def stdout() -> Console:
     """A console for results; made anew each time, as tests and shells exchange the stream."""
-    return Console(file=results(), highlight=False, soft_wrap=False)
+    return _Console(file=results(), highlight=False, soft_wrap=False)
 
 
 def stderr() -> Console:
-    return Console(file=messages(), stderr=True, highlight=False, soft_wrap=True)
+    return _Console(file=messages(), stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:

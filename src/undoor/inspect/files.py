@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.files import walk
 from undoor.load.check import examine
 from undoor.load.regular import open_regular
 from undoor.load.spec import FILE_NAME, read_tables
@@ -116,10 +117,9 @@ def _files_of(model: Path) -> list[Path]:
 
 def _files_in(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            continue
-        found.append(path)
+    for root, folders, names in walk(folder):
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        found += [Path(root, name) for name in (*links, *names)]
         if len(found) > MOST_FILES:
             raise UndoorError(
                 f"{folder} has more than {MOST_FILES} files; expected the folder of one model"
