@@ -272,3 +272,21 @@ def test_damaged_safetensors(tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(UndoorError, match="empty file"):
         read_state_dict(file)
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.b.weight = self.a.weight
+
+
+def test_values_that_differ_for_one_weight_are_refused() -> None:
+    """One of them would be lost, and another network examined than the one that was trained."""
+    state = {key: value.clone() for key, value in Tied().state_dict().items()}
+    load_weights(Tied(), dict(state), file=Path("w.pt"), architecture="Tied")
+    state["b.weight"] += 1
+    with pytest.raises(UndoorError, match=r"a\.weight and b\.weight are one weight"):
+        load_weights(Tied(), state, file=Path("w.pt"), architecture="Tied")

@@ -118,12 +118,29 @@ def load_weights(network: nn.Module, state: StateDict, *, file: Path, architectu
     state = respelt(state, expected, f"{file} does not fit {architecture}")
     _complete(state, expected)
     problem = _mismatch(expected, state)
+    if torn := _torn(expected, state):
+        raise UndoorError(
+            f"{file} does not fit {architecture}: {' and '.join(torn)} are one weight in the "
+            "network, and differ in the file; give the architecture that it was trained with"
+        )
     try:
         # Not an override of the network's, which may be content with less.
         nn.Module.load_state_dict(network, state, strict=True)
     except RuntimeError as error:
         reason = problem or " ".join(str(error).split())
         raise UndoorError(f"{file} does not fit {architecture}: {reason}") from error
+
+
+def _torn(expected: Mapping[str, Tensor], state: StateDict) -> tuple[str, str] | None:
+    """Two names of one tensor of the network for which the file has different values."""
+    first: dict[tuple[int, torch.Size], str] = {}
+    for key, value in expected.items():
+        if key not in state or is_lazy(value) or not value.numel():
+            continue
+        other = first.setdefault((value.data_ptr(), value.shape), key)
+        if other != key and not torch.equal(state[other], state[key]):
+            return other, key
+    return None
 
 
 def _complete(state: StateDict, expected: Mapping[str, Tensor]) -> None:
