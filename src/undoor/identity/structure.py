@@ -101,6 +101,10 @@ class _Reader:
             yield "graph", fx_lines(module.graph, self.values)
         yield "children", list(module._modules)
         yield from self._tensors(name, module)
+        if type(module).get_extra_state is not nn.Module.get_extra_state:
+            state = module.get_extra_state()
+            if not isinstance(state, Tensor):  # which is hashed with the weights
+                yield "extra state", self.values.describe(state)
         for hooks in HOOKS:
             if found := getattr(module, hooks, None):
                 yield hooks, self.values.describe(list(found.values()))
