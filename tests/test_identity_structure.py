@@ -43,6 +43,31 @@ def scaled(by: float) -> Callable[[Tensor], Tensor]:
     return lambda x: x * by
 
 
+class Holder:
+    """Computes with what it was given."""
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+        self.itself = self
+
+    def scaled(self, x: Tensor) -> Tensor:
+        return x * self.by
+
+
+class Slotted:
+    __slots__ = ("__by", "unset")
+
+    def __init__(self, by: float) -> None:
+        self.__by = by
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * self.__by
+
+
+class SlottedFurther(Slotted):
+    """With a dictionary besides."""
+
+
 PAIRS: dict[str, tuple[Any, Any]] = {
     "number": (1, 2),
     "kind of number": (1, 1.0),
@@ -59,6 +84,12 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "partial": (functools.partial(torch.add, other=1), functools.partial(torch.add, other=2)),
     "closure": (scaled(1), scaled(2)),
     "class": (nn.ReLU, nn.GELU),
+    "method": (Holder(1).scaled, Holder(2).scaled),
+    "method of a hidden module": (linear(0).forward, linear(1).forward),
+    "slots": (Slotted(1), Slotted(2)),
+    "slots of a base": (SlottedFurther(1), SlottedFurther(2)),
+    "method in C": (torch.tensor(1.0).mul, torch.tensor(2.0).mul),
+    "method of a number": ((1.0).__mul__, (2.0).__mul__),
     "type of numbers": (torch.float32, torch.float64),
 }
 
