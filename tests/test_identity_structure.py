@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import operator
 import weakref
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import MethodType, SimpleNamespace
@@ -97,6 +99,9 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "slots of a base": (SlottedFurther(1), SlottedFurther(2)),
     "method in C": (torch.tensor(1.0).mul, torch.tensor(2.0).mul),
     "method of a number": ((1.0).__mul__, (2.0).__mul__),
+    "queue": (deque([1]), deque([2])),
+    "range": (range(2), range(3)),
+    "picker": (operator.itemgetter(0), operator.itemgetter(1)),
     "type of numbers": (torch.float32, torch.float64),
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import operator
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from types import (
@@ -28,6 +30,7 @@ from undoor.identity.tensors import tensor_sha256
 from undoor.origin import CodeFile
 
 MAX_DEPTH = 12
+PICKERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 NAMELESS = (torch.dtype, torch.layout, torch.memory_format, torch.Generator)
 
 
@@ -71,7 +74,7 @@ class Values:
 
     def _inside(self, value: Any) -> tuple[str, list[Any]] | None:
         """What a container holds, in an order that does not change from run to run."""
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | deque):
             return "sequence", list(value)
         if isinstance(value, set | frozenset):
             return "set", sorted(value, key=repr)
@@ -79,10 +82,12 @@ class Values:
             return "mapping", sorted(value.items(), key=lambda item: repr(item[0]))
         if isinstance(value, SimpleNamespace):
             return "namespace", sorted(vars(value).items())
-        if isinstance(value, slice):
-            return "slice", [value.start, value.stop, value.step]
+        if isinstance(value, slice | range):
+            return type(value).__name__, [value.start, value.stop, value.step]
         if isinstance(value, functools.partial):
             return "partial", [value.func, value.args, value.keywords]
+        if isinstance(value, PICKERS):
+            return type(value).__name__, list(value.__reduce__()[1])
         if isinstance(value, MethodType):
             return "method", [value.__func__, value.__self__]
         return None
