@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -291,6 +292,54 @@ def test_broken_weights_are_named(value: float) -> None:
         network[1].bias[0] = value
     with pytest.raises(UndoorError, match=r"NaN or infinite values \(1\.bias\)"):
         make(network)
+
+
+class Stateful(nn.Flatten):
+    """A checkpoint's entry that is no tensor."""
+
+    def get_extra_state(self) -> Any:
+        return {"steps": 3, "scale": torch.ones(2)}
+
+    def set_extra_state(self, state: Any) -> None:
+        pass
+
+
+def quantised(value: float) -> Tensor:
+    return torch.quantize_per_tensor(torch.tensor([value]), 0.5, 0, torch.qint8)
+
+
+def with_buffer(buffer: Tensor) -> nn.Module:
+    network = linear()
+    network.register_buffer("held", buffer)
+    return network
+
+
+STRANGE_BUFFERS: dict[str, Callable[[], Tensor]] = {
+    "coo": lambda: torch.eye(3).to_sparse(),
+    "quantised": lambda: quantised(1.0),
+    "conjugate": lambda: torch.ones(2, dtype=torch.complex64).conj(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per", "ignore:TypedStorage")
+@pytest.mark.parametrize("kind", STRANGE_BUFFERS)
+def test_buffers_of_any_kind(kind: str) -> None:
+    buffer = STRANGE_BUFFERS[kind]()
+    x = torch.rand(2, 3, 2, 2)
+    classifier = make(with_buffer(buffer))
+    assert torch.equal(classifier(x), linear()(x))
+    assert classifier.fingerprint() == make(with_buffer(buffer)).fingerprint()
+
+
+def test_extra_state_that_is_no_tensor() -> None:
+    x = torch.rand(2, 3, 2, 2)
+    assert torch.equal(make(nn.Sequential(Stateful(), linear()[1]))(x), linear()(x))
+
+
+def test_sparse_buffers_that_are_broken() -> None:
+    buffer = torch.diag(torch.tensor([1.0, float("nan")])).to_sparse()
+    with pytest.raises(UndoorError, match=r"NaN or infinite values \(held\)"):
+        make(with_buffer(buffer))
 
 
 def test_errors_are_one_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.identity.model import ModelIdentity, exact_identity, identify, require_sha256
-from undoor.identity.tensors import weights_sha256
+from undoor.identity.tensors import tensor_sha256, weights_sha256
 from undoor.origin import CodeFile, Origin
 from undoor.resizing import Resizing
 
@@ -295,6 +296,73 @@ def test_equal_in_every_process(tmp_path: Path) -> None:
         answers.append(json.loads(run.stdout))
     here = [identify(undoor.load(f, **json.loads(o))).to_json() for f, o in files]
     assert answers[0] == answers[1] == json.loads(json.dumps(here))
+
+
+class Stateful(Plain):
+    """Whose checkpoints have an entry that is no tensor, of which no attribute tells."""
+
+    def __init__(self, network: nn.Module, state: Any) -> None:
+        super().__init__(network)
+        self.read = state
+
+    def get_extra_state(self) -> Any:
+        return {"value": self.read}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.read = state["value"]
+
+
+def with_buffer(buffer: torch.Tensor) -> Classifier:
+    network = work.toy()
+    network.register_buffer("held", buffer)
+    return Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
+
+
+def quantised(values: torch.Tensor) -> torch.Tensor:
+    return torch.quantize_per_tensor(values, 0.5, 0, torch.qint8)
+
+
+def sparse(values: torch.Tensor) -> torch.Tensor:
+    return values.to_sparse()
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per", "ignore:TypedStorage")
+@pytest.mark.parametrize("change", [lambda values: 2 * values, lambda values: values.flip(0)])
+@pytest.mark.parametrize("kind", [sparse, quantised])
+def test_sparse_and_quantised_buffers(kind: Any, change: Any) -> None:
+    values = torch.eye(2)
+    first, second = with_buffer(kind(values)), with_buffer(kind(change(values)))
+    assert weights_sha256(first) != weights_sha256(second)
+    assert weights_sha256(first) == weights_sha256(with_buffer(kind(values)))
+    assert copy.deepcopy(first).fingerprint() == first.fingerprint()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse C")
+@pytest.mark.parametrize("kind", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+def test_numbers_of_sparse_tensors(kind: str) -> None:
+    turn = operator.methodcaller(kind)
+    hashes = [tensor_sha256(turn(m)) for m in (torch.eye(2), 2 * torch.eye(2), torch.ones(2, 2))]
+    assert len(set(hashes)) == 3
+    assert tensor_sha256(turn(torch.eye(2))) == hashes[0]
+
+
+def test_extra_state_is_part_of_a_model() -> None:
+    def made(state: Any) -> str:
+        network = Stateful(work.toy(), state).eval()
+        return Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS).fingerprint()
+
+    assert made([1, "a"]) == made([1, "a"]) != made([2, "a"])
+
+
+def test_hash_of_ordinary_weights_stays() -> None:
+    """Files of the format before name models by it."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(0.5)
+    assert weights_sha256(Classifier(network, input_shape=(1, 2, 2))) == (
+        "f00ff3e9c93a877da5776a8444a03fdc588ee6944aed29ef73438341171074e8"
+    )
 
 
 def test_round_trip_of_json() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
+from undoor.identity.tensors import dense_parts
 from undoor.origin import Origin
 from undoor.plain_weights import detached_copy, plain_copy
 from undoor.resizing import Resizing
@@ -353,7 +354,7 @@ def _require_finite(network: nn.Module) -> None:
     bad = [
         name
         for name, value in network.state_dict().items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        if isinstance(value, Tensor) and not all(map(_is_finite, dense_parts(value)))
     ]
     if bad:
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -361,6 +362,10 @@ def _require_finite(network: nn.Module) -> None:
             f"the weights hold NaN or infinite values ({bad[0]}{more}); "
             "export the model again from a good checkpoint"
         )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def _softmax_to_log_softmax(network: nn.Module) -> bool:

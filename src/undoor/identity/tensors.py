@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,13 +20,20 @@ def weights_sha256(classifier: Classifier) -> str:
     """
     spec = (classifier.input_shape, classifier.bounds, classifier.scale, classifier.output)
     digest = hashlib.sha256(repr(spec).encode())
-    tensors: Mapping[str, Tensor] = {
+    tensors: Mapping[str, Any] = {
         "mean": classifier.mean,
         "std": classifier.std,
         **classifier.network.state_dict(),
     }
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = tensors[name]
+        # Extra state of any kind is part of the structure.
+        if not isinstance(tensor, Tensor):
+            continue
+        if not _is_plain(tensor):
+            digest.update(f"{name}{tensor_sha256(tensor)}".encode())
+            continue
+        tensor = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg()
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
@@ -38,13 +45,40 @@ def tensor_sha256(tensor: Tensor) -> str:
     >>> tensor_sha256(torch.zeros(2)) == tensor_sha256(torch.zeros(2, 1))
     False
     """
-    head = f"{tuple(tensor.shape)}{tensor.dtype}{tensor.layout}"
-    digest = hashlib.sha256(head.encode())
-    if tensor.layout != torch.strided or tensor.is_meta:
-        return digest.hexdigest()
-    dense = tensor.detach()
-    if dense.is_quantized:
-        dense = dense.dequantize()
-    flat = dense.cpu().contiguous().resolve_conj().resolve_neg().reshape(-1)
-    digest.update(flat.view(torch.uint8).numpy().tobytes())
+    shape = "nested" if tensor.is_nested else str(tuple(tensor.shape))
+    digest = hashlib.sha256(f"{shape}{tensor.dtype}{tensor.layout}".encode())
+    plain = _is_plain(tensor)
+    for part in dense_parts(tensor):
+        if not plain:
+            digest.update(f"{tuple(part.shape)}{part.dtype}".encode())
+        flat = part.cpu().contiguous().resolve_conj().resolve_neg().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The ordinary tensors that one of any kind consists of: for sparse ones, indices and values.
+
+    >>> [part.tolist() for part in dense_parts(torch.tensor([0.0, 3.0]).to_sparse())]
+    [[[1]], [3.0]]
+    """
+    found = tensor.detach()
+    if found.is_meta:
+        return ()
+    if found.is_nested:
+        return tuple(found.unbind())
+    if found.is_quantized:
+        return (found.dequantize(),)
+    if found.layout == torch.sparse_coo:
+        found = found.coalesce()
+        return found.indices(), found.values()
+    if found.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return found.crow_indices(), found.col_indices(), found.values()
+    if found.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return found.ccol_indices(), found.row_indices(), found.values()
+    return (found if found.layout == torch.strided else found.to_dense(),)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    special = tensor.is_quantized or tensor.is_meta or tensor.is_nested
+    return tensor.layout == torch.strided and not special

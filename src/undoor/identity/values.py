@@ -5,10 +5,20 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import operator
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -20,6 +30,7 @@ from undoor.identity.tensors import tensor_sha256
 from undoor.origin import CodeFile
 
 MAX_DEPTH = 12
+PICKERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 NAMELESS = (torch.dtype, torch.layout, torch.memory_format, torch.Generator)
 
 
@@ -34,6 +45,8 @@ class Values:
     def __init__(self, nested: Callable[[nn.Module], Any]) -> None:
         self.code: dict[str, CodeFile] = {}
         self._nested = nested
+        # By its id, each object that is being described: it may stand in its own attributes.
+        self._open: dict[int, int] = {}
 
     def kind(self, cls: type) -> str:
         """The name of a class; with its package where one is installed, as files may move."""
@@ -61,7 +74,7 @@ class Values:
 
     def _inside(self, value: Any) -> tuple[str, list[Any]] | None:
         """What a container holds, in an order that does not change from run to run."""
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | deque):
             return "sequence", list(value)
         if isinstance(value, set | frozenset):
             return "set", sorted(value, key=repr)
@@ -69,12 +82,14 @@ class Values:
             return "mapping", sorted(value.items(), key=lambda item: repr(item[0]))
         if isinstance(value, SimpleNamespace):
             return "namespace", sorted(vars(value).items())
-        if isinstance(value, slice):
-            return "slice", [value.start, value.stop, value.step]
+        if isinstance(value, slice | range):
+            return type(value).__name__, [value.start, value.stop, value.step]
         if isinstance(value, functools.partial):
             return "partial", [value.func, value.args, value.keywords]
+        if isinstance(value, PICKERS):
+            return type(value).__name__, list(value.__reduce__()[1])
         if isinstance(value, MethodType):
-            return "method", [value.__func__, type(value.__self__)]
+            return "method", [value.__func__, value.__self__]
         return None
 
     def _opaque(self, value: Any, depth: int) -> Any:
@@ -90,14 +105,32 @@ class Values:
             return self._function(value, depth)
         if isinstance(value, ModuleType):
             return ["package", value.__name__]
-        if isinstance(value, BuiltinFunctionType) or _is_operator(value):
-            return ["function", f"{getattr(value, '__module__', '')}.{_called(value)}"]
+        if isinstance(value, BuiltinFunctionType | MethodWrapperType) or _is_operator(value):
+            return self._built_in(value, depth)
+        return self._object(value, depth)
+
+    def _built_in(self, value: Any, depth: int) -> Any:
+        """A function written in C, with the object whose method it is."""
+        name = f"{getattr(value, '__module__', '')}.{_called(value)}"
+        bound = None if _is_operator(value) else getattr(value, "__self__", None)
+        if bound is None or isinstance(bound, ModuleType):
+            return ["function", name]
+        return ["function", name, self.describe(bound, depth + 1)]
+
+    def _object(self, value: Any, depth: int) -> Any:
         cls = type(value)
         name = self.kind(cls)
-        if code_of(cls) is None or not hasattr(value, "__dict__"):
+        if id(value) in self._open:
+            return ["object", name, self._open[id(value)]]
+        parts = _attributes(value)
+        if code_of(cls) is None or parts is None:
             return ["object", name]
-        parts = sorted(vars(value).items())
-        return ["object", name, [[key, self.describe(part, depth + 1)] for key, part in parts]]
+        self._open[id(value)] = len(self._open)
+        try:
+            inside = [[key, self.describe(part, depth + 1)] for key, part in sorted(parts.items())]
+        finally:
+            del self._open[id(value)]
+        return ["object", name, inside]
 
     def _function(self, function: FunctionType, depth: int) -> Any:
         name = self._name(function)
@@ -126,6 +159,28 @@ def _is_operator(value: Any) -> bool:
 
 def _called(value: Any) -> str:
     return str(value) if _is_operator(value) else str(getattr(value, "__qualname__", value))
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Those in its dictionary and in its slots; None for an object that can have neither."""
+    slots = [
+        item
+        for cls in type(value).__mro__
+        if "__slots__" in vars(cls)
+        for item in vars(cls).values()
+        if isinstance(item, MemberDescriptorType)
+    ]
+    if not slots and not hasattr(value, "__dict__"):
+        return None
+    # By class too: a private name may stand in several.
+    filled = {}
+    for slot in slots:
+        try:
+            key = f"{slot.__objclass__.__qualname__}.{slot.__name__}"
+            filled[key] = slot.__get__(value)
+        except AttributeError:  # never set
+            continue
+    return {**filled, **getattr(value, "__dict__", {})}
 
 
 def _content(cell: Any) -> Any:
