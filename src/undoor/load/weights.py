@@ -114,7 +114,9 @@ def load_weights(network: nn.Module, state: StateDict, *, file: Path, architectu
     ------
     UndoorError : it does not fit, or more than one part of it does.
     """
-    expected = network.state_dict()
+    # Without extra state of other kinds, which no file of tensors has.
+    entries = network.state_dict().items()
+    expected = {key: value for key, value in entries if isinstance(value, Tensor)}
     state = respelt(state, expected, f"{file} does not fit {architecture}")
     _complete(state, expected)
     problem = _mismatch(expected, state)
