@@ -152,3 +152,17 @@ def test_too_many_files(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (model.parent / "more.py").write_text("")
     with pytest.raises(UndoorError, match="more than 1 Python files"):
         load(model)
+
+
+@pytest.mark.parametrize("name", ["get_model", "fcn_resnet50", "list_models", "get_weight"])
+def test_of_torchvision_classifiers_alone_need_no_trust(model: Path, name: str) -> None:
+    change(model, "nets.py:net", f"torchvision.models:{name}")
+    assert named(model).folder is None
+    with pytest.raises(UndoorError, match=rf"torchvision.models:{name} of an installed package"):
+        load(model)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16_bn", "regnet_y_1_6gf", "swin_v2_t"])
+def test_classifiers_of_torchvision_need_no_trust(model: Path, name: str) -> None:
+    change(model, "nets.py:net", f"torchvision.models:{name}")
+    assert code_named_by(model) is None

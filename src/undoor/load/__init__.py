@@ -98,7 +98,7 @@ def load(
     sha256 : what `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
         without. It is known once the network is built: the architecture's code has run then.
     trust_code : run the Python code that a model.toml names as its architecture. Networks of
-        undoor, torchvision.models and timm need no trust.
+        undoor and timm, and the image classifiers of torchvision.models, need no trust.
 
     Raises
     ------
