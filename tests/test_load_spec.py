@@ -159,3 +159,11 @@ def test_checkpoint_without_options(folder: Path) -> None:
         load(folder / "w.safetensors", input_shape=(3, 2, 2))
     with pytest.raises(UndoorError, match=r"give input_shape as an option"):
         load(folder / "w.safetensors", architecture=f"{folder / 'archs.py'}:tiny")
+
+
+@pytest.mark.parametrize("shape", ["[3, 20000, 20000]", str([1] * 9)])
+def test_inputs_are_images(folder: Path, shape: str) -> None:
+    (folder / "archs.py").write_text("raise SystemExit")
+    write(folder, given=f"shape = {shape}")
+    with pytest.raises(UndoorError, match=r"\[input\] shape .*(more than 67,|has 9 axes)"):
+        load(folder)

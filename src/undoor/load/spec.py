@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,6 +40,7 @@ from pydantic_core import ErrorDetails
 
 from undoor.classifier import Output
 from undoor.errors import UndoorError
+from undoor.input_size import require_input_size
 from undoor.load.mistaken import read_text
 from undoor.load.targets import is_file
 
@@ -63,6 +65,11 @@ EXAMPLES = {
 
 def _as_sequence(value: object) -> object:
     return [value] if isinstance(value, int | float) else value
+
+
+def _of_an_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    require_input_size(shape, "[input] shape")
+    return shape
 
 
 PerChannel = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_as_sequence), Field(min_length=1)]
@@ -92,7 +99,7 @@ class GraphTable(_Table):
 class InputTable(_Table):
     """[input]: what a raw input looks like and how the network wants it."""
 
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_of_an_image)]
     bounds: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     scale: FiniteFloat = 1.0
     mean: PerChannel | None = None
