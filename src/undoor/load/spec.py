@@ -21,7 +21,6 @@ names = ["stop", "yield"]
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -41,8 +40,9 @@ from pydantic_core import ErrorDetails
 from undoor.classifier import Output
 from undoor.errors import UndoorError
 from undoor.input_size import require_input_size
-from undoor.load.mistaken import read_text
+from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
+from undoor.load.toml_file import read_toml
 
 FILE_NAME = "model.toml"
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
@@ -182,10 +182,7 @@ def _toml_in(folder: Path) -> Path:
 
 
 def _read_tables(file: Path) -> Tables:
-    try:
-        content = tomllib.loads(read_text(file))
-    except tomllib.TOMLDecodeError as error:
-        raise UndoorError(f"{file} is not a readable TOML file: {error}") from error
+    content = read_toml(file)
     # Tables of other tools, [data] first of all, may stand beside ours; misspelt ones may not.
     for table in content:
         close = difflib.get_close_matches(table, TABLES, n=1, cutoff=0.75)
@@ -204,9 +201,14 @@ def _resolve(model: dict[str, Any], folder: Path) -> dict[str, Any]:
     resolved = dict(model)
     if isinstance(model.get("weights"), str):
         resolved["weights"] = folder / model["weights"]
+        require_reachable(resolved["weights"], "[model] weights", model["weights"])
     architecture = model.get("architecture")
     if isinstance(architecture, str) and _is_file(architecture):
         resolved["architecture"] = str(folder / architecture)
+    if isinstance(architecture, str):
+        # Modules have no such names either.
+        source = Path(resolved["architecture"].rpartition(":")[0])
+        require_reachable(source, "[model] architecture", architecture)
     return resolved
 
 
