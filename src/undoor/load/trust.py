@@ -42,7 +42,7 @@ class NamedCode:
 
     architecture : as the file has it. arguments : of its callable.
     folder : where the code lies; None where it belongs to an installed package.
-    files : every Python file of the folder that could be imported, the named one first.
+    files : every Python file of the folder, the named one first.
     """
 
     architecture: str
@@ -153,19 +153,17 @@ def _is_harmless(target: Target) -> bool:
 
 
 def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
-    """Every file that an import could reach, the named one first."""
+    """Every Python file of the folder, the named one first."""
     if target.is_file:
         first = Path(target.source).resolve()
     else:
         root, *inner = target.source.split(".")
         first = below(folder, [root, *inner]) or located(folder, root) or folder
     found = [first] if first.is_file() else []
+    # Also where no import statement leads: the named file can put any folder on `sys.path`.
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if name.isidentifier() and not Path(place, name).is_symlink()
-        )
-        sources = (name for name in sorted(names) if Path(name).suffix == ".py")
-        paths = (Path(place, name) for name in sources if Path(name).stem.isidentifier())
+        folders[:] = sorted(name for name in folders if _is_searched(Path(place, name)))
+        paths = (Path(place, name) for name in sorted(names) if Path(name).suffix == ".py")
         found += [path for path in paths if path != first and path.is_file()]
         if len(found) > MAX_FILES:
             raise UndoorError(
@@ -175,6 +173,11 @@ def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
     return tuple(
         CodeFile(str(path), hashlib.sha256(read_source(path)).hexdigest()) for path in found
     )
+
+
+def _is_searched(folder: Path) -> bool:
+    # What is installed in the environment that runs this is imported with any model.
+    return not folder.is_symlink() and folder.resolve() != Path(sys.prefix).resolve()
 
 
 def _store() -> Path:
