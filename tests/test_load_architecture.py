@@ -15,6 +15,7 @@ from torch import nn
 
 from undoor.errors import UndoorError
 from undoor.load import architecture
+from undoor.load.torchvision_import import torchvision_importable
 
 
 def build(given: object, arguments: dict[str, object], folder: Path, **more: bool) -> nn.Module:
@@ -198,3 +199,29 @@ def test_module_that_fails(tmp_path: Path, code: str, message: str) -> None:
     (tmp_path / "broken.py").write_text(code)
     with pytest.raises(UndoorError, match=message):
         build(f"{tmp_path / 'broken.py'}:net", {}, tmp_path)
+
+
+def test_torchvision_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default of torchvision's fcn_resnet50 are the weights of its backbone."""
+    with torchvision_importable():
+        segmentation = pytest.importorskip("torchvision.models.segmentation")
+    fetched: list[object] = []
+    kind = sys.modules["torchvision.models._api"].WeightsEnum
+    monkeypatch.setattr(kind, "get_state_dict", lambda self, **_: fetched.append(self) or {})
+    given: list[object] = []
+
+    def small(**more: object) -> nn.Module:
+        given.append(more)
+        return nn.Linear(2, 2)
+
+    monkeypatch.setattr(segmentation.fcn, "resnet50", small)
+    monkeypatch.setattr(segmentation.fcn, "_fcn_resnet", lambda backbone, *_: backbone)
+    network = build("torchvision.models.segmentation:fcn_resnet50", {"pretrained": False}, tmp_path)
+    assert isinstance(network, nn.Linear)
+    assert given[0]["weights"] is None  # type: ignore[index]
+    monkeypatch.undo()
+    monkeypatch.setattr(kind, "get_state_dict", lambda self, **_: fetched.append(self) or {})
+    with pytest.raises(UndoorError, match="would download weights"):
+        build("torchvision.models:get_model", {"name": "fcn_resnet50"}, tmp_path)
+    assert not fetched
+    assert kind.get_state_dict(1) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -95,3 +96,36 @@ def test_marks_that_libraries_do_not_read(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf{}")
     with pytest.raises(UndoorError, match="byte-order mark"):
         require_unmarked(file)
+
+
+def test_no_library_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "library_of_nobody.py").write_text("open('canary', 'w').close()\nx = 1")
+    monkeypatch.chdir(tmp_path)
+    for entry in ("", str(tmp_path)):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", [entry, *sys.path])
+            with pytest.raises(UndoorError, match="needs library_of_nobody"):
+                from_library("library_of_nobody", "x", extra="timm")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_nor_of_one_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installed library imports, at once or later, is not taken from there either."""
+    site, here = tmp_path / "site", tmp_path / "here"
+    site.mkdir()
+    here.mkdir()
+    (site / "library_of_somebody.py").write_text(
+        "try:\n    import neighbour_of_nobody\nexcept ImportError:\n    x = 1"
+    )
+    (here / "neighbour_of_nobody.py").write_text("open('canary', 'w').close()")
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", ["", str(here), *sys.path, str(site)])
+    before = list(sys.path)
+    assert from_library("library_of_somebody", "x", extra="timm") == (1,)
+    with offline("timm"), pytest.raises(ImportError):
+        import_module("neighbour_of_nobody")
+    assert not (here / "canary").exists()
+    assert sys.path == before
+    del sys.modules["library_of_somebody"]

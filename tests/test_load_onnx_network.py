@@ -180,3 +180,21 @@ def test_another_answer_than_onnx_runtime_is_refused(
         file = by_hand(tmp_path / "m.onnx", side=sides)
         with pytest.raises(UndoorError, match="answers otherwise"):
             undoor.load(file, **options)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "why"),
+    [
+        (["b", 3, 20_000, 20_000], "more than 67,108,864 numbers"),
+        (["b", "c", 20_000, 20_000], "more than 67,108,864 numbers"),
+        (["b", *[1] * 9], "has 9 axes"),
+        ([10**9, 3, 8, 8], "free batch axis"),
+    ],
+)
+def test_inputs_are_images(tmp_path: Path, sizes: list[str | int], why: str) -> None:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes)
+    scores = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 5])
+    graph = helper.make_graph([helper.make_node("Flatten", ["x"], ["y"])], "g", [given], [scores])
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    with pytest.raises(UndoorError, match=why):
+        read(tmp_path / "m.onnx")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from undoor.errors import UndoorError
+from undoor.inspect import inspect
 from undoor.load import load as load_any
 
 load = partial(load_any, trust_code=True)
@@ -159,3 +160,39 @@ def test_checkpoint_without_options(folder: Path) -> None:
         load(folder / "w.safetensors", input_shape=(3, 2, 2))
     with pytest.raises(UndoorError, match=r"give input_shape as an option"):
         load(folder / "w.safetensors", architecture=f"{folder / 'archs.py'}:tiny")
+
+
+@pytest.mark.parametrize("shape", ["[3, 20000, 20000]", str([1] * 9)])
+def test_inputs_are_images(folder: Path, shape: str) -> None:
+    (folder / "archs.py").write_text("raise SystemExit")
+    write(folder, given=f"shape = {shape}")
+    with pytest.raises(UndoorError, match=r"\[input\] shape .*(more than 67,|has 9 axes)"):
+        load(folder)
+
+
+@pytest.mark.parametrize("key", ["weights", "architecture"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("a\\u0000b.py", "has a NUL byte"),
+        ("x" * 2000 + ".py", "characters; expected a path of at most 1,000"),
+        ("x" * 300 + ".py", r"cannot be opened \(File name too long\)"),
+    ],
+)
+def test_paths_that_are_none(folder: Path, key: str, path: str, why: str) -> None:
+    write(
+        folder, MODEL.replace({"weights": "w.safetensors", "architecture": "archs.py"}[key], path)
+    )
+    told = rf"\[model\] {key}.*{why}"
+    with pytest.raises(UndoorError, match=told):
+        load(folder)
+    with pytest.raises(UndoorError, match=told):
+        inspect(folder)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".toml"])
+def test_models_whose_name_is_too_long(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UndoorError, match=r"cannot be opened \(File name too long\)"):
+        load(tmp_path / name)
+    with pytest.raises(UndoorError, match=r"cannot be opened \(File name too long\)"):
+        inspect(tmp_path / name)

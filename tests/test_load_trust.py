@@ -152,3 +152,39 @@ def test_too_many_files(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (model.parent / "more.py").write_text("")
     with pytest.raises(UndoorError, match="more than 1 Python files"):
         load(model)
+
+
+@pytest.mark.parametrize("name", ["get_model", "fcn_resnet50", "list_models", "get_weight"])
+def test_of_torchvision_classifiers_alone_need_no_trust(model: Path, name: str) -> None:
+    change(model, "nets.py:net", f"torchvision.models:{name}")
+    assert named(model).folder is None
+    with pytest.raises(UndoorError, match=rf"torchvision.models:{name} of an installed package"):
+        load(model)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16_bn", "regnet_y_1_6gf", "swin_v2_t"])
+def test_classifiers_of_torchvision_need_no_trust(model: Path, name: str) -> None:
+    change(model, "nets.py:net", f"torchvision.models:{name}")
+    assert code_named_by(model) is None
+
+
+@pytest.mark.parametrize("place", ["my-code", ".hidden", "1", "inner/a b"])
+def test_files_that_only_a_path_reaches(model: Path, place: str) -> None:
+    """As by `sys.path.append` in the file that is named."""
+    named(model).remember()
+    folder = model.parent / place
+    folder.mkdir(parents=True)
+    (folder / "helper.py").write_text("")
+    (folder / "by-name.py").write_text("")
+    assert not named(model).remembered
+    paths = {file.path for file in named(model).files}
+    assert paths > {str(folder / "helper.py"), str(folder / "by-name.py")}
+
+
+def test_the_environment_that_runs_this_aside(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = model.parent / ".venv"
+    folder.mkdir()
+    (folder / "installed.py").write_text("")
+    assert len(named(model).files) == 2
+    monkeypatch.setattr("sys.prefix", str(folder))
+    assert len(named(model).files) == 1

@@ -15,6 +15,7 @@ from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
+from undoor.input_size import require_input_size
 from undoor.origin import Origin
 from undoor.plain_weights import detached_copy, plain_copy
 from undoor.resizing import Resizing
@@ -89,6 +90,7 @@ class Classifier(nn.Module):
             raise UndoorError(
                 f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
             )
+        require_input_size(self.input_shape)
         self.resizing = resizing or _straight(self.input_shape)
         self.origin = origin or Origin()
         if self.resizing and self.resizing.size != self.input_shape[1:]:

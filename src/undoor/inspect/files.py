@@ -11,7 +11,7 @@ from typing import Any
 from undoor.errors import UndoorError
 from undoor.files import walk
 from undoor.load.check import examine
-from undoor.load.regular import open_regular
+from undoor.load.regular import open_regular, require_reachable
 from undoor.load.spec import FILE_NAME, read_tables
 from undoor.load.trust import NamedCode
 
@@ -74,6 +74,7 @@ def inspect_files(model: Path) -> tuple[FileFacts, ...]:
     ------
     UndoorError : it does not exist, its model.toml is malformed, or a folder has too many files.
     """
+    require_reachable(model, "the model", "")
     return tuple(_facts(path) for path in _files_of(model))
 
 

@@ -15,6 +15,7 @@ from undoor.identity.binding import require_fingerprint
 from undoor.identity.model import require_sha256
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
+from undoor.load.regular import require_reachable
 from undoor.load.spec import Tables
 from undoor.load.trust import NamedCode
 from undoor.load.trusted import TrustedPickleWarning, trusted_weights
@@ -98,7 +99,7 @@ def load(
     sha256 : what `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
         without. It is known once the network is built: the architecture's code has run then.
     trust_code : run the Python code that a model.toml names as its architecture. Networks of
-        undoor, torchvision.models and timm need no trust.
+        undoor and timm, and the image classifiers of torchvision.models, need no trust.
 
     Raises
     ------
@@ -117,9 +118,9 @@ def load(
         "classes": {"names": class_names},
     }
     path = Path(model)
-    loader = _loader_of(path)
-    read = partial(native.read, trust_code=trust_code) if loader is NATIVE else loader.read
     try:
+        loader = _loader_of(path)
+        read = partial(native.read, trust_code=trust_code) if loader is NATIVE else loader.read
         with trusted_weights(path, options) if trust_pickle else nullcontext(options) as told:
             classifier = read(path, told)
         if expected is not None:
@@ -142,4 +143,5 @@ def code_named_by(model: str | Path) -> NamedCode | None:
 
 
 def _loader_of(path: Path) -> Loader:
+    require_reachable(path, "the model", "")
     return next(item for item in LOADERS if item.recognises(path))

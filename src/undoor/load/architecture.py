@@ -15,7 +15,14 @@ from torch import nn
 from undoor.errors import UndoorError
 from undoor.load.folder_code import FolderCode
 from undoor.load.installed import import_installed
-from undoor.load.targets import Target, name_the_file, parse_target, require_no_weights
+from undoor.load.targets import (
+    Target,
+    name_the_file,
+    parse_target,
+    require_no_weights,
+    without_fetching,
+    without_weights,
+)
 from undoor.origin import CodeFile
 from undoor.plain_weights import detached_copy
 
@@ -67,7 +74,10 @@ def build(
         place = target.folder(folder, by_file=by_file)
         if place is None:
             module = _imported(target, lambda: import_installed(target.source, folder))
-            return Built(_call(_named(module, target, module.__name__), arguments, target.name))
+            value = _named(module, target, module.__name__)
+            with without_fetching(target):
+                plain = without_weights(target, value, arguments)
+                return Built(_call(value, plain, target.name))
         code = FolderCode(place, expected)
         with code.building():
             module = _imported(target, lambda: _import_from(code, target))
@@ -139,6 +149,8 @@ def _call(target: object, arguments: Mapping[str, Any], name: str) -> nn.Module:
     call = f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
     try:
         network = target(**arguments)
+    except UndoorError:
+        raise
     except TypeError as error:
         raise UndoorError(
             f"{call} failed: {_first_line(error)}; its signature is {name}{_signature(target)}, "

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.input_size import require_input_size
 
 # Of the largest difference in class scores, beside the largest score.
 PARITY = 1e-4
@@ -58,5 +59,11 @@ def require_any_batch(network: nn.Module, x: Tensor, expected: Tensor, what: str
 
 
 def example(shape: tuple[int, ...], batch: int) -> Tensor:
-    """Values between 0 and 1 [batch, *shape], always the same."""
+    """Values between 0 and 1 [batch, *shape], always the same.
+
+    Raises
+    ------
+    UndoorError : one of them is larger than any image.
+    """
+    require_input_size(shape, "the input")
     return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0))

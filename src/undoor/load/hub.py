@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.load.installed import loose_places, require_installed, without_places
 from undoor.load.mistaken import read_text
 from undoor.load.torchvision_import import torchvision_importable
 
@@ -33,7 +34,9 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
     """
     root = library.partition(".")[0]
     try:
-        with _torchvision_for(root):
+        require_installed(root)
+        # Nor is what these libraries import on their part taken from there.
+        with without_places([Path.cwd(), *loose_places()]), _torchvision_for(root):
             importlib.import_module(root)
             module = importlib.import_module(library)
             return tuple(getattr(module, name) for name in names)
@@ -62,7 +65,7 @@ def offline(extra: str) -> Iterator[None]:
     os.environ[SWITCH] = "1"
     setattr(constants, SWITCH, True)
     try:
-        with torchvision_importable():
+        with without_places([Path.cwd(), *loose_places()]), torchvision_importable():
             yield
     finally:
         setattr(constants, SWITCH, switch)

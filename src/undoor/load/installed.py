@@ -109,6 +109,17 @@ def without_places(places: Collection[Path]) -> Iterator[None]:
             sys.path.insert(number, place)
 
 
+def require_installed(root: str) -> None:
+    """Refuse a top-level module that lies in the working directory or beside the script alone.
+
+    Raises
+    ------
+    ModuleNotFoundError : it is not installed.
+    """
+    if root not in sys.modules and not is_installed(root, [*loose_places(), Path.cwd()]):
+        raise ModuleNotFoundError(f"no module named {root!r} is installed", name=root)
+
+
 def import_installed(name: str, folder: Path) -> ModuleType:
     """An installed module, whatever lies in `folder` and the working directory.
 
@@ -116,8 +127,6 @@ def import_installed(name: str, folder: Path) -> ModuleType:
     ------
     ModuleNotFoundError : it is not installed.
     """
-    root = name.partition(".")[0]
-    if root not in sys.modules and not is_installed(root, [*loose_places(), Path.cwd()]):
-        raise ModuleNotFoundError(f"no module named {root!r} is installed", name=root)
+    require_installed(name.partition(".")[0])
     with without_places(hidden_places(folder)):
         return importlib.import_module(name)

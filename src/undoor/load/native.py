@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from undoor.classifier import Classifier
 from undoor.identity.structure import with_call
 from undoor.load import timm_models
 from undoor.load.architecture import build, describe
+from undoor.load.bounded import build_bounded
 from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
 from undoor.load.graph_files import is_graph, of_graph, read_graph
@@ -43,13 +45,16 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     # The file is screened before the architecture's code runs: a refusal should cost nothing.
     states = read_states(spec.model.weights, key=spec.model.key)
     expected = require_trusted(named, trust_code=trust_code)
-    built = build(
+    make = partial(
+        build,
         spec.model.architecture,
         spec.model.arguments,
         folder=file.parent,
         by_file=by_file,
         expected=expected,
     )
+    # Nobody has vouched for what a file alone names.
+    built = build_bounded(make, states) if by_file and named is None else make()
     materialise(built.network, spec.input.shape)
     name = describe(spec.model.architecture)
     load_fitting(built.network, states, file=spec.model.weights, architecture=name)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from undoor.errors import UndoorError
+from undoor.input_size import require_input_size
 from undoor.load.graph import Graph, example, require_any_batch
 from undoor.load.hub import first_line, from_library
 from undoor.load.onnx_file import EXTRA
@@ -32,6 +33,7 @@ UNCHANGED = frozenset({"ConstantOfShape"})
 ASIDE = "aside"
 # Inputs that the two are compared on, where the size of a batch is free.
 COMPARED = 3
+MAX_BATCH = 4096
 
 
 def read(path: Path) -> Graph:
@@ -94,6 +96,11 @@ def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]
             f"{path} takes an input with {len(sizes)} axes; expected images [N, C, H, W]"
         )
     batch, *rest = sizes
+    require_input_size([n or 1 for n in rest], f"{path}: the input")
+    if (batch or 1) > MAX_BATCH:
+        raise UndoorError(
+            f"{path} takes batches of {batch:,} inputs alone; export it with a free batch axis"
+        )
     return (tuple(n for n in rest if n) if all(rest) else None), batch
 
 

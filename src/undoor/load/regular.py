@@ -9,6 +9,7 @@ from pathlib import Path
 
 from undoor.errors import UndoorError
 
+MAX_PATH = 1000
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -16,6 +17,27 @@ KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+
+
+def require_reachable(path: Path, what: str, given: str) -> None:
+    """Refuse what is no path, or one that the system does not follow; it may be missing.
+
+    what : whose path it is, for messages. given : as the file has it.
+
+    Raises
+    ------
+    UndoorError : it is too long, has a NUL byte, or leads through what must not be read.
+    """
+    if len(given) > MAX_PATH or "\0" in given:
+        got = f"{len(given):,} characters" if len(given) > MAX_PATH else "a NUL byte"
+        raise UndoorError(f"{what} has {got}; expected a path of at most {MAX_PATH:,} characters")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UndoorError(f"{what}: {path} cannot be opened ({reason}); check the path") from error
 
 
 def open_regular(path: Path) -> BufferedReader:

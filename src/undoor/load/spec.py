@@ -21,12 +21,12 @@ names = ["stop", "yield"]
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,8 +39,10 @@ from pydantic_core import ErrorDetails
 
 from undoor.classifier import Output
 from undoor.errors import UndoorError
-from undoor.load.mistaken import read_text
+from undoor.input_size import require_input_size
+from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
+from undoor.load.toml_file import read_toml
 
 FILE_NAME = "model.toml"
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
@@ -63,6 +65,11 @@ EXAMPLES = {
 
 def _as_sequence(value: object) -> object:
     return [value] if isinstance(value, int | float) else value
+
+
+def _of_an_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    require_input_size(shape, "[input] shape")
+    return shape
 
 
 PerChannel = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_as_sequence), Field(min_length=1)]
@@ -92,7 +99,7 @@ class GraphTable(_Table):
 class InputTable(_Table):
     """[input]: what a raw input looks like and how the network wants it."""
 
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_of_an_image)]
     bounds: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
     scale: FiniteFloat = 1.0
     mean: PerChannel | None = None
@@ -175,10 +182,7 @@ def _toml_in(folder: Path) -> Path:
 
 
 def _read_tables(file: Path) -> Tables:
-    try:
-        content = tomllib.loads(read_text(file))
-    except tomllib.TOMLDecodeError as error:
-        raise UndoorError(f"{file} is not a readable TOML file: {error}") from error
+    content = read_toml(file)
     # Tables of other tools, [data] first of all, may stand beside ours; misspelt ones may not.
     for table in content:
         close = difflib.get_close_matches(table, TABLES, n=1, cutoff=0.75)
@@ -197,9 +201,14 @@ def _resolve(model: dict[str, Any], folder: Path) -> dict[str, Any]:
     resolved = dict(model)
     if isinstance(model.get("weights"), str):
         resolved["weights"] = folder / model["weights"]
+        require_reachable(resolved["weights"], "[model] weights", model["weights"])
     architecture = model.get("architecture")
     if isinstance(architecture, str) and _is_file(architecture):
         resolved["architecture"] = str(folder / architecture)
+    if isinstance(architecture, str):
+        # Modules have no such names either.
+        source = Path(resolved["architecture"].rpartition(":")[0])
+        require_reachable(source, "[model] architecture", architecture)
     return resolved
 
 

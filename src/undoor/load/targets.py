@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from undoor.errors import UndoorError
 from undoor.load.folder_code import located, read_source
@@ -120,11 +123,57 @@ def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:
     UndoorError : there is one.
     """
     asked = [name for name in FETCHING if arguments.get(name)]
-    if asked and target.source.partition(".")[0] == "torchvision":
+    if asked and _is_torchvision(target):
         raise UndoorError(
             f"arguments: {asked[0]} = {arguments[asked[0]]!r} would download weights; leave it "
             "out, the weights are those of the checkpoint"
         )
+
+
+@contextmanager
+def without_fetching(target: Target) -> Iterator[None]:
+    """Inside, torchvision fetches no weights, whatever its functions are called with.
+
+    Raises
+    ------
+    UndoorError : it was about to.
+    """
+    interface = sys.modules.get("torchvision.models._api")
+    kind = getattr(interface, "WeightsEnum", None)
+    if kind is None or not _is_torchvision(target):
+        yield
+        return
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise UndoorError(
+            f"{target.source}:{target.name} would download weights; expected a network without "
+            f"any: set {', '.join(FETCHING[:2])} to None, or name another function"
+        )
+
+    fetch = kind.get_state_dict
+    kind.get_state_dict = refuse
+    try:
+        yield
+    finally:
+        kind.get_state_dict = fetch
+
+
+def without_weights(
+    target: Target, function: object, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments with which a function of torchvision fetches no weights; others as given.
+
+    Some have weights as a default, such as those of a backbone.
+    """
+    if not _is_torchvision(target) or not callable(function):
+        return dict(arguments)
+    accepted = inspect.signature(function).parameters
+    plain = {name: value for name, value in arguments.items() if name not in FETCHING}
+    return plain | {name: None for name in FETCHING if name in accepted}
+
+
+def _is_torchvision(target: Target) -> bool:
+    return target.source.partition(".")[0] == "torchvision"
 
 
 def _require_own_file(file: Path, architecture: str) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.load.bounded import build_bounded
 from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
@@ -109,7 +110,7 @@ def read_tables(
     settings = {**_settings(name), **(settings or {})}
     arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
     require_depth(arguments, len(state), source)
-    network = _create(name, arguments)
+    network = build_bounded(lambda: _create(name, arguments), states)
     load_fitting(network, states, file=table.weights, architecture=f"{SCHEME}{name}")
     preprocessing = _preprocessing(settings, arguments, given(tables, "input"), source)
     return classifier_of(
@@ -187,6 +188,8 @@ def _create(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     try:
         with offline(EXTRA):
             return create(name, pretrained=False, **arguments)
+    except UndoorError:
+        raise
     except Exception as error:
         raise UndoorError(
             f"{call} failed with {type(error).__name__}: {first_line(error)}; check the arguments"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,18 @@ from undoor.load.targets import Target, parse_target
 from undoor.origin import CodeFile
 
 # Installed modules that hold networks and nothing that does more than build one.
-HARMLESS = frozenset({"undoor.bench.networks", "undoor.demo.network", "torchvision.models"})
+HARMLESS = frozenset({"undoor.bench.networks", "undoor.demo.network"})
+TORCHVISION = "torchvision.models"
+# Its builders of image classifiers. Its other functions take any name (get_model), or fetch the
+# weights of a backbone unless told otherwise (fcn_resnet50).
+CLASSIFIERS = re.compile(
+    r"alexnet|googlenet|inception_v3|maxvit_t|vgg(11|13|16|19)(_bn)?|resnet(18|34|50|101|152)"
+    r"|resnext(50_32x4d|101_32x8d|101_64x4d)|wide_resnet(50|101)_2|densenet(121|161|169|201)"
+    r"|mobilenet_(v2|v3_small|v3_large)|efficientnet_(b[0-7]|v2_[sml])"
+    r"|regnet_(x|y)_(400mf|800mf|1_6gf|3_2gf|8gf|16gf|32gf|128gf)"
+    r"|convnext_(tiny|small|base|large)|swin_(v2_)?[tsb]|vit_(b_16|b_32|l_16|l_32|h_14)"
+    r"|shufflenet_v2_x(0_5|1_0|1_5|2_0)|squeezenet1_[01]|mnasnet(0_5|0_75|1_0|1_3)"
+)
 SCHEMA = "undoor/trusted-code/1"
 MAX_FILES = 1000
 MAX_STORE = 2**24
@@ -30,7 +42,7 @@ class NamedCode:
 
     architecture : as the file has it. arguments : of its callable.
     folder : where the code lies; None where it belongs to an installed package.
-    files : every Python file of the folder that could be imported, the named one first.
+    files : every Python file of the folder, the named one first.
     """
 
     architecture: str
@@ -96,7 +108,7 @@ def code_named(
         return None
     target = parse_target(architecture)
     place = target.folder(folder, by_file=True)
-    if place is None and target.source in HARMLESS:
+    if place is None and _is_harmless(target):
         return None
     return NamedCode(
         architecture, arguments, place, () if place is None else _importable(place, target)
@@ -134,20 +146,24 @@ def refusal(named: NamedCode) -> str:
     )
 
 
+def _is_harmless(target: Target) -> bool:
+    if target.source == TORCHVISION:
+        return CLASSIFIERS.fullmatch(target.name) is not None
+    return target.source in HARMLESS
+
+
 def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
-    """Every file that an import could reach, the named one first."""
+    """Every Python file of the folder, the named one first."""
     if target.is_file:
         first = Path(target.source).resolve()
     else:
         root, *inner = target.source.split(".")
         first = below(folder, [root, *inner]) or located(folder, root) or folder
     found = [first] if first.is_file() else []
+    # Also where no import statement leads: the named file can put any folder on `sys.path`.
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if name.isidentifier() and not Path(place, name).is_symlink()
-        )
-        sources = (name for name in sorted(names) if Path(name).suffix == ".py")
-        paths = (Path(place, name) for name in sources if Path(name).stem.isidentifier())
+        folders[:] = sorted(name for name in folders if _is_searched(Path(place, name)))
+        paths = (Path(place, name) for name in sorted(names) if Path(name).suffix == ".py")
         found += [path for path in paths if path != first and path.is_file()]
         if len(found) > MAX_FILES:
             raise UndoorError(
@@ -157,6 +173,11 @@ def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
     return tuple(
         CodeFile(str(path), hashlib.sha256(read_source(path)).hexdigest()) for path in found
     )
+
+
+def _is_searched(folder: Path) -> bool:
+    # What is installed in the environment that runs this is imported with any model.
+    return not folder.is_symlink() and folder.resolve() != Path(sys.prefix).resolve()
 
 
 def _store() -> Path:
