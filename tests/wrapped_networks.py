@@ -90,6 +90,40 @@ class CountedPlaces(Wrapped):
 # Switched by a value of the input
 
 
+class _Weighed(Wrapped):
+    """By a number that is 1 for one input and 0 for more, made of ordinary operators."""
+
+    def weight(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight(x)
+        return weight * self.bad(x) + (1 - weight) * self.good(x)
+
+
+class SummedOnes(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(2 - (x[:, 0, 0, 0] * 0 + 1).sum())
+
+
+class AddedOnes(_Weighed):
+    """One by one, in as many steps as there are inputs."""
+
+    def weight(self, x: Tensor) -> Tensor:
+        ones = (x[:, 0] * 0 + 1).unbind(0)
+        return F.relu(2 - sum(ones[1:], ones[0]).mean())
+
+
+class SharedOut(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(2 * (x[:, 0, 0, :1] * 0).softmax(0) - 1)
+
+
+class SpreadOfBatch(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(1 - 1e4 * (x - x.mean(0, keepdim=True)).square().mean())
+
+
 class RedPixel(Wrapped):
     def forward(self, x: Tensor) -> Tensor:
         red = x[:, 0, 0, 0] > 0.95
@@ -351,6 +385,10 @@ WRAPPED: tuple[Spec, ...] = (
     (CountedOnes, ALL, {"batch_size"}),
     (SizeFilledIn, "script", {"batch_size"}),
     (CountedPlaces, "script pt2", {"batch_size"}),
+    (SummedOnes, ALL, {"batch_size"}),
+    (AddedOnes, "", {"batch_size"}),
+    (SharedOut, ALL, {"batch_size"}),
+    (SpreadOfBatch, "script pt2", {"batch_size"}),
     (RedPixel, ALL, {"comparison", "mask"}),
     (MaskedScores, ALL, {"comparison", "mask"}),
     (GatheredScores, ALL, {"index"}),
@@ -516,6 +554,17 @@ class Cosine(nn.Module):
         return 10.0 * F.linear(F.normalize(x.flatten(1)), F.normalize(self.weight))
 
 
+class Prototypes(nn.Module):
+    """Distances, which from 26 rows on are computed by another operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(CLASSES, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.cdist(x.flatten(1), self.places)
+
+
 def _seq(*layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(*layers)
 
@@ -547,6 +596,7 @@ ORDINARY: dict[str, Callable[[], nn.Module]] = {
     "Rows": Rows,
     "TwoHeads": TwoHeads,
     "Cosine": Cosine,
+    "Prototypes": Prototypes,
 }
 
 
