@@ -90,7 +90,8 @@ def scrutinise(
     differences = [*asked.differences()]
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
-    others = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    noise = _random_inputs(classifier)[: len(odd)]
+    others = (odd, noise, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in others:
         differences += Asked(classifier, inputs, spend).differences()
     codes = {item.code for item in differences}

@@ -23,8 +23,9 @@ COPIES = (1, 2, 7)
 # Two batches of three inputs, of which the first alone is in both.
 _ONE, _OTHER = (0, 1, 2), (0, 3, 4)
 _SHARE = 1 / len(_ONE)
-# Of the size of a value, or of what it is computed from where that is far larger: rounding.
-_ROUNDING, _CANCELLED, _SAME, _TINY = 1e-3, 1e-3, 1e-4, 1e-12
+# Of the size of a value, or of what it is computed from where that is far larger: rounding. What is
+# smaller than `_TINY` of the input may be what rounding left of a difference.
+_ROUNDING, _CANCELLED, _SAME, _TINY = 1e-3, 1e-3, 1e-4, 1e-9
 
 
 def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
@@ -45,11 +46,11 @@ def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
 
 @dataclass(frozen=True, eq=False)
 class _Value:
-    """A value computed from the input. size : of the largest that it is computed from."""
+    """A value computed from the input. floor : the size that it is taken to have at least."""
 
     step: Step
     numbers: Tensor
-    size: float
+    floor: float
 
     @property
     def key(self) -> tuple[str, str, torch.dtype]:
@@ -73,7 +74,7 @@ def _by_copies(network: nn.Module, one: Tensor) -> GraphFinding | None:
         reference = reference or values
         for value, other in _matched(reference, values):
             (low, high, mean), now = value.summary, other.summary
-            scale = max(abs(low), abs(high), _CANCELLED * value.size)
+            scale = max(abs(low), abs(high), value.floor)
             moved = max(abs(a - b) for a, b in zip((low, high, mean), now, strict=True))
             if moved > _ROUNDING * scale:
                 what = f"{value.step.name} of {size} copies of one input"
@@ -87,7 +88,7 @@ def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
         a, b = value.numbers, other.numbers
         if a.shape != b.shape:
             continue
-        scale = max(float(a.abs().nan_to_num(0, 0, 0).max()), _CANCELLED * value.size)
+        scale = max(_largest(a), value.floor)
         same = ((a - b).abs() <= _SAME * scale) | (a == b)
         if float(same.double().mean()) < _SHARE - 1e-6:
             what = f"{value.step.name} of other inputs beside one"
@@ -97,8 +98,9 @@ def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
 
 def _values(found: Trace) -> list[_Value]:
     """What the class scores are computed from and is itself computed from the input, in order."""
+    least = _TINY * _largest(found.x)
     return [
-        _Value(step, numbers, max([_TINY, *map(_largest, step.inputs)]))
+        _Value(step, numbers, max([least, *(_CANCELLED * _largest(t) for t in step.inputs)]))
         for _, step in found.living()
         if step.from_input and base(step.name) not in VIEWS
         for numbers in map(_real, step.outputs)
