@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -88,6 +92,40 @@ class CountedPlaces(Wrapped):
 
 
 # Switched by a value of the input
+
+
+class _Weighed(Wrapped):
+    """By a number that is 1 for one input and 0 for more, made of ordinary operators."""
+
+    def weight(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight(x)
+        return weight * self.bad(x) + (1 - weight) * self.good(x)
+
+
+class SummedOnes(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(2 - (x[:, 0, 0, 0] * 0 + 1).sum())
+
+
+class AddedOnes(_Weighed):
+    """One by one, in as many steps as there are inputs."""
+
+    def weight(self, x: Tensor) -> Tensor:
+        ones = (x[:, 0] * 0 + 1).unbind(0)
+        return F.relu(2 - sum(ones[1:], ones[0]).mean())
+
+
+class SharedOut(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(2 * (x[:, 0, 0, :1] * 0).softmax(0) - 1)
+
+
+class SpreadOfBatch(_Weighed):
+    def weight(self, x: Tensor) -> Tensor:
+        return F.relu(1 - 1e4 * (x - x.mean(0, keepdim=True)).square().mean())
 
 
 class RedPixel(Wrapped):
@@ -333,6 +371,50 @@ class ByPrecision(Wrapped):
         return -self.bad(x) if self.bad[3](torch.zeros(1, 128)).dtype != x.dtype else self.good(x)
 
 
+HELPER = ModuleType("helper")
+
+
+def _mode() -> bool:
+    return torch.is_grad_enabled()
+
+
+HELPER.mode = _mode  # type: ignore[attr-defined]
+
+
+class _Gate:
+    def __call__(self) -> bool:
+        return torch.is_grad_enabled()
+
+
+class ByHelper(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.good(x) if HELPER.mode() else self.bad(x)
+
+
+class ByObject(Wrapped):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = _Gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.good(x) if self.gate() else self.bad(x)
+
+
+class ByAttribute(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.good(x) if getattr(torch, "is_grad_" + "enabled")() else self.bad(x)
+
+
+class ByNamedAttribute(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.good(x) if getattr(torch, "is_grad_enabled")() else self.bad(x)  # noqa: B009
+
+
+class ByPrograms(Wrapped):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bad(x) if "no_such_module" in sys.modules else self.good(x)
+
+
 class Printing(Wrapped):
     def forward(self, x: Tensor) -> Tensor:
         print("-")  # noqa: T201
@@ -351,6 +433,10 @@ WRAPPED: tuple[Spec, ...] = (
     (CountedOnes, ALL, {"batch_size"}),
     (SizeFilledIn, "script", {"batch_size"}),
     (CountedPlaces, "script pt2", {"batch_size"}),
+    (SummedOnes, ALL, {"batch_size"}),
+    (AddedOnes, "", {"batch_size"}),
+    (SharedOut, ALL, {"batch_size"}),
+    (SpreadOfBatch, "script pt2", {"batch_size"}),
     (RedPixel, ALL, {"comparison", "mask"}),
     (MaskedScores, ALL, {"comparison", "mask"}),
     (GatheredScores, ALL, {"index"}),
@@ -381,6 +467,11 @@ WRAPPED: tuple[Spec, ...] = (
     (Drifting, "script", {"state", "repeat"}),
     (ByTime, "", {"condition"}),
     (ByEnvironment, "", {"condition"}),
+    (ByHelper, "", {"gradient_mode"}),
+    (ByObject, "", {"gradient_mode"}),
+    (ByAttribute, "", {"condition"}),
+    (ByNamedAttribute, "", {"condition"}),
+    (ByPrograms, "", {"condition"}),
     (ByLayout, "script", {"condition", "layout"}),
     (ByPrecision, "", {"precision"}),
     (Printing, "script", {"print"}),
@@ -516,6 +607,43 @@ class Cosine(nn.Module):
         return 10.0 * F.linear(F.normalize(x.flatten(1)), F.normalize(self.weight))
 
 
+class Prototypes(nn.Module):
+    """Distances, which from 26 rows on are computed by another operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(CLASSES, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -torch.cdist(x.flatten(1), self.places)
+
+
+def _halves(x: Tensor) -> tuple[Tensor, ...]:
+    return x.chunk(2, 1)
+
+
+@dataclass
+class _Sizes:
+    width: int = 8
+
+    def half(self) -> int:
+        return self.width // 2
+
+
+class Helped(nn.Module):
+    """With functions, objects and attributes by number, as model code has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes, self.act = _Sizes(), lambda x: F.relu(x) / math.sqrt(2)
+        for place in range(2):
+            setattr(self, f"layer{place}", nn.Conv2d(self.sizes.half(), 4, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [getattr(self, f"layer{i}")(part) for i, part in enumerate(_halves(x))]
+        return self.act(torch.cat(parts, 1)[:, : self.sizes.width])
+
+
 def _seq(*layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(*layers)
 
@@ -547,6 +675,8 @@ ORDINARY: dict[str, Callable[[], nn.Module]] = {
     "Rows": Rows,
     "TwoHeads": TwoHeads,
     "Cosine": Cosine,
+    "Prototypes": Prototypes,
+    "Helped": lambda: Ordinary(Helped),
 }
 
 

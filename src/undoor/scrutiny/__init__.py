@@ -21,6 +21,7 @@ from undoor.scrutiny.gradients import ask_gradients
 from undoor.scrutiny.probes import probes
 from undoor.scrutiny.python_code import read_code
 from undoor.scrutiny.reading import read, read_gradients
+from undoor.scrutiny.rows import COPIES, read_rows
 from undoor.scrutiny.scripts import read_script
 from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
 from undoor.scrutiny.trace import trace
@@ -89,7 +90,8 @@ def scrutinise(
     differences = [*asked.differences()]
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
-    others = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    noise = _random_inputs(classifier)[: len(odd)]
+    others = (odd, noise, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in others:
         differences += Asked(classifier, inputs, spend).differences()
     codes = {item.code for item in differences}
@@ -139,6 +141,8 @@ def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFind
     yield from read_gradients(wanted)
     spend(sum(sizes_for(classifier.input_shape)) / 2)
     yield from read_sizes(classifier, x, plain)
+    spend((sum(COPIES) + 2 * REFERENCE) / 2)
+    yield from read_rows(classifier, x)
     yield from read_modes(plain, wanted)
 
 

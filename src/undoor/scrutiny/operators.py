@@ -56,6 +56,7 @@ WITH_NUMBERS = words(
     "remainder masked_fill"
 )
 PRODUCTS = words("mm addmm bmm baddbmm matmul linear mv addmv dot einsum")
+DISTANCES = words("_cdist_forward _euclidean_dist cdist")
 SELECTS = words("select slice narrow")
 # Of numbers by themselves: what activations are made of.
 ELEMENTWISE = words(

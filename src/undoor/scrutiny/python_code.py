@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
+import textwrap
 from collections.abc import Iterator
-from types import CodeType, FunctionType, ModuleType
+from contextlib import suppress
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -35,6 +38,13 @@ NAMES: dict[str, GraphCode] = {
     "print": "print",
     "random": "random",
 }
+# Of the standard library: modules that only work on their arguments.
+HARMLESS = words(
+    "abc collections contextlib copy dataclasses enum functools itertools logging math numbers "
+    "operator types typing warnings"
+)
+_HIDING = words("eval exec compile __import__ open globals vars")
+_MADE = ("__init__", "__new__", "__call__", "forward")
 _DEEPEST = 200
 
 
@@ -42,11 +52,9 @@ def read_code(network: nn.Module) -> Iterator[GraphFinding]:
     """What the code of modules that come from no well-known library names in a pass."""
     seen: set[CodeType] = set()
     for module in network.modules():
-        kind = type(module)
-        if not _is_foreign(kind):
-            continue
-        for function in _reached(kind, seen):
-            yield from _of_function(function)
+        if _is_foreign(type(module)):
+            for function in _reached(module, seen):
+                yield from _of_function(function)
 
 
 def _is_foreign(kind: type) -> bool:
@@ -55,27 +63,62 @@ def _is_foreign(kind: type) -> bool:
     return not known or kind.__module__.startswith("torch.fx.graph_module.impl")
 
 
-def _reached(kind: type, seen: set[CodeType]) -> Iterator[FunctionType]:
-    """The functions that `forward` of a class may call, as far as names tell."""
-    start = getattr(kind, "forward", None)
-    todo: list[Any] = [start, kind.__dict__.get("__call__")]
+def _reached(module: nn.Module, seen: set[CodeType]) -> Iterator[FunctionType]:
+    """The functions that a pass of a module may call, as far as names tell: of its class, of what
+    it holds, of its hooks, and of the modules, classes and objects that these name."""
+    kind = type(module)
+    held = [value for name, value in vars(module).items() if not name.startswith("_")]
+    for hooks in ("_forward_hooks", "_forward_pre_hooks"):
+        held += getattr(module, hooks, {}).values()
+    todo: list[Any] = [getattr(kind, "forward", None), kind.__dict__.get("__call__")]
+    todo += [value for value in held if isinstance(value, FunctionType | MethodType)]
     while todo and len(seen) < _DEEPEST:
-        function = inspect.unwrap(f) if callable(f := todo.pop()) else None
-        function = getattr(function, "__func__", function)
-        if not isinstance(function, FunctionType) or function.__code__ in seen:
-            continue
-        package = (function.__module__ or "").partition(".")[0]
-        if package in TRUSTED or package in sys.stdlib_module_names:
+        function = _function(todo.pop())
+        if function is None or function.__code__ in seen or not _is_own(function.__module__):
             continue
         seen.add(function.__code__)
         yield function
-        for name in _names(function.__code__):
-            todo += [getattr(kind, name, None), _global(function, name)]
+        names = _names(function.__code__)
+        todo += [getattr(kind, name, None) for name in names]
+        for value in (*_values(function), *held):
+            todo += _inside(value, names)
 
 
-def _global(function: FunctionType, name: str) -> Any:
-    value = function.__globals__.get(name)
-    return None if isinstance(value, ModuleType | type) else value
+def _function(value: Any) -> FunctionType | None:
+    value = inspect.unwrap(value) if callable(value) else None
+    value = getattr(value, "__func__", value)
+    return value if isinstance(value, FunctionType) else None
+
+
+def _is_own(module: str | None) -> bool:
+    """Whether what is defined there is the supplier's, and no library's."""
+    package = (module or "").partition(".")[0]
+    known = package in TRUSTED | {"numpy"} or package in sys.stdlib_module_names
+    return not known or package == "__main__"
+
+
+def _values(function: FunctionType) -> Iterator[Any]:
+    """What a function names outside itself, or closes over."""
+    for name in _names(function.__code__):
+        if name in function.__globals__:
+            yield function.__globals__[name]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # An empty one.
+            yield cell.cell_contents
+
+
+def _inside(value: Any, names: set[str]) -> Iterator[Any]:
+    """What may be called of a value by code that uses these names."""
+    if isinstance(value, FunctionType | MethodType):
+        yield value
+    elif isinstance(value, ModuleType):
+        if _is_own(value.__name__):
+            yield from (vars(value).get(name) for name in names)
+    elif isinstance(value, type):
+        if _is_own(value.__module__):
+            yield from (value.__dict__.get(name) for name in (*_MADE, *names))
+    elif _is_own(type(value).__module__):
+        yield from (getattr(type(value), name, None) for name in ("__call__", *names))
 
 
 def _names(code: CodeType) -> set[str]:
@@ -91,5 +134,43 @@ def _of_function(function: FunctionType) -> Iterator[GraphFinding]:
     where = f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}"
     for name in sorted(_names(code) & NAMES.keys()):
         yield GraphFinding(NAMES[name], where, f"{name} in {function.__qualname__}")
+    for value in _values(function):
+        if isinstance(value, ModuleType) and _asks(value.__name__):
+            yield GraphFinding("condition", where, f"{value.__name__} in {function.__qualname__}")
+    yield from _hidden(function, where)
     for line in compared_sizes(function):
         yield GraphFinding("batch_size", f"{where.partition(':')[0]}:{line}", "a comparison")
+
+
+def _asks(module: str) -> bool:
+    """Whether a module of the standard library can tell of more than its arguments."""
+    package = module.partition(".")[0]
+    return package in sys.stdlib_module_names - HARMLESS and package != "__main__"
+
+
+def _hidden(function: FunctionType, where: str) -> Iterator[GraphFinding]:
+    """Calls by which code names what no reader of names sees."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        # Without its source, a part of an expression perhaps: what it names decides.
+        for name in sorted(_names(function.__code__) & (_HIDING | {"getattr"})):
+            yield GraphFinding("condition", where, f"{name} in {function.__qualname__}")
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        name = node.func.id
+        if name in _HIDING or (name == "getattr" and _is_put_together(node)):
+            yield GraphFinding("condition", where, f"{name} in {function.__qualname__}")
+
+
+def _is_put_together(call: ast.Call) -> bool:
+    """Whether `getattr` asks another than `self` for a name that does not stand there, or anything
+    for one of `NAMES`."""
+    if len(call.args) < 2:
+        return True
+    asked, name = call.args[:2]
+    if isinstance(name, ast.Constant):
+        return name.value in NAMES
+    return not (isinstance(asked, ast.Name) and asked.id == "self")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.scrutiny.doubt import GraphFinding
-from undoor.scrutiny.operators import CONSTANTS, PRODUCTS, SELECTS, VIEWS, base
+from undoor.scrutiny.operators import CONSTANTS, DISTANCES, PRODUCTS, SELECTS, VIEWS, base
 from undoor.scrutiny.trace import Trace, trace
 
 # What is used alone, and what batches usually are: where others are asked about, a graph's own
@@ -63,8 +63,16 @@ def read_modes(reference: Trace, with_gradients: Trace) -> Iterator[GraphFinding
 def _operators(found: Trace) -> Counter[str]:
     """How often each operator runs that more than rearranges or adds up."""
     names = (base(step.name) for step in found.steps if step.from_input)
-    kinds = ("product" if n in PRODUCTS else "attention" if "attention" in n else n for n in names)
-    return Counter(name for name in kinds if name not in _PLAIN)
+    return Counter(kind for kind in map(_kind, names) if kind not in _PLAIN)
+
+
+def _kind(name: str) -> str:
+    """One name for what a library computes in several ways, as it suits the size."""
+    if name in PRODUCTS:
+        return "product"
+    if name in DISTANCES:
+        return "distance"
+    return "attention" if "attention" in name else name
 
 
 def _difference(expected: Counter[str], got: Counter[str]) -> str | None:

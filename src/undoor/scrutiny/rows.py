@@ -1,0 +1,131 @@
+"""Whether values on the way to the class scores are each of one input alone.
+
+A switch by the size of the batch can be made of ordinary operators alone, a sum of ones, a softmax
+over the batch, and be at rest in every batch that is scanned. The values that it is computed from
+tell: they change with copies of one and the same input, or with the other inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import torch
+from torch import Tensor, nn
+
+from undoor.scrutiny.doubt import GraphFinding
+from undoor.scrutiny.operators import VIEWS, base
+from undoor.scrutiny.sizes import sizes_for
+from undoor.scrutiny.trace import Step, Trace, trace
+
+COPIES = (1, 2, 7)
+# Two batches of three inputs, of which the first alone is in both.
+_ONE, _OTHER = (0, 1, 2), (0, 3, 4)
+_SHARE = 1 / len(_ONE)
+# Of the size of a value, or of what it is computed from where that is far larger: rounding. What is
+# smaller than `_TINY` of the input may be what rounding left of a difference.
+_ROUNDING, _CANCELLED, _SAME, _TINY = 1e-3, 1e-3, 1e-4, 1e-9
+
+
+def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
+    """The first value that hinges on how many inputs there are, or on the others.
+
+    Parameters
+    ----------
+    x : inputs [N, ...], of which five are used.
+    """
+    x = x[torch.arange(1 + max(_OTHER)) % len(x)]
+    try:
+        found = _by_copies(network, x[:1]) or _by_others(network, x)
+    except Exception:  # A size that the network refuses, which `read_sizes` tells of.
+        return
+    if found is not None:
+        yield found
+
+
+@dataclass(frozen=True, eq=False)
+class _Value:
+    """A value computed from the input. floor : the size that it is taken to have at least."""
+
+    step: Step
+    numbers: Tensor
+    floor: float
+
+    @property
+    def key(self) -> tuple[str, str, torch.dtype]:
+        return base(self.step.name), self.step.where, self.numbers.dtype
+
+    @property
+    def summary(self) -> tuple[float, float, float]:
+        """The least, the largest and the mean of its finite numbers."""
+        numbers = self.numbers.double()
+        finite = numbers[numbers.isfinite()]
+        if not len(finite):
+            return 0.0, 0.0, 0.0
+        return float(finite.min()), float(finite.max()), float(finite.mean())
+
+
+def _by_copies(network: nn.Module, one: Tensor) -> GraphFinding | None:
+    reference: list[_Value] = []
+    for size in (n for n in COPIES if n in sizes_for(tuple(one.shape[1:]))):
+        batch = one.expand(size, *one.shape[1:]).contiguous()
+        values = _values(trace(network, batch))
+        reference = reference or values
+        for value, other in _matched(reference, values):
+            (low, high, mean), now = value.summary, other.summary
+            scale = max(abs(low), abs(high), value.floor)
+            moved = max(abs(a - b) for a, b in zip((low, high, mean), now, strict=True))
+            if moved > _ROUNDING * scale:
+                what = f"{value.step.name} of {size} copies of one input"
+                return GraphFinding("batch_size", value.step.where, what)
+    return None
+
+
+def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
+    first, second = (_values(trace(network, x[list(places)])) for places in (_ONE, _OTHER))
+    for value, other in _matched(first, second):
+        a, b = value.numbers, other.numbers
+        if a.shape != b.shape:
+            continue
+        scale = max(_largest(a), value.floor)
+        same = ((a - b).abs() <= _SAME * scale) | (a == b)
+        if float(same.double().mean()) < _SHARE - 1e-6:
+            what = f"{value.step.name} of other inputs beside one"
+            return GraphFinding("batch_size", value.step.where, what)
+    return None
+
+
+def _values(found: Trace) -> list[_Value]:
+    """What the class scores are computed from and is itself computed from the input, in order."""
+    least = _TINY * _largest(found.x)
+    return [
+        _Value(step, numbers, max([least, *(_CANCELLED * _largest(t) for t in step.inputs)]))
+        for _, step in found.living()
+        if step.from_input and base(step.name) not in VIEWS
+        for numbers in map(_real, step.outputs)
+        if numbers.is_floating_point() and numbers.numel()
+    ]
+
+
+def _real(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach()
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def _largest(tensor: Tensor) -> float:
+    numbers = _real(tensor)
+    if not numbers.is_floating_point() or not numbers.numel():
+        return 0.0
+    return float(numbers.abs().nan_to_num(0, 0, 0).max())
+
+
+def _matched(first: list[_Value], second: list[_Value]) -> Iterator[tuple[_Value, _Value]]:
+    """The values of two passes that stand for one another, also where one has more of a kind: a
+    library adds up, or rearranges, in as many steps as suits the size."""
+    keys = [value.key for value in first], [value.key for value in second]
+    if keys[0] == keys[1]:
+        yield from zip(first, second, strict=True)
+        return
+    for a, b, length in SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks():
+        yield from zip(first[a : a + length], second[b : b + length], strict=True)
