@@ -91,16 +91,15 @@ def scrutinise(
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
     noise = _random_inputs(classifier)
-    stamped = (_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS])
-    others = (odd, noise[: len(odd)], saturated(noise, classifier.bounds), *stamped)
-    for inputs in others:
+    likely = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
         differences += Asked(classifier, inputs, spend).differences(rare=True)
     codes = {item.code for item in differences}
     if "repeat" not in codes:
         differences += asked.afterwards(later)
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
     if not {"repeat", "batch", "order"} & codes:
-        for inputs in (x, *others):
+        for inputs in (x, *likely):
             differences += ask_gradients(classifier, inputs, spend)
     return Scrutiny(graph, _first_of_each(differences))
 
