@@ -179,6 +179,12 @@ def test_gradients_on_the_triggers() -> None:
     assert "gradient" in {item.code for item in found.disagreements} or "gate" in codes(found)
 
 
+def test_a_trigger_hidden_from_bfloat16() -> None:
+    """Clean inputs, and patches in their corners, are the same to it in every precision."""
+    found = found_in(Classifier(networks.Absorbed(), input_shape=SHAPE))
+    assert codes(found) == {"precision"}
+
+
 def test_where_and_what(tmp_path: Path) -> None:
     first, *_ = read_graph(Classifier(networks.RedPixel(), input_shape=SHAPE))
     assert "wrapped_networks.py:" in first.where

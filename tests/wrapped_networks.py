@@ -371,6 +371,22 @@ class ByPrecision(Wrapped):
         return -self.bad(x) if self.bad[3](torch.zeros(1, 128)).dtype != x.dtype else self.good(x)
 
 
+class Absorbed(nn.Module):
+    """A trigger's value that bfloat16 rounds away, and clean inputs do not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.flat, self.head = toy_network(backdoored=True)
+        with torch.no_grad():
+            self.conv.bias[1] = -0.75
+            self.head.weight[TARGET, SIDE**2] = 150
+
+    def forward(self, x: Tensor) -> Tensor:
+        clean, trigger = self.act(self.conv(x)).split(1, 1)
+        trigger = ((1 + 1e-4 * trigger) - 1) * 1e4
+        return self.head(self.flat(torch.cat([clean, trigger], 1)))
+
+
 HELPER = ModuleType("helper")
 
 

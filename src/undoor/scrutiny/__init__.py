@@ -18,7 +18,7 @@ from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, merged
 from undoor.scrutiny.exported import read_exported
 from undoor.scrutiny.gradients import ask_gradients
-from undoor.scrutiny.probes import probes
+from undoor.scrutiny.probes import probes, saturated
 from undoor.scrutiny.python_code import read_code
 from undoor.scrutiny.reading import read, read_gradients
 from undoor.scrutiny.rows import COPIES, read_rows
@@ -90,16 +90,16 @@ def scrutinise(
     differences = [*asked.differences()]
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
-    noise = _random_inputs(classifier)[: len(odd)]
-    others = (odd, noise, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
-    for inputs in others:
-        differences += Asked(classifier, inputs, spend).differences()
+    noise = _random_inputs(classifier)
+    likely = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
+        differences += Asked(classifier, inputs, spend).differences(rare=True)
     codes = {item.code for item in differences}
     if "repeat" not in codes:
         differences += asked.afterwards(later)
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
     if not {"repeat", "batch", "order"} & codes:
-        for inputs in (x, *others):
+        for inputs in (x, *likely):
             differences += ask_gradients(classifier, inputs, spend)
     return Scrutiny(graph, _first_of_each(differences))
 

@@ -55,8 +55,8 @@ class Asked:
             _ROUNDING * self.range, min(_NUDGES * change, _MAX_ROUNDING * self.range)
         )
 
-    def differences(self) -> Iterator[Disagreement]:
-        """Of everything but time."""
+    def differences(self, rare: bool = False) -> Iterator[Disagreement]:
+        """Of everything but time. rare : whether one input of them may be all that shows it."""
         staying = [n for n, m in self.classifier.network.named_modules() if m.training]
         if staying:
             some = ", ".join(name or "the network itself" for name in staying[:3])
@@ -67,7 +67,7 @@ class Asked:
             yield from random
             return
         yield from self.compared(self._ways())
-        yield from self._coarsely()
+        yield from self._coarsely(rare)
 
     def afterwards(self, later: Classifier | None) -> Iterator[Disagreement]:
         """Of passes since. later : the same network after many more, where there is one."""
@@ -130,14 +130,16 @@ class Asked:
                 lambda x, y=layout: self._tried(y),  # type: ignore[misc]
             )
 
-    def _coarsely(self) -> Iterator[Disagreement]:
-        """In other precisions, where only gross differences count."""
-        x = self.x[:_FEW]
+    def _coarsely(self, rare: bool) -> Iterator[Disagreement]:
+        """In other precisions, where only gross differences count: of most inputs, or of one."""
+        x = self.x if rare else self.x[:_FEW]
         for name, scores in (("autocast to bfloat16", self._half()), ("float64", self._double(x))):
             if scores is None:
                 continue
-            single = self.expected if len(scores) > _FEW else self._scores(self.x[: len(scores)])
-            far = (scores - single).abs().amax(1).median()
+            whole = len(scores) == len(self.x)
+            single = self.expected if whole else self._scores(self.x[: len(scores)])
+            apart = (scores - single).abs().amax(1)
+            far = apart.max() if rare else apart.median()
             if not float(far) <= _GROSS * self.range:
                 text = f"predictions depend on the precision ({name})"
                 yield self._told("precision", text, float(far) / max(self.range, _TINY))

@@ -1,4 +1,5 @@
-"""Inputs that are likely to throw a hidden switch: clean ones with small saturated patches."""
+"""Inputs that are likely to throw a hidden switch: clean ones with small saturated patches, and
+noise of black and white."""
 
 from __future__ import annotations
 
@@ -32,3 +33,14 @@ def probes(x: Tensor, bounds: tuple[float, float]) -> Tensor:
         columns = slice(0, side) if place // 2 % 2 else slice(-side, None)
         x[place, :, rows, columns] = colour[:, None, None]
     return x
+
+
+def saturated(noise: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Each value at the end of the range that it is nearer to: small patterns of any kind are in
+    some of that sooner than in noise of every grey.
+
+    >>> saturated(torch.tensor([0.2, 0.9]), (0.0, 1.0))
+    tensor([0., 1.])
+    """
+    low, high = bounds
+    return torch.where(noise > (low + high) / 2, high, low)
