@@ -67,7 +67,7 @@ def with_true_trigger(
 def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, object]:
     name = tomllib.loads((folder / "model.toml").read_text())["data"]["name"]
     truth = json.loads((folder / "truth.json").read_text())
-    classifier = undoor.load(folder)
+    classifier = undoor.load(folder, trust_code=True)
     clean, test = split(data / f"{name}.npz", PER_CLASS.get(name, 30), options.seed)
     test = test.for_classifier(classifier)
     record: dict[str, Any] = {"model": folder.name, "truth": truth["target"]}
