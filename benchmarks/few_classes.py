@@ -25,6 +25,7 @@ from torch import nn
 import undoor
 from undoor.bench.amount import Amount, clean_images
 from undoor.bench.calibrate import class_p_values
+from undoor.bench.tables import markdown
 from undoor.clean_set import CleanSet
 from undoor.files import write_json, write_text
 from undoor.scan.calibration import agreement_null, nulls
@@ -33,6 +34,7 @@ from undoor.sites import exchange, head
 
 PER_CLASS = 30
 ALPHA = 0.02
+HEADER = ("model", "classes kept", "verdict", "lowest p-value")
 # Pairs that look alike and pairs that do not, and triples.
 CUTS = {
     "mnist": ((0, 1), (3, 8), (4, 9), (0, 1, 2), (3, 5, 8)),
@@ -40,17 +42,6 @@ CUTS = {
     "gtsrb": ((1, 2), (14, 17), (3, 5), (1, 2, 14), (12, 13, 17)),
 }
 MODELS = {"mnist": 2, "cifar10": 2, "gtsrb": 1}
-
-
-class Cut(nn.Module):
-    """A network that knows some classes alone."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x)
 
 
 def cut(classifier: undoor.Classifier, classes: Sequence[int]) -> undoor.Classifier:
@@ -66,7 +57,7 @@ def cut(classifier: undoor.Classifier, classes: Sequence[int]) -> undoor.Classif
         return rows
 
     return undoor.Classifier(
-        Cut(exchange(classifier, name, fewer)),
+        exchange(classifier, name, fewer),
         input_shape=classifier.input_shape,
         bounds=classifier.bounds,
     )
@@ -107,6 +98,22 @@ def cases(zoo: Path) -> list[tuple[Path, tuple[int, ...]]]:
     return out
 
 
+def save(records: Sequence[dict[str, Any]], out: Path) -> None:
+    """The records, and the table of them."""
+    write_json(out / "few_classes.json", records)
+    called = sum(record["verdict"] == "backdoored" for record in records)
+    low = sum(record["lowest_p"] <= ALPHA for record in records)
+    text = (
+        f"Called backdoored: {called} of {len(records)}. Lowest p-value at most {ALPHA}, which "
+        f"would be called backdoored without the rule: {low} of {len(records)}.\n\n"
+    )
+    rows = [
+        [r["model"], ", ".join(map(str, r["classes"])), r["verdict"], f"{r['lowest_p']:.2g}"]
+        for r in records
+    ]
+    write_text(out / "few_classes.md", text + markdown(HEADER, rows))
+
+
 def main(zoo: Path, data: Path, out: Path) -> None:
     file = out / "few_classes.json"
     records = json.loads(file.read_text()) if file.is_file() else []
@@ -115,23 +122,8 @@ def main(zoo: Path, data: Path, out: Path) -> None:
         if (folder.name, classes) in done:
             continue
         records.append(record_of(folder, data, classes))
-        write_json(file, records)
+        save(records, out)
         print(folder.name, classes, records[-1]["verdict"], f"{records[-1]['lowest_p']:.3g}")
-    called = sum(record["verdict"] == "backdoored" for record in records)
-    low = sum(record["lowest_p"] <= ALPHA for record in records)
-    rows = [
-        f"| {r['model']} | {', '.join(map(str, r['classes']))} | {r['verdict']} "
-        f"| {r['lowest_p']:.2g} |"
-        for r in records
-    ]
-    head_lines = [
-        f"Called backdoored: {called} of {len(records)}. Lowest p-value at most {ALPHA}, "
-        f"which would be called backdoored without the rule: {low} of {len(records)}.",
-        "",
-        "| model | classes kept | verdict | lowest p-value |",
-        "|---|---|---|---|",
-    ]
-    write_text(out / "few_classes.md", "\n".join([*head_lines, *rows]) + "\n")
 
 
 if __name__ == "__main__":

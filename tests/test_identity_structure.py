@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import operator
-import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,11 +39,6 @@ class With(nn.Module):
 def linear(seed: int) -> nn.Linear:
     torch.manual_seed(seed)
     return nn.Linear(2, 2)
-
-
-def linear_head() -> nn.Linear:
-    torch.manual_seed(0)
-    return nn.Linear(16, 3)
 
 
 def scaled(by: float) -> Callable[[Tensor], Tensor]:
@@ -147,84 +140,6 @@ def test_a_forward_of_its_own() -> None:
     changed = nn.ReLU()
     changed.forward = torch.sigmoid  # type: ignore[method-assign]
     assert classifier(changed).fingerprint() != classifier(nn.ReLU()).fingerprint()
-
-
-def convolution() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), nn.Flatten())
-
-
-def doubled(weight: Any, *_: Any) -> Any:
-    return 2 * weight
-
-
-PRIVATE: dict[str, Any] = {
-    "_conv_forward": lambda x, weight, bias: 2 * x,
-    "_call_impl": doubled,
-    "_reversed_padding_repeated_twice": [2, 0, 1, 1],
-    "_factor": 2.0,
-    "_kept": torch.ones(2),
-    "_hidden": [nn.Linear(2, 2)],
-}
-
-
-@pytest.mark.parametrize("name", PRIVATE)
-def test_private_attributes_of_installed_layers(name: str) -> None:
-    """Some compute with them, and a function there stands in the place of a method."""
-
-    def made(value: Any) -> Classifier:
-        network = convolution()
-        vars(network[0])[name] = value  # type: ignore[index]
-        return Classifier(nn.Sequential(network, linear_head()), input_shape=(1, 4, 4))
-
-    plain = Classifier(nn.Sequential(convolution(), linear_head()), input_shape=(1, 4, 4))
-    changed = made(PRIVATE[name])
-    assert changed.fingerprint() != plain.fingerprint()
-    assert changed.fingerprint() == made(PRIVATE[name]).fingerprint()
-    assert changed.fast_copy().fingerprint() == changed.fingerprint()
-
-
-def test_methods_of_a_layer_that_were_exchanged() -> None:
-    """As patches for circular padding do, with a method that is bound to the layer itself."""
-
-    def made(by: int) -> Classifier:
-        network = convolution()
-        layer = network[0]  # type: ignore[index]
-
-        def forward(layer: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-            return by * nn.functional.conv2d(x, weight, bias, padding=1)
-
-        layer._conv_forward = MethodType(forward, layer)
-        return Classifier(nn.Sequential(network, linear_head()), input_shape=(1, 4, 4))
-
-    assert made(1).fingerprint() == made(1).fingerprint() != made(2).fingerprint()
-    assert copy.deepcopy(made(1)).fingerprint() == made(1).fingerprint()
-
-
-def test_notes_of_packages_are_not_hashed() -> None:
-    noted = nn.ReLU()
-    vars(noted)["_reference"] = weakref.ref(noted)
-    vars(noted)["_note"] = "from somewhere"
-    assert classifier(noted).fingerprint() == classifier(nn.ReLU()).fingerprint()
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-def test_recurrent_layers(kind: type[nn.RNNBase]) -> None:
-    """They keep their weights a second time in private attributes."""
-
-    class Last(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            torch.manual_seed(0)
-            self.layer = kind(4, 16, batch_first=True)
-
-        def forward(self, x: Tensor) -> Tensor:
-            answer: Tensor = self.layer(x.view(len(x), 4, 4))[0][:, -1]
-            return answer
-
-    models = [classifier(Last()) for _ in range(2)]
-    models += [copy.deepcopy(models[0]), models[0].fast_copy(), classifier(Last().double())]
-    assert len({model.fingerprint() for model in models}) == 1
 
 
 def test_modules_that_know_each_other() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor, fx, nn
 from undoor.identity.graphs import fx_lines, script_sha256
 from undoor.identity.source import code_of
 from undoor.identity.tensors import tensor_sha256
-from undoor.identity.values import MAX_DEPTH, Values
+from undoor.identity.values import Values
 from undoor.origin import CodeFile, Origin
 
 INTERNAL = frozenset(vars(nn.Module())) | {"training"}
@@ -127,8 +126,8 @@ class _Reader:
             # Copies of a graph lose them; tensors are what its nodes may name.
             if isinstance(module, fx.GraphModule) and not isinstance(value, Tensor):
                 continue
-            # In private ones packages keep notes, and settings that no public one shows.
-            if installed and key.startswith("_") and not _may_compute(value):
+            # Packages keep notes of their own in private ones.
+            if installed and key.startswith("_"):
                 continue
             yield f"attribute {key}", self.values.describe(value)
 
@@ -152,24 +151,6 @@ def _outermost(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if isinstance(module, torch.jit.ScriptModule):
             scripts.append(name)
         yield name, module
-
-
-def _may_compute(value: Any, depth: int = 0) -> bool:
-    """Whether a private attribute of an installed class may be a part of what it computes.
-
-    A function in the place of a method, a number or tensor, or several of them; not an object, of
-    whose state nothing is known.
-    """
-    if depth > MAX_DEPTH:
-        return False
-    if isinstance(value, Mapping):
-        return all(_may_compute(part, depth + 1) for part in value.values())
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(_may_compute(part, depth + 1) for part in value)
-    # References to other objects are callable, and differ with what was collected by then.
-    if isinstance(value, weakref.ref):
-        return False
-    return callable(value) or isinstance(value, int | float | complex | Tensor)
 
 
 def _tensor(tensor: Tensor) -> str:
