@@ -4,8 +4,8 @@
 
 Every folder with a model.toml below a ZOO is looked at; none of these models is wrapped, so that
 each reason is a false one. DATA holds <name>.npz (x_test, y_test) for the data sets that the models
-name; of models of other data, random inputs are used. The seconds are told in forward passes of one
-image, and the passes as a share of the 80,000 of the shortest scans.
+name; of models of other data, random inputs are used. The seconds are given in forward passes of
+one image, and the passes as a share of the 80,000 of the shortest scans.
 """
 
 from __future__ import annotations

@@ -10,7 +10,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import KINDS, assert_unchanged, random_classifier, random_inputs, snapshot, storages
+from tiny import (
+    KINDS,
+    Views,
+    assert_unchanged,
+    random_classifier,
+    random_inputs,
+    snapshot,
+    storages,
+)
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
@@ -350,18 +358,6 @@ def test_errors_are_one_line() -> None:
         make(Returns(fail))
     assert "first" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-class Views(nn.Module):
-    """Flattens as most tutorials do, which takes activations in one order alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z = self.conv(x).relu()
-        return self.out(z.view(x.size(0), -1))
 
 
 class Rows(nn.Module):

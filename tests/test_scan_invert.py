@@ -14,6 +14,7 @@ from tiny import (
     CHESSBOARD,
     CLASSES,
     TARGET,
+    Views,
     assert_unchanged,
     clean_images,
     faint_images,
@@ -538,18 +539,6 @@ def test_no_more_at_a_time_than_memory_takes() -> None:
     logits = classifier.logits(clean.images)
     assert max(seen) == 11
     torch.testing.assert_close(logits, classifier(clean.images))
-
-
-class Views(nn.Module):
-    """Flattens as most tutorials do, which takes activations in one order alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z = self.conv(x).relu()
-        return self.out(z.view(x.size(0), -1))
 
 
 @pytest.mark.parametrize("family", ["patch", "latent late"])

@@ -80,6 +80,18 @@ def toy_classifier(*, backdoored: bool, norm: bool = False, classes: int = CLASS
     return Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
 
 
+class Views(nn.Module):
+    """Flattens as most tutorials do, which takes activations in one order alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(3, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.conv(x).relu()
+        return self.out(z.view(x.size(0), -1))
+
+
 class Relay(nn.Module):
     """[scores, t] -> [scores, t * relu(scores - 10)]: a trigger t that works through the class.
 

@@ -76,8 +76,8 @@ def _require_shapes(name: str, h: Correction) -> None:
     flat = [part for part in MIXING if len(shapes.get(part, (1, 1))) != 2]
     ragged = any(len(shape) != len(together) for shape in units)
     if flat or ragged or not together or 0 in together:
-        told = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
-        raise UndoorError(f"{name} is no correction: expected parts of one shape, got {told}")
+        sizes = ", ".join(f"{part} {list(shape)}" for part, shape in shapes.items())
+        raise UndoorError(f"{name} is no correction: expected parts of one shape, got {sizes}")
 
 
 def _require_threshold(name: str, calibration: Calibration) -> None:

@@ -129,8 +129,8 @@ def decoded(stored: Sealed, file: Path) -> Repair:
         )
         _require_whole(repair, stored.tensors)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UndoorError) as error:
-        told = error if isinstance(error, UndoorError) else f"{error!r:.300}"
-        raise UndoorError(f"{file}: not a readable repair ({told}); repair again") from error
+        reason = error if isinstance(error, UndoorError) else f"{error!r:.300}"
+        raise UndoorError(f"{file}: not a readable repair ({reason}); repair again") from error
     return repair
 
 

@@ -149,8 +149,8 @@ def _numbers(rows: Sequence[Any]) -> NDArray[Any] | None:
 
 
 def _several(label: Any, source: str) -> str:
-    told = " ".join(str(label).split())
+    shown = " ".join(str(label).split())
     return (
-        f"a label of {source} is {told[:60]}; expected one class an image: a number or a name, or "
+        f"a label of {source} is {shown[:60]}; expected one class an image: a number or a name, or "
         "one-hot, a single 1 among zeros"
     )
