@@ -58,7 +58,7 @@ def _heading(found: Inspection) -> tuple[str, str]:
     code_runs = found.code is not None and not found.code.trusted
     if not found.safe and found.opened:
         return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
-    if any(not file.safe and file.format is not None for file in found.files):
+    if any(not file.safe and not file.unreadable for file in found.files):
         return "red", "NOT SAFE TO OPEN"
     if not all(file.safe for file in found.files):
         return "red", "NOT OPENED: A FILE CANNOT BE READ"

@@ -40,6 +40,7 @@ from pydantic_core import ErrorDetails
 from undoor.classifier import Output
 from undoor.errors import UndoorError
 from undoor.input_size import require_input_size
+from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
@@ -172,6 +173,7 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
 def _toml_in(folder: Path) -> Path:
     file = folder / FILE_NAME
     if not file.is_file():
+        refuse_folder(folder)
         found = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         listing = ", ".join(found[:5]) or "nothing"
         raise UndoorError(
