@@ -285,5 +285,5 @@ def test_labels_of_npz(tmp_path: Path) -> None:
     assert read(["cat", "", "dog"]).reading.lost == {"no label": 1}
     order = {"classes": np.array(["owl", "dog", "cat"])}
     assert read(["owl", "cat", "dog"], **order).labels.tolist() == [0, 2, 1]
-    with pytest.raises(UndoorError, match="'bat' of .* is not among the classes that it declares"):
+    with pytest.raises(UndoorError, match=r"'bat' of .* not among the classes that it"):
         read(["owl", "bat", "dog"], **order)

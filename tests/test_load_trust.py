@@ -35,7 +35,9 @@ def test_never_without_trust(model: Path) -> None:
     nets = model.parent / "nets.py"
     nets.write_text(f"open({str(canary)!r}, 'w').close()\n{nets.read_text()}")
     for given in (model, model.parent):
-        with pytest.raises(UndoorError, match=r"would run a Python file .*--trust-code"):
+        with pytest.raises(
+            UndoorError, match=r"would run Python code .*--trust-code.*--remember-code"
+        ):
             load(given)
     assert not canary.exists()
     assert load(model, trust_code=True).origin.code == named(model).files

@@ -80,8 +80,8 @@ def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
     walks : over the folder of each class, that are done.
     """
     classes_of: defaultdict[str, set[str]] = defaultdict(set)
-    for name, walk in walks.items():
-        for folder in walk.images:
+    for name, seen in walks.items():
+        for folder in seen.images:
             classes_of[folder].add(name)
     count, example = 0, set[str]()
     for folder, names in classes_of.items():
@@ -89,8 +89,8 @@ def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
             count += max(walks[name].images.get(folder, 0) for name in names)
             example = example or names
     targets: defaultdict[str, set[str]] = defaultdict(set)
-    for name, walk in walks.items():
-        for target in walk.targets:
+    for name, seen in walks.items():
+        for target in seen.targets:
             targets[target] |= {name, *classes_of.get(os.path.dirname(target), ())}  # noqa: PTH120
     for names in targets.values():
         if len(names) > 1:

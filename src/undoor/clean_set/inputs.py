@@ -19,6 +19,7 @@ from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 
 
 def read_images(
@@ -61,7 +62,10 @@ def read_images(
 def _files(paths: Sequence[str | Path], log: Log) -> Iterator[Path]:
     for path in map(Path, paths):
         if not path.exists():
-            raise UndoorError(f"{path} does not exist; expected an image, a folder or an .npz file")
+            raise UndoorError(
+                f"{path} does not exist{other_spelling(path)}; expected an image, a folder or an "
+                ".npz file"
+            )
         if path.is_dir():
             walk = Walk(path)
             yield from walk.files()

@@ -89,19 +89,32 @@ def refuse_folder(folder: Path) -> None:
     ------
     UndoorError : says what it is, what is expected, and what to give.
     """
-    files = [file for file in folder.iterdir() if file.suffix == ".safetensors"]
-    if any(_is_repair(file) for file in files[:MAX_LOOKED_AT]):
+    try:
+        files, some = _repairs_perhaps(folder), _some_files(folder)
+    except OSError:
+        # What cannot be listed is told as it is by whoever opens it.
+        return
+    if any(_is_repair(file) for file in files):
         raise UndoorError(
             f"{folder} is the folder of a repair, not of a model; expected {MODEL}: give the "
             f"model that it repairs, and this folder as --repair {folder}"
         )
-    inside = (Path(root, name) for root, _, names in walk(folder) for name in names)
-    visible = (file for file in inside if not file.name.startswith("."))
-    if _are_pictures(list(islice(visible, MAX_LOOKED_AT))):
+    if _are_pictures(some):
         raise UndoorError(
             f"{folder} is a folder of pictures, not of a model; expected {MODEL}: give the "
             "model, and these pictures as --data, or to `undoor check`"
         )
+
+
+def _repairs_perhaps(folder: Path) -> list[Path]:
+    files = (file for file in folder.iterdir() if file.suffix == ".safetensors")
+    return list(islice(files, MAX_LOOKED_AT))
+
+
+def _some_files(folder: Path) -> list[Path]:
+    inside = (Path(root, name) for root, _, names in walk(folder) for name in names)
+    visible = (file for file in inside if not file.name.startswith("."))
+    return list(islice(visible, MAX_LOOKED_AT))
 
 
 def _is_repair(file: Path) -> bool:

@@ -39,6 +39,7 @@ from pydantic_core import ErrorDetails
 
 from undoor.classifier import Output
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 from undoor.input_size import require_input_size
 from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
@@ -160,7 +161,8 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
     """The file that tables were read from, and the tables as they stand, overlaid by `options`."""
     if not path.exists():
         raise UndoorError(
-            f"{path} does not exist; expected a {FILE_NAME}, a folder with one, or a checkpoint"
+            f"{path} does not exist{other_spelling(path)}; expected a {FILE_NAME}, a folder with "
+            "one, or a checkpoint"
         )
     file = _toml_in(path) if path.is_dir() else path
     tables = _read_tables(file) if file.suffix == ".toml" else {"model": {"weights": path}}

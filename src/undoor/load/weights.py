@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 from undoor.load.beside import stand_ins
 from undoor.load.check import examine, require_safe
 from undoor.load.not_a_model import refuse_repair
@@ -59,7 +60,7 @@ def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
     """All state dicts of a checkpoint as they are stored, by the keys that lead to them; see
     `states_in`. Raises as `read_state_dict`, but for what more than one is."""
     if not path.exists():
-        raise UndoorError(f"the weights {path} do not exist; check the path")
+        raise UndoorError(f"the weights {path} do not exist{other_spelling(path)}; check the path")
     open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     return states_in(content, path, key=key)

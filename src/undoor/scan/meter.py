@@ -23,19 +23,27 @@ class Budget:
 
 @dataclass
 class Meter:
-    """Counts sample passes, half a one where an image goes forward alone, and watches the clock."""
+    """Counts sample passes, half a one where an image goes forward alone, and watches the clock.
+
+    cuts : how many searches ended before their time, or were left out, as the budget had ended.
+    """
 
     budget: Budget = field(default_factory=Budget)
     passes: float = 0.0
+    cuts: int = 0
     started: float = field(default_factory=time.perf_counter)
 
     def spend(self, passes: float) -> None:
         self.passes += passes
 
-    def resume(self, passes: float, seconds: float) -> None:
-        """Count what an earlier, killed run has spent."""
+    def cut(self) -> None:
+        self.cuts += 1
+
+    def resume(self, passes: float, seconds: float, cuts: float = 0) -> None:
+        """Count what an earlier, killed run has spent, and what it had to cut."""
         self.passes += passes
         self.started -= seconds
+        self.cuts += int(cuts)
 
     @property
     def seconds(self) -> float:
@@ -54,15 +62,15 @@ class Spent:
 
     def __init__(self, meter: Meter | None) -> None:
         self.meter = meter or Meter()
-        self.before = (self.meter.passes, self.meter.seconds)
+        self.before = (self.meter.passes, self.meter.seconds, self.meter.cuts)
 
     def spend(self, passes: float) -> None:
         self.meter.spend(passes)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Passes and seconds since the step began, wherever that was."""
-        passes, seconds = self.before
-        return {SPENT: np.array([self.meter.passes - passes, self.meter.seconds - seconds])}
+        """Passes, seconds and cuts since the step began, wherever that was."""
+        now = (self.meter.passes, self.meter.seconds, self.meter.cuts)
+        return {SPENT: np.subtract(now, self.before)}
 
     def resume(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Count what `arrays` tell of an earlier, killed run."""

@@ -179,9 +179,11 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
     families = families_for(work.classifier)
-    _screen(work, table, families)
+    partly = _screen(work, table, families)
+    cuts = work.meter.cuts
     for family, targets in _looks(table, limits, families).items():
         if work.meter.exhausted:
+            work.meter.cut()
             break
         first, ceiling = table.candidates(family), table.ceiling(family)
         table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
@@ -197,7 +199,8 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    if unfinished := _unfinished(work.meter, families, table):
+    missing = [f for f in (*families, BY_SOURCE, SHARED) if f not in table.entries]
+    if unfinished := _unfinished(work.meter, missing, partly, looked=work.meter.cuts == cuts):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
@@ -206,17 +209,31 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
 
 
-def _screen(work: Work, table: Table, families: Sequence[str]) -> None:
-    """Fill the table as far as the budget goes, at least with one family."""
+def _screen(work: Work, table: Table, families: Sequence[str]) -> list[str]:
+    """Fill the table as far as the budget goes, at least with one family; those of which a search
+    was cut short."""
+    partly: list[str] = []
+    cuts = work.meter.cuts
+
+    def counted(family: str) -> None:
+        nonlocal cuts
+        if work.meter.cuts > cuts:
+            partly.append(family)
+        cuts = work.meter.cuts
+
     for family in families:
         if work.meter.exhausted and table.entries:
-            return
+            return partly
         table.add(family, screen(work, family))
+        counted(family)
     if not work.meter.exhausted:
         candidates = screen_sources(work)
         table.add_sources(BY_SOURCE, candidates, ends_of_sources(work, candidates))
+        counted(BY_SOURCE)
     if not work.meter.exhausted:
         table.add_shared(*ends_of_shared(work, screen_shared(work)))
+        counted(SHARED)
+    return partly
 
 
 def _looks(table: Table, limits: Thresholds, families: Sequence[str]) -> dict[str, list[int]]:
@@ -280,16 +297,26 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
     )
 
 
-def _unfinished(meter: Meter, families: Sequence[str], table: Table) -> str | None:
-    """What the budget did not suffice for."""
-    if not meter.exhausted:
+def _unfinished(
+    meter: Meter, missing: Sequence[str], partly: Sequence[str], *, looked: bool
+) -> str | None:
+    """What the budget did not suffice for; None where it did.
+
+    missing, partly : families that were not searched, and not to the end.
+    looked : whether what stood out got its second look.
+    """
+    left = []
+    if missing:
+        left.append(f"triggers of the families {', '.join(missing)} were not looked for")
+    if partly:
+        left.append(f"the searches of {', '.join(partly)} were cut short")
+    if not looked:
+        left.append("the second look at the classes that stood out was cut short")
+    if not left:
         return None
-    wanted = (*families, BY_SOURCE, SHARED)
-    missing = ", ".join(family for family in wanted if family not in table.entries)
-    left = f" before triggers of the families {missing} were looked for" if missing else ""
     return (
-        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left};"
-        " give more"
+        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s: "
+        f"{'; '.join(left)}; give more"
     )
 
 
