@@ -330,9 +330,9 @@ def test_a_budget_that_suffices_is_not_said_to_have_ended() -> None:
     spent = Meter(Budget(passes=10))
     spent.spend(10)
     assert spent.exhausted
-    assert run._unfinished(spent, [], [], looked=True) is None
+    assert spent.unfinished([], [], looked=True) is None
     for missing, partly, looked in ((["patch"], [], True), ([], ["blend"], True), ([], [], False)):
-        assert "the budget ended" in str(run._unfinished(spent, missing, partly, looked=looked))
+        assert "the budget ended" in str(spent.unfinished(missing, partly, looked=looked))
 
 
 def test_a_search_that_was_cut_is_still_so_for_a_run_that_goes_on(tmp_path: Path) -> None:

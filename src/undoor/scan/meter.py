@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,28 @@ class Meter:
         most_passes, most_seconds = self.budget.passes, self.budget.seconds
         return (most_passes is not None and self.passes >= most_passes) or (
             most_seconds is not None and self.seconds >= most_seconds
+        )
+
+    def unfinished(
+        self, missing: Sequence[str], partly: Sequence[str], *, looked: bool
+    ) -> str | None:
+        """What the budget did not suffice for, in words; None where it sufficed.
+
+        missing, partly : families that were not searched, and not to the end.
+        looked : whether what stood out got its second look.
+        """
+        left = []
+        if missing:
+            left.append(f"triggers of the families {', '.join(missing)} were not looked for")
+        if partly:
+            left.append(f"the searches of {', '.join(partly)} were cut short")
+        if not looked:
+            left.append("the second look at the classes that stood out was cut short")
+        if not left:
+            return None
+        return (
+            f"the budget ended after {self.passes:,.0f} sample passes and {self.seconds:.0f} s: "
+            f"{'; '.join(left)}; give more"
         )
 
 

@@ -200,7 +200,7 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
     missing = [f for f in (*families, BY_SOURCE, SHARED) if f not in table.entries]
-    if unfinished := _unfinished(work.meter, missing, partly, looked=work.meter.cuts == cuts):
+    if unfinished := work.meter.unfinished(missing, partly, looked=work.meter.cuts == cuts):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
@@ -294,29 +294,6 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
         size=confirmed.candidate.size or 0.0,
         asr_on_clean_set=confirmed.asr,
         trigger=confirmed.candidate.trigger,
-    )
-
-
-def _unfinished(
-    meter: Meter, missing: Sequence[str], partly: Sequence[str], *, looked: bool
-) -> str | None:
-    """What the budget did not suffice for; None where it did.
-
-    missing, partly : families that were not searched, and not to the end.
-    looked : whether what stood out got its second look.
-    """
-    left = []
-    if missing:
-        left.append(f"triggers of the families {', '.join(missing)} were not looked for")
-    if partly:
-        left.append(f"the searches of {', '.join(partly)} were cut short")
-    if not looked:
-        left.append("the second look at the classes that stood out was cut short")
-    if not left:
-        return None
-    return (
-        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s: "
-        f"{'; '.join(left)}; give more"
     )
 
 
