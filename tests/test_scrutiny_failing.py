@@ -165,5 +165,5 @@ def test_a_fixed_batch_is_refused_with_its_size(size: int, by_view: bool) -> Non
 
 
 def test_a_network_that_takes_no_batch_at_all_is_not_said_to_need_a_size() -> None:
-    with pytest.raises(UndoorError, match="failed on an input of shape .2, 1, 8, 8.: .*check"):
+    with pytest.raises(UndoorError, match=r"failed on an input of shape .2, 1, 8, 8.: .*check"):
         Classifier(nn.Conv2d(3, 4, 3), input_shape=SHAPE)

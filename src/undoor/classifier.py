@@ -61,10 +61,9 @@ class Classifier(nn.Module):
 
     Raises
     ------
-    UndoorError : the network is no module or cannot be copied, fails on such an input or takes batches of
-        one size alone, returns no
-        [N, K >= 2] matrix or anything that is not finite, or contradicts `output` or
-        `class_names`.
+    UndoorError : the network is no module or cannot be copied, fails on such an input or takes
+        batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
+        contradicts `output` or `class_names`.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))

@@ -112,7 +112,7 @@ def scrutinise(
 
 def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ...]:
     """What a few passes of random inputs show of predictions that are no function of one input."""
-    return ask_briefly(classifier, _random_inputs(classifier))
+    return tuple(_gathered(ask_briefly(classifier, _random_inputs(classifier))))
 
 
 def read_graph(
@@ -180,7 +180,7 @@ def _gathered(differences: Iterator[Disagreement]) -> list[Disagreement]:
     found: list[Disagreement] = []
     try:
         for item in differences:
-            found.append(item)  # noqa: PERF402
+            found.append(item)
     except MemoryError:
         raise
     except Exception as error:

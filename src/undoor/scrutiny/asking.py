@@ -30,11 +30,11 @@ Spend = Callable[[float], None]
 Ask = Callable[[Tensor], Tensor]
 
 
-def ask_briefly(classifier: Classifier, x: Tensor) -> tuple[Disagreement, ...]:
+def ask_briefly(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     """As `Asked`, of chance and of the size of the batch alone, with four inputs: for commands that
     must not take long."""
     asked = Asked(classifier, x[:_FEW], lambda passes: None)
-    return (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
+    yield from (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
 
 
 def rare_differences(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[Disagreement]:
