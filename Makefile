@@ -53,7 +53,7 @@ validity: $(STAMP)
 
 # New inputs go to build/fuzz; benchmarks/fuzz/run.py PARSER keep puts the telling ones into tests/corpus.
 SECONDS ?= 600
-PARSERS ?= pickled zipped checkpoint safetensors toml npz tar parquet onnx names
+PARSERS ?= pickled zipped checkpoint safetensors toml npz tar parquet onnx names repair
 fuzz: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[fuzz]'
 	for parser in $(PARSERS); do \
