@@ -195,13 +195,15 @@ class Asked:
                 warnings.simplefilter("ignore")
                 return self._scores(self.x, mode=_autocast())
         except RuntimeError as error:
-            return _unless_of_types(error)
+            _require_of_types(error)
+            return None
 
     def _double(self, x: Tensor) -> Tensor | None:
         try:
             return self._scores(x.double(), copy.deepcopy(self.classifier).double())
         except (RuntimeError, TypeError) as error:
-            return _unless_of_types(error)
+            _require_of_types(error)
+            return None
 
     def _apart(self, scores: Tensor) -> float:
         """The largest difference, as a share of the range; 0 where it is rounding."""
@@ -217,7 +219,7 @@ class Asked:
         return Disagreement(code, f"{text}: by {apart:.2g} of the range of the class scores")
 
 
-def _unless_of_types(error: Exception) -> None:
+def _require_of_types(error: Exception) -> None:
     """Raise what does not come of an operator that lacks a type of numbers."""
     if not _OF_TYPES.search(str(error)):
         raise error
