@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from undoor.batch_size import failure, require_another_size
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
@@ -62,9 +63,9 @@ class Classifier(nn.Module):
 
     Raises
     ------
-    UndoorError : the network is no module or cannot be copied, fails on such an input, returns no
-        [N, K >= 2] matrix or anything that is not finite, or contradicts `output` or
-        `class_names`.
+    UndoorError : the network is no module or cannot be copied, fails on such an input or takes
+        batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
+        contradicts `output` or `class_names`.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
@@ -252,10 +253,8 @@ class Classifier(nn.Module):
         try:
             raw = self.network(self._normalised(x))
         except Exception as error:
-            raise UndoorError(
-                f"the network failed on an input of shape {(2, *self.input_shape)}: "
-                f"{_first_line(error)}; check input.shape and the architecture's arguments"
-            ) from error
+            raise failure(self.network, self._normalised(x), error) from error
+        require_another_size(self.network, self._normalised(x))
         if not isinstance(raw, Tensor) or raw.dim() != 2 or raw.shape[1] < 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise UndoorError(
@@ -397,7 +396,3 @@ def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
 
 def _is_distribution(raw: Tensor) -> bool:
     return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -23,7 +23,7 @@ from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.identity.model import identify
+from undoor.identity.model import ModelIdentity, identify
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.forced import most_suspicious, with_targets
@@ -99,14 +99,14 @@ def repair(
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
+    identity = _identity(classifier, report)
+    journal = journal and about(journal, str(identity.sha256), clean)
     report = with_targets(
         classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
     )
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
-    kept = journal and about(journal, classifier, clean).about(
-        fit, fpr, plan, quick, seed, _told(report)
-    )
+    kept = journal and journal.about(fit, fpr, plan, quick, seed, _told(report))
     targets = tuple(
         repair_target(
             network,
@@ -125,9 +125,6 @@ def repair(
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     contract = Contract.of(classifier)
-    identity = report.identity
-    if identity is None or identity.sha256 is None:
-        identity = identify(classifier)
     return Repair(
         verdict=report.verdict,
         targets=targets,
@@ -137,6 +134,14 @@ def repair(
         seconds=seconds,
         identity=identity,
     )
+
+
+def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
+    """The report's, which was compared with the classifier's; computed anew where it holds no more
+    than the weights."""
+    if report.identity is None or report.identity.sha256 is None:
+        return identify(classifier)
+    return report.identity
 
 
 def _told(report: ScanReport) -> str:

@@ -20,7 +20,7 @@ from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
-from undoor.sites import find_sites
+from undoor.sites import possible_sites
 from undoor.triggers import Latent, Trigger
 
 SCHEMA = "undoor/repair/2"
@@ -185,7 +185,7 @@ class Repair:
             way_out=WAY_OUT,
         )
         self._require_contract(classifier, name)
-        shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
+        shapes = possible_sites(classifier) if self.targets else {}
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
@@ -214,7 +214,10 @@ def _require_site(
     site: str, correction: Correction, shapes: Mapping[str, tuple[int, ...]], name: str
 ) -> None:
     if site not in shapes:
-        raise UndoorError(f"{name}: the model has no site {site!r}; repair again")
+        raise UndoorError(
+            f"{name}: it corrects {site!r}, but the model has no layer of that name that runs once "
+            "in a pass and can be corrected; repair again"
+        )
     shape = shapes[site]
     per_channel = (shape[0], *[1] * (len(shape) - 1))
     if not _fits(correction.parts, shape, per_channel):

@@ -14,7 +14,6 @@ from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.invert import Schedule, Search, smallest
-from undoor.scan.kept import about
 from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.starts import started
@@ -41,6 +40,10 @@ def with_targets(
     The trigger is the smallest that moves images of all other classes, searched for in the family
     in which the class stood out most. Verdict, reasons and evidence stay: nothing was found out.
 
+    Parameters
+    ----------
+    journal : as of `undoor.scan.kept.about`, for this model and these images.
+
     Raises
     ------
     UndoorError : a target is no class of the model, or nothing tried moves images to it.
@@ -58,8 +61,7 @@ def with_targets(
     clean = clean.for_classifier(classifier)
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
-    kept = journal and about(journal, classifier, clean)
-    work = work_alone(network, clean, generator, progress, kept)
+    work = work_alone(network, clean, generator, progress, journal)
     forced = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
 

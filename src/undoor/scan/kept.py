@@ -24,14 +24,15 @@ from undoor.triggers import trigger_of
 STATE = "generator"
 
 
-def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
-    """The journal for steps on this model and these images, by this version of undoor."""
+def about(journal: Journal, sha256: str, clean: CleanSet) -> Journal:
+    """The journal for steps on the model of this fingerprint and these images, by this version of
+    undoor."""
     return journal.about(
         version("undoor"),
         torch.__version__,
         torch.get_num_threads(),  # Sums in another order end in other last digits.
         fast_bfloat16(),
-        classifier.fingerprint(),
+        sha256,
         clean.images.numpy(),
         clean.labels.numpy(),
     )

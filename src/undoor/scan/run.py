@@ -12,7 +12,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.identity.model import identify
+from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
@@ -99,7 +99,8 @@ def scan(
     own = OwnDirections.of(search, clean.images, clean.labels)
     meter.spend(len(clean))
     images = split(clean, known, generator)
-    kept = journal and about(journal, classifier, clean)
+    exact = exact_identity(classifier)
+    kept = journal and about(journal, str(exact.sha256), clean)
     work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
     doubt = _unfit(search, clean, known) or flat(search, clean.images)
@@ -113,7 +114,6 @@ def scan(
     found = _with_classes(found, classifier.num_classes)
     missing = left_out(search)
     found = _never_clean(found, never if missing is None else (missing, *never))
-    identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
@@ -121,8 +121,8 @@ def scan(
         evidence=found.evidence,
         detectable=found.detectable,
         class_names=classifier.class_names,
-        fingerprint=str(identity.sha256),
-        identity=identity,
+        fingerprint=str(exact.sha256),
+        identity=with_predictions(exact, classifier),
         images=len(clean),
         seed=seed,
         seconds=meter.seconds,

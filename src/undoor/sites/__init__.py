@@ -20,6 +20,7 @@ from undoor.sites.places import (
     insert,
     is_frozen_norm,
     is_opaque,
+    possible_sites,
     require_repairable,
     shared_copy,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "insert",
     "is_frozen_norm",
     "is_opaque",
+    "possible_sites",
     "require_repairable",
     "shared_copy",
     "sites_before_heads",
