@@ -21,7 +21,7 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from undoor.classifier import Classifier
+from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
 
 
@@ -382,3 +382,16 @@ def test_fast_copy_of_a_network_that_takes_views(network: nn.Module) -> None:
     other = random_classifier("conv").fast_copy()
     assert other.memory_format == torch.channels_last
     assert not any(module._forward_hooks for module in other.modules())
+
+
+@pytest.mark.parametrize("twin", [lambda c: c.limited(Capacity(2, 4)), lambda c: c.with_gain(2.0)])
+def test_what_is_done_to_a_variant_leaves_the_original(
+    twin: Callable[[Classifier], Classifier], classifier: Classifier
+) -> None:
+    """Modules are its own; weights are shared."""
+    before = dict(classifier.named_modules())
+    other = twin(classifier)
+    assert next(other.parameters()) is next(classifier.parameters())
+    other.entry = nn.ReLU()
+    other.network.extra = nn.ReLU()
+    assert dict(classifier.named_modules()) == before

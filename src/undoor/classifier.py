@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
 from undoor.input_size import require_input_size
 from undoor.origin import Origin
-from undoor.plain_weights import detached_copy, plain_copy
+from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.resizing import Resizing
 from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
 from undoor.unwrapped import unwrapped
@@ -177,7 +176,7 @@ class Classifier(nn.Module):
 
         Numbers may differ in their last digits from those of another capacity.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.capacity = capacity
         return other
 
@@ -188,7 +187,7 @@ class Classifier(nn.Module):
         ----------
         gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.gain = gain
         return other
 
