@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -307,6 +308,22 @@ def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
     assert report.verdict == "inconclusive"
     assert "budget ended" in report.reasons[0]
     assert report.passes < 21_000
+
+
+def test_seconds_may_be_given_alone() -> None:
+    clean = clean_images()
+    pair = (clean.images, clean.labels)
+    report = scan(toy_classifier(backdoored=False), pair, max_seconds=1e-6)
+    assert report.verdict == "inconclusive"
+    assert "budget ended" in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_seconds": 0}, {"max_seconds": 5, "budget": Budget(passes=1)}]
+)
+def test_a_budget_that_is_none_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UndoorError, match="max_seconds"):
+        scan(toy_classifier(backdoored=False), clean_images(), **options)
 
 
 def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:

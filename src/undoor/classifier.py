@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from undoor.class_scores import with_scores_alone
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
@@ -47,7 +48,8 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    network : module from normalised inputs [N, *input_shape] to [N, num_classes].
+    network : module from normalised inputs [N, *input_shape] to [N, num_classes], or to a mapping
+        with such "logits" or an object that has them as an attribute.
     input_shape : shape of one raw input, for images (channels, height, width).
     bounds : lowest and highest raw value.
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
@@ -127,6 +129,7 @@ class Classifier(nn.Module):
             self.network = plain_copy(unwrapped(network)).cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
+        self.network = with_scores_alone(self.network, self._normalised(self._samples()))
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
         if output == "sigmoid":
             self._returns_log = take_off(self.network, self._normalised(self._samples()))
@@ -257,7 +260,7 @@ class Classifier(nn.Module):
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise UndoorError(
                 f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
-                "wrap it in a module that returns the class scores alone"
+                "wrap it in a module that returns the class scores alone, or {'logits': scores}"
             )
         if not bool(torch.isfinite(raw).all()):
             raise UndoorError(

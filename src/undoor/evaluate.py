@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier, guarded: Guarded, clean: CleanSet, triggered: CleanSet, target: int
+    classifier: Classifier, guarded: Guarded, clean: Clean, triggered: Clean, target: int
 ) -> Evaluation:
     """Compare `classifier` with its guarded pair.
 
@@ -65,6 +65,8 @@ def evaluate(
         raise UndoorError(
             f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
         )
+    clean = given(clean, classifier, require_all_classes=False)
+    triggered = given(triggered, classifier, require_all_classes=False)
     keep = triggered.labels != target
     if not bool(keep.any()):
         raise UndoorError(

@@ -125,8 +125,8 @@ class CleanSet:
         cls, images: Tensor | NDArray[Any], labels: Tensor | NDArray[Any] | Sequence[int]
     ) -> CleanSet:
         """Images [N, H, W, C], [N, C, H, W] or [N, H, W], uint8 or float, and labels [N]."""
-        x = channels_first(_array(images), "the arrays")
-        return cls.of(Source(x, class_numbers(_array(labels), len(x), "the arrays")))
+        x = channels_first(as_array(images), "the arrays")
+        return cls.of(Source(x, class_numbers(as_array(labels), len(x), "the arrays")))
 
     @classmethod
     def of(cls, source: Source) -> CleanSet:
@@ -201,7 +201,8 @@ def to_float(images: NDArray[Any]) -> Tensor:
     return tensor.div_(255) if images.dtype == np.uint8 else tensor
 
 
-def _array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
+def as_array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
+    """Values in memory of the CPU, as NumPy has them; bfloat16 as float32."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
