@@ -146,6 +146,10 @@ class Classifier(nn.Module):
                 f"{self.num_classes} classes; give one name a class, in order"
             )
 
+    def __repr__(self) -> str:
+        network = type(self.network).__name__
+        return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
+
     def train(self, mode: bool = True) -> Classifier:
         """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
         and with each input its weights."""

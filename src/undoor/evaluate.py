@@ -18,12 +18,13 @@ from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.triggers import Trigger
+from undoor.views import Viewed
 
 SCHEMA = "undoor/evaluation/1"
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Viewed):
     """What the bare model (`before`) and the guarded pair (`after`) do on a test set.
 
     before, after : "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs),

@@ -26,7 +26,7 @@ from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CleanSet:
     """Labelled samples that nobody has tampered with.
 
@@ -143,6 +143,10 @@ class CleanSet:
     def skipped(self) -> tuple[str, ...]:
         """What could not be read, "path: reason"."""
         return self.reading.skipped
+
+    def __repr__(self) -> str:
+        shape, classes = tuple(self.images.shape[1:]), len(self.labels.unique())
+        return f"CleanSet({len(self)} samples of shape {shape}, {classes} classes)"
 
     def __len__(self) -> int:
         return len(self.labels)
