@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.batch_size import failure, require_another_size
+from undoor.class_scores import with_scores_alone
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
@@ -19,7 +19,7 @@ from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
 from undoor.input_size import require_input_size
 from undoor.origin import Origin
-from undoor.plain_weights import detached_copy, plain_copy
+from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.resizing import Resizing
 from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
 from undoor.unwrapped import unwrapped
@@ -50,7 +50,8 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    network : module from normalised inputs [N, *input_shape] to [N, num_classes].
+    network : module from normalised inputs [N, *input_shape] to [N, num_classes], or to a mapping
+        with such "logits" or an object that has them as an attribute.
     input_shape : shape of one raw input, for images (channels, height, width).
     bounds : lowest and highest raw value.
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
@@ -131,6 +132,7 @@ class Classifier(nn.Module):
             self.network = plain_copy(unwrapped(network)).cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
+        self.network = with_scores_alone(self.network, self._normalised(self._samples()))
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
         if output == "sigmoid":
             self._returns_log = take_off(self.network, self._normalised(self._samples()))
@@ -146,6 +148,10 @@ class Classifier(nn.Module):
                 f"{len(self.class_names)} class names were given for a model with "
                 f"{self.num_classes} classes; give one name a class, in order"
             )
+
+    def __repr__(self) -> str:
+        network = type(self.network).__name__
+        return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
 
     def train(self, mode: bool = True) -> Classifier:
         """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
@@ -180,7 +186,7 @@ class Classifier(nn.Module):
 
         Numbers may differ in their last digits from those of another capacity.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.capacity = capacity
         return other
 
@@ -191,7 +197,7 @@ class Classifier(nn.Module):
         ----------
         gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.gain = gain
         return other
 
@@ -259,7 +265,7 @@ class Classifier(nn.Module):
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise UndoorError(
                 f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
-                "wrap it in a module that returns the class scores alone"
+                "wrap it in a module that returns the class scores alone, or {'logits': scores}"
             )
         if not bool(torch.isfinite(raw).all()):
             raise UndoorError(

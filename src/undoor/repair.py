@@ -20,7 +20,7 @@ from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Capacity, Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.model import ModelIdentity, identify
@@ -52,7 +52,7 @@ CHANNEL_BY_CHANNEL = "reference"
 
 def repair(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     report: ScanReport,
     *,
     fit: str = DEFAULT_FIT,
@@ -94,7 +94,7 @@ def repair(
     started = time.perf_counter()
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
-    clean = clean.for_classifier(classifier)
+    clean = given(clean, classifier)
     if odd := scrutinise(classifier, clean.images).sentences:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)

@@ -22,6 +22,7 @@ from undoor.identity.model import ModelIdentity
 from undoor.scan.report import Verdict
 from undoor.sites import possible_sites
 from undoor.triggers import Latent, Trigger
+from undoor.views import Viewed
 
 SCHEMA = "undoor/repair/2"
 WAY_OUT = "run `undoor repair` on this model"
@@ -97,8 +98,8 @@ class TargetRepair:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Repair:
+@dataclass(frozen=True, eq=False, repr=False)
+class Repair(Viewed):
     """What closes the backdoors of one model; empty where the scan found none.
 
     fingerprint, contract : of that model. seconds : what the work took; files do not keep it, so
@@ -114,6 +115,10 @@ class Repair:
     seconds: Mapping[str, float] = field(default_factory=dict)
     version: str = field(default_factory=lambda: version("undoor"))
     identity: ModelIdentity | None = None
+
+    def __repr__(self) -> str:
+        targets = [item.target for item in self.targets]
+        return f"Repair(targets={targets}, fit={self.fit!r}, model={self.fingerprint[:12]})"
 
     def to_json(self) -> dict[str, Any]:
         return {

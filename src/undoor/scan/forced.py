@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
@@ -27,7 +27,7 @@ FALLBACK = "additive"
 
 def with_targets(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     report: ScanReport,
     targets: Sequence[int],
     *,
@@ -58,7 +58,7 @@ def with_targets(
     missing = [target for target in dict.fromkeys(targets) if target not in named]
     if not missing:
         return report
-    clean = clean.for_classifier(classifier)
+    clean = given(clean, classifier)
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
     work = work_alone(network, clean, generator, progress, journal)

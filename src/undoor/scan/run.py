@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
+from undoor.errors import UndoorError
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.journal import Journal
@@ -61,11 +62,12 @@ MIN_CLASSES = 5
 
 def scan(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     *,
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    max_seconds: float | None = None,
     accept_graph: bool = False,
     journal: Journal | None = None,
     progress: Progress = silent,
@@ -80,6 +82,7 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
@@ -89,9 +92,9 @@ def scan(
     ------
     UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
     """
-    meter = Meter(budget or Budget())
+    meter = Meter(_budget(budget, max_seconds))
     limits = thresholds or Thresholds()
-    clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
+    clean = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     search = standardised(classifier.fast_copy(), clean.images)
     known = search.predict(clean.images) == clean.labels
@@ -128,6 +131,18 @@ def scan(
         seconds=meter.seconds,
         passes=round(meter.passes),
     )
+
+
+def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
+    if max_seconds is None:
+        return budget or Budget()
+    if budget is not None:
+        raise UndoorError(
+            "expected a budget or max_seconds, got both; give Budget(passes=..., seconds=...)"
+        )
+    if not max_seconds > 0:
+        raise UndoorError(f"expected max_seconds above 0, got {max_seconds}")
+    return Budget(seconds=max_seconds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undoor.classifier import ENTRY
+from undoor.plain_weights import shared_copy
 from undoor.sites.heads import Head, find_heads, head, sites_before_heads
 from undoor.sites.places import (
     INSTANCE_NORMS,
@@ -22,7 +23,6 @@ from undoor.sites.places import (
     is_opaque,
     possible_sites,
     require_repairable,
-    shared_copy,
 )
 
 __all__ = [

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.plain_weights import detached_copy
+from undoor.plain_weights import shared_copy
 
 # In evaluation mode the last is one like the others.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -192,12 +192,6 @@ def calls_of(
     with torch.no_grad():
         probe(torch.full((2, *classifier.input_shape), low))
     return calls
-
-
-def shared_copy(classifier: Classifier) -> Classifier:
-    """A copy with modules of its own that uses the same parameter and buffer tensors."""
-    tensors = [*classifier.parameters(), *classifier.buffers()]
-    return detached_copy(classifier, {id(t): t for t in tensors})
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:
