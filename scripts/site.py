@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)")
-README, RESULTS = "README.md", "benchmarks/results/README.md"
+README, RESULTS = "README.md", "bench/results/README.md"
 PAGES = {README: "index.md", RESULTS: "results.md"}
 
 
