@@ -41,7 +41,7 @@ demo: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
-# As many processes as cores, each with one torch thread (tests/conftest.py) and about 1 GB of memory;
+# As many processes as cores, each with one torch thread (conftest.py) and about 1 GB of memory;
 # WORKERS=0 runs everything in one. Searches are tested in bfloat16 and in float32; UNDOOR_FLOAT32=1
 # leaves bfloat16 out.
 WORKERS ?= auto

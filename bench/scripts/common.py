@@ -1,4 +1,4 @@
-"""What the benchmarks share."""
+"""What the scripts share."""
 
 from __future__ import annotations
 

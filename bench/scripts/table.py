@@ -1,4 +1,4 @@
-"""Turn the results of the benchmarks into Markdown tables on stdout.
+"""Turn the results of the scripts into Markdown tables on stdout.
 
     python bench/scripts/table.py RESULTS
 

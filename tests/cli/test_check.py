@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -170,6 +171,16 @@ def test_csv(cli: Cli, policy: str) -> None:
     assert (second["flagged"], second["rejected"]) == ("true", "true" if rejected else "false")
     assert (second["label"], second["class"]) == (("-1", "") if rejected else ("0", "stop"))
     assert float(second["score"]) == 3
+
+
+def test_csv_needs_no_benchmark(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever installs undoor has no `undoor_bench`."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "undoor_bench"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "undoor_bench", None)
+    file = cli.folder / "checked.csv"
+    assert both(cli, "--csv", file).exit_code == 1
+    assert len(list(csv.DictReader(file.read_text().splitlines()))) == 2
 
 
 def test_csv_where_no_file_can_be(cli: Cli) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 from helpers.cli_fakes import write_model
 from undoor.errors import UndoorError
 from undoor.load import NamedCode, code_named_by, load, trust
+from undoor.networks import ResNet9
 
 
 @pytest.fixture
@@ -126,6 +128,19 @@ def test_what_needs_no_trust(model: Path) -> None:
     assert code_named_by(model) is None
     change(model, "undoor.networks:ResNet9", "timm:resnet18")
     assert code_named_by(model) is None
+
+
+@pytest.mark.parametrize("source", ["undoor.networks", "undoor.bench.networks"])
+def test_the_networks_of_the_zoo_and_their_earlier_name(tmp_path: Path, source: str) -> None:
+    weights = {key: value.clone() for key, value in ResNet9(3, width=4).state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    file = tmp_path / "model.toml"
+    file.write_text(
+        f'[model]\nweights = "w.safetensors"\narchitecture = "{source}:ResNet9"\n'
+        "arguments = { num_classes = 3, width = 4 }\n[input]\nshape = [3, 32, 32]\n"
+    )
+    assert code_named_by(file) is None
+    assert isinstance(load(file).network, ResNet9)
 
 
 def test_installed_code_that_does_more_needs_it(model: Path) -> None:

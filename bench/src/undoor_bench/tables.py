@@ -1,4 +1,4 @@
-"""Tables as text: Markdown for people, CSV for programs."""
+"""What a measurement leaves: a table in Markdown for people, in CSV for programs, a plot."""
 
 from __future__ import annotations
 
