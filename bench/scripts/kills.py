@@ -24,7 +24,7 @@ def main(out: str, count: str = "50", seed: str = "0", name: str = "scan") -> No
     summary = {
         "command": f"python bench/scripts/kills.py {out} {count} {seed} {name}",
         "machine": machine(),
-        "model": f"toy network, {CLASSES} classes, {PER_CLASS} images each (tests/killing.py)",
+        "model": f"toy network, {CLASSES} classes, {PER_CLASS} images each (helpers/killing.py)",
         "compared": "all files of the result; seconds left out",
         "kills": len(kills),
         "at_work": sum(kill.at_work for kill in kills),

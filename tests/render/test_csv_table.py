@@ -8,7 +8,7 @@ from undoor.render.csv_table import as_csv
 
 
 def test_csv_can_be_read_again() -> None:
-    lines = [{"a": "x, y", "b": 1}, {"a": 'say "no"', "b": ""}]
+    lines: list[dict[str, object]] = [{"a": "x, y", "b": 1}, {"a": 'say "no"', "b": ""}]
     read = list(csv.DictReader(as_csv(lines).splitlines()))
     assert read == [{"a": "x, y", "b": "1"}, {"a": 'say "no"', "b": ""}]
 
