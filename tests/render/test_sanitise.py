@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -21,7 +20,7 @@ from helpers.cli_fakes import make_report
 from helpers.render_work import SUBJECT, fixed
 from undoor.cli.output import save_table
 from undoor.cli.show import show_scan
-from undoor.cli.show_inspection import _files, _tensors
+from undoor.cli.show_inspection import _show_files, _tensors
 from undoor.render.csv_table import as_csv
 from undoor.render.cyclonedx import cyclonedx
 from undoor.render.junit import junit
@@ -172,18 +171,14 @@ def test_a_bill_has_no_escapes() -> None:
 MARKUP = "[link=https://evil.example]x[/link][/b] [red]"
 
 
-def printed(*shown: Any) -> str:
-    console = Console(file=io.StringIO(), width=300, force_terminal=True)
-    for item in shown:
-        console.print(item)
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
-
-
 def test_terminals_show_markup_as_it_is() -> None:
     file = SimpleNamespace(path=MARKUP, format=MARKUP, size=1, sha256="0", safe=True, runs=False)
     facts = SimpleNamespace(tensors={MARKUP: (1, 2)}, parameters=2, classes=None, channels=None)
-    told = printed(_files((file,)), _tensors(facts))  # type: ignore[arg-type]
-    assert told.count(MARKUP) == 3
+    console = Console(file=io.StringIO(), width=300, force_terminal=True)
+    _show_files(console, (file,))  # type: ignore[arg-type]
+    console.print(_tensors(facts))  # type: ignore[arg-type]
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert told.count(MARKUP) == 4
     assert "\x1b]8" not in told
 
 
