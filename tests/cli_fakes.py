@@ -27,12 +27,12 @@ from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
+from undoor.inversion.meter import Budget
 from undoor.journal import Journal
 from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
-from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.triggers import Stamp, Trigger
 

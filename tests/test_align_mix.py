@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import CLASSES, TARGET, clean_images, toy_classifier, true_trigger
 
+from undoor.align.class_balance import match_mix, resample, supposed_shares
 from undoor.align.flagged import FlaggedBench
-from undoor.align.mix import match_mix, resample, supposed_shares
 from undoor.align.plans import candidate_plans
 from undoor.align.select import Bench
 from undoor.evaluate import stamp_set

@@ -22,8 +22,8 @@ from undoor.bench.calibrate import (
 )
 from undoor.cli.app import app
 from undoor.errors import UndoorError
-from undoor.scan.calibration import Agreement, Null
-from undoor.scan.families import BY_SOURCE, SHARED
+from undoor.families.calibration import Agreement, Null
+from undoor.families.registry import BY_SOURCE, SHARED
 from undoor.scan.statistics import p_values, score_beside, scores
 
 NATURAL = (8.0, 9.0, 10.0, 9.0, None, 9.5)

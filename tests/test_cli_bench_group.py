@@ -11,7 +11,7 @@ from rich.console import Console
 
 from undoor.cli.bench.group import chosen, rich_table, wanted
 from undoor.errors import UndoorError
-from undoor.scan.calibration import calibrated_on
+from undoor.families.calibration import calibrated_on
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import LOWEST
+from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract

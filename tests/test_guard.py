@@ -26,7 +26,7 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from undoor.align.margin import LOWEST
+from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import NO_SCORE

@@ -20,10 +20,10 @@ from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.cli import app
+from undoor.families.registry import LATENT_FAMILIES, families_for, latent_site
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.invert import Schedule, Search, invert
 from undoor.load import load
-from undoor.scan.families import LATENT_FAMILIES, families_for, latent_site
-from undoor.scan.invert import Schedule, Search, invert
-from undoor.scan.own import OwnDirections
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach, find_sites
 

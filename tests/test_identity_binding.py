@@ -28,10 +28,10 @@ from undoor.export import export
 from undoor.identity.binding import WeightsOnlyWarning
 from undoor.identity.model import identify
 from undoor.identity.tensors import weights_sha256
+from undoor.inversion.journalled_search import about
 from undoor.journal import Journal
 from undoor.repair import Repair
 from undoor.repairs import combine, remove
-from undoor.scan.kept import about
 from undoor.scan.report import FILE, ScanReport
 from undoor.sealed import sealed
 

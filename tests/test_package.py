@@ -115,7 +115,7 @@ def test_verb_wins_over_module(verb: str) -> None:
 def test_verbs_are_functions_whatever_came_first() -> None:
     code = f"""
 import undoor.repair, undoor.guard, undoor.evaluate, undoor.load, undoor.scan.decide
-from undoor.scan.images import find_sources
+from undoor.inversion.images import find_sources
 from types import FunctionType
 print(all(isinstance(getattr(undoor, verb), FunctionType) for verb in {VERBS}))
 """

@@ -8,8 +8,8 @@ import pytest
 from cli_fakes import NAMES, make_report
 from matplotlib.axes import Axes
 
+from undoor.families.registry import BY_SOURCE, SHARED
 from undoor.render.figures import score_chart
-from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.report import ClassEvidence
 
 

@@ -19,6 +19,8 @@ from tiny import (
     true_trigger,
 )
 
+from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.work import Work
 from undoor.scan import confirm as confirm_module
 from undoor.scan.confirm import (
     Confirmed,
@@ -28,8 +30,6 @@ from undoor.scan.confirm import (
     ends_of_shared,
     ends_of_sources,
 )
-from undoor.scan.invert import ALL, Candidate
-from undoor.scan.work import Work
 from undoor.triggers import Stamp, Trigger
 
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from undoor.scan.effort import (
+from undoor.families.registry import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from undoor.inversion.followed import DRAWN, PROMISING
+from undoor.inversion.invert import Schedule
+from undoor.inversion.schedules import (
     FEW_CLASSES,
     SQUARES_FOR_ALL,
     TRIAL_STEPS,
@@ -15,9 +18,6 @@ from undoor.scan.effort import (
     rest_schedule,
     trial_schedule,
 )
-from undoor.scan.families import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
-from undoor.scan.invert import Schedule
-from undoor.scan.screen import DRAWN, PROMISING
 
 TARGETED = [*INPUT_FAMILIES, *LATENT_FAMILIES]
 BY_CLASS = [*TARGETED, BY_SOURCE]

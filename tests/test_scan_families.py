@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.scan.families import (
+from undoor.families.registry import (
     BY_SOURCE,
     INPUT_FAMILIES,
     INSTEAD_OF_LATENT,

@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny import clean_images, toy_classifier
 
-from undoor.scan.fast import FLOAT32, fast_bfloat16
-from undoor.scan.parts import attack
+from undoor.inversion.chunks import attack
+from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,7 +50,7 @@ def test_a_cpu_that_cannot_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_subprocesses_compute_in_float32_as_well() -> None:
     code = (
         "import torch; torch.cpu._is_avx512_bf16_supported = lambda: True; "
-        "from undoor.scan.fast import fast_bfloat16; print(fast_bfloat16())"
+        "from undoor.inversion.hardware import fast_bfloat16; print(fast_bfloat16())"
     )
 
     def answer(**variables: str) -> str:

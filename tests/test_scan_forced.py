@@ -11,9 +11,9 @@ import undoor
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_answers
 from undoor.identity.model import identify
-from undoor.scan.forced import most_suspicious, with_targets
+from undoor.inversion.triggered import triggered
+from undoor.scan.extra_targets import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, ScanReport
-from undoor.scan.triggered import triggered
 
 OTHER = 0
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import undoor
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.scan.gradients import require_gradients
+from undoor.inversion.gradients import require_gradients
 
 
 class Through(nn.Module):

@@ -9,7 +9,7 @@ from tiny import CLASSES, clean_images, faint_images, relay_classifier, true_tri
 from torch import nn
 
 from undoor.classifier import Classifier
-from undoor.scan.images import find_left, find_sources, flow, split
+from undoor.inversion.images import find_left, find_sources, flow, split
 from undoor.triggers import Trigger
 
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
-from undoor.scan.families import FOR_VECTORS, INPUT_FAMILIES
-from undoor.scan.invert import ALL, Candidate, Schedule, Search, invert, smallest
-from undoor.scan.own import OwnDirections
-from undoor.scan.triggered import triggered
+from undoor.families.registry import FOR_VECTORS, INPUT_FAMILIES
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.invert import ALL, Candidate, Schedule, Search, invert, smallest
+from undoor.inversion.triggered import triggered
 from undoor.triggers import Stamp
 
 FAMILIES = sorted(INPUT_FAMILIES)

@@ -15,11 +15,11 @@ from tiny import BOUNDS, SIDE, clean_images, toy_network
 
 import undoor
 from undoor.classifier import Classifier
+from undoor.inversion.hardware import FLOAT32
+from undoor.inversion.invert import Schedule, Search
+from undoor.inversion.journalled_search import about, search
+from undoor.inversion.meter import Meter
 from undoor.journal import Journal
-from undoor.scan.fast import FLOAT32
-from undoor.scan.invert import Schedule, Search
-from undoor.scan.kept import about, search
-from undoor.scan.meter import Meter
 from undoor.scan.report import ScanReport
 
 
@@ -143,7 +143,7 @@ def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(sys.modules["undoor.scan.kept"], "invert", never)
+    monkeypatch.setattr(sys.modules["undoor.inversion.journalled_search"], "invert", never)
     monkeypatch.setattr(sys.modules["undoor.align.select"], "try_plan", never)
     second = undoor.repair(model, clean, report, journal=journal, suspects=2)
     assert journal.steps == steps

@@ -25,8 +25,8 @@ from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import identify
+from undoor.inversion.logit_scale import REFERENCE, clean_scale, flat, standardised
 from undoor.repair import Repair, repair
-from undoor.scan.logit_scale import REFERENCE, clean_scale, flat, standardised
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 

@@ -24,7 +24,7 @@ from tiny import (
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.scan.own import BATCH, OwnDirections, barred
+from undoor.inversion.class_directions import BATCH, OwnDirections, barred
 from undoor.scan.screen import screen
 from undoor.sites.heads import Head
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tiny import CLASSES, clean_images, toy_classifier
 
-from undoor.scan.probe import pulls, waves
+from undoor.inversion.wave_starts import pulls, waves
 
 
 @pytest.mark.usefixtures("arithmetic")

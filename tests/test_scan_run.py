@@ -25,17 +25,17 @@ from torch import Tensor, nn
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.scan import confirm
-from undoor.scan.decide import Thresholds
-from undoor.scan.families import (
+from undoor.families.registry import (
     BY_SOURCE,
     INPUT_FAMILIES,
     LATENT_FAMILIES,
     SHARED,
     families_for,
 )
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.meter import Budget
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.meter import Budget
+from undoor.scan import confirm
+from undoor.scan.decide import Thresholds
 from undoor.scan.report import Finding, ScanReport, Verdict
 from undoor.scan.run import scan
 

@@ -14,10 +14,11 @@ from tiny import (
     toy_classifier,
 )
 
-from undoor.scan.effort import FEW_CLASSES
-from undoor.scan.invert import ALL, Candidate
-from undoor.scan.screen import DRAWN, PROMISING, screen, screen_shared, screen_sources
-from undoor.scan.work import Work
+from undoor.inversion.followed import DRAWN, PROMISING
+from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.schedules import FEW_CLASSES
+from undoor.inversion.work import Work
+from undoor.scan.screen import screen, screen_shared, screen_sources
 
 MANY = 20
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}

@@ -7,11 +7,11 @@ import torch
 from scan_work import work_on
 from tiny import CLASSES, TARGET, clean_images, toy_classifier
 
-from undoor.scan.effort import FAR, NEAR
-from undoor.scan.invert import Search
-from undoor.scan.meter import Budget, Meter
-from undoor.scan.squares import STEPS, squares, try_squares
-from undoor.scan.work import Work
+from undoor.inversion.invert import Search
+from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.patch_starts import STEPS, squares, try_squares
+from undoor.inversion.schedules import FAR, NEAR
+from undoor.inversion.work import Work
 
 
 def searches_of(work: Work) -> list[Search]:

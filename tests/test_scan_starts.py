@@ -8,8 +8,8 @@ from tiny import TARGET, clean_images, toy_classifier
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.scan.invert import Search
-from undoor.scan.starts import started
+from undoor.inversion.invert import Search
+from undoor.inversion.starts import started
 
 
 def test_patches_start_from_squares_and_noise() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tiny import true_trigger
 
+from undoor.families.calibration import Null
+from undoor.families.registry import BY_SOURCE, SHARED
+from undoor.inversion.invert import ALL, Candidate
 from undoor.scan import table as table_module
-from undoor.scan.calibration import Null
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import ALL, Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import for_classes

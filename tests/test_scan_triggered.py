@@ -12,14 +12,14 @@ from undoor.align.inspect import site_shifts
 from undoor.align.select import fit_to
 from undoor.errors import UndoorError
 from undoor.evaluate import stamp_set
-from undoor.render.pictures import trigger_picture
-from undoor.scan.families import (
+from undoor.families.registry import (
     INPUT_FAMILIES,
     latent_site,
     make_bank,
 )
-from undoor.scan.invert import Schedule, Search, invert
-from undoor.scan.triggered import half_triggered, triggered
+from undoor.inversion.invert import Schedule, Search, invert
+from undoor.inversion.triggered import half_triggered, triggered
+from undoor.render.pictures import trigger_picture
 from undoor.sites import attach, find_sites
 from undoor.triggers import Latent, Trigger, load_trigger
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from undoor.classifier import ENTRY
 from undoor.errors import UndoorError
-from undoor.scan.families import FOR_VECTORS, INPUT_FAMILIES
+from undoor.families.registry import FOR_VECTORS, INPUT_FAMILIES
 from undoor.triggers import (
     AdditiveBank,
     BlendBank,

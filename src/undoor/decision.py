@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from undoor.align.margin import LOWEST, margin, shortfall, without
+from undoor.align.guard_score import LOWEST, margin, shortfall, without
 
 RULES = ("margin", "disagreement")
 POLICIES = ("relabel", "reject", "flag")

@@ -27,8 +27,8 @@ class Guarded(nn.Module):
 
     An input that the original does not predict as a suspected target is answered by it alone.
     One that it predicts as t goes through g_t as well. The score is how far the correction leaves
-    less of the margin of t than clean inputs keep (`undoor.align.margin.shortfall`). Unless the
-    score is known to be at most the threshold calibrated on clean inputs of t, the input is
+    less of the margin of t than clean inputs keep (`undoor.align.guard_score.shortfall`). Unless
+    the score is known to be at most the threshold calibrated on clean inputs of t, the input is
     flagged: a score that is no finite number flags it as well.
     `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
     2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.

@@ -24,11 +24,11 @@ from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.model import identify
+from undoor.inversion.journalled_search import about
+from undoor.inversion.logit_scale import standardised
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
-from undoor.scan.forced import most_suspicious, with_targets
-from undoor.scan.kept import about
-from undoor.scan.logit_scale import standardised
+from undoor.scan.extra_targets import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import SiteInfo, find_sites, require_repairable

@@ -11,14 +11,14 @@ from torch import Tensor
 from undoor.align.strengthened import Strengthened, strengthened
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.registry import INPUT_FAMILIES, INSTEAD_OF_LATENT
+from undoor.inversion.invert import Schedule, Search
+from undoor.inversion.starts import started
+from undoor.inversion.triggered import Change, triggered
+from undoor.inversion.work import work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress
-from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
-from undoor.scan.invert import Schedule, Search
 from undoor.scan.report import ClassEvidence, Finding
-from undoor.scan.starts import started
-from undoor.scan.triggered import Change, triggered
-from undoor.scan.work import work_alone
 from undoor.triggers import Trigger
 
 LEAST_ASR = 0.5

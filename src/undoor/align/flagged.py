@@ -11,7 +11,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.fit import DEFAULT_FIT, Plan, fit_corrections, unpaired
-from undoor.align.margin import shortfall, without
+from undoor.align.guard_score import shortfall, without
 from undoor.align.result import Trial
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction

@@ -78,7 +78,7 @@ class TargetRepair:
 
     @property
     def threshold(self) -> float:
-        """The score above which the guard flags; see `undoor.align.margin.shortfall`."""
+        """The score above which the guard flags; see `undoor.align.guard_score.shortfall`."""
         return self.calibration.threshold
 
     def to_json(self) -> dict[str, Any]:

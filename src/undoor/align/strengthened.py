@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY
-from undoor.scan.calibration import nulls
-from undoor.scan.families import pixel_scale
+from undoor.families.calibration import nulls
+from undoor.families.registry import pixel_scale
 from undoor.triggers import Stamp, Trigger
 
 FAMILY = "additive"

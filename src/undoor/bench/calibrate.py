@@ -12,8 +12,8 @@ from scipy import stats
 
 from undoor.bench.records import Record
 from undoor.errors import UndoorError
-from undoor.scan.calibration import Agreement, Null
-from undoor.scan.families import BY_SOURCE, LATENT_FAMILIES, SHARED, pixel_scale
+from undoor.families.calibration import Agreement, Null
+from undoor.families.registry import BY_SOURCE, LATENT_FAMILIES, SHARED, pixel_scale
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,

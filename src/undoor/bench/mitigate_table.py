@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from undoor.bench import tables
 from undoor.bench.mitigate_methods import DETECTOR_FPR, METHODS, ORACLE, SUSPECTS
 from undoor.bench.records import Record
-from undoor.scan.calibration import calibrated_on
+from undoor.families.calibration import calibrated_on
 
 BEFORE_AND_AFTER = ("acc", "asr", "sia", "own_rate_t")
 AFTER = ("tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t")

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.attacks import Attack, Role
+from undoor.inversion.hardware import fast_bfloat16
 from undoor.progress import Progress, silent
-from undoor.scan.fast import fast_bfloat16
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class RunOptions:
         if self.memory is None:
             return classifier
         from undoor.cli.memory import resident, return_buffers
-        from undoor.scan.capacity import capacity_within
+        from undoor.inversion.capacity import capacity_within
 
         return_buffers()
         most, held = size(self.memory), resident()
@@ -76,8 +76,8 @@ def go_on(
 
     import torch
 
+    from undoor.inversion.hardware import fast_bfloat16
     from undoor.journal import digest
-    from undoor.scan.fast import fast_bfloat16
 
     now = {
         "version of undoor": version("undoor"),

@@ -66,7 +66,7 @@ def show_scan(console: Console, report: ScanReport) -> None:
 
 
 def _detectable(report: ScanReport) -> Table:
-    from undoor.scan.families import unit_of
+    from undoor.families.registry import unit_of
 
     table = _table("Triggers that would have been reported")
     for header in ("trigger", "smaller than", "unit"):

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from undoor.align.inspect import UnitActivations
+from undoor.families.registry import SHARED
 from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain
-from undoor.scan.families import SHARED
 from undoor.scan.report import ClassEvidence, ScanReport
 
 MUTED, SUSPECT = "#7f93a8", "#d1495b"

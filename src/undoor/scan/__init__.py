@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from undoor.inversion.meter import Budget
 from undoor.scan.decide import Thresholds
-from undoor.scan.meter import Budget
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.run import scan
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from undoor.scan.effort import last_schedule, lone_schedule
-from undoor.scan.families import INSTEAD_OF_LATENT, pixel_scale
-from undoor.scan.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
-from undoor.scan.invert import ALL, Candidate, Search
-from undoor.scan.work import Work
+from undoor.families.registry import INSTEAD_OF_LATENT, pixel_scale
+from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
+from undoor.inversion.invert import ALL, Candidate, Search
+from undoor.inversion.schedules import last_schedule, lone_schedule
+from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
 PERHAPS_SOURCE_ASR = 0.2

@@ -12,8 +12,23 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.registry import (
+    BY_SOURCE,
+    INPUT_FAMILIES,
+    LATENT_FAMILIES,
+    SHARED,
+    families_for,
+    left_out,
+)
 from undoor.identity.model import identify
 from undoor.inspect.dry_run import dry_run, near_chance
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.gradients import require_gradients
+from undoor.inversion.images import split
+from undoor.inversion.journalled_search import about
+from undoor.inversion.logit_scale import flat, standardised
+from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.confirm import (
@@ -26,26 +41,11 @@ from undoor.scan.confirm import (
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.doubts import doubts
-from undoor.scan.families import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    SHARED,
-    families_for,
-    left_out,
-)
-from undoor.scan.gradients import require_gradients
-from undoor.scan.images import split
-from undoor.scan.kept import about
-from undoor.scan.logit_scale import flat, standardised
-from undoor.scan.meter import Budget, Meter
-from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
-from undoor.scan.work import Work
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100

@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from undoor.scan.effort import (
+from undoor.families.registry import BY_SOURCE, SHARED
+from undoor.inversion.followed import each_smallest, followed, repeated, some
+from undoor.inversion.invert import ALL, Candidate, Search, smallest
+from undoor.inversion.patch_starts import try_squares
+from undoor.inversion.schedules import (
     BESIDE_SQUARES,
     FAR,
     FEW_CLASSES,
@@ -15,19 +19,9 @@ from undoor.scan.effort import (
     SQUARES,
     SQUARES_FOR_ALL,
     first_effort,
-    rest_schedule,
-    trial_schedule,
 )
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import ALL, Candidate, Search, smallest
-from undoor.scan.probe import IMAGES, pulls, waves
-from undoor.scan.squares import try_squares
-from undoor.scan.work import Work
-
-# Of many classes, how many of the most promising are followed, and beside how many others, drawn
-# at random, to compare with.
-PROMISING = 6
-DRAWN = 12
+from undoor.inversion.wave_starts import IMAGES, pulls, waves
+from undoor.inversion.work import Work
 
 
 def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
@@ -41,7 +35,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     if family == "patch" and len(work.classifier.input_shape) == 3:
         return _patches(work, searches)
     extra = _from_waves(work, searches) if family == "frequency" else []
-    return _followed(work, family, searches, extra)
+    return followed(work, family, searches, extra)
 
 
 def screen_sources(work: Work) -> tuple[Candidate, ...]:
@@ -51,7 +45,7 @@ def screen_sources(work: Work) -> tuple[Candidate, ...]:
     images = work.images
     pools = {k: images.known_pool(k) for k in images.y.unique().tolist()}
     searches = [Search(k, pool, leave=images.y) for k, pool in pools.items() if len(pool)]
-    return _followed(work, BY_SOURCE, searches)
+    return followed(work, BY_SOURCE, searches)
 
 
 def screen_shared(work: Work) -> Candidate:
@@ -71,45 +65,10 @@ def _patches(work: Work, searches: Sequence[Search]) -> tuple[Candidate, ...]:
     tried = try_squares(work, searches, distance=NEAR if few else FAR, keep=SQUARES)
     chosen = list(range(len(searches)))
     if not few:
-        chosen = _some(work, sorted(chosen, key=lambda i: -tried[i].pull))
+        chosen = some(work, sorted(chosen, key=lambda i: -tried[i].pull))
     starts = [start for i in chosen for start in tried[i].starts]
-    noise = _repeated([searches[i] for i in chosen], BESIDE_SQUARES.starts)
-    return _by_target(work.invert([*starts, *noise], "patch", BESIDE_SQUARES.schedule))
-
-
-def _followed(
-    work: Work, family: str, searches: Sequence[Search], extra: Sequence[Search] = ()
-) -> tuple[Candidate, ...]:
-    """extra : searches beside those that start from noise."""
-    kind = "patch" if family == BY_SOURCE else family
-    if len(searches) <= FEW_CLASSES:
-        effort = first_effort(family)
-        starts = [*_repeated(searches, effort.starts), *extra]
-        return _by_target(work.invert(starts, kind, effort.schedule))
-    found = work.invert([*searches, *extra], kind, trial_schedule(family))
-    best = smallest(found)
-    followed = _some(work, list(best))
-    by_target = {search.target: search for search in searches}
-    rest = [replace(by_target[t], start=best[t].trigger) for t in followed]
-    last = smallest([*work.invert(rest, kind, rest_schedule(family)), *found])
-    return tuple(last[target] for target in followed)
-
-
-def _by_target(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The smallest of each target, in class order."""
-    best = smallest(candidates)
-    return tuple(best[target] for target in sorted(best))
-
-
-def _some(work: Work, order: Sequence[int]) -> list[int]:
-    """Of targets from the most to the least promising, those that are followed."""
-    promising, others = order[:PROMISING], sorted(order[PROMISING:])
-    drawn = torch.randperm(len(others), generator=work.generator)[:DRAWN].tolist()
-    return sorted([*promising, *(others[i] for i in drawn)])
-
-
-def _repeated(searches: Sequence[Search], starts: int) -> list[Search]:
-    return [search for search in searches for _ in range(starts)]
+    noise = repeated([searches[i] for i in chosen], BESIDE_SQUARES.starts)
+    return each_smallest(work.invert([*starts, *noise], "patch", BESIDE_SQUARES.schedule))
 
 
 def _from_waves(work: Work, searches: Sequence[Search]) -> list[Search]:

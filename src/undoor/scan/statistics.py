@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.scan.calibration import Agreement, Null
+from undoor.families.calibration import Agreement, Null
 
 # Sizes are positive.
 TINY = 1e-6

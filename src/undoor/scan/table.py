@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.scan.calibration import Null, agreement_null, nulls
-from undoor.scan.families import BY_SOURCE, SHARED, pixel_scale
-from undoor.scan.invert import Candidate
+from undoor.families.calibration import Null, agreement_null, nulls
+from undoor.families.registry import BY_SOURCE, SHARED, pixel_scale
+from undoor.inversion.invert import Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (

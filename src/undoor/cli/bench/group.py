@@ -59,7 +59,7 @@ def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Sub
     """The models of a zoo that a command is asked for; there is at least one."""
     from undoor.bench.subjects import subjects
     from undoor.errors import UndoorError
-    from undoor.scan.calibration import calibrated_on
+    from undoor.families.calibration import calibrated_on
 
     known = set(calibrated_on()) if held_out else set()
     models = [s for s in subjects(zoo) if wanted(s.name, only) and s.name not in known]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import Schedule
+from undoor.families.registry import BY_SOURCE, SHARED
+from undoor.inversion.invert import Schedule
 
 # With more classes than this, all get a short trial and only some are followed to the end.
 FEW_CLASSES = 12
@@ -34,8 +34,8 @@ _FEW = {
     BY_SOURCE: Effort(5, Schedule(steps=120, batch=2, weight=0.02, trial=45, keep=2)),
     SHARED: Effort(2, Schedule(steps=120, batch=4, weight=0.02, trial=30, keep=4)),
 }
-# For patches in images, beside the squares that pull most (`undoor.scan.squares`): these start
-# near a planted patch, the others find scattered ones.
+# For patches in images, beside the squares that pull most (`undoor.inversion.patch_starts`):
+# these start near a planted patch, the others find scattered ones.
 SQUARES = 3
 SQUARES_FOR_ALL = 8
 BESIDE_SQUARES = Effort(4, Schedule(steps=160, batch=2, weight=0.02, trial=45, keep=2))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.scan.triggered import triggered
+from undoor.inversion.triggered import triggered
 from undoor.triggers import Trigger
 
 HELD_OUT = 0.3

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
-from undoor.scan.fast import fast_bfloat16
+from undoor.inversion.hardware import fast_bfloat16
 from undoor.triggers import Stamp
 
 # Waves an image along either side, and the amplitude of a probe in units of the bounds' width: of

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from undoor.scan.effort import NEAR
-from undoor.scan.invert import Search
-from undoor.scan.squares import try_squares
-from undoor.scan.work import Work
+from undoor.inversion.invert import Search
+from undoor.inversion.patch_starts import try_squares
+from undoor.inversion.schedules import NEAR
+from undoor.inversion.work import Work
 
 
 def started(work: Work, search: Search, family: str, count: int) -> list[Search]:

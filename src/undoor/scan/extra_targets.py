@@ -10,16 +10,16 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.families.registry import BY_SOURCE, SHARED
+from undoor.inversion.invert import Schedule, Search, smallest
+from undoor.inversion.journalled_search import about
+from undoor.inversion.logit_scale import standardised
+from undoor.inversion.starts import started
+from undoor.inversion.triggered import triggered
+from undoor.inversion.work import Work, work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import Schedule, Search, smallest
-from undoor.scan.kept import about
-from undoor.scan.logit_scale import standardised
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.starts import started
-from undoor.scan.triggered import triggered
-from undoor.scan.work import Work, work_alone
 
 STARTS = 2
 SCHEDULE = Schedule(steps=160, batch=16, success=0.95)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.scan.effort import BESIDE_SQUARES, FEW_CLASSES, NEAR, SQUARES
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.screen import DRAWN, PROMISING
-from undoor.scan.squares import squares
+from undoor.inversion.followed import DRAWN, PROMISING
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.patch_starts import squares
+from undoor.inversion.schedules import BESIDE_SQUARES, FEW_CLASSES, NEAR, SQUARES
 
 FLOAT = 4
 # More at a time than this make nothing faster.

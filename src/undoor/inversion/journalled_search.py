@@ -13,12 +13,12 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.invert import Candidate, Schedule, Search, invert
+from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.invert import Candidate, Schedule, Search, invert
-from undoor.scan.meter import Meter, Spent
-from undoor.scan.own import OwnDirections
 from undoor.triggers import trigger_of
 
 STATE = "generator"

@@ -9,13 +9,13 @@ import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.images import ScanImages, whole
+from undoor.inversion.invert import Candidate, Schedule, Search
+from undoor.inversion.journalled_search import search
+from undoor.inversion.meter import Meter
 from undoor.journal import Journal
 from undoor.progress import Progress
-from undoor.scan.images import ScanImages, whole
-from undoor.scan.invert import Candidate, Schedule, Search
-from undoor.scan.kept import search
-from undoor.scan.meter import Meter
-from undoor.scan.own import OwnDirections
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Work:
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule
     ) -> tuple[Candidate, ...]:
-        """One candidate for each of `searches`: see `undoor.scan.invert`."""
+        """One candidate for each of `searches`: see `undoor.inversion.invert`."""
         return search(
             self.classifier,
             self.images.x,

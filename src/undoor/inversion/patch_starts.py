@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from undoor.inversion.chunks import attack, groups
+from undoor.inversion.invert import Deck, Search
+from undoor.inversion.journalled_search import step, told
+from undoor.inversion.work import Work
 from undoor.journal import NO_DRAFT, Arrays, Draft
-from undoor.scan.invert import Deck, Search
-from undoor.scan.kept import step, told
-from undoor.scan.parts import attack, groups
-from undoor.scan.work import Work
 from undoor.triggers import Stamp
 
 # Side of a square, as a share of the shorter side of an image, and in pixels at least.

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.families.registry import make_bank
+from undoor.inversion.best_so_far import Best
+from undoor.inversion.chunks import groups, parts_of
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Draft
 from undoor.progress import Progress, silent
-from undoor.scan.best import Best
-from undoor.scan.families import make_bank
-from undoor.scan.meter import Meter, Spent
-from undoor.scan.own import OwnDirections
-from undoor.scan.parts import groups, parts_of
 from undoor.triggers import Trigger, TriggerBank
 
 # What Adam keeps of every candidate.
