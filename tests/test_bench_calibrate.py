@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_fakes import clean_record, record
+from family_names import BY_SOURCE, SHARED
 from typer.testing import CliRunner
 
 from undoor.bench.calibrate import (
@@ -23,7 +24,6 @@ from undoor.bench.calibrate import (
 from undoor.cli.app import app
 from undoor.errors import UndoorError
 from undoor.families.calibration import Agreement, Null
-from undoor.families.registry import BY_SOURCE, SHARED
 from undoor.scan.statistics import p_values, score_beside, scores
 
 NATURAL = (8.0, 9.0, 10.0, 9.0, None, 9.5)

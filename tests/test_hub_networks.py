@@ -13,6 +13,7 @@ from typing import Any
 import hub_work as work
 import pytest
 import torch
+from family_names import LATENT_FAMILIES
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -20,9 +21,11 @@ from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.cli import app
-from undoor.families.registry import LATENT_FAMILIES, families_for, latent_site
+from undoor.families.latent import latent_site
+from undoor.families.registry import families_for
+from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import Schedule, Search, invert
+from undoor.inversion.invert import Search, invert
 from undoor.load import load
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach, find_sites

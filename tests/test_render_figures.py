@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 from cli_fakes import NAMES, make_report
+from family_names import BY_SOURCE, SHARED
 from matplotlib.axes import Axes
 
-from undoor.families.registry import BY_SOURCE, SHARED
 from undoor.render.figures import score_chart
 from undoor.scan.report import ClassEvidence
 

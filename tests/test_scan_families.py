@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import clean_images, faint_images, random_classifier, relay_classifier, toy_classifier
+from family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, ON_REQUEST, SHARED
+from tiny import faint_images, random_classifier, relay_classifier, toy_classifier
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.families.registry import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    INSTEAD_OF_LATENT,
-    LATENT_DEPTHS,
-    LATENT_FAMILIES,
-    SHARED,
-    families_for,
-    latent_site,
-    left_out,
-    make_bank,
-    pixel_scale,
-    unit_of,
-)
+from undoor.families.latent import DEPTHS, latent_site
+from undoor.families.registry import REGISTRY, families_for, family_named, left_out, unit_of
 from undoor.sites import find_sites
 
 
@@ -30,7 +19,7 @@ def test_families() -> None:
     """Generators are asked later; a network with fewer sites has fewer latent families."""
     assert families_for(random_classifier("mlp")) == ("patch", "additive", "latent late")
     shallow = families_for(toy_classifier(backdoored=True))
-    assert set(shallow) == {*INPUT_FAMILIES, "latent late"} - {INSTEAD_OF_LATENT}
+    assert set(shallow) == {*INPUT_FAMILIES, "latent late"} - {ON_REQUEST}
     assert families_for(relay_classifier({})) == (*shallow[:-1], *LATENT_FAMILIES)
 
 
@@ -60,7 +49,7 @@ def test_latent_families_with_a_convolution_as_head(last: tuple[nn.Module, ...])
     torch.manual_seed(0)
     classifier = convolutions(*last)
     assert set(LATENT_FAMILIES) <= set(families_for(classifier))
-    assert left_out(classifier) is None
+    assert left_out(classifier) == ()
 
 
 def test_no_latent_families_without_a_linear_head() -> None:
@@ -69,13 +58,13 @@ def test_no_latent_families_without_a_linear_head() -> None:
     classifier = convolutions(Products())
     assert len(find_sites(classifier)) > len(LATENT_FAMILIES)
     assert not set(families_for(classifier)) & set(LATENT_FAMILIES)
-    assert "not a linear map of features" in (left_out(classifier) or "")
+    assert "not a linear map of features" in left_out(classifier)[0]
 
 
 def test_no_latent_families_without_a_layer_inside() -> None:
     classifier = Classifier(nn.Linear(4, 3), input_shape=(4,))
     assert families_for(classifier) == ("patch", "additive")
-    assert "between the input and the last linear map" in (left_out(classifier) or "")
+    assert "between the input and the last linear map" in left_out(classifier)[0]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +91,7 @@ def test_latent_sites_lie_in_front_of_the_head() -> None:
     pool = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
     behind = (nn.Linear(9, 4), nn.Linear(4, 4), nn.BatchNorm1d(4))
     classifier = convolutions(*pool, *behind)
-    names = {latent_site(classifier, depth).name for depth in LATENT_DEPTHS}
+    names = {latent_site(classifier, depth).name for depth in DEPTHS}
     assert names <= {f"network.{index}.0" for index in range(5)}
     assert len(names) == 3
 
@@ -112,8 +101,8 @@ def test_latent_depths() -> None:
     network = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(9)])
     classifier = Classifier(nn.Sequential(network, nn.Linear(4, 3)), input_shape=(4,))
     names = [site.name for site in find_sites(classifier)[1:]]
-    found = [names.index(latent_site(classifier, depth).name) for depth in LATENT_DEPTHS]
-    assert list(LATENT_DEPTHS) == ["early", "middle", "late"]
+    found = [names.index(latent_site(classifier, depth).name) for depth in DEPTHS]
+    assert list(DEPTHS) == ["early", "middle", "late"]
     assert found == sorted(set(found))
     assert 0 < found[0] < len(names) / 3
     assert len(names) / 2 < found[-1] < len(names) - 1
@@ -121,10 +110,16 @@ def test_latent_depths() -> None:
 
 def test_who_is_barred() -> None:
     """Families that are free enough to make anything look like any class."""
+    assert {family.name for family in REGISTRY if family.barred} == {ON_REQUEST, *LATENT_FAMILIES}
+
+
+def test_candidates_have_the_name_of_their_family() -> None:
     x, classifier = faint_images().images, relay_classifier({})
-    families = (*INPUT_FAMILIES, *LATENT_FAMILIES)
-    banks = [make_bank(family, 1, classifier, x, torch.Generator()) for family in families]
-    assert {bank.family for bank in banks if bank.barred} == {INSTEAD_OF_LATENT, *LATENT_FAMILIES}
+    for family in REGISTRY:
+        bank = family.bank(2, classifier, x, torch.Generator())
+        assert bank.count == 2
+        assert bank.family == family.candidates.name == family_named(family.name).candidates.name
+        assert family.searched_as is None or family.moves != "target"
 
 
 def test_units() -> None:
@@ -134,16 +129,15 @@ def test_units() -> None:
 
 
 def test_no_such_family() -> None:
-    x, classifier = clean_images().images, toy_classifier(backdoored=True)
-    for family in ("magic", BY_SOURCE, SHARED):
-        with pytest.raises(UndoorError, match="expected a trigger family"):
-            make_bank(family, 1, classifier, x, torch.Generator())
+    with pytest.raises(UndoorError, match=r"expected a trigger family \(patch, .*got 'magic'"):
+        family_named("magic")
 
 
 def test_sizes_grow_with_the_image() -> None:
     families = (*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED)
-    grown = {f: pixel_scale(f, (3, 64, 64)) / pixel_scale(f, (3, 32, 32)) for f in families}
+    growth = {family: family_named(family).growth for family in families}
+    grown = {f: grow((3, 64, 64)) / grow((3, 32, 32)) for f, grow in growth.items()}
     assert grown["patch"] == grown[BY_SOURCE] == grown[SHARED] == 4
     assert grown["additive"] == grown["warp"] == grown["generator"] == 2
     assert grown["tone"] == grown["blend"] == grown["latent late"] == 1
-    assert pixel_scale("patch", (10,)) == 1
+    assert all(grow((10,)) == 1 for grow in growth.values())

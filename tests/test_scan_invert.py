@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from family_names import FOR_VECTORS, INPUT_FAMILIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import (
@@ -26,9 +27,9 @@ from torch import Tensor, nn
 
 from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
-from undoor.families.registry import FOR_VECTORS, INPUT_FAMILIES
+from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import ALL, Candidate, Schedule, Search, invert, smallest
+from undoor.inversion.invert import ALL, Candidate, Search, invert, smallest
 from undoor.inversion.triggered import triggered
 from undoor.triggers import Stamp
 

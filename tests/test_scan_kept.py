@@ -15,8 +15,9 @@ from tiny import BOUNDS, SIDE, clean_images, toy_network
 
 import undoor
 from undoor.classifier import Classifier
+from undoor.families.schedules import Schedule
 from undoor.inversion.hardware import FLOAT32
-from undoor.inversion.invert import Schedule, Search
+from undoor.inversion.invert import Search
 from undoor.inversion.journalled_search import about, search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal

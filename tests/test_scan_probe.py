@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tiny import CLASSES, clean_images, toy_classifier
 
-from undoor.inversion.wave_starts import pulls, waves
+from undoor.families.frequency import waves
+from undoor.inversion.wave_starts import pulls
 
 
 @pytest.mark.usefixtures("arithmetic")

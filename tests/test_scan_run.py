@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
 from tiny import (
     CLASSES,
     TARGET,
@@ -25,13 +26,7 @@ from torch import Tensor, nn
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.families.registry import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    SHARED,
-    families_for,
-)
+from undoor.families.registry import families_for
 from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.meter import Budget
 from undoor.scan import confirm

@@ -7,11 +7,14 @@ import torch
 from scan_work import work_on
 from tiny import CLASSES, TARGET, clean_images, toy_classifier
 
+from undoor.families.patch import PATCH, squares
 from undoor.inversion.invert import Search
 from undoor.inversion.meter import Budget, Meter
-from undoor.inversion.patch_starts import STEPS, squares, try_squares
-from undoor.inversion.schedules import FAR, NEAR
+from undoor.inversion.patch_starts import FAR, NEAR, STEPS, try_squares
 from undoor.inversion.work import Work
+
+PLACES = PATCH.places
+assert PLACES is not None
 
 
 def searches_of(work: Work) -> list[Search]:
@@ -40,7 +43,7 @@ def test_near_squares_leave_nothing_out() -> None:
 def test_the_planted_target_is_pulled_most() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images(6))
     searches = searches_of(work)
-    tried = try_squares(work, searches, distance=NEAR, keep=2)
+    tried = try_squares(work, searches, PLACES, PATCH.name, distance=NEAR, keep=2)
     pulls = torch.tensor([pulled.pull for pulled in tried])
     assert int(pulls.argmax()) == TARGET
     assert 0 <= float(pulls.min()) <= float(pulls.max()) <= 1
@@ -56,6 +59,6 @@ def test_a_spent_budget_tries_nothing() -> None:
     spent = Meter(Budget(passes=1))
     spent.spend(2)
     work = Work(work.classifier, work.images, work.own, work.generator, spent, work.progress)
-    tried = try_squares(work, searches_of(work), distance=NEAR, keep=2)
+    tried = try_squares(work, searches_of(work), PLACES, PATCH.name, distance=NEAR, keep=2)
     assert [pulled.starts for pulled in tried] == [()] * CLASSES
     assert spent.passes == 2

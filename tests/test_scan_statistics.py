@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.families.calibration import Agreement, Null, agreement_null, calibrated_on, nulls
-from undoor.families.registry import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from undoor.families.calibration import Agreement, Null, agreement_null, calibrated_on
+from undoor.families.registry import nulls
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,

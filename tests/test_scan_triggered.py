@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from family_names import INPUT_FAMILIES
 from tiny import TARGET, clean_images, random_classifier, random_inputs, toy_classifier
 
 from undoor.align.inspect import site_shifts
 from undoor.align.select import fit_to
 from undoor.errors import UndoorError
 from undoor.evaluate import stamp_set
-from undoor.families.registry import (
-    INPUT_FAMILIES,
-    latent_site,
-    make_bank,
-)
-from undoor.inversion.invert import Schedule, Search, invert
+from undoor.families.latent import latent_site
+from undoor.families.registry import family_named
+from undoor.families.schedules import Schedule
+from undoor.inversion.invert import Search, invert
 from undoor.inversion.triggered import half_triggered, triggered
 from undoor.render.pictures import trigger_picture
 from undoor.sites import attach, find_sites
@@ -33,7 +32,7 @@ def latent(kind: str = "conv_norm") -> Latent:
 def test_triggers_of_the_input() -> None:
     classifier = random_classifier("conv_norm")
     x = random_inputs(classifier, 6)
-    bank = make_bank("warp", 1, classifier, x, torch.Generator().manual_seed(0))
+    bank = family_named("warp").bank(1, classifier, x, torch.Generator().manual_seed(0))
     trigger = bank.export(0)
     assert torch.allclose(triggered(classifier, trigger)(x), classifier(trigger(x)), atol=1e-6)
 
@@ -70,7 +69,7 @@ def test_latent_triggers_are_estimated_inside() -> None:
     classifier = toy_classifier(backdoored=True, norm=True)
     x = clean_images().images
     pool = (clean_images().labels != TARGET).nonzero()[:, 0]
-    bank = make_bank("latent early", 2, classifier, x, torch.Generator().manual_seed(0))
+    bank = family_named("latent early").bank(2, classifier, x, torch.Generator().manual_seed(0))
     assert bank.site == latent_site(classifier, "early").name
     (candidate,) = invert(
         classifier,
@@ -90,7 +89,7 @@ def test_every_kind_has_a_picture(tmp_path: Path) -> None:
     x = random_inputs(classifier, 6)
     triggers: list[Trigger] = [latent()]
     for family in INPUT_FAMILIES:
-        triggers.append(make_bank(family, 1, classifier, x, torch.Generator()).export(0))
+        triggers.append(family_named(family).bank(1, classifier, x, torch.Generator()).export(0))
     pictures = {trigger_picture(trigger) for trigger in triggers}
     assert len(pictures) == len(triggers)
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)

@@ -52,9 +52,9 @@ def adapt(
     corrections are fitted anew between clean images of the source classes and flagged inputs, in
     the same mix of classes (`undoor.align.class_balance`), which are no pairs: the fit `paired` is
     `onepass` here. The plan is chosen by what can be known without labels (`undoor.align.flagged`),
-    and the guard is calibrated again for the rate that the repair was made for. With fewer, or where the
-    new guard would let many of them pass, a target keeps its corrections. `TargetRepair.adapted`
-    says which.
+    and the guard is calibrated again for the rate that the repair was made for. With fewer, or
+    where the new guard would let many of them pass, a target keeps its corrections.
+    `TargetRepair.adapted` says which.
 
     Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
     in operation, and keep the repair that was adapted.

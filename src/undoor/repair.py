@@ -23,6 +23,7 @@ from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.families.registry import find_family
 from undoor.identity.model import identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
@@ -43,9 +44,6 @@ LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
 # Of a fit, each input is there with and without the trigger, and once more while it is fitted.
 ANSWERING_OF_FIT = 3
-# What is fitted on warps by default: these move pixels and bring no new extremes, while bounds cost
-# clean inputs of the target some of their margin, and the guard then lets more pass.
-WITHOUT_EXTREMES = {"warp": "paired_unbounded"}
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = "reference"
 
@@ -188,7 +186,8 @@ def repair_target(
     )
     bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out, journal=journal)
     bench = bench.smaller() if quick else bench
-    own = WITHOUT_EXTREMES.get(finding.family, DEFAULT_FIT)
+    family = find_family(finding.family)
+    own = (family and family.in_repair.fit) or DEFAULT_FIT
     fit = own if fit == DEFAULT_FIT else fit
     chosen, trials, outcome = choose_plan(bench, plans, own, progress)
     x = bench.x[bench.sources]

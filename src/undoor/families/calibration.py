@@ -8,6 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from undoor.errors import UndoorError
+from undoor.vocabulary import CALIBRATE
+
 FILE = "calibration.toml"
 
 
@@ -46,9 +49,28 @@ def agreement_null() -> Agreement:
 
 
 @cache
-def nulls() -> dict[str, Null]:
-    """The null of every family, from `calibration.toml`, which says how it was made."""
+def fitted_nulls() -> dict[str, Null]:
+    """The nulls by family, from `calibration.toml`, which says how they were made."""
     return {family: Null(**null) for family, null in _file()["null"].items()}
+
+
+def fitted_null(family: str) -> Null:
+    """The null of a family as `calibration.toml` has it.
+
+    Raises
+    ------
+    UndoorError
+        It has none; the message names the command that fits one.
+    """
+    found = fitted_nulls().get(family)
+    if found is None:
+        raise UndoorError(
+            f"expected a null of the trigger family {family!r}, which says how small its natural "
+            f"triggers are; got none. `{CALIBRATE}` fits one from scans of models whose backdoors "
+            "are known: give it as `null`, or set `uncalibrated`, with which no scan calls a model "
+            "clean"
+        )
+    return found
 
 
 def calibrated_on() -> tuple[str, ...]:

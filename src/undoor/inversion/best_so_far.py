@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undoor.triggers import TriggerBank
+from undoor.families.bank import TriggerBank
 
 
 class Best:

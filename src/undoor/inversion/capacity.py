@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.inversion.followed import DRAWN, PROMISING
+from undoor.families.registry import families
+from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
 from undoor.inversion.hardware import fast_bfloat16
-from undoor.inversion.patch_starts import squares
-from undoor.inversion.schedules import BESIDE_SQUARES, FEW_CLASSES, NEAR, SQUARES
+from undoor.inversion.patch_starts import NEAR
 
 FLOAT = 4
 # More at a time than this make nothing faster.
@@ -131,7 +131,11 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
 def _of_candidates(classifier: Classifier) -> int:
     """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
     classes = classifier.num_classes
-    starts = SQUARES + BESIDE_SQUARES.starts
+    starts = max(
+        family.places.keep + family.places.effort.starts
+        for family in families()
+        if family.places and family.moves == "target"
+    )
     followed = classes if classes <= FEW_CLASSES else PROMISING + DRAWN
     # Of many classes, each gets a try, and in one family two.
     candidates = max(starts * min(classes, followed), 0 if classes <= FEW_CLASSES else 2 * classes)
@@ -141,7 +145,7 @@ def _of_candidates(classifier: Classifier) -> int:
 
 def _of_squares(classifier: Classifier) -> int:
     """Bytes of the squares that are tried as patches."""
-    if len(classifier.input_shape) != 3:
-        return 0
-    count = len(squares(classifier.input_shape, NEAR))
-    return FLOAT * COPIES_OF_CANDIDATE * count * math.prod(classifier.input_shape)
+    shape = classifier.input_shape
+    places = (family.places_in(shape) for family in families())
+    count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)
+    return FLOAT * COPIES_OF_CANDIDATE * count * math.prod(shape)

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
+from undoor.families.bank import TriggerBank
 from undoor.inversion.class_directions import Barred, OwnDirections, barred
 from undoor.inversion.hardware import fast_bfloat16
 from undoor.sites import insert
-from undoor.triggers import TriggerBank
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,16 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from undoor.families.registry import BY_SOURCE
+from undoor.families.family import Family
 from undoor.inversion.invert import Candidate, Search, smallest
-from undoor.inversion.schedules import (
-    FEW_CLASSES,
-    first_effort,
-    rest_schedule,
-    trial_schedule,
-)
 from undoor.inversion.work import Work
 
+# With more classes than this, all get a short trial and only some are followed to the end.
+FEW_CLASSES = 12
 # Of many classes, how many of the most promising are followed, and beside how many others, drawn
 # at random, to compare with.
 PROMISING = 6
@@ -24,20 +20,19 @@ DRAWN = 12
 
 
 def followed(
-    work: Work, family: str, searches: Sequence[Search], extra: Sequence[Search] = ()
+    work: Work, family: Family, searches: Sequence[Search], extra: Sequence[Search] = ()
 ) -> tuple[Candidate, ...]:
     """extra : searches beside those that start from noise."""
-    kind = "patch" if family == BY_SOURCE else family
+    kind, effort = family.candidates.name, family.effort
     if len(searches) <= FEW_CLASSES:
-        effort = first_effort(family)
         starts = [*repeated(searches, effort.starts), *extra]
         return each_smallest(work.invert(starts, kind, effort.schedule))
-    found = work.invert([*searches, *extra], kind, trial_schedule(family))
+    found = work.invert([*searches, *extra], kind, effort.trial())
     best = smallest(found)
     followed = some(work, list(best))
     by_target = {search.target: search for search in searches}
     rest = [replace(by_target[t], start=best[t].trigger) for t in followed]
-    last = smallest([*work.invert(rest, kind, rest_schedule(family)), *found])
+    last = smallest([*work.invert(rest, kind, effort.rest()), *found])
     return tuple(last[target] for target in followed)
 
 

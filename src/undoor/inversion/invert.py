@@ -13,44 +13,21 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.families.registry import make_bank
+from undoor.families.bank import TriggerBank
+from undoor.families.registry import family_named
+from undoor.families.schedules import Schedule
 from undoor.inversion.best_so_far import Best
 from undoor.inversion.chunks import groups, parts_of
 from undoor.inversion.class_directions import OwnDirections
 from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Draft
 from undoor.progress import Progress, silent
-from undoor.triggers import Trigger, TriggerBank
+from undoor.triggers import Trigger
 
 # What Adam keeps of every candidate.
 MOMENTS = ("exp_avg", "exp_avg_sq")
 # The "target" of a search in which images of all classes are to leave their own.
 ALL = -1
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How candidates are optimised.
-
-    steps : of Adam; batch : images a candidate and step. Few images make noisy steps, which leave
-        the basins of universal adversarial patterns, and cost less.
-    success : ASR at which a candidate counts as working and its size may be pressed down.
-    weight : of the size in the loss at the start; it rises by `rise` after each step with enough
-        success and falls by `fall` after any other (the annealing of Wang et al., S&P 2019, made
-        gentle: a steep rise ends in universal adversarial patterns instead of the trigger).
-    trial, keep : after `trial` steps, the `keep` smallest candidates of each target go on alone.
-    patience : steps without a candidate whose best size shrinks by 1 % before stopping.
-    """
-
-    steps: int = 360
-    batch: int = 4
-    success: float = 0.9
-    weight: float = 0.003
-    rise: float = 1.05
-    fall: float = 1.1
-    trial: int = 0
-    keep: int = 1
-    patience: int = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +84,13 @@ def invert(
     ------
     UndoorError : the loss stopped being finite.
     """
-    bank = make_bank(family, len(searches), classifier, images, generator)
+    record = family_named(family)
+    bank = record.bank(len(searches), classifier, images, generator)
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
     decks = [Deck(search, generator) for search in searches]
-    run = _Run(classifier, bank, decks, schedule, own if bank.barred else None)
+    run = _Run(classifier, bank, decks, schedule, own if record.barred else None)
     spent = Spent(meter)
     run, done = _resumed(run, draft, spent)
     for step in range(done, schedule.steps):

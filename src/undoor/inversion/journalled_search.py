@@ -13,13 +13,16 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.extensions import extensions
+from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
 from undoor.inversion.hardware import fast_bfloat16
-from undoor.inversion.invert import Candidate, Schedule, Search, invert
+from undoor.inversion.invert import Candidate, Search, invert
 from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
 from undoor.triggers import trigger_of
+from undoor.vocabulary import FAMILY_GROUP
 
 STATE = "generator"
 
@@ -34,6 +37,7 @@ def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
         classifier.fingerprint(),
         clean.images.numpy(),
         clean.labels.numpy(),
+        *(f"{each.name} {each.version}" for each in extensions(FAMILY_GROUP)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which small squares push inputs to which class: starts for patch triggers."""
+"""Which opaque places push inputs to which class: starts for patches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from undoor.families.family import Places
 from undoor.inversion.chunks import attack, groups
 from undoor.inversion.invert import Deck, Search
 from undoor.inversion.journalled_search import step, told
@@ -16,15 +17,14 @@ from undoor.inversion.work import Work
 from undoor.journal import NO_DRAFT, Arrays, Draft
 from undoor.triggers import Stamp
 
-# Side of a square, as a share of the shorter side of an image, and in pixels at least.
-SIDE = 5 / 32
-LEAST_SIDE = 3
 # Steps of one image each: colours that need more to pull are not planted.
 STEPS = 10
 STEP = 1.0
 MOMENTUM = 0.7
 # A logit beyond which a colour does not change any more.
 MOST_LOGIT = 4.0
+# From one square to the next, in their sides: for few classes and for many.
+NEAR, FAR = 1.0, 1.8
 # How opaque the squares are when the search for the smallest patch goes on from them.
 OPACITY = 0.8
 
@@ -38,30 +38,21 @@ class Pulled:
     starts: tuple[Search, ...]
 
 
-def squares(shape: tuple[int, ...], distance: float) -> Tensor:
-    """Masks [P, 1, H, W] of squares on a grid that ends at the edges.
-
-    shape : (C, H, W). distance : from one to the next, in sides of a square.
-
-    >>> squares((3, 32, 32), 1.0).shape
-    torch.Size([49, 1, 32, 32])
-    """
-    _, height, width = shape
-    shorter = min(height, width)
-    side = min(shorter, max(LEAST_SIDE, round(SIDE * shorter)))
-    step = max(1, round(distance * side))
-    tops, lefts = ([*range(0, length - side, step), length - side] for length in (height, width))
-    masks = torch.zeros(len(tops) * len(lefts), 1, height, width)
-    corners = ((top, left) for top in tops for left in lefts)
-    for mask, (top, left) in zip(masks, corners, strict=True):
-        mask[:, top : top + side, left : left + side] = 1
-    return masks
-
-
 def try_squares(
-    work: Work, searches: Sequence[Search], *, distance: float, keep: int
+    work: Work,
+    searches: Sequence[Search],
+    places: Places,
+    family: str,
+    *,
+    distance: float,
+    keep: int,
 ) -> list[Pulled]:
     """For each of `searches`, how squares of its best colours pull, and searches from `keep`.
+
+    Parameters
+    ----------
+    places : the squares. family : of the triggers that the searches start from.
+    distance : from one square to the next, in sides of one: `NEAR` for few classes, or `FAR`.
 
     Every square gets random colours, which a few steps along the sign of the gradient improve. A
     search for mask and pattern at once has to start with a faint mask, through which a planted
@@ -70,7 +61,7 @@ def try_squares(
 
     Nothing is tried for those at which the budget ends.
     """
-    masks = squares(work.classifier.input_shape, distance)
+    masks = places.masks(work.classifier.input_shape, distance)
     bounds = work.classifier.bounds
     out: list[Pulled] = []
     for done, search in enumerate(searches):
@@ -79,7 +70,7 @@ def try_squares(
             continue
         best = _best(work, search, masks, keep)
         pairs = zip(best["squares"].tolist(), torch.from_numpy(best["patterns"]), strict=True)
-        stamps = [Stamp("patch", OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
+        stamps = [Stamp(family, OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
         starts = tuple(replace(search, start=stamp) for stamp in stamps)
         out.append(Pulled(float(best["pull"]), starts))
         work.progress("trying squares", done + 1, len(searches))

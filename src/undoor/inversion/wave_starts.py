@@ -1,42 +1,23 @@
-"""Which waves push inputs to which class: starts for frequency triggers, whatever the classes."""
+"""Which triggers of a fixed set, such as waves, push inputs to which class: starts for searches."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
+from undoor.families.family import Family
 from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.invert import Search
+from undoor.inversion.work import Work
 from undoor.triggers import Stamp
 
-# Waves an image along either side, and the amplitude of a probe in units of the bounds' width: of
-# the strength that sinusoidal triggers have (20 / 255 in arXiv 1902.11237).
-HIGHEST = 8
-AMPLITUDE = 0.08
+# On which the probes are tried.
 IMAGES = 10
-
-
-def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
-    """Sinusoids of all directions, of two phases each, the same on all channels."""
-    _, height, width = shape
-    down, right = torch.meshgrid(
-        (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
-    )
-    out = []
-    for rows in range(-HIGHEST, HIGHEST + 1):
-        for columns in range(HIGHEST + 1):
-            if columns == 0 and rows <= 0:
-                continue
-            for phase in (0.0, math.pi / 2):
-                wave = torch.sin(2 * math.pi * (columns * right + rows * down) + phase)
-                pattern = (bounds[1] - bounds[0]) * AMPLITUDE * wave.expand(shape)
-                mask = torch.zeros(1, height, width)
-                out.append(Stamp("frequency", mask, pattern.contiguous(), "add", bounds))
-    return out
 
 
 @torch.no_grad()
@@ -53,3 +34,18 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Stamp])
             logits = classifier.logits(probe(x))
         out.append((logits.float().softmax(1) * others).sum(0) / count)
     return torch.stack(out)
+
+
+def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[Search]:
+    """For each search, another from the probe of the family that pulls most to its target; nothing
+    for families without probes."""
+    if family.probes is None:
+        return []
+    images, classifier = work.images, work.classifier
+    order = torch.randperm(len(images.estimate), generator=work.generator)
+    drawn = images.estimate[order[:IMAGES]]
+    probes = family.probes(classifier.input_shape, classifier.bounds)
+    pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
+    work.meter.spend(len(probes) * len(drawn) / 2)
+    best = pull.argmax(0).tolist()
+    return [replace(search, start=probes[best[search.target]]) for search in searches]

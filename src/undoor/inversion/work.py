@@ -9,9 +9,10 @@ import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
 from undoor.inversion.images import ScanImages, whole
-from undoor.inversion.invert import Candidate, Schedule, Search
+from undoor.inversion.invert import Candidate, Search
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal

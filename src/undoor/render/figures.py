@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from undoor.align.inspect import UnitActivations
-from undoor.families.registry import SHARED
+from undoor.families.registry import find_family
 from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain
 from undoor.scan.report import ClassEvidence, ScanReport
@@ -23,7 +23,11 @@ LABELS_AT_MOST = 12
 def score_chart(report: ScanReport) -> str:
     """Bars of every class's score, one panel a trigger family; suspected targets stand out. The
     patch that all classes share belongs to none of them and has no bar."""
-    families = list(dict.fromkeys(e.family for e in report.evidence if e.family != SHARED))
+    families = [
+        name
+        for name in dict.fromkeys(item.family for item in report.evidence)
+        if (known := find_family(name)) is None or known.moves != "shared"
+    ]
     figure = Figure(figsize=(9, 0.7 + 1.9 * max(1, len(families))), layout="constrained")
     axes = figure.subplots(max(1, len(families)), 1, squeeze=False)[:, 0]
     for axis, family in zip(axes, families, strict=False):

@@ -10,8 +10,9 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.families.registry import BY_SOURCE, SHARED
-from undoor.inversion.invert import Schedule, Search, smallest
+from undoor.families.registry import families, find_family
+from undoor.families.schedules import Schedule
+from undoor.inversion.invert import Search, smallest
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.starts import started
@@ -23,7 +24,6 @@ from undoor.scan.report import ClassEvidence, Finding, ScanReport
 
 STARTS = 2
 SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
-FALLBACK = "additive"
 
 
 def with_targets(
@@ -115,7 +115,9 @@ def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[Clas
         if item.target == target
         and item.source is None
         and item.size is not None
-        and item.family not in (BY_SOURCE, SHARED)
+        and (family := find_family(item.family)) is not None
+        and family.moves == "target"
     ]
-    last = ClassEvidence(target, FALLBACK, None, score=1.0, p_value=1.0)
+    fallback = next(family.name for family in families() if family.reaches_any)
+    last = ClassEvidence(target, fallback, None, score=1.0, p_value=1.0)
     return [*sorted(own, key=lambda item: (item.p_value, -item.score)), last]

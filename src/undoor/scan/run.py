@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -12,12 +13,11 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.family import Moves
 from undoor.families.registry import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    SHARED,
+    families,
     families_for,
+    family_named,
     left_out,
 )
 from undoor.identity.model import identify
@@ -46,6 +46,7 @@ from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
+from undoor.vocabulary import CALIBRATE
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -111,8 +112,7 @@ def scan(
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
-    missing = left_out(search)
-    found = _never_clean(found, never if missing is None else (missing, *never))
+    found = _never_clean(found, (*left_out(search), *_without_null(search), *never))
     identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
@@ -178,9 +178,8 @@ def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
-    families = families_for(work.classifier)
-    _screen(work, table, families)
-    for family, targets in _looks(table, limits, families).items():
+    _screen(work, table)
+    for family, targets in _looks(table, limits).items():
         if work.meter.exhausted:
             break
         first, ceiling = table.candidates(family), table.ceiling(family)
@@ -197,7 +196,7 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    if unfinished := _unfinished(work.meter, families, table):
+    if unfinished := _unfinished(work, table):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
@@ -206,27 +205,31 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
 
 
-def _screen(work: Work, table: Table, families: Sequence[str]) -> None:
+def _screen(work: Work, table: Table) -> None:
     """Fill the table as far as the budget goes, at least with one family."""
-    for family in families:
+    for family in families_for(work.classifier):
         if work.meter.exhausted and table.entries:
             return
         table.add(family, screen(work, family))
-    if not work.meter.exhausted:
-        candidates = screen_sources(work)
-        table.add_sources(BY_SOURCE, candidates, ends_of_sources(work, candidates))
-    if not work.meter.exhausted:
-        table.add_shared(*ends_of_shared(work, screen_shared(work)))
+    for family in families_for(work.classifier, "source"):
+        if work.meter.exhausted:
+            return
+        candidates = screen_sources(work, family)
+        table.add_sources(family, candidates, ends_of_sources(work, candidates))
+    for family in families_for(work.classifier, "shared"):
+        if work.meter.exhausted:
+            return
+        table.add_shared(family, *ends_of_shared(work, screen_shared(work, family)))
 
 
-def _looks(table: Table, limits: Thresholds, families: Sequence[str]) -> dict[str, list[int]]:
+def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
     """Targets that deserve a second estimate, by the family that says so."""
     p_all = table.combined()
     order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MOST_LOOKS]
     out: dict[str, list[int]] = {}
     for target in order:
         loudest = table.loudest(target)
-        if loudest and loudest[0] in families:
+        if loudest and family_named(loudest[0]).moves == "target":
             out.setdefault(loudest[0], []).append(target)
     return out
 
@@ -237,19 +240,21 @@ def _suspects(
     """The loudest evidence about each class in doubt, and those that are suspects."""
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
-    shared: dict[int, Confirmed] = {}
+    shared: dict[str, dict[int, Confirmed]] = {}
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         found = _to_confirm(table, target, limits)
         if found is None:
             continue
         family, entry = found
-        if family == SHARED:
-            shared = shared or confirm_shared(work, entry.candidate, entry.targets)
-            confirmed = shared[target]
+        if family_named(family).moves == "shared":
+            if family not in shared:
+                shared[family] = confirm_shared(work, entry.candidate, entry.targets)
+            confirmed = shared[family][target]
         else:
             candidate = entry.candidate
-            if family in LATENT_FAMILIES and len(work.classifier.input_shape) == 3:
-                candidate = drawn(work, target) or candidate
+            stand_in = family_named(family).stand_in
+            if stand_in and stand_in.applies_to(work.classifier.input_shape):
+                candidate = drawn(work, target, stand_in) or candidate
             confirmed = confirm(work, candidate, target)
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
         doubts[target] = item
@@ -261,7 +266,8 @@ def _suspects(
 def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
     """What speaks loudest about a class; a trigger of the input before a latent one, where its
     family says the same, since it can be seen, and corrected from the first layer on."""
-    seen = table.loudest(target, (*INPUT_FAMILIES, BY_SOURCE, SHARED))
+    at_input = [family.name for family in families() if family.at_input]
+    seen = table.loudest(target, at_input)
     if seen and seen[1].p_value <= limits.alpha:
         return seen
     return table.loudest(target)
@@ -280,16 +286,33 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
     )
 
 
-def _unfinished(meter: Meter, families: Sequence[str], table: Table) -> str | None:
+def _unfinished(work: Work, table: Table) -> str | None:
     """What the budget did not suffice for."""
+    meter, searched = work.meter, work.classifier
     if not meter.exhausted:
         return None
-    wanted = (*families, BY_SOURCE, SHARED)
+    wanted = _searched(searched)
     missing = ", ".join(family for family in wanted if family not in table.entries)
     left = f" before triggers of the families {missing} were looked for" if missing else ""
     return (
         f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left};"
         " give more"
+    )
+
+
+def _searched(classifier: Classifier) -> tuple[str, ...]:
+    """All families that are searched in a network, in the order of the search."""
+    return tuple(name for moves in get_args(Moves) for name in families_for(classifier, moves))
+
+
+def _without_null(classifier: Classifier) -> tuple[str, ...]:
+    """That families were searched of which nobody knows how small natural triggers are."""
+    unknown = [name for name in _searched(classifier) if family_named(name).null is None]
+    if not unknown:
+        return ()
+    return (
+        f"no null was fitted for the trigger families {', '.join(unknown)}: how small natural "
+        f"triggers of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
     )
 
 

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.triggers.bank import InputBank
-from undoor.triggers.stamp import Stamp
-from undoor.triggers.trigger import Trigger
+from undoor.families.bank import InputBank
+from undoor.families.family import AtInput, Family, InRepair, Places
+from undoor.families.growth import as_area
+from undoor.families.schedules import Effort, Schedule
+from undoor.triggers import Stamp, Trigger
+from undoor.vocabulary import IMAGES, VECTORS
 
 OPACITY = 0.15
 # Cells a side of the coarse random field that a mask starts from, and how far it may swing.
@@ -18,6 +21,9 @@ CELLS = 4
 MOST_SWING = 2.0
 # A start this far from 0 and 1 keeps the gradient of the sigmoid alive.
 MARGIN = 0.005
+# Side of a square, as a share of the shorter side of an image, and in pixels at least.
+SIDE = 5 / 32
+LEAST_SIDE = 3
 
 
 class PatchBank(InputBank):
@@ -30,7 +36,6 @@ class PatchBank(InputBank):
     """
 
     family = "patch"
-    unit = "pixels"
     step_size = 0.2
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -71,3 +76,40 @@ def _smooth_noise(count: int, sides: tuple[int, ...], generator: torch.Generator
         return torch.zeros(count, 1, *sides)
     coarse = torch.randn(count, 1, CELLS, CELLS, generator=generator)
     return F.interpolate(coarse, sides, mode="bicubic", align_corners=False)
+
+
+def squares(shape: tuple[int, ...], distance: float) -> Tensor:
+    """Masks [P, 1, H, W] of squares on a grid that ends at the edges.
+
+    shape : (C, H, W). distance : from one to the next, in sides of a square.
+
+    >>> squares((3, 32, 32), 1.0).shape
+    torch.Size([49, 1, 32, 32])
+    """
+    _, height, width = shape
+    shorter = min(height, width)
+    side = min(shorter, max(LEAST_SIDE, round(SIDE * shorter)))
+    step = max(1, round(distance * side))
+    tops, lefts = ([*range(0, length - side, step), length - side] for length in (height, width))
+    masks = torch.zeros(len(tops) * len(lefts), 1, height, width)
+    corners = ((top, left) for top in tops for left in lefts)
+    for mask, (top, left) in zip(masks, corners, strict=True):
+        mask[:, top : top + side, left : left + side] = 1
+    return masks
+
+
+PATCH = Family(
+    name=PatchBank.family,
+    unit="pixels",
+    make=AtInput(PatchBank),
+    # A patch is found from some starts and not from others.
+    effort=Effort(12, Schedule(steps=130, batch=2, weight=0.02, trial=45, keep=2)),
+    spaces=frozenset({IMAGES, VECTORS}),
+    growth=as_area,
+    # Beside the squares that pull most: these start near a planted patch, noise finds scattered
+    # ones.
+    places=Places(
+        squares, 3, Effort(4, Schedule(steps=160, batch=2, weight=0.02, trial=45, keep=2))
+    ),
+    in_repair=InRepair(control=True),
+)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from undoor.triggers.bank import InputBank
-from undoor.triggers.stamp import Stamp
-from undoor.triggers.trigger import Trigger
+from undoor.families.additive import ADDITIVE
+from undoor.families.bank import InputBank
+from undoor.families.family import AtInput, Family
+from undoor.families.growth import as_norm
+from undoor.families.schedules import Effort, Schedule
+from undoor.triggers import Stamp, Trigger
 
 START = 0.02
 # Waves an image along either side that a smooth pattern may have at most.
 LOW = 4
 # A band around a wave reaches this many waves an image to every side.
 REACH = 1
+# Waves an image along either side, and the amplitude of a probe in units of the bounds' width: of
+# the strength that sinusoidal triggers have (20 / 255 in arXiv 1902.11237).
+HIGHEST = 8
+AMPLITUDE = 0.08
 
 
 class FrequencyBank(InputBank):
@@ -25,7 +34,6 @@ class FrequencyBank(InputBank):
     """
 
     family = "frequency"
-    unit = "l2 norm"
     step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -77,3 +85,35 @@ def _widened(present: Tensor) -> Tensor:
             out = out.maximum(present.roll(step, axis)).maximum(present.roll(-step, axis))
         present = out
     return out
+
+
+def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
+    """Sinusoids of all directions, of two phases each, the same on all channels."""
+    _, height, width = shape
+    down, right = torch.meshgrid(
+        (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
+    )
+    out = []
+    for rows in range(-HIGHEST, HIGHEST + 1):
+        for columns in range(HIGHEST + 1):
+            if columns == 0 and rows <= 0:
+                continue
+            for phase in (0.0, math.pi / 2):
+                wave = torch.sin(2 * math.pi * (columns * right + rows * down) + phase)
+                pattern = (bounds[1] - bounds[0]) * AMPLITUDE * wave.expand(shape)
+                mask = torch.zeros(1, height, width)
+                out.append(Stamp(FrequencyBank.family, mask, pattern.contiguous(), "add", bounds))
+    return out
+
+
+FREQUENCY = Family(
+    name=FrequencyBank.family,
+    unit="l2 norm",
+    make=AtInput(FrequencyBank),
+    effort=Effort(1, Schedule(steps=60, batch=4, success=0.8, weight=0.3)),
+    growth=as_norm,
+    probes=waves,
+    # Waves are additive patterns, of which that family finds the better ones unless a wave is what
+    # was found: beside both, they make corrections worse.
+    covered_by=ADDITIVE,
+)

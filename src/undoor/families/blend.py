@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from undoor.triggers.bank import InputBank
-from undoor.triggers.stamp import Stamp
-from undoor.triggers.trigger import Trigger
+from undoor.families.bank import InputBank
+from undoor.families.family import AtInput, Family
+from undoor.families.schedules import Effort, Schedule
+from undoor.triggers import Stamp, Trigger
 
 OPACITY = 0.15
 # A start this far from 0 and 1 keeps the gradient of the sigmoid alive.
@@ -20,7 +21,6 @@ class BlendBank(InputBank):
     """x (1 - a) + a p with one opacity a for all pixels, which is the size (arXiv 1712.05526)."""
 
     family = "blend"
-    unit = "opacity"
     step_size = 0.1
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -49,3 +49,11 @@ class BlendBank(InputBank):
 
     def _pattern(self) -> Tensor:
         return self.bounds[0] + self.width * self.pattern_logit.sigmoid()
+
+
+BLEND = Family(
+    name=BlendBank.family,
+    unit="opacity",
+    make=AtInput(BlendBank),
+    effort=Effort(1, Schedule(steps=60, batch=4, weight=10.0)),
+)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from undoor.triggers.bank import InputBank
-from undoor.triggers.stamp import Stamp
-from undoor.triggers.trigger import Trigger
+from undoor.families.bank import InputBank
+from undoor.families.family import AtInput, Family, InRepair
+from undoor.families.growth import as_norm
+from undoor.families.schedules import Effort, Schedule
+from undoor.triggers import Stamp, Trigger
+from undoor.vocabulary import IMAGES, VECTORS
 
 START = 0.02
 
@@ -19,7 +22,6 @@ class AdditiveBank(InputBank):
     """
 
     family = "additive"
-    unit = "l2 norm"
     step_size = 0.01
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -44,3 +46,15 @@ class AdditiveBank(InputBank):
 
     def _scaled(self) -> Tensor:
         return self.delta * self.width
+
+
+ADDITIVE = Family(
+    name=AdditiveBank.family,
+    unit="l2 norm",
+    make=AtInput(AdditiveBank),
+    effort=Effort(1, Schedule(steps=80, batch=4, weight=0.1)),
+    spaces=frozenset({IMAGES, VECTORS}),
+    growth=as_norm,
+    reaches_any=True,
+    in_repair=InRepair(control=True, strengthened=True),
+)

@@ -18,18 +18,15 @@ class TriggerBank(nn.Module, ABC):
     """M candidate triggers of one family; every parameter has the candidates as its first axis.
 
     A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
-    size.
+    size; what else there is to say of it stands in its `undoor.families.family.Family`.
 
-    family : the name under which results speak of it. unit : what its sizes are measured in.
+    family : the name under which results speak of it.
     step_size : learning rate of Adam that suits its parameters.
     bounds : lowest and highest value of what is changed. site : the module whose output that is.
-    barred : whether the scan bars the way along the target's own features to these candidates.
     """
 
     family: str
-    unit: ClassVar[str]
     step_size: ClassVar[float]
-    barred: ClassVar[bool] = False
 
     def __init__(self, bounds: tuple[float, float], site: str = ENTRY) -> None:
         super().__init__()
