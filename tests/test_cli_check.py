@@ -18,11 +18,11 @@ from rich.console import Console
 from tiny import clean_images, toy_classifier
 
 from undoor.clean_set import read_images
-from undoor.cli.check import Checked, Policy, _check, _show
+from undoor.cli.check import Checked, _check, _show
 from undoor.decision import MAX_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import POLICIES
 from undoor.scrutiny import Disagreement
+from undoor.vocabulary import POLICIES, Policy
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.inversion.meter import Budget
 from undoor.scan.decide import Thresholds
-from undoor.scan.report import ScanReport, Verdict
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import Verdict
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from undoor.cli import app
 from undoor.render.reports import REPORTS
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 TEXT = (Path(__file__).parent.parent / "docs" / "ci.md").read_text(encoding="utf-8")
 

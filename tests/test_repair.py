@@ -17,7 +17,6 @@ from tiny import (
     true_trigger,
 )
 
-from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import FITS
 from undoor.align.guard_score import without
 from undoor.align.plans import candidate_plans
@@ -31,6 +30,7 @@ from undoor.repair import Repair, repair
 from undoor.scan.report import Finding, ScanReport
 from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
+from undoor.vocabulary import DEFAULT_FPR
 
 
 def report_of(

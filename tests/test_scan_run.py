@@ -31,8 +31,9 @@ from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.meter import Budget
 from undoor.scan import confirm
 from undoor.scan.decide import Thresholds
-from undoor.scan.report import Finding, ScanReport, Verdict
+from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.vocabulary import Verdict
 
 run = sys.modules["undoor.scan.run"]
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}

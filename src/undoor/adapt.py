@@ -25,6 +25,7 @@ from undoor.inversion.logit_scale import standardised
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
 from undoor.sites import find_sites
+from undoor.vocabulary import FLAG
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
 LEAST_FLAGGED = 20
@@ -114,7 +115,7 @@ def flagged_inputs(
     if not len(inputs):
         raise UndoorError("expected inputs seen in operation, got none; give one or more")
     inputs = fit_images(inputs, classifier, from_bytes=False)
-    guarded = guard(classifier, repair, policy="flag").eval()
+    guarded = guard(classifier, repair, policy=FLAG).eval()
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1)
     for done, batch in enumerate(batches, 1):

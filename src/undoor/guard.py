@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.decision import POLICIES, RULES, Decision, decide, unanswered, undecided, within
+from undoor.decision import Decision, decide, unanswered, undecided, within
 from undoor.errors import UndoorError
 from undoor.sites import attach
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
 
 if TYPE_CHECKING:
     from undoor.align.result import Repair
@@ -55,8 +56,8 @@ class Guarded(nn.Module):
         corrections: Mapping[int, Mapping[str, Correction]],
         thresholds: Mapping[int, float],
         *,
-        rule: str = "margin",
-        policy: str = "relabel",
+        rule: str = DEFAULT_RULE,
+        policy: str = DEFAULT_POLICY,
     ) -> None:
         super().__init__()
         for name, value, known in (("rule", rule, RULES), ("policy", policy, POLICIES)):
@@ -132,7 +133,11 @@ def guarded_answers(
 
 
 def guard(
-    classifier: Classifier, repair: Repair, *, rule: str = "margin", policy: str = "relabel"
+    classifier: Classifier,
+    repair: Repair,
+    *,
+    rule: str = DEFAULT_RULE,
+    policy: str = DEFAULT_POLICY,
 ) -> Guarded:
     """The guarded pair of a classifier and its repair; `classifier` itself stays untouched.
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import DEFAULT_FPR, check_fpr
+from undoor.align.calibrate import check_fpr
 from undoor.align.estimates import Estimates, estimate
-from undoor.align.fit import DEFAULT_FIT, FITS, Plan
+from undoor.align.fit import FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
 from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
@@ -34,6 +34,7 @@ from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, REFERENCE
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
@@ -45,7 +46,7 @@ LEAST_INPUTS = 16
 # Of a fit, each input is there with and without the trigger, and once more while it is fitted.
 ANSWERING_OF_FIT = 3
 # The authors' code knows channels alone, and its loop over every position would take days.
-CHANNEL_BY_CHANNEL = "reference"
+CHANNEL_BY_CHANNEL = REFERENCE
 
 
 def repair(

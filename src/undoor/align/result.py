@@ -13,15 +13,14 @@ from torch import Tensor
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import MIXING, UNITS, Correction
-from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity
-from undoor.scan.report import Verdict
 from undoor.sites import find_sites
 from undoor.triggers import Latent, Trigger
+from undoor.vocabulary import Granularity, Verdict
 
 SCHEMA = "undoor/repair/2"
 WAY_OUT = "run `undoor repair` on this model"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
+from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.guard_score import shortfall, without
@@ -23,6 +23,7 @@ from undoor.journal import Arrays, Draft, Journal
 from undoor.progress import Progress, silent
 from undoor.sites import attach
 from undoor.triggers import Trigger
+from undoor.vocabulary import DEFAULT_FPR
 
 # Parts of the images; as a rule there are as many folds, or one for each family that is held out in
 # turn.

@@ -23,16 +23,14 @@ from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_json
 from undoor.identity.model import model_from_json, model_to_json, require_sha256
-from undoor.scan.report import Verdict, trigger_file
 from undoor.sealed import Sealed, sealed, unsealed
 from undoor.triggers import Trigger, trigger_of
+from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, Verdict, trigger_file
 
 # Another one than the schema of the result document: that one may change without this.
 SCHEMA = "undoor/repair-file/4"
 # Still read: it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/repair-file/3"
-FILE = "repair.safetensors"
-DESCRIPTION = "repair.json"
 SUFFIX = ".safetensors"
 # In front of every tensor: no checkpoint has such keys, and `undoor.load` knows them.
 PREFIX = "repair/"
@@ -48,17 +46,17 @@ def save(repair: Repair, path: Path) -> Path:
     content = encoded(repair)
     file = path
     if path.suffix != SUFFIX:
-        file = path / FILE
+        file = path / REPAIR_FILE
         for item in repair.targets:
             item.trigger.save(path / trigger_file(item.target))
-        write_json(path / DESCRIPTION, repair.to_json())
+        write_json(path / REPAIR_DESCRIPTION, repair.to_json())
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
     return file
 
 
 def load(path: Path, *, sha256: str | None = None) -> Repair:
     """See `Repair.load`."""
-    file = path / FILE if path.is_dir() else path
+    file = path / REPAIR_FILE if path.is_dir() else path
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
     stored = unsealed(file, made_by=MADE_BY)
     if expected is not None and stored.sha256 != expected:

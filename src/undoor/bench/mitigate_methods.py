@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from undoor.align.fit import DEFAULT_FIT
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.bench.mitigate_case import Case
 from undoor.bench.mitigate_rates import Answers, Defended
@@ -23,6 +22,7 @@ from undoor.guard import REJECTED, guard, guarded_answers
 from undoor.progress import Progress
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
+from undoor.vocabulary import DEFAULT_FIT
 
 BATCH = 256
 # Share of the clean images that a detector of inputs may flag, by its threshold on them.

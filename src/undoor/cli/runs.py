@@ -13,6 +13,7 @@ import typer
 from undoor.cli.console import say
 from undoor.errors import UndoorError
 from undoor.files import write_json
+from undoor.vocabulary import RUN_FILE
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from undoor.journal import Journal
 
 RUN_PANEL = "Run"
-FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def go_on(
         "images": digest(clean.images.numpy(), clean.labels.numpy()),
         "options": json.loads(json.dumps(dict(options), default=str)),
     }
-    file = journal.folder / FILE
+    file = journal.folder / RUN_FILE
     before = _read(file)
     differs = [name for name in now if before.get(name) != now[name]]
     if not journal.empty:

@@ -11,6 +11,7 @@ from undoor.families.growth import as_side
 from undoor.families.schedules import Effort, Schedule
 from undoor.triggers import Trigger, Warp
 from undoor.triggers.warp import CELLS, between, warped
+from undoor.vocabulary import PAIRED_UNBOUNDED
 
 START = 0.3
 
@@ -59,5 +60,5 @@ WARP = Family(
     # by-products of its backdoor, and make corrections worse. It brings no new extremes, while
     # bounds cost clean inputs of the target some of their margin, and the guard then lets more
     # pass.
-    in_repair=InRepair(alone=True, fit="paired_unbounded"),
+    in_repair=InRepair(alone=True, fit=PAIRED_UNBOUNDED),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from undoor.inversion.meter import Budget
 from undoor.scan.decide import Thresholds
-from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.vocabulary import Verdict
 
 __all__ = ["Budget", "ClassEvidence", "Finding", "ScanReport", "Thresholds", "Verdict", "scan"]

@@ -42,11 +42,11 @@ from undoor.scan.confirm import (
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.doubts import doubts
 from undoor.scan.reestimate import reestimate
-from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
-from undoor.vocabulary import CALIBRATE
+from undoor.vocabulary import CALIBRATE, Verdict
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
