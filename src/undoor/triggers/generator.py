@@ -37,6 +37,9 @@ class Generator(Trigger):
         drawn = perturbations(x[None], self.bounds, *parts)[0]
         return (x + drawn).clamp(*self.bounds)
 
+    def example_shape(self, side: int) -> tuple[int, ...]:
+        return (self.first.shape[1], side, side)
+
     def arrays(self) -> Arrays:
         return {name: getattr(self, name).numpy() for name in PARTS}
 

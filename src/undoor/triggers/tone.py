@@ -29,6 +29,9 @@ class Tone(Trigger):
         parts = (part[None] for part in (self.mix, self.shift, self.bend))
         return toned(x[None], self.bounds, *parts)[0].clamp(*self.bounds)
 
+    def example_shape(self, side: int) -> tuple[int, ...]:
+        return (len(self.shift), side, side)
+
     def arrays(self) -> Arrays:
         return {
             "mix": self.mix.numpy(),

@@ -74,6 +74,16 @@ class Trigger(ABC):
         UndoorError : an array missing or of another shape.
         """
 
+    def example_shape(self, side: int) -> tuple[int, ...]:
+        """(C, H, W) of images that show what the trigger does.
+
+        Parameters
+        ----------
+        side
+            Height and width, in pixels, where the trigger leaves them open.
+        """
+        return (3, side, side)
+
     def named_arrays(self) -> Arrays:
         """The arrays with ``kind`` and ``family``: all that it takes to make the trigger again."""
         return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
