@@ -23,7 +23,8 @@ from tiny import (
 )
 
 from undoor.align.adaptation import Adaptation
-from undoor.align.result import Repair, Trial
+from undoor.align.contents import Trial
+from undoor.align.result import Repair
 from undoor.align.stored import SCHEMA
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.class_balance import match_mix
+from undoor.align.contents import TargetRepair
 from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import candidate_plans
-from undoor.align.result import Repair, TargetRepair
+from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.clean_set.fit import fit_images

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import check_fpr
+from undoor.align.contents import SiteChoice, TargetRepair, Trial
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
-from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.result import Repair
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from undoor.align.result import Repair, TargetRepair
+from undoor.align.contents import TargetRepair
+from undoor.align.result import Repair
 from undoor.align.stored import SUFFIX
 from undoor.errors import UndoorError
 from undoor.files import walk

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
+from undoor.align.contents import Trial
 from undoor.align.fit import Plan, fit_corrections, unpaired
 from undoor.align.guard_score import shortfall, without
-from undoor.align.result import Trial
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
+from undoor.align.contents import Trial
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.guard_score import shortfall, without
-from undoor.align.result import Trial
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.inversion.triggered import Change, half_triggered, triggered

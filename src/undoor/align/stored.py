@@ -15,9 +15,9 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
+from undoor.align.contents import RepairContents, SiteChoice, TargetRepair, Trial
 from undoor.align.description import require_description
 from undoor.align.plausible import require_plausible
-from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.contract import Contract
 from undoor.errors import UndoorError
@@ -39,8 +39,11 @@ UNIT = (0.0, 1.0)
 MADE_BY = "`undoor repair`"
 
 
-def save(repair: Repair, path: Path) -> Path:
-    """See `Repair.save`. The file comes last: a folder that has it holds all the rest."""
+def save(repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Path:
+    """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
+
+    document : the repair for people, in a folder.
+    """
     for item in repair.targets:
         require_plausible(item.target, item.corrections, item.calibration)
     content = encoded(repair)
@@ -49,12 +52,12 @@ def save(repair: Repair, path: Path) -> Path:
         file = path / REPAIR_FILE
         for item in repair.targets:
             item.trigger.save(path / trigger_file(item.target))
-        write_json(path / REPAIR_DESCRIPTION, repair.to_json())
+        write_json(path / REPAIR_DESCRIPTION, dict(document))
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
     return file
 
 
-def load(path: Path, *, sha256: str | None = None) -> Repair:
+def load(path: Path, *, sha256: str | None = None) -> RepairContents:
     """See `Repair.load`."""
     file = path / REPAIR_FILE if path.is_dir() else path
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
@@ -67,12 +70,12 @@ def load(path: Path, *, sha256: str | None = None) -> Repair:
     return decoded(stored, file)
 
 
-def sha256(repair: Repair) -> str:
+def sha256(repair: RepairContents) -> str:
     """Of the file that `save` writes."""
     return hashlib.sha256(encoded(repair)).hexdigest()
 
 
-def encoded(repair: Repair) -> bytes:
+def encoded(repair: RepairContents) -> bytes:
     """The file: the same for the same repair, whatever the day and however long the work took."""
     tensors: dict[str, Tensor] = {}
     for item in repair.targets:
@@ -99,7 +102,7 @@ def encoded(repair: Repair) -> bytes:
     return sealed(description, tensors)
 
 
-def decoded(stored: Sealed, file: Path) -> Repair:
+def decoded(stored: Sealed, file: Path) -> RepairContents:
     """The inverse of `encoded`; strict, since a guard without its numbers would flag nothing.
 
     Raises
@@ -116,7 +119,7 @@ def decoded(stored: Sealed, file: Path) -> Repair:
         weights_only = found == WEIGHTS_ONLY
         named = data["model"]["sha256"] if weights_only else data["model"]
         fingerprint, identity = model_from_json(named, weights_only=weights_only)
-        repair = Repair(
+        repair = RepairContents(
             verdict=_one_of(get_args(Verdict), data["verdict"]),
             targets=tuple(_target(item, stored.tensors, contract) for item in data["targets"]),
             fit=str(data["fit"]),
@@ -158,7 +161,7 @@ def _target(
     )
 
 
-def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
+def _require_whole(repair: RepairContents, tensors: Mapping[str, Tensor]) -> None:
     classes = range(len(repair.contract.class_names))
     targets = [item.target for item in repair.targets]
     if len(set(targets)) < len(targets):
