@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scan_work import work_on
 from tiny import TARGET, clean_images, toy_classifier, true_trigger
 
 import undoor
@@ -27,6 +29,7 @@ from undoor.render.reports import REPORTS
 from undoor.render.results import Results
 from undoor.render.subject import Subject
 from undoor.scan.report import ScanReport
+from undoor.scan.screen import screen
 from undoor.scan.statistics import (
     agreement,
     agreement_p_values,
@@ -140,6 +143,25 @@ def test_files_with_its_triggers_are_read_by_a_new_process(tmp_path: Path) -> No
         check=False,
     )
     assert done.stdout.strip() == NAME, done.stderr
+
+
+def test_the_family_of_the_guide_is_searched(install: Install, tmp_path: Path) -> None:
+    """docs/own-family.md, as somebody would copy it."""
+    guide = (Path(__file__).parent.parent / "docs" / "own-family.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    (tmp_path / "guided_stripes.py").write_text(code)
+    install(stripes="guided_stripes:STRIPES")
+    work = work_on(toy_classifier(backdoored=True), images())
+    found = screen(work, "stripes")
+    assert [candidate.target for candidate in found] == list(range(work.classifier.num_classes))
+    assert any(candidate.size is not None for candidate in found)
+    best = found[TARGET]
+    bank = family_named("stripes").bank(
+        1, work.classifier, work.images.x, torch.Generator().manual_seed(0)
+    )
+    bank.place(0, best.trigger)
+    x = work.images.x
+    torch.testing.assert_close(bank(x[None])[0], best.trigger(x))
 
 
 @pytest.mark.parametrize("backdoored", [False, True])
