@@ -20,9 +20,9 @@ def picture(value: int = 10, mode: str = "RGB", size: tuple[int, int] = (4, 4)) 
     return Image.new(mode, size, colour if bands == 1 else (value,) * bands)
 
 
-def encoded(value: int = 10) -> bytes:
+def encoded(value: int = 10, mode: str = "RGB") -> bytes:
     stream = io.BytesIO()
-    picture(value).save(stream, "PNG")
+    picture(value, mode).save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -299,7 +299,7 @@ def test_nothing_to_adapt(toy_repair: Repair) -> None:
     ("inputs", "told"),
     [
         (torch.zeros(0, 1, 8, 8), "expected inputs seen in operation, got none"),
-        (torch.zeros(4, 3, 8, 8), "colour"),
+        (torch.eye(8).expand(4, 3, 8, 8) * torch.ones(3).cumsum(0)[:, None, None] / 3, "colour"),
         (torch.zeros(4, 1, 9, 8), "shape"),
         (255 * torch.rand(4, 1, 8, 8), "divide"),
         (torch.full((4, 1, 8, 8), torch.nan), "NaN"),

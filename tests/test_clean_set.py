@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pictures import arrays, make_folder, picture
+from pictures import arrays, encoded, make_folder, picture
+from PIL import Image
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet, Reading, read_images
+from undoor.clean_set import CleanSet, Reading, read_clean_set, read_images
+from undoor.clean_set.index import Selection, gather
+from undoor.clean_set.open import open_index
 from undoor.errors import UndoorError
 
 Make = Callable[..., Classifier]
@@ -62,6 +67,12 @@ def test_transparency_is_dropped_for_a_colour_model(classifier: Classifier) -> N
     assert clean.for_classifier(classifier).images.shape == (3, 3, 4, 4)
 
 
+def coloured() -> CleanSet:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[1, 0, 0, 2] = 1
+    return CleanSet.from_arrays(images, [0, 1])
+
+
 @pytest.mark.parametrize(
     ("clean", "options", "message"),
     [
@@ -70,8 +81,8 @@ def test_transparency_is_dropped_for_a_colour_model(classifier: Classifier) -> N
         (arrays(0, -1), {}, r"label -1 is no class"),
         (arrays(0, 1), {}, r"^class 2 has no images; every class needs at least one"),
         (arrays(0), {}, r"^all images are of one class"),
-        (arrays(0, 1, 2, shape=(4, 4)), {}, r"images are grey \(1 channels\), the model takes col"),
-        (arrays(0, 1), {"input_shape": (1, 4, 4)}, r"images are colour .* takes grey images"),
+        (coloured(), {"input_shape": (1, 4, 4)}, r"images are colour .* takes grey images"),
+        (arrays(0, 1), {"input_shape": (4, 4, 4)}, r"images are colour .* takes colour with tr"),
         (arrays(0, 1, shape=(5, 4, 3)), {}, r"shape \(3, 5, 4\), the model takes \(3, 4, 4\)"),
         (arrays(0, 1, value=np.float32(200)), {}, r"200, but .* 0 to 1; divide the images by 255"),
         (arrays(0, 1, value=np.float32(-2)), {}, r"undo their normalisation"),
@@ -172,16 +183,107 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
     assert len(reading.skipped) == 2
     assert "notes.txt: not an image file (.txt)" in reading.skipped[0]
     assert reading.lost == {"empty": 1}
-    assert reading.changed == {"16-bit": 1}
+    assert reading.changed == {"16-bit": 1, "grey as colour": 2}
 
 
 def test_read_images_errors(tmp_path: Path, make_classifier: Make) -> None:
     grey = make_classifier((1, 4, 4))
     with pytest.raises(UndoorError, match=r"x.png does not exist; expected an image"):
         read_images([tmp_path / "x.png"], grey)
-    picture().save(tmp_path / "x.png")
+    Image.new("RGB", (4, 4), (9, 9, 10)).save(tmp_path / "x.png")
     with pytest.raises(UndoorError, match=r"no readable image to check .*colour image, and"):
         read_images([tmp_path / "x.png"], grey)
     np.savez(tmp_path / "d.npz", x_a=np.zeros((2, 5, 5), np.uint8))
     with pytest.raises(UndoorError, match=r"d.npz: the images have the shape \(1, 5, 5\)"):
         read_images([tmp_path / "d.npz"], grey, split="a")
+
+
+def sources(folder: Path, mode: str) -> dict[str, Callable[[Classifier], CleanSet]]:
+    """The same pictures of three classes from every source."""
+    made = folder / mode
+    values = {name: 40 * place for place, name in enumerate("abc")}
+    for name, value in values.items():
+        (made / name).mkdir(parents=True)
+        picture(value, mode).save(made / name / "0.png")
+    pixels = [np.asarray(picture(value, mode)) for value in values.values()]
+    np.savez(folder / f"{mode}.npz", x=np.stack(pixels), y=np.arange(3))
+    pairs = [(picture(value, mode), place) for place, value in enumerate(values.values())]
+    with tarfile.open(folder / f"{mode}.tar", "w") as archive:
+        for place, value in enumerate(values.values()):
+            for suffix, data in (("png", encoded(value, mode)), ("cls", b"%d" % place)):
+                member = tarfile.TarInfo(f"{place}.{suffix}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return {
+        "folder": lambda classifier: read_clean_set(made, classifier=classifier),
+        "npz": lambda classifier: read_clean_set(folder / f"{mode}.npz", classifier=classifier),
+        "shard": lambda classifier: read_clean_set(folder / f"{mode}.tar", classifier=classifier),
+        "iterable": lambda model: CleanSet.from_iterable(pairs).for_classifier(model),
+        "floats": lambda model: CleanSet.from_arrays(
+            np.stack(pixels).astype(np.float32) / 255, [0, 1, 2]
+        ).for_classifier(model),
+    }
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("source", ["folder", "npz", "shard", "iterable", "floats"])
+def test_one_rule_for_colours_in_every_source(
+    tmp_path: Path, make_classifier: Make, mode: str, source: str
+) -> None:
+    channels, changed = (3, "grey as colour") if mode == "L" else (1, "colour as grey")
+    clean = sources(tmp_path, mode)[source](make_classifier((channels, 4, 4)))
+    assert clean.images.shape == (3, channels, 4, 4)
+    assert clean.reading.changed == {changed: 3}
+    wanted = torch.tensor([0, 40, 80]) / 255
+    assert torch.allclose(clean.images, wanted[:, None, None, None].expand(3, channels, 4, 4))
+
+
+def test_colours_of_inputs(tmp_path: Path, make_classifier: Make) -> None:
+    np.savez(tmp_path / "d.npz", x=np.full((2, 4, 4), 5, np.uint8))
+    picture(7, "RGB").save(tmp_path / "x.png")
+    images, _, reading = read_images([tmp_path / "d.npz"], make_classifier((3, 4, 4)))
+    assert images.shape == (2, 3, 4, 4)
+    assert reading.changed == {"grey as colour": 2}
+    images, _, reading = read_images([tmp_path / "x.png"], make_classifier((1, 4, 4)))
+    assert images.shape == (1, 1, 4, 4)
+    assert reading.changed == {"colour as grey": 1}
+
+
+def test_memory_is_counted_as_the_model_takes_it(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros((9, 4, 4), np.uint8), y=np.arange(9) % 3)
+    index = open_index(tmp_path / "d.npz", None)
+    most = 9 * 16 * 4
+    assert len(gather(index, Selection(most_memory=most)).labels) == 9
+    assert len(gather(index, Selection(most_memory=most, channels=3)).labels) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0.0, 1.5, 2.0], "such as 1.5; expected whole numbers"),
+        ([0.0, float("nan"), 2.0], "such as nan; expected whole numbers"),
+        ([0.0, 1e30, 2.0], "is no class; expected class numbers"),
+        (["a", "b", "c"], "give names in an .npz"),
+    ],
+)
+def test_labels_that_are_no_numbers(labels: list[Any], message: str) -> None:
+    with pytest.raises(UndoorError, match=message):
+        CleanSet.from_arrays(np.zeros((3, 4, 4, 3), np.uint8), labels)
+
+
+def test_labels_of_npz(tmp_path: Path) -> None:
+    def read(labels: Any, **more: Any) -> CleanSet:
+        x = np.zeros((3, 4, 4, 3), np.uint8)
+        np.savez(tmp_path / "d.npz", x=x, y=np.array(labels), **more)
+        return read_clean_set(tmp_path / "d.npz")
+
+    assert read([2.0, 0.0, 1.0]).labels.tolist() == [2, 0, 1]
+    for names in (["owl", "cat", "dog"], [b"owl", b"cat", b"dog"]):
+        clean = read(names)
+        assert clean.class_names == ("cat", "dog", "owl")
+        assert clean.labels.tolist() == [2, 0, 1]
+    assert read(["cat", "", "dog"]).reading.lost == {"no label": 1}
+    order = {"classes": np.array(["owl", "dog", "cat"])}
+    assert read(["owl", "cat", "dog"], **order).labels.tolist() == [0, 2, 1]
+    with pytest.raises(UndoorError, match=r"'bat' of .* not among the classes that it"):
+        read(["owl", "bat", "dog"], **order)

@@ -115,3 +115,15 @@ def test_read_classes(tmp_path: Path) -> None:
             read_classes(str(data))
     with pytest.raises(UndoorError, match=r"there is no such file"):
         read_classes(str(tmp_path / "none.txt"))
+
+
+def test_names_that_transformers_makes_up_are_none() -> None:
+    made_up = [f"LABEL_{i}" for i in range(3)]
+    assert not is_named(made_up)
+    numbering = number(Found(["cat", "dog", "owl"], "data"), made_up)
+    assert numbering.numbers == {"cat": 0, "dog": 1, "owl": 2}
+    assert numbering.notes[0].startswith("the model has no class names")
+    many = [f"LABEL_{i}" for i in range(12)]
+    # In sorted order LABEL_10 would be the third.
+    assert number(Found(sorted(many), "data"), many).numbers["LABEL_10"] == 10
+    assert number(Found(["2", "0", "1"], "data"), made_up).numbers == {"0": 0, "1": 1, "2": 2}

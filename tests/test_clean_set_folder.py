@@ -11,7 +11,7 @@ from pictures import encoded, make_folder, picture
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set, read_images
-from undoor.clean_set.folder import image_files
+from undoor.clean_set.folder import Walk
 from undoor.errors import UndoorError
 
 NAMES = ["apple", "banana"]
@@ -69,7 +69,7 @@ def test_links_copied_as_text(linked: Path) -> None:
 
 
 def test_the_order_does_not_depend_on_links(linked: Path) -> None:
-    files = [str(file.relative_to(linked)) for file in image_files(linked)]
+    files = [str(file.relative_to(linked)) for file in Walk(linked).files()]
     assert files == sorted(files)
     assert len(files) == 8
 
@@ -166,3 +166,45 @@ def test_hidden_parquet_files(tmp_path: Path) -> None:
         parquet.write_table(table, tmp_path / name)
     (tmp_path / "data" / "._test-00000-of-00001.parquet").write_bytes(b"noise")
     assert len(read_clean_set(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "pnm", "pgm", "ppm", "pbm", "JPE"])
+def test_all_names_of_the_formats_are_images(tmp_path: Path, suffix: str) -> None:
+    folder = make_folder(tmp_path, NAMES)
+    kind = "JPEG" if suffix.lower().startswith("j") else "PPM"
+    picture().save(folder / NAMES[0] / f"9.{suffix}", kind)
+    clean = read_clean_set(folder)
+    assert len(clean) == 5
+    assert clean.reading.changed == {}
+
+
+def test_images_of_two_classes_are_told(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, [*NAMES, "cherry"])
+    (folder / "cherry" / "more").symlink_to(folder / NAMES[0])
+    (folder / "cherry" / "9.png").symlink_to(folder / NAMES[1] / "0.png")
+    (folder / "cherry" / "8.png").symlink_to(folder / "cherry" / "0.png")
+    notes = " ".join(read_clean_set(folder).reading.notes)
+    assert "3 images of" in notes
+    assert f"can be read in two classes ({NAMES[0]} and cherry)" in notes
+    (folder / "cherry" / "more").unlink()
+    assert "1 image of" in " ".join(read_clean_set(folder).reading.notes)
+    (folder / "cherry" / "9.png").unlink()
+    assert read_clean_set(folder).reading.notes == ()
+
+
+def test_links_from_outside_into_two_classes_are_told(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", NAMES)
+    picture().save(tmp_path / "x.png")
+    for name in NAMES:
+        (folder / name / "x.png").symlink_to(tmp_path / "x.png")
+    assert "1 image of" in " ".join(read_clean_set(folder).reading.notes)
+
+
+def test_folders_that_repeat_are_told_of_inputs_too(tmp_path: Path, classifier: Classifier) -> None:
+    folder = make_folder(tmp_path, NAMES)
+    (folder / NAMES[1] / "again").symlink_to(folder / NAMES[0])
+    _, names, reading = read_images([folder], classifier)
+    assert len(names) == 4
+    assert [line.partition(": ")[2] for line in reading.skipped] == [
+        "leads to a folder that is read already"
+    ]

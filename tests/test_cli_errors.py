@@ -52,7 +52,7 @@ CASES: dict[str, tuple[Callable[[Cli], list[str]], str]] = {
     "0..255 for 0..1": (lambda cli: data(cli, x=255 * floats(12), y=Y), "divide"),
     "class without images": (lambda cli: data(cli, x=floats(12), y=Y % 2), "2 (go)"),
     "one class": (lambda cli: data(cli, x=floats(12), y=Y * 0), "class"),
-    "grey images": (lambda cli: data(cli, x=floats(12, 1), y=Y), "grey"),
+    "transparent images": (lambda cli: data(cli, x=floats(12, 4), y=Y), "transparency"),
     "labels out of range": (lambda cli: data(cli, x=floats(12), y=Y + 9), "label 11"),
     "empty data": (lambda cli: data(cli, x=floats(0), y=Y[:0]), "empty"),
     "no such split": (lambda cli: ["--split", "hold"], "hold"),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
+import torch
+from tiny import toy_classifier
 
-from undoor.files import walk, write_atomically
+import undoor
+from undoor.clean_set import read_clean_set, read_images
+from undoor.errors import UndoorError
+from undoor.files import other_spelling, walk, write_atomically
 
 
 def test_writes_and_makes_folders(tmp_path: Path) -> None:
@@ -79,3 +85,42 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError, match="closed"):
         list(walk(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("~/models", "home folder"),
+        ("~user/models", "home folder"),
+        ("models/~/a.pt", "home folder"),
+        ("C:\\Users\\me", "Windows"),
+        ("D:/models", "Windows"),
+        ("models\\a.pt", "Windows"),
+        ("models/a~.pt", ""),
+        ("a:b/c", ""),
+    ],
+)
+def test_spelt_for_a_shell_or_another_system(path: str, hint: str) -> None:
+    found = other_spelling(Path(path))
+    assert hint in found
+    assert bool(found) == bool(hint)
+
+
+@pytest.mark.parametrize("path", ["~/m", "C:\\m"])
+def test_every_command_says_how_a_path_is_spelt(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    classifier = toy_classifier(backdoored=False)
+    for read in (
+        lambda: undoor.load(path),
+        lambda: undoor.load("w.pt", architecture=f"{path}/net.py:Net", input_shape=(3, 4, 4)),
+        lambda: undoor.Repair.load(path),
+        lambda: read_clean_set(path),
+        lambda: read_images([path], classifier),
+    ):
+        torch.save({"w": torch.ones(1)}, "w.pt")
+        with pytest.raises(UndoorError, match=r"home folder|spelt as on Windows"):
+            read()
+    (file,) = undoor.inspect(path).files
+    assert re.search(r"home folder|spelt as on Windows", file.problems[0])

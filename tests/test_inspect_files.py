@@ -10,6 +10,8 @@ import torch
 from hostile.pickled import reduced
 from safetensors.torch import save_file
 
+import undoor
+from undoor.cli.show_inspection import _heading
 from undoor.errors import UndoorError
 from undoor.inspect import files
 from undoor.inspect.files import inspect_files, weights_of
@@ -89,3 +91,16 @@ def test_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(UndoorError, match="is empty"):
         inspect_files(tmp_path / "none")
+
+
+def test_unreadable_is_not_called_unsafe(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(2)}, tmp_path / "w.pt", pickle_protocol=4)
+    (facts,) = inspect_files(tmp_path / "w.pt")
+    assert not facts.safe
+    assert facts.inert
+    assert "nothing in it would run" in facts.problems[0]
+    found = undoor.inspect(tmp_path / "w.pt")
+    assert found.problem == "a file cannot be read; nothing of the model was opened"
+    assert _heading(found) == ("red", "NOT OPENED: A FILE CANNOT BE READ")
+    (tmp_path / "w.pt").write_bytes(reduced("true"))
+    assert _heading(undoor.inspect(tmp_path / "w.pt")) == ("red", "NOT SAFE TO OPEN")

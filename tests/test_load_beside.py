@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import collections
 import datetime
+import decimal
+import fractions
 import pathlib
 import pickle
 import sys
@@ -56,6 +58,7 @@ BESIDE: dict[str, Callable[[], object]] = {
     "defaultdict": lambda: collections.defaultdict(list, {"loss": [np.float32(1)]}),
     "deque": lambda: collections.deque([1, 2], maxlen=3),
     "time": lambda: datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    "exact number": lambda: {"loss": decimal.Decimal("0.125"), "share": fractions.Fraction(1, 3)},
     "bytes": lambda: b"",
     "optimizer": lambda: torch.optim.SGD([nn.Parameter(torch.ones(2))], 0.1),
 }

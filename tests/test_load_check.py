@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from undoor.errors import UndoorError
-from undoor.load.check import require_safe, unsafe_globals
+from undoor.load.check import examine, require_safe, unsafe_globals
 from undoor.load.weights import read_state_dict
 
 
@@ -149,9 +149,11 @@ def test_noise_is_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, dat
         read_state_dict(file)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_what_is_not_known_to_run_code_may(tmp_path: Path) -> None:
-    torch.save({"m": torch.ones(1), "s": torch.eye(2).to_sparse()}, tmp_path / "w.pt")
-    with pytest.raises(UndoorError, match=r"may run code .*_rebuild_sparse_tensor"):
+    nested = torch.nested.nested_tensor([torch.ones(1), torch.ones(2)])
+    torch.save({"m": torch.ones(1), "s": nested}, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"may run code .*_rebuild_nested_tensor"):
         read_state_dict(tmp_path / "w.pt")
 
 
@@ -164,3 +166,35 @@ def test_the_way_out_that_is_offered_leads_out(tmp_path: Path) -> None:
     torch.save({"model": torch.nn.Linear(2, 2), "f": eval}, tmp_path / "w.pt")
     with pytest.raises(UndoorError, match=r"also names .*eval, which --trust-pickle refuses$"):
         read_state_dict(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_another_protocol_is_unreadable_and_runs_nothing(tmp_path: Path, protocol: int) -> None:
+    state = {"w": torch.ones(1), "b": b"1234"}
+    torch.save(state, tmp_path / "w.pt", pickle_protocol=protocol)
+    safety = examine(tmp_path / "w.pt")
+    assert safety.inert
+    assert not safety.unsafe
+    why = r"not readable as plain weights.*nothing in it would run\. Convert it.*torch\.save"
+    with pytest.raises(UndoorError, match=why) as caught:
+        require_safe(tmp_path / "w.pt")
+    assert "would run code" not in str(caught.value)
+
+
+def test_what_runs_in_another_protocol_is_unsafe(tmp_path: Path) -> None:
+    class Runs:
+        def __reduce__(self) -> Any:
+            return os.system, ("true",)
+
+    for content in (Runs(), [1, {"a": Runs()}]):
+        (tmp_path / "w.pt").write_bytes(pickle.dumps(content, protocol=4))
+        assert not examine(tmp_path / "w.pt").inert
+        with pytest.raises(UndoorError, match="would run code"):
+            require_safe(tmp_path / "w.pt")
+
+
+def test_what_cannot_be_followed_to_its_end_is_not_said_to_run_nothing(tmp_path: Path) -> None:
+    data = pickle.dumps(["some", "values"], protocol=4)
+    (tmp_path / "w.pt").write_bytes(data[:-3])
+    with pytest.raises(UndoorError, match="truncated"):
+        examine(tmp_path / "w.pt")

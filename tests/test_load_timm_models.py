@@ -151,6 +151,8 @@ def test_way_of_resizing_that_is_not_known(folder: Path) -> None:
     ("architecture", "arguments", "message"),
     [
         ("timm:resnet18x", SMALL, r"timm has no network 'resnet18x' \(similar: .*resnet"),
+        ("timm:resnt18", SMALL, r"'resnt18' \(similar: resnet18,"),
+        ("timm:efficentnet_b0", SMALL, r"\(similar: efficientnet_b0,"),
         ("timm:hf-hub:evil/net", SMALL, r"timm has no network 'hf-hub:evil/net'"),
         ("timm:local-dir:/outside/x", SMALL, r"timm has no network 'local-dir"),
         ("timm:", SMALL, r"timm has no network ''"),

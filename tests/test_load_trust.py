@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_fakes import write_model
@@ -35,8 +39,11 @@ def test_never_without_trust(model: Path) -> None:
     nets = model.parent / "nets.py"
     nets.write_text(f"open({str(canary)!r}, 'w').close()\n{nets.read_text()}")
     for given in (model, model.parent):
-        with pytest.raises(UndoorError, match=r"would run a Python file .*--trust-code"):
+        with pytest.raises(UndoorError, match=r"would run Python code .*--trust-code") as caught:
             load(given)
+        digest = hashlib.sha256(nets.read_bytes()).hexdigest()
+        assert f"{nets} (SHA-256 {digest}" in str(caught.value)
+        assert "undoor inspect MODEL --remember-code" in str(caught.value)
     assert not canary.exists()
     assert load(model, trust_code=True).origin.code == named(model).files
     assert canary.exists()
@@ -188,3 +195,20 @@ def test_the_environment_that_runs_this_aside(model: Path, monkeypatch: pytest.M
     assert len(named(model).files) == 2
     monkeypatch.setattr("sys.prefix", str(folder))
     assert len(named(model).files) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold code that would run, and whose hash nobody has seen."""
+    (model.parent / "hidden").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if str(path).endswith("hidden"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UndoorError, match=r"hidden: permission denied.*cannot all be listed"):
+        code_named_by(model)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -246,3 +248,25 @@ def test_no_file_can_ask_for_it(tmp_path: Path, folder: Path) -> None:
     )
     with pytest.raises(UndoorError, match="unknown key 'trust_pickle'"):
         load(toml)
+
+
+def test_a_folder_that_hides_what_is_in_it_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert trusted._fits(tmp_path, 10**6)
+    scandir = os.scandir
+
+    def listing(error: type[OSError]) -> Callable[[Any], Any]:
+        def found(path: Any) -> Any:
+            if str(path).endswith("b"):
+                raise error(str(path))
+            return scandir(path)
+
+        return found
+
+    monkeypatch.setattr(os, "scandir", listing(PermissionError))
+    assert not trusted._fits(tmp_path, 10**6)
+    # It is gone meanwhile.
+    monkeypatch.setattr(os, "scandir", listing(FileNotFoundError))
+    assert trusted._fits(tmp_path, 10**6)

@@ -290,3 +290,30 @@ def test_values_that_differ_for_one_weight_are_refused() -> None:
     state["b.weight"] += 1
     with pytest.raises(UndoorError, match=r"a\.weight and b\.weight are one weight"):
         load_weights(Tied(), state, file=Path("w.pt"), architecture="Tied")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_sparse_tensors_beside_weights_are_left_out(tmp_path: Path, zipped: bool) -> None:
+    state = {"fc.weight": torch.ones(2, 3), "fc.bias": torch.ones(2)}
+    edges = {"coo": torch.eye(4).to_sparse(), "csr": torch.eye(4).to_sparse_csr()}
+    file = tmp_path / "w.pt"
+    for content in ({"state_dict": state, **edges}, {**state, **edges}, [state, edges]):
+        torch.save(content, file, _use_new_zipfile_serialization=zipped)
+        assert read_state_dict(file).keys() == state.keys()
+
+
+def test_sparse_weights_are_refused(tmp_path: Path) -> None:
+    state = {"fc.weight": torch.eye(3).to_sparse(), "fc.bias": torch.ones(3)}
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match=r"sparse tensors \(fc.weight\).*to_dense"):
+        read_state_dict(tmp_path / "w.pt")
+
+
+def test_sparse_tensors_that_lead_outside_of_themselves_are_refused(tmp_path: Path) -> None:
+    outside = torch.sparse_coo_tensor(
+        torch.tensor([[2**40], [1]]), torch.ones(1), (4, 4), check_invariants=False
+    )
+    torch.save({"state_dict": {"w": torch.ones(1)}, "adj": outside}, tmp_path / "w.pt")
+    with pytest.raises(UndoorError, match="found index"):
+        read_state_dict(tmp_path / "w.pt")

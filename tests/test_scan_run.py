@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +30,8 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.families.registry import families_for
 from undoor.inversion.hardware import fast_bfloat16
-from undoor.inversion.meter import Budget
+from undoor.inversion.meter import Budget, Meter
+from undoor.journal import Journal
 from undoor.scan import confirm
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import Finding, ScanReport
@@ -303,6 +306,40 @@ def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
     assert report.verdict == "inconclusive"
     assert "budget ended" in report.reasons[0]
     assert report.passes < 21_000
+
+
+def test_an_ended_budget_says_what_was_searched_and_what_was_not() -> None:
+    classifier = toy_classifier(backdoored=False)
+    report = scan(classifier, clean_images(), budget=Budget(passes=20_000))
+    searched = {item.family for item in report.evidence}
+    wanted = {*families_for(classifier), BY_SOURCE, SHARED}
+    missing = re.search(r"the families (.+) were not looked for", report.reasons[0])
+    cut = re.search(r"the searches of (.+) were cut short", report.reasons[0])
+    assert missing
+    assert set(missing[1].split(", ")) == wanted - searched
+    # The one in which the budget ended.
+    assert cut
+    assert cut[1] in searched
+
+
+def test_a_budget_that_suffices_is_not_said_to_have_ended() -> None:
+    spent = Meter(Budget(passes=10))
+    spent.spend(10)
+    assert spent.exhausted
+    assert spent.unfinished([], [], looked=True) is None
+    for missing, partly, looked in ((["patch"], [], True), ([], ["blend"], True), ([], [], False)):
+        assert "the budget ended" in str(spent.unfinished(missing, partly, looked=looked))
+
+
+def test_a_search_that_was_cut_is_still_so_for_a_run_that_goes_on(tmp_path: Path) -> None:
+    """What a journal keeps of it is no whole search, whatever the budget is by then."""
+    classifier, clean = toy_classifier(backdoored=False), clean_images()
+    cut: list[str] = []
+    for passes in (20_000, 24_000):
+        report = scan(classifier, clean, budget=Budget(passes=passes), journal=Journal(tmp_path))
+        cut.append(report.reasons[0].partition("the searches of ")[2].partition(" were")[0])
+    assert cut[0]
+    assert cut[0] in cut[1]
 
 
 def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:

@@ -115,7 +115,7 @@ def flagged_inputs(
     """
     if not len(inputs):
         raise UndoorError("expected inputs seen in operation, got none; give one or more")
-    inputs = fit_images(inputs, classifier, from_bytes=False)
+    inputs, _ = fit_images(inputs, classifier, from_bytes=False)
     guarded = guard(classifier, repair, policy=FLAG).eval()
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
@@ -54,7 +55,8 @@ class Classifier(nn.Module):
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
     output : what the network returns; probabilities are turned into logits (their logarithm), and
         so are scores behind a sigmoid, of which each class has its own (log p - log(1 - p)).
-    class_names : one name a class, in order; numbers where none are given.
+    class_names : one name a class, in order; numbers where none are given. Names of several classes
+        have the number of the class behind them.
     resizing : how pictures of other sizes become inputs; straight to the size unless given.
     origin : the code or graph that the network comes from, where it was read from files.
 
@@ -137,7 +139,7 @@ class Classifier(nn.Module):
         # What running the network changes (counters, caches) is not what it is.
         self.volatile = _changed(built, network_structure(self).facts)
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
-        self.class_names = tuple(str(name) for name in names)
+        self.class_names = distinct_names([str(name) for name in names])
         if len(self.class_names) != self.num_classes:
             raise UndoorError(
                 f"{len(self.class_names)} class names were given for a model with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,20 +13,27 @@ from typing import Any
 
 # What the system says where a disk, or a share of it, is full.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# A drive of Windows.
+WINDOWS = re.compile(r"[A-Za-z]:(/|$)")
 
 
-def walk(folder: Path, *, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(
+    folder: Path, *, follow_links: bool = False, changing: bool = False
+) -> Iterator[tuple[str, list[str], list[str]]]:
     """As `os.walk`, but a folder that cannot be listed is an error: it may hold anything.
+
+    changing : whether folders may vanish meanwhile, which is no error then.
 
     Raises
     ------
     OSError : a folder below cannot be listed.
     """
-    return os.walk(folder, followlinks=follow_links, onerror=_raise)
 
+    def fail(error: OSError) -> None:
+        if not (changing and isinstance(error, FileNotFoundError)):
+            raise error
 
-def _raise(error: OSError) -> None:
-    raise error
+    return os.walk(folder, followlinks=follow_links, onerror=fail)
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -69,5 +77,16 @@ def write_json(file: Path, document: Any) -> None:
 def why(error: OSError) -> str:
     """What the system says of a file, in lower case as the middle of a sentence."""
     if isinstance(error, FileNotFoundError):
-        return "no such file"
+        return f"no such file{other_spelling(error.filename or '')}"
     return (error.strerror or str(error)).lower()
+
+
+def other_spelling(path: str | Path) -> str:
+    """What to say behind a message that a path does not exist: where it is spelt as for a shell, or
+    for another system; "" elsewhere."""
+    text = str(path)
+    if any(part.startswith("~") for part in Path(text).parts):
+        return ' ("~" is left as it is within quotes and in files: write the home folder out)'
+    if os.sep == "/" and ("\\" in text or WINDOWS.match(text)):
+        return ' (spelt as on Windows: folders are separated by "/"; C: is /mnt/c in WSL)'
+    return ""

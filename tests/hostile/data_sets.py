@@ -117,7 +117,7 @@ def npzs() -> dict[str, bytes]:
         "nested_header": npz(x=nested, y=labels),
         "labels_of_64_bits": npz(x=two, y=array((2,), "<u8", b"\xff" * 16)),
         "labels_of_60_bits": npz(x=two, y=array((2,), "<i8", b"\xff" * 7 + b"\x0f" + bytes(8))),
-        "labels_of_floats": npz(x=two, y=array((2,), "<f8", bytes(16))),
+        "labels_of_floats": npz(x=two, y=array((2,), "<f8", b"\xff" * 16)),
     }
 
 

@@ -67,10 +67,11 @@ def number(found: Found, own: Sequence[str] | None, classes: Classes | None = No
     if own is None:
         return _by_itself(found)
     if found.declared == tuple(own):
+        _require_declared(found)
         places = _places(own)
         return Numbering({name: places[name][0] for name in found.names}, tuple(own))
-    if is_named(own):
-        numbers = match(found.names, own)
+    numbers = match(found.names, own)
+    if is_named(own) or len(numbers) == len(found.names):
         if not numbers and all(name.isdecimal() for name in found.names):
             return Numbering(_by_value(found), tuple(own))
         return Numbering(_all_of(found, numbers, own), tuple(own))
@@ -81,8 +82,9 @@ def number(found: Found, own: Sequence[str] | None, classes: Classes | None = No
 
 
 def is_named(names: Sequence[str]) -> bool:
-    """Whether these are names, and not merely the numbers 0, 1, 2, ..."""
-    return any(name != str(i) for i, name in enumerate(names))
+    """Whether these are names, and not merely the numbers 0, 1, 2, ..., as Transformers writes them
+    where it was given no names: LABEL_0, LABEL_1, ..."""
+    return any(name not in (str(i), f"LABEL_{i}") for i, name in enumerate(names))
 
 
 def match(found: Sequence[str], own: Sequence[str]) -> dict[str, int]:
@@ -141,12 +143,22 @@ def _checked(value: Any, given: str) -> Classes:
 
 def _by_itself(found: Found) -> Numbering:
     if found.declared is not None:
+        _require_declared(found)
         places = {name: i for i, name in reversed(list(enumerate(found.declared)))}
         return Numbering({name: places[name] for name in found.names}, found.declared)
     if all(name.isdecimal() for name in found.names):
         return Numbering(_by_value(found), None)
     ordered = sorted(found.names)
     return Numbering({name: i for i, name in enumerate(ordered)}, tuple(ordered))
+
+
+def _require_declared(found: Found) -> None:
+    unknown = [name for name in found.names if name not in (found.declared or ())]
+    if unknown:
+        raise UndoorError(
+            f"{_quoted(unknown)} of {found.source} {_are(unknown)} not among the classes that it "
+            f"declares ({_listing(found.declared or ())}); give one of these as each label"
+        )
 
 
 def _by_value(found: Found) -> dict[str, int]:

@@ -183,7 +183,7 @@ class CleanSet:
             notes = ()  # Told when the set was read for this model.
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
-        images = fit_images(images, classifier, from_bytes=self.from_bytes)
+        images, changed = fit_images(images, classifier, from_bytes=self.from_bytes)
         require_classes(labels, classifier, every=require_all_classes)
         return replace(
             self,
@@ -191,7 +191,11 @@ class CleanSet:
             labels=labels,
             class_names=classifier.class_names,
             from_bytes=False,
-            reading=replace(self.reading, notes=(*self.reading.notes, *notes)),
+            reading=replace(
+                self.reading,
+                notes=(*self.reading.notes, *notes),
+                changed={**self.reading.changed, **({changed: len(images)} if changed else {})},
+            ),
         )
 
 

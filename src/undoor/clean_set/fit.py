@@ -7,6 +7,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, number
+from undoor.clean_set.colours import COLOUR, GREY, WITH_ALPHA, matched
 from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
@@ -14,13 +15,14 @@ TOLERANCE = 1e-3
 # Shares of images that may be lost without a word on the whole, and on one class.
 MOST_LOST = 0.25
 MOST_LOST_OF_CLASS = 0.5
-COLOURS = {1: "grey", 3: "colour", 4: "colour with transparency"}
+COLOURS = {GREY: "grey", COLOUR: "colour", WITH_ALPHA: "colour with transparency"}
 
 
 def fit_images(
     images: Tensor, classifier: Classifier, *, from_bytes: bool, any_range: bool = False
-) -> Tensor:
-    """Images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds.
+) -> tuple[Tensor, str | None]:
+    """Images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds. And
+    how their colours were changed (see `colours.matched`).
 
     any_range : take values outside its bounds, NaN and infinity as they are: a guard flags such
     inputs, and one among many must not keep the others from being looked at.
@@ -29,21 +31,22 @@ def fit_images(
     ------
     UndoorError : their shape, colour or, without `any_range`, range of values is not the model's.
     """
-    if from_bytes and images.shape[1] == 4 and classifier.input_shape[0] == 3:
-        images = images[:, :3]
+    if from_bytes and images.shape[1] == WITH_ALPHA and classifier.input_shape[0] in (GREY, COLOUR):
+        images = images[:, :COLOUR]
+    images, changed = matched(images, classifier.input_shape)
     _require_shape(tuple(images.shape[1:]), classifier.input_shape)
     low, high = classifier.bounds
     if from_bytes:
         # Images may fill half of the memory: no more copies than one.
-        return images if (low, high) == (0, 1) else images.mul(high - low).add_(low)
+        return (images if (low, high) == (0, 1) else images.mul(high - low).add_(low)), changed
     try:
         _require_range(images, low, high)
     except UndoorError:
         odd = ~((images >= low) & (images <= high)).flatten(1).all(1)
         if any_range and bool(odd.any()):
-            return images
+            return images, changed
         raise
-    return images.clamp(low, high)
+    return images.clamp(low, high), changed
 
 
 def fit_labels(
@@ -144,7 +147,8 @@ def _require_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
         kinds = [COLOURS.get(shape[0], f"{shape[0]}-channel") for shape in (got, wanted)]
         raise UndoorError(
             f"the images are {kinds[0]} ({got[0]} channels), the model takes {kinds[1]} images "
-            f"({wanted[0]} channels); convert them as they were when the model was trained"
+            f"({wanted[0]} channels); convert them as they were when the model was trained (grey "
+            "images become colour, and colour ones without any colour grey, without that)"
         )
     raise UndoorError(
         f"the images have the shape {got}, the model takes {wanted}; "

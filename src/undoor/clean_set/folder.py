@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from undoor.clean_set.images import SUFFIXES
@@ -39,9 +40,9 @@ def index_folder(path: Path) -> Index:
     strays = [f"{p}: lies in no class folder" for p in entries if not p.is_dir()]
     files: list[str] = []
     labels: list[str] = []
-    linked = 0
+    walks: dict[str, Walk] = {}
     for folder in folders:
-        walk = Walk(folder)
+        walk = walks[folder.name] = Walk(folder)
         for file in walk.files():
             if file.suffix.lower() in SUFFIXES:
                 # Text takes a fraction of the memory of a Path, and there may be millions.
@@ -51,26 +52,57 @@ def index_folder(path: Path) -> Index:
                 _require_no_link_as_text(file)
                 strays.append(f"{file}: not an image file ({file.suffix or 'no suffix'})")
         strays += walk.repeated
-        linked += walk.linked
 
     def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
         return ((row, Path(files[row])) for row in rows)
 
-    notes = (f"{linked} files of {path} lie behind links to folders, which are followed",)
+    linked = sum(walk.linked for walk in walks.values())
     return Index(
         str(path),
         labels,
         files.__getitem__,
         read,
         strays=tuple(strays),
-        notes=notes if linked else (),
+        notes=(*linked_note(path, linked), *twice_note(path, walks)),
         doubt=_doubt(path, folders),
     )
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` in a fixed order, links followed; hidden ones are no data."""
-    yield from Walk(folder).files()
+def linked_note(path: Path, linked: int) -> tuple[str, ...]:
+    """What to say of files that were found behind links, if any."""
+    note = f"{linked} files of {path} lie behind links to folders, which are followed"
+    return (note,) if linked else ()
+
+
+def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
+    """What to say of images that links put into the folders of two classes, if any.
+
+    walks : over the folder of each class, that are done.
+    """
+    classes_of: defaultdict[str, set[str]] = defaultdict(set)
+    for name, seen in walks.items():
+        for folder in seen.images:
+            classes_of[folder].add(name)
+    count, example = 0, set[str]()
+    for folder, names in classes_of.items():
+        if len(names) > 1:
+            count += max(walks[name].images.get(folder, 0) for name in names)
+            example = example or names
+    targets: defaultdict[str, set[str]] = defaultdict(set)
+    for name, seen in walks.items():
+        for target in seen.targets:
+            targets[target] |= {name, *classes_of.get(os.path.dirname(target), ())}  # noqa: PTH120
+    for names in targets.values():
+        if len(names) > 1:
+            count += 1
+            example = example or names
+    if not count:
+        return ()
+    what = "1 image" if count == 1 else f"{count} images"
+    return (
+        f"{what} of {path} can be read in two classes ({' and '.join(sorted(example)[:2])}), "
+        "since links lead from one to the other; remove the links, unless both labels are right",
+    )
 
 
 def is_hidden(name: str) -> bool:
@@ -94,12 +126,16 @@ class Walk:
     ----------
     linked : files found behind links to folders.
     repeated : links that lead to a folder seen before, "path: reason".
+    images : how many files named as images lie in each real folder.
+    targets : real paths of the files that links named as images lead to.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.linked = 0
         self.repeated: list[str] = []
+        self.images: dict[str, int] = {}
+        self.targets: list[str] = []
 
     def files(self) -> Iterator[Path]:
         """Files in a fixed order; links to nothing among them, which are images that are lost."""
@@ -125,8 +161,16 @@ class Walk:
             files = [Path(root, name) for name in names if not is_hidden(name)]
             files = [file for file in files if file.is_file() or file.is_symlink()]
             self.linked += len(files) if root in behind else 0
+            self._remember(root, files)
             found += files
         yield from sorted(found)
+
+    def _remember(self, root: str, files: Sequence[Path]) -> None:
+        images = [file for file in files if file.suffix.lower() in SUFFIXES]
+        links = [file for file in images if file.is_symlink()]
+        self.targets += [os.path.realpath(file) for file in links]
+        if len(images) > len(links):
+            self.images[os.path.realpath(root)] = len(images) - len(links)
 
 
 def _require_no_link_as_text(file: Path) -> None:

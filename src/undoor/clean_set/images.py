@@ -22,8 +22,8 @@ Size = tuple[int, int] | Resizing | None
 # Fewer decoders, fewer surprises: data sets may come from strangers.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 SUFFIXES = {
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP",
-    ".ppm": "PPM", ".pgm": "PPM",
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
+    ".webp": "WEBP", ".bmp": "BMP", ".ppm": "PPM", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM",
 }  # fmt: skip
 GREY = frozenset({"1", "L", "LA", "La"})
 # An image of a camera has some 50 million pixels; a decompression bomb has billions.

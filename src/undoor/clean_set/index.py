@@ -16,6 +16,7 @@ from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, is_named, mat
 from undoor.clean_set.images import Decoded, Size, decode, decode_file, stack
 from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import Source, channels_first
+from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 
 Label = str | int | None
@@ -54,6 +55,7 @@ class Selection:
     size : what images are resized to. per_class : at most so many of each class, drawn with
     `seed`; None for all. own, classes : see `class_names.number`. most_memory : bytes that the
     images may take as float32; fewer of each class are drawn where all would take more.
+    channels : of the model's input; 0 where that is not known.
     """
 
     size: Size = None
@@ -62,6 +64,7 @@ class Selection:
     own: Sequence[str] | None = None
     classes: Classes | None = None
     most_memory: int = MOST_MEMORY
+    channels: int = 0
 
     def __post_init__(self) -> None:
         if self.per_class is not None and self.per_class < 1:
@@ -135,7 +138,8 @@ def _told_apart(index: Index, chosen: Selection) -> Index:
     if len(set(declared)) == len(declared):
         return index
     own = None if chosen.own is None else tuple(chosen.own)
-    if chosen.classes is None and (own in (None, declared) or not is_named(own or ())):
+    known = (None, declared, distinct_names(declared))
+    if chosen.classes is None and (own in known or not is_named(own or ())):
         return replace(index, declared=None)
     twice = next(name for name, count in Counter(declared).items() if count > 1)
     raise UndoorError(
@@ -169,7 +173,7 @@ def _fitting(index: Index, numbers: Sequence[int], chosen: Selection, log: Log) 
     """How many of each class there may be so that all fit into memory."""
     wanted = [row for row, place in enumerate(numbers) if place != LEFT_OUT]
     counts = np.unique([numbers[row] for row in wanted], return_counts=True)[1]
-    size = _size_of_one(index, wanted, chosen.size)
+    size = _size_of_one(index, wanted, chosen)
     asked = chosen.per_class
 
     def needed(per_class: int) -> int:
@@ -192,11 +196,12 @@ def _fitting(index: Index, numbers: Sequence[int], chosen: Selection, log: Log) 
     return fits
 
 
-def _size_of_one(index: Index, rows: Sequence[int], size: Size) -> int:
+def _size_of_one(index: Index, rows: Sequence[int], chosen: Selection) -> int:
     """Bytes that the first readable image takes in the end."""
     for _, raw in index.read(rows):
         try:
-            return int(pixels_of(raw, size).pixels.size) * BYTES_A_VALUE
+            height, width, channels = pixels_of(raw, chosen.size).pixels.shape
+            return int(height * width * max(channels, chosen.channels)) * BYTES_A_VALUE
         except UnreadableError:
             continue
     return 0

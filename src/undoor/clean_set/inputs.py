@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.clean_set.colours import COLOUR, GREY, matched
 from undoor.clean_set.dataset import to_float
 from undoor.clean_set.fit import fit_images
-from undoor.clean_set.folder import image_files
+from undoor.clean_set.folder import Walk, linked_note
 from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 
 
 def read_images(
@@ -31,8 +33,8 @@ def read_images(
 
     any_range : as for `fit_images`; without, inputs beyond the bounds are refused.
 
-    Folders are read recursively. Image files are resized as the model wants them, and grey ones
-    become colour where it takes colour; arrays must fit as they are.
+    Folders are read recursively, links followed. Image files are resized as the model wants them;
+    arrays must have its size. Channels are matched as in clean sets (`colours.matched`).
 
     Raises
     ------
@@ -41,7 +43,7 @@ def read_images(
     batches: list[Tensor] = []
     names: list[str] = []
     log = Log()
-    for file in _files(paths):
+    for file in _files(paths, log):
         try:
             batch, changed = _read(file, classifier, split, any_range)
         except UnreadableError as error:
@@ -57,12 +59,18 @@ def read_images(
     return torch.cat(batches), names, log.reading()
 
 
-def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
+def _files(paths: Sequence[str | Path], log: Log) -> Iterator[Path]:
     for path in map(Path, paths):
         if not path.exists():
-            raise UndoorError(f"{path} does not exist; expected an image, a folder or an .npz file")
+            raise UndoorError(
+                f"{path} does not exist{other_spelling(path)}; expected an image, a folder or an "
+                ".npz file"
+            )
         if path.is_dir():
-            yield from image_files(path)
+            walk = Walk(path)
+            yield from walk.files()
+            log.skipped += walk.repeated
+            log.notes += linked_note(path, walk.linked)
         else:
             yield path
 
@@ -76,21 +84,24 @@ def _read(
         if not len(images):
             raise UnreadableError("no images in it", "empty")
         from_bytes = images.dtype == np.uint8
-        fitted = _fit(to_float(images), file, classifier, from_bytes, any_range)
-        return fitted, ()
-    channels = classifier.input_shape[0]
+        return _fit(to_float(images), file, classifier, from_bytes, any_range)
     pixels, changed = decode_file(file, classifier.resizing)
-    if pixels.shape[2] == 3 and channels == 1:
-        raise UnreadableError("a colour image, and the model takes grey ones", "does not fit")
-    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], max(channels, pixels.shape[2])))
     image = to_float(pixels.transpose(2, 0, 1)[None])
-    return _fit(image, file, classifier, True, any_range), changed
+    if matched(image, classifier.input_shape)[0].shape[1] == COLOUR and _takes_grey(classifier):
+        raise UnreadableError("a colour image, and the model takes grey ones", "does not fit")
+    fitted, also = _fit(image, file, classifier, True, any_range)
+    return fitted, (*changed, *also)
+
+
+def _takes_grey(classifier: Classifier) -> bool:
+    return classifier.input_shape[0] == GREY
 
 
 def _fit(
     images: Tensor, file: Path, classifier: Classifier, from_bytes: bool, any_range: bool
-) -> Tensor:
+) -> tuple[Tensor, tuple[str, ...]]:
     try:
-        return fit_images(images, classifier, from_bytes=from_bytes, any_range=any_range)
+        fitted, changed = fit_images(images, classifier, from_bytes=from_bytes, any_range=any_range)
+        return fitted, (changed,) * len(fitted) if changed else ()
     except UndoorError as error:
         raise UndoorError(f"{file}: {error}") from error

@@ -85,3 +85,25 @@ def numbers_of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64] | None:
     if not ((labels == 0) | ones).all() or not (ones.sum(1) == 1).all():
         return None
     return ones.argmax(1).astype(np.int64)
+
+
+def whole_numbers(labels: NDArray[Any], source: object) -> NDArray[np.int64]:
+    """Labels of floats as the integers that they are.
+
+    Raises
+    ------
+    UndoorError : one of them is no whole number.
+
+    >>> whole_numbers(np.array([0.0, 2.0]), "data")
+    array([0, 2])
+    """
+    odd = labels[~(np.isfinite(labels) & (labels == np.trunc(labels)))]
+    if odd.size:
+        raise UndoorError(
+            f"the labels of {source} are {labels.dtype} with values such as {odd.flat[0]:g}; "
+            "expected whole numbers: the number of a class for each image"
+        )
+    largest = labels.max(initial=0)
+    if largest >= MAX_CLASSES:
+        require_number(int(largest), source)
+    return labels.astype(np.int64)

@@ -12,7 +12,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from undoor.clean_set.images import MOST_PIXELS
-from undoor.clean_set.index import MOST_MEMORY, Index, Raw
+from undoor.clean_set.index import MOST_MEMORY, Index, Label, Raw
 from undoor.clean_set.labels import MAX_CLASSES, MAX_NAME, require_samples
 from undoor.clean_set.npz_arrays import Stored, member, open_npz, stored, unreadable, zip_of
 from undoor.clean_set.source import channels_first, class_numbers
@@ -37,7 +37,7 @@ def index_npz(path: Path, split: str | None) -> Index:
         names = _class_names(archive, path)
     return Index(
         str(path),
-        labels.tolist(),
+        labels,
         lambda row: f"{path}[{row}]",
         lambda rows: _rows(path, images, rows),
         names,
@@ -78,14 +78,36 @@ def _images(archive: NpzFile, name: str, path: Path) -> Stored:
     return images
 
 
-def _labels(archive: NpzFile, name: str, path: Path, count: int) -> NDArray[np.int64]:
+def _labels(archive: NpzFile, name: str, path: Path, count: int) -> list[Label]:
     found = stored(archive, name, path)
     likely = found.shape and math.prod(found.shape[1:]) <= MAX_CLASSES
     if likely and found.shape[0] != count:
         raise UndoorError(
             f"{path} has {count} images but {found.shape[0]} labels; give one label an image"
         )
-    return class_numbers(member(archive, found, path), count, str(path))
+    if found.dtype.kind in "US" and len(found.shape) == 1:
+        return _named(archive, found, path)
+    return list(class_numbers(member(archive, found, path), count, str(path)).tolist())
+
+
+def _named(archive: NpzFile, found: Stored, path: Path) -> list[Label]:
+    """Labels that are names of classes; an empty one stands for no label."""
+    _require_short(found, "labels", path)
+    texts = (
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        for text in member(archive, found, path).tolist()
+    )
+    return [text.strip() or None for text in texts]
+
+
+def _require_short(names: Stored, what: str, path: Path) -> None:
+    """Refuse names that are none of classes, by the header of their array."""
+    widest = MAX_NAME * np.dtype("U1").itemsize
+    if names.dtype.itemsize > widest or names.size > MAX_NAMES:
+        raise UndoorError(
+            f"{what} of {path} are {names.shape[0]:,} names of {names.dtype}; expected class "
+            f"names of {MAX_NAME:,} characters at most"
+        )
 
 
 def _class_names(archive: NpzFile, path: Path) -> tuple[str, ...] | None:
@@ -94,11 +116,10 @@ def _class_names(archive: NpzFile, path: Path) -> tuple[str, ...] | None:
     names = stored(archive, "classes", path)
     if len(names.shape) != 1 or names.dtype.kind != "U":
         return None
-    widest = MAX_NAME * np.dtype("U1").itemsize
-    if names.shape[0] > MAX_CLASSES or names.dtype.itemsize > widest or names.size > MAX_NAMES:
+    _require_short(names, "classes", path)
+    if names.shape[0] > MAX_CLASSES:
         raise UndoorError(
-            f"classes of {path} are {names.shape[0]:,} names of {names.dtype}; expected class "
-            f"names of {MAX_NAME:,} characters at most"
+            f"{path} has {names.shape[0]:,} classes; expected {MAX_CLASSES:,} at most"
         )
     return tuple(str(name) for name in member(archive, names, path))
 

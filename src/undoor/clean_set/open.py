@@ -13,6 +13,7 @@ from undoor.clean_set.npz import index_npz
 from undoor.clean_set.parquet import SUFFIXES, index_parquet, parquet_files
 from undoor.clean_set.shards import RANGE, expand, index_shards
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 
 # The number at the end of a shard's name.
 STEM = re.compile(r"[-_.]?\d+$")
@@ -37,7 +38,7 @@ def open_index(path: str | Path, split: str | None) -> Index:
     if not path.exists() and RANGE.search(text):
         return _shards(expand(text), text, split)
     if not path.exists():
-        raise UndoorError(f"{path} does not exist; expected {KINDS}")
+        raise UndoorError(f"{path} does not exist{other_spelling(path)}; expected {KINDS}")
     if path.is_dir():
         return _folder(path, split)
     if path.suffix == ".npz":

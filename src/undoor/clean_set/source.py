@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from undoor.clean_set.labels import numbers_of_one_hot, require_number
+from undoor.clean_set.labels import numbers_of_one_hot, require_number, whole_numbers
 from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
@@ -76,10 +76,13 @@ def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.i
         labels = labels[:, 0]
     one_hot = numbers_of_one_hot(labels)
     labels = labels if one_hot is None else one_hot
+    if labels.ndim == 1 and labels.dtype.kind == "f":
+        labels = whole_numbers(labels, source)
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
+        names = "; give names in an .npz or to from_iterable" if labels.dtype.kind in "US" else ""
         raise UndoorError(
             f"the labels of {source} are {labels.dtype} of shape {labels.shape}; "
-            "expected one integer an image, [N]"
+            f"expected one integer an image, [N]{names}"
         )
     if len(labels) != count:
         raise UndoorError(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from undoor.cli import pipeline
@@ -18,6 +17,7 @@ from undoor.cli.console import tell_reading
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import save_table
+from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
 from undoor.vocabulary import DEFAULT_POLICY, Policy
 
@@ -154,9 +154,7 @@ def _score(score: float | None) -> str:
 def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
     # A long list is of use only where something is wrong.
     shown = rows if len(rows) <= ROWS else [row for row in rows if row.flagged]
-    table = Table(border_style="dim")
-    for header in ("image", "model says", "guarded model says", "flagged", "score"):
-        table.add_column(header)
+    table = table_of("image", "model says", "guarded model says", "flagged", "score")
     for row in shown[:ROWS]:
         table.add_row(
             Text(plain(row.image)),

@@ -106,11 +106,17 @@ def warnings_aloud(category: type[Warning]) -> Iterator[None]:
             )
 
 
-def say_code_runs(named: NamedCode) -> None:
-    """Warn that code of the model is about to run, and name its files."""
+def say_code_runs(named: NamedCode, *, remembering: bool) -> None:
+    """Warn that code of the model is about to run, name its files, and say how to trust them for
+    good.
+
+    remembering : whether that is about to be done.
+    """
     say(f"WARNING: --trust-code: opening the model RUNS CODE that it names: {named.architecture}")
     for file in named.files:
         say(f"  may run: {file.path} SHA-256 {file.sha256}")
+    if named.files and not remembering:
+        say("  to trust exactly these files from now on: the same command with --remember-code")
 
 
 def say_also_ran(named: NamedCode | None, origin: Origin) -> None:

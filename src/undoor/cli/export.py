@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from undoor.cli import pipeline
@@ -17,6 +16,7 @@ from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import require_writable
 from undoor.cli.show import show_files
+from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
 from undoor.vocabulary import DEFAULT_POLICY, ExportFormat, Policy
 
@@ -111,9 +111,7 @@ def _snippet(made: Export) -> str:
 
 def _show(console: Console, made: Export) -> None:
     document, about = made.to_json(), made.about
-    table = Table(border_style="dim")
-    for header in ("", "name", "type", "shape"):
-        table.add_column(header)
+    table = table_of("", "name", "type", "shape")
     for way in ("inputs", "outputs"):
         for item in document[way]:
             shape = ", ".join(map(str, item["shape"]))

@@ -188,7 +188,7 @@ class ModelOptions:
 
         named = code_named_by(self.model) if self.trusts_code and not self.architecture else None
         if named is not None:
-            say_code_runs(named)
+            say_code_runs(named, remembering=self.remember_code)
         if named is not None and self.remember_code:
             say(f"these files are trusted from now on, until one changes: {named.remember()}")
         yield lambda classifier: say_also_ran(named, classifier.origin)

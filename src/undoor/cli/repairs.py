@@ -17,6 +17,7 @@ from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import RepairSha256
 from undoor.cli.output import require_writable, save_repair
 from undoor.cli.show import show_files
+from undoor.cli.tables import table_of
 from undoor.errors import UndoorError
 from undoor.render.text import class_label, listing, plain
 from undoor.vocabulary import Prefer
@@ -171,9 +172,7 @@ def _show_list(console: Console, found: list[Listed]) -> None:
 
 
 def _targets(repair: Repair) -> Table:
-    table = Table(border_style="dim")
-    for header in ("target", "corrected sites", "flags above"):
-        table.add_column(header)
+    table = table_of("target", "corrected sites", "flags above")
     names = repair.contract.class_names
     for item in repair.targets:
         sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)

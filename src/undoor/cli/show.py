@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from undoor.cli.tables import table_of
 from undoor.render.text import (
     class_label,
     interval,
@@ -68,9 +69,8 @@ def show_scan(console: Console, report: ScanReport) -> None:
 def _detectable(report: ScanReport) -> Table:
     from undoor.families.registry import unit_of
 
-    table = _table("Triggers that would have been reported")
-    for header in ("trigger", "smaller than", "unit"):
-        table.add_column(header)
+    title = "Triggers that would have been reported"
+    table = table_of("trigger", "smaller than", "unit", title=title)
     for family, size in report.detectable.items():
         table.add_row(Text(plain(family)), f"{size:.2g}", unit_of(family))
     return table
@@ -78,9 +78,8 @@ def _detectable(report: ScanReport) -> Table:
 
 def _findings(report: ScanReport) -> Table:
     names = report.class_names
-    table = _table("Suspected targets")
-    for header in ("target", "sources", "trigger", "size", "score", "p-value", "works on"):
-        table.add_column(header)
+    headers = ("target", "sources", "trigger", "size", "score", "p-value", "works on")
+    table = table_of(*headers, title="Suspected targets")
     for finding in report.findings:
         table.add_row(
             Text(class_label(finding.target, names), style="bold"),
@@ -99,9 +98,8 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
     if not repair.targets:
         console.print("Nothing to repair: the scan names no target.")
         return
-    table = _table("Repair (cross-validated with the recovered trigger)")
-    for header in ("target", "corrected sites", "ASR", "SIA", "FPR"):
-        table.add_column(header)
+    title = "Repair (cross-validated with the recovered trigger)"
+    table = table_of("target", "corrected sites", "ASR", "SIA", "FPR", title=title)
     for item in repair.targets:
         sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)
         table.add_row(
@@ -152,11 +150,9 @@ def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[st
     """Before and after, each rate with its 95 % interval."""
     label = class_label(evaluation.target, names)
     n = evaluation.n
-    table = _table(
-        f"Target {label}: {n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered images"
-    )
-    for header in ("", "before", "95 %", "after", "95 %"):
-        table.add_column(header, justify="left" if not header else "right")
+    counts = f"{n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered images"
+    headers = ("", "before", "95 %", "after", "95 %")
+    table = table_of(*headers, title=f"Target {label}: {counts}", numbers=True)
     for key, name in MEASURES:
         if key in evaluation.before or key in evaluation.after:
             before, after = evaluation.before.get(key), evaluation.after.get(key)
@@ -179,7 +175,3 @@ def show_files(console: Console, files: Sequence[Path], following: str | None = 
     if following:
         console.print(Text("Next:", style="bold"))
         console.print(Text(f"  {plain(following)}", style="cyan"), soft_wrap=True)
-
-
-def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", title_style="bold", border_style="dim")

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from undoor.cli.tables import table_of
 from undoor.render.text import listing, percent, plain
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SHOWN_SITES = 6
 def show_inspection(console: Console, found: Inspection) -> None:
     """The verdict over the files, then what the model is and what to beware of."""
     console.print(_verdict(found))
-    console.print(_files(found.files))
+    _show_files(console, found.files)
     for file in found.files:
         if file.globals or file.problems:
             console.print(_inside(file))
@@ -58,7 +59,7 @@ def _heading(found: Inspection) -> tuple[str, str]:
     code_runs = found.code is not None and not found.code.trusted
     if not found.safe and found.opened:
         return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
-    if any(not file.safe and file.format is not None for file in found.files):
+    if any(not file.safe and not file.unreadable for file in found.files):
         return "red", "NOT SAFE TO OPEN"
     if not all(file.safe for file in found.files):
         return "red", "NOT OPENED: A FILE CANNOT BE READ"
@@ -71,28 +72,26 @@ def _heading(found: Inspection) -> tuple[str, str]:
     return "green", "SAFE TO OPEN"
 
 
-def _table(title: str, *headers: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    return table
-
-
 def _row(table: Table, *cells: object) -> None:
     """Cells that are shown as they are: what rich takes for markup may stand in names."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
-def _files(files: tuple[FileFacts, ...]) -> Table:
-    table = _table("Files", "file", "is", "bytes", "SHA-256")
+def _show_files(console: Console, files: tuple[FileFacts, ...]) -> None:
+    """The files, and their hashes as sha256sum writes them: on lines that can be copied, however
+    narrow the terminal is."""
+    table = table_of("file", "is", "bytes", title="Files")
     shown = sorted(files, key=lambda file: file.safe and not file.runs)[:SHOWN_FILES]
     for file in shown:
         size = "" if file.size is None else f"{file.size:,}"
-        _row(table, file.path, file.format or "?", size, file.sha256 or "?")
+        _row(table, file.path, file.format or "?", size)
     if len(files) > len(shown):
         told = "all safe" if all(file.safe for file in files) else "see --json"
-        table.add_row(f"and {len(files) - len(shown)} more, {told}", "", "", "")
-    return table
+        table.add_row(f"and {len(files) - len(shown)} more, {told}", "", "")
+    console.print(table)
+    console.print(Text("SHA-256", style="bold"))
+    for file in shown:
+        console.print(Text(f"{file.sha256 or '?'}  {plain(file.path)}"), soft_wrap=True)
 
 
 def _inside(file: FileFacts) -> Group:
@@ -109,9 +108,8 @@ def _inside(file: FileFacts) -> Group:
 
 
 def _tensors(facts: CheckpointFacts) -> Table:
-    table = _table(
-        f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters", "tensor", "shape"
-    )
+    title = f"{len(facts.tensors)} tensors, {facts.parameters:,} parameters"
+    table = table_of("tensor", "shape", title=title)
     for name, shape in list(facts.tensors.items())[:SHOWN_TENSORS]:
         _row(table, name, " x ".join(map(str, shape)))
     if len(facts.tensors) > SHOWN_TENSORS:
@@ -124,7 +122,7 @@ def _tensors(facts: CheckpointFacts) -> Table:
 
 
 def _network(network: NetworkFacts, contract: Contract) -> Table:
-    table = _table(f"Network {plain(network.name)}", "", "")
+    table = table_of("", "", title=f"Network {plain(network.name)}")
     layers = [f"{count} {plain(name)}" for name, count in network.layers.items()]
     sites = [f"{plain(site.name)} {list(site.shape)}" for site in network.sites]
     more = len(sites) - SHOWN_SITES
@@ -147,7 +145,7 @@ def _network(network: NetworkFacts, contract: Contract) -> Table:
 
 
 def _dry_run(run: DryRun) -> Table:
-    table = _table(f"Dry run on {run.images} clean images", "inputs", "right")
+    table = table_of("inputs", "right", title=f"Dry run on {run.images} clean images")
     table.add_row("as described", percent(run.accuracy.value), style="bold")
     for name, share in run.fed_otherwise.items():
         table.add_row(name, percent(share), style="yellow" if name == run.better else "dim")

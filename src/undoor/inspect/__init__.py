@@ -119,7 +119,7 @@ def _screened(found: Inspection, *, trusted: bool) -> Inspection:
     """With a problem where a file is unsafe, which matters more than any other."""
     if all(file.safe or (trusted and file.whole_module) for file in found.files):
         return found
-    unreadable = all(file.safe or file.format is None for file in found.files)
+    unreadable = all(file.safe or file.unreadable for file in found.files)
     kind = "cannot be read" if unreadable else "is unsafe"
     return replace(found, problem=f"a file {kind}; nothing of the model was opened")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from undoor.errors import UndoorError
 from undoor.files import walk
-from undoor.load.check import examine
+from undoor.load.check import examine, unreadable
 from undoor.load.regular import open_regular, require_reachable
 from undoor.load.spec import read_tables
 from undoor.load.trust import NamedCode
@@ -36,6 +36,7 @@ class FileFacts:
     problems : what keeps it from being opened, in words; empty where it is safe.
     whole_module : whether it is a pickled `nn.Module`, which `--trust-pickle` would open.
     runs : whether opening the model would run it: Python code that another of its files names.
+    inert : whether its problems keep it from being read, and yet nothing in it would run.
     """
 
     path: str
@@ -46,10 +47,16 @@ class FileFacts:
     problems: tuple[str, ...] = ()
     whole_module: bool = False
     runs: bool = False
+    inert: bool = False
 
     @property
     def safe(self) -> bool:
         return not self.problems
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether it cannot be read, which says nothing of what it would run, or is inert."""
+        return self.format is None or self.inert
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -152,6 +159,16 @@ def _facts(path: Path) -> FileFacts:
         safety = examine(path)
     except UndoorError as error:
         return FileFacts(str(path), None, size, sha256, problems=(_without(error, path),))
+    if safety.inert:
+        return FileFacts(
+            str(path),
+            safety.format,
+            size,
+            sha256,
+            safety.globals[:SHOWN_GLOBALS],
+            (unreadable(safety),),
+            inert=True,
+        )
     problems = [
         f"{breach.opcode} {breach.name}: {breach.why}" if breach.name else breach.why
         for breach in safety.breaches

@@ -99,6 +99,8 @@ def invert(
         run.advance(images, step)
         spent.spend(len(run.decks) * schedule.batch)
         if spent.meter.exhausted:
+            if step + 1 < schedule.steps and run.best.idle < schedule.patience:
+                spent.meter.cut()
             break
         progress(f"inverting {family} triggers", step + 1, schedule.steps)
         if run.best.idle >= schedule.patience:

@@ -66,6 +66,7 @@ def try_squares(
     out: list[Pulled] = []
     for done, search in enumerate(searches):
         if work.meter.exhausted:
+            work.meter.cut()
             out.append(Pulled(0.0, ()))
             continue
         best = _best(work, search, masks, keep)

@@ -37,6 +37,7 @@ MADE = re.compile(
     rf"{_RECONSTRUCT.pattern}|{_SCALAR.pattern}|numpy\.dtype"
     r"|argparse\.Namespace|types\.SimpleNamespace"
     r"|pathlib\.(_local\.)?(Pure)?(Posix|Windows)?Path"
+    r"|decimal\.Decimal|fractions\.Fraction"
     r"|datetime\.(datetime|date|time|timedelta|timezone)|uuid\.UUID"
     r"|collections\.(defaultdict|deque)"
     r"|_?_?(builtins?)(__)?\.(bytes|bytearray|complex|frozenset|slice|range)"

@@ -12,8 +12,9 @@ from undoor.errors import UndoorError
 from undoor.load.archives import open_screened
 from undoor.load.checkpoints import screen_checkpoint
 from undoor.load.foreign import is_foreign
-from undoor.load.formats import sniff
+from undoor.load.formats import Format, sniff
 from undoor.load.mistaken import refuse_mistaken, text_in_place
+from undoor.load.not_a_model import AS_DATA, refuse_format, refuse_other_kinds
 from undoor.load.onnx_file import screen_onnx
 from undoor.load.pickles import Breach, Screening, is_safe, screen_stream
 from undoor.load.pt2_archive import is_pt2, screen_pt2
@@ -50,6 +51,11 @@ class FileSafety:
         return any(MODULE.match(name) for name, _ in self.globals)
 
     @property
+    def inert(self) -> bool:
+        """Whether it cannot be read, and yet nothing in it would run."""
+        return bool(self.breaches) and all(breach.inert for breach in self.breaches)
+
+    @property
     def unsafe(self) -> list[str]:
         """The names that are no part of a state dict, most telling first."""
         names = {breach.name for breach in self.breaches if breach.name}
@@ -63,8 +69,7 @@ def examine(path: Path) -> FileSafety:
     ------
     UndoorError : it is no ordinary file, is damaged, or is of a format that holds no state dict.
     """
-    refuse_mistaken(path)
-    kind = sniff(path)
+    kind = _kind(path)
     if kind == "safetensors":
         require_safe_header(path)
         return FileSafety(kind)
@@ -78,17 +83,18 @@ def examine(path: Path) -> FileSafety:
             f"files; expected one checkpoint: {WAY_OUT}"
         )
     if kind != "pickle":
-        packed = kind in ("tar", "7z", "rar", "gzip", "bzip2", "xz", "zstd")
-        way_out = ": unpack it, and give the file inside" if packed else ""
-        old = ", as torch wrote it before 2017" if kind == "tar" else ""
-        raise UndoorError(
-            f"{path} is of the format {kind}{old}; expected safetensors or a checkpoint written by "
-            f"torch.save(model.state_dict(), file){way_out}"
-        )
+        refuse_format(path, kind)
     found = Screening()
     with open_regular(path) as stream, _mapped(stream.fileno(), path) as mapped:
         screen_stream(mapped, len(mapped), found)  # type: ignore[arg-type]
     return _safety("pickle", found, path)
+
+
+def _kind(path: Path) -> Format:
+    """The format of what may be a model."""
+    refuse_mistaken(path)
+    refuse_other_kinds(path)
+    return sniff(path)
 
 
 def brings_network(path: Path) -> bool:
@@ -98,8 +104,7 @@ def brings_network(path: Path) -> bool:
     ------
     UndoorError : it is no ordinary file, or an archive that readers could take differently.
     """
-    refuse_mistaken(path)
-    kind = sniff(path)
+    kind = _kind(path)
     if kind != "zip":
         return kind == ONNX
     with open_screened(path) as archive:
@@ -144,10 +149,25 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
             f"{path} {would} run code when it is opened: it names {shown}{more}; expected tensors "
             f"and plain settings alone: {WAY_OUT}"
         )
-    first = safety.breaches[0]
+    if safety.inert:
+        raise UndoorError(f"{path} {unreadable(safety)}")
+    first = next(breach for breach in safety.breaches if not breach.inert)
     where = f" (in {first.member})" if first.member else ""
     what = "graph of tensors" if safety.format in GRAPHS else "state dict"
     raise UndoorError(f"{path} is no plain {what}: {first.why}{where}; {WAY_OUT}")
+
+
+def unreadable(safety: FileSafety) -> str:
+    """Why a file that runs nothing is not read, and how it becomes one that is."""
+    opcodes = ", ".join(breach.opcode for breach in safety.breaches[:SHOWN])
+    more = ", ..." if len(safety.breaches) > SHOWN else ""
+    again = "torch.load" if safety.format == CHECKPOINT else "pickle.load or torch.load"
+    return (
+        f"is not readable as plain weights: its pickle is of another protocol than the 2 that "
+        f"torch.save writes ({opcodes}{more}), which torch.load(weights_only=True) does not take; "
+        f"nothing in it would run. Convert it where it was made: open it ({again}), and save the "
+        "state dict with torch.save(state_dict, file), without pickle_protocol, or as safetensors"
+    )
 
 
 def _trusting(unsafe: list[str]) -> str:
@@ -173,7 +193,8 @@ def _mapped(handle: int, path: Path) -> mmap.mmap:
 
 def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
     """What was found; damage alone is an error, damage behind a payload a hiding place."""
-    if found.damage and not found.breaches:
+    # What was not followed to its end might run something there.
+    if found.damage and all(breach.inert for breach in found.breaches):
         text = text_in_place(path) if kind == "pickle" else ""
         if text:
             raise UndoorError(
@@ -215,7 +236,7 @@ def _require_checkpoint(path: Path, names: list[str]) -> None:
     if names and all(name.endswith(".npy") for name in names):
         raise UndoorError(
             f"{path} is an archive of NumPy arrays (.npz), not a checkpoint; expected a state dict "
-            "written by torch.save or as safetensors"
+            f"written by torch.save or as safetensors; {AS_DATA}"
         )
     if not any(name.rpartition("/")[2] == "data.pkl" for name in names):
         inside = next((name for name in names if name.lower().endswith(WEIGHTS)), None)
@@ -236,5 +257,6 @@ __all__ = [
     "is_safe",
     "refuse_unsafe",
     "require_safe",
+    "unreadable",
     "unsafe_globals",
 ]

@@ -27,6 +27,9 @@ Format = Literal[
     "zstd",
     "GGUF",
     "native code",
+    "picture",
+    "PDF",
+    "Parquet",
     "polyglot",
     "unknown",
 ]
@@ -45,6 +48,14 @@ MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"GGUF", "GGUF"),
     (b"\x7fELF", "native code"),
     (b"MZ", "native code"),
+    (b"\x89PNG\r\n\x1a\n", "picture"),
+    (b"\xff\xd8\xff", "picture"),
+    (b"GIF8", "picture"),
+    (b"BM", "picture"),
+    (b"II*\0", "picture"),
+    (b"MM\0*", "picture"),
+    (b"%PDF-", "PDF"),
+    (b"PAR1", "Parquet"),
 )
 BLOCK = 512
 # An ir_version of one byte, then producer_name, or a graph.
@@ -67,14 +78,17 @@ def sniff(path: Path) -> Format:
     for magic, name in MAGIC:
         if head.startswith(magic):
             return name
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "picture"
     # Read as nothing else by us, and strictly: what its tensors look like does not matter.
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return "safetensors"
-    if _ends_as_zip(path):
-        return "polyglot"
-    # A pickle may be written so that it is a tar header too: torch tries tar first.
+    # A pickle may be written so that it is a tar header too: torch tries tar first. And what a tar
+    # holds last may be a zip archive, as a checkpoint is.
     if _is_tar(head):
         return "tar"
+    if _ends_as_zip(path):
+        return "polyglot"
     if path.suffix == ".toml":
         return "toml"
     if head[:1] == ONNX_START and head[2:3] and head[2:3] in ONNX_SECOND:

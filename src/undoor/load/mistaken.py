@@ -1,4 +1,5 @@
-"""What stands in the place of a file where a download went wrong: pointers and error pages."""
+"""What stands in the place of a file: pointers and error pages where a download went wrong, and
+checkpoints that were named as what they are not."""
 
 from __future__ import annotations
 
@@ -20,12 +21,17 @@ POINTERS: tuple[tuple[bytes, str, str], ...] = (
     (b"outs:\n- md5:", "a DVC file", "dvc pull, and give what it describes"),
 )
 MARKUP = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error", b"<body")
+# How pickles begin, by protocol.
+PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+# Bytes of a header of safetensors. A hundred thousand tensors take less; parsed, JSON takes twenty
+# times its size and more.
+LONGEST_HEADER = 2**24
 MARK = b"\xef\xbb\xbf"
 WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
 def refuse_mistaken(path: Path) -> None:
-    """Refuse a pointer or an error page in the place of a file.
+    """Refuse a pointer, an error page or another format in the place of a file.
 
     Raises
     ------
@@ -38,6 +44,7 @@ def refuse_mistaken(path: Path) -> None:
 
 def refuse_mistaken_head(path: Path, head: bytes) -> None:
     """As `refuse_mistaken`, of the first bytes of a file."""
+    _refuse_misnamed(path, head)
     plain = head.removeprefix(MARK).lstrip()
     for start, name, way_out in POINTERS:
         if plain.startswith(start):
@@ -47,10 +54,24 @@ def refuse_mistaken_head(path: Path, head: bytes) -> None:
             f"{path} is a web page or an error of its server, not the file itself "
             f"({shown(plain)}); download it again"
         )
-    if plain[:1] == b"{" and len(head) < HEAD and _is_json(plain):
+    by_name = path.suffix.lower() == ".json"
+    if plain[:1] == b"{" and not by_name and len(head) < HEAD and _is_json(plain):
         raise UndoorError(
             f"{path} is JSON, as servers answer with in the place of a file ({shown(plain)}); "
             "expected a file with a model: download it again"
+        )
+
+
+def _refuse_misnamed(path: Path, head: bytes) -> None:
+    """Refuse what `torch.save` wrote into a file with the name of another format."""
+    if path.suffix != ".safetensors" or int.from_bytes(head[:8], "little") <= LONGEST_HEADER:
+        return
+    if head.startswith((b"PK\x03\x04", *PICKLES)):
+        kind = "zip archive" if head.startswith(b"PK") else "pickle"
+        raise UndoorError(
+            f"{path} is a {kind}, as torch.save writes, under the name of a safetensors file; "
+            f"expected what safetensors.torch.save_file writes: rename it to {path.stem}.pt, or "
+            "save the state dict as safetensors"
         )
 
 

@@ -15,6 +15,7 @@ from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
 from undoor.load.graph_files import is_graph, of_graph, read_graph
 from undoor.load.lazy_layers import materialise
+from undoor.load.not_a_model import refuse_repair_file
 from undoor.load.spec import ModelSpec, Tables, read_spec, read_tables
 from undoor.load.trust import NamedCode, code_named, require_trusted
 from undoor.load.weights import load_fitting, read_states
@@ -37,6 +38,7 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     if "architecture" not in model and weights is not None and Path(weights).is_file():
         # That a file is unsafe matters more than that its architecture is missing.
         require_safe(Path(weights))
+        refuse_repair_file(Path(weights))
     if timm_models.is_name(model.get("architecture")):
         return timm_models.read_tables(tables, file)
     spec = read_spec(path, options)

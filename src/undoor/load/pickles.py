@@ -28,42 +28,24 @@ MOST_PICKLES = 64
 # As torch's own restricted reader knows them; EXT, INST, OBJ, PERSID and buffers are not.
 OPCODES = frozenset(
     {
-        "PROTO",
-        "STOP",
-        "GLOBAL",
-        "REDUCE",
-        "NEWOBJ",
-        "BUILD",
-        "BINPERSID",
-        "MARK",
-        "BINPUT",
-        "LONG_BINPUT",
-        "BINGET",
-        "LONG_BINGET",
-        "APPEND",
-        "APPENDS",
-        "SETITEM",
-        "SETITEMS",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "NONE",
-        "NEWFALSE",
-        "NEWTRUE",
-        "EMPTY_TUPLE",
-        "EMPTY_LIST",
-        "EMPTY_DICT",
-        "EMPTY_SET",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "BINFLOAT",
-        "BINUNICODE",
-        "SHORT_BINSTRING",
-        "LONG1",
+        "PROTO", "STOP", "GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPERSID", "MARK", "BINPUT",
+        "LONG_BINPUT", "BINGET", "LONG_BINGET", "APPEND", "APPENDS", "SETITEM", "SETITEMS",
+        "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "NONE", "NEWFALSE", "NEWTRUE", "EMPTY_TUPLE",
+        "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "BININT", "BININT1", "BININT2", "BINFLOAT",
+        "BINUNICODE", "SHORT_BINSTRING", "LONG1",
     }
-)
+)  # fmt: skip
+# Those that hold or arrange plain values in pickles of other protocols. They run nothing; what is
+# named and called beside them is screened like in any other. Names may be computed alone by
+# STACK_GLOBAL, which is seen.
+INERT = frozenset(
+    {
+        "FRAME", "MEMOIZE", "STACK_GLOBAL", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
+        "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "ADDITEMS", "FROZENSET", "LONG4", "BINSTRING",
+        "INT", "LONG", "FLOAT", "STRING", "UNICODE", "LIST", "DICT", "PUT", "GET", "DUP", "POP",
+        "POP_MARK",
+    }
+)  # fmt: skip
 # What may be called. Everything else that may be named is a value only: a type, a dtype.
 CALLED = frozenset(
     {
@@ -79,6 +61,7 @@ CALLED = frozenset(
         "torch._utils._rebuild_parameter",
         "torch._utils._rebuild_parameter_with_state",
         "torch._utils._rebuild_qtensor",
+        "torch._utils._rebuild_sparse_tensor",
         "torch._utils._rebuild_tensor",
         "torch._utils._rebuild_tensor_v2",
         "torch._utils._rebuild_tensor_v3",
@@ -112,6 +95,7 @@ class Breach:
     why : in words, for people.
     opcode, position, member : where: the pickle machine's opcode, bytes from the pickle's start,
         the archive's member ("" for a plain file).
+    inert : whether it only keeps the pickle from being read, and would run nothing.
     """
 
     name: str
@@ -119,6 +103,7 @@ class Breach:
     opcode: str
     position: int
     member: str = ""
+    inert: bool = False
 
 
 @dataclass
@@ -209,7 +194,7 @@ def _screen_one(stream: IO[bytes], member: str, found: Screening) -> None:
 def _screen_opcode(opcode: str, member: str, found: Screening) -> None:
     if opcode not in OPCODES:
         text = f"it uses the opcode {opcode}, which torch.load(weights_only=True) does not take"
-        found.add(Breach("", text, opcode, 0, member))
+        found.add(Breach("", text, opcode, 0, member, inert=opcode in INERT))
 
 
 def _screen_event(event: Event, found: Screening) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 
 MAX_PATH = 1000
 KINDS = {
@@ -55,7 +56,9 @@ def open_regular(path: Path) -> BufferedReader:
         handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UndoorError(f"{path} cannot be opened ({reason}); check the path") from error
+        raise UndoorError(
+            f"{path} cannot be opened ({reason}){other_spelling(path)}; check the path"
+        ) from error
     found = os.fstat(handle)
     kind = KINDS.get(stat.S_IFMT(found.st_mode))
     if kind is not None or found.st_size == 0:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
-from undoor.load.mistaken import refuse_mistaken
+from undoor.load.mistaken import LONGEST_HEADER, refuse_mistaken
 from undoor.load.regular import open_regular
 
-# A hundred thousand tensors take less; parsed, JSON takes twenty times its size and more.
-LARGEST_HEADER = 2**24
 MOST_AXES = 64
 LARGEST = 2**53
 BITS = {
@@ -52,7 +50,7 @@ def require_safe_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         size = stream.seek(0, 2)
         stream.seek(0)
         length = struct.unpack("<Q", stream.read(8).ljust(8, b"\xff"))[0]
-        if length > min(LARGEST_HEADER, size - 8):
+        if length > min(LONGEST_HEADER, size - 8):
             refuse_mistaken(path)
             raise _damaged(path, f"its header would have {length:,} bytes of {size:,}")
         raw = stream.read(length)

@@ -38,7 +38,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 from undoor.input_size import require_input_size
+from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
@@ -158,7 +160,8 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
     """The file that tables were read from, and the tables as they stand, overlaid by `options`."""
     if not path.exists():
         raise UndoorError(
-            f"{path} does not exist; expected a {MODEL_FILE}, a folder with one, or a checkpoint"
+            f"{path} does not exist{other_spelling(path)}; expected a {MODEL_FILE}, a folder with "
+            "one, or a checkpoint"
         )
     file = _toml_in(path) if path.is_dir() else path
     tables = _read_tables(file) if file.suffix == ".toml" else {"model": {"weights": path}}
@@ -171,6 +174,7 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
 def _toml_in(folder: Path) -> Path:
     file = folder / MODEL_FILE
     if not file.is_file():
+        refuse_folder(folder)
         found = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         listing = ", ".join(found[:5]) or "nothing"
         raise UndoorError(

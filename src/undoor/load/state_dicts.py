@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from undoor.errors import UndoorError
@@ -146,6 +147,7 @@ def _walk(
         # Averages are also kept as the bare list of their tensors.
         items = [(str(number), value) for number, value in items[:100_000]]
     tensors = {k: v for k, v in items if isinstance(k, str) and isinstance(v, Tensor)}
+    tensors = {k: v for k, v in tensors.items() if not _is_graph(k, v)}
     if tensors:
         yield name, tensors
     order = {key: place for place, key in enumerate(WRAPPERS)}
@@ -157,6 +159,12 @@ def _walk(
             count += 1
             if count >= MAX_STATES:
                 return
+
+
+def _is_graph(name: str, value: Tensor) -> bool:
+    """Whether a tensor is a sparse one beside weights, as the edges of a graph are kept; those that
+    are named by layer and weight are weights."""
+    return value.layout is not torch.strided and "." not in name
 
 
 def _named(content: object, key: str, path: Path) -> dict[str, StateDict]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 from undoor.load.folder_code import located, read_source
 from undoor.load.installed import is_installed, is_standard, is_standard_file, loose_places
 
@@ -54,8 +55,8 @@ class Target:
             file = Path(self.source)
             if not file.is_file():
                 raise UndoorError(
-                    f"the architecture's file {file} does not exist; a relative path starts at "
-                    "the folder of the model.toml, or at the current one"
+                    f"the architecture's file {file} does not exist{other_spelling(file)}; a "
+                    "relative path starts at the folder of the model.toml, or at the current one"
                 )
             return file.resolve().parent
         root = self.source.partition(".")[0]

@@ -6,6 +6,7 @@ from timm's own settings for that name. Nothing is fetched: the weights are the 
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,12 +121,12 @@ def read_tables(
 
 def _settings(name: str) -> dict[str, Any]:
     """timm's settings of a network: where it differs in classes and inputs, and its input."""
-    is_model, get_settings, similar = from_library(
+    is_model, get_settings, names = from_library(
         "timm.models", "is_model", "get_pretrained_cfg", "list_models", extra=EXTRA
     )
     plain = name.partition(".")[0]
     if ":" in name or "/" in name or not is_model(plain):
-        close = ", ".join(similar(f"*{plain[:6]}*")[:5]) if plain.isidentifier() else ""
+        close = ", ".join(difflib.get_close_matches(plain, names(), 5))
         raise UndoorError(
             f"timm has no network {name!r}{f' (similar: {close})' if close else ''}; "
             "expected timm:NAME, NAME one of timm.list_models()"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
-from undoor.files import write_json
+from undoor.files import walk, why, write_json
 from undoor.load.folder_code import below, located, read_source
 from undoor.load.targets import Target, parse_target
 from undoor.origin import CodeFile
@@ -137,12 +137,14 @@ def refusal(named: NamedCode) -> str:
             "architecture, which opening the model would run; name it yourself (--architecture), "
             "or trust it (--trust-code, trust_code=True)"
         )
-    count = len(named.files)
-    files = "a Python file" if count == 1 else f"code in a folder with {count} Python files"
+    first, others = named.files[0], len(named.files) - 1
+    more = f", with {others} other Python files in its folder" if others > 1 else ""
+    more = ", with another Python file in its folder" if others == 1 else more
     return (
-        f"opening the model would run {files} that the model itself names "
-        f"({named.files[0].path}, SHA-256 {named.files[0].sha256}); `undoor inspect` lists them: "
-        "look at them, then trust them (--trust-code, trust_code=True)"
+        f"opening the model would run Python code that the model itself names: {first.path} "
+        f"(SHA-256 {first.sha256}{more}); look at it (`undoor inspect` lists every file), then "
+        "trust it once (--trust-code, trust_code=True), or until a file changes: undoor inspect "
+        "MODEL --remember-code"
     )
 
 
@@ -161,15 +163,22 @@ def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
         first = below(folder, [root, *inner]) or located(folder, root) or folder
     found = [first] if first.is_file() else []
     # Also where no import statement leads: the named file can put any folder on `sys.path`.
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if _is_searched(Path(place, name)))
-        paths = (Path(place, name) for name in sorted(names) if Path(name).suffix == ".py")
-        found += [path for path in paths if path != first and path.is_file()]
-        if len(found) > MAX_FILES:
-            raise UndoorError(
-                f"{folder} has more than {MAX_FILES} Python files; expected the folder of one "
-                "model; name the architecture yourself (--architecture)"
-            )
+    try:
+        for place, folders, names in walk(folder):
+            folders[:] = sorted(name for name in folders if _is_searched(Path(place, name)))
+            paths = (Path(place, name) for name in sorted(names) if Path(name).suffix == ".py")
+            found += [path for path in paths if path != first and path.is_file()]
+            if len(found) > MAX_FILES:
+                raise UndoorError(
+                    f"{folder} has more than {MAX_FILES} Python files; expected the folder of one "
+                    "model; name the architecture yourself (--architecture)"
+                )
+    except OSError as error:
+        raise UndoorError(
+            f"{error.filename or folder}: {why(error)}, so the Python files that the model could "
+            "run cannot all be listed; let it be read, or name the architecture yourself "
+            "(--architecture)"
+        ) from error
     return tuple(
         CodeFile(str(path), hashlib.sha256(read_source(path)).hexdigest()) for path in found
     )

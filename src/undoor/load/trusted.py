@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from undoor.errors import UndoorError
+from undoor.files import walk
 from undoor.load.check import FileSafety, examine, refuse_unsafe
 from undoor.load.foreign import is_foreign
 from undoor.load.jail import TIMED_OUT
@@ -224,14 +225,18 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
 def _fits(folder: Path, room: int) -> bool:
     """Whether what lies in a folder stays within its room, and in a sane number of files."""
     size = entries = 0
-    for place, folders, files in os.walk(folder):
-        entries += len(folders) + len(files)
-        for name in files:
-            with suppress(OSError):
-                found = Path(place, name).lstat()
-                size += max(found.st_size, 512 * found.st_blocks)
-        if size > room or entries > MAX_ENTRIES:
-            return False
+    try:
+        for place, folders, files in walk(folder, changing=True):
+            entries += len(folders) + len(files)
+            for name in files:
+                with suppress(OSError):
+                    found = Path(place, name).lstat()
+                    size += max(found.st_size, 512 * found.st_blocks)
+            if size > room or entries > MAX_ENTRIES:
+                return False
+    except OSError:
+        # A folder that hides what lies in it.
+        return False
     return True
 
 

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from undoor.errors import UndoorError
+from undoor.files import other_spelling
 from undoor.load.beside import stand_ins
 from undoor.load.check import examine, require_safe
+from undoor.load.not_a_model import refuse_repair
 from undoor.load.regular import open_regular
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spellings import COUNTER, AmbiguousError, respelt
@@ -29,8 +31,6 @@ from undoor.load.state_dicts import (
     states_in,
 )
 
-# As undoor.align.stored names the tensors of a repair.
-REPAIR = "repair/"
 SHOWN = 3
 # What quantisers call their scales; bitsandbytes, torchao, GPTQ and torch.ao.
 QUANTISED = re.compile(
@@ -60,7 +60,7 @@ def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
     """All state dicts of a checkpoint as they are stored, by the keys that lead to them; see
     `states_in`. Raises as `read_state_dict`, but for what more than one is."""
     if not path.exists():
-        raise UndoorError(f"the weights {path} do not exist; check the path")
+        raise UndoorError(f"the weights {path} do not exist{other_spelling(path)}; check the path")
     open_regular(path).close()
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     return states_in(content, path, key=key)
@@ -194,10 +194,12 @@ def _prepared(state: StateDict, path: Path) -> StateDict:
             f"{path} is a repaired model: it holds undoor's corrections and would do harm without "
             "them; load the original weights and attach the repair with undoor.guard"
         )
-    if all(key.startswith(REPAIR) for key in state):
+    refuse_repair(path, state)
+    sparse = [name for name, value in state.items() if value.layout is not torch.strided]
+    if sparse:
         raise UndoorError(
-            f"{path} is a repair, which holds corrections and no model; give the original weights "
-            "as the model, and this file as --repair or to undoor.Repair.load"
+            f"{path} holds weights as sparse tensors ({_shorten(sparse)}); expected dense ones: "
+            "save the state dict again with value.to_dense() for these"
         )
     quantised = [name for name, value in state.items() if _is_quantised(name, value)]
     if quantised:
@@ -236,7 +238,12 @@ def _read_torch(path: Path) -> object:
     safety = require_safe(path)
     names = [name for name, _ in safety.globals]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(names)):
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(stand_ins(names)),
+            # Indices of sparse tensors that lead outside of them are refused.
+            torch.sparse.check_sparse_tensor_invariants(),
+        ):
             # What is deprecated in the file is nothing that its reader can change.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)

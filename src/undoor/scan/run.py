@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
 
 import numpy as np
 import torch
@@ -13,10 +12,8 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.families.family import Moves
 from undoor.families.registry import (
     families,
-    families_for,
     family_named,
     left_out,
 )
@@ -36,14 +33,12 @@ from undoor.scan.confirm import (
     confirm,
     confirm_shared,
     drawn,
-    ends_of_shared,
-    ends_of_sources,
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.doubts import doubts
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.screen import screen, screen_shared, screen_sources
+from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
 from undoor.vocabulary import CALIBRATE, Verdict
@@ -178,9 +173,11 @@ def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
-    _screen(work, table)
+    partly = fill(work, table)
+    cuts = work.meter.cuts
     for family, targets in _looks(table, limits).items():
         if work.meter.exhausted:
+            work.meter.cut()
             break
         first, ceiling = table.candidates(family), table.ceiling(family)
         table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
@@ -196,30 +193,14 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    if unfinished := _unfinished(work, table):
+    missing = [family for family in searched(work.classifier) if family not in table.entries]
+    if unfinished := work.meter.unfinished(missing, partly, looked=work.meter.cuts == cuts):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
             verdict, reasons = "inconclusive", (unfinished,)
     evidence = table.all_evidence(tuple(doubts.values()))
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
-
-
-def _screen(work: Work, table: Table) -> None:
-    """Fill the table as far as the budget goes, at least with one family."""
-    for family in families_for(work.classifier):
-        if work.meter.exhausted and table.entries:
-            return
-        table.add(family, screen(work, family))
-    for family in families_for(work.classifier, "source"):
-        if work.meter.exhausted:
-            return
-        candidates = screen_sources(work, family)
-        table.add_sources(family, candidates, ends_of_sources(work, candidates))
-    for family in families_for(work.classifier, "shared"):
-        if work.meter.exhausted:
-            return
-        table.add_shared(family, *ends_of_shared(work, screen_shared(work, family)))
 
 
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
@@ -286,28 +267,9 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
     )
 
 
-def _unfinished(work: Work, table: Table) -> str | None:
-    """What the budget did not suffice for."""
-    meter, searched = work.meter, work.classifier
-    if not meter.exhausted:
-        return None
-    wanted = _searched(searched)
-    missing = ", ".join(family for family in wanted if family not in table.entries)
-    left = f" before triggers of the families {missing} were looked for" if missing else ""
-    return (
-        f"the budget ended after {meter.passes:,.0f} sample passes and {meter.seconds:.0f} s{left};"
-        " give more"
-    )
-
-
-def _searched(classifier: Classifier) -> tuple[str, ...]:
-    """All families that are searched in a network, in the order of the search."""
-    return tuple(name for moves in get_args(Moves) for name in families_for(classifier, moves))
-
-
 def _without_null(classifier: Classifier) -> tuple[str, ...]:
     """That families were searched of which nobody knows how small natural triggers are."""
-    unknown = [name for name in _searched(classifier) if family_named(name).null is None]
+    unknown = [name for name in searched(classifier) if family_named(name).null is None]
     if not unknown:
         return ()
     return (
