@@ -15,7 +15,7 @@ from undoor.families.bank import InputBank, TriggerBank
 from undoor.families.calibration import Null, fitted_null
 from undoor.families.growth import constant
 from undoor.families.schedules import Effort
-from undoor.triggers import Stamp
+from undoor.triggers import Trigger
 from undoor.vocabulary import IMAGES, VECTORS
 
 Moves = Literal["target", "source", "shared"]
@@ -162,7 +162,7 @@ class Family:
     on_request: bool = False
     missing: Callable[[Classifier], str | None] | None = None
     places: Places | None = None
-    probes: Callable[[Shape, Bounds], Sequence[Stamp]] | None = None
+    probes: Callable[[Shape, Bounds], Sequence[Trigger]] | None = None
     searched_as: Family | None = None
     beside: Family | None = None
     stand_in: Family | None = None

@@ -132,9 +132,9 @@ def _of_candidates(classifier: Classifier) -> int:
     """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
     classes = classifier.num_classes
     starts = max(
-        family.places.keep + family.places.effort.starts
+        places.keep + places.effort.starts if (places := family.places) else family.effort.starts
         for family in families()
-        if family.places and family.moves == "target"
+        if family.moves == "target"
     )
     followed = classes if classes <= FEW_CLASSES else PROMISING + DRAWN
     # Of many classes, each gets a try, and in one family two.

@@ -14,14 +14,14 @@ from undoor.families.family import Family
 from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.invert import Search
 from undoor.inversion.work import Work
-from undoor.triggers import Stamp
+from undoor.triggers import Trigger
 
 # On which the probes are tried.
 IMAGES = 10
 
 
 @torch.no_grad()
-def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Stamp]) -> Tensor:
+def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger]) -> Tensor:
     """[probes, K]: the mean probability of each class for the probed inputs x [N, ...] of others.
 
     Not the share of inputs that move: on a few inputs several probes would move them all.
