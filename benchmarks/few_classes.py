@@ -27,7 +27,8 @@ from undoor.bench.amount import Amount, clean_images
 from undoor.bench.calibrate import class_p_values
 from undoor.bench.tables import markdown
 from undoor.clean_set import CleanSet
-from undoor.families.calibration import agreement_null, nulls
+from undoor.families.calibration import agreement_null
+from undoor.families.registry import nulls
 from undoor.files import write_json, write_text
 from undoor.scan.statistics import overall
 from undoor.sites import exchange, head
