@@ -17,6 +17,8 @@ from undoor.align.result import SCHEMA, Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.export.folded import folded
+from undoor.guard import guard
 from undoor.sites import find_sites
 
 
@@ -88,8 +90,22 @@ def with_corrections(repair: Repair, corrections: dict[str, Correction]) -> Repa
 def test_unknown_site(model: Classifier) -> None:
     made = make_repair(model)
     corrections = {"network.99": made.targets[0].corrections["entry"]}
-    with pytest.raises(UndoorError, match=r"no site 'network\.99'"):
+    with pytest.raises(UndoorError, match=r"corrects 'network\.99', but .* no layer of that name"):
         with_corrections(made, corrections).require_model(model)
+
+
+def test_a_layer_that_is_no_site_any_more(model: Classifier) -> None:
+    """Norms that were not known as such had their corrections behind the convolutions: a repair
+    from then still guards."""
+    assert "network.0" not in {site.name for site in find_sites(model)}
+    corrections = {"network.0": Correction(*(torch.full((5, 1, 1), v) for v in (0.5, 1, -9, 9)))}
+    made = with_corrections(make_repair(model, (1,)), corrections)
+    made.require_model(model)
+    x = torch.rand(4, *model.input_shape)
+    labels, flagged, _ = guard(model, made)(x)
+    assert len(labels) == len(flagged) == 4
+    with pytest.raises(UndoorError, match=r"network\.0 stands behind no .*; repair again, since"):
+        folded(model, made)
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from undoor.classifier import Classifier
+from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
 
 
@@ -382,3 +383,46 @@ def test_fast_copy_of_a_network_that_takes_views(network: nn.Module) -> None:
     other = random_classifier("conv").fast_copy()
     assert other.memory_format == torch.channels_last
     assert not any(module._forward_hooks for module in other.modules())
+
+
+class Record(nn.Module):
+    """Returns its scores inside of something."""
+
+    def __init__(self, pack: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.inner = linear()
+        self.pack = pack
+
+    def forward(self, x: Tensor) -> object:
+        return self.pack(self.inner(x))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [lambda z: {"logits": z, "loss": None}, lambda z: SimpleNamespace(logits=z, hidden_states=())],
+)
+def test_scores_may_come_in_a_record(pack: Callable[[Tensor], object]) -> None:
+    x = torch.rand(4, 3, 2, 2)
+    classifier = Classifier(Record(pack), input_shape=(3, 2, 2))
+    assert torch.equal(classifier(x), Classifier(linear(), input_shape=(3, 2, 2))(x))
+    assert classifier.get_submodule("network.network.inner")
+    assert classifier.fingerprint() == classifier.fast_copy().fingerprint()
+
+
+@pytest.mark.parametrize("pack", [lambda z: (z, z), lambda z: {"scores": z}, lambda _: "scores"])
+def test_other_records_are_refused(pack: Callable[[Tensor], object]) -> None:
+    with pytest.raises(UndoorError, match="returns the class scores alone"):
+        Classifier(Record(pack), input_shape=(3, 2, 2))
+
+
+@pytest.mark.parametrize("twin", [lambda c: c.limited(Capacity(2, 4)), lambda c: c.with_gain(2.0)])
+def test_what_is_done_to_a_variant_leaves_the_original(
+    twin: Callable[[Classifier], Classifier], classifier: Classifier
+) -> None:
+    """Modules are its own; weights are shared."""
+    before = dict(classifier.named_modules())
+    other = twin(classifier)
+    assert next(other.parameters()) is next(classifier.parameters())
+    other.entry = nn.ReLU()
+    other.network.extra = nn.ReLU()
+    assert dict(classifier.named_modules()) == before

@@ -119,6 +119,22 @@ def test_unexpected(cli: Cli, error: Exception, told: str) -> None:
     assert not cli.out.exists()
 
 
+def test_an_error_of_the_network_is_not_called_a_bug(cli: Cli) -> None:
+    def fail(classifier: Classifier, clean: CleanSet) -> None:
+        classifier.network[-1].forward = raising  # type: ignore[index, union-attr, assignment]
+        classifier(clean.images)
+
+    def raising(_x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("not today")
+
+    cli.during_scan = fail
+    result = cli.scan()
+    assert result.exit_code == 2
+    told = result.stderr.splitlines()[-1]
+    assert "the network raised ValueError: not today in a pass" in told
+    assert "bug" not in told
+
+
 def test_debug_shows_the_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDOOR_DEBUG", "1")
     cli.during_scan = raiser(ValueError("odd"))

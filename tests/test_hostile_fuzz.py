@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hostile import repairs
 from hostile.parsers import PARSERS, survive
 from hostile.seeds import hostile, kept, valid
 from hypothesis import HealthCheck, given, settings
@@ -52,6 +53,30 @@ def test_mutations(parser: str) -> None:
         survive(parser, data)
 
     survives()
+
+
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+shapes = st.lists(st.integers(0, 3), max_size=4)
+told = st.tuples(shapes, st.floats(width=32))
+
+
+@settings(few, max_examples=100)
+@given(
+    path=st.sampled_from(repairs.paths(repairs.DESCRIPTION)),
+    value=odd,
+    tensors=st.dictionaries(
+        st.sampled_from([*repairs.TENSORS, "repair/1/x", ""]), told, max_size=2
+    ),
+)
+def test_descriptions_of_repairs(
+    path: tuple[object, ...], value: object, tensors: dict[str, object]
+) -> None:
+    """Any value at any place, beside tensors of any small shape."""
+    survive("repair", repairs.with_entry(path, value, {**repairs.TENSORS, **tensors}))
 
 
 @pytest.mark.parametrize("parser", PARSERS)

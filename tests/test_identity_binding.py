@@ -132,7 +132,11 @@ def test_an_exchanged_file_of_code_starts_anew(tmp_path: Path) -> None:
 
     def step() -> bool:
         """Whether the step of an earlier process is used."""
-        journal = about(Journal(tmp_path / "journal"), undoor.load(toml, trust_code=True), images())
+        journal = about(
+            Journal(tmp_path / "journal"),
+            undoor.load(toml, trust_code=True).fingerprint(),
+            images(),
+        )
         return journal.step("search", lambda draft: {"x": np.zeros(1)})[1]
 
     assert [step(), step()] == [False, True]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from undoor.journal import NO_DRAFT, Draft, Journal, digest
 
@@ -51,9 +53,15 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: bytes | None) -> 
 
 
 def test_what_cannot_be_stored_without_pickle_is_no_step(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(TypeError, match="of object"):
         Journal(tmp_path).step("x", lambda _: {"a": np.array([object()])})
     assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Progressed:
+    step: int
+    value: torch.Tensor
 
 
 def test_digests_tell_types_shapes_and_order_apart() -> None:
@@ -67,8 +75,36 @@ def test_digests_tell_types_shapes_and_order_apart() -> None:
         (np.zeros(4),),
         (np.zeros((2, 2)),),
         (np.zeros(2), np.zeros(2)),
+        (torch.zeros(2),),
+        (torch.zeros(2, dtype=torch.bfloat16),),
+        (((1,), 2),),
+        ((1, (2,)),),
+        ({"a": 1},),
+        ([1, 2],),
+        (b"1",),
+        (None,),
+        (True,),
+        (Path("1"),),
+        (Progressed(1, torch.zeros(2)),),
+        (Progressed(1, torch.ones(2)),),
     ]
     assert len({digest(*each) for each in facts}) == len(facts)
+
+
+def test_digests_see_every_value_of_a_large_tensor() -> None:
+    """The text of a tensor leaves out all but its edges."""
+    one = torch.zeros(3, 64, 64)
+    other = one.clone()
+    other[1, 32, 32] = 1
+    assert digest(one) != digest(other)
+    assert digest(("a", one)) != digest(("a", other))
+    assert digest(one) == digest(one.clone())
+
+
+@pytest.mark.parametrize("fact", [object(), np.array([object()]), {1, 2}, lambda: 0])
+def test_of_what_may_differ_unseen_there_is_no_digest(fact: object) -> None:
+    with pytest.raises(TypeError, match="expected"):
+        digest(fact)
 
 
 def test_a_changed_entry_is_made_again(tmp_path: Path) -> None:

@@ -73,6 +73,19 @@ def layers(activation: nn.Module, norm: nn.Module | None = None) -> nn.Module:
     return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
 
 
+class Split(nn.Module):
+    """Channels in parts, the last smaller: Split with a number of outputs from opset 18 on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.out = nn.Conv2d(1, 7, 3), nn.Linear(7, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, two, three = self.conv(x).relu().chunk(3, 1)
+        return self.out(torch.cat([three, one, two], 1).mean((2, 3)))
+
+
 NEWER: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
     "GELU": (lambda: layers(nn.GELU()), None),
     "GELU by tanh": (lambda: layers(nn.GELU("tanh")), None),
@@ -81,6 +94,8 @@ NEWER: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
     "GroupNorm": (lambda: layers(nn.SiLU(), nn.GroupNorm(2, 6)), 23),
     "Hardswish": (lambda: layers(nn.Hardswish()), 23),
     "MLP": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 5)), 20),
+    "Split": (Split, 18),
+    "Split, 23": (Split, 23),
     "transformer": (Attentive, None),
     "transformer, 23": (Attentive, 23),
 }

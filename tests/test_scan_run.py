@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -340,6 +341,22 @@ def test_a_search_that_was_cut_is_still_so_for_a_run_that_goes_on(tmp_path: Path
         cut.append(report.reasons[0].partition("the searches of ")[2].partition(" were")[0])
     assert cut[0]
     assert cut[0] in cut[1]
+
+
+def test_seconds_may_be_given_alone() -> None:
+    clean = clean_images()
+    pair = (clean.images, clean.labels)
+    report = scan(toy_classifier(backdoored=False), pair, max_seconds=1e-6)
+    assert report.verdict == "inconclusive"
+    assert "budget ended" in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_seconds": 0}, {"max_seconds": 5, "budget": Budget(passes=1)}]
+)
+def test_a_budget_that_is_none_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UndoorError, match="max_seconds"):
+        scan(toy_classifier(backdoored=False), clean_images(), **options)
 
 
 def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:

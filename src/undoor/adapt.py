@@ -18,7 +18,7 @@ from undoor.align.inspect import site_shifts
 from undoor.align.plans import candidate_plans
 from undoor.align.result import Repair
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
 from undoor.errors import UndoorError
 from undoor.guard import guard
@@ -38,7 +38,7 @@ BATCH = 256
 
 def adapt(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     repair: Repair,
     inputs: Tensor,
     *,
@@ -73,7 +73,7 @@ def adapt(
     """
     started = time.perf_counter()
     _check(classifier, repair)
-    clean = clean.for_classifier(classifier)
+    clean = given(clean, classifier)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:
         flagged = flagged_inputs(classifier, repair, inputs, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from undoor.batch_size import failure, require_another_size
+from undoor.class_scores import with_scores_alone
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
@@ -18,7 +19,7 @@ from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
 from undoor.input_size import require_input_size
 from undoor.origin import Origin
-from undoor.plain_weights import detached_copy, plain_copy
+from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.resizing import Resizing
 from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
 from undoor.unwrapped import unwrapped
@@ -49,7 +50,8 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    network : module from normalised inputs [N, *input_shape] to [N, num_classes].
+    network : module from normalised inputs [N, *input_shape] to [N, num_classes], or to a mapping
+        with such "logits" or an object that has them as an attribute.
     input_shape : shape of one raw input, for images (channels, height, width).
     bounds : lowest and highest raw value.
     scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
@@ -62,9 +64,9 @@ class Classifier(nn.Module):
 
     Raises
     ------
-    UndoorError : the network is no module or cannot be copied, fails on such an input, returns no
-        [N, K >= 2] matrix or anything that is not finite, or contradicts `output` or
-        `class_names`.
+    UndoorError : the network is no module or cannot be copied, fails on such an input or takes
+        batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
+        contradicts `output` or `class_names`.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
@@ -130,6 +132,7 @@ class Classifier(nn.Module):
             self.network = plain_copy(unwrapped(network)).cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
+        self.network = with_scores_alone(self.network, self._normalised(self._samples()))
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
         if output == "sigmoid":
             self._returns_log = take_off(self.network, self._normalised(self._samples()))
@@ -145,6 +148,10 @@ class Classifier(nn.Module):
                 f"{len(self.class_names)} class names were given for a model with "
                 f"{self.num_classes} classes; give one name a class, in order"
             )
+
+    def __repr__(self) -> str:
+        network = type(self.network).__name__
+        return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
 
     def train(self, mode: bool = True) -> Classifier:
         """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
@@ -179,7 +186,7 @@ class Classifier(nn.Module):
 
         Numbers may differ in their last digits from those of another capacity.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.capacity = capacity
         return other
 
@@ -190,7 +197,7 @@ class Classifier(nn.Module):
         ----------
         gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
         """
-        other = copy.copy(self)
+        other = shared_copy(self)
         other.gain = gain
         return other
 
@@ -252,15 +259,13 @@ class Classifier(nn.Module):
         try:
             raw = self.network(self._normalised(x))
         except Exception as error:
-            raise UndoorError(
-                f"the network failed on an input of shape {(2, *self.input_shape)}: "
-                f"{_first_line(error)}; check input.shape and the architecture's arguments"
-            ) from error
+            raise failure(self.network, self._normalised(x), error) from error
+        require_another_size(self.network, self._normalised(x))
         if not isinstance(raw, Tensor) or raw.dim() != 2 or raw.shape[1] < 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise UndoorError(
                 f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
-                "wrap it in a module that returns the class scores alone"
+                "wrap it in a module that returns the class scores alone, or {'logits': scores}"
             )
         if not bool(torch.isfinite(raw).all()):
             raise UndoorError(
@@ -397,7 +402,3 @@ def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
 
 def _is_distribution(raw: Tensor) -> bool:
     return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

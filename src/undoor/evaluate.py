@@ -13,17 +13,18 @@ from scipy import stats
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.triggers import Trigger
+from undoor.views import Viewed
 
 SCHEMA = "undoor/evaluation/1"
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Viewed):
     """What the bare model (`before`) and the guarded pair (`after`) do on a test set.
 
     before, after : "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs),
@@ -47,7 +48,7 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier, guarded: Guarded, clean: CleanSet, triggered: CleanSet, target: int
+    classifier: Classifier, guarded: Guarded, clean: Clean, triggered: Clean, target: int
 ) -> Evaluation:
     """Compare `classifier` with its guarded pair.
 
@@ -65,6 +66,8 @@ def evaluate(
         raise UndoorError(
             f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
         )
+    clean = given(clean, classifier, require_all_classes=False)
+    triggered = given(triggered, classifier, require_all_classes=False)
     keep = triggered.labels != target
     if not bool(keep.any()):
         raise UndoorError(

@@ -73,6 +73,9 @@ class Guarded(nn.Module):
             for target in self.targets
         )
 
+    def __repr__(self) -> str:
+        return f"Guarded(targets={self.targets}, rule={self.rule!r}, policy={self.policy!r})"
+
     def train(self, mode: bool = True) -> Guarded:
         """Stay in evaluation mode, whatever `mode` is."""
         return super().train(False)

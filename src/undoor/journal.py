@@ -13,12 +13,14 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from undoor.files import write_atomically
@@ -149,19 +151,76 @@ NO_DRAFT = Draft(None, Path())
 
 
 def digest(*facts: object) -> str:
-    """SHA-256 over arrays, tensors' bytes, text and whatever `repr` tells apart.
+    """SHA-256 over values: equal for equal ones of the same types, and for no others.
+
+    Parameters
+    ----------
+    *facts
+        Text, bytes, numbers, None, paths, arrays, tensors (their values, whatever device they are
+        on), and tuples, lists, mappings, enumerations and dataclasses of these.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        For anything else: what it depends on is not known, so that different objects could get the
+        same digest.
 
     >>> digest("a", 1) == digest("a", 1), digest("a", "b") == digest("ab")
     (True, False)
     """
     made = hashlib.sha256()
     for fact in facts:
-        array = fact if isinstance(fact, np.ndarray) else None
-        told = repr(fact) if array is None else f"{array.dtype}{array.shape}"
-        made.update(f"{len(told)}:{told}".encode())
-        if array is not None:
-            made.update(np.ascontiguousarray(array).tobytes())
+        for part in _parts(fact):
+            made.update(f"{len(part)}:".encode())
+            made.update(part)
     return made.hexdigest()
+
+
+def _parts(fact: object) -> Iterator[bytes]:
+    """The bytes of a value, its type and the number of its items in front."""
+    if isinstance(fact, torch.Tensor):
+        yield b"tensor"
+        # By bytes, since bfloat16 has no counterpart in NumPy.
+        plain = fact.detach().cpu().contiguous()
+        yield f"{plain.dtype}{tuple(plain.shape)}".encode()
+        yield plain.flatten().view(torch.uint8).numpy().tobytes()
+    elif isinstance(fact, np.ndarray | np.generic):
+        array = np.asarray(fact)
+        if array.dtype.hasobject:
+            raise TypeError(f"expected an array of numbers or text, got one of {array.dtype}")
+        yield f"array{array.dtype}{array.shape}".encode()
+        yield np.ascontiguousarray(array).tobytes()
+    elif isinstance(fact, bytes):
+        yield b"bytes"
+        yield fact
+    elif fact is None or isinstance(fact, bool | int | float | str | PurePath | Enum):
+        yield type(fact).__qualname__.encode()
+        yield repr(fact).encode(errors="surrogatepass")
+    else:
+        yield from _parts_of_items(fact)
+
+
+def _parts_of_items(fact: object) -> Iterator[bytes]:
+    items: Sequence[object]
+    if is_dataclass(fact) and not isinstance(fact, type):
+        items = [(item.name, getattr(fact, item.name)) for item in fields(fact)]
+    elif isinstance(fact, Mapping):
+        items = list(fact.items())
+    elif isinstance(fact, tuple | list):
+        items = fact
+    else:
+        raise TypeError(
+            "expected text, numbers, arrays, tensors, or tuples, lists, mappings and dataclasses "
+            f"of these, got {type(fact).__qualname__}"
+        )
+    yield f"{type(fact).__qualname__}{len(items)}".encode()
+    for item in items:
+        yield from _parts(item)
 
 
 def _seal(arrays: Arrays) -> str:

@@ -63,6 +63,12 @@ def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> M
     return copy.deepcopy(module, {**detached(module), **(memo or {})})
 
 
+def shared_copy(module: Module) -> Module:
+    """A copy with modules of its own that uses the same parameter and buffer tensors."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return detached_copy(module, {id(tensor): tensor for tensor in tensors})
+
+
 def detached(module: nn.Module) -> dict[int, Any]:
     """What stands for the tensors of a module that cannot be copied, by their identity."""
     computed = {id(tensor): tensor.detach().clone() for tensor in _computed(module)}

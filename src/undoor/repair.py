@@ -21,11 +21,11 @@ from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_
 from undoor.align.result import Repair
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Capacity, Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.families.registry import find_family
-from undoor.identity.model import identify
+from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.journal import Journal
@@ -52,7 +52,7 @@ CHANNEL_BY_CHANNEL = REFERENCE
 
 def repair(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     report: ScanReport,
     *,
     fit: str = DEFAULT_FIT,
@@ -94,19 +94,19 @@ def repair(
     started = time.perf_counter()
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
-    clean = clean.for_classifier(classifier)
+    clean = given(clean, classifier)
     if odd := scrutinise(classifier, clean.images).sentences:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
+    identity = _identity(classifier, report)
+    journal = journal and about(journal, str(identity.sha256), clean)
     report = with_targets(
         classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
     )
     generator = torch.Generator().manual_seed(seed)
     network = classifier.fast_copy()
-    kept = journal and about(journal, classifier, clean).about(
-        fit, fpr, plan, quick, seed, _told(report)
-    )
+    kept = journal and journal.about(fit, fpr, plan, quick, seed, _told(report))
     targets = tuple(
         repair_target(
             network,
@@ -125,9 +125,6 @@ def repair(
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     contract = Contract.of(classifier)
-    identity = report.identity
-    if identity is None or identity.sha256 is None:
-        identity = identify(classifier)
     return Repair(
         verdict=report.verdict,
         targets=targets,
@@ -137,6 +134,14 @@ def repair(
         seconds=seconds,
         identity=identity,
     )
+
+
+def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
+    """The report's, which was compared with the classifier's; computed anew where it holds no more
+    than the weights."""
+    if report.identity is None or report.identity.sha256 is None:
+        return identify(classifier)
+    return report.identity
 
 
 def _told(report: ScanReport) -> str:

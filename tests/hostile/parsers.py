@@ -6,6 +6,7 @@ Where our answer is "safe", the reader that comes next must not be surprised eit
 from __future__ import annotations
 
 import io
+import json
 import os
 import tempfile
 import warnings
@@ -17,6 +18,8 @@ from onnx import ModelProto
 from onnx.shape_inference import infer_shapes
 from safetensors.torch import load
 
+from hostile import repairs
+from undoor.align.stored import decoded, encoded
 from undoor.clean_set import read_classes, read_clean_set
 from undoor.clean_set.class_names import Found, number
 from undoor.errors import UndoorError
@@ -27,6 +30,7 @@ from undoor.load.pickles import Screening, screen_member, screen_stream
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import read_spec
 from undoor.render.sanitise import line, markdown, sarif
+from undoor.sealed import Sealed, unsealed
 
 LARGEST = 2**20
 PATH = Path("fuzzed")
@@ -131,11 +135,21 @@ def names(data: bytes) -> None:
             number(Found(found[:1], "fuzzed"), None, found)
 
 
+def repair(data: bytes) -> None:
+    """A description whose seal is whole; what passes can be written, and read again as the same."""
+    description, tensors = repairs.read(data)
+    made = decoded(Sealed(description, tensors, ""), PATH)
+    json.dumps(made.to_json())
+    again = encoded(made)
+    with _file(again, ".safetensors") as file:
+        assert encoded(decoded(unsealed(file, made_by="a fuzzer"), file)) == again
+
+
 PARSERS: dict[str, Callable[[bytes], None]] = {
     parser.__name__: parser
     for parser in (
         *(pickled, zipped, checkpoint, safetensors, toml),
-        *(npz, tar, parquet, onnx, names),
+        *(npz, tar, parquet, onnx, names, repair),
     )
 }
 

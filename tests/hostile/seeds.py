@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from hostile import archived, broken, data_sets, graphs_of_functions, pickled
+from hostile import archived, broken, data_sets, graphs_of_functions, pickled, repairs
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LARGEST = 4096
@@ -43,6 +43,7 @@ def valid(parser: str) -> list[bytes]:
         "parquet": [data_sets.valid_parquet(kind) for kind in ("none", "zstd")],
         "onnx": [broken.onnx("weights.bin"), graphs_of_functions.model(3)],
         "names": [b'["a", "b"]', b'\xef\xbb\xbf["a"]'],
+        "repair": repairs.valid(),
     }[parser]
 
 
@@ -61,6 +62,7 @@ def hostile(parser: str) -> list[bytes]:
         "parquet": [],
         "onnx": [graphs_of_functions.model(40), b"\x3a\x04\x0a\x00\x0a\x00"],
         "names": [b'["' + b"a" * 2000 + b'"]', b"\xff\xfe\x00", b"[" * 3000],
+        "repair": repairs.hostile(),
     }[parser]
     return [data for data in found if len(data) <= LARGEST]
 

@@ -16,19 +16,24 @@ from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
-from undoor.sites import find_sites
+from undoor.sites import possible_sites
 from undoor.triggers import Latent, Trigger
+from undoor.views import Viewed
 
 SCHEMA = "undoor/repair/2"
 WAY_OUT = "run `undoor repair` on this model"
 
 
-@dataclass(frozen=True, eq=False)
-class Repair(RepairContents):
+@dataclass(frozen=True, eq=False, repr=False)
+class Repair(Viewed, RepairContents):
     """What closes the backdoors of one model; empty where the scan found none.
 
     Its fields are those of `undoor.align.contents.RepairContents`.
     """
+
+    def __repr__(self) -> str:
+        targets = [item.target for item in self.targets]
+        return f"Repair(targets={targets}, fit={self.fit!r}, model={self.fingerprint[:12]})"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -94,7 +99,7 @@ class Repair(RepairContents):
             way_out=WAY_OUT,
         )
         self._require_contract(classifier, name)
-        shapes = {site.name: site.shape for site in find_sites(classifier)} if self.targets else {}
+        shapes = possible_sites(classifier) if self.targets else {}
         for item in self.targets:
             for site, correction in item.corrections.items():
                 _require_site(site, correction, shapes, name)
@@ -123,7 +128,10 @@ def _require_site(
     site: str, correction: Correction, shapes: Mapping[str, tuple[int, ...]], name: str
 ) -> None:
     if site not in shapes:
-        raise UndoorError(f"{name}: the model has no site {site!r}; repair again")
+        raise UndoorError(
+            f"{name}: it corrects {site!r}, but the model has no layer of that name that runs once "
+            "in a pass and can be corrected; repair again"
+        )
     shape = shapes[site]
     per_channel = (shape[0], *[1] * (len(shape) - 1))
     if not _fits(correction.parts, shape, per_channel):

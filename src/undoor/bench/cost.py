@@ -51,7 +51,7 @@ def measure_cost(
     """
     settings, cap = settings or Settings(), cap or Budget()
     file = out / f"{subject.name}.json"
-    classifier = undoor.load(subject.folder)
+    classifier = subject.load()
     clean = defence_images(data / f"{subject.data}.npz", per_class, seed)
     record = _facts(subject, classifier, settings, per_class, seed)
     if file.is_file():

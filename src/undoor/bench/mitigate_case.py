@@ -128,7 +128,7 @@ def open_case(subject: Subject, setting: Setting, data: Path, scans: Path) -> Ca
     ------
     UndoorError : files are missing or damaged, or no image is left to measure on.
     """
-    classifier = undoor.load(subject.folder)
+    classifier = subject.load()
     clean, test = divided(subject, setting, data / f"{subject.data}.npz")
     test = test.for_classifier(classifier, require_all_classes=False)
     both = [(backdoor, backdoor.triggered(test)) for backdoor in planted(subject, classifier)]

@@ -71,7 +71,7 @@ def recorded_scan(
     """
     if file.is_file():
         return _read(file, subject, setting)
-    classifier = undoor.load(subject.folder)
+    classifier = subject.load()
     clean = clean_images(data / f"{subject.data}.npz", setting.amount, setting.image_seed)
     report = undoor.scan(
         classifier,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import undoor
 from undoor.bench.data_sets import read_arrays
 from undoor.bench.variant import Variant
+from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 
@@ -41,7 +43,8 @@ class Subject:
     attack with another rate, strength or number of backdoors than usual is an attack of its own.
     targets : of its backdoors, in order. sources : for each of them, the classes it moves.
     asr : of the weakest of them; None for a clean model. took : whether there is nothing in it, or
-    backdoors that all work.
+    backdoors that all work. opener : opens the folder; `undoor.load`, which runs no code that only
+    a file of the model names, where there is none.
     """
 
     folder: Path
@@ -52,6 +55,11 @@ class Subject:
     sources: tuple[tuple[int, ...], ...]
     asr: float | None
     took: bool
+    opener: Callable[[Path], Classifier] | None = None
+
+    def load(self) -> Classifier:
+        """The model, opened anew."""
+        return (self.opener or undoor.load)(self.folder)
 
     @property
     def name(self) -> str:

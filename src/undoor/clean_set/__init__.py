@@ -7,6 +7,7 @@ from pathlib import Path
 from undoor.classifier import Classifier
 from undoor.clean_set.class_names import Classes, read_classes
 from undoor.clean_set.dataset import CleanSet
+from undoor.clean_set.given import Clean, given
 from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.inputs import read_images
 from undoor.clean_set.open import open_index
@@ -14,7 +15,16 @@ from undoor.clean_set.reading import Reading
 
 IMAGE_AXES = 3
 
-__all__ = ["Classes", "CleanSet", "Reading", "read_classes", "read_clean_set", "read_images"]
+__all__ = [
+    "Classes",
+    "Clean",
+    "CleanSet",
+    "Reading",
+    "given",
+    "read_classes",
+    "read_clean_set",
+    "read_images",
+]
 
 
 def read_clean_set(

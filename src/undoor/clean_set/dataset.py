@@ -26,7 +26,7 @@ from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CleanSet:
     """Labelled samples that nobody has tampered with.
 
@@ -125,8 +125,8 @@ class CleanSet:
         cls, images: Tensor | NDArray[Any], labels: Tensor | NDArray[Any] | Sequence[int]
     ) -> CleanSet:
         """Images [N, H, W, C], [N, C, H, W] or [N, H, W], uint8 or float, and labels [N]."""
-        x = channels_first(_array(images), "the arrays")
-        return cls.of(Source(x, class_numbers(_array(labels), len(x), "the arrays")))
+        x = channels_first(as_array(images), "the arrays")
+        return cls.of(Source(x, class_numbers(as_array(labels), len(x), "the arrays")))
 
     @classmethod
     def of(cls, source: Source) -> CleanSet:
@@ -143,6 +143,10 @@ class CleanSet:
     def skipped(self) -> tuple[str, ...]:
         """What could not be read, "path: reason"."""
         return self.reading.skipped
+
+    def __repr__(self) -> str:
+        shape, classes = tuple(self.images.shape[1:]), len(self.labels.unique())
+        return f"CleanSet({len(self)} samples of shape {shape}, {classes} classes)"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -205,7 +209,8 @@ def to_float(images: NDArray[Any]) -> Tensor:
     return tensor.div_(255) if images.dtype == np.uint8 else tensor
 
 
-def _array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
+def as_array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
+    """Values in memory of the CPU, as NumPy has them; bfloat16 as float32."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -25,6 +26,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")
 ]
 DEBUG = "UNDOOR_DEBUG"
+_OURS = Path(files.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,24 @@ def _unexpected(error: Exception) -> str:
     # torch has no exception of its own for a failed allocation on the CPU.
     if "can't allocate memory" in str(error) or "out of memory" in str(error):
         return OUT_OF_MEMORY
+    if _is_of_the_network(error):
+        return (
+            f"the network raised {type(error).__name__}: {error} in a pass; expected one that "
+            "predicts for every input within its bounds, in batches of any size"
+        )
     return (
         f"this is a bug in undoor: {type(error).__name__}: {error} "
         f"(set {DEBUG}=1 to see the traceback, and please report it)"
     )
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether it was raised inside of a network that a classifier called, not by code of ours."""
+    from undoor.classifier import Classifier
+
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = bool(frames) and Path(frames[-1].co_filename).is_relative_to(_OURS)
+    return Classifier.forward.__code__ in frames and not ours
 
 
 def _debug() -> None:

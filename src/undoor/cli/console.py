@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from undoor.progress import Progress as Callback
 from undoor.render.text import plain
 
 if TYPE_CHECKING:
+    from undoor.classifier import Classifier
     from undoor.clean_set import Reading
     from undoor.load import NamedCode
     from undoor.origin import Origin
@@ -106,20 +107,36 @@ def warnings_aloud(category: type[Warning]) -> Iterator[None]:
             )
 
 
-def say_code_runs(named: NamedCode, *, remembering: bool) -> None:
-    """Warn that code of the model is about to run, name its files, and say how to trust them for
-    good.
+@contextmanager
+def code_aloud(
+    model: Path, *, trusted: bool, hint: bool
+) -> Iterator[tuple[NamedCode | None, Callable[[Classifier], None]]]:
+    """Warn before code runs that a file of the model names, and name what else ran after it.
 
-    remembering : whether that is about to be done.
+    hint : whether to say how to trust these files for good.
+
+    Yields
+    ------
+    The code, where there is any and it is trusted; and what is to be called with the classifier.
     """
+    from undoor.load import code_named_by
+
+    named = code_named_by(model) if trusted else None
+    if named is not None:
+        _say_code_runs(named, hint=hint)
+    yield named, lambda classifier: _say_also_ran(named, classifier.origin)
+
+
+def _say_code_runs(named: NamedCode, *, hint: bool) -> None:
+    """Warn that code of the model is about to run, and name its files."""
     say(f"WARNING: --trust-code: opening the model RUNS CODE that it names: {named.architecture}")
     for file in named.files:
         say(f"  may run: {file.path} SHA-256 {file.sha256}")
-    if named.files and not remembering:
+    if named.files and hint:
         say("  to trust exactly these files from now on: the same command with --remember-code")
 
 
-def say_also_ran(named: NamedCode | None, origin: Origin) -> None:
+def _say_also_ran(named: NamedCode | None, origin: Origin) -> None:
     """Name the files that ran without having been listed before."""
     listed = {file.path for file in named.files} if named else set()
     for file in origin.code if named else ():

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from undoor.cli.console import bars, say, say_also_ran, say_code_runs, trusted_aloud
+from undoor.cli.console import bars, code_aloud, say, trusted_aloud
 from undoor.errors import UndoorError
 from undoor.vocabulary import DEFAULT_ALPHA
 
@@ -161,7 +159,14 @@ class ModelOptions:
                 "say which of them the network returns"
             )
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
-        with trusted_aloud(self.model, trusted=self.trust_pickle), self._code_aloud() as ran:
+        trusts = self.trusts_code and not self.architecture
+        with (
+            trusted_aloud(self.model, trusted=self.trust_pickle),
+            code_aloud(self.model, trusted=trusts, hint=not self.remember_code) as (named, ran),
+        ):
+            if named is not None and self.remember_code:
+                files = named.remember()
+                say(f"these files are trusted from now on, until one changes: {files}")
             classifier = load(
                 self.model,
                 architecture=self.architecture,
@@ -180,18 +185,6 @@ class ModelOptions:
             )
             ran(classifier)
         return classifier
-
-    @contextmanager
-    def _code_aloud(self) -> Iterator[Callable[[Classifier], None]]:
-        """Warn before code runs that a file of the model names, and name what else ran after it."""
-        from undoor.load import code_named_by
-
-        named = code_named_by(self.model) if self.trusts_code and not self.architecture else None
-        if named is not None:
-            say_code_runs(named, remembering=self.remember_code)
-        if named is not None and self.remember_code:
-            say(f"these files are trusted from now on, until one changes: {named.remember()}")
-        yield lambda classifier: say_also_ran(named, classifier.origin)
 
     def arguments_again(self) -> str:
         """These options as typed, for the next command."""

@@ -15,7 +15,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.parity import TOLERANCE, Parity
-from undoor.sites import Site, attach
+from undoor.sites import Site, attach, find_sites
 
 # Key of the safetensors metadata under which it says what it is.
 METADATA = "undoor.export"
@@ -43,7 +43,7 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
         raise UndoorError(
             f"{len(left)} of {len(repair.targets[0].corrections)} corrections do not fold into the "
             f"weights: the one at {name} {_why(site)}; expected affine ones per channel, each "
-            f"behind a batch norm; {WAY_OUT}"
+            f"behind a batch norm; {_anew(classifier, name)}{WAY_OUT}"
         )
     if made.network.state_dict().keys() != classifier.network.state_dict().keys():
         raise UndoorError(
@@ -51,6 +51,13 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
             f"affine, since the architecture has no place for what folds into others; {WAY_OUT}"
         )
     return made
+
+
+def _anew(classifier: Classifier, name: str) -> str:
+    """What to say of a correction from before this network's norms were known as such."""
+    if name in {site.name for site in find_sites(classifier)}:
+        return ""
+    return "repair again, since corrections now stand behind the norms of this network, or "
 
 
 def _why(site: Site) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +115,12 @@ def fingerprint(classifier: Classifier) -> str:
 
 def identify(classifier: Classifier) -> ModelIdentity:
     """The identity of a classifier, with its predictions on the probe inputs."""
-    exact = exact_identity(classifier)
-    return ModelIdentity(**{**vars(exact), "probe": probe_logits(classifier)})
+    return with_predictions(exact_identity(classifier), classifier)
+
+
+def with_predictions(exact: ModelIdentity, classifier: Classifier) -> ModelIdentity:
+    """The exact identity of a classifier, and its predictions on the probe inputs."""
+    return replace(exact, probe=probe_logits(classifier))
 
 
 def exact_identity(classifier: Classifier) -> ModelIdentity:
@@ -134,7 +138,7 @@ def exact_identity(classifier: Classifier) -> ModelIdentity:
     )
     hashed = {k: v for k, v in made.to_json().items() if k not in ("sha256", "code", "probe")}
     sha256 = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
-    return ModelIdentity(**{**vars(made), "sha256": sha256})
+    return replace(made, sha256=sha256)
 
 
 def network_structure(classifier: Classifier) -> Structure:

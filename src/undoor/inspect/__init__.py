@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.errors import UndoorError
 from undoor.inspect.checkpoint import CheckpointFacts, inspect_checkpoint
 from undoor.inspect.dry_run import DryRun, dry_run
@@ -23,7 +24,7 @@ from undoor.load.weights import needs_architecture
 __all__ = ["CodeFacts", "DryRun", "FileFacts", "Inspection", "dry_run", "inspect", "look"]
 
 
-def inspect(model: str | Path, *, clean: CleanSet | None = None, **options: Any) -> Inspection:
+def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) -> Inspection:
     """Look at a model: are its files safe, what is it, does it know these clean images?
 
     Where files are unsafe, nothing of the model is opened. Python code that only a file of the
@@ -43,7 +44,7 @@ def inspect(model: str | Path, *, clean: CleanSet | None = None, **options: Any)
     found = look(
         path,
         lambda: load(path, **options),
-        None if clean is None else clean.for_classifier,
+        None if clean is None else partial(given, clean),
         bare=options.get("architecture") is None,
         trusted=bool(options.get("trust_pickle")),
         trust_code=bool(options.get("trust_code")),

@@ -27,14 +27,15 @@ from undoor.vocabulary import FAMILY_GROUP
 STATE = "generator"
 
 
-def about(journal: Journal, classifier: Classifier, clean: CleanSet) -> Journal:
-    """The journal for steps on this model and these images, by this version of undoor."""
+def about(journal: Journal, sha256: str, clean: CleanSet) -> Journal:
+    """The journal for steps on the model of this fingerprint and these images, by this version of
+    undoor."""
     return journal.about(
         version("undoor"),
         torch.__version__,
         torch.get_num_threads(),  # Sums in another order end in other last digits.
         fast_bfloat16(),
-        classifier.fingerprint(),
+        sha256,
         clean.images.numpy(),
         clean.labels.numpy(),
         *(f"{each.name} {each.version}" for each in extensions(FAMILY_GROUP)),

@@ -29,7 +29,8 @@ QUANTISED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
     | {"ConvInteger", "MatMulInteger", "QGemm", "QLinearAdd", "MatMulNBits"}
 )
-UNCHANGED = frozenset({"ConstantOfShape"})
+# What opset 18 added to Split, the number of its outputs, its outputs show themselves.
+UNCHANGED = frozenset({"ConstantOfShape", "Split"})
 ASIDE = "aside"
 # Inputs that the two are compared on, where the size of a batch is free.
 COMPARED = 3
@@ -177,6 +178,7 @@ def _brought_down(model: Any) -> Any:
     for node in model.graph.node:
         if node.op_type in UNCHANGED and node.domain in ("", "ai.onnx"):
             node.domain = ASIDE
+            _drop(node, "num_outputs")
     model.opset_import.append(make_opsetid(ASIDE, 1))
     model = convert_version(model, OPSET)
     for node in model.graph.node:
@@ -196,6 +198,11 @@ def _bound_constants(graph: Any) -> None:
             if value is not None and value.dtype == np.float32 and np.isneginf(value).any():
                 bounded = np.maximum(value, np.finfo(np.float32).min)
                 item.t.CopyFrom(from_array(bounded, item.t.name))
+
+
+def _drop(node: Any, name: str) -> None:
+    for item in [item for item in node.attribute if item.name == name]:
+        node.attribute.remove(item)
 
 
 def _is_newer(node: Any) -> bool:

@@ -23,21 +23,31 @@ LABELS_AT_MOST = 12
 def score_chart(report: ScanReport) -> str:
     """Bars of every class's score, one panel a trigger family; suspected targets stand out. The
     patch that all classes share belongs to none of them and has no bar."""
-    families = [
-        name
-        for name in dict.fromkeys(item.family for item in report.evidence)
-        if (known := find_family(name)) is None or known.moves != "shared"
-    ]
+    families = _families(report)
+    suspects = ", ".join(str(finding.target) for finding in report.findings) or "none"
+    return inline_svg(
+        score_figure(report),
+        f"Bar chart of the score of each of {len(report.class_names)} classes for the trigger "
+        f"families {', '.join(families) or 'none'}; suspected targets: {suspects}",
+    )
+
+
+def score_figure(report: ScanReport) -> Figure:
+    """The same as a figure."""
+    families = _families(report)
     figure = Figure(figsize=(9, 0.7 + 1.9 * max(1, len(families))), layout="constrained")
     axes = figure.subplots(max(1, len(families)), 1, squeeze=False)[:, 0]
     for axis, family in zip(axes, families, strict=False):
         _score_panel(axis, [e for e in report.evidence if e.family == family], report)
-    suspects = ", ".join(str(finding.target) for finding in report.findings) or "none"
-    return inline_svg(
-        figure,
-        f"Bar chart of the score of each of {len(report.class_names)} classes for the trigger "
-        f"families {', '.join(families) or 'none'}; suspected targets: {suspects}",
-    )
+    return figure
+
+
+def _families(report: ScanReport) -> list[str]:
+    return [
+        name
+        for name in dict.fromkeys(item.family for item in report.evidence)
+        if (known := find_family(name)) is None or known.moves != "shared"
+    ]
 
 
 def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanReport) -> None:

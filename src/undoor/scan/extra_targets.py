@@ -8,12 +8,11 @@ from dataclasses import replace
 import torch
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
 from undoor.families.registry import families, find_family
 from undoor.families.schedules import Schedule
 from undoor.inversion.invert import Search, smallest
-from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import triggered
@@ -28,7 +27,7 @@ SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
 
 def with_targets(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     report: ScanReport,
     targets: Sequence[int],
     *,
@@ -40,6 +39,10 @@ def with_targets(
 
     The trigger is the smallest that moves images of all other classes, searched for in the family
     in which the class stood out most. Verdict, reasons and evidence stay: nothing was found out.
+
+    Parameters
+    ----------
+    journal : as of `undoor.inversion.journalled_search.about`, for this model and these images.
 
     Raises
     ------
@@ -55,11 +58,10 @@ def with_targets(
     missing = [target for target in dict.fromkeys(targets) if target not in named]
     if not missing:
         return report
-    clean = clean.for_classifier(classifier)
+    clean = given(clean, classifier)
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
-    kept = journal and about(journal, classifier, clean)
-    work = work_alone(network, clean, generator, progress, kept)
+    work = work_alone(network, clean, generator, progress, journal)
     forced = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
 

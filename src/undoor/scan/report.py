@@ -13,6 +13,7 @@ from undoor.files import why, write_json
 from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
+from undoor.views import Viewed
 from undoor.vocabulary import SCAN_FILE, Verdict, trigger_file
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class ScanReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class ScanReport(Viewed):
     """The verdict on a model with its reasons, the suspected targets and all the evidence.
 
     detectable : for each family searched, the size below which a trigger would have been reported.
@@ -94,6 +95,10 @@ class ScanReport:
     seconds: float
     passes: int
     identity: ModelIdentity | None = None
+
+    def __repr__(self) -> str:
+        targets = [finding.target for finding in self.findings]
+        return f"ScanReport({self.verdict}, targets={targets}, model={self.fingerprint[:12]})"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
-from undoor.families.registry import (
-    families,
-    family_named,
-    left_out,
-)
-from undoor.identity.model import identify
+from undoor.clean_set import Clean, CleanSet, given
+from undoor.errors import UndoorError
+from undoor.families.registry import families, family_named, left_out
+from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.inversion.class_directions import OwnDirections
 from undoor.inversion.gradients import require_gradients
@@ -57,11 +54,12 @@ MIN_CLASSES = 5
 
 def scan(
     classifier: Classifier,
-    clean: CleanSet,
+    clean: Clean,
     *,
     seed: int = 0,
     thresholds: Thresholds | None = None,
     budget: Budget | None = None,
+    max_seconds: float | None = None,
     accept_graph: bool = False,
     journal: Journal | None = None,
     progress: Progress = silent,
@@ -76,6 +74,7 @@ def scan(
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
     budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
@@ -85,9 +84,9 @@ def scan(
     ------
     UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
     """
-    meter = Meter(budget or Budget())
+    meter = Meter(_budget(budget, max_seconds))
     limits = thresholds or Thresholds()
-    clean = clean.for_classifier(classifier).balanced(MOST_PER_CLASS, seed)
+    clean = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     search = standardised(classifier.fast_copy(), clean.images)
     known = search.predict(clean.images) == clean.labels
@@ -95,7 +94,8 @@ def scan(
     own = OwnDirections.of(search, clean.images, clean.labels)
     meter.spend(len(clean))
     images = split(clean, known, generator)
-    kept = journal and about(journal, classifier, clean)
+    exact = exact_identity(classifier)
+    kept = journal and about(journal, str(exact.sha256), clean)
     work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
     doubt = _unfit(search, clean, known) or flat(search, clean.images)
@@ -108,7 +108,6 @@ def scan(
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
     found = _never_clean(found, (*left_out(search), *_without_null(search), *never))
-    identity = identify(classifier)
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
@@ -116,13 +115,25 @@ def scan(
         evidence=found.evidence,
         detectable=found.detectable,
         class_names=classifier.class_names,
-        fingerprint=str(identity.sha256),
-        identity=identity,
+        fingerprint=str(exact.sha256),
+        identity=with_predictions(exact, classifier),
         images=len(clean),
         seed=seed,
         seconds=meter.seconds,
         passes=round(meter.passes),
     )
+
+
+def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
+    if max_seconds is None:
+        return budget or Budget()
+    if budget is not None:
+        raise UndoorError(
+            "expected a budget or max_seconds, got both; give Budget(passes=..., seconds=...)"
+        )
+    if not max_seconds > 0:
+        raise UndoorError(f"expected max_seconds above 0, got {max_seconds}")
+    return Budget(seconds=max_seconds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly
-from undoor.scrutiny.doubt import Disagreement, GraphFinding, merged
+from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly, rare_differences
+from undoor.scrutiny.doubt import Disagreement, GraphFinding, first_line, merged
 from undoor.scrutiny.exported import read_exported
 from undoor.scrutiny.gradients import ask_gradients
 from undoor.scrutiny.probes import probes, saturated
@@ -25,6 +25,7 @@ from undoor.scrutiny.rows import COPIES, read_rows
 from undoor.scrutiny.scripts import read_script
 from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
 from undoor.scrutiny.trace import trace
+from undoor.scrutiny.unread import unread
 
 __all__ = [
     "Disagreement",
@@ -86,27 +87,32 @@ def scrutinise(
     """
     x = _random_inputs(classifier) if x is None else _spread(x, MAX_INPUTS)
     # First, while nothing has been counted.
-    asked = Asked(classifier, x, spend)
-    differences = [*asked.differences()]
+    try:
+        asked = Asked(classifier, x, spend)
+    except MemoryError:
+        raise
+    except Exception as error:
+        return Scrutiny(read_graph(classifier, x, spend=spend), (_failure(error),))
+    differences = _gathered(asked.differences())
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(x, classifier.bounds)
     noise = _random_inputs(classifier)
     likely = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
-        differences += Asked(classifier, inputs, spend).differences(rare=True)
+        differences += _gathered(rare_differences(classifier, inputs, spend))
     codes = {item.code for item in differences}
     if "repeat" not in codes:
-        differences += asked.afterwards(later)
+        differences += _gathered(asked.afterwards(later))
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
     if not {"repeat", "batch", "order"} & codes:
         for inputs in (x, *likely):
-            differences += ask_gradients(classifier, inputs, spend)
+            differences += _gathered(ask_gradients(classifier, inputs, spend))
     return Scrutiny(graph, _first_of_each(differences))
 
 
 def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ...]:
     """What a few passes of random inputs show of predictions that are no function of one input."""
-    return ask_briefly(classifier, _random_inputs(classifier))
+    return tuple(_gathered(ask_briefly(classifier, _random_inputs(classifier))))
 
 
 def read_graph(
@@ -132,7 +138,7 @@ def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFind
     try:
         plain, wanted = trace(classifier, few), trace(classifier, few, gradients=True)
     except Exception as error:
-        yield GraphFinding("disconnected", "the pass", f"{type(error).__name__} while it was read")
+        yield unread(classifier, few, error, f"batches of {len(few)}")
         return
     if before != _plain_state(classifier):
         yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
@@ -167,6 +173,24 @@ def _random_inputs(classifier: Classifier) -> Tensor:
 def _spread(x: Tensor, count: int) -> Tensor:
     """At most `count` inputs from all over the set."""
     return x[:: max(1, len(x) // count)][:count]
+
+
+def _gathered(differences: Iterator[Disagreement]) -> list[Disagreement]:
+    """All of them; an error that the network raises meanwhile is the last."""
+    found: list[Disagreement] = []
+    try:
+        for item in differences:
+            found.append(item)
+    except MemoryError:
+        raise
+    except Exception as error:
+        found.append(_failure(error))
+    return found
+
+
+def _failure(error: Exception) -> Disagreement:
+    text = f"the network raises an error where it should predict ({first_line(error)})"
+    return Disagreement("fails", text)
 
 
 def _first_of_each(differences: Sequence[Disagreement]) -> tuple[Disagreement, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.scrutiny.doubt import Disagreement
+from undoor.scrutiny.doubt import Disagreement, first_line
 
 # Of the range of the class scores: what rounding may do, at least and, in a network that magnifies
 # it, at most. Half precision may do more.
@@ -22,15 +23,23 @@ MAX_INPUTS = 16
 _SINGLES, _FEW = 12, 4
 _SAME, _TINY = 1e-5, 1e-30
 _OTHERS = "predictions depend on the other inputs of the batch"
+# What PyTorch says of layers that take one layout alone, or one type of numbers.
+_OF_VIEWS = "view size is not compatible with input tensor's size and stride"
+_OF_TYPES = re.compile("type|float|double|bf16|half|primitive", re.IGNORECASE)
 Spend = Callable[[float], None]
 Ask = Callable[[Tensor], Tensor]
 
 
-def ask_briefly(classifier: Classifier, x: Tensor) -> tuple[Disagreement, ...]:
+def ask_briefly(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     """As `Asked`, of chance and of the size of the batch alone, with four inputs: for commands that
     must not take long."""
     asked = Asked(classifier, x[:_FEW], lambda passes: None)
-    return (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
+    yield from (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
+
+
+def rare_differences(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[Disagreement]:
+    """As `Asked.differences`, of inputs of which one may be all that shows it."""
+    yield from Asked(classifier, x, spend).differences(rare=True)
 
 
 class Asked:
@@ -92,8 +101,7 @@ class Asked:
             try:
                 apart = self._apart(f(self.x))
             except Exception as error:
-                why = (str(error) or type(error).__name__).strip().splitlines()[0]
-                yield Disagreement(code, f"{text}: it fails ({why[:200]})")
+                yield Disagreement(code, f"{text}: it fails ({first_line(error)})")
                 continue
             if apart:
                 yield self._told(code, text, apart)
@@ -121,13 +129,13 @@ class Asked:
         yield (
             "inference_mode",
             "predictions depend on torch.inference_mode",
-            lambda x: self._tried(x, torch.inference_mode()),
+            lambda x: self._scores(x, mode=torch.inference_mode()),
         )
         for name, layout in _layouts(self.x):
             yield (
                 "layout",
                 f"predictions depend on how the input lies in memory ({name})",
-                lambda x, y=layout: self._tried(y),  # type: ignore[misc]
+                lambda x, y=layout: self._laid_out(y),  # type: ignore[misc]
             )
 
     def _coarsely(self, rare: bool) -> Iterator[Disagreement]:
@@ -159,12 +167,14 @@ class Asked:
         scores = scores.detach().double().nan_to_num(0.0, 0.0, 0.0)
         return scores.softmax(1) if asked.output == "probabilities" else scores
 
-    def _tried(self, x: Tensor, mode: AbstractContextManager[object] | None = None) -> Tensor:
-        """As `_scores`; networks that cannot be run so at all disagree with nobody."""
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """As `_scores`; networks that take views of their input disagree with nobody."""
         try:
-            return self._scores(x, mode=mode)
-        except RuntimeError:
-            return self.expected
+            return self._scores(x)
+        except RuntimeError as error:
+            if _OF_VIEWS in str(error):
+                return self.expected
+            raise
 
     def _in_batches(self, size: int) -> Ask:
         count = _SINGLES if size == 1 else len(self.x)
@@ -184,13 +194,15 @@ class Asked:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._scores(self.x, mode=_autocast())
-        except RuntimeError:
+        except RuntimeError as error:
+            _require_of_types(error)
             return None
 
     def _double(self, x: Tensor) -> Tensor | None:
         try:
             return self._scores(x.double(), copy.deepcopy(self.classifier).double())
-        except (RuntimeError, TypeError):
+        except (RuntimeError, TypeError) as error:
+            _require_of_types(error)
             return None
 
     def _apart(self, scores: Tensor) -> float:
@@ -205,6 +217,12 @@ class Asked:
     @staticmethod
     def _told(code: str, text: str, apart: float) -> Disagreement:
         return Disagreement(code, f"{text}: by {apart:.2g} of the range of the class scores")
+
+
+def _require_of_types(error: Exception) -> None:
+    """Raise what does not come of an operator that lacks a type of numbers."""
+    if not _OF_TYPES.search(str(error)):
+        raise error
 
 
 def _autocast() -> AbstractContextManager[object]:

@@ -24,6 +24,7 @@ GraphCode = Literal[
     "operator",
     "condition",
     "disconnected",
+    "fails",
 ]
 WHAT: dict[GraphCode, str] = {
     "comparison": "compares values computed from the input, which ordinary layers do not",
@@ -42,8 +43,11 @@ WHAT: dict[GraphCode, str] = {
     "print": "prints",
     "operator": "calls an operator that is not one of PyTorch's",
     "condition": "asks for something other than its input, as the time or how it is being run",
-    "disconnected": "class scores cannot be followed back to the input",
+    "disconnected": "gives class scores that cannot be followed back to the input",
+    "fails": "raises an error where it should predict",
 }
+# Characters of an error that a sentence quotes.
+MAX_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,16 @@ class Disagreement:
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a sentence; its type where it says nothing.
+
+    >>> first_line(ValueError("batches of 4 alone\\nsee above")), first_line(RuntimeError())
+    ('ValueError: batches of 4 alone', 'RuntimeError')
+    """
+    text, kind = str(error).strip(), type(error).__name__
+    return f"{kind}: {text.splitlines()[0][:MAX_REASON]}" if text else kind
 
 
 def merged(findings: Iterable[GraphFinding]) -> tuple[GraphFinding, ...]:

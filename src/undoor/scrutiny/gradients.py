@@ -7,6 +7,8 @@ not it has kinks (Gauss-Legendre quadrature, four points).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ _MIN_SLOPES = 6
 
 def ask_gradients(
     classifier: Classifier, x: Tensor, spend: Spend = lambda passes: None
-) -> tuple[Disagreement, ...]:
+) -> Iterator[Disagreement]:
     """A disagreement where the gradients are not those of the class scores, or nothing.
 
     Parameters
@@ -44,12 +46,12 @@ def ask_gradients(
         [_errors(classifier, x, _STEP * (high - low), draw, spend) for _ in range(_DIRECTIONS)]
     )
     if len(errors) < _MIN_SLOPES or not float(errors.median()) > _MAX_ERROR:
-        return ()
+        return
     text = (
         "gradients are not those of the predictions: along short ways they are off by "
         f"{float(errors.median()):.0%} (median of {len(errors)})"
     )
-    return (Disagreement("gradient", text),)
+    yield Disagreement("gradient", text)
 
 
 def _errors(

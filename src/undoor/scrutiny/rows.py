@@ -14,10 +14,11 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor, nn
 
-from undoor.scrutiny.doubt import GraphFinding
+from undoor.scrutiny.doubt import GraphFinding, first_line
 from undoor.scrutiny.operators import VIEWS, base
 from undoor.scrutiny.sizes import sizes_for
 from undoor.scrutiny.trace import Step, Trace, trace
+from undoor.scrutiny.unread import unread
 
 COPIES = (1, 2, 7)
 # Two batches of three inputs, of which the first alone is in both.
@@ -38,8 +39,9 @@ def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
     x = x[torch.arange(1 + max(_OTHER)) % len(x)]
     try:
         found = _by_copies(network, x[:1]) or _by_others(network, x)
-    except Exception:  # A size that the network refuses, which `read_sizes` tells of.
-        return
+    except Exception as error:  # Values of a kind that cannot be compared, as sparse ones.
+        what = f"{first_line(error)}, while its values were compared"
+        found = GraphFinding("disconnected", "batches of copies", what)
     if found is not None:
         yield found
 
@@ -70,20 +72,28 @@ def _by_copies(network: nn.Module, one: Tensor) -> GraphFinding | None:
     reference: list[_Value] = []
     for size in (n for n in COPIES if n in sizes_for(tuple(one.shape[1:]))):
         batch = one.expand(size, *one.shape[1:]).contiguous()
-        values = _values(trace(network, batch))
+        place = "one input" if size == 1 else f"{size} copies of one input"
+        found = _traced(network, batch, place)
+        if isinstance(found, GraphFinding):
+            return found
+        values = _values(found)
         reference = reference or values
         for value, other in _matched(reference, values):
             (low, high, mean), now = value.summary, other.summary
             scale = max(abs(low), abs(high), value.floor)
             moved = max(abs(a - b) for a, b in zip((low, high, mean), now, strict=True))
             if moved > _ROUNDING * scale:
-                what = f"{value.step.name} of {size} copies of one input"
+                what = f"{value.step.name} of {place}"
                 return GraphFinding("batch_size", value.step.where, what)
     return None
 
 
 def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
-    first, second = (_values(trace(network, x[list(places)])) for places in (_ONE, _OTHER))
+    found = [_traced(network, x[list(places)], "other inputs") for places in (_ONE, _OTHER)]
+    for item in found:
+        if isinstance(item, GraphFinding):
+            return item
+    first, second = (_values(item) for item in found if isinstance(item, Trace))
     for value, other in _matched(first, second):
         a, b = value.numbers, other.numbers
         if a.shape != b.shape:
@@ -94,6 +104,14 @@ def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
             what = f"{value.step.name} of other inputs beside one"
             return GraphFinding("batch_size", value.step.where, what)
     return None
+
+
+def _traced(network: nn.Module, batch: Tensor, where: str) -> Trace | GraphFinding:
+    """One pass; or why it could not be followed, though others were."""
+    try:
+        return trace(network, batch)
+    except Exception as error:
+        return unread(network, batch, error, where)
 
 
 def _values(found: Trace) -> list[_Value]:

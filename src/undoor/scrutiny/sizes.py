@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from undoor.scrutiny.doubt import GraphFinding
 from undoor.scrutiny.operators import CONSTANTS, DISTANCES, PRODUCTS, SELECTS, VIEWS, base
 from undoor.scrutiny.trace import Trace, trace
+from undoor.scrutiny.unread import unread
 
 # What is used alone, and what batches usually are: where others are asked about, a graph's own
 # description or its code is read instead.
@@ -43,7 +44,7 @@ def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[Grap
         try:
             found = trace(network, batch)
         except Exception as error:
-            yield GraphFinding("batch_size", f"batches of {size}", f"{type(error).__name__}")
+            yield unread(network, batch, error, f"batches of {size}")
             return
         if odd := _difference(expected, _operators(found)):
             yield GraphFinding("batch_size", f"batches of {size}", odd)

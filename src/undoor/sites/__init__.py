@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undoor.classifier import ENTRY
+from undoor.plain_weights import shared_copy
 from undoor.sites.heads import Head, find_heads, head, sites_before_heads
 from undoor.sites.places import (
     INSTANCE_NORMS,
@@ -20,8 +21,8 @@ from undoor.sites.places import (
     insert,
     is_frozen_norm,
     is_opaque,
+    possible_sites,
     require_repairable,
-    shared_copy,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "insert",
     "is_frozen_norm",
     "is_opaque",
+    "possible_sites",
     "require_repairable",
     "shared_copy",
     "sites_before_heads",

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of, shared_copy
+from undoor.plain_weights import shared_copy
+from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of
 
 INPUTS = 2
 # Where between and beyond two inputs of a layer an affine map is looked at.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
-from undoor.plain_weights import detached_copy
+from undoor.plain_weights import shared_copy
 
 # In evaluation mode the last is one like the others.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -133,21 +133,39 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     logits. A module that runs more than once in a pass, or not at all, is left out: one
     correction could not fit both of its distributions.
     """
-    frozen = {type(module) for module in classifier.modules() if is_frozen_norm(module)}
-    norms = (*SITE_NORMS, *sorted(frozen, key=str))
+    norms = _norms(classifier)
     normed = any(isinstance(m, norms) for m in classifier.modules())
     kinds = norms if normed else LINEAR_MAPS
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
+    return (SiteInfo(ENTRY, classifier.input_shape), *_once(calls, head))
+
+
+def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
+    """Shapes by name of all places where a correction can stand, though none is put there now.
+
+    Which layers count as norms has changed between versions, so that repairs made before may stand
+    behind the convolutions of a network that has norms.
+    """
+    calls = calls_of(classifier, (*LINEAR_MAPS, *_norms(classifier)))
+    head = calls[-1][0] if calls and calls[-1][1] == (classifier.num_classes,) else None
+    return {site.name: site.shape for site in (*find_sites(classifier), *_once(calls, head))}
+
+
+def _norms(classifier: Classifier) -> tuple[type[nn.Module], ...]:
+    """The kinds of norms that there are, those that never learn included."""
+    frozen = {type(module) for module in classifier.modules() if is_frozen_norm(module)}
+    return (*SITE_NORMS, *sorted(frozen, key=str))
+
+
+def _once(calls: list[tuple[str, tuple[int, ...]]], head: str | None) -> list[SiteInfo]:
+    """What runs once in a pass and is not the head."""
     times = Counter(name for name, _ in calls)
-    return (
-        SiteInfo(ENTRY, classifier.input_shape),
-        *(
-            SiteInfo(name, shape)
-            for name, shape in calls
-            if times[name] == 1 and name != head and shape
-        ),
-    )
+    return [
+        SiteInfo(name, shape)
+        for name, shape in calls
+        if times[name] == 1 and name != head and shape
+    ]
 
 
 def calls_of(
@@ -174,12 +192,6 @@ def calls_of(
     with torch.no_grad():
         probe(torch.full((2, *classifier.input_shape), low))
     return calls
-
-
-def shared_copy(classifier: Classifier) -> Classifier:
-    """A copy with modules of its own that uses the same parameter and buffer tensors."""
-    tensors = [*classifier.parameters(), *classifier.buffers()]
-    return detached_copy(classifier, {id(t): t for t in tensors})
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:

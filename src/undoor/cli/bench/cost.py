@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Data, Only, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import Data, Only, TrustCode, Zoo, bench, chosen, rich_table
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -52,13 +52,14 @@ def cost(
     classes: Classes = None,
     class_seconds: ClassSeconds = None,
     class_passes: ClassPasses = None,
+    trust_code: TrustCode = False,
 ) -> Outcome:
     """Measure what a scan costs beside mask inversion (Neural Cleanse), class after class."""
     from undoor.bench.cost import measure_cost, read_records
     from undoor.bench.cost_table import HEADER, cells
     from undoor.scan import Budget
 
-    models = chosen(zoo, only, held_out=False)
+    models = chosen(zoo, only, held_out=False, trust_code=trust_code)
     cap = Budget(passes=class_passes, seconds=class_seconds)
     with bars() as progress:
         for done, subject in enumerate(models):

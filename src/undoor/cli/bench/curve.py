@@ -14,6 +14,7 @@ from undoor.cli.bench.group import (
     HeldOut,
     Only,
     RecordsOut,
+    TrustCode,
     Zoo,
     bench,
     chosen,
@@ -43,6 +44,7 @@ def curve(
     images: Amounts = "1,2,0.1%,5,10,30,100",
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
+    trust_code: TrustCode = False,
 ) -> Outcome:
     """Scan models whose backdoors are known with more and more clean images, and count.
 
@@ -61,7 +63,7 @@ def curve(
     from undoor.bench.records import Setting, flat_with_setting, recorded_scans
 
     settings = [Setting(amount, seed, seed) for amount in read_amounts(images)]
-    models = chosen(zoo, only, held_out=held_out)
+    models = chosen(zoo, only, held_out=held_out, trust_code=trust_code)
     with bars() as progress:
         records = recorded_scans(models, settings, data, out, progress=progress)
     points = points_of(records)

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Data, HeldOut, Only, RecordsOut, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import (
+    Data,
+    HeldOut,
+    Only,
+    RecordsOut,
+    TrustCode,
+    Zoo,
+    bench,
+    chosen,
+    rich_table,
+)
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -31,6 +41,7 @@ def detect(
     images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
+    trust_code: TrustCode = False,
 ) -> Outcome:
     """Scan models whose backdoors are known, and count what is found and what is made up.
 
@@ -41,7 +52,7 @@ def detect(
     from undoor.bench.detect_plot import detect_plot
     from undoor.bench.records import flat
 
-    models = chosen(zoo, only, held_out=held_out)
+    models = chosen(zoo, only, held_out=held_out, trust_code=trust_code)
     records = []
     with bars() as progress:
         for done, subject in enumerate(models):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,11 @@ import typer
 from rich.table import Column, Table
 
 from undoor.cli.app import app
+from undoor.cli.console import code_aloud
 
 if TYPE_CHECKING:
     from undoor.bench.subjects import Subject
+    from undoor.classifier import Classifier
 
 bench = typer.Typer(
     help="Make models whose backdoor is known, and measure on them.", no_args_is_help=True
@@ -32,6 +35,14 @@ Only = Annotated[
 ]
 HeldOut = Annotated[
     bool, typer.Option("--held-out", help="Leave out models that thresholds were learned from.")
+]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="RUN the Python code that the model.toml of each of these models names as its "
+        "architecture.",
+    ),
 ]
 Amounts = Annotated[
     str,
@@ -55,8 +66,15 @@ def none_of(only: Sequence[str] | None) -> str:
     return f"no model whose name contains {' or '.join(map(repr, only or ['']))}"
 
 
-def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Subject]:
-    """The models of a zoo that a command is asked for; there is at least one."""
+def chosen(
+    zoo: Path, only: Sequence[str] | None, *, held_out: bool, trust_code: bool
+) -> list[Subject]:
+    """The models of a zoo that a command is asked for; there is at least one.
+
+    Parameters
+    ----------
+    trust_code : whether code runs that their files name; each file is named on stderr before.
+    """
     from undoor.bench.subjects import subjects
     from undoor.errors import UndoorError
     from undoor.families.calibration import calibrated_on
@@ -65,7 +83,17 @@ def chosen(zoo: Path, only: Sequence[str] | None, *, held_out: bool) -> list[Sub
     models = [s for s in subjects(zoo) if wanted(s.name, only) and s.name not in known]
     if not models:
         raise UndoorError(f"{zoo}: {none_of(only)}")
-    return models
+    return [replace(s, opener=_opened_aloud) for s in models] if trust_code else models
+
+
+def _opened_aloud(folder: Path) -> Classifier:
+    """A model whose code is trusted; what runs of it is named on stderr."""
+    from undoor.load import load
+
+    with code_aloud(folder, trusted=True, hint=False) as (_, ran):
+        classifier = load(folder, trust_code=True)
+        ran(classifier)
+    return classifier
 
 
 def rich_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:

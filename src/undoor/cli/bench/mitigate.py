@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Amounts, Data, HeldOut, Only, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import (
+    Amounts,
+    Data,
+    HeldOut,
+    Only,
+    TrustCode,
+    Zoo,
+    bench,
+    chosen,
+    rich_table,
+)
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -51,6 +61,7 @@ def mitigate(
     images: Amounts = "10,100",
     seed: Annotated[int, typer.Option(help="Of images, scan and methods.")] = 0,
     held_out: HeldOut = False,
+    trust_code: TrustCode = False,
 ) -> Outcome:
     """Close known backdoors by this project's repair and by its rivals, and measure what is left.
 
@@ -71,7 +82,8 @@ def mitigate(
 
     wanted = read_methods(methods)
     settings = [Setting(amount, seed, seed) for amount in read_amounts(images)]
-    models = [s for s in chosen(zoo, only, held_out=held_out) if s.targets and s.took]
+    known = chosen(zoo, only, held_out=held_out, trust_code=trust_code)
+    models = [subject for subject in known if subject.targets and subject.took]
     if not models:
         raise UndoorError(f"{zoo}: expected a model whose backdoor took, got none; see --only")
     with bars() as progress:

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.bench.group import Data, HeldOut, Only, RecordsOut, Zoo, bench, chosen, rich_table
+from undoor.cli.bench.group import (
+    Data,
+    HeldOut,
+    Only,
+    RecordsOut,
+    TrustCode,
+    Zoo,
+    bench,
+    chosen,
+    rich_table,
+)
 from undoor.cli.command import Outcome, command
 from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
@@ -37,6 +47,7 @@ def seeds(
         bool, typer.Option("--repeat", help="Scan with seed 0 twice and compare the reports.")
     ] = False,
     held_out: HeldOut = False,
+    trust_code: TrustCode = False,
 ) -> Outcome:
     """Scan the same models with several seeds, and count how often the verdict is another.
 
@@ -51,7 +62,7 @@ def seeds(
     from undoor.bench.records import Setting, flat_with_setting, recorded_scans
     from undoor.bench.seeds import HEADER, cells, markdown, overall, stability
 
-    models = chosen(zoo, only, held_out=held_out)
+    models = chosen(zoo, only, held_out=held_out, trust_code=trust_code)
     amount = Amount(images)
     settings = [Setting(amount, 0 if same_images else seed, seed) for seed in range(seeds)]
     with bars() as progress:

@@ -1,0 +1,63 @@
+"""Clean samples as they are given in Python: a set that was read, or images and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set.dataset import CleanSet, as_array
+from undoor.clean_set.source import Source, class_numbers
+from undoor.errors import UndoorError
+
+Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
+Clean: TypeAlias = CleanSet | tuple[Array, Array]
+
+
+def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = True) -> CleanSet:
+    """The samples as the classifier takes them, checked: see `CleanSet.for_classifier`.
+
+    Parameters
+    ----------
+    clean
+        A `CleanSet`, or a pair of inputs [N, ...] and labels [N]. Inputs are
+        floats in the classifier's units, or bytes; images may have their channels last.
+    classifier
+        The model that they are for.
+    require_all_classes
+        False for test samples, which may lack classes.
+
+    Raises
+    ------
+    UndoorError
+        It is neither of these, or does not fit the model.
+    """
+    if not isinstance(clean, CleanSet):
+        clean = _of_pair(clean, classifier)
+    return clean.for_classifier(classifier, require_all_classes=require_all_classes)
+
+
+def _of_pair(clean: object, classifier: Classifier) -> CleanSet:
+    if not isinstance(clean, tuple | list) or len(clean) != 2:
+        raise UndoorError(
+            "expected the clean samples as a CleanSet or as a pair (inputs, labels), got "
+            f"{type(clean).__name__}; read files with undoor.CleanSet.from_folder, from_npz or "
+            "from_parquet, and a Dataset or DataLoader with from_iterable"
+        )
+    x, y = clean
+    if isinstance(x, str | bytes) or not hasattr(x, "__len__") or not hasattr(y, "__len__"):
+        raise UndoorError(
+            "expected arrays or tensors in the pair (inputs, labels), got "
+            f"{type(x).__name__} and {type(y).__name__}"
+        )
+    images, labels = as_array(x), as_array(y)
+    # Of the model's own shape: nothing to guess about where the channels stand.
+    if images.shape[1:] == classifier.input_shape and images.dtype.kind in "uif":
+        numbers = class_numbers(labels, len(images), "the pair (inputs, labels)")
+        bytes_or_floats = images if images.dtype == np.uint8 else images.astype(np.float32)
+        return CleanSet.of(Source(bytes_or_floats, numbers))
+    return CleanSet.from_arrays(images, labels)

@@ -1,0 +1,33 @@
+"""How results show themselves in a notebook."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class Viewed:
+    """A result that a notebook shows as a short page.
+
+    The page is made where all pages are made, which is imported when somebody looks: results know
+    nothing of how they are shown.
+    """
+
+    def _repr_html_(self) -> str:
+        page: str = import_module("undoor.render.notebook").html(self)
+        return page
+
+    def plot(self) -> Any:
+        """The result as a figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            It can be shown, changed, and saved with its `savefig`.
+
+        Raises
+        ------
+        UndoorError
+            There is nothing to draw.
+        """
+        return import_module("undoor.render.notebook").figure(self)
