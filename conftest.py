@@ -13,8 +13,8 @@ from torch import nn
 
 from helpers.tiny import clean_images, toy_classifier
 from undoor.classifier import Classifier
+from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 from undoor.repair import Repair, repair
-from undoor.scan.fast import FLOAT32, fast_bfloat16
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from undoor.demo.network import SignNet
-from undoor.scan.fast import fast_bfloat16
+from undoor.inversion.hardware import fast_bfloat16
 
 TARGET = 5
 POISONED_SHARE = 0.05

@@ -11,24 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from undoor.align.margin import LOWEST
+from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
-from undoor.decision import (
-    MAX_SCORE,
-    NO_SCORE,
-    OVERSHOOT,
-    POLICIES,
-    RULES,
-    are_finite,
-    decide,
-    within,
-)
+from undoor.decision import MAX_SCORE, NO_SCORE, OVERSHOOT, are_finite, decide, within
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Answers, odd_inputs
 from undoor.guard import REJECTED, Guarded
 from undoor.sites import ENTRY
+from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38

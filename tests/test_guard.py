@@ -26,14 +26,15 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.align.margin import LOWEST
+from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import POLICIES, REJECTED, RULES, Guarded, guard
+from undoor.guard import REJECTED, Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY, attach, find_sites
+from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4
 

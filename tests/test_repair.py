@@ -17,20 +17,20 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import FITS
-from undoor.align.margin import without
+from undoor.align.guard_score import without
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.evaluate import evaluate, stamp_set
 from undoor.guard import guard
+from undoor.inversion.work import Work
 from undoor.repair import Repair, repair
 from undoor.scan.report import Finding, ScanReport
-from undoor.scan.work import Work
 from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
+from undoor.vocabulary import DEFAULT_FPR
 
 
 def report_of(

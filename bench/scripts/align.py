@@ -26,15 +26,15 @@ import torch
 from common import machine, oracle_bench, split
 
 import undoor
-from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
-from undoor.guard import RULES, Guarded
+from undoor.guard import Guarded
 from undoor.sites import find_sites
 from undoor.triggers import load_trigger
+from undoor.vocabulary import DEFAULT_FPR, RULES
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

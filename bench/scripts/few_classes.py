@@ -24,8 +24,9 @@ from torch import nn
 
 import undoor
 from undoor.clean_set import CleanSet
+from undoor.families.calibration import agreement_null
+from undoor.families.registry import nulls
 from undoor.files import write_json, write_text
-from undoor.scan.calibration import agreement_null, nulls
 from undoor.scan.statistics import overall
 from undoor.sites import exchange, head
 from undoor_bench.amount import Amount, clean_images

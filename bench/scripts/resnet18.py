@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.scan.fast import fast_bfloat16
+from undoor.inversion.hardware import fast_bfloat16
 
 TARGET = 9
 

@@ -23,15 +23,15 @@ from typing import Any
 from common import oracle_bench, split
 
 import undoor
-from undoor.align.calibrate import DEFAULT_FPR
 from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
-from undoor.guard import RULES, Guarded
+from undoor.guard import Guarded
 from undoor.sites import find_sites
 from undoor.triggers import Trigger, load_trigger
+from undoor.vocabulary import DEFAULT_FPR, RULES
 
 Guards = dict[str, Guarded]
 

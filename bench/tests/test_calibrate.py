@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench_helpers.fakes import clean_record, record
+from helpers.family_names import BY_SOURCE, SHARED
 from undoor.errors import UndoorError
-from undoor.scan.calibration import Agreement, Null
-from undoor.scan.families import BY_SOURCE, SHARED
+from undoor.families.calibration import Agreement, Null
 from undoor.scan.statistics import p_values, score_beside, scores
 from undoor_bench.calibrate import (
     LEAST_CLASSES,

@@ -10,21 +10,23 @@ import torch
 from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
+from undoor.align.class_balance import match_mix
+from undoor.align.contents import TargetRepair
 from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
-from undoor.align.mix import match_mix
 from undoor.align.plans import candidate_plans
-from undoor.align.result import Repair, TargetRepair
+from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
 from undoor.errors import UndoorError
 from undoor.guard import guard
+from undoor.inversion.logit_scale import standardised
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
-from undoor.scan.logit_scale import standardised
 from undoor.sites import find_sites
+from undoor.vocabulary import FLAG
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
 LEAST_FLAGGED = 20
@@ -50,11 +52,11 @@ def adapt(
     inputs that carry the true one, less so to give them their own class back. What was flagged
     carries the true trigger. So, for each target with `LEAST_FLAGGED` flagged inputs or more, the
     corrections are fitted anew between clean images of the source classes and flagged inputs, in
-    the same mix of classes (`undoor.align.mix`), which are no pairs: the fit `paired` is `onepass`
-    here. The plan is chosen by what can be known without labels (`undoor.align.flagged`), and the
-    guard is calibrated again for the rate that the repair was made for. With fewer, or where the
-    new guard would let many of them pass, a target keeps its corrections. `TargetRepair.adapted`
-    says which.
+    the same mix of classes (`undoor.align.class_balance`), which are no pairs: the fit `paired` is
+    `onepass` here. The plan is chosen by what can be known without labels (`undoor.align.flagged`),
+    and the guard is calibrated again for the rate that the repair was made for. With fewer, or
+    where the new guard would let many of them pass, a target keeps its corrections.
+    `TargetRepair.adapted` says which.
 
     Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
     in operation, and keep the repair that was adapted.
@@ -114,7 +116,7 @@ def flagged_inputs(
     if not len(inputs):
         raise UndoorError("expected inputs seen in operation, got none; give one or more")
     inputs, _ = fit_images(inputs, classifier, from_bytes=False)
-    guarded = guard(classifier, repair, policy="flag").eval()
+    guarded = guard(classifier, repair, policy=FLAG).eval()
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1)
     for done, batch in enumerate(batches, 1):

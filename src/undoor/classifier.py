@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.resizing import Resizing
 from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
 from undoor.unwrapped import unwrapped
+from undoor.vocabulary import Output
 
-Output = Literal["logits", "probabilities", "sigmoid"]
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from undoor.align.margin import LOWEST, margin, shortfall, without
+from undoor.align.guard_score import LOWEST, margin, shortfall, without
+from undoor.vocabulary import DISAGREEMENT, FLAG, REJECT, RELABEL
 
-RULES = ("margin", "disagreement")
-POLICIES = ("relabel", "reject", "flag")
 HIGHEST = -LOWEST
 # Of inputs that no corrected network has seen, since they are not predicted as a target.
 NO_SCORE = LOWEST
@@ -73,15 +72,15 @@ def decide(
     rule, policy : as for `undoor.guard`.
     trusted : [N] whether the input may pass at all; see `within`.
     """
-    disagreement = rule == "disagreement"
+    disagreement = rule == DISAGREEMENT
     score = -margin(corrected, goal) if disagreement else shortfall(bare, corrected, goal)
     finite = are_finite(corrected)
     known = trusted & finite & (score.abs() <= HIGHEST)
     flagged = ~(known & (score <= (0.0 if disagreement else threshold)))
     score = torch.where(known, score, MAX_SCORE)
-    if policy == "flag":
+    if policy == FLAG:
         return Decision(bare, flagged, score, torch.ones_like(flagged))
-    relabelled = finite if policy == "relabel" else torch.zeros_like(finite)
+    relabelled = finite if policy == RELABEL else torch.zeros_like(finite)
     other = torch.where(relabelled[:, None], without(corrected, goal), nothing(bare, [goal]))
     logits = torch.where(flagged[:, None], other, bare)
     return Decision(logits, flagged, score, ~flagged | relabelled)
@@ -104,7 +103,7 @@ def unanswered(
     known = are_finite(x) & are_finite(bare)
     flagged = decision.flagged | ~known
     answered = decision.answered & known
-    if policy == "reject":
+    if policy == REJECT:
         answered = answered & ~flagged
     # What was decided to have no answer is blank for its own target already.
     keep = answered | (known & ~decision.answered)

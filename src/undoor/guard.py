@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.decision import POLICIES, RULES, Decision, decide, unanswered, undecided, within
+from undoor.decision import Decision, decide, unanswered, undecided, within
 from undoor.errors import UndoorError
 from undoor.sites import attach
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
 
 if TYPE_CHECKING:
     from undoor.align.result import Repair
@@ -27,8 +28,8 @@ class Guarded(nn.Module):
 
     An input that the original does not predict as a suspected target is answered by it alone.
     One that it predicts as t goes through g_t as well. The score is how far the correction leaves
-    less of the margin of t than clean inputs keep (`undoor.align.margin.shortfall`). Unless the
-    score is known to be at most the threshold calibrated on clean inputs of t, the input is
+    less of the margin of t than clean inputs keep (`undoor.align.guard_score.shortfall`). Unless
+    the score is known to be at most the threshold calibrated on clean inputs of t, the input is
     flagged: a score that is no finite number flags it as well.
     `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
     2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.
@@ -55,8 +56,8 @@ class Guarded(nn.Module):
         corrections: Mapping[int, Mapping[str, Correction]],
         thresholds: Mapping[int, float],
         *,
-        rule: str = "margin",
-        policy: str = "relabel",
+        rule: str = DEFAULT_RULE,
+        policy: str = DEFAULT_POLICY,
     ) -> None:
         super().__init__()
         for name, value, known in (("rule", rule, RULES), ("policy", policy, POLICIES)):
@@ -135,7 +136,11 @@ def guarded_answers(
 
 
 def guard(
-    classifier: Classifier, repair: Repair, *, rule: str = "margin", policy: str = "relabel"
+    classifier: Classifier,
+    repair: Repair,
+    *,
+    rule: str = DEFAULT_RULE,
+    policy: str = DEFAULT_POLICY,
 ) -> Guarded:
     """The guarded pair of a classifier and its repair; `classifier` itself stays untouched.
 

@@ -12,27 +12,30 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import DEFAULT_FPR, check_fpr
+from undoor.align.calibrate import check_fpr
+from undoor.align.contents import SiteChoice, TargetRepair, Trial
 from undoor.align.estimates import Estimates, estimate
-from undoor.align.fit import DEFAULT_FIT, FITS, Plan
+from undoor.align.fit import FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
-from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.result import Repair
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.families.registry import find_family
 from undoor.identity.model import ModelIdentity, identify
+from undoor.inversion.journalled_search import about
+from undoor.inversion.logit_scale import standardised
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
-from undoor.scan.forced import most_suspicious, with_targets
-from undoor.scan.kept import about
-from undoor.scan.logit_scale import standardised
+from undoor.scan.extra_targets import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import SiteInfo, find_sites, require_repairable
 from undoor.triggers import Trigger
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, REFERENCE
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
@@ -43,11 +46,8 @@ LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
 # Of a fit, each input is there with and without the trigger, and once more while it is fitted.
 ANSWERING_OF_FIT = 3
-# What is fitted on warps by default: these move pixels and bring no new extremes, while bounds cost
-# clean inputs of the target some of their margin, and the guard then lets more pass.
-WITHOUT_EXTREMES = {"warp": "paired_unbounded"}
 # The authors' code knows channels alone, and its loop over every position would take days.
-CHANNEL_BY_CHANNEL = "reference"
+CHANNEL_BY_CHANNEL = REFERENCE
 
 
 def repair(
@@ -193,7 +193,8 @@ def repair_target(
     )
     bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out, journal=journal)
     bench = bench.smaller() if quick else bench
-    own = WITHOUT_EXTREMES.get(finding.family, DEFAULT_FIT)
+    family = find_family(finding.family)
+    own = (family and family.in_repair.fit) or DEFAULT_FIT
     fit = own if fit == DEFAULT_FIT else fit
     chosen, trials, outcome = choose_plan(bench, plans, own, progress)
     x = bench.x[bench.sources]

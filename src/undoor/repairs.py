@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
-from undoor.align.result import Repair, TargetRepair
-from undoor.align.stored import FILE, SUFFIX
+from undoor.align.contents import TargetRepair
+from undoor.align.result import Repair
+from undoor.align.stored import SUFFIX
 from undoor.errors import UndoorError
 from undoor.files import walk
-from undoor.scan.report import Verdict
 from undoor.sealed import is_sealed
+from undoor.vocabulary import LAST, REPAIR_FILE, Prefer, Verdict
 
-Prefer = Literal["first", "last"]
 # What a repair of several says: the gravest of what they say.
 GRAVEST: tuple[Verdict, ...] = ("backdoored", "inconclusive", "clean")
 
@@ -69,7 +69,7 @@ def listed(paths: Iterable[str | Path]) -> list[Listed]:
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         files = _repairs_in(path) if path.is_dir() else [path]
         if not files:
-            raise UndoorError(f"{path}: no repair there; expected a file such as {FILE}")
+            raise UndoorError(f"{path}: no repair there; expected a file such as {REPAIR_FILE}")
         found += [_listed(file) for file in files]
     return found
 
@@ -88,7 +88,7 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
     """
     if len(repairs) < 2:
         raise UndoorError(f"expected two repairs or more to combine, got {len(repairs)}")
-    if prefer not in (None, "first", "last"):
+    if prefer not in (None, *get_args(Prefer)):
         raise UndoorError(f"prefer must be first or last, got {prefer!r}")
     first = repairs[0]
     fits = dict.fromkeys(repair.fit for repair in repairs)
@@ -107,7 +107,7 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
                 "repairs, and two corrections cannot both stand; prefer the first or the last "
                 "(--prefer), or remove it from one"
             )
-        if item.target not in chosen or prefer == "last":
+        if item.target not in chosen or prefer == LAST:
             chosen[item.target] = item
     verdicts = {repair.verdict for repair in repairs}
     return Repair(
@@ -160,7 +160,7 @@ def _require_same_model(first: Repair, other: Repair) -> None:
 def _repairs_in(folder: Path) -> list[Path]:
     inside = (Path(root, name) for root, _, names in walk(folder) for name in names)
     files = [path for path in inside if path.suffix == SUFFIX and path.is_file()]
-    return sorted(path for path in files if path.name == FILE or is_sealed(path))
+    return sorted(path for path in files if path.name == REPAIR_FILE or is_sealed(path))
 
 
 def _listed(file: Path) -> Listed:

@@ -14,7 +14,6 @@ from scipy import stats
 from torch import Tensor
 
 from undoor.align.calibrate import (
-    DEFAULT_FPR,
     Calibration,
     check_fpr,
     conformal_bound,
@@ -23,6 +22,7 @@ from undoor.align.calibrate import (
 )
 from undoor.errors import UndoorError
 from undoor.rate import Rate
+from undoor.vocabulary import DEFAULT_FPR
 
 scores_of = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60)
 rates = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.07, 0.1, 0.29, 0.5, 0.9])

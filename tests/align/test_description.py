@@ -16,7 +16,8 @@ from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, random_inputs
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
-from undoor.align.result import Repair, TargetRepair
+from undoor.align.contents import TargetRepair
+from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard

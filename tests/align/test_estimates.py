@@ -10,9 +10,9 @@ import torch
 from helpers.tiny import TARGET, clean_images, toy_classifier
 from undoor.align.estimates import InTurn, estimate, families_telling, held_out, together
 from undoor.align.strengthened import Strengthened
+from undoor.inversion.triggered import triggered
 from undoor.progress import silent
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.triggered import triggered
 from undoor.triggers import Latent, Stamp
 
 SHAPE = (1, 2, 2)

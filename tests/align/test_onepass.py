@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from undoor.align.onepass import LARGEST_SCALE, VALUES_FOR_RANGE, fit_moments
-from undoor.align.units import Granularity, by_unit
+from undoor.align.units import by_unit
+from undoor.vocabulary import Granularity
 
 CASES: list[tuple[tuple[int, ...], Granularity, tuple[int, ...]]] = [
     ((60, 3, 4, 5), "channel", (3, 1, 1)),

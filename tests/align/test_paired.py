@@ -11,7 +11,7 @@ from torch import Tensor
 from undoor.align import paired
 from undoor.align.onepass import fit_moments
 from undoor.align.paired import RANK, fit_pairs
-from undoor.align.units import Granularity
+from undoor.vocabulary import Granularity
 
 SHAPES = [(200, 4, 5, 5), (400, 6), (200, 4, 7)]
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from undoor.align.divergence import DIVERGENCES, Divergence
 from undoor.align.paper import fit_divergence
-from undoor.align.units import Granularity, by_unit
+from undoor.align.units import by_unit
+from undoor.vocabulary import Granularity
 
 
 def sample(shape: tuple[int, ...], seed: int = 0) -> Tensor:

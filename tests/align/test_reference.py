@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.align.reference import fit_upper_bound
-from undoor.align.units import Granularity
+from undoor.vocabulary import Granularity
 
 
 def sample(shape: tuple[int, ...], seed: int = 0) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from helpers.made_repairs import calibration, make_repair
 from helpers.tiny import random_classifier
 from undoor.align.adaptation import Adaptation
-from undoor.align.result import SCHEMA, Repair, Trial
+from undoor.align.contents import Trial
+from undoor.align.result import SCHEMA, Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError

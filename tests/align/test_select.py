@@ -24,7 +24,7 @@ from undoor.align.select import (
 )
 from undoor.classifier import Classifier
 from undoor.guard import Guarded
-from undoor.scan.triggered import Change
+from undoor.inversion.triggered import Change
 from undoor.sites import attach
 from undoor.triggers import Stamp, Trigger
 

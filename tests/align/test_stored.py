@@ -23,8 +23,9 @@ from helpers.tiny import (
     true_trigger,
 )
 from undoor.align.adaptation import Adaptation
-from undoor.align.result import Repair, Trial
-from undoor.align.stored import DESCRIPTION, FILE, SCHEMA
+from undoor.align.contents import Trial
+from undoor.align.result import Repair
+from undoor.align.stored import SCHEMA
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
@@ -32,6 +33,7 @@ from undoor.guard import guard
 from undoor.identity.model import identify
 from undoor.sealed import sealed
 from undoor.triggers import Latent, Stamp, Tone, Trigger, Warp
+from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE
 
 
 @pytest.fixture
@@ -180,8 +182,8 @@ def test_every_change_is_another_file(model: Classifier) -> None:
 def test_contents(tmp_path: Path, model: Classifier) -> None:
     make_repair(model).save(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {DESCRIPTION, FILE, "trigger_1.npz", "trigger_3.npz"}
-    content, tensors = opened(tmp_path / FILE)
+    assert names == {REPAIR_DESCRIPTION, REPAIR_FILE, "trigger_1.npz", "trigger_3.npz"}
+    content, tensors = opened(tmp_path / REPAIR_FILE)
     assert content["schema"] == SCHEMA == "undoor/repair-file/4"
     assert content["model"] == {
         **identify(model).to_json(),
@@ -201,7 +203,7 @@ def test_documents_are_never_read(tmp_path: Path, model: Classifier) -> None:
     made = make_repair(model)
     made.save(tmp_path)
     for path in tmp_path.iterdir():
-        if path.name != FILE:
+        if path.name != REPAIR_FILE:
             path.write_bytes(b"nonsense")
     same(made, Repair.load(tmp_path, model), model)
 
@@ -217,7 +219,7 @@ def test_file_comes_last(
     monkeypatch.setattr(Trigger, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         make_repair(model).save(tmp_path)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / REPAIR_FILE).exists()
 
 
 # Refusals
@@ -263,7 +265,7 @@ def test_nothing_there(tmp_path: Path, model: Classifier) -> None:
             Repair.load(path, model)
 
 
-@pytest.mark.parametrize("name", [DESCRIPTION, "trigger_1.npz"])
+@pytest.mark.parametrize("name", [REPAIR_DESCRIPTION, "trigger_1.npz"])
 def test_another_file(tmp_path: Path, model: Classifier, name: str) -> None:
     make_repair(model).save(tmp_path)
     with pytest.raises(UndoorError, match="damaged or no safetensors file"):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.strengthened import AGREED, MOST, Strengthened, strengthened
-from undoor.scan.calibration import nulls
+from undoor.families.registry import nulls
 from undoor.triggers import Stamp
 
 SHAPE = (3, 32, 32)

@@ -19,11 +19,11 @@ from helpers.cli_fakes import Cli, Result
 from helpers.made_repairs import make_repair
 from helpers.tiny import clean_images, toy_classifier
 from undoor.clean_set import read_images
-from undoor.cli.check import Checked, Policy, _check, _show
+from undoor.cli.check import Checked, _check, _show
 from undoor.decision import MAX_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import POLICIES
 from undoor.scrutiny import Disagreement
+from undoor.vocabulary import POLICIES, Policy
 
 
 @pytest.fixture

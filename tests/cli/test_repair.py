@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import Cli, FakeRepair, FakeTarget, make_report
-from undoor.align.calibrate import DEFAULT_FPR, Calibration
+from undoor.align.calibrate import Calibration
 from undoor.rate import Rate
-from undoor.scan.report import Verdict
+from undoor.vocabulary import DEFAULT_FPR, Verdict
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from helpers.cli_fakes import Cli, make_report
 from undoor.render import reports
 from undoor.render.reports import REPORTS
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from helpers.tiny import clean_images, toy_classifier
 from undoor.cli.output import KEPT
 from undoor.cli.runs import RunOptions, go_on, size
 from undoor.errors import UndoorError
+from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 from undoor.journal import Journal
-from undoor.scan.fast import FLOAT32, fast_bfloat16
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from helpers.cli_fakes import Cli, make_report
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.inversion.meter import Budget
 from undoor.scan.decide import Thresholds
-from undoor.scan.meter import Budget
-from undoor.scan.report import ScanReport, Verdict
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import Verdict
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typer.main import get_command
 from helpers.cli_fakes import Cli, make_report
 from undoor.cli import app
 from undoor.render.reports import REPORTS
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 TEXT = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
 

@@ -14,8 +14,9 @@ from helpers.tiny import KINDS, random_classifier, random_inputs, storages
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.export.graph import GuardedGraph
-from undoor.guard import POLICIES, RULES, Guarded, guard
+from undoor.guard import Guarded, guard
 from undoor.sites import ENTRY, find_sites
+from undoor.vocabulary import POLICIES, RULES
 
 
 def same(guarded: Guarded, x: torch.Tensor) -> None:

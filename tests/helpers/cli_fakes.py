@@ -27,14 +27,15 @@ from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
+from undoor.inversion.meter import Budget
 from undoor.journal import Journal
 from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.scan.decide import Thresholds
-from undoor.scan.meter import Budget
-from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
+from undoor.vocabulary import Verdict
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.

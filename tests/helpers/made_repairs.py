@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from undoor.align.calibrate import Calibration
-from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
+from undoor.align.contents import SiteChoice, TargetRepair, Trial
+from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract

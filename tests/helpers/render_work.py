@@ -7,7 +7,8 @@ from dataclasses import replace
 from helpers.cli_fakes import FakeRepair, make_report
 from undoor.render.subject import Subject
 from undoor.repair import Repair
-from undoor.scan.report import ScanReport, Verdict
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import Verdict
 
 SUBJECT = Subject("models/sign 1.toml", "clean/", "SignNet", 1234567, (3, 4, 4), (0.0, 1.0))
 HOSTILE = ("]]><x>&\x00\x1b[31m", "a|b\n# c `d` [e](f)", '"\ud800\uffff{"')

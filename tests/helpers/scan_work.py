@@ -6,11 +6,11 @@ import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.images import split
+from undoor.inversion.meter import Meter
+from undoor.inversion.work import Work
 from undoor.progress import silent
-from undoor.scan.images import split
-from undoor.scan.meter import Meter
-from undoor.scan.own import OwnDirections
-from undoor.scan.work import Work
 
 
 def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: int = 0) -> Work:

@@ -24,11 +24,12 @@ from undoor.errors import UndoorError
 from undoor.export import export
 from undoor.identity.binding import WeightsOnlyWarning
 from undoor.identity.tensors import weights_sha256
+from undoor.inversion.journalled_search import about
 from undoor.journal import Journal
 from undoor.repair import Repair
 from undoor.repairs import combine, remove
-from undoor.scan.kept import about
-from undoor.scan.report import FILE, ScanReport
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import SCAN_FILE
 
 Folders = tuple[Classifier, Classifier]
 
@@ -158,10 +159,10 @@ def test_a_scan_of_the_format_before(tmp_path: Path, toy_report: ScanReport) -> 
     network = toy_network(backdoored=True, norm=True)
     model = Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
     toy_report.save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
     del data["model"]
     data |= {"schema": "undoor/scan/3", "model_sha256": weights_sha256(model)}
-    (tmp_path / FILE).write_text(json.dumps(data))
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
     with pytest.warns(WeightsOnlyWarning, match=r"scan\.json: written by an earlier version"):
         old = ScanReport.load(tmp_path, shape=model.input_shape, bounds=model.bounds)
     made = undoor.repair(model, clean_images(), old, quick=True)
@@ -172,7 +173,7 @@ def test_a_scan_of_the_format_before(tmp_path: Path, toy_report: ScanReport) -> 
 
 def test_a_scan_whose_hashes_contradict_each_other(tmp_path: Path, toy_report: ScanReport) -> None:
     toy_report.save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps(data | {"model_sha256": "0" * 64}))
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data | {"model_sha256": "0" * 64}))
     with pytest.raises(UndoorError, match="not a scan report"):
         ScanReport.load(tmp_path, shape=(1, SIDE, SIDE), bounds=BOUNDS)

@@ -16,14 +16,17 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from helpers import hub_work as work
+from helpers.family_names import LATENT_FAMILIES
 from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.cli import app
+from undoor.families.latent import latent_site
+from undoor.families.registry import families_for
+from undoor.families.schedules import Schedule
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.invert import Search, invert
 from undoor.load import load
-from undoor.scan.families import LATENT_FAMILIES, families_for, latent_site
-from undoor.scan.invert import Schedule, Search, invert
-from undoor.scan.own import OwnDirections
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach, find_sites
 

@@ -15,7 +15,7 @@ from helpers.cli_fakes import make_report
 from helpers.render_work import SUBJECT, VERDICTS, fixed, hostile, hostile_subject
 from undoor.errors import UndoorError
 from undoor.render.cyclonedx import cyclonedx
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 def read(text: str) -> dict[str, Any]:

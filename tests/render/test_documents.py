@@ -28,7 +28,8 @@ from undoor.render import report_json
 from undoor.render.documents import DOCUMENTS, json_schema
 from undoor.repair import Repair
 from undoor.scan import report as scan_report
-from undoor.scan.report import ScanReport, Verdict
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import Verdict
 
 
 @cache

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.axes import Axes
 
 from helpers.cli_fakes import NAMES, make_report
+from helpers.family_names import BY_SOURCE, SHARED
 from undoor.render.figures import score_chart
-from undoor.scan.families import BY_SOURCE, SHARED
 from undoor.scan.report import ClassEvidence
 
 

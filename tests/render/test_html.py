@@ -19,8 +19,8 @@ from undoor.clean_set import CleanSet
 from undoor.rate import Rate
 from undoor.render.html import html_report
 from undoor.render.subject import Subject
-from undoor.scan.report import Verdict
 from undoor.triggers import Latent, Stamp
+from undoor.vocabulary import Verdict
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{1}$ & co")
 

@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 from helpers.cli_fakes import make_report
 from helpers.render_work import SUBJECT, VERDICTS, fixed, hostile, hostile_subject
 from undoor.render.junit import junit
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 TestCase.__test__ = False  # not one of pytest's
 

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from helpers.cli_fakes import make_report
 from helpers.render_work import SUBJECT, VERDICTS, fixed, hostile, hostile_subject
 from undoor.render.markdown import markdown
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 def html(text: str) -> str:

@@ -12,7 +12,7 @@ from helpers.cli_fakes import FakeEvaluation, make_report
 from helpers.render_work import HOSTILE, SUBJECT, VERDICTS, fixed, hostile, hostile_subject
 from undoor.errors import UndoorError
 from undoor.render.model_card import model_card
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 def metadata(card: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from undoor.errors import UndoorError
 from undoor.render import reports
 from undoor.render.reports import REPORTS, check_formats
 from undoor.render.results import Results
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 def test_files_are_distinct() -> None:

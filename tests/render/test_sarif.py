@@ -14,7 +14,7 @@ import pytest
 from helpers.cli_fakes import make_report
 from helpers.render_work import SUBJECT, VERDICTS, fixed, hostile, hostile_subject
 from undoor.render.sarif import BACKDOOR, DOUBT, sarif
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 @cache

@@ -11,7 +11,7 @@ from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_repor
 from helpers.render_work import VERDICTS, fixed
 from undoor.align.adaptation import Adaptation
 from undoor.render.summary import odds, summarise
-from undoor.scan.report import Verdict
+from undoor.vocabulary import Verdict
 
 
 def test_backdoored() -> None:

@@ -19,7 +19,9 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.scan import confirm as confirm_module
+from undoor.families.generator import GENERATOR
+from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.work import Work
 from undoor.scan.confirm import (
     Confirmed,
     confirm,
@@ -28,8 +30,6 @@ from undoor.scan.confirm import (
     ends_of_shared,
     ends_of_sources,
 )
-from undoor.scan.invert import ALL, Candidate
-from undoor.scan.work import Work
 from undoor.triggers import Stamp, Trigger
 
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}
@@ -187,7 +187,7 @@ def test_a_shared_patch_is_confirmed_for_the_targets_alone_that_it_moves_to(seed
 @pytest.mark.usefixtures("arithmetic")
 def test_a_generator_says_what_a_latent_shift_says() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images())
-    candidate = drawn(work, TARGET)
+    candidate = drawn(work, TARGET, GENERATOR)
     assert candidate is not None
     assert (candidate.target, candidate.family) == (TARGET, "generator")
     fresh = clean_images(seed=9)
@@ -200,11 +200,10 @@ def test_a_generator_says_what_a_latent_shift_says() -> None:
 @pytest.mark.usefixtures("arithmetic")
 def test_no_generator_draws_for_a_clean_class(backdoored: bool, target: int) -> None:
     work = work_on(toy_classifier(backdoored=backdoored), clean_images())
-    assert drawn(work, target) is None
+    assert drawn(work, target, GENERATOR) is None
 
 
 @pytest.mark.usefixtures("arithmetic")
-def test_a_generator_must_be_faint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirm_module, "MOST_DRAWN", 0.5)
+def test_a_generator_must_be_faint() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images())
-    assert drawn(work, TARGET) is None
+    assert drawn(work, TARGET, replace(GENERATOR, faint=0.5)) is None

@@ -12,7 +12,8 @@ import torch
 
 from helpers.tiny import BOUNDS, SIDE, true_trigger
 from undoor.errors import UndoorError
-from undoor.scan.report import FILE, SCHEMA, ClassEvidence, Finding, ScanReport, trigger_file
+from undoor.scan.report import SCHEMA, ClassEvidence, Finding, ScanReport
+from undoor.vocabulary import SCAN_FILE, trigger_file
 
 SHAPE = (1, SIDE, SIDE)
 
@@ -74,8 +75,8 @@ def test_of_a_real_scan(tmp_path: Path, toy_report: ScanReport) -> None:
 def test_files(tmp_path: Path) -> None:
     report().save(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {FILE, "trigger_0.npz", "trigger_2.npz"}
-    data = json.loads((tmp_path / FILE).read_text())
+    assert names == {SCAN_FILE, "trigger_0.npz", "trigger_2.npz"}
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
     assert data["schema"] == SCHEMA == "undoor/scan/4"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
@@ -87,7 +88,7 @@ def test_files(tmp_path: Path) -> None:
 def test_nothing_found(tmp_path: Path) -> None:
     made = report(verdict="clean", findings=())
     made.save(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [SCAN_FILE]
     assert load(tmp_path).findings == ()
 
 
@@ -95,7 +96,7 @@ def test_json_is_strict(tmp_path: Path) -> None:
     """NaN is no JSON; other readers would stumble over it."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         report(seconds=float("nan")).save(tmp_path)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / SCAN_FILE).exists()
 
 
 def test_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(type(true_trigger()), "save", fail)
     with pytest.raises(OSError, match="disk full"):
         report().save(tmp_path)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / SCAN_FILE).exists()
 
 
 def test_no_report(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_file_is_no_report(tmp_path: Path) -> None:
     """Somebody gives the JSON itself, or the model, where the folder is wanted."""
     report().save(tmp_path)
     with pytest.raises(UndoorError):
-        load(tmp_path / FILE)
+        load(tmp_path / SCAN_FILE)
 
 
 def test_lost_trigger(tmp_path: Path) -> None:
@@ -138,8 +139,8 @@ def test_trigger_of_another_shape(tmp_path: Path) -> None:
 @pytest.mark.parametrize("schema", ["undoor/scan/2", "undoor/repair/1", None])
 def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**data, "schema": schema}))
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
+    (tmp_path / SCAN_FILE).write_text(json.dumps({**data, "schema": schema}))
     with pytest.raises(UndoorError, match="expected schema 'undoor/scan/4'"):
         load(tmp_path)
 
@@ -157,7 +158,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_bytes(text.encode("latin-1"))
+    (tmp_path / SCAN_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(UndoorError, match="not a scan report"):
         load(tmp_path)
 
@@ -168,9 +169,9 @@ def test_no_json(tmp_path: Path, text: str) -> None:
 )
 def test_missing_entries(tmp_path: Path, key: str) -> None:
     report().save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
     del data[key]
-    (tmp_path / FILE).write_text(json.dumps(data))
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
     with pytest.raises(UndoorError, match="not a scan report"):
         load(tmp_path)
 
@@ -178,8 +179,8 @@ def test_missing_entries(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("key", ["reasons", "targets", "evidence", "class_names"])
 def test_lists_that_are_none(tmp_path: Path, key: str) -> None:
     report().save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**data, key: None}))
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
+    (tmp_path / SCAN_FILE).write_text(json.dumps({**data, key: None}))
     with pytest.raises(UndoorError, match="not a scan report"):
         load(tmp_path)
 
@@ -187,8 +188,8 @@ def test_lists_that_are_none(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("where", ["targets", "evidence"])
 def test_strange_fields(tmp_path: Path, where: str) -> None:
     report().save(tmp_path)
-    data = json.loads((tmp_path / FILE).read_text())
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
     data[where][0]["surprise"] = 1
-    (tmp_path / FILE).write_text(json.dumps(data))
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
     with pytest.raises(UndoorError, match="not a scan report"):
         load(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
 from helpers.tiny import (
     CLASSES,
     TARGET,
@@ -28,20 +29,15 @@ from helpers.tiny import (
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.families.registry import families_for
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
 from undoor.scan import confirm
 from undoor.scan.decide import Thresholds
-from undoor.scan.families import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    SHARED,
-    families_for,
-)
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.meter import Budget, Meter
-from undoor.scan.report import Finding, ScanReport, Verdict
+from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.vocabulary import Verdict
 
 run = sys.modules["undoor.scan.run"]
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helpers.family_names import BY_SOURCE, SHARED
 from helpers.scan_work import work_on
 from helpers.tiny import (
     CLASSES,
@@ -14,10 +15,10 @@ from helpers.tiny import (
     relay_classifier,
     toy_classifier,
 )
-from undoor.scan.effort import FEW_CLASSES
-from undoor.scan.invert import ALL, Candidate
-from undoor.scan.screen import DRAWN, PROMISING, screen, screen_shared, screen_sources
-from undoor.scan.work import Work
+from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
+from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.work import Work
+from undoor.scan.screen import screen, screen_shared, screen_sources
 
 MANY = 20
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}
@@ -75,7 +76,9 @@ def test_some_of_many_sources_are_followed() -> None:
     """One source alone may be missed; a few are not."""
     sources = set(range(3, 8))
     classifier = relay_classifier(dict.fromkeys(sources, 1), classes=MANY)
-    check_followed(screen_sources(work_on(classifier, faint_images(6, classes=MANY))), sources)
+    check_followed(
+        screen_sources(work_on(classifier, faint_images(6, classes=MANY)), BY_SOURCE), sources
+    )
 
 
 def test_chance_decides_whom_the_promising_are_compared_with() -> None:
@@ -109,7 +112,7 @@ def test_passes_grow_slower_than_classes() -> None:
 @pytest.mark.usefixtures("arithmetic")
 def test_the_sources_of_a_backdoor_leave_easily() -> None:
     work = work_on(relay_classifier({0: 5, 3: 5}), faint_images())
-    found = screen_sources(work)
+    found = screen_sources(work, BY_SOURCE)
     assert [candidate.target for candidate in found] == list(range(CLASSES))
     assert {candidate.family for candidate in found} == {"patch"}
     sizes = [size(candidate) for candidate in found]
@@ -122,7 +125,7 @@ def test_the_sources_of_a_backdoor_leave_easily() -> None:
 
 @pytest.mark.usefixtures("arithmetic")
 def test_every_source_of_a_clean_model_needs_a_large_patch() -> None:
-    found = screen_sources(work_on(relay_classifier({}), faint_images()))
+    found = screen_sources(work_on(relay_classifier({}), faint_images()), BY_SOURCE)
     assert min(size(candidate) for candidate in found) > 5
 
 
@@ -133,12 +136,12 @@ def test_every_source_of_a_clean_model_needs_a_large_patch() -> None:
 def test_one_patch_for_all() -> None:
     """Small where each class is sent elsewhere, and then no target is reached by it from all."""
     work = work_on(relay_classifier(NEXT), faint_images())
-    found = screen_shared(work)
+    found = screen_shared(work, SHARED)
     assert (found.target, found.family) == (ALL, "patch")
     fresh = faint_images(seed=9)
     moved = work.classifier.predict(found.trigger(fresh.images)) != fresh.labels
     assert float(moved.float().mean()) > 0.5
-    natural = screen_shared(work_on(relay_classifier({}), faint_images()))
+    natural = screen_shared(work_on(relay_classifier({}), faint_images()), SHARED)
     assert size(found) < 0.1 * size(natural)
 
 

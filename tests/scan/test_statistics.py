@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.scan.calibration import Agreement, Null, agreement_null, calibrated_on, nulls
-from undoor.scan.families import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from undoor.families.calibration import Agreement, Null, agreement_null, calibrated_on
+from undoor.families.registry import nulls
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
+from undoor.families.calibration import Null
+from undoor.inversion.invert import ALL, Candidate
 from undoor.scan import table as table_module
-from undoor.scan.calibration import Null
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import ALL, Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import for_classes
@@ -142,7 +142,7 @@ def with_shared(
     """A table in which the sources' own patches are natural."""
     table = made(classes)
     table.add_sources(BY_SOURCE, candidates(sizes), [()] * len(sizes))
-    table.add_shared(shared(size), ends)
+    table.add_shared(SHARED, shared(size), ends)
     return table
 
 
@@ -241,7 +241,7 @@ def test_larger_images_have_larger_natural_triggers(family: str, factor: float) 
 def test_a_shared_patch_that_never_worked_says_nothing_of_vectors() -> None:
     table = made(shape=(80,))
     table.add_sources(BY_SOURCE, candidates(SIZES), [()] * 4)
-    table.add_shared(shared(None), (1,))
+    table.add_shared(SHARED, shared(None), (1,))
     assert table.combined().min() == pytest.approx(quiet(4))
 
 
@@ -250,7 +250,7 @@ def test_patches_of_sources_and_all_grow_alike() -> None:
     for table, factor in ((usual, 1), (large, 4)):
         sizes = [factor * size for size in SIZES]
         table.add_sources(BY_SOURCE, candidates(sizes), [()] * 4)
-        table.add_shared(shared(factor * 5.0), ())
+        table.add_shared(SHARED, shared(factor * 5.0), ())
     for family in (BY_SOURCE, SHARED):
         one, other = ([e.score for e in t.entries[family]] for t in (usual, large))
         assert other == pytest.approx(one)

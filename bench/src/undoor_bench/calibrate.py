@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from undoor.errors import UndoorError
-from undoor.scan.calibration import Agreement, Null
-from undoor.scan.families import BY_SOURCE, LATENT_FAMILIES, SHARED, pixel_scale
+from undoor.families.calibration import Agreement, Null
+from undoor.families.registry import family_named, judged_beside
 from undoor.scan.statistics import (
     NULL_CLASSES,
     agreement,
@@ -41,12 +41,14 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
     models, and of backdoored ones those that are no target, or, in families that go by the source,
     no source."""
     natural: dict[str, list[list[float | None]]] = {}
-    beside: list[tuple[float | None, list[float | None]]] = []
+    lone: dict[str, list[tuple[float | None, list[float | None]]]] = {}
     for record in records:
         by_family = _natural(record)
-        shared = by_family.pop(SHARED, None)
-        if shared and not record["targets"]:
-            beside.append((shared[0], by_family[BY_SOURCE]))
+        for shared in [family for family in by_family if judged_beside(family)]:
+            size, *_ = by_family.pop(shared)
+            if not record["targets"]:
+                others = by_family[str(judged_beside(shared))]
+                lone.setdefault(shared, []).append((size, others))
         for family, sizes in by_family.items():
             if len(sizes) >= LEAST_CLASSES:
                 natural.setdefault(family, []).append(sizes)
@@ -55,12 +57,11 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
         for family, models in natural.items()
         if any(size is not None for sizes in models for size in sizes)
     }
-    # One backdoor for all moves every source, and the units of latent shifts are the network's own:
-    # that all are small at once does not tell of several backdoors there.
-    for family in nulls.keys() & {BY_SOURCE, *LATENT_FAMILIES}:
+    for family in [name for name in nulls if not family_named(name).crowds]:
         nulls[family] = replace(nulls[family], least_others=0.0)
-    if beside and BY_SOURCE in nulls:
-        nulls[SHARED] = fit_shared(beside, nulls[BY_SOURCE])
+    for shared, models in lone.items():
+        if (beside := judged_beside(shared)) in nulls:
+            nulls[shared] = fit_shared(models, nulls[beside])
     bad = [record for record in records if record["targets"] and record["took"]]
     shown = [_loudest_of_targets(record, nulls) for record in bad]
     return {
@@ -119,15 +120,15 @@ def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArr
         if family not in nulls:
             continue
         sizes = _scaled(evidence, family, shape)
-        if family == SHARED:
-            sources = _scaled(by_family[BY_SOURCE], BY_SOURCE, shape)
-            score = np.array([score_beside(sizes[0], sources, nulls[SHARED], nulls[BY_SOURCE])])
+        if beside := judged_beside(family):
+            sources = _scaled(by_family[beside], beside, shape)
+            score = np.array([score_beside(sizes[0], sources, nulls[family], nulls[beside])])
             tried = NULL_CLASSES
         else:
             score, tried = scores(sizes, nulls[family]), classes
         out[family] = np.ones(classes)
         for item, p in zip(evidence, p_values(score, nulls[family], tried), strict=True):
-            several = record["targets"] if family == SHARED else []
+            several = record["targets"] if beside else []
             for target in several if item["target"] is None else [item["target"]]:
                 out[family][target] = min(out[family][target], p)
     return out
@@ -135,7 +136,7 @@ def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArr
 
 def _scaled(evidence: Sequence[Record], family: str, shape: tuple[int, ...]) -> list[float | None]:
     """Sizes at 3 x 32 x 32 pixels."""
-    unit = pixel_scale(family, shape)
+    unit = family_named(family).growth(shape)
     return [None if item["size"] is None else item["size"] / unit for item in evidence]
 
 
@@ -166,7 +167,8 @@ def fit_shared(
     ceiling = float(np.quantile(reached, CEILING))
     first = Null(natural=middle, ceiling=ceiling, location=0.0, scale=1.0)
     return _with_spread(
-        first, [math.log(score_beside(size, others, first, patches)) for size, others in models]
+        first,
+        [math.log(score_beside(size, others, first, patches)) for size, others in models],
     )
 
 
@@ -193,11 +195,11 @@ def _natural(record: Record) -> dict[str, list[float | None]]:
     every_source = any(not sources for sources in record["sources"])
     for item in record["scan"]["evidence"]:
         family, size, source = item["family"], item["size"], item["source"]
-        if family == BY_SOURCE and (source in moved or every_source):
+        if family_named(family).moves == "source" and (source in moved or every_source):
             continue
         if source is None and item["target"] in record["targets"]:
             continue
-        unit = pixel_scale(family, shape)
+        unit = family_named(family).growth(shape)
         out.setdefault(family, []).append(None if size is None else size / unit)
     return out
 

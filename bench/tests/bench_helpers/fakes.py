@@ -11,7 +11,8 @@ import pytest
 
 import undoor
 from undoor.clean_set import CleanSet
-from undoor.scan.report import ClassEvidence, ScanReport, Verdict
+from undoor.scan.report import ClassEvidence, ScanReport
+from undoor.vocabulary import Verdict
 
 
 def truth(folder: Path, **changes: object) -> Path:

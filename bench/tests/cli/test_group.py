@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bench_helpers.fakes import truth
 from undoor.errors import UndoorError
-from undoor.scan.calibration import calibrated_on
+from undoor.families.calibration import calibrated_on
 from undoor_bench.cli import app
 from undoor_bench.cli.group import chosen, rich_table, wanted
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from undoor.align.score_summary import ScoreSummary
 from undoor.errors import UndoorError
 from undoor.rate import Rate
+from undoor.vocabulary import DEFAULT_FPR
 
-DEFAULT_FPR = 0.01
 LEAST_FREEDOM = 4
 # The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
 # clean: true triggers differ from recovered ones, the clean inputs do not.

@@ -6,11 +6,12 @@ before anything is made of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from undoor.errors import UndoorError
+from undoor.vocabulary import Granularity, Verdict
 
 # More classes, sites or sides of an input than any model that this can be a repair of.
 MAX_COUNT = 2**31
@@ -80,7 +81,7 @@ class _Site(_Part):
 
     name: Text
     extent: Count
-    granularity: Literal["channel", "position"]
+    granularity: Granularity
     moved: float
 
 
@@ -111,7 +112,7 @@ class _Target(_Part):
 class _Description(_Part):
     undoor: Text
     model: _Model
-    verdict: Literal["backdoored", "clean", "inconclusive"]
+    verdict: Verdict
     fit: Text
     targets: list[_Target]
 

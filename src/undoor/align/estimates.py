@@ -11,14 +11,15 @@ from torch import Tensor
 from undoor.align.strengthened import Strengthened, strengthened
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.registry import families, family_named
+from undoor.families.schedules import Schedule
+from undoor.inversion.invert import Search
+from undoor.inversion.starts import started
+from undoor.inversion.triggered import Change, triggered
+from undoor.inversion.work import work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress
-from undoor.scan.families import INPUT_FAMILIES, INSTEAD_OF_LATENT
-from undoor.scan.invert import Schedule, Search
 from undoor.scan.report import ClassEvidence, Finding
-from undoor.scan.starts import started
-from undoor.scan.triggered import Change, triggered
-from undoor.scan.work import work_alone
 from undoor.triggers import Trigger
 
 LEAST_ASR = 0.5
@@ -26,15 +27,7 @@ EACH = 2
 SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
 # A family in which the target stands out as rarely as this by chance has seen the backdoor too.
 TELLING = 0.05
-# Waves are additive patterns, of which that family finds the better ones unless a wave is what was
-# found: beside both, they make corrections worse.
-AMONG = {"frequency": "additive"}
-# A warp moves what the others change where it stands: patterns that work as well are by-products of
-# its backdoor, and make corrections worse.
-ALONE = "warp"
 LEAST_FOR_HELD_OUT = 3
-# Where no other has, corrections must still hold against estimates of these.
-OTHER_FAMILIES = ("patch", "additive")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +82,18 @@ def estimate(
 
     sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
     """
-    telling = families_telling(finding, evidence)
-    if len(classifier.input_shape) != 3:
-        telling = tuple(family for family in telling if family != INSTEAD_OF_LATENT)
-    families = telling if len(telling) > 1 else (finding.family, *OTHER_FAMILIES)
-    families = tuple(dict.fromkeys(families))
+    shape = classifier.input_shape
+    telling = tuple(
+        family
+        for family in families_telling(finding, evidence)
+        if family_named(family).applies_to(shape)
+    )
+    tried = telling if len(telling) > 1 else (finding.family, *_controls(shape))
+    tried = tuple(dict.fromkeys(tried))
     found = {finding.family: [finding.trigger]}
     work = work_alone(classifier, clean, generator, progress, journal)
     pool = sources.nonzero()[:, 0]
-    for family in families:
+    for family in tried:
         starts = started(work, Search(finding.target, pool), family, EACH)
         for candidate in work.invert(starts, family, SCHEDULE):
             moved = triggered(classifier, candidate.trigger).predict(clean.images[pool])
@@ -105,29 +101,37 @@ def estimate(
                 found.setdefault(family, []).append(candidate.trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
     # Where the finding stands out in no family, nothing says which of them shows the trigger.
-    sure = telling if finding.p_value <= TELLING else families
+    sure = telling if finding.p_value <= TELLING else tried
     fitted_on = [found[family] for family in sure if family in found]
-    shape = classifier.input_shape
     return Estimates(everything, together(fitted_on, shape), held_out(fitted_on, shape))
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
     """The finding's family, and those at the input in which its target stands out or that can draw
-    what was found inside; a warp's alone."""
-    if finding.family == ALONE:
-        return (ALONE,)
+    what was found inside; the finding's alone, where others make its corrections worse."""
+    own = family_named(finding.family)
+    if own.in_repair.alone:
+        return (own.name,)
+    at_input = {f.name: f for f in families() if f.at_input and f.moves == "target"}
     seen = {
         item.family
         for item in evidence
         if item.target == finding.target
         and item.source is None
-        and item.family in INPUT_FAMILIES
+        and item.family in at_input
         and item.p_value <= TELLING
     }
-    seen -= {family for family, wider in AMONG.items() if wider in (finding.family, *seen)}
-    others = [family for family in INPUT_FAMILIES if family in seen]
-    drawn = [INSTEAD_OF_LATENT] if finding.trigger.site != ENTRY else []
+    wider = {name: family.covered_by for name, family in at_input.items() if family.covered_by}
+    seen -= {name for name, each in wider.items() if each.name in (finding.family, *seen)}
+    others = [name for name in at_input if name in seen]
+    drawn = [own.stand_in.name] if own.stand_in else []
     return tuple(dict.fromkeys((finding.family, *drawn, *others)))
+
+
+def _controls(shape: tuple[int, ...]) -> list[str]:
+    """The families against whose estimates corrections must hold where no other has seen the
+    backdoor."""
+    return [f.name for f in families() if f.in_repair.control and f.applies_to(shape)]
 
 
 def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> Change | None:

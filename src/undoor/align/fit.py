@@ -15,29 +15,36 @@ from undoor.align.paired import fit_pairs
 from undoor.align.paper import fit_divergence
 from undoor.align.reference import fit_upper_bound
 from undoor.align.transform import Correction
-from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.sites import attach
+from undoor.vocabulary import (
+    DEFAULT_FIT,
+    ONEPASS,
+    PAIRED,
+    PAIRED_UNBOUNDED,
+    PAPER,
+    REFERENCE,
+    Granularity,
+)
 
 FitSite = Callable[[Tensor, Tensor, Granularity], Correction]
 FITS: dict[str, FitSite] = {
-    "paired": fit_pairs,
-    "onepass": fit_moments,
-    "paper": fit_divergence,
-    "reference": fit_upper_bound,
+    PAIRED: fit_pairs,
+    ONEPASS: fit_moments,
+    PAPER: fit_divergence,
+    REFERENCE: fit_upper_bound,
     # Parts of h left out.
-    "paired_unbounded": partial(fit_pairs, clip=False),
+    PAIRED_UNBOUNDED: partial(fit_pairs, clip=False),
     "onepass_affine": partial(fit_moments, clip=False),
     "onepass_clip": partial(fit_moments, affine=False),
     # The same with other divergences than total variation.
     "paper_js": partial(fit_divergence, divergence="js"),
     "paper_kl": partial(fit_divergence, divergence="kl"),
 }
-DEFAULT_FIT = "paired"
 # Where triggered inputs are not the clean ones with a trigger, no pairs are known.
-UNPAIRED = {"paired": "onepass", "paired_unbounded": "onepass"}
+UNPAIRED: dict[str, str] = {PAIRED: ONEPASS, PAIRED_UNBOUNDED: ONEPASS}
 
 Plan = Mapping[str, Granularity]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.scan.triggered import triggered
+from undoor.inversion.triggered import triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from undoor.align.transform import Correction
-from undoor.align.units import Granularity, like_map, over_values
+from undoor.align.units import like_map, over_values
+from undoor.vocabulary import Granularity
 
 # A unit that the trigger holds constant has no spread to restore: stretching what is left would
 # amplify noise, and clean inputs that pass the correction.

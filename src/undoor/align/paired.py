@@ -8,7 +8,8 @@ from torch import Tensor
 
 from undoor.align.onepass import SMALLEST_VARIANCE, fit_moments
 from undoor.align.transform import Correction
-from undoor.align.units import Granularity, like_map, over_values
+from undoor.align.units import like_map, over_values
+from undoor.vocabulary import Granularity
 
 # Combinations of channels that a trigger is thought to move: on the networks that the fit was made
 # on 8, 16 and 32 gave the same within 0.2 points of SIA, 4 half a point less.

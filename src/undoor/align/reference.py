@@ -10,7 +10,8 @@ from torch import Tensor
 from undoor.align.divergence import BIN_WIDTH, SLOPE
 from undoor.align.onepass import SMALLEST_VARIANCE
 from undoor.align.transform import Correction
-from undoor.align.units import Granularity, by_unit, like_map
+from undoor.align.units import by_unit, like_map
+from undoor.vocabulary import Granularity
 
 STEPS = 10
 STEP_SIZE = 0.1

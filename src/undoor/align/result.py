@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from undoor.align.adaptation import Adaptation
-from undoor.align.calibrate import Calibration
+from undoor.align import stored
+from undoor.align.contents import RepairContents
 from undoor.align.transform import MIXING, UNITS, Correction
-from undoor.align.units import Granularity
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
-from undoor.identity.model import ModelIdentity
-from undoor.scan.report import Verdict
 from undoor.sites import possible_sites
 from undoor.triggers import Latent, Trigger
 from undoor.views import Viewed
@@ -28,93 +24,12 @@ SCHEMA = "undoor/repair/2"
 WAY_OUT = "run `undoor repair` on this model"
 
 
-@dataclass(frozen=True)
-class SiteChoice:
-    """A corrected site: the longer side of its map, the granularity chosen for it, and how far
-    the recovered trigger (or what was flagged, if adapted) moves its channels on average, in clean
-    standard deviations."""
-
-    name: str
-    extent: int
-    granularity: Granularity
-    moved: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One plan tried in the cross-validation: guarded SIA on held-out images under triggers that
-    it was not fitted on, FPR on clean inputs of the target, and the score that chose. Inputs
-    flagged in operation have no labels: no SIA is known of a plan tried on them."""
-
-    name: str
-    sia: float | None
-    fpr: float
-    score: float
-
-
-@dataclass(frozen=True, eq=False)
-class TargetRepair:
-    """The corrections for one target class.
-
-    calibration : the score above which the guard flags, and what speaks for it. asr, sia,
-    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
-    what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
-    is the share of held-out ones that would still be answered with the target, and sia is unknown,
-    since nobody labelled them. quick : made with the scan's trigger alone, and no choice of a plan.
-    """
-
-    target: int
-    sources: tuple[int, ...]
-    trigger: Trigger
-    corrections: Mapping[str, Correction]
-    calibration: Calibration
-    chosen: str
-    sites: tuple[SiteChoice, ...]
-    trials: tuple[Trial, ...]
-    asr: float
-    sia: float | None
-    fpr: float
-    adapted: Adaptation | None = None
-    quick: bool = False
-
-    @property
-    def threshold(self) -> float:
-        """The score above which the guard flags; see `undoor.align.margin.shortfall`."""
-        return self.calibration.threshold
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "target": self.target,
-            "sources": list(self.sources),
-            "threshold": self.threshold,
-            "calibration": self.calibration.to_json(str(self.target)),
-            "chosen": self.chosen,
-            "asr": self.asr,
-            "sia": self.sia,
-            "fpr": self.fpr,
-            "trials": [vars(trial) for trial in self.trials],
-            "adapted": self.adapted.to_json(str(self.target)) if self.adapted else None,
-            "quick": self.quick,
-        }
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Repair(Viewed):
+class Repair(Viewed, RepairContents):
     """What closes the backdoors of one model; empty where the scan found none.
 
-    fingerprint, contract : of that model. seconds : what the work took; files do not keep it, so
-    that the same repair is the same bytes. version : of the undoor that made the repair.
-    identity : the model field by field, where it is known.
+    Its fields are those of `undoor.align.contents.RepairContents`.
     """
-
-    verdict: Verdict
-    targets: tuple[TargetRepair, ...]
-    fit: str
-    fingerprint: str
-    contract: Contract
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    version: str = field(default_factory=lambda: version("undoor"))
-    identity: ModelIdentity | None = None
 
     def __repr__(self) -> str:
         targets = [item.target for item in self.targets]
@@ -138,9 +53,7 @@ class Repair(Viewed):
 
     def sha256(self) -> str:
         """SHA-256 of the file that `save` writes: what a signature of the repair is about."""
-        from undoor.align.stored import sha256
-
-        return sha256(self)
+        return stored.sha256(self)
 
     def save(self, path: str | Path) -> Path:
         """Write the repair; returns its file.
@@ -148,9 +61,7 @@ class Repair(Viewed):
         path : a file that ends in .safetensors, or a folder. The folder gets the same file as
         repair.safetensors and, for people, repair.json and the triggers, which are never read back.
         """
-        from undoor.align.stored import save
-
-        return save(self, Path(path))
+        return stored.save(self, Path(path), self.to_json())
 
     @staticmethod
     def load(
@@ -165,9 +76,7 @@ class Repair(Viewed):
         ------
         UndoorError : no repair there, one that is damaged or was changed, or another model's.
         """
-        from undoor.align.stored import load
-
-        repair = load(Path(path), sha256=sha256)
+        repair = Repair(**vars(stored.load(Path(path), sha256=sha256)))
         if classifier is not None:
             repair.require_model(classifier, str(path))
             warn_of_weights_only(repair.identity, str(path), WAY_OUT)

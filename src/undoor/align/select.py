@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import DEFAULT_FPR, Calibration, place_threshold
+from undoor.align.calibrate import Calibration, place_threshold
+from undoor.align.contents import Trial
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.margin import shortfall, without
-from undoor.align.result import Trial
+from undoor.align.guard_score import shortfall, without
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.inversion.triggered import Change, half_triggered, triggered
 from undoor.journal import Arrays, Draft, Journal
 from undoor.progress import Progress, silent
-from undoor.scan.triggered import Change, half_triggered, triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
+from undoor.vocabulary import DEFAULT_FPR
 
 # Parts of the images; as a rule there are as many folds, or one for each family that is held out in
 # turn.

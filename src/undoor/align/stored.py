@@ -15,24 +15,22 @@ from torch import Tensor
 
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
+from undoor.align.contents import RepairContents, SiteChoice, TargetRepair, Trial
 from undoor.align.description import require_description
 from undoor.align.plausible import require_plausible
-from undoor.align.result import Repair, SiteChoice, TargetRepair, Trial
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_json
 from undoor.identity.model import model_from_json, model_to_json, require_sha256
-from undoor.scan.report import Verdict, trigger_file
 from undoor.sealed import Sealed, sealed, unsealed
 from undoor.triggers import Trigger, trigger_of
+from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, Verdict, trigger_file
 
 # Another one than the schema of the result document: that one may change without this.
 SCHEMA = "undoor/repair-file/4"
 # Still read: it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/repair-file/3"
-FILE = "repair.safetensors"
-DESCRIPTION = "repair.json"
 SUFFIX = ".safetensors"
 # In front of every tensor: no checkpoint has such keys, and `undoor.load` knows them.
 PREFIX = "repair/"
@@ -41,24 +39,27 @@ UNIT = (0.0, 1.0)
 MADE_BY = "`undoor repair`"
 
 
-def save(repair: Repair, path: Path) -> Path:
-    """See `Repair.save`. The file comes last: a folder that has it holds all the rest."""
+def save(repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Path:
+    """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
+
+    document : the repair for people, in a folder.
+    """
     for item in repair.targets:
         require_plausible(item.target, item.corrections, item.calibration)
     content = encoded(repair)
     file = path
     if path.suffix != SUFFIX:
-        file = path / FILE
+        file = path / REPAIR_FILE
         for item in repair.targets:
             item.trigger.save(path / trigger_file(item.target))
-        write_json(path / DESCRIPTION, repair.to_json())
+        write_json(path / REPAIR_DESCRIPTION, dict(document))
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
     return file
 
 
-def load(path: Path, *, sha256: str | None = None) -> Repair:
+def load(path: Path, *, sha256: str | None = None) -> RepairContents:
     """See `Repair.load`."""
-    file = path / FILE if path.is_dir() else path
+    file = path / REPAIR_FILE if path.is_dir() else path
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
     stored = unsealed(file, made_by=MADE_BY)
     if expected is not None and stored.sha256 != expected:
@@ -69,12 +70,12 @@ def load(path: Path, *, sha256: str | None = None) -> Repair:
     return decoded(stored, file)
 
 
-def sha256(repair: Repair) -> str:
+def sha256(repair: RepairContents) -> str:
     """Of the file that `save` writes."""
     return hashlib.sha256(encoded(repair)).hexdigest()
 
 
-def encoded(repair: Repair) -> bytes:
+def encoded(repair: RepairContents) -> bytes:
     """The file: the same for the same repair, whatever the day and however long the work took."""
     tensors: dict[str, Tensor] = {}
     for item in repair.targets:
@@ -101,7 +102,7 @@ def encoded(repair: Repair) -> bytes:
     return sealed(description, tensors)
 
 
-def decoded(stored: Sealed, file: Path) -> Repair:
+def decoded(stored: Sealed, file: Path) -> RepairContents:
     """The inverse of `encoded`; strict, since a guard without its numbers would flag nothing.
 
     Raises
@@ -118,7 +119,7 @@ def decoded(stored: Sealed, file: Path) -> Repair:
         weights_only = found == WEIGHTS_ONLY
         named = data["model"]["sha256"] if weights_only else data["model"]
         fingerprint, identity = model_from_json(named, weights_only=weights_only)
-        repair = Repair(
+        repair = RepairContents(
             verdict=_one_of(get_args(Verdict), data["verdict"]),
             targets=tuple(_target(item, stored.tensors, contract) for item in data["targets"]),
             fit=str(data["fit"]),
@@ -160,7 +161,7 @@ def _target(
     )
 
 
-def _require_whole(repair: Repair, tensors: Mapping[str, Tensor]) -> None:
+def _require_whole(repair: RepairContents, tensors: Mapping[str, Tensor]) -> None:
     classes = range(len(repair.contract.class_names))
     targets = [item.target for item in repair.targets]
     if len(set(targets)) < len(targets):

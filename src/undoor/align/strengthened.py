@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY
-from undoor.scan.calibration import nulls
-from undoor.scan.families import pixel_scale
+from undoor.families.registry import find_family
 from undoor.triggers import Stamp, Trigger
 
-FAMILY = "additive"
 # Estimates that agree more than this (mean cosine) are the trigger, whose strength they show too.
 AGREED = 0.5
 MOST = 16.0
@@ -51,15 +49,16 @@ def strengthened(triggers: Sequence[Trigger], shape: tuple[int, ...]) -> Strengt
 
     shape : (C, H, W) of an input.
     """
-    if triggers[0].family != FAMILY:
+    family = find_family(triggers[0].family)
+    if family is None or family.null is None or not family.in_repair.strengthened:
         return None
-    same = [t for t in triggers if isinstance(t, Stamp) and t.family == FAMILY]
+    same = [t for t in triggers if isinstance(t, Stamp) and t.family == family.name]
     patterns = torch.stack([trigger.pattern for trigger in same])
     if len(same) < 2 or _agreement(patterns) >= AGREED:
         return None
     low, high = triggers[0].bounds
     least = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
-    natural = nulls()[FAMILY].natural * pixel_scale(FAMILY, shape)
+    natural = family.null.natural * family.growth(shape)
     most = min(MOST, natural / max(least, 1e-6))
     return Strengthened(patterns, most, triggers[0].bounds) if most > 1 else None
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from torch import Tensor
 
-Granularity = Literal["channel", "position"]
+from undoor.vocabulary import Granularity
 
 
 def unit_axes(z: Tensor, granularity: Granularity) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import save_table
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
+from undoor.vocabulary import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,6 @@ Images = Annotated[
     typer.Argument(help="Image files, folders of them, or .npz archives."),
 ]
 Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLIT.")]
-Policy = Literal["relabel", "reject", "flag"]
 Answer = Annotated[
     Policy,
     typer.Option(
@@ -93,7 +93,7 @@ def check(
     repair_folder: RepairPath,
     repair_sha256: RepairSha256 = None,
     split: Split = None,
-    policy: Answer = "relabel",
+    policy: Answer = DEFAULT_POLICY,
     table: Csv = None,
 ) -> Outcome:
     """Classify images with the guarded model and flag those that use the backdoor."""

@@ -20,7 +20,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from undoor.scan.report import Verdict
+    from undoor.vocabulary import Verdict
 
 FailOn = Literal["backdoored", "inconclusive"]
 

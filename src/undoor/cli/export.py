@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,7 +11,6 @@ from rich.text import Text
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.check import Policy
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
@@ -19,12 +18,13 @@ from undoor.cli.output import require_writable
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
+from undoor.vocabulary import DEFAULT_POLICY, ExportFormat, Policy
 
 if TYPE_CHECKING:
     from undoor.export import Export
 
 To = Annotated[
-    Literal["onnx", "pt2", "safetensors"] | None,
+    ExportFormat | None,
     typer.Option(
         "--to",
         help="onnx and pt2: original, corrected networks and rule as one graph. safetensors: the "
@@ -79,7 +79,7 @@ def export(
     out: Out,
     repair_sha256: RepairSha256 = None,
     to: To = None,
-    policy: Answer = "relabel",
+    policy: Answer = DEFAULT_POLICY,
 ) -> Outcome:
     """Apply a repair for good: the guarded model as one file that runs without undoor.
 

@@ -16,6 +16,7 @@ import typer
 
 from undoor.cli.console import bars, code_aloud, say, trusted_aloud
 from undoor.errors import UndoorError
+from undoor.vocabulary import DEFAULT_ALPHA
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -149,8 +150,8 @@ class ModelOptions:
     def load(self) -> Classifier:
         """The classifier these options describe; what is run for it because the user trusts it goes
         to stderr."""
-        from undoor.classifier import Output
         from undoor.load import load
+        from undoor.vocabulary import Output
 
         if self.output not in (None, *get_args(Output)):
             raise UndoorError(
@@ -373,7 +374,7 @@ class ScanOptions:
             max=0.2,
             rich_help_panel=SCAN_PANEL,
         ),
-    ] = 0.02
+    ] = DEFAULT_ALPHA
     max_seconds: Annotated[
         float | None,
         typer.Option(

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from undoor.cli.console import say
 from undoor.errors import UndoorError
 from undoor.files import FULL, write_atomically, write_text
+from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, SCAN_FILE, trigger_file
 
 if TYPE_CHECKING:
     from undoor.journal import Journal
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
-FIX = "repair.safetensors"
 KEPT, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
 # Written last: who finds one of these finds all that belongs to it.
-LAST = ("scan.json", "repair.json", FIX)
+LAST = (SCAN_FILE, REPAIR_DESCRIPTION, REPAIR_FILE)
 # What a disk must have room for before long work begins.
 ROOM = 2**20
 
@@ -155,10 +155,9 @@ def _remove_empty(folders: list[Path]) -> None:
 def save_scan(out: Path, report: ScanReport) -> list[Path]:
     """The report, its triggers as arrays and as pictures."""
     from undoor.render.pictures import trigger_picture
-    from undoor.scan.report import FILE, trigger_file
 
     report.save(out)
-    files = [out / FILE]
+    files = [out / SCAN_FILE]
     for finding in report.findings:
         arrays = out / trigger_file(finding.target)
         picture = arrays.with_suffix(".png")
@@ -171,7 +170,7 @@ def save_scan(out: Path, report: ScanReport) -> list[Path]:
 def save_repair(out: Path, repair: Repair) -> list[Path]:
     """out : a folder, or a file that ends in .safetensors."""
     repair.save(out)
-    return [out] if out.suffix == ".safetensors" else [out / FIX, out / "repair.json"]
+    return [out] if out.suffix == ".safetensors" else [out / REPAIR_FILE, out / REPAIR_DESCRIPTION]
 
 
 def require_writable(out: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from undoor.cli.console import bars, old_files_aloud, say, warnings_aloud
 from undoor.errors import UndoorError
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE, Fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from undoor.scan.report import ScanReport
     from undoor.triggers.trigger import Trigger
 
-Fit = Literal["paired", "onepass", "paper", "reference"]
-# As undoor.align.calibrate has it, which --help must not wait for.
-FPR = 0.01
-
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
     """The report of an earlier scan, refused if it is another model's."""
@@ -41,10 +38,8 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
 
 def read_scan_beside(repair: Path, classifier: Classifier) -> ScanReport | None:
     """The report of the scan that a repair was made for; None where only the repair was stored."""
-    from undoor.scan.report import FILE
-
     folder = folder_of(repair)
-    return read_scan(folder, classifier) if (folder / FILE).exists() else None
+    return read_scan(folder, classifier) if (folder / SCAN_FILE).exists() else None
 
 
 def folder_of(repair: Path) -> Path:
@@ -71,8 +66,8 @@ def repair_model(
     clean: CleanSet,
     report: ScanReport,
     *,
-    fit: Fit = "paired",
-    fpr: float = FPR,
+    fit: Fit = DEFAULT_FIT,
+    fpr: float = DEFAULT_FPR,
     force_targets: Sequence[int] = (),
     suspects: int = 0,
     quick: bool = False,

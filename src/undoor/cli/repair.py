@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from undoor import vocabulary
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
@@ -17,6 +18,7 @@ from undoor.cli.output import output_folder, publish, results_folder, save_repai
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.runs import RunOptions, go_on
 from undoor.cli.show import show_files, show_repair, show_scan
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
@@ -24,7 +26,7 @@ Scan = Annotated[
     typer.Option(help="The --out folder of an earlier scan; scans anew without.", metavar="DIR"),
 ]
 Fit = Annotated[
-    pipeline.Fit,
+    vocabulary.Fit,
     typer.Option(
         help="How corrections are fitted: paired (the default: moments of each unit, and what "
         "pairs of clean and triggered images show of channels together), onepass (moments alone), "
@@ -91,8 +93,8 @@ def repair(
     run: RunOptions,
     out: Out,
     scan: Scan = None,
-    fit: Fit = "paired",
-    fpr: Fpr = pipeline.FPR,
+    fit: Fit = DEFAULT_FIT,
+    fpr: Fpr = DEFAULT_FPR,
     force_target: Force = None,
     suspects: Suspects = 0,
     quick: Quick = False,

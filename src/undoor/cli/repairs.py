@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.errors import UndoorError
 from undoor.render.text import class_label, listing, plain
+from undoor.vocabulary import Prefer
 
 if TYPE_CHECKING:
     from undoor.repair import Repair, TargetRepair
@@ -46,7 +47,7 @@ Out = Annotated[
     typer.Option(help="A file that ends in .safetensors, or a folder.", metavar="PATH"),
 ]
 PreferOption = Annotated[
-    Literal["first", "last"] | None,
+    Prefer | None,
     typer.Option(help="Whose corrections a target gets that several repairs correct."),
 ]
 Hashes = Annotated[

@@ -13,7 +13,7 @@ from undoor.errors import UndoorError
 
 if TYPE_CHECKING:
     from undoor.render.results import Results
-    from undoor.scan.report import Verdict
+    from undoor.vocabulary import Verdict
 
 PANEL = "Report and exit code"
 DEFAULT = "html"

@@ -13,6 +13,7 @@ import typer
 from undoor.cli.console import say
 from undoor.errors import UndoorError
 from undoor.files import write_json
+from undoor.vocabulary import RUN_FILE
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from undoor.journal import Journal
 
 RUN_PANEL = "Run"
-FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RunOptions:
         if self.memory is None:
             return classifier
         from undoor.cli.memory import resident, return_buffers
-        from undoor.scan.capacity import capacity_within
+        from undoor.inversion.capacity import capacity_within
 
         return_buffers()
         most, held = size(self.memory), resident()
@@ -76,8 +76,8 @@ def go_on(
 
     import torch
 
+    from undoor.inversion.hardware import fast_bfloat16
     from undoor.journal import digest
-    from undoor.scan.fast import fast_bfloat16
 
     now = {
         "version of undoor": version("undoor"),
@@ -88,7 +88,7 @@ def go_on(
         "images": digest(clean.images.numpy(), clean.labels.numpy()),
         "options": json.loads(json.dumps(dict(options), default=str)),
     }
-    file = journal.folder / FILE
+    file = journal.folder / RUN_FILE
     before = _read(file)
     differs = [name for name in now if before.get(name) != now[name]]
     if not journal.empty:

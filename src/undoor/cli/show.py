@@ -67,7 +67,7 @@ def show_scan(console: Console, report: ScanReport) -> None:
 
 
 def _detectable(report: ScanReport) -> Table:
-    from undoor.scan.families import unit_of
+    from undoor.families.registry import unit_of
 
     title = "Triggers that would have been reported"
     table = table_of("trigger", "smaller than", "unit", title=title)

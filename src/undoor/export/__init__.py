@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from undoor.align.result import Repair
 from undoor.classifier import Classifier
@@ -17,11 +17,11 @@ from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Parity, compare, odd_inputs, probes
 from undoor.files import write_atomically
 from undoor.guard import guard
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, ExportFormat
 
-__all__ = ["FORMATS", "About", "Export", "Format", "GuardedGraph", "Parity", "export"]
+__all__ = ["FORMATS", "About", "Export", "ExportFormat", "GuardedGraph", "Parity", "export"]
 
-Format = Literal["onnx", "pt2", "safetensors"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Export:
     """What was written. sha256 : of the file. parity : with the guarded model, file read again."""
 
     file: Path
-    format: Format
+    format: ExportFormat
     sha256: str
     about: About
     parity: Parity
@@ -63,9 +63,9 @@ def export(
     repair: Repair,
     file: str | Path,
     *,
-    to: Format | None = None,
-    rule: str = "margin",
-    policy: str = "relabel",
+    to: ExportFormat | None = None,
+    rule: str = DEFAULT_RULE,
+    policy: str = DEFAULT_POLICY,
 ) -> Export:
     """Write the guarded model as one file that needs no undoor.
 
@@ -128,7 +128,9 @@ def _export_folded(
     return _written(file, "safetensors", about, write)
 
 
-def _written(file: Path, kind: Format, about: About, write: Callable[[Path], Parity]) -> Export:
+def _written(
+    file: Path, kind: ExportFormat, about: About, write: Callable[[Path], Parity]
+) -> Export:
     """Write and check a neighbour of `file`, which takes its place if all is well."""
     parities: list[Parity] = []
     write_atomically(file, lambda temporary: parities.append(write(temporary)))
@@ -137,7 +139,7 @@ def _written(file: Path, kind: Format, about: About, write: Callable[[Path], Par
     return Export(file, kind, sha256, about, parities[0])
 
 
-def _format(file: Path, to: Format | None) -> Format:
+def _format(file: Path, to: ExportFormat | None) -> ExportFormat:
     endings = {f".{name}": name for name in FORMATS}
     found = endings.get(file.suffix.lower())
     if to is not None and to not in FORMATS:

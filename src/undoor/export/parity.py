@@ -12,6 +12,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.triggers import Trigger
+from undoor.vocabulary import MARGIN
 
 # Of the largest logit, where that is above 1: float32 knows no more digits.
 TOLERANCE = 1e-4
@@ -90,7 +91,7 @@ def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> 
     """Which inputs are on the edge of a decision [N]."""
     best = guarded.original(x).topk(2).values
     close = best[:, 0] - best[:, 1] <= 2 * allowed
-    edges = guarded.thresholds if guarded.rule == "margin" else (0.0,)
+    edges = guarded.thresholds if guarded.rule == MARGIN else (0.0,)
     for edge in edges:
         close |= (score - edge).abs() <= 2 * allowed
     return close

@@ -13,10 +13,10 @@ from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Answers
 from undoor.export.trace import trace
+from undoor.vocabulary import EXPORT_ENTRY
 
 # Under this name the archive holds what it says of itself:
 # torch.export.load(file, extra_files={"undoor.json": ""}).
-EXTRA = "undoor.json"
 
 
 def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
@@ -25,7 +25,7 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
     program.example_inputs = None
     with file.open("wb") as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(program, stream, extra_files={EXTRA: about.to_text()})
+        torch.export.save(program, stream, extra_files={EXPORT_ENTRY: about.to_text()})
 
 
 def runner(file: Path) -> Callable[[Tensor], Answers]:

@@ -12,8 +12,9 @@ from undoor.errors import UndoorError
 from undoor.files import walk
 from undoor.load.check import examine, unreadable
 from undoor.load.regular import open_regular, require_reachable
-from undoor.load.spec import FILE_NAME, read_tables
+from undoor.load.spec import read_tables
 from undoor.load.trust import NamedCode
+from undoor.vocabulary import MODEL_FILE
 
 MOST_FILES = 1000
 # What holds no weights and is never opened by anything but a text reader. Everything else is
@@ -114,7 +115,7 @@ def weights_of(model: Path) -> Path | None:
 
 
 def _files_of(model: Path) -> list[Path]:
-    if model.is_dir() and not (model / FILE_NAME).is_file():
+    if model.is_dir() and not (model / MODEL_FILE).is_file():
         return _files_in(model)
     if model.is_dir() or model.suffix == ".toml":
         file, tables = read_tables(model, {})

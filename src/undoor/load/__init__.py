@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from undoor.classifier import Classifier, Output
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_fingerprint
 from undoor.identity.model import require_sha256
@@ -20,6 +20,7 @@ from undoor.load.spec import Tables
 from undoor.load.trust import NamedCode
 from undoor.load.trusted import TrustedPickleWarning, trusted_weights
 from undoor.load.weights import read_state_dict
+from undoor.vocabulary import Output
 
 __all__ = [
     "LOADERS",

@@ -16,9 +16,9 @@ from undoor.load.graph import Graph, example, require_any_batch, require_same
 from undoor.load.hub import first_line
 from undoor.load.layers import with_layers
 from undoor.load.regular import open_regular
+from undoor.vocabulary import EXPORT_ENTRY
 
 aten = torch.ops.aten
-SAVED = "undoor.json"
 # Inputs that layers and program are compared on, where the size of a batch is free.
 COMPARED = 3
 # Whose second argument is a shape, the batch first.
@@ -35,7 +35,7 @@ def read(path: Path) -> Graph:
     """
     with open_regular(path) as stream:
         data = stream.read()
-    said = {SAVED: ""}
+    said = {EXPORT_ENTRY: ""}
     try:
         with warnings.catch_warnings():
             # Of torch's own making, and nothing that a user could do about.
@@ -47,7 +47,7 @@ def read(path: Path) -> Graph:
             f"torch.export cannot open {path} ({first_line(error)}); it may be of another version "
             "of torch: export the model again with this one"
         ) from error
-    if said[SAVED]:
+    if said[EXPORT_ENTRY]:
         raise UndoorError(
             f"{path} is a guarded model that undoor exported, with the original inside; give the "
             "original as the model"

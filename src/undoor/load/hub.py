@@ -16,6 +16,7 @@ from undoor.errors import UndoorError
 from undoor.load.installed import loose_places, require_installed, without_places
 from undoor.load.mistaken import read_text
 from undoor.load.torchvision_import import torchvision_importable
+from undoor.vocabulary import MODEL_FILE
 
 CONFIG = "config.json"
 SWITCH = "HF_HUB_OFFLINE"
@@ -94,7 +95,7 @@ def config_says(path: Path, key: str) -> bool:
     UndoorError : there is one that cannot be read.
     """
     folder = folder_of(path)
-    if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / "model.toml").exists()):
+    if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / MODEL_FILE).exists()):
         return False
     return key in read_json(folder / CONFIG)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from undoor.classifier import Classifier, Output
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load.spec import ClassesTable, InputTable, Tables, checked
 from undoor.resizing import Resizing
+from undoor.vocabulary import Output
 
 
 @dataclass(frozen=True)

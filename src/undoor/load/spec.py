@@ -37,7 +37,6 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from undoor.classifier import Output
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
 from undoor.input_size import require_input_size
@@ -45,8 +44,8 @@ from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
+from undoor.vocabulary import MODEL_FILE, Output
 
-FILE_NAME = "model.toml"
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
 OPTIONS = {"architecture": "architecture", "shape": "input_shape"}
 Tables = dict[str, dict[str, Any]]
@@ -161,7 +160,7 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
     """The file that tables were read from, and the tables as they stand, overlaid by `options`."""
     if not path.exists():
         raise UndoorError(
-            f"{path} does not exist{other_spelling(path)}; expected a {FILE_NAME}, a folder with "
+            f"{path} does not exist{other_spelling(path)}; expected a {MODEL_FILE}, a folder with "
             "one, or a checkpoint"
         )
     file = _toml_in(path) if path.is_dir() else path
@@ -173,13 +172,13 @@ def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[P
 
 
 def _toml_in(folder: Path) -> Path:
-    file = folder / FILE_NAME
+    file = folder / MODEL_FILE
     if not file.is_file():
         refuse_folder(folder)
         found = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         listing = ", ".join(found[:5]) or "nothing"
         raise UndoorError(
-            f"{folder} holds no {FILE_NAME} (found: {listing}); "
+            f"{folder} holds no {MODEL_FILE} (found: {listing}); "
             "add one, or name the checkpoint itself and give its architecture and input shape"
         )
     return file
@@ -233,7 +232,7 @@ def _one_line(error: ErrorDetails) -> str:
     example = f"; write for example {key} = {EXAMPLES[key]}" if key in EXAMPLES else ""
     if error["type"] == "missing":
         option = OPTIONS.get(key)
-        way_out = f" in a {FILE_NAME} or give {option} as an option" if option else ""
+        way_out = f" in a {MODEL_FILE} or give {option} as an option" if option else ""
         return f"[{table}] {key} is missing{example}{way_out}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"[{table}] {key}: {message}, got {error['input']!r}{example}"

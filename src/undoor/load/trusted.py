@@ -31,8 +31,9 @@ from undoor.load.foreign import is_foreign
 from undoor.load.jail import TIMED_OUT
 from undoor.load.opened import CLASS, PROBLEM, WEIGHTS
 from undoor.load.safetensors_header import require_safe_header
-from undoor.load.spec import FILE_NAME, Tables, read_tables
+from undoor.load.spec import Tables, read_tables
 from undoor.load.targets import is_file
+from undoor.vocabulary import MODEL_FILE
 
 SECONDS = 120
 GRACE = 10
@@ -70,7 +71,7 @@ def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
     ------
     UndoorError : it is unsafe in another way, cannot be opened, or holds NaN or infinity.
     """
-    if path.is_dir() and not (path / FILE_NAME).is_file():
+    if path.is_dir() and not (path / MODEL_FILE).is_file():
         # The folders of hubs: no pickle is ever read there.
         yield options
         return

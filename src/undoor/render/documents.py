@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from undoor.errors import UndoorError
+from undoor.vocabulary import Output, Policy, Verdict
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -21,7 +22,6 @@ Count = Annotated[int, Field(ge=0)]
 ClassNumber = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Verdict = Literal["backdoored", "clean", "inconclusive"]
 
 
 class _Part(BaseModel):
@@ -251,7 +251,7 @@ class Check(_Part):
     """The answer of `undoor check --json`."""
 
     schema_: Literal["undoor/check/2"] = Field(alias="schema")
-    policy: Literal["relabel", "reject", "flag"]
+    policy: Policy
     flagged: Count
     n: Count
     images: list[CheckedImage]
@@ -345,7 +345,7 @@ class Contract(_Part):
     scale: float
     mean: list[float]
     std: list[float]
-    output: Literal["logits", "probabilities", "sigmoid"]
+    output: Output
     class_names: list[str]
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from undoor.align.inspect import UnitActivations
+from undoor.families.registry import find_family
 from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain
-from undoor.scan.families import SHARED
 from undoor.scan.report import ClassEvidence, ScanReport
 
 MUTED, SUSPECT = "#7f93a8", "#d1495b"
@@ -43,7 +43,11 @@ def score_figure(report: ScanReport) -> Figure:
 
 
 def _families(report: ScanReport) -> list[str]:
-    return list(dict.fromkeys(e.family for e in report.evidence if e.family != SHARED))
+    return [
+        name
+        for name in dict.fromkeys(item.family for item in report.evidence)
+        if (known := find_family(name)) is None or known.moves != "shared"
+    ]
 
 
 def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanReport) -> None:

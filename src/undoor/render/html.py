@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from undoor.align.inspect import UnitActivations
+from undoor.families.registry import unit_of
 from undoor.render import figures, pictures, text
 from undoor.render.html_pictures import Album
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
-from undoor.scan.families import unit_of
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 
 if TYPE_CHECKING:

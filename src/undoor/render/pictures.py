@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from undoor.classifier import ENTRY
-from undoor.triggers import Generator, Latent, Stamp, Tone, Trigger, Warp
+from undoor.triggers import Latent, Stamp, Trigger
 
 SIDE = 160
 GAP = 4
@@ -41,7 +41,7 @@ def trigger_picture(trigger: Trigger) -> bytes:
         return png(_bars(trigger.shift)[None])
     low, high = trigger.bounds
     if not isinstance(trigger, Stamp):
-        card = low + (high - low) * _test_card(_shape(trigger))
+        card = low + (high - low) * _test_card(trigger.example_shape(CARD))
         return png((trigger(card[None]) - low) / (high - low))
     if trigger.mode == "replace":
         mask = (trigger.mask * gain(trigger)).clamp(0, 1)
@@ -49,16 +49,6 @@ def trigger_picture(trigger: Trigger) -> bytes:
     else:
         shown = GREY + gain(trigger) * trigger.pattern / (high - low)
     return png(shown[None])
-
-
-def _shape(trigger: Trigger) -> tuple[int, ...]:
-    """(C, H, W) of inputs that the trigger fits; those it leaves open are chosen."""
-    if isinstance(trigger, Warp):
-        return (3, CARD, CARD)
-    if isinstance(trigger, Tone):
-        return (len(trigger.shift), CARD, CARD)
-    assert isinstance(trigger, Generator)
-    return (trigger.first.shape[1], CARD, CARD)
 
 
 def _test_card(shape: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undoor.render import text
-from undoor.scan.report import Finding, ScanReport, Verdict
+from undoor.scan.report import Finding, ScanReport
+from undoor.vocabulary import Verdict
 
 if TYPE_CHECKING:
     from undoor.evaluate import Evaluation

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from undoor.inversion.meter import Budget
 from undoor.scan.decide import Thresholds
-from undoor.scan.meter import Budget
-from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.vocabulary import Verdict
 
 __all__ = ["Budget", "ClassEvidence", "Finding", "ScanReport", "Thresholds", "Verdict", "scan"]

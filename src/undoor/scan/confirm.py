@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from undoor.scan.effort import last_schedule, lone_schedule
-from undoor.scan.families import INSTEAD_OF_LATENT, pixel_scale
-from undoor.scan.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
-from undoor.scan.invert import ALL, Candidate, Search
-from undoor.scan.work import Work
+from undoor.families.family import Family
+from undoor.families.registry import family_named
+from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
+from undoor.inversion.invert import ALL, Candidate, Search
+from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
 PERHAPS_SOURCE_ASR = 0.2
-# The l2 norm of a perturbation of a 3 x 32 x 32 image in [0, 1] that is still faint: about the size
-# of natural additive triggers.
-MOST_DRAWN = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +38,22 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
         classifier, images.x, images.y, candidate.trigger, target, least=PERHAPS_SOURCE_ASR
     )
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
-    (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
+    (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     best = candidate if grown.size is None else grown
     work.meter.spend((2 * len(images.x) + len(images.held_out)) / 2)
     return _tried(work, best, target)
 
 
-def drawn(work: Work, target: int) -> Candidate | None:
-    """A generator that does at the input what a latent shift does inside; None where none does
-    with a faint perturbation."""
+def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
+    """A trigger that does at the input what a latent shift does inside; None where none does with a
+    faint perturbation.
+
+    stand_in : its family, such as that of generators.
+    """
     search = Search(target, work.images.pool(target))
-    (best,) = work.invert([search], INSTEAD_OF_LATENT, lone_schedule(INSTEAD_OF_LATENT))
-    most = MOST_DRAWN * pixel_scale(INSTEAD_OF_LATENT, work.classifier.input_shape)
+    (best,) = work.invert([search], stand_in.name, stand_in.effort.lone())
+    assert stand_in.faint is not None  # Family refuses a stand-in without it.
+    most = stand_in.faint * stand_in.growth(work.classifier.input_shape)
     return best if best.size is not None and best.size <= most else None
 
 
@@ -67,7 +68,7 @@ def confirm_shared(
     if left:  # Classes that it does not move would make another trigger of it.
         pool = pool[torch.isin(y, torch.tensor(left))]
     search = Search(ALL, pool, candidate.trigger, leave=images.y)
-    (grown,) = work.invert([search], candidate.family, last_schedule(candidate.family))
+    (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     best = candidate if grown.size is None else grown
     work.meter.spend((len(y) + (1 + len(targets)) * len(images.x)) / 2)
     return {target: _tried(work, best, target) for target in targets}

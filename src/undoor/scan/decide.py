@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from undoor.scan.report import ClassEvidence, Finding, Verdict
+from undoor.scan.report import ClassEvidence, Finding
+from undoor.vocabulary import DEFAULT_ALPHA, Verdict
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Thresholds:
     asr : share of held-out images that the trigger must move.
     """
 
-    alpha: float = 0.02
+    alpha: float = DEFAULT_ALPHA
     look_alpha: float = 0.3
     asr: float = 0.5
 

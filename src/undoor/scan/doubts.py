@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
-from undoor.scan.meter import Meter
+from undoor.inversion.meter import Meter
 from undoor.scan.report import Finding
 from undoor.scrutiny import scrutinise
 

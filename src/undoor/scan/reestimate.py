@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from undoor.scan.invert import Candidate, smallest
+from undoor.inversion.invert import Candidate, smallest
+from undoor.inversion.work import Work
 from undoor.scan.screen import screen
-from undoor.scan.work import Work
 
 
 @dataclass(frozen=True, eq=False)

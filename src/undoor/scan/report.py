@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
 from undoor.files import why, write_json
@@ -14,6 +14,7 @@ from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
 from undoor.views import Viewed
+from undoor.vocabulary import SCAN_FILE, Verdict, trigger_file
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = "undoor/scan/4"
 # Still read: it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/scan/3"
-FILE = "scan.json"
 WAY_OUT = "scan this model again"
-Verdict = Literal["backdoored", "clean", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class ScanReport(Viewed):
         folder = Path(folder)
         for finding in self.findings:
             finding.trigger.save(folder / trigger_file(finding.target))
-        write_json(folder / FILE, self.to_json())
+        write_json(folder / SCAN_FILE, self.to_json())
 
     @staticmethod
     def load(
@@ -147,7 +146,7 @@ class ScanReport(Viewed):
     ) -> ScanReport:
         """Read what `save` wrote for a model with inputs of this shape and these bounds."""
         folder = Path(folder)
-        file = folder / FILE
+        file = folder / SCAN_FILE
         try:
             data = json.loads(file.read_text())
             if data.get("schema") not in (SCHEMA, WEIGHTS_ONLY):
@@ -196,7 +195,3 @@ def _model(data: Mapping[str, Any]) -> tuple[str, ModelIdentity]:
     if named != sha256:
         raise ValueError(f"model_sha256 is {named!r}, but its model's is {sha256!r}")
     return sha256, identity
-
-
-def trigger_file(target: int) -> str:
-    return f"trigger_{target}.npz"

@@ -13,8 +13,16 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.errors import UndoorError
+from undoor.families.registry import families, family_named, left_out
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.gradients import require_gradients
+from undoor.inversion.images import split
+from undoor.inversion.journalled_search import about
+from undoor.inversion.logit_scale import flat, standardised
+from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.confirm import (
@@ -22,31 +30,15 @@ from undoor.scan.confirm import (
     confirm,
     confirm_shared,
     drawn,
-    ends_of_shared,
-    ends_of_sources,
 )
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.doubts import doubts
-from undoor.scan.families import (
-    BY_SOURCE,
-    INPUT_FAMILIES,
-    LATENT_FAMILIES,
-    SHARED,
-    families_for,
-    left_out,
-)
-from undoor.scan.gradients import require_gradients
-from undoor.scan.images import split
-from undoor.scan.kept import about
-from undoor.scan.logit_scale import flat, standardised
-from undoor.scan.meter import Budget, Meter
-from undoor.scan.own import OwnDirections
 from undoor.scan.reestimate import reestimate
-from undoor.scan.report import ClassEvidence, Finding, ScanReport, Verdict
-from undoor.scan.screen import screen, screen_shared, screen_sources
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
-from undoor.scan.work import Work
+from undoor.vocabulary import CALIBRATE, Verdict
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -115,8 +107,7 @@ def scan(
     )
     found = _with_enough(found, len(clean) / classifier.num_classes)
     found = _with_classes(found, classifier.num_classes)
-    missing = left_out(search)
-    found = _never_clean(found, never if missing is None else (missing, *never))
+    found = _never_clean(found, (*left_out(search), *_without_null(search), *never))
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
@@ -193,10 +184,9 @@ def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
 def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
-    families = families_for(work.classifier)
-    partly = _screen(work, table, families)
+    partly = fill(work, table)
     cuts = work.meter.cuts
-    for family, targets in _looks(table, limits, families).items():
+    for family, targets in _looks(table, limits).items():
         if work.meter.exhausted:
             work.meter.cut()
             break
@@ -214,7 +204,7 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    missing = [f for f in (*families, BY_SOURCE, SHARED) if f not in table.entries]
+    missing = [family for family in searched(work.classifier) if family not in table.entries]
     if unfinished := work.meter.unfinished(missing, partly, looked=work.meter.cuts == cuts):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
@@ -224,41 +214,14 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
 
 
-def _screen(work: Work, table: Table, families: Sequence[str]) -> list[str]:
-    """Fill the table as far as the budget goes, at least with one family; those of which a search
-    was cut short."""
-    partly: list[str] = []
-    cuts = work.meter.cuts
-
-    def counted(family: str) -> None:
-        nonlocal cuts
-        if work.meter.cuts > cuts:
-            partly.append(family)
-        cuts = work.meter.cuts
-
-    for family in families:
-        if work.meter.exhausted and table.entries:
-            return partly
-        table.add(family, screen(work, family))
-        counted(family)
-    if not work.meter.exhausted:
-        candidates = screen_sources(work)
-        table.add_sources(BY_SOURCE, candidates, ends_of_sources(work, candidates))
-        counted(BY_SOURCE)
-    if not work.meter.exhausted:
-        table.add_shared(*ends_of_shared(work, screen_shared(work)))
-        counted(SHARED)
-    return partly
-
-
-def _looks(table: Table, limits: Thresholds, families: Sequence[str]) -> dict[str, list[int]]:
+def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
     """Targets that deserve a second estimate, by the family that says so."""
     p_all = table.combined()
     order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MOST_LOOKS]
     out: dict[str, list[int]] = {}
     for target in order:
         loudest = table.loudest(target)
-        if loudest and loudest[0] in families:
+        if loudest and family_named(loudest[0]).moves == "target":
             out.setdefault(loudest[0], []).append(target)
     return out
 
@@ -269,19 +232,21 @@ def _suspects(
     """The loudest evidence about each class in doubt, and those that are suspects."""
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
-    shared: dict[int, Confirmed] = {}
+    shared: dict[str, dict[int, Confirmed]] = {}
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         found = _to_confirm(table, target, limits)
         if found is None:
             continue
         family, entry = found
-        if family == SHARED:
-            shared = shared or confirm_shared(work, entry.candidate, entry.targets)
-            confirmed = shared[target]
+        if family_named(family).moves == "shared":
+            if family not in shared:
+                shared[family] = confirm_shared(work, entry.candidate, entry.targets)
+            confirmed = shared[family][target]
         else:
             candidate = entry.candidate
-            if family in LATENT_FAMILIES and len(work.classifier.input_shape) == 3:
-                candidate = drawn(work, target) or candidate
+            stand_in = family_named(family).stand_in
+            if stand_in and stand_in.applies_to(work.classifier.input_shape):
+                candidate = drawn(work, target, stand_in) or candidate
             confirmed = confirm(work, candidate, target)
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
         doubts[target] = item
@@ -293,7 +258,8 @@ def _suspects(
 def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
     """What speaks loudest about a class; a trigger of the input before a latent one, where its
     family says the same, since it can be seen, and corrected from the first layer on."""
-    seen = table.loudest(target, (*INPUT_FAMILIES, BY_SOURCE, SHARED))
+    at_input = [family.name for family in families() if family.at_input]
+    seen = table.loudest(target, at_input)
     if seen and seen[1].p_value <= limits.alpha:
         return seen
     return table.loudest(target)
@@ -309,6 +275,17 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
         size=confirmed.candidate.size or 0.0,
         asr_on_clean_set=confirmed.asr,
         trigger=confirmed.candidate.trigger,
+    )
+
+
+def _without_null(classifier: Classifier) -> tuple[str, ...]:
+    """That families were searched of which nobody knows how small natural triggers are."""
+    unknown = [name for name in searched(classifier) if family_named(name).null is None]
+    if not unknown:
+        return ()
+    return (
+        f"no null was fitted for the trigger families {', '.join(unknown)}: how small natural "
+        f"triggers of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
     )
 
 

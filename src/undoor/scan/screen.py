@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import torch
-
-from undoor.scan.effort import (
-    BESIDE_SQUARES,
-    FAR,
-    FEW_CLASSES,
-    NEAR,
-    SQUARES,
-    SQUARES_FOR_ALL,
-    first_effort,
-    rest_schedule,
-    trial_schedule,
-)
-from undoor.scan.families import BY_SOURCE, SHARED
-from undoor.scan.invert import ALL, Candidate, Search, smallest
-from undoor.scan.probe import IMAGES, pulls, waves
-from undoor.scan.squares import try_squares
-from undoor.scan.work import Work
-
-# Of many classes, how many of the most promising are followed, and beside how many others, drawn
-# at random, to compare with.
-PROMISING = 6
-DRAWN = 12
+from undoor.families.family import Family, Places
+from undoor.families.registry import family_named
+from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
+from undoor.inversion.invert import ALL, Candidate, Search, smallest
+from undoor.inversion.patch_starts import FAR, NEAR, try_squares
+from undoor.inversion.wave_starts import from_probes
+from undoor.inversion.work import Work
 
 
 def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
@@ -38,87 +21,49 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     """
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
     searches = [Search(target, work.images.pool(target)) for target in tried]
-    if family == "patch" and len(work.classifier.input_shape) == 3:
-        return _patches(work, searches)
-    extra = _from_waves(work, searches) if family == "frequency" else []
-    return _followed(work, family, searches, extra)
+    record = family_named(family)
+    if places := record.places_in(work.classifier.input_shape):
+        return _patches(work, record, places, searches)
+    return followed(work, record, searches, from_probes(work, searches, record))
 
 
-def screen_sources(work: Work) -> tuple[Candidate, ...]:
-    """The same for each class as a source that a patch makes leave, wherever it goes: a backdoor
+def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
+    """The same for each class as a source that a trigger makes leave, wherever it goes: a backdoor
     for a few sources alone, or one that sends each class elsewhere, has no target that all other
     classes reach."""
     images = work.images
     pools = {k: images.known_pool(k) for k in images.y.unique().tolist()}
     searches = [Search(k, pool, leave=images.y) for k, pool in pools.items() if len(pool)]
-    return _followed(work, BY_SOURCE, searches)
+    return followed(work, family_named(family), searches)
 
 
-def screen_shared(work: Work) -> Candidate:
-    """One patch that makes images of all classes leave their own."""
-    effort = first_effort(SHARED)
+def screen_shared(work: Work, family: str) -> Candidate:
+    """One trigger that makes images of all classes leave their own."""
+    record = family_named(family)
+    kind, places = record.candidates.name, record.places_in(work.classifier.input_shape)
+    effort = places.effort if places else record.effort
     search = Search(ALL, work.images.known_pool(), leave=work.images.y)
     starts = [search] * effort.starts
-    if len(work.classifier.input_shape) == 3:
-        (tried,) = try_squares(work, [search], distance=NEAR, keep=SQUARES_FOR_ALL)
+    if places:
+        (tried,) = try_squares(work, [search], places, kind, distance=NEAR, keep=places.keep)
         starts += tried.starts
-    return smallest(work.invert(starts, "patch", effort.schedule))[ALL]
+    return smallest(work.invert(starts, kind, effort.schedule))[ALL]
 
 
-def _patches(work: Work, searches: Sequence[Search]) -> tuple[Candidate, ...]:
+def _patches(
+    work: Work, family: Family, places: Places, searches: Sequence[Search]
+) -> tuple[Candidate, ...]:
     """Patches from the squares that pull most, and from noise, which finds scattered ones."""
     few = len(searches) <= FEW_CLASSES
-    tried = try_squares(work, searches, distance=NEAR if few else FAR, keep=SQUARES)
+    distance = NEAR if few else FAR
+    tried = try_squares(
+        work, searches, places, family.candidates.name, distance=distance, keep=places.keep
+    )
     chosen = list(range(len(searches)))
     if not few:
-        chosen = _some(work, sorted(chosen, key=lambda i: -tried[i].pull))
+        chosen = some(work, sorted(chosen, key=lambda i: -tried[i].pull))
     starts = [start for i in chosen for start in tried[i].starts]
-    noise = _repeated([searches[i] for i in chosen], BESIDE_SQUARES.starts)
-    return _by_target(work.invert([*starts, *noise], "patch", BESIDE_SQUARES.schedule))
-
-
-def _followed(
-    work: Work, family: str, searches: Sequence[Search], extra: Sequence[Search] = ()
-) -> tuple[Candidate, ...]:
-    """extra : searches beside those that start from noise."""
-    kind = "patch" if family == BY_SOURCE else family
-    if len(searches) <= FEW_CLASSES:
-        effort = first_effort(family)
-        starts = [*_repeated(searches, effort.starts), *extra]
-        return _by_target(work.invert(starts, kind, effort.schedule))
-    found = work.invert([*searches, *extra], kind, trial_schedule(family))
-    best = smallest(found)
-    followed = _some(work, list(best))
-    by_target = {search.target: search for search in searches}
-    rest = [replace(by_target[t], start=best[t].trigger) for t in followed]
-    last = smallest([*work.invert(rest, kind, rest_schedule(family)), *found])
-    return tuple(last[target] for target in followed)
-
-
-def _by_target(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The smallest of each target, in class order."""
-    best = smallest(candidates)
-    return tuple(best[target] for target in sorted(best))
-
-
-def _some(work: Work, order: Sequence[int]) -> list[int]:
-    """Of targets from the most to the least promising, those that are followed."""
-    promising, others = order[:PROMISING], sorted(order[PROMISING:])
-    drawn = torch.randperm(len(others), generator=work.generator)[:DRAWN].tolist()
-    return sorted([*promising, *(others[i] for i in drawn)])
-
-
-def _repeated(searches: Sequence[Search], starts: int) -> list[Search]:
-    return [search for search in searches for _ in range(starts)]
-
-
-def _from_waves(work: Work, searches: Sequence[Search]) -> list[Search]:
-    """For each search, another from the wave that pulls most to its target."""
-    images, classifier = work.images, work.classifier
-    order = torch.randperm(len(images.estimate), generator=work.generator)
-    drawn = images.estimate[order[:IMAGES]]
-    probes = waves(classifier.input_shape, classifier.bounds)
-    pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
-    work.meter.spend(len(probes) * len(drawn) / 2)
-    best = pull.argmax(0).tolist()
-    return [replace(search, start=probes[best[search.target]]) for search in searches]
+    noise = repeated([searches[i] for i in chosen], places.effort.starts)
+    return each_smallest(
+        work.invert([*starts, *noise], family.candidates.name, places.effort.schedule)
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.scan.calibration import Agreement, Null
+from undoor.families.calibration import Agreement, Null
 
 # Sizes are positive.
 TINY = 1e-6
@@ -183,7 +183,11 @@ def combined(
 
 
 def overall(
-    p: Mapping[str, NDArray[np.float64]], by_family: Mapping[str, Null], agreed: Agreement
+    p: Mapping[str, NDArray[np.float64]],
+    by_family: Mapping[str, Null],
+    agreed: Agreement,
+    *,
+    agreeing: Collection[str] | None = None,
 ) -> NDArray[np.float64]:
     """The p-value of every class [K]: whether a family objects loudly, or whether they agree, which
     counts as one more family.
@@ -192,12 +196,16 @@ def overall(
     once. Terms that were corrected already would be corrected once more by the agreement's null:
     clean models of two classes then come out below 0.02 every third time, and of 43 never.
 
-    p : by family, of every class, as the lowest of K.
+    p : by family, of every class, as the lowest of K. agreeing : the families with which `agreed`
+    was learned; all where none are given.
     """
     weights = {family: by_family[family].weight for family in p}
     ten = of_ten(p)
-    together = agreement_p_values(agreement(ten, weights), agreed)
-    combination = combined({**ten, AGREED: together}, {**weights, AGREED: agreed.weight})
+    learned = {f: q for f, q in ten.items() if agreeing is None or f in agreeing}
+    if learned:
+        ten[AGREED] = agreement_p_values(agreement(learned, weights), agreed)
+        weights[AGREED] = agreed.weight
+    combination = combined(ten, weights)
     return for_classes(combination, len(combination))
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.scan.calibration import Null, agreement_null, nulls
-from undoor.scan.families import BY_SOURCE, SHARED, pixel_scale
-from undoor.scan.invert import Candidate
+from undoor.families.calibration import Null, agreement_null, fitted_nulls
+from undoor.families.family import space_of
+from undoor.families.registry import family_named, judged_beside, nulls
+from undoor.inversion.invert import Candidate
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
@@ -26,8 +27,11 @@ from undoor.scan.statistics import (
     scores,
     without_scale,
 )
+from undoor.vocabulary import IMAGES
 
 UNKNOWN = 1.0
+# Of a family without a fitted null: the other classes alone say how small a trigger is.
+NOTHING_LEARNED = Null(natural=0.0, ceiling=1.0, location=0.0, scale=1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +81,10 @@ class Table:
         pairs = zip(candidates, ends, strict=True)
         self._judge(family, [Entry(c, c.size, end, c.target) for c, end in pairs])
 
-    def add_shared(self, candidate: Candidate, ends: tuple[int, ...]) -> None:
-        """The patch that makes images of all classes leave their own, after those of the sources,
+    def add_shared(self, family: str, candidate: Candidate, ends: tuple[int, ...]) -> None:
+        """The trigger that makes images of all classes leave their own, after those of the sources,
         beside which its size is judged."""
-        self._judge(SHARED, [Entry(candidate, candidate.size, ends)])
+        self._judge(family, [Entry(candidate, candidate.size, ends)])
 
     def replace(self, family: str, better: Mapping[int, Again]) -> None:
         """Better candidates of some targets."""
@@ -99,13 +103,16 @@ class Table:
 
     def crowds(self, times: float = CROWD) -> tuple[str, ...]:
         """The families in which many classes at once have unnaturally small triggers."""
-        sizes = {family: self._scaled(family, entries) for family, entries in self.entries.items()}
+        sizes = {family: self._scaled(family, self.entries[family]) for family in self._calibrated}
         return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each), times))
 
     def combined(self) -> NDArray[np.float64]:
         """The p-value of every class [K] over all families."""
-        p = {family: self._by_target(family) for family in self.entries}
-        return overall(p, nulls(), agreement_null())
+        p = {family: self._by_target(family) for family in self._calibrated}
+        if not p:
+            return np.full(self.classes, UNKNOWN)
+        # The null of their agreement was learned with these families and no others.
+        return overall(p, nulls(), agreement_null(), agreeing=fitted_nulls())
 
     def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
         """The family whose p-value for this class is the lowest, of `families` or of all, and what
@@ -123,46 +130,49 @@ class Table:
 
     def all_evidence(self, known: Sequence[ClassEvidence]) -> tuple[ClassEvidence, ...]:
         """By family and class, with what is known of how well their triggers work."""
-        asr = {(e.family, e.source, e.target if e.family != SHARED else None): e.asr for e in known}
+        asr = {
+            (e.family, e.source, None if judged_beside(e.family) else e.target): e.asr
+            for e in known
+        }
         out = []
         for family, entries in self.entries.items():
             for entry in entries:
                 target = entry.targets[0] if len(entry.targets) == 1 else None
-                key = (family, entry.source, target if family != SHARED else None)
+                key = (family, entry.source, None if judged_beside(family) else target)
                 out.append(replace(entry.evidence(family, target), asr=asr.get(key)))
         return tuple(out)
 
     def ceiling(self, family: str) -> float:
         """The size that stands for a class which no trigger of the family reached."""
         null = self._null(family, [entry.size for entry in self.entries[family]])
-        return null.ceiling * pixel_scale(family, self.shape)
+        return null.ceiling * family_named(family).growth(self.shape)
 
     def detectable(self, alpha: float) -> dict[str, float]:
         """For each family, the size below which a class would have had a p-value of `alpha`, had
         the other families said nothing."""
-        share = alpha / max(1, len(self.entries))
+        share = alpha / max(1, len(self._calibrated))
         out = {}
-        for family, entries in self.entries.items():
-            beside = BY_SOURCE if family == SHARED else family
+        for family in self._calibrated:
+            beside = judged_beside(family) or family
             others = self._scaled(beside, self.entries[beside])
-            null = self._null(family, self._scaled(family, entries))
+            null = self._null(family, self._scaled(family, self.entries[family]))
             size = needed_size(
                 others, null, share, self._tried(family), others_null=self._null(beside, others)
             )
-            out[family] = size * pixel_scale(family, self.shape)
+            out[family] = size * family_named(family).growth(self.shape)
         return out
 
     def _judge(self, family: str, entries: Sequence[Entry]) -> None:
         sizes = self._scaled(family, entries)
         null = self._null(family, sizes)
-        if family == SHARED:
-            others = self._scaled(BY_SOURCE, self.entries[BY_SOURCE])
-            beside = self._null(BY_SOURCE, others)
-            lone = score_beside(sizes[0], others, null, beside)
+        if beside := judged_beside(family):
+            others = self._scaled(beside, self.entries[beside])
+            lone = score_beside(sizes[0], others, null, self._null(beside, others))
             score = np.array([TINY if sizes[0] is None else lone])
         else:
             score = scores(sizes, null)
-        p = p_values(score, null, self._tried(family))
+        known = family in nulls()
+        p = p_values(score, null, self._tried(family)) if known else np.full(len(score), UNKNOWN)
         self.entries[family] = [
             replace(entry, score=float(s), p_value=float(q))
             for entry, s, q in zip(entries, score, p, strict=True)
@@ -170,7 +180,12 @@ class Table:
 
     def _tried(self, family: str) -> int:
         """Of how many the smallest trigger is the smallest; a lone one counts as usual."""
-        return NULL_CLASSES if family == SHARED else self.classes
+        return NULL_CLASSES if judged_beside(family) else self.classes
+
+    @property
+    def _calibrated(self) -> list[str]:
+        """Of the families searched, those of whose natural triggers something is known."""
+        return [family for family in self.entries if family in nulls()]
 
     def _by_target(self, family: str) -> NDArray[np.float64]:
         out = np.full(self.classes, UNKNOWN)
@@ -180,10 +195,12 @@ class Table:
         return out
 
     def _null(self, family: str, sizes: Sequence[float | None]) -> Null:
-        null = nulls()[family]
-        return null if len(self.shape) == 3 else without_scale(null, sizes)
+        null = nulls().get(family)
+        if null is not None and space_of(self.shape) == IMAGES:
+            return null
+        return without_scale(null or NOTHING_LEARNED, sizes)
 
     def _scaled(self, family: str, entries: Sequence[Entry]) -> list[float | None]:
         """Sizes as they would be at 3 x 32 x 32 pixels."""
-        unit = pixel_scale(family, self.shape)
+        unit = family_named(family).growth(self.shape)
         return [None if entry.size is None else entry.size / unit for entry in entries]

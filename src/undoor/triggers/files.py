@@ -7,16 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from undoor.errors import UndoorError
-from undoor.triggers.generator import Generator
-from undoor.triggers.latent import Latent
+from undoor.extensions import extensions
 from undoor.triggers.stamp import Stamp
-from undoor.triggers.tone import Tone
-from undoor.triggers.trigger import Arrays, Trigger
-from undoor.triggers.warp import Warp
-
-KINDS: dict[str, type[Trigger]] = {
-    kind.kind: kind for kind in (Stamp, Warp, Tone, Generator, Latent)
-}
+from undoor.triggers.trigger import KINDS, Arrays, Trigger
+from undoor.vocabulary import FAMILY_GROUP
 
 
 def load_trigger(
@@ -46,6 +40,8 @@ def trigger_of(arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, f
     UndoorError : as `load_trigger`.
     """
     kind = str(arrays.get("kind", Stamp.kind))
+    if kind not in KINDS:
+        extensions(FAMILY_GROUP)  # Packages that add families may add kinds of triggers.
     if kind not in KINDS:
         raise UndoorError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     return KINDS[kind].from_arrays(arrays, shape=shape, bounds=bounds)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from undoor.triggers.bank import InputBank
 from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 WIDTH = 6
 KERNEL = 5
+PARTS = ("first", "first_bias", "middle", "middle_bias", "last")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,73 +33,24 @@ class Generator(Trigger):
     kind = "generator"
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = (getattr(self, name)[None] for name in _NAMES)
+        parts = (getattr(self, name)[None] for name in PARTS)
         drawn = perturbations(x[None], self.bounds, *parts)[0]
         return (x + drawn).clamp(*self.bounds)
 
+    def example_shape(self, side: int) -> tuple[int, ...]:
+        return (self.first.shape[1], side, side)
+
     def arrays(self) -> Arrays:
-        return {name: getattr(self, name).numpy() for name in _NAMES}
+        return {name: getattr(self, name).numpy() for name in PARTS}
 
     @classmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Generator:
-        parts = required(arrays, *_NAMES)
-        for name, part, expected in zip(_NAMES, parts, _shapes(shape[0]), strict=True):
+        parts = required(arrays, *PARTS)
+        for name, part, expected in zip(PARTS, parts, _shapes(shape[0]), strict=True):
             require_shape(name, part, *expected)
         return cls(text(arrays, "family"), bounds, *parts)
-
-
-class GeneratorBank(InputBank):
-    """Triggers that depend on the input (Nguyen and Tran, NeurIPS 2020, arXiv 2010.08138); the size
-    is the mean l2 norm of the perturbations of the last images, in units of the bounds' width."""
-
-    family = "generator"
-    unit = "mean l2 norm"
-    step_size = 0.015
-    # Free to draw, it makes anything look like any class.
-    barred = True
-
-    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
-
-        def weights(outputs: int, inputs: int, scale: float) -> nn.Parameter:
-            sides = (count, outputs, inputs, KERNEL, KERNEL)
-            spread = scale / math.sqrt(inputs * KERNEL**2)
-            return nn.Parameter(spread * torch.randn(*sides, generator=generator))
-
-        def biases() -> nn.Parameter:
-            return nn.Parameter(0.1 * torch.randn(count, WIDTH, generator=generator))
-
-        self.first, self.first_bias = weights(WIDTH, shape[0], 1.0), biases()
-        self.middle, self.middle_bias = weights(WIDTH, WIDTH, 1.0), biases()
-        self.last = weights(shape[0], WIDTH, 0.1)
-        self._sizes = torch.zeros(count)
-
-    def apply_to(self, x: Tensor) -> Tensor:
-        drawn = perturbations(x, self.bounds, *self._parts())
-        # The root has no gradient at zero.
-        norms = drawn.float().flatten(2).square().sum(2).add(1e-12).sqrt()
-        self._sizes = norms.mean(1) / self.width
-        return x + drawn
-
-    def sizes(self) -> Tensor:
-        return self._sizes
-
-    def export(self, index: int) -> Trigger:
-        parts = (part[index].detach().clone() for part in self._parts())
-        return Generator(self.family, self.bounds, *parts)
-
-    def place(self, index: int, trigger: Trigger) -> None:
-        assert isinstance(trigger, Generator)
-        with torch.no_grad():
-            for name in _NAMES:
-                getattr(self, name)[index] = getattr(trigger, name)
-
-    def _parts(self) -> tuple[Tensor, ...]:
-        return tuple(getattr(self, name) for name in _NAMES)
-
-
-_NAMES = ("first", "first_bias", "middle", "middle_bias", "last")
 
 
 def _shapes(channels: int) -> tuple[tuple[int, ...], ...]:

@@ -21,7 +21,8 @@ Arrays = dict[str, NDArray[Any]]
 class Trigger(ABC):
     """A fixed change of the raw input or, for a latent trigger, of what a site inside delivers.
 
-    A new kind writes `__call__`, `arrays` and `from_arrays`, and is listed in `KINDS`.
+    A new kind writes `__call__`, `arrays` and `from_arrays`, and names itself, by which files are
+    read.
 
     kind : the name under which files speak of its form.
     family : name of the trigger family it was estimated in, or "given".
@@ -33,6 +34,25 @@ class Trigger(ABC):
     family: str
     bounds: tuple[float, float]
     site: str = ENTRY
+
+    def __init_subclass__(cls) -> None:
+        """List the class in `KINDS` under its `kind`.
+
+        Raises
+        ------
+        UndoorError
+            Another class has this kind.
+        """
+        super().__init_subclass__()
+        kind = cls.__dict__.get("kind")
+        if kind is None:
+            return
+        other = KINDS.setdefault(kind, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise UndoorError(
+                f"expected a new name for a kind of triggers, got {kind!r}, which is "
+                f"{other.__module__}.{other.__qualname__}; rename it"
+            )
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -54,6 +74,16 @@ class Trigger(ABC):
         UndoorError : an array missing or of another shape.
         """
 
+    def example_shape(self, side: int) -> tuple[int, ...]:
+        """(C, H, W) of images that show what the trigger does.
+
+        Parameters
+        ----------
+        side
+            Height and width, in pixels, where the trigger leaves them open.
+        """
+        return (3, side, side)
+
     def named_arrays(self) -> Arrays:
         """The arrays with ``kind`` and ``family``: all that it takes to make the trigger again."""
         return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
@@ -67,6 +97,10 @@ class Trigger(ABC):
                 np.savez_compressed(stream, **arrays)
 
         write_atomically(Path(file), write)
+
+
+# By the name under which files speak of a form of triggers.
+KINDS: dict[str, type[Trigger]] = {}
 
 
 def required(arrays: Arrays, *names: str) -> list[Tensor]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from undoor.triggers.bank import InputBank
 from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 CELLS = 8
-START = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,40 +40,6 @@ class Warp(Trigger):
         (cells,) = required(arrays, "cells")
         require_shape("cells", cells, 2, CELLS, CELLS)
         return cls(text(arrays, "family"), bounds, cells)
-
-
-class WarpBank(InputBank):
-    """A field on a grid of 8 x 8 cells, interpolated (WaNet's form: arXiv 2102.10369).
-
-    The size is the root mean square of the displacement, in pixels.
-    """
-
-    family = "warp"
-    unit = "pixels moved"
-    step_size = 0.1
-
-    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
-        self.sides = tuple(shape[1:])
-        self.cells = nn.Parameter(START * torch.randn(count, 2, CELLS, CELLS, generator=generator))
-
-    def apply_to(self, x: Tensor) -> Tensor:
-        field = self._fields()[:, None].expand(-1, x.shape[1], -1, -1, -1)
-        return warped(x.flatten(0, 1), field.flatten(0, 1)).view(x.shape)
-
-    def sizes(self) -> Tensor:
-        # The root has no gradient at zero.
-        return self._fields().square().sum(1).mean((1, 2)).add(1e-12).sqrt()
-
-    def export(self, index: int) -> Trigger:
-        return Warp(self.family, self.bounds, self.cells[index].detach().clone())
-
-    def place(self, index: int, trigger: Trigger) -> None:
-        assert isinstance(trigger, Warp)
-        with torch.no_grad():
-            self.cells[index] = trigger.cells
-
-    def _fields(self) -> Tensor:
-        return between(self.cells, self.sides)
 
 
 def between(cells: Tensor, sides: tuple[int, ...]) -> Tensor:

@@ -70,7 +70,7 @@ def chosen(
     trust_code : whether code runs that their files name; each file is named on stderr before.
     """
     from undoor.errors import UndoorError
-    from undoor.scan.calibration import calibrated_on
+    from undoor.families.calibration import calibrated_on
     from undoor_bench.zoo.subjects import subjects
 
     known = set(calibrated_on()) if held_out else set()

@@ -22,10 +22,10 @@ from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.meter import Meter
 from undoor.progress import Progress, silent
 from undoor.scan import Budget
-from undoor.scan.fast import fast_bfloat16
-from undoor.scan.meter import Meter
 
 Stop = Literal["early stop", "all steps", "cut off"]
 # A mask this many deviations below the median is a trigger, says the paper.

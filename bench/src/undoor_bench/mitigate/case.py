@@ -17,7 +17,8 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.repair import Repair
-from undoor.scan.report import FILE, ScanReport
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import SCAN_FILE
 from undoor_bench.amount import of_each
 from undoor_bench.records import Setting
 from undoor_bench.zoo.data_sets import read_arrays
@@ -72,7 +73,7 @@ class Case:
         UndoorError : the folder holds the scan of another model, or with another seed.
         """
         folder = self.scans / self.setting.folder / self.subject.name
-        if not (folder / FILE).is_file():
+        if not (folder / SCAN_FILE).is_file():
             started = time.process_time()
             report = undoor.scan(self.classifier, self.clean, seed=self.seed, progress=progress)
             replace(report, seconds=time.process_time() - started).save(folder)

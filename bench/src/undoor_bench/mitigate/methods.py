@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from undoor.align.fit import DEFAULT_FIT
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
@@ -18,6 +17,7 @@ from undoor.guard import REJECTED, guard, guarded_answers
 from undoor.progress import Progress
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
+from undoor.vocabulary import DEFAULT_FIT
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.oracle import guard_with_truth
 from undoor_bench.mitigate.rates import Answers, Defended

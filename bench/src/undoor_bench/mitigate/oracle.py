@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from undoor.align.calibrate import DEFAULT_FPR
-from undoor.align.fit import DEFAULT_FIT
 from undoor.align.plans import candidate_plans
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.align.transform import Correction
@@ -19,6 +17,7 @@ from undoor.guard import Guarded
 from undoor.progress import Progress, silent
 from undoor.repair import LEAST_SOURCE_IMAGES, bench_of, most_inputs
 from undoor.sites import find_sites
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 from undoor_bench.zoo.stored import Planted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from undoor.scan.calibration import calibrated_on
+from undoor.families.calibration import calibrated_on
 from undoor_bench import tables
 from undoor_bench.mitigate.methods import DETECTOR_FPR, METHODS, ORACLE, SUSPECTS
 from undoor_bench.records import Record

@@ -19,8 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.inversion.hardware import fast_bfloat16
 from undoor.progress import Progress
-from undoor.scan.fast import fast_bfloat16
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from undoor.inversion.hardware import fast_bfloat16
 from undoor.progress import Progress, silent
-from undoor.scan.fast import fast_bfloat16
 from undoor_bench.attacks import Attack, Role
 
 

@@ -1,0 +1,105 @@
+"""What a repair is made of: data that its file holds, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from undoor.align.adaptation import Adaptation
+from undoor.align.calibrate import Calibration
+from undoor.align.transform import Correction
+from undoor.contract import Contract
+from undoor.identity.model import ModelIdentity
+from undoor.triggers import Trigger
+from undoor.vocabulary import Granularity, Verdict
+
+
+@dataclass(frozen=True)
+class SiteChoice:
+    """A corrected site: the longer side of its map, the granularity chosen for it, and how far
+    the recovered trigger (or what was flagged, if adapted) moves its channels on average, in clean
+    standard deviations."""
+
+    name: str
+    extent: int
+    granularity: Granularity
+    moved: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One plan tried in the cross-validation: guarded SIA on held-out images under triggers that
+    it was not fitted on, FPR on clean inputs of the target, and the score that chose. Inputs
+    flagged in operation have no labels: no SIA is known of a plan tried on them."""
+
+    name: str
+    sia: float | None
+    fpr: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class TargetRepair:
+    """The corrections for one target class.
+
+    calibration : the score above which the guard flags, and what speaks for it. asr, sia,
+    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
+    what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
+    is the share of held-out ones that would still be answered with the target, and sia is unknown,
+    since nobody labelled them. quick : made with the scan's trigger alone, and no choice of a plan.
+    """
+
+    target: int
+    sources: tuple[int, ...]
+    trigger: Trigger
+    corrections: Mapping[str, Correction]
+    calibration: Calibration
+    chosen: str
+    sites: tuple[SiteChoice, ...]
+    trials: tuple[Trial, ...]
+    asr: float
+    sia: float | None
+    fpr: float
+    adapted: Adaptation | None = None
+    quick: bool = False
+
+    @property
+    def threshold(self) -> float:
+        """The score above which the guard flags; see `undoor.align.guard_score.shortfall`."""
+        return self.calibration.threshold
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "sources": list(self.sources),
+            "threshold": self.threshold,
+            "calibration": self.calibration.to_json(str(self.target)),
+            "chosen": self.chosen,
+            "asr": self.asr,
+            "sia": self.sia,
+            "fpr": self.fpr,
+            "trials": [vars(trial) for trial in self.trials],
+            "adapted": self.adapted.to_json(str(self.target)) if self.adapted else None,
+            "quick": self.quick,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class RepairContents:
+    """The fields of a `undoor.align.result.Repair`.
+
+    fingerprint, contract : of the model. seconds : what the work took; files do not keep it, so
+    that the same repair is the same bytes. version : of the undoor that made the repair.
+    identity : the model field by field, where it is known.
+    """
+
+    verdict: Verdict
+    targets: tuple[TargetRepair, ...]
+    fit: str
+    fingerprint: str
+    contract: Contract
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    version: str = field(default_factory=lambda: version("undoor"))
+    identity: ModelIdentity | None = None

@@ -1,0 +1,1 @@
+"""Trigger families: one a file, and the file says everything about it."""

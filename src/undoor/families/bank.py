@@ -1,0 +1,112 @@
+"""The form of a trigger family: many candidates of one kind, optimised as one batch."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from undoor.classifier import ENTRY
+from undoor.triggers.trigger import Trigger
+
+
+class TriggerBank(nn.Module, ABC):
+    """M candidate triggers of one family; every parameter has the candidates as its first axis.
+
+    A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
+    size; what else there is to say of it stands in its `undoor.families.family.Family`.
+
+    family : the name under which results speak of it.
+    step_size : learning rate of Adam that suits its parameters.
+    bounds : lowest and highest value of what is changed. site : the module whose output that is.
+    """
+
+    family: str
+    step_size: ClassVar[float]
+
+    def __init__(self, bounds: tuple[float, float], site: str = ENTRY) -> None:
+        super().__init__()
+        self.bounds = bounds
+        self.site = site
+
+    @final  # type: ignore[misc]  # nn.Module declares forward as an attribute
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs or activations [M, n, C, ...], candidate m on row m, clipped to the bounds."""
+        return self.apply_to(x).clamp(*self.bounds)
+
+    @abstractmethod
+    def apply_to(self, x: Tensor) -> Tensor:
+        """The changed inputs; `forward` clips them."""
+
+    @abstractmethod
+    def sizes(self) -> Tensor:
+        """[M], differentiable: how much each candidate changes an input. Where that depends on the
+        input, as the last call of `forward` showed."""
+
+    @abstractmethod
+    def export(self, index: int) -> Trigger:
+        """Candidate `index` as it stands, as a result."""
+
+    @final
+    def rows(self, rows: Sequence[int]) -> Self:
+        """A bank of these candidates alone, as they stand."""
+        return self._of({n: p.detach()[list(rows)] for n, p in self.named_parameters()})
+
+    @final
+    def part(self, rows: slice) -> Self:
+        """A bank of these candidates that shares their values and gradients with this one."""
+        other = self._of({n: p.detach()[rows] for n, p in self.named_parameters()})
+        for name, parameter in self.named_parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            other.get_parameter(name).grad = parameter.grad[rows]
+        return other
+
+    def _of(self, values: Mapping[str, Tensor]) -> Self:
+        """The same with these parameters; not a deep copy, which what the last call of `forward`
+        left behind would not survive."""
+        other = copy.copy(self)
+        other._parameters = dict(self._parameters)
+        for name, value in values.items():
+            wanted = self.get_parameter(name).requires_grad
+            setattr(other, name, nn.Parameter(value, wanted))
+        return other
+
+    @abstractmethod
+    def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from an exported `trigger` of the same family."""
+
+    @property
+    def count(self) -> int:
+        """M."""
+        return len(next(self.parameters()))
+
+    @property
+    def width(self) -> float:
+        """Width of the bounds: sizes mean the same for 0..1 and 0..255."""
+        return self.bounds[1] - self.bounds[0]
+
+
+class InputBank(TriggerBank):
+    """A family that changes the raw input.
+
+    count : M. shape : (C, H, W) of an input. bounds : its lowest and highest value.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        bounds: tuple[float, float],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(bounds)
+        self.start(count, shape, generator)
+
+    @abstractmethod
+    def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""

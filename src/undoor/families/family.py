@@ -1,0 +1,248 @@
+"""All that the rest of undoor knows of a trigger family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.families.bank import InputBank, TriggerBank
+from undoor.families.calibration import Null, fitted_null
+from undoor.families.growth import constant
+from undoor.families.schedules import Effort
+from undoor.triggers import Trigger
+from undoor.vocabulary import IMAGES, VECTORS
+
+Moves = Literal["target", "source", "shared"]
+Shape = tuple[int, ...]
+Bounds = tuple[float, float]
+
+
+class Maker(Protocol):
+    """Makes `count` candidates of a family for a classifier; see `Family.bank`."""
+
+    def __call__(
+        self, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator, /
+    ) -> TriggerBank: ...
+
+
+@dataclass(frozen=True)
+class AtInput:
+    """A maker of candidates that change the raw input, which need its shape and bounds alone."""
+
+    bank: type[InputBank]
+
+    def __call__(
+        self, count: int, classifier: Classifier, _x: Tensor, generator: torch.Generator, /
+    ) -> TriggerBank:
+        return self.bank(count, classifier.input_shape, classifier.bounds, generator)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Opaque places whose colours are tried before a search in images (`undoor.inversion`).
+
+    Attributes
+    ----------
+    masks
+        For an input shape (C, H, W) and the distance from one place to the next, in sides of one:
+        masks [P, 1, H, W].
+    keep
+        How many of the best a search starts from, per class.
+    effort
+        Starts from noise beside them, and the schedule of all.
+    """
+
+    masks: Callable[[Shape, float], Tensor]
+    keep: int
+    effort: Effort
+
+
+@dataclass(frozen=True)
+class InRepair:
+    """What corrections for a finding of the family are fitted on, and how.
+
+    Attributes
+    ----------
+    alone
+        Whether estimates of other families make its corrections worse, and none is used.
+    control
+        Whether corrections must hold against estimates of this family where no family but the
+        finding's own has seen the backdoor.
+    strengthened
+        Whether its estimates are each the least that works, so that corrections are fitted on
+        stronger ones where they disagree (`undoor.align.strengthened`); its triggers are stamps.
+    fit
+        The fit that suits it by default; None for that of `undoor.repair`.
+    """
+
+    alone: bool = False
+    control: bool = False
+    strengthened: bool = False
+    fit: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A trigger family. Nothing outside of its file names it.
+
+    Attributes
+    ----------
+    name
+        Under which reports, files and messages speak of it.
+    unit
+        What its sizes are measured in.
+    make
+        Makes candidates, as `AtInput` does.
+    effort
+        What the first search of few classes gets; those for many and the last ones follow from it.
+    spaces
+        What inputs must be for it to mean something.
+    growth
+        By what natural sizes grow from 3 x 32 x 32 pixels to a shape (`undoor.families.growth`).
+    null
+        What natural triggers look like (`undoor.families.calibration`); None: as fitted under this
+        name in ``calibration.toml``.
+    uncalibrated
+        Whether nobody has fitted a null. Such a family is searched and reported, but has no
+        p-value, and no model in which it was searched is called clean.
+    moves
+        "target": images of all other classes to a target. "source": images of one class to
+        wherever they go. "shared": images of all classes, by one trigger.
+    at_input
+        Whether the raw input is changed, so that a trigger can be seen.
+    barred
+        Whether candidates are so free that the scan projects out the target's natural direction
+        (`undoor.inversion.class_directions`).
+    crowds
+        Whether unnaturally small triggers of many classes at once tell of several backdoors.
+    on_request
+        Whether it is searched only in the place of another family, not for every class.
+    missing
+        Why it cannot be searched in a network, as a sentence; "" where another family of this
+        kind is searched in its place; None where it can. None for families that always can.
+    places, probes
+        Where searches start beside noise: at opaque places, or from the one of these triggers for
+        a shape and bounds that pulls most to the target.
+    searched_as
+        The family whose candidates it has; its own where there is none.
+    beside
+        For a "shared" one, the family of sources beside whose sizes its size is judged.
+    stand_in
+        A family at the input that is shown in its place, where it does the same with a faint
+        perturbation.
+    faint
+        Of a stand-in, up to which size at 3 x 32 x 32 pixels a perturbation is faint.
+    covered_by
+        A family of more general triggers, which finds the better ones unless this one is the
+        finding's: where both see a backdoor, corrections are not fitted on this one.
+    reaches_any
+        Whether it moves inputs of any network to any class.
+    in_repair
+        How its findings are corrected.
+    """
+
+    name: str
+    unit: str
+    make: Maker
+    effort: Effort
+    spaces: frozenset[str] = frozenset({IMAGES})
+    growth: Callable[[Shape], float] = constant
+    null: Null | None = None
+    uncalibrated: bool = False
+    moves: Moves = "target"
+    at_input: bool = True
+    barred: bool = False
+    crowds: bool = True
+    on_request: bool = False
+    missing: Callable[[Classifier], str | None] | None = None
+    places: Places | None = None
+    probes: Callable[[Shape, Bounds], Sequence[Trigger]] | None = None
+    searched_as: Family | None = None
+    beside: Family | None = None
+    stand_in: Family | None = None
+    faint: float | None = None
+    covered_by: Family | None = None
+    reaches_any: bool = False
+    in_repair: InRepair = field(default_factory=InRepair)
+
+    def __post_init__(self) -> None:
+        """Refuse a record that would fail only in the middle of a scan.
+
+        Raises
+        ------
+        UndoorError
+            There is no fitted null, or what its kind of family needs is missing.
+        """
+        if self.null is None and not self.uncalibrated:
+            object.__setattr__(self, "null", fitted_null(self.name))
+        if self.moves == "shared" and (self.beside is None or self.beside.moves != "source"):
+            raise UndoorError(
+                f"expected `beside` of the trigger family {self.name!r}, which is shared by all "
+                "classes, to be a family of sources, beside which its size is judged"
+            )
+        if self.stand_in is not None and self.stand_in.faint is None:
+            raise UndoorError(
+                f"expected `faint` of the trigger family {self.stand_in.name!r}, which stands in "
+                f"for {self.name!r}: the size up to which it does"
+            )
+
+    def bank(
+        self, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
+    ) -> TriggerBank:
+        """Candidates, ready to be optimised.
+
+        Parameters
+        ----------
+        count
+            How many.
+        classifier
+            The model that they are for.
+        x
+            Clean inputs [N, ...], from which a family may learn what is usual.
+        generator
+            The source of chance, on the CPU.
+
+        Raises
+        ------
+        UndoorError
+            The candidates are of another family.
+        """
+        bank = self.make(count, classifier, x, generator)
+        if bank.family != self.candidates.name:
+            raise UndoorError(
+                f"expected candidates of the trigger family {self.candidates.name!r}, got some of "
+                f"{bank.family!r}; give the bank the name of its record"
+            )
+        return bank
+
+    @property
+    def candidates(self) -> Family:
+        """The family under whose name candidates are known."""
+        return self.searched_as or self
+
+    def applies_to(self, shape: Shape) -> bool:
+        """Whether the family means something for inputs of this shape."""
+        return space_of(shape) in self.spaces
+
+    def why_missing(self, classifier: Classifier) -> str | None:
+        """As `missing` says it."""
+        return None if self.missing is None else self.missing(classifier)
+
+    def places_in(self, shape: Shape) -> Places | None:
+        """Places to start from in inputs of this shape, which must be images."""
+        return self.places if space_of(shape) == IMAGES else None
+
+
+def space_of(shape: Shape) -> str:
+    """What inputs of this shape are.
+
+    >>> space_of((3, 32, 32)), space_of((8,))
+    ('images', 'vectors')
+    """
+    return IMAGES if len(shape) == 3 else VECTORS

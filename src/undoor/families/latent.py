@@ -1,0 +1,161 @@
+"""Latent triggers: a shift of the channels inside the network, early, in the middle or late."""
+
+from __future__ import annotations
+
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from undoor.classifier import Classifier
+from undoor.families.bank import TriggerBank
+from undoor.families.family import Family
+from undoor.families.generator import GENERATOR
+from undoor.families.schedules import Effort, Schedule
+from undoor.sites import SiteInfo, insert, is_opaque
+from undoor.sites.heads import find_heads, sites_before_heads
+from undoor.triggers import Latent, Trigger
+from undoor.triggers.latent import UNBOUNDED
+from undoor.vocabulary import IMAGES, VECTORS
+
+NAME = "latent"
+START = 0.1
+# Where among the sites of the network, from 0 (the first behind the input) to 1 (the last).
+DEPTHS = {"early": 0.15, "middle": 0.6, "late": 0.8}
+IMAGES_FOR_SCALE = 256
+OUTSIDE = (
+    "the network is TorchScript, which is scanned from outside: the latent families, which find "
+    "most of what is spread over the whole image, were left out, and it cannot be repaired"
+)
+NO_HEADS = (
+    "the latent families, which find most of what is spread over the whole image, were left out: "
+    "the class scores are not a linear map of features, or not one that is a linear layer or a "
+    "convolution that runs once in a pass"
+)
+NO_SITES = (
+    "the latent families, which find most of what is spread over the whole image, were left out: "
+    "between the input and the last linear map there is no normalisation, convolution or linear "
+    "layer that runs once in a pass"
+)
+_SITES: WeakKeyDictionary[Classifier, tuple[SiteInfo, ...]] = WeakKeyDictionary()
+
+
+class LatentBank(TriggerBank):
+    """One number a channel, added behind a site inside: what an input that carries the trigger has
+    in common there with all others that do, whatever its pixels look like.
+
+    The size is the l2 norm of the shift in clean standard deviations of the channels.
+
+    scale : [C], those standard deviations. depth : how the family's name ends.
+    """
+
+    step_size = 0.2
+    scale: Tensor
+
+    def __init__(
+        self, count: int, site: str, scale: Tensor, generator: torch.Generator, *, depth: str
+    ) -> None:
+        super().__init__(UNBOUNDED, site)
+        self.family = f"{NAME} {depth}"
+        self.shift = nn.Parameter(START * torch.randn(count, len(scale), generator=generator))
+        self.register_buffer("scale", scale, False)
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        shift = (self.shift * self.scale).to(x.dtype)
+        return x + shift.view(len(shift), 1, -1, *[1] * (x.dim() - 3))
+
+    def sizes(self) -> Tensor:
+        # The root has no gradient at zero.
+        return self.shift.square().sum(1).add(1e-12).sqrt()
+
+    def export(self, index: int) -> Trigger:
+        shift = (self.shift[index] * self.scale).detach().clone()
+        return Latent(self.family, shift, self.site)
+
+    def place(self, index: int, trigger: Trigger) -> None:
+        assert isinstance(trigger, Latent)
+        with torch.no_grad():
+            self.shift[index] = trigger.shift / self.scale
+
+
+def make_shifts(
+    depth: str, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
+) -> LatentBank:
+    """Candidates at the site of this depth, in units of the channels' spread over clean x."""
+    site = latent_site(classifier, depth)
+    scale = _spread(classifier, site.name, x[:IMAGES_FOR_SCALE])
+    return LatentBank(count, site.name, scale, generator, depth=depth)
+
+
+def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
+    """The site that a latent family of this depth shifts."""
+    inside = _sites(classifier)
+    return inside[_place(depth, len(inside))]
+
+
+def why_missing(depth: str, classifier: Classifier) -> str | None:
+    """Why a depth cannot be searched: latent families need sites, and heads, whose features tell a
+    target's own way; "" where the network has so few sites that another depth is the same place.
+
+    Of depths that are one place, the last stays: it is named for the layers in front of the heads.
+    """
+    count = len(_sites(classifier))
+    if count:
+        places = {_place(each, count): each for each in DEPTHS}
+        same = count >= len(DEPTHS) or places[_place(depth, count)] == depth
+        return None if same else ""
+    if is_opaque(classifier):
+        return OUTSIDE
+    return NO_SITES if find_heads(classifier) else NO_HEADS
+
+
+def _sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
+    """Where latent families may act; found once for each model."""
+    if classifier not in _SITES:
+        _SITES[classifier] = sites_before_heads(classifier)
+    return _SITES[classifier]
+
+
+def _place(depth: str, count: int) -> int:
+    return round(DEPTHS[depth] * (count - 1))
+
+
+@torch.no_grad()
+def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
+    """Standard deviation of every channel [C] over clean inputs; a channel that hardly ever fires
+    is not blown up by its tiny spread."""
+    seen: list[Tensor] = []
+
+    def keep(z: Tensor) -> Tensor:
+        units = z.transpose(0, 1).flatten(1)
+        mean = units.mean(1)
+        squares = (units - mean[:, None]).square().sum(1)
+        seen.append(torch.stack([torch.full_like(mean, units.shape[1]), mean, squares]))
+        return z
+
+    insert(classifier, site, keep).logits(x)
+    # Within each batch and between them.
+    count, mean, squares = torch.stack(seen).unbind(1)
+    between = count * (mean - (count * mean).sum(0) / count.sum(0)).square()
+    spread = ((squares + between).sum(0) / (count.sum(0) - 1)).sqrt()
+    return spread.clamp_min(0.05 * spread.mean())
+
+
+LATENT = tuple(
+    Family(
+        name=f"{NAME} {depth}",
+        unit="l2 norm in standard deviations",
+        make=partial(make_shifts, depth),
+        effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
+        spaces=frozenset({IMAGES, VECTORS}),
+        at_input=False,
+        # A shift without pixels can make anything look like any class.
+        barred=True,
+        # The units are the network's own: that many are small at once tells nothing.
+        crowds=False,
+        missing=partial(why_missing, depth),
+        stand_in=GENERATOR,
+    )
+    for depth in DEPTHS
+)

@@ -1,0 +1,138 @@
+"""The trigger families of a scan: those of undoor, and those that installed packages add."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from undoor.classifier import Classifier
+from undoor.errors import UndoorError
+from undoor.extensions import extensions
+from undoor.families.additive import ADDITIVE
+from undoor.families.blend import BLEND
+from undoor.families.calibration import Null
+from undoor.families.family import Family, Moves
+from undoor.families.frequency import FREQUENCY
+from undoor.families.generator import GENERATOR
+from undoor.families.latent import LATENT
+from undoor.families.patch import PATCH
+from undoor.families.patch_by_source import PATCH_BY_SOURCE
+from undoor.families.shared_patch import SHARED_PATCH
+from undoor.families.tone import TONE
+from undoor.families.warp import WARP
+from undoor.vocabulary import FAMILY_GROUP
+
+# From the most to the least local; those by the source come last. Scans go in this order.
+REGISTRY: tuple[Family, ...] = (
+    PATCH,
+    ADDITIVE,
+    BLEND,
+    FREQUENCY,
+    WARP,
+    TONE,
+    GENERATOR,
+    *LATENT,
+    PATCH_BY_SOURCE,
+    SHARED_PATCH,
+)
+
+
+def families() -> tuple[Family, ...]:
+    """All trigger families: `REGISTRY`, then those of other packages.
+
+    A package adds one through an entry point of the group ``undoor.families`` that names a
+    `undoor.families.family.Family`.
+
+    Raises
+    ------
+    UndoorError
+        An entry point cannot be loaded, is no family, or has the name of another one.
+    """
+    return tuple(_by_name().values())
+
+
+def family_named(name: str) -> Family:
+    """The family of this name.
+
+    Raises
+    ------
+    UndoorError
+        There is none.
+    """
+    found = find_family(name)
+    if found is None:
+        raise UndoorError(
+            f"expected a trigger family ({', '.join(_by_name())}), got {name!r}; if a package adds "
+            "it, install that package"
+        )
+    return found
+
+
+def find_family(name: str) -> Family | None:
+    """The family of this name; None where there is none, as for a trigger that was given."""
+    return _by_name().get(name)
+
+
+def unit_of(name: str) -> str:
+    """In what the sizes of a family are measured, for reports."""
+    found = find_family(name)
+    return found.unit if found else "in units of a family that is not installed"
+
+
+def judged_beside(name: str) -> str | None:
+    """The family beside whose sizes the lone trigger of a "shared" family is judged."""
+    beside = family_named(name).beside
+    return None if beside is None else beside.name
+
+
+def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, ...]:
+    """The families that are searched in a network, in the order of the search.
+
+    Parameters
+    ----------
+    classifier
+        The model.
+    moves
+        Which of them: those that try every class as a target, or by the source, or shared.
+    """
+    return tuple(
+        family.name
+        for family in families()
+        if family.moves == moves
+        and not family.on_request
+        and family.applies_to(classifier.input_shape)
+        and family.why_missing(classifier) is None
+    )
+
+
+def left_out(classifier: Classifier) -> tuple[str, ...]:
+    """Why families that apply to the inputs of this network cannot be searched in it."""
+    reasons = (
+        family.why_missing(classifier)
+        for family in families()
+        if not family.on_request and family.applies_to(classifier.input_shape)
+    )
+    return tuple(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def nulls() -> dict[str, Null]:
+    """By family, what natural triggers look like; nothing of families without a fitted null."""
+    return {family.name: family.null for family in families() if family.null is not None}
+
+
+@cache
+def _by_name() -> dict[str, Family]:
+    found = {family.name: family for family in REGISTRY}
+    for extension in extensions(FAMILY_GROUP):
+        family = extension.value
+        if not isinstance(family, Family):
+            raise UndoorError(
+                f"expected the entry point {extension.name} of {FAMILY_GROUP} to be an "
+                f"undoor.families.family.Family, got {type(family).__name__}"
+            )
+        if family.name in found:
+            raise UndoorError(
+                f"expected trigger families of different names, got {family.name!r} again from the "
+                f"entry point {extension.name} of {FAMILY_GROUP}; rename it"
+            )
+        found[family.name] = family
+    return found

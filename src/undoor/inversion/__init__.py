@@ -1,0 +1,1 @@
+"""The search engine: every trigger of every class is searched for as one batch."""

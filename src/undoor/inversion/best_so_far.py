@@ -1,0 +1,69 @@
+"""The smallest working state of every candidate so far."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undoor.families.bank import TriggerBank
+
+
+class Best:
+    """The smallest working state of every candidate so far, and how long nothing got smaller."""
+
+    def __init__(self, bank: TriggerBank, count: int, batch: int) -> None:
+        self.bank = bank
+        # One batch of a few images says little: success is judged on a running mean over about
+        # the last fifty images.
+        self.rate = min(0.3, batch / 27)
+        self.state = {key: value.clone() for key, value in bank.state_dict().items()}
+        self.size = torch.full((count,), torch.inf)
+        self.asr = torch.zeros(count)
+        self.idle = 0
+
+    def update(self, sizes: Tensor, asr: Tensor, success: float) -> None:
+        self.asr += self.rate * (asr - self.asr)
+        better = (self.asr >= success) & (sizes < self.size)
+        waiting = torch.isinf(self.size)
+        shrunk = better & (sizes < 0.99 * self.size)
+        self.idle = 0 if bool(shrunk.any()) or bool(waiting.all()) else self.idle + 1
+        keep = better | waiting
+        for key, value in self.bank.state_dict().items():
+            self.state[key][keep] = value[keep]
+        self.size[better] = sizes[better]
+
+    def smallest(self, targets: Tensor, keep: int) -> list[int]:
+        """Rows of the `keep` smallest candidates of each target; where none worked yet, of those
+        that come nearest to it."""
+        order = sorted(
+            range(len(targets)), key=lambda row: (float(self.size[row]), -float(self.asr[row]))
+        )
+        chosen = ([row for row in order if targets[row] == t][:keep] for t in targets.unique())
+        return sorted(row for rows in chosen for row in rows)
+
+    def of_rows(self, bank: TriggerBank, rows: list[int]) -> Best:
+        """The record of these rows; `bank` holds their candidates."""
+        best = copy.copy(self)
+        best.bank = bank
+        best.state = {key: value[rows] for key, value in self.state.items()}
+        best.size, best.asr = self.size[rows], self.asr[rows]
+        return best
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that there is to keep of it."""
+        state = {f"state/{key}": value.numpy() for key, value in self.state.items()}
+        idle = np.array(self.idle)
+        return {"size": self.size.numpy(), "asr": self.asr.numpy(), "idle": idle, **state}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Stand where `arrays` were taken, of as many candidates."""
+        self.state = {k: torch.from_numpy(arrays[f"state/{k}"].copy()) for k in self.state}
+        self.size = torch.from_numpy(arrays["size"].copy())
+        self.asr = torch.from_numpy(arrays["asr"].copy())
+        self.idle = int(arrays["idle"])

@@ -1,0 +1,151 @@
+"""How many inputs may be in a network at a time, so that memory stays below a bound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from undoor.classifier import Capacity, Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.families.registry import families
+from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.patch_starts import NEAR
+
+FLOAT = 4
+# More at a time than this make nothing faster.
+MOST = 4096
+# Of each number of a candidate: itself, its gradient, what Adam keeps, the best so far, and what
+# the trigger is made of on its way to the image.
+COPIES_OF_CANDIDATE = 10
+# Of the largest map that a module delivers, how many a pass without gradients holds, and how many
+# one with gradients needs beside what it saves: buffers in other layouts and precisions.
+MAPS_ANSWERING = 6
+MAPS_LEARNING = 6
+# Copies of the clean images that a scan and a fit make: as drawn, as shuffled, those of the folds.
+IMAGES_IN_SCAN = 2
+IMAGES_IN_FIT = 5
+# Inputs that a fit holds at least: 16, three times (see `undoor.repair`).
+LEAST_IN_FIT = 48
+# What the allocator and the libraries keep to themselves: at least, and as a share of all.
+SLACK = 150_000_000
+SLACK_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes. fixed : there whatever is done at a time. learning, answering : of each input in the
+    network, with gradients and without."""
+
+    fixed: int
+    learning: int
+    answering: int
+
+
+def capacity_within(
+    memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
+) -> Capacity:
+    """What a scan of `classifier`, and a repair if `fit`, may do at a time.
+
+    memory : bytes that the process may hold at most. held : bytes that it holds already, `clean`
+    among them. A prediction from the shapes of what the network computes: the memory that code
+    outside of PyTorch takes is not seen.
+
+    Raises
+    ------
+    UndoorError : too little for one input at a time; says how much would do.
+    """
+    need = needs(classifier, clean, fit=fit)
+    usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held - need.fixed
+    capacity = Capacity(
+        learning=min(MOST, usable // need.learning), answering=min(MOST, usable // need.answering)
+    )
+    least_answering = LEAST_IN_FIT if fit else 1
+    if capacity.learning < 1 or capacity.answering < least_answering:
+        least = max(need.learning, least_answering * need.answering) + need.fixed + held + SLACK
+        raise UndoorError(
+            f"--memory: expected {math.ceil(least / (1 - SLACK_SHARE) / 1e8) * 100:,} MB or more "
+            f"for this model and {len(clean)} images, got {memory / 1e6:,.0f} MB; give more, or "
+            "fewer images (--per-class N)"
+        )
+    return capacity
+
+
+def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
+    """What a scan takes, and a repair if `fit`."""
+    saved, largest = _of_one_input(classifier)
+    copies = IMAGES_IN_FIT if fit else IMAGES_IN_SCAN
+    images = clean.images.numel() * FLOAT * copies
+    weights = sum(p.numel() for p in classifier.parameters()) * FLOAT
+    # One copy laid out for speed, one in the precision that the CPU is fast in.
+    fixed = images + 2 * weights + max(_of_candidates(classifier), _of_squares(classifier))
+    return Need(
+        fixed=fixed,
+        learning=saved + MAPS_LEARNING * largest,
+        answering=MAPS_ANSWERING * largest,
+    )
+
+
+def _of_one_input(classifier: Classifier) -> tuple[int, int]:
+    """Bytes that one input more makes a pass save for its gradients, and of its largest map."""
+    one, most = _saved(classifier, 1)
+    three, _ = _saved(classifier, 3)
+    return max(1, (three - one) // 2), max(1, most)
+
+
+def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
+    """Bytes saved for gradients by `count` inputs, and of the largest map per input."""
+    seen: dict[int, int] = {}
+    largest = 0
+
+    def keep(z: Tensor) -> Tensor:
+        storage = z.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return z
+
+    def measure(_module: nn.Module, _inputs: object, out: object) -> None:
+        nonlocal largest
+        if isinstance(out, Tensor):
+            largest = max(largest, out.numel() * FLOAT // count)
+
+    hooks = [module.register_forward_hook(measure) for module in classifier.modules()]
+    low, high = classifier.bounds
+    x = torch.full((count, *classifier.input_shape), (low + high) / 2).requires_grad_(True)
+    try:
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
+            torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()),
+        ):
+            logits = classifier(x)
+        del logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(seen.values()), largest
+
+
+def _of_candidates(classifier: Classifier) -> int:
+    """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
+    classes = classifier.num_classes
+    starts = max(
+        places.keep + places.effort.starts if (places := family.places) else family.effort.starts
+        for family in families()
+        if family.moves == "target"
+    )
+    followed = classes if classes <= FEW_CLASSES else PROMISING + DRAWN
+    # Of many classes, each gets a try, and in one family two.
+    candidates = max(starts * min(classes, followed), 0 if classes <= FEW_CLASSES else 2 * classes)
+    numbers = math.prod(classifier.input_shape) + math.prod(classifier.input_shape[1:])
+    return FLOAT * numbers * (COPIES_OF_CANDIDATE * candidates + 6 * classes)
+
+
+def _of_squares(classifier: Classifier) -> int:
+    """Bytes of the squares that are tried as patches."""
+    shape = classifier.input_shape
+    places = (family.places_in(shape) for family in families())
+    count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)
+    return FLOAT * COPIES_OF_CANDIDATE * count * math.prod(shape)

@@ -1,0 +1,151 @@
+"""Searches whose results a journal keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.extensions import extensions
+from undoor.families.schedules import Schedule
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.invert import Candidate, Search, invert
+from undoor.inversion.meter import Meter, Spent
+from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
+from undoor.progress import Progress, silent
+from undoor.triggers import trigger_of
+from undoor.vocabulary import FAMILY_GROUP
+
+STATE = "generator"
+
+
+def about(journal: Journal, sha256: str, clean: CleanSet) -> Journal:
+    """The journal for steps on the model of this fingerprint and these images, by this version of
+    undoor."""
+    return journal.about(
+        version("undoor"),
+        torch.__version__,
+        torch.get_num_threads(),  # Sums in another order end in other last digits.
+        fast_bfloat16(),
+        sha256,
+        clean.images.numpy(),
+        clean.labels.numpy(),
+        *(f"{each.name} {each.version}" for each in extensions(FAMILY_GROUP)),
+    )
+
+
+def search(
+    classifier: Classifier,
+    images: Tensor,
+    searches: Sequence[Search],
+    *,
+    family: str,
+    schedule: Schedule,
+    generator: torch.Generator,
+    journal: Journal | None,
+    own: OwnDirections | None = None,
+    meter: Meter | None = None,
+    progress: Progress = silent,
+) -> tuple[Candidate, ...]:
+    """What `invert` finds, or found before the run was killed; generator and meter are then where
+    they were. With a journal always as stored, so that a run that goes on and one that was never
+    killed agree.
+
+    Raises
+    ------
+    UndoorError : as `invert`.
+    OSError : the journal cannot be written.
+    """
+    meter = meter or Meter()
+
+    def compute(draft: Draft = NO_DRAFT) -> tuple[Candidate, ...]:
+        return invert(
+            classifier,
+            images,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=generator,
+            own=own,
+            meter=meter,
+            draft=draft,
+            progress=progress,
+        )
+
+    def arrays_of(draft: Draft) -> Arrays:
+        return {
+            f"{index}/{key}": value
+            for index, candidate in enumerate(compute(draft))
+            for key, value in _arrays(candidate).items()
+        }
+
+    if journal is None:
+        return compute()
+    facts = (family, schedule, *map(told, searches))
+    arrays = step(journal, "search", arrays_of, generator, meter, *facts)
+    count = sum(key.endswith("/target") for key in arrays)
+    return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
+
+
+def step(
+    journal: Journal,
+    name: str,
+    compute: Callable[[Draft], Arrays],
+    generator: torch.Generator,
+    meter: Meter,
+    *facts: object,
+) -> Arrays:
+    """A step of the journal that draws from `generator` and spends of `meter`: where it was kept,
+    both are then where it left them."""
+
+    def arrays_of(draft: Draft) -> Arrays:
+        spent = Spent(meter)
+        found = compute(draft)
+        return {**found, STATE: generator.get_state().numpy(), **spent.arrays()}
+
+    arrays, again = journal.step(name, arrays_of, *facts, generator.get_state().numpy())
+    if again:
+        generator.set_state(torch.from_numpy(arrays[STATE].copy()))
+        Spent(meter).resume(arrays)
+    return arrays
+
+
+def told(search: Search) -> str:
+    """A digest of all that a search depends on."""
+    start = {} if search.start is None else search.start.named_arrays()
+    leave = () if search.leave is None else (search.leave.numpy(),)
+    flat = [part for key in sorted(start) for part in (key, start[key])]
+    return digest(search.target, search.pool.numpy(), *leave, *flat)
+
+
+def _arrays(candidate: Candidate) -> dict[str, Any]:
+    size = math.nan if candidate.size is None else candidate.size
+    trigger = {f"trigger/{key}": value for key, value in candidate.trigger.named_arrays().items()}
+    return {
+        "target": np.array(candidate.target),
+        "family": np.array(candidate.family),
+        "size": np.array(size),
+        "asr": np.array(candidate.asr),
+        **trigger,
+    }
+
+
+def _candidate(arrays: Arrays, prefix: str, classifier: Classifier) -> Candidate:
+    own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    inside = {k.removeprefix("trigger/"): v for k, v in own.items() if k.startswith("trigger/")}
+    size = float(own["size"])
+    return Candidate(
+        target=int(own["target"]),
+        family=str(own["family"]),
+        size=None if math.isnan(size) else size,
+        trigger=trigger_of(inside, shape=classifier.input_shape, bounds=classifier.bounds),
+        asr=float(own["asr"]),
+    )

@@ -1,0 +1,142 @@
+"""Which opaque places push inputs to which class: starts for patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undoor.families.family import Places
+from undoor.inversion.chunks import attack, groups
+from undoor.inversion.invert import Deck, Search
+from undoor.inversion.journalled_search import step, told
+from undoor.inversion.work import Work
+from undoor.journal import NO_DRAFT, Arrays, Draft
+from undoor.triggers import Stamp
+
+# Steps of one image each: colours that need more to pull are not planted.
+STEPS = 10
+STEP = 1.0
+MOMENTUM = 0.7
+# A logit beyond which a colour does not change any more.
+MOST_LOGIT = 4.0
+# From one square to the next, in their sides: for few classes and for many.
+NEAR, FAR = 1.0, 1.8
+# How opaque the squares are when the search for the smallest patch goes on from them.
+OPACITY = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Pulled:
+    """What the squares do for one search. pull : mean probability with the best of them.
+    starts : searches from the best of them."""
+
+    pull: float
+    starts: tuple[Search, ...]
+
+
+def try_squares(
+    work: Work,
+    searches: Sequence[Search],
+    places: Places,
+    family: str,
+    *,
+    distance: float,
+    keep: int,
+) -> list[Pulled]:
+    """For each of `searches`, how squares of its best colours pull, and searches from `keep`.
+
+    Parameters
+    ----------
+    places : the squares. family : of the triggers that the searches start from.
+    distance : from one square to the next, in sides of one: `NEAR` for few classes, or `FAR`.
+
+    Every square gets random colours, which a few steps along the sign of the gradient improve. A
+    search for mask and pattern at once has to start with a faint mask, through which a planted
+    patch has hardly a gradient; in an opaque square it shows at once. Most networks answer to a
+    planted patch wherever it is, so that squares need not cover every place.
+
+    Nothing is tried for those at which the budget ends.
+    """
+    masks = places.masks(work.classifier.input_shape, distance)
+    bounds = work.classifier.bounds
+    out: list[Pulled] = []
+    for done, search in enumerate(searches):
+        if work.meter.exhausted:
+            work.meter.cut()
+            out.append(Pulled(0.0, ()))
+            continue
+        best = _best(work, search, masks, keep)
+        pairs = zip(best["squares"].tolist(), torch.from_numpy(best["patterns"]), strict=True)
+        stamps = [Stamp(family, OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
+        starts = tuple(replace(search, start=stamp) for stamp in stamps)
+        out.append(Pulled(float(best["pull"]), starts))
+        work.progress("trying squares", done + 1, len(searches))
+    return out
+
+
+def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
+    """Which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of the
+    first; kept where the work keeps a journal."""
+
+    def compute(_: Draft) -> Arrays:
+        pull, patterns = _pulls(work, search, masks)
+        work.meter.spend(len(masks) * STEPS)
+        best = pull.argsort(descending=True)[:keep]
+        return {
+            "squares": best.numpy(),
+            "patterns": patterns[best].numpy(),
+            "pull": np.array(float(pull.max())),
+        }
+
+    if work.journal is None:
+        return compute(NO_DRAFT)
+    facts = (told(search), masks.numpy(), keep)
+    return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
+
+
+def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The probability that each square gives [P], on average over the second half of the steps,
+    and its colours at the end, as a pattern [P, C, H, W] in raw units."""
+    deck, count = Deck(search, work.generator), len(masks)
+    logit = 0.5 * torch.randn(count, *work.classifier.input_shape, generator=work.generator)
+    momentum = torch.zeros_like(logit)
+    pull = torch.zeros(count)
+    for turn in range(STEPS):
+        drawn = deck.draw(turn, 1)
+        entropy, gradient = _push(work, logit, masks, drawn, away=deck.leave is not None)
+        size = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
+        momentum = MOMENTUM * momentum + gradient / size.view(-1, 1, 1, 1)
+        logit = (logit - STEP * momentum.sign()).clamp(-MOST_LOGIT, MOST_LOGIT)
+        if turn >= STEPS // 2:
+            pull += (-entropy).exp() / (STEPS - STEPS // 2)
+    return pull, _colours(work, logit)
+
+
+def _push(
+    work: Work, logit: Tensor, masks: Tensor, drawn: tuple[Tensor, Tensor], *, away: bool
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy [P] of one image under each square, and its gradient [P, C, H, W]; as many
+    squares at a time as the classifier's capacity allows."""
+    classifier, (row, label) = work.classifier, drawn
+    most = classifier.capacity.learning if classifier.capacity else None
+    entropies: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for cut in groups(len(masks), most):
+        own, mask = logit[cut].clone().requires_grad_(True), masks[cut]
+        x = work.images.x[row] * (1 - mask) + _colours(work, own) * mask
+        x = x.contiguous(memory_format=classifier.memory_format)
+        count = len(mask)
+        leaving = torch.full((count,), away)
+        entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), leaving)
+        gradients += torch.autograd.grad(entropy.sum(), own)
+        entropies.append(entropy.detach())
+    return torch.cat(entropies), torch.cat(gradients)
+
+
+def _colours(work: Work, logit: Tensor) -> Tensor:
+    low, high = work.classifier.bounds
+    return low + (high - low) * logit.sigmoid()

@@ -1,0 +1,18 @@
+"""Where the searches for a trigger of one class start."""
+
+from __future__ import annotations
+
+from undoor.families.registry import family_named
+from undoor.inversion.invert import Search
+from undoor.inversion.patch_starts import NEAR, try_squares
+from undoor.inversion.work import Work
+
+
+def started(work: Work, search: Search, family: str, count: int) -> list[Search]:
+    """`search` from `count` starts: noise, and for families with places in images from as many of
+    those that pull most, beside one of noise, which finds scattered patches."""
+    places = family_named(family).places_in(work.classifier.input_shape)
+    if places is None:
+        return [search] * count
+    (tried,) = try_squares(work, [search], places, family, distance=NEAR, keep=count)
+    return [*tried.starts, search]

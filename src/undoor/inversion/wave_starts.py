@@ -1,0 +1,51 @@
+"""Which triggers of a fixed set, such as waves, push inputs to which class: starts for searches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from undoor.classifier import Classifier
+from undoor.families.family import Family
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.invert import Search
+from undoor.inversion.work import Work
+from undoor.triggers import Trigger
+
+# On which the probes are tried.
+IMAGES = 10
+
+
+@torch.no_grad()
+def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger]) -> Tensor:
+    """[probes, K]: the mean probability of each class for the probed inputs x [N, ...] of others.
+
+    Not the share of inputs that move: on a few inputs several probes would move them all.
+    """
+    others = F.one_hot(y, classifier.num_classes) == 0
+    count = others.sum(0).clamp_min(1)
+    out = []
+    for probe in probes:
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+            logits = classifier.logits(probe(x))
+        out.append((logits.float().softmax(1) * others).sum(0) / count)
+    return torch.stack(out)
+
+
+def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[Search]:
+    """For each search, another from the probe of the family that pulls most to its target; nothing
+    for families without probes."""
+    if family.probes is None:
+        return []
+    images, classifier = work.images, work.classifier
+    order = torch.randperm(len(images.estimate), generator=work.generator)
+    drawn = images.estimate[order[:IMAGES]]
+    probes = family.probes(classifier.input_shape, classifier.bounds)
+    pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
+    work.meter.spend(len(probes) * len(drawn) / 2)
+    best = pull.argmax(0).tolist()
+    return [replace(search, start=probes[best[search.target]]) for search in searches]

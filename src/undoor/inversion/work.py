@@ -1,0 +1,64 @@
+"""What every search of one scan needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.families.schedules import Schedule
+from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.images import ScanImages, whole
+from undoor.inversion.invert import Candidate, Search
+from undoor.inversion.journalled_search import search
+from undoor.inversion.meter import Meter
+from undoor.journal import Journal
+from undoor.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """The model, its images, the source of chance, and what the scan costs and says meanwhile.
+
+    journal : keeps what the searches found, if there is one.
+    own : the classes' own directions, of all images; None where the model shows none.
+    """
+
+    classifier: Classifier
+    images: ScanImages
+    own: OwnDirections | None
+    generator: torch.Generator
+    meter: Meter
+    progress: Progress
+    journal: Journal | None = None
+
+    def invert(
+        self, searches: Sequence[Search], family: str, schedule: Schedule
+    ) -> tuple[Candidate, ...]:
+        """One candidate for each of `searches`: see `undoor.inversion.invert`."""
+        return search(
+            self.classifier,
+            self.images.x,
+            searches,
+            family=family,
+            schedule=schedule,
+            generator=self.generator,
+            journal=self.journal,
+            own=self.own,
+            meter=self.meter,
+            progress=self.progress,
+        )
+
+
+def work_alone(
+    classifier: Classifier,
+    clean: CleanSet,
+    generator: torch.Generator,
+    progress: Progress,
+    journal: Journal | None,
+) -> Work:
+    """For searches towards one target behind a scan: on all images, at any cost."""
+    return Work(classifier, whole(clean), None, generator, Meter(), progress, journal)

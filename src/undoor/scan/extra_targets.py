@@ -1,0 +1,125 @@
+"""Targets that are repaired though the scan does not name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.clean_set import Clean, given
+from undoor.errors import UndoorError
+from undoor.families.registry import families, find_family
+from undoor.families.schedules import Schedule
+from undoor.inversion.invert import Search, smallest
+from undoor.inversion.logit_scale import standardised
+from undoor.inversion.starts import started
+from undoor.inversion.triggered import triggered
+from undoor.inversion.work import Work, work_alone
+from undoor.journal import Journal
+from undoor.progress import Progress, silent
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
+
+STARTS = 2
+SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
+
+
+def with_targets(
+    classifier: Classifier,
+    clean: Clean,
+    report: ScanReport,
+    targets: Sequence[int],
+    *,
+    seed: int = 0,
+    journal: Journal | None = None,
+    progress: Progress = silent,
+) -> ScanReport:
+    """`report` with a finding for each of `targets` that it does not name, for `undoor.repair`.
+
+    The trigger is the smallest that moves images of all other classes, searched for in the family
+    in which the class stood out most. Verdict, reasons and evidence stay: nothing was found out.
+
+    Parameters
+    ----------
+    journal : as of `undoor.inversion.journalled_search.about`, for this model and these images.
+
+    Raises
+    ------
+    UndoorError : a target is no class of the model, or nothing tried moves images to it.
+    """
+    for target in targets:
+        if not 0 <= target < classifier.num_classes:
+            raise UndoorError(
+                f"expected targets from 0 to {classifier.num_classes - 1}, the model's classes, "
+                f"got {target}"
+            )
+    named = {finding.target for finding in report.findings}
+    missing = [target for target in dict.fromkeys(targets) if target not in named]
+    if not missing:
+        return report
+    clean = given(clean, classifier)
+    network = standardised(classifier.fast_copy(), clean.images)
+    generator = torch.Generator().manual_seed(seed)
+    work = work_alone(network, clean, generator, progress, journal)
+    forced = [_finding(work, report, target) for target in missing]
+    return replace(report, findings=(*report.findings, *forced))
+
+
+def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
+    """The `count` classes that stand out most in any family, the scan's targets first.
+
+    Raises
+    ------
+    UndoorError : `count` is below 0.
+    """
+    if count < 0:
+        raise UndoorError(f"expected 0 suspects or more, got {count}")
+    named = [finding.target for finding in report.findings]
+    others = [k for k in range(len(report.class_names)) if k not in named]
+    first = {target: _clearest_first(report.evidence, target)[0] for target in others}
+    others.sort(key=lambda target: (first[target].p_value, -first[target].score))
+    return tuple([*named, *others][:count])
+
+
+def _finding(work: Work, report: ScanReport, target: int) -> Finding:
+    network, pool = work.classifier, work.images.pool(target)
+    for evidence in _clearest_first(report.evidence, target):
+        starts = started(work, Search(target, pool), evidence.family, STARTS)
+        found = work.invert(starts, evidence.family, SCHEDULE)
+        best = smallest(found)[target]
+        if best.size is not None:
+            break
+    else:
+        raise UndoorError(
+            f"no trigger of any family moves clean images to class {target}, so there is nothing "
+            "to correct; leave this target out"
+        )
+    moved = triggered(network, best.trigger).predict(work.images.x[pool]) == target
+    return Finding(
+        target=target,
+        sources=tuple(k for k in range(network.num_classes) if k != target),
+        family=best.family,
+        p_value=evidence.p_value,
+        score=evidence.score,
+        size=best.size,
+        asr_on_clean_set=float(moved.float().mean()),
+        trigger=best.trigger,
+    )
+
+
+def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[ClassEvidence]:
+    """Of the families that move all classes to `target`, those first that speak most of it; then
+    one that reaches any class of any model."""
+    own = [
+        item
+        for item in evidence
+        if item.target == target
+        and item.source is None
+        and item.size is not None
+        and (family := find_family(item.family)) is not None
+        and family.moves == "target"
+    ]
+    fallback = next(family.name for family in families() if family.reaches_any)
+    last = ClassEvidence(target, fallback, None, score=1.0, p_value=1.0)
+    return [*sorted(own, key=lambda item: (item.p_value, -item.score)), last]

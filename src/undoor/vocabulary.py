@@ -1,0 +1,74 @@
+"""Names and defaults that need no torch: the only copy of each.
+
+A name that only one module speaks of stays there. Here stand those that several need, among them
+the command line, whose help must not wait for torch.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+# What a scan says of a model.
+Verdict = Literal["backdoored", "clean", "inconclusive"]
+# The share of clean models that may be called backdoored.
+DEFAULT_ALPHA: Final = 0.02
+
+# Fits of corrections that a user chooses from; `undoor.align.fit.FITS` has ablations beside them.
+Fit = Literal["paired", "onepass", "paper", "reference"]
+PAIRED: Final = "paired"
+ONEPASS: Final = "onepass"
+PAPER: Final = "paper"
+REFERENCE: Final = "reference"
+PAIRED_UNBOUNDED: Final = "paired_unbounded"
+DEFAULT_FIT: Final = PAIRED
+# What a correction has numbers of: each channel, or each position of each channel.
+Granularity = Literal["channel", "position"]
+
+# When the guard flags an input, and what it then predicts.
+Rule = Literal["margin", "disagreement"]
+RULES = get_args(Rule)
+MARGIN: Final = "margin"
+DISAGREEMENT: Final = "disagreement"
+DEFAULT_RULE: Final = MARGIN
+Policy = Literal["relabel", "reject", "flag"]
+POLICIES = get_args(Policy)
+RELABEL: Final = "relabel"
+REJECT: Final = "reject"
+FLAG: Final = "flag"
+DEFAULT_POLICY: Final = RELABEL
+# The share of clean inputs of a target, predicted as such, that the guard may flag.
+DEFAULT_FPR: Final = 0.01
+
+# Of several repairs for one target, which one is kept.
+Prefer = Literal["first", "last"]
+LAST: Final = "last"
+# What a guarded model is exported as.
+ExportFormat = Literal["onnx", "pt2", "safetensors"]
+# What a network gives: scores, or probabilities of one class or of each.
+Output = Literal["logits", "probabilities", "sigmoid"]
+# What an input is.
+IMAGES: Final = "images"
+VECTORS: Final = "vectors"
+
+# Files of results, and of models.
+SCAN_FILE: Final = "scan.json"
+REPAIR_FILE: Final = "repair.safetensors"
+REPAIR_DESCRIPTION: Final = "repair.json"
+RUN_FILE: Final = "run.json"
+MODEL_FILE: Final = "model.toml"
+# In an exported .pt2 file, the entry that says what it is.
+EXPORT_ENTRY: Final = "undoor.json"
+
+# Entry points under which packages add trigger families.
+FAMILY_GROUP: Final = "undoor.families"
+# The command that fits the nulls of trigger families.
+CALIBRATE: Final = "undoor-bench calibrate"
+
+
+def trigger_file(target: int) -> str:
+    """The name of the file with the trigger of a target.
+
+    >>> trigger_file(3)
+    'trigger_3.npz'
+    """
+    return f"trigger_{target}.npz"

@@ -1,0 +1,34 @@
+"""The trigger families as tests speak of them."""
+
+from __future__ import annotations
+
+import torch
+
+from undoor.families.bank import InputBank
+from undoor.families.family import AtInput
+from undoor.families.generator import GENERATOR
+from undoor.families.latent import DEPTHS, LATENT
+from undoor.families.patch_by_source import PATCH_BY_SOURCE
+from undoor.families.registry import REGISTRY
+from undoor.families.shared_patch import SHARED_PATCH
+from undoor.vocabulary import VECTORS
+
+BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
+ON_REQUEST = GENERATOR.name
+AT_INPUT = [family for family in REGISTRY if family.at_input and family.moves == "target"]
+INPUT_FAMILIES = [family.name for family in AT_INPUT]
+LATENT_FAMILIES = dict(zip((family.name for family in LATENT), DEPTHS, strict=True))
+FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS in family.spaces]
+
+
+def input_bank(
+    family: str,
+    count: int,
+    shape: tuple[int, ...],
+    bounds: tuple[float, float],
+    generator: torch.Generator,
+) -> InputBank:
+    """Candidates of a family at the input, without a classifier."""
+    (found,) = (each for each in AT_INPUT if each.name == family)
+    assert isinstance(found.make, AtInput)
+    return found.make.bank(count, shape, bounds, generator)
