@@ -61,7 +61,7 @@ class Repair(Viewed, RepairContents):
         path : a file that ends in .safetensors, or a folder. The folder gets the same file as
         repair.safetensors and, for people, repair.json and the triggers, which are never read back.
         """
-        return stored.save(self, Path(path), self.to_json())
+        return stored.save(self, Path(path), self.to_json)
 
     @staticmethod
     def load(

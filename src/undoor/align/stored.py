@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -39,10 +39,10 @@ UNIT = (0.0, 1.0)
 MADE_BY = "`undoor repair`"
 
 
-def save(repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Path:
+def save(repair: RepairContents, path: Path, document: Callable[[], dict[str, Any]]) -> Path:
     """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
 
-    document : the repair for people, in a folder.
+    document : gives the repair as people read it, which a folder holds as well.
     """
     for item in repair.targets:
         require_plausible(item.target, item.corrections, item.calibration)
@@ -52,7 +52,7 @@ def save(repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Pat
         file = path / REPAIR_FILE
         for item in repair.targets:
             item.trigger.save(path / trigger_file(item.target))
-        write_json(path / REPAIR_DESCRIPTION, dict(document))
+        write_json(path / REPAIR_DESCRIPTION, document())
     write_atomically(file, lambda temporary: temporary.write_bytes(content))
     return file
 
