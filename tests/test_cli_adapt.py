@@ -10,7 +10,7 @@ import pytest
 from cli_fakes import Cli, Result
 from PIL import Image
 
-from undoor.align.adaptation import Adaptation
+from undoor.repairs.adaptation import Adaptation
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tiny import random_classifier
 from typer.testing import CliRunner
 
 from undoor.align.calibrate import Calibration
-from undoor.align.result import Repair
 from undoor.cli import app
+from undoor.repairs.record import Repair
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from torch import nn
 
 import undoor
 from undoor.align.fold import without_bounds
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.repairs.record import Repair
 from undoor.sites import attach
 
 
