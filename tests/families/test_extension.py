@@ -68,7 +68,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @pytest.fixture
 def corner(install: Install) -> None:
-    install(corner="toy_family:CORNER")
+    install(corner="helpers.toy_family:CORNER")
 
 
 def images(per_class: int = 12) -> CleanSet:
@@ -168,7 +168,7 @@ def test_the_family_of_the_guide_is_searched(install: Install, tmp_path: Path) -
 def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored: bool) -> None:
     classifier, clean = toy_classifier(backdoored=backdoored, norm=True), images()
     before = undoor.scan(classifier, clean)
-    install(corner="toy_family:UNCALIBRATED")
+    install(corner="helpers.toy_family:UNCALIBRATED")
     found = undoor.scan(classifier, clean)
     own = [item for item in found.evidence if item.family == NAME]
     assert len(own) == classifier.num_classes
@@ -203,9 +203,9 @@ def test_it_does_not_enter_the_agreement_of_the_families() -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ({"corner": "toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
-        ({"a": "toy_family:CORNER", "b": "toy_family:CORNER"}, "again from the entry point b"),
-        ({"corner": "toy_family:NOTHING"}, "to load, got AttributeError"),
+        ({"corner": "helpers.toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
+        ({"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"}, "again from the entry point b"),
+        ({"corner": "helpers.toy_family:NOTHING"}, "to load, got AttributeError"),
         ({"corner": "no_such_module_anywhere:X"}, "to load, got ModuleNotFoundError"),
     ],
 )
