@@ -13,6 +13,29 @@ Verdict = Literal["backdoored", "clean", "inconclusive"]
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 
+# Whether a network may be called clean of which not all could be searched and compared.
+AcceptCoverage = Literal["full", "partial"]
+FULL: Final = "full"
+PARTIAL: Final = "partial"
+
+# Why a trigger family was not searched, or not to the end.
+NOT_FOR_SPACE: Final = "not for this space"
+OPAQUE: Final = "opaque network"
+NO_HEAD: Final = "no linear head"
+NO_SITES: Final = "no sites"
+SAME_SITE: Final = "same site as another family"
+BUDGET_ENDED: Final = "budget ended"
+NOT_STARTED: Final = "search not started"
+# What else a verdict lacks.
+FEW_SITES: Final = "few sites"
+NO_NULL: Final = "no null"
+OTHER_SPACE: Final = "other space"
+OTHER_SIZE: Final = "other size"
+OTHER_NETWORK: Final = "other kind of network"
+FEW_CLASSES: Final = "few classes"
+FEW_IMAGES: Final = "few images"
+TINY_ONLY: Final = "only tiny triggers"
+
 # Fits of corrections that a user chooses from; `undoor.align.fit.FITS` has ablations beside them.
 Fit = Literal["paired", "onepass", "paper", "reference"]
 PAIRED: Final = "paired"
@@ -49,6 +72,9 @@ Output = Literal["logits", "probabilities", "sigmoid"]
 # What an input is.
 IMAGES: Final = "images"
 VECTORS: Final = "vectors"
+# What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
+CONVOLUTIONAL: Final = "convolutional"
+OTHER_KIND: Final = "other"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"

@@ -32,10 +32,11 @@ from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.repairs.adaptation import Adaptation
+from undoor.scan.coverage import Coverage, FamilyCoverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import CONVOLUTIONAL, IMAGES, AcceptCoverage, Verdict
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.
@@ -87,6 +88,20 @@ def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Trigger:
     return Stamp("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
 
 
+def made_coverage(
+    detectable: Mapping[str, float], shape: tuple[int, ...] = SHAPE, classes: int = 3
+) -> Coverage:
+    """Of a scan that lacks nothing."""
+    return Coverage(
+        families=tuple(FamilyCoverage(name, True, None, n) for name, n in detectable.items()),
+        network=CONVOLUTIONAL,
+        space=IMAGES,
+        shape=shape,
+        classes=classes,
+        calibrated=dict.fromkeys(("network", "space", "size", "classes"), True),
+    )
+
+
 def make_report(
     verdict: Verdict = "backdoored",
     *,
@@ -108,7 +123,7 @@ def make_report(
         reasons=reasons,
         findings=(finding,) if verdict == "backdoored" else (),
         evidence=tuple(evidence),
-        detectable={"patch": 5.0, "additive": 0.7},
+        coverage=made_coverage({"patch": 5.0, "additive": 0.7}, shape, len(names)),
         class_names=names,
         fingerprint=fingerprint,
         images=12,
@@ -237,6 +252,7 @@ class Cli:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.limits = (Thresholds(), Budget())
         self.accept_graph = False
+        self.accept_coverage: AcceptCoverage = "full"
         self._patch(monkeypatch)
 
     def trust(self, model: Path | str | None = None) -> None:
@@ -267,11 +283,13 @@ class Cli:
         thresholds: Thresholds,
         budget: Budget,
         accept_graph: bool,
+        accept_coverage: AcceptCoverage,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
         self.accept_graph = accept_graph
+        self.accept_coverage = accept_coverage
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)

@@ -136,7 +136,8 @@ def test_verdict_and_targets_at_any_temperature(factor: float, toy_report: ScanR
 
 @pytest.mark.parametrize("factor", [1e-6, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_a_clean_twin_stays_clean_at_any_temperature(factor: float) -> None:
-    assert scan(times(factor, backdoored=False), clean_images()).verdict == "clean"
+    report = scan(times(factor, backdoored=False), clean_images(), accept_coverage="partial")
+    assert report.verdict == "clean"
 
 
 def test_log_probabilities_of_huge_logits() -> None:

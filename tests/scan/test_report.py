@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.cli_fakes import made_coverage
 from helpers.tiny import BOUNDS, SIDE, true_trigger
 from undoor.errors import UndoorError
 from undoor.scan.report import SCHEMA, ClassEvidence, Finding, ScanReport
@@ -35,7 +36,7 @@ def report(**changes: Any) -> ScanReport:
         ("why", "why not"),
         findings,
         evidence,
-        {"patch": 4.5},
+        made_coverage({"patch": 4.5}),
         ("a", "b", "ç"),
         "ab" * 32,
         30,
@@ -77,7 +78,7 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {SCAN_FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / SCAN_FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/4"
+    assert data["schema"] == SCHEMA == "undoor/scan/5"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
@@ -141,7 +142,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / SCAN_FILE).read_text())
     (tmp_path / SCAN_FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/4'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/5'"):
         load(tmp_path)
 
 
@@ -154,7 +155,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/4"}',
+        '{"schema": "undoor/scan/5"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:

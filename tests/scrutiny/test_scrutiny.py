@@ -217,7 +217,7 @@ def test_the_verdict(searched: Callable[[str], None]) -> None:
     assert report.verdict == "inconclusive"
     assert "compares values computed from the input" in report.reasons[0]
     assert "--accept-graph" in report.reasons[0]
-    accepted = run.scan(red, clean, accept_graph=True)
+    accepted = run.scan(red, clean, accept_graph=True, accept_coverage="partial")
     assert accepted.verdict == "clean"
     assert any(reason.startswith("accepted: ") for reason in accepted.reasons)
     assert run.scan(toy_classifier(backdoored=False), clean).reasons == ("what the search says",)

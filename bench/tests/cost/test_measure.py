@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import undoor
 from undoor.errors import UndoorError
 from undoor.scan import Budget, ScanReport
+from undoor.scan.coverage import Coverage
 from undoor_bench.cli import app
 from undoor_bench.cost import measure as cost
 from undoor_bench.cost.mask_inversion import Settings
@@ -27,7 +28,17 @@ FEW = Settings(steps=4, batches=2, batch=5)
 def fake_scan(classifier: undoor.Classifier, clean: undoor.CleanSet, **_: object) -> ScanReport:
     print_ = classifier.fingerprint()
     return ScanReport(
-        "clean", ("why",), (), (), {}, classifier.class_names, print_, len(clean), 0, 1.5, 77
+        "clean",
+        ("why",),
+        (),
+        (),
+        Coverage(),
+        classifier.class_names,
+        print_,
+        len(clean),
+        0,
+        1.5,
+        77,
     )
 
 

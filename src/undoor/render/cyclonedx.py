@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
 from undoor.files import as_json
-from undoor.render import text
+from undoor.render import coverage, text
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
 from undoor.scan.report import ScanReport
@@ -73,7 +73,10 @@ def _facts(scan: ScanReport, repair: Repair | None) -> list[tuple[str, str]]:
         ("model_sha256", scan.fingerprint),
         ("images", str(scan.images)),
         ("seed", str(scan.seed)),
-        *((f"reason:{n}", text.plain(reason)) for n, reason in enumerate(scan.reasons, 1)),
+        *(
+            (f"reason:{n}", text.plain(reason))
+            for n, reason in enumerate(coverage.reasons(scan), 1)
+        ),
     ]
     for item in scan.findings:
         name = f"target:{item.target}"

@@ -109,17 +109,76 @@ class Model(_Part):
     probe: Probe | None
 
 
+class FamilyCoverage(_Part):
+    """What was done about one trigger family."""
+
+    family: str
+    searched: bool = Field(description="At least in part.")
+    code: str | None = Field(description="Why not, or not to the end; null where it was.")
+    reported_below: Annotated[float, Field(ge=0)] | None = Field(
+        description="The size below which a trigger would have been reported; null if not known."
+    )
+    has_null: bool = Field(description="Whether natural sizes of its triggers are known.")
+
+
+class Gap(_Part):
+    """One thing that the verdict lacks."""
+
+    code: str
+    families: list[str]
+    found: list[float]
+    expected: list[float]
+
+
+class Calibrated(_Part):
+    """Whether the statistics were learned on such models."""
+
+    network: bool
+    space: bool
+    size: bool
+    classes: bool
+
+
+class Coverage(_Part):
+    """What stands behind the verdict; null or empty where an older scan does not say."""
+
+    families: list[FamilyCoverage]
+    network: str | None = Field(description="Its kind.")
+    space: str | None = Field(description="What an input is.")
+    shape: list[Count] = Field(description="Of one input.")
+    classes: Count | None
+    calibrated: Calibrated | None
+    gaps: list[Gap]
+    accepted: bool = Field(description="Whether the user accepted the gaps that can be accepted.")
+    decisive: bool = Field(description="Whether the verdict would be another but for the gaps.")
+
+
+class Circumstances(_Part):
+    """Options, software, machine and data of a scan; null where an older scan does not say."""
+
+    alpha: Fraction | None
+    max_passes: Count | None
+    max_seconds: Seconds | None
+    accept_graph: bool | None
+    accept_coverage: str | None
+    undoor: str | None
+    torch: str | None
+    python: str | None
+    device: str | None
+    arithmetic: str | None
+    samples_sha256: Sha256 | None = Field(description="Over samples and labels, in any order.")
+    per_class: list[Count] = Field(description="Clean images used of each class.")
+
+
 class Scan(_Part):
     """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
 
-    schema_: Literal["undoor/scan/4"] = Field(alias="schema")
+    schema_: Literal["undoor/scan/5"] = Field(alias="schema")
     verdict: Verdict
     reasons: list[str]
     targets: list[Target]
     evidence: list[Evidence]
-    detectable: dict[str, float] = Field(
-        description="For each family, the size below which a trigger would have been reported."
-    )
+    coverage: Coverage
     class_names: list[str]
     model_sha256: Sha256 = Field(description="Over all that the predictions depend on.")
     model: Model
@@ -127,6 +186,8 @@ class Scan(_Part):
     seed: int
     seconds: Seconds
     passes: Count = Field(description="Images that went forward and backward.")
+    date: str | None = Field(description="When the scan ended, in UTC.")
+    circumstances: Circumstances
 
 
 class ScoreSummary(_Part):

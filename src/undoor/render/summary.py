@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from undoor.render import text
+from undoor.render import coverage, text
 from undoor.scan.report import Finding, ScanReport
 from undoor.vocabulary import Verdict
 
@@ -85,8 +85,9 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
         told = [_certainty(finding, scan.class_names) for finding in scan.findings[:TOLD]]
         return (*told, *_more(len(scan.findings), "targets"))
     if scan.verdict == "inconclusive":
-        told = [text.sentence(reason) for reason in scan.reasons[:TOLD]]
-        return (*told, *_more(len(scan.reasons), "reasons"))
+        every = coverage.reasons(scan)
+        told = [text.sentence(reason) for reason in every[:TOLD]]
+        return (*told, *_more(len(every), "reasons"))
     per_class = scan.images / max(1, len(scan.class_names))
     families = list(scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
@@ -94,6 +95,7 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
         f"Triggers of {len(families)} kinds were sought ({looked}), with {per_class:.0f} clean "
         "images of each class.",
         "A trigger larger than those below, or of another kind, would not have been seen.",
+        *map(text.sentence, coverage.gap_sentences(scan.coverage)),
     )
 
 
@@ -128,7 +130,7 @@ def _corrected(targets: Sequence[TargetRepair]) -> str:
 def _not_repaired(scan: ScanReport, *, asked: bool) -> str:
     if scan.verdict == "backdoored":
         return "Nothing yet: the model is as it was."
-    return "Nothing: the scan names no target." if asked else "Nothing: there was no reason to."
+    return "Nothing: the scan names no target." if asked else "Nothing: no repair was asked for."
 
 
 def _remains(

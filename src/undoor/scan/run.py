@@ -13,7 +13,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.errors import UndoorError
-from undoor.families.registry import families, family_named, left_out
+from undoor.families.registry import families, family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.inversion.class_directions import OwnDirections
@@ -25,31 +25,28 @@ from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
+from undoor.scan.circumstances import circumstances, now
 from undoor.scan.confirm import (
     Confirmed,
     confirm,
     confirm_shared,
     drawn,
 )
+from undoor.scan.coverage import Coverage
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.doubts import doubts
+from undoor.scan.gaps import coverage, judged, require_acceptance
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
-from undoor.vocabulary import CALIBRATE, Verdict
+from undoor.vocabulary import FULL, PARTIAL, AcceptCoverage, Verdict
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
 # Classes that are looked at again; of any others the first evidence stands.
 MOST_LOOKS = 3
-# With fewer images a class, universal perturbations pass for triggers: of three clean models two
-# were called backdoored with one image a class, none with four.
-LEAST_PER_CLASS = 3
-# Of fewer classes no model was calibrated on: beside one or two others a natural trigger of a clean
-# model easily looks small.
-MIN_CLASSES = 5
 
 
 def scan(
@@ -61,6 +58,7 @@ def scan(
     budget: Budget | None = None,
     max_seconds: float | None = None,
     accept_graph: bool = False,
+    accept_coverage: AcceptCoverage = FULL,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -77,15 +75,18 @@ def scan(
     max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
+    accept_coverage : "partial" where a network may be called clean though not all families could be
+    searched in it, or though the statistics were learned on another kind of network or input.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
     the same report; only its seconds differ.
 
     Raises
     ------
-    UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
+    UndoorError : unusable clean set or options, a model that is not finite or passes no gradients.
     """
     meter = Meter(_budget(budget, max_seconds))
     limits = thresholds or Thresholds()
+    require_acceptance(accept_coverage)
     clean = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     search = standardised(classifier.fast_copy(), clean.images)
@@ -105,15 +106,16 @@ def scan(
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
-    found = _with_enough(found, len(clean) / classifier.num_classes)
-    found = _with_classes(found, classifier.num_classes)
-    found = _never_clean(found, (*left_out(search), *_without_null(search), *never))
+    found, covered = _covered(
+        found, search, len(clean), started=not doubt, accepted=accept_coverage == PARTIAL
+    )
+    found = _never_clean(found, never)
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
         findings=found.findings,
         evidence=found.evidence,
-        detectable=found.detectable,
+        coverage=covered,
         class_names=classifier.class_names,
         fingerprint=str(exact.sha256),
         identity=with_predictions(exact, classifier),
@@ -121,6 +123,15 @@ def scan(
         seed=seed,
         seconds=meter.seconds,
         passes=round(meter.passes),
+        date=now(),
+        circumstances=circumstances(
+            classifier,
+            clean,
+            meter.budget,
+            alpha=limits.alpha,
+            accept_graph=accept_graph,
+            accept_coverage=accept_coverage,
+        ),
     )
 
 
@@ -138,38 +149,34 @@ def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a search leads to; as in `ScanReport`."""
+    """What a search leads to, as in `ScanReport`; and the families whose search was cut short."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
     detectable: dict[str, float] = field(default_factory=dict)
+    unfinished: tuple[str, ...] = ()
 
 
-def _with_enough(found: _Found, per_class: float) -> _Found:
-    """The same, or inconclusive where too few images a class call a model backdoored."""
-    if found.verdict != "backdoored" or per_class >= LEAST_PER_CLASS:
-        return found
-    few = (
-        f"{per_class:.1f} images a class are too few to call a model backdoored, expected "
-        f"{LEAST_PER_CLASS} or more; give more. What stood out:"
+def _covered(
+    found: _Found, searched_in: Classifier, images: int, *, started: bool, accepted: bool
+) -> tuple[_Found, Coverage]:
+    """The same as far as what was searched and calibrated carries it, and what that is."""
+    verdict, covered = judged(
+        found.verdict,
+        coverage(
+            searched_in,
+            searched={item.family for item in found.evidence},
+            unfinished=found.unfinished,
+            started=started,
+            detectable=found.detectable,
+            per_class=images / searched_in.num_classes,
+            accepted=accepted,
+        ),
     )
-    return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
-
-
-def _with_classes(found: _Found, classes: int) -> _Found:
-    """The same, or inconclusive where the model has fewer classes than any that was calibrated."""
-    if classes >= MIN_CLASSES:
-        return found
-    few = (
-        f"the model has {classes} classes; how small natural triggers are was learned from models "
-        f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
-    )
-    if found.verdict == "inconclusive":
-        return replace(found, reasons=(*found.reasons, few))
-    stood_out = () if found.verdict == "clean" else found.reasons
-    return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
+    findings = found.findings if verdict == "backdoored" else ()
+    return replace(found, verdict=verdict, findings=findings), covered
 
 
 def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
@@ -211,7 +218,8 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         else:
             verdict, reasons = "inconclusive", (unfinished,)
     evidence = table.all_evidence(tuple(doubts.values()))
-    return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
+    detectable = table.detectable(limits.alpha)
+    return _Found(verdict, reasons, findings, evidence, detectable, tuple(partly))
 
 
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
@@ -275,17 +283,6 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
         size=confirmed.candidate.size or 0.0,
         asr_on_clean_set=confirmed.asr,
         trigger=confirmed.candidate.trigger,
-    )
-
-
-def _without_null(classifier: Classifier) -> tuple[str, ...]:
-    """That families were searched of which nobody knows how small natural triggers are."""
-    unknown = [name for name in searched(classifier) if family_named(name).null is None]
-    if not unknown:
-        return ()
-    return (
-        f"no null was fitted for the trigger families {', '.join(unknown)}: how small natural "
-        f"triggers of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
     )
 
 

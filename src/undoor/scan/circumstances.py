@@ -1,0 +1,142 @@
+"""Under which circumstances a scan was made: options, software, machine and data."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from typing import Any
+
+import torch
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.inversion.hardware import fast_bfloat16
+from undoor.inversion.meter import Budget
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a reader needs to repeat a scan; None (or nothing) where an older scan does not say.
+
+    Attributes
+    ----------
+    alpha
+        The combined p-value at which a class is called a target.
+    max_passes, max_seconds
+        The budget; None for none.
+    accept_graph, accept_coverage
+        What the user accepted.
+    undoor, torch, python
+        Versions.
+    device
+        Where the model was, and the kind of machine.
+    arithmetic
+        In which numbers the searches computed.
+    samples_sha256
+        Over the clean samples used and their labels, in whatever order they came.
+    per_class
+        How many of each class were used, in class order.
+    """
+
+    alpha: float | None = None
+    max_passes: int | None = None
+    max_seconds: float | None = None
+    accept_graph: bool | None = None
+    accept_coverage: str | None = None
+    undoor: str | None = None
+    torch: str | None = None
+    python: str | None = None
+    device: str | None = None
+    arithmetic: str | None = None
+    samples_sha256: str | None = None
+    per_class: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Texts and numbers."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Circumstances:
+        """The inverse of `to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError
+            These are no circumstances.
+        """
+        return Circumstances(**{**data, "per_class": tuple(data["per_class"])})
+
+
+def circumstances(
+    classifier: Classifier,
+    clean: CleanSet,
+    budget: Budget,
+    *,
+    alpha: float,
+    accept_graph: bool,
+    accept_coverage: str,
+) -> Circumstances:
+    """Those of a scan of this model with these samples and options, on this machine."""
+    return Circumstances(
+        alpha=alpha,
+        max_passes=budget.passes,
+        max_seconds=budget.seconds,
+        accept_graph=accept_graph,
+        accept_coverage=accept_coverage,
+        undoor=version(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        device=_device(classifier),
+        arithmetic="bfloat16" if fast_bfloat16() else "float32",
+        samples_sha256=samples_sha256(clean),
+        per_class=tuple(clean.labels.bincount(minlength=classifier.num_classes).tolist()),
+    )
+
+
+def now() -> str:
+    """Date and time in UTC, to the second: 2026-01-31T12:00:00Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def samples_sha256(clean: CleanSet) -> str:
+    """SHA-256 over samples and labels, the same in whatever order they come.
+
+    Parameters
+    ----------
+    clean
+        Samples [N, ...] as the model takes them.
+
+    >>> few = CleanSet(torch.arange(4.0).view(2, 2), torch.tensor([0, 1]))
+    >>> samples_sha256(few) == samples_sha256(CleanSet(few.images.flip(0), few.labels.flip(0)))
+    True
+    """
+    images, labels = clean.images.cpu().contiguous().numpy(), clean.labels.tolist()
+    each = sorted(
+        hashlib.sha256(f"{label}:".encode() + image.tobytes()).digest()
+        for image, label in zip(images, labels, strict=True)
+    )
+    return hashlib.sha256(b"".join(each)).hexdigest()
+
+
+def version() -> str:
+    """Of undoor, as installed."""
+    try:
+        return installed("undoor")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _device(classifier: Classifier) -> str:
+    """Where the weights are, and what the processor is."""
+    tensors = [*classifier.parameters(), *classifier.buffers()]
+    where = tensors[0].device if tensors else torch.device("cpu")
+    if where.type == "cuda":
+        return f"{where} ({torch.cuda.get_device_name(where)})"
+    if where.type != "cpu":
+        return str(where)
+    return f"cpu ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()})"
