@@ -56,10 +56,10 @@ def test_everything_is_there() -> None:
         "Target 1 yield",
         "all other classes",
         "per position",
-        "highest of the other classes",
+        "alarm line",
         "fine (chosen)",
         "90.0 % [80.0 to 95.0]",
-        "A clean verdict cannot be guaranteed",
+        "A trigger that a scan recovers is an estimate",
         "The weights still hold the backdoor",
     ):
         assert part in told
@@ -85,7 +85,7 @@ def test_calibration_of_the_guard() -> None:
     for part in (
         "Set on 30 clean images of this class; 0.0 % of them are flagged [0.0 to 11.6]",
         "Wanted false alarms 1 %; 30 images can promise 3.2 % at best",
-        "30 clean images of 1 yield cannot promise less than 3.2 % (wanted: 1 %",
+        "With 30 clean images of class 1 yield, a false-positive rate below 3.2 % cannot be",
     ):
         assert part in told
     enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
@@ -151,7 +151,9 @@ def test_same_results_same_page() -> None:
 @pytest.mark.parametrize("verdict", ["clean", "inconclusive"])
 def test_without_findings(verdict: Verdict) -> None:
     page = Page(html_report(make_report(verdict), FakeRepair(targets=())))  # type: ignore[arg-type]
-    assert "Suspected targets in red" in page.told()
+    assert "Suspected targets in red" not in page.told()
+    assert "hold the backdoor" not in page.told()
+    assert "no reason" not in page.told()
     assert "Nothing was repaired" in page.told()
     assert page.all("img") == []
 

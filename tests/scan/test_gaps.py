@@ -46,7 +46,7 @@ def covering(classifier: Classifier, **changes: Any) -> Coverage:
         "searched": searched(classifier),
         "unfinished": (),
         "started": True,
-        "detectable": {PATCH.name: 2.5},
+        "reported": {PATCH.name: (2.5, 6.0)},
         "per_class": 30.0,
         "accepted": False,
     }
@@ -56,6 +56,11 @@ def covering(classifier: Classifier, **changes: Any) -> Coverage:
 def plain(side: int = 32, channels: int = 3, classes: int = 10) -> Classifier:
     network = NETWORKS["PlainCNN"](num_classes=classes, channels=channels)
     return Classifier(network, input_shape=(channels, side, side))
+
+
+def patches(target: float, source: float) -> dict[str, tuple[float, float]]:
+    """Below which sizes patches would have been reported, and from which scores on."""
+    return {PATCH.name: (target, 6.0), PATCH_BY_SOURCE.name: (source, 9.0)}
 
 
 def codes(covered: Coverage) -> list[str]:
@@ -85,8 +90,12 @@ def test_nothing_is_lacking_where_the_nulls_were_learned(
         (plain(32, channels=4), {}, [OTHER_SIZE]),
         (plain(classes=4), {}, [FEW_CLASSES]),
         (plain(), {"per_class": 2.5}, [FEW_IMAGES]),
-        (plain(), {"detectable": {PATCH.name: 0.9, PATCH_BY_SOURCE.name: 0.5}}, [TINY_ONLY]),
-        (plain(), {"detectable": {PATCH.name: 2.0, PATCH_BY_SOURCE.name: 0.5}}, []),
+        (
+            plain(),
+            {"reported": {PATCH.name: (0.9, 6.0), PATCH_BY_SOURCE.name: (0.5, 9.0)}},
+            [TINY_ONLY],
+        ),
+        (plain(), {"reported": {PATCH.name: (2.0, 6.0), PATCH_BY_SOURCE.name: (0.5, 9.0)}}, []),
         # That the budget ended is said by the verdict itself.
         (plain(), {"searched": (PATCH.name,), "unfinished": (PATCH.name,)}, []),
     ],

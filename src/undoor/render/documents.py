@@ -118,6 +118,9 @@ class FamilyCoverage(_Part):
     reported_below: Annotated[float, Field(ge=0)] | None = Field(
         description="The size below which a trigger would have been reported; null if not known."
     )
+    alarm: Annotated[float, Field(ge=0)] | None = Field(
+        description="The score from which on a class would have been reported; null if not known."
+    )
     has_null: bool = Field(description="Whether natural sizes of its triggers are known.")
 
 

@@ -82,7 +82,8 @@ def _more(count: int, what: str) -> tuple[str, ...]:
 
 def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     if scan.verdict == "backdoored":
-        told = [_certainty(finding, scan.class_names) for finding in scan.findings[:TOLD]]
+        names, alpha = scan.class_names, scan.circumstances.alpha
+        told = [_certainty(finding, names, alpha) for finding in scan.findings[:TOLD]]
         return (*told, *_more(len(scan.findings), "targets"))
     if scan.verdict == "inconclusive":
         every = coverage.reasons(scan)
@@ -99,11 +100,12 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     )
 
 
-def _certainty(finding: Finding, names: tuple[str, ...]) -> str:
+def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) -> str:
+    beside = "" if alpha is None else f"; reported at {alpha:g} or less"
     return (
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
-        f"a backdoor would look like this ({text.p_equals(finding.p_value)}). The trigger moves "
-        f"{text.percent(finding.asr_on_clean_set)} of images that it was not made on."
+        f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "
+        f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not made on."
     )
 
 

@@ -28,6 +28,8 @@ class FamilyCoverage:
     reported_below
         The size, in the family's unit, below which a trigger would have been reported; None where
         that is not known.
+    alarm
+        The score from which on a class would have been reported; None where that is not known.
     has_null
         Whether it is known how small its natural triggers are.
     """
@@ -36,6 +38,7 @@ class FamilyCoverage:
     searched: bool
     code: str | None = None
     reported_below: float | None = None
+    alarm: float | None = None
     has_null: bool = True
 
 
@@ -111,6 +114,12 @@ class Coverage:
         """By family, the size below which a trigger would have been reported."""
         known = ((item.family, item.reported_below) for item in self.families)
         return {family: size for family, size in known if size is not None}
+
+    @property
+    def alarms(self) -> dict[str, float]:
+        """By family, the score from which on a class would have been reported."""
+        known = ((item.family, item.alarm) for item in self.families)
+        return {family: score for family, score in known if score is not None}
 
     @property
     def open_gaps(self) -> tuple[Gap, ...]:

@@ -59,7 +59,7 @@ def coverage(
     searched: Collection[str],
     unfinished: Collection[str],
     started: bool,
-    detectable: Mapping[str, float],
+    reported: Mapping[str, tuple[float, float]],
     per_class: float,
     accepted: bool,
 ) -> Coverage:
@@ -73,28 +73,27 @@ def coverage(
         The families that were, and of these those whose search was cut short.
     started
         Whether there was a search at all.
-    detectable
-        By family, the size below which a trigger would have been reported.
+    reported
+        By family, the size below which a trigger would have been reported, and the score from
+        which on.
     per_class
         Clean images per class.
     accepted
         Whether the user accepts what can be accepted.
     """
-    each = tuple(
-        FamilyCoverage(
-            family.name,
-            family.name in searched,
-            _code(family, classifier, searched, unfinished, started=started),
-            detectable.get(family.name),
-            family.null is not None,
-        )
-        for family in families()
-        if not family.on_request
-    )
+    each = []
+    for family in families():
+        if family.on_request:
+            continue
+        below, alarm = reported.get(family.name, (None, None))
+        code = _code(family, classifier, searched, unfinished, started=started)
+        has_null = family.null is not None
+        done = family.name in searched
+        each.append(FamilyCoverage(family.name, done, code, below, alarm, has_null))
     shape = classifier.input_shape
     space, kind = space_of(shape), network_kind(classifier)
     found = Coverage(
-        each, kind, space, shape, classifier.num_classes, _calibrated(classifier, kind)
+        tuple(each), kind, space, shape, classifier.num_classes, _calibrated(classifier, kind)
     )
     return replace(found, gaps=tuple(_gaps(found, per_class)), accepted=accepted)
 

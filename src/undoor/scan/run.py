@@ -149,13 +149,14 @@ def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a search leads to, as in `ScanReport`; and the families whose search was cut short."""
+    """What a search leads to, as in `ScanReport`; by family the size below which, and the score
+    from which on, a trigger would have been reported; the families whose search was cut short."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
-    detectable: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
 
 
@@ -170,7 +171,7 @@ def _covered(
             searched={item.family for item in found.evidence},
             unfinished=found.unfinished,
             started=started,
-            detectable=found.detectable,
+            reported=found.reported,
             per_class=images / searched_in.num_classes,
             accepted=accepted,
         ),
@@ -217,9 +218,9 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
             reasons = (*reasons, unfinished)
         else:
             verdict, reasons = "inconclusive", (unfinished,)
-    evidence = table.all_evidence(tuple(doubts.values()))
-    detectable = table.detectable(limits.alpha)
-    return _Found(verdict, reasons, findings, evidence, detectable, tuple(partly))
+    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
+    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
+    return _Found(verdict, reasons, findings, evidence, reported, tuple(partly))
 
 
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
