@@ -13,8 +13,10 @@ import torch
 from helpers.cli_fakes import made_coverage
 from helpers.tiny import BOUNDS, SIDE, true_trigger
 from undoor.errors import UndoorError
+from undoor.scan.circumstances import Circumstances
+from undoor.scan.coverage import Gap
 from undoor.scan.report import SCHEMA, ClassEvidence, Finding, ScanReport
-from undoor.vocabulary import SCAN_FILE, trigger_file
+from undoor.vocabulary import OTHER_SIZE, SCAN_FILE, trigger_file
 
 SHAPE = (1, SIDE, SIDE)
 
@@ -137,6 +139,44 @@ def test_trigger_of_another_shape(tmp_path: Path) -> None:
         ScanReport.load(tmp_path, shape=(1, 4, 4), bounds=BOUNDS)
 
 
+@pytest.mark.filterwarnings("ignore::undoor.identity.binding.WeightsOnlyWarning")
+@pytest.mark.parametrize("schema", ["undoor/scan/4", "undoor/scan/3"])
+def test_reports_without_coverage_are_read(tmp_path: Path, schema: str) -> None:
+    """What they say is kept; what they do not is not known."""
+    made = report()
+    made.save(tmp_path)
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
+    for key in ("coverage", "date", "circumstances"):
+        del data[key]
+    data |= {"schema": schema, "detectable": {"patch": 4.5}}
+    if schema == "undoor/scan/3":
+        del data["model"]
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
+    back = load(tmp_path)
+    assert (back.detectable, back.coverage.known) == ({"patch": 4.5}, False)
+    assert (back.date, back.circumstances) == (None, Circumstances())
+    assert back.evidence == made.evidence
+    back.save(tmp_path / "again")
+    assert load(tmp_path / "again").to_json() == back.to_json()
+
+
+def test_coverage_and_circumstances_come_back(tmp_path: Path) -> None:
+    covered = replace(
+        made_coverage({"patch": 4.5}),
+        gaps=(Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)),),
+        accepted=True,
+    )
+    made = report(
+        coverage=covered,
+        date="2026-01-31T12:00:00Z",
+        circumstances=Circumstances(alpha=0.02, torch="2.13", per_class=(3, 4)),
+    )
+    made.save(tmp_path)
+    back = load(tmp_path)
+    assert (back.coverage, back.date) == (covered, made.date)
+    assert back.circumstances == made.circumstances
+
+
 @pytest.mark.parametrize("schema", ["undoor/scan/2", "undoor/repair/1", None])
 def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
@@ -166,7 +206,7 @@ def test_no_json(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["verdict", "reasons", "targets", "evidence", "class_names", "model_sha256", "images", "seed"],
+    ["verdict", "reasons", "targets", "evidence", "coverage", "class_names", "images", "date"],
 )
 def test_missing_entries(tmp_path: Path, key: str) -> None:
     report().save(tmp_path)

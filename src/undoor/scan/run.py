@@ -107,9 +107,12 @@ def scan(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
     found, covered = _covered(
-        found, search, len(clean), started=not doubt, accepted=accept_coverage == PARTIAL
+        _never_clean(found, never),
+        search,
+        len(clean),
+        started=not doubt,
+        accepted=accept_coverage == PARTIAL,
     )
-    found = _never_clean(found, never)
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
