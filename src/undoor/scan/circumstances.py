@@ -17,6 +17,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.meter import Budget
+from undoor.scan.coverage import with_lists
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Circumstances:
 
     def to_json(self) -> dict[str, Any]:
         """Texts and numbers."""
-        return asdict(self)
+        return asdict(self, dict_factory=with_lists)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Circumstances:

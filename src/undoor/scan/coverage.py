@@ -128,7 +128,7 @@ class Coverage:
 
     def to_json(self) -> dict[str, Any]:
         """Codes and numbers, as JSON has them."""
-        return asdict(self)
+        return asdict(self, dict_factory=with_lists)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Coverage:
@@ -150,6 +150,11 @@ class Coverage:
                 "gaps": tuple(_gap(item) for item in data["gaps"]),
             }
         )
+
+
+def with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields as JSON gives them back: lists in the place of tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
 
 
 def of_older(detectable: Mapping[str, float]) -> Coverage:
