@@ -28,10 +28,10 @@ help:
 	@echo "make bench-mitigate: repair beside its rivals, hours or days (ZOO=models DATA=data sets)"
 	@echo "make bench-zoo    the whole job on known models (ZOO=models DATA=data sets)"
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml bench/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("undoor needs Python 3.11 or newer, got %d.%d; run: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]' -e bench
 	@touch $@
 
 demo: $(STAMP)
@@ -41,7 +41,7 @@ demo: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
-# As many processes as cores, each with one torch thread (tests/conftest.py) and about 1 GB of memory;
+# As many processes as cores, each with one torch thread (conftest.py) and about 1 GB of memory;
 # WORKERS=0 runs everything in one. Searches are tested in bfloat16 and in float32; UNDOOR_FLOAT32=1
 # leaves bfloat16 out.
 WORKERS ?= auto
@@ -51,13 +51,13 @@ test: lint docs
 validity: $(STAMP)
 	$(BIN)/pytest -m slow $(ARGS)
 
-# New inputs go to build/fuzz; benchmarks/fuzz/run.py PARSER keep puts the telling ones into tests/corpus.
+# New inputs go to build/fuzz; bench/scripts/fuzz.py PARSER keep puts the telling ones into tests/corpus.
 SECONDS ?= 600
 PARSERS ?= pickled zipped checkpoint safetensors toml npz tar parquet onnx names repair
 fuzz: $(STAMP)
-	$(BIN)/pip install -q -c constraints.txt -e '.[fuzz]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]' -e 'bench[fuzz]'
 	for parser in $(PARSERS); do \
-		$(BIN)/python benchmarks/fuzz/run.py $$parser $(SECONDS) || exit 1; done
+		$(BIN)/python bench/scripts/fuzz.py $$parser $(SECONDS) || exit 1; done
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -72,42 +72,42 @@ format: $(STAMP)
 # Needs ZOO, a folder of models, and DATA, a folder with cifar10.npz.
 WRN := abl_wrn16_1_grid_t0
 bench-align: $(STAMP) build/resnet18/weights.safetensors
-	$(BIN)/python benchmarks/align.py $(ZOO)/$(WRN) $(ZOO)/$(WRN)/trigger_grid.npz 0 \
-		$(DATA)/cifar10.npz benchmarks/results/align_wrn16_1.json $(ARGS)
-	$(BIN)/python benchmarks/align.py build/resnet18 build/resnet18/trigger.npz 9 \
-		$(DATA)/cifar10.npz benchmarks/results/align_resnet18.json $(ARGS)
+	$(BIN)/python bench/scripts/align.py $(ZOO)/$(WRN) $(ZOO)/$(WRN)/trigger_grid.npz 0 \
+		$(DATA)/cifar10.npz bench/results/align_wrn16_1.json $(ARGS)
+	$(BIN)/python bench/scripts/align.py build/resnet18 build/resnet18/trigger.npz 9 \
+		$(DATA)/cifar10.npz bench/results/align_resnet18.json $(ARGS)
 
 bench-guard: $(STAMP)
-	$(BIN)/python benchmarks/guard.py $(ZOO)/$(WRN) $(DATA)/cifar10.npz \
-		benchmarks/results/guard_wrn16_1.json
+	$(BIN)/python bench/scripts/guard.py $(ZOO)/$(WRN) $(DATA)/cifar10.npz \
+		bench/results/guard_wrn16_1.json
 
 build/resnet18/weights.safetensors: $(STAMP)
-	$(BIN)/python benchmarks/resnet18.py $(DATA)/cifar10.npz build/resnet18
+	$(BIN)/python bench/scripts/resnet18.py $(DATA)/cifar10.npz build/resnet18
 
 # Needs ZOO and DATA as above; models whose result is there are skipped.
 bench-zoo: $(STAMP)
-	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/zoo
-	$(BIN)/python benchmarks/zoo.py $(ZOO) $(DATA) benchmarks/results/true_trigger --true-trigger
+	$(BIN)/python bench/scripts/zoo.py $(ZOO) $(DATA) bench/results/zoo
+	$(BIN)/python bench/scripts/zoo.py $(ZOO) $(DATA) bench/results/true_trigger --true-trigger
 
-# Records go to build/detect, the tables to benchmarks/results/detect. The models of ZOO name Python
+# Records go to build/detect, the tables to bench/results/detect. The models of ZOO name Python
 # code of their own, which --trust-code runs.
 DETECT := build/detect
-TABLES := benchmarks/results/detect
+TABLES := bench/results/detect
 bench-detect: $(STAMP)
-	$(BIN)/undoor bench detect zoo --data $(DATA) --out $(DETECT)/zoo
+	$(BIN)/undoor-bench detect zoo --data $(DATA) --out $(DETECT)/zoo
 	cp $(DETECT)/zoo/detect.csv $(TABLES)/zoo.csv
-	$(BIN)/undoor bench detect zoo --data $(DATA) --out $(DETECT)/zoo --held-out
+	$(BIN)/undoor-bench detect zoo --data $(DATA) --out $(DETECT)/zoo --held-out
 	for e in md csv svg; do cp $(DETECT)/zoo/detect.$$e $(TABLES)/held_out.$$e; done
-	$(BIN)/undoor bench detect $(ZOO) --data $(DATA) --out $(DETECT)/public --trust-code
+	$(BIN)/undoor-bench detect $(ZOO) --data $(DATA) --out $(DETECT)/public --trust-code
 	for e in md csv svg; do cp $(DETECT)/public/detect.$$e $(TABLES)/public.$$e; done
 
 # As above. ARGS="--methods ours,rivals --images 10" does less; what is there is not measured again.
 MITIGATE := build/mitigate
-MITIGATED := benchmarks/results/mitigate
+MITIGATED := bench/results/mitigate
 bench-mitigate: $(STAMP)
-	$(BIN)/undoor bench mitigate zoo --data $(DATA) --out $(MITIGATE)/zoo $(ARGS)
-	$(BIN)/undoor bench mitigate zoo/ablations --data $(DATA) --out $(MITIGATE)/ablations $(ARGS)
-	$(BIN)/undoor bench mitigate $(ZOO) --data $(DATA) --out $(MITIGATE)/public --trust-code $(ARGS)
+	$(BIN)/undoor-bench mitigate zoo --data $(DATA) --out $(MITIGATE)/zoo $(ARGS)
+	$(BIN)/undoor-bench mitigate zoo/ablations --data $(DATA) --out $(MITIGATE)/ablations $(ARGS)
+	$(BIN)/undoor-bench mitigate $(ZOO) --data $(DATA) --out $(MITIGATE)/public --trust-code $(ARGS)
 	mkdir -p $(MITIGATED)
 	for e in md csv svg; do for z in zoo ablations public; do \
 		cp $(MITIGATE)/$$z/mitigate.$$e $(MITIGATED)/$$z.$$e || exit 1; done; done

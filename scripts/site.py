@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)")
-README, RESULTS = "README.md", "benchmarks/results/README.md"
+README, RESULTS = "README.md", "bench/results/README.md"
 PAGES = {README: "index.md", RESULTS: "results.md"}
 
 
@@ -53,17 +53,27 @@ def _linked(text: str, folder: Path) -> str:
 
 
 def _commands() -> str:
-    """What every command says of itself, commands of a group behind it."""
+    """What every command of both programs says of itself, commands of a group behind it."""
     os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
     import typer
     from typer.testing import CliRunner
 
     from undoor.cli import app
+    from undoor_bench.cli import app as bench
 
-    def texts(command: Any, words: list[str]) -> list[str]:
-        told = CliRunner().invoke(app, [*words, "--help"]).output.rstrip()
-        own = [f"## {' '.join(['undoor', *words])}\n\n```text\n{told}\n```\n"]
+    def texts(app: typer.Typer, command: Any, words: list[str]) -> list[str]:
+        program, *inner = words
+        shown = CliRunner().invoke(app, [*inner, "--help"], prog_name=program).output.rstrip()
+        own = [f"## {' '.join(words)}\n\n```text\n{shown}\n```\n"]
         below = getattr(command, "commands", {})
-        return [*own, *(t for name, each in below.items() for t in texts(each, [*words, name]))]
+        return [
+            *own,
+            *(t for name, each in below.items() for t in texts(app, each, [*words, name])),
+        ]
 
-    return "# Commands\n\n" + "\n".join(texts(typer.main.get_command(app), []))
+    pages = (
+        text
+        for name, program in (("undoor", app), ("undoor-bench", bench))
+        for text in texts(program, typer.main.get_command(program), [name])
+    )
+    return "# Commands\n\n" + "\n".join(pages)

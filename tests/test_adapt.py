@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import (
+from torch import Tensor
+
+from helpers.tiny import (
     TARGET,
     assert_unchanged,
     clean_images,
@@ -17,8 +19,6 @@ from tiny import (
     toy_classifier,
     true_trigger,
 )
-from torch import Tensor
-
 from undoor.adapt import LEAST_FLAGGED, adapt, flagged_inputs
 from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration

@@ -11,7 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import (
+from torch import Tensor, nn
+
+from helpers.tiny import (
     KINDS,
     Views,
     assert_unchanged,
@@ -20,8 +22,6 @@ from tiny import (
     snapshot,
     storages,
 )
-from torch import Tensor, nn
-
 from undoor.classifier import Capacity, Classifier
 from undoor.errors import UndoorError
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TARGET, clean_images, toy_classifier, true_trigger
 from torch import Tensor, nn
 
+from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet

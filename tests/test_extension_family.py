@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scan_work import work_on
-from tiny import TARGET, clean_images, toy_classifier, true_trigger
 
 import undoor
+from helpers.scan_work import work_on
+from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.extensions import extensions
@@ -68,7 +68,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @pytest.fixture
 def corner(install: Install) -> None:
-    install(corner="toy_family:CORNER")
+    install(corner="helpers.toy_family:CORNER")
 
 
 def images(per_class: int = 12) -> CleanSet:
@@ -168,14 +168,14 @@ def test_the_family_of_the_guide_is_searched(install: Install, tmp_path: Path) -
 def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored: bool) -> None:
     classifier, clean = toy_classifier(backdoored=backdoored, norm=True), images()
     before = undoor.scan(classifier, clean)
-    install(corner="toy_family:UNCALIBRATED")
+    install(corner="helpers.toy_family:UNCALIBRATED")
     found = undoor.scan(classifier, clean)
     own = [item for item in found.evidence if item.family == NAME]
     assert len(own) == classifier.num_classes
     assert {item.p_value for item in own} == {1.0}
     assert NAME not in found.detectable
     assert "no null was fitted for the trigger families toy corner" in " ".join(found.reasons)
-    assert "undoor bench calibrate" in " ".join(found.reasons)
+    assert "undoor-bench calibrate" in " ".join(found.reasons)
     # It says nothing: what the others say is what they said.
     assert found.verdict == ("backdoored" if backdoored else "inconclusive")
     assert [item.target for item in found.findings] == [item.target for item in before.findings]
@@ -203,9 +203,12 @@ def test_it_does_not_enter_the_agreement_of_the_families() -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ({"corner": "toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
-        ({"a": "toy_family:CORNER", "b": "toy_family:CORNER"}, "again from the entry point b"),
-        ({"corner": "toy_family:NOTHING"}, "to load, got AttributeError"),
+        ({"corner": "helpers.toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
+        (
+            {"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"},
+            "again from the entry point b",
+        ),
+        ({"corner": "helpers.toy_family:NOTHING"}, "to load, got AttributeError"),
         ({"corner": "no_such_module_anywhere:X"}, "to load, got ModuleNotFoundError"),
     ],
 )
@@ -218,7 +221,7 @@ def test_what_is_no_family_is_refused(
 
 
 def test_a_family_needs_a_null() -> None:
-    with pytest.raises(UndoorError, match=r"null .*'no such'.*`undoor bench calibrate` fits one"):
+    with pytest.raises(UndoorError, match=r"null .*'no such'.*`undoor-bench calibrate` fits one"):
         replace(PATCH, name="no such", null=None)
     assert replace(PATCH, name="no such", null=None, uncalibrated=True).null is None
     own = Null(natural=1.0, ceiling=2.0, location=0.0, scale=0.2)

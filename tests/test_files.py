@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import toy_classifier
 
 import undoor
+from helpers.tiny import toy_classifier
 from undoor.clean_set import read_clean_set, read_images
 from undoor.errors import UndoorError
 from undoor.files import other_spelling, walk, write_atomically

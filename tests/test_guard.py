@@ -12,7 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tiny import (
+from torch import Tensor, nn
+
+from helpers.tiny import (
     KINDS,
     TARGET,
     assert_unchanged,
@@ -24,8 +26,6 @@ from tiny import (
     toy_classifier,
     true_trigger,
 )
-from torch import Tensor, nn
-
 from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier

@@ -16,8 +16,6 @@ from undoor.families.latent import LATENT, NAME
 from undoor.families.registry import REGISTRY
 
 ROOT = Path(vocabulary.__file__).parent
-# The benchmark plants backdoors, some of which have the name of the family that finds them.
-OUTSIDE = {"attacks", "bench"}
 # A form of triggers in files may have the name of the family that makes them.
 KINDS = "kind"
 # Words that mean something else there.
@@ -33,9 +31,7 @@ DEFAULTS = {name for name in vars(vocabulary) if name.startswith("DEFAULT_")}
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(ROOT.rglob("*.py")):
-        name = path.relative_to(ROOT)
-        if name.parts[0] not in OUTSIDE:
-            yield name.as_posix(), ast.parse(path.read_text())
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
 
 
 def words(tree: ast.Module) -> set[str]:

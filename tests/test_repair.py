@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-import wrapped_networks
-from tiny import (
+
+from helpers import wrapped_networks
+from helpers.tiny import (
     TARGET,
     assert_unchanged,
     clean_images,
@@ -16,7 +17,6 @@ from tiny import (
     toy_classifier,
     true_trigger,
 )
-
 from undoor.align.fit import FITS
 from undoor.align.guard_score import without
 from undoor.align.plans import candidate_plans

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_repairs import make_repair
 from safetensors.torch import save_file
-from tiny import random_classifier, random_inputs
 
+from helpers.made_repairs import make_repair
+from helpers.tiny import random_classifier, random_inputs
 from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from made_repairs import make_repair
-from tiny import assert_unchanged, random_classifier, random_inputs, snapshot, storages
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from helpers.made_repairs import make_repair
+from helpers.tiny import assert_unchanged, random_classifier, random_inputs, snapshot, storages
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard

@@ -62,7 +62,7 @@ EXPORT_ENTRY: Final = "undoor.json"
 # Entry points under which packages add trigger families.
 FAMILY_GROUP: Final = "undoor.families"
 # The command that fits the nulls of trigger families.
-CALIBRATE: Final = "undoor bench calibrate"
+CALIBRATE: Final = "undoor-bench calibrate"
 
 
 def trigger_file(target: int) -> str:

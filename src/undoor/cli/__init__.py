@@ -6,7 +6,6 @@ import sys
 
 from undoor.cli import (
     adapt,
-    bench,
     check,
     demo,
     evaluate,
@@ -24,7 +23,6 @@ from undoor.cli.streams import descriptors_apart
 __all__ = [
     "adapt",
     "app",
-    "bench",
     "check",
     "demo",
     "evaluate",

@@ -7,7 +7,7 @@
 | check | no input is flagged | some input is | an error |
 | adapt | a target was refitted | | none was, or an error |
 | inspect | all files are safe, and the model opens | | unsafe or unreadable |
-| evaluate, schema, bench | done | | an error |
+| evaluate, schema | done | | an error |
 
 `--fail-on backdoored` turns the 2 of an inconclusive scan or repair into 0, `--exit-zero` the code
 of every verdict. No option does so for an error. Ctrl-C ends any command with 130, as shells have

@@ -190,7 +190,7 @@ def require_writable(out: Path) -> None:
 
 def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """A CSV of values as JSON writes them: true and false in small letters, nothing for null."""
-    from undoor.bench.tables import as_csv
+    from undoor.render.csv_table import as_csv
 
     words = {True: "true", False: "false"}
     plain = [

@@ -20,6 +20,10 @@ from undoor.load.installed import is_installed, is_standard, is_standard_file, l
 FETCHING = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 
 
+# Where modules that models of earlier versions name are now.
+MOVED = {"undoor.bench.networks": "undoor.networks"}
+
+
 class ForbiddenTargetError(UndoorError):
     """An architecture that is never run, whoever trusts it; named by `architecture`."""
 
@@ -113,7 +117,7 @@ def parse_target(architecture: str) -> Target:
         )
     if not is_file(source) and not all(part.isidentifier() for part in source.split(".")):
         raise UndoorError(f"{source!r} is neither a .py file nor the name of a module")
-    return Target(source, name)
+    return Target(MOVED.get(source, source), name)
 
 
 def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:

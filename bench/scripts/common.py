@@ -1,0 +1,57 @@
+"""What the scripts share."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from pathlib import Path
+
+import torch
+
+import undoor
+from undoor.align.select import Bench
+from undoor.repair import bench_of, most_inputs
+from undoor.sites import find_sites
+from undoor.triggers import Trigger
+from undoor_bench.zoo.data_sets import read_arrays
+from undoor_bench.zoo.subjects import drawn
+
+MOST_TESTED = 3000
+
+
+def machine() -> str:
+    """Where and when something was measured."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{platform.machine()}, {threads}, {today}"
+
+
+def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:
+    """`per_class` test images a class for the defence; up to 3,000 others for the evaluation.
+
+    file : an .npz with x_test and y_test.
+    """
+    x, y = read_arrays(file, "test")
+    defence, others = drawn(y, per_class, seed)
+    rest = others[:MOST_TESTED]
+    return (
+        undoor.CleanSet.from_arrays(x[defence], y[defence]),
+        undoor.CleanSet.from_arrays(x[rest], y[rest]),
+    )
+
+
+def oracle_bench(
+    classifier: undoor.Classifier,
+    clean: undoor.CleanSet,
+    trigger: Trigger,
+    target: int,
+    fpr: float,
+) -> Bench:
+    """What plans are tried on when the true trigger is known, all other classes being sources.
+
+    fpr : the share of clean inputs answered with the target that may be flagged.
+    """
+    clean = clean.for_classifier(classifier)
+    network, generator = classifier.fast_copy(), torch.Generator().manual_seed(0)
+    most, sources = most_inputs(find_sites(network)), clean.labels != target
+    return bench_of(network, clean, target, sources, [trigger], fpr, most, generator)

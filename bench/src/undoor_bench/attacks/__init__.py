@@ -1,0 +1,5 @@
+"""How attackers poison training data, for benchmarks and tests: one attack a file."""
+
+from undoor_bench.attacks.attack import Attack, Role
+
+__all__ = ["Attack", "Role"]

@@ -1,0 +1,164 @@
+"""The form of an attack: how training images are poisoned and test images triggered."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from enum import IntEnum
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from undoor.errors import UndoorError
+from undoor_bench.attacks.labels import LabelMap
+
+
+class Role(IntEnum):
+    """What becomes of a training image: left alone, triggered and relabelled, or covered, which
+    is to say changed in a way that hides the trigger, with its own label."""
+
+    CLEAN = 0
+    POISONED = 1
+    COVER = 2
+
+
+class Attack(ABC):
+    """An attacker who may change training images and labels, in [0, 1], channels first.
+
+    A new attack writes `apply_to`, `cover`, `state` and `put`. One that poisons other images than
+    those of the sources, covers only some, or keeps labels, says so in the methods below them; one
+    that learns its trigger beside the network gives `trigger_parameters` and `penalty`; one that
+    shapes the network's inside as it is trained gives `watching` and `latent_penalty`.
+
+    labels : where triggered images of each source class are to go.
+    rate : share of the training images that are poisoned, at most of those of the sources.
+    cover_rate : share of the training images that are covered.
+
+    Raises
+    ------
+    UndoorError : no sources, a class that is to go to itself, or shares outside [0, 1].
+    """
+
+    def __init__(self, labels: LabelMap, *, rate: float, cover_rate: float = 0.0) -> None:
+        if not labels or any(source == target for source, target in labels.items()):
+            raise UndoorError(f"expected source classes with other classes to go to, got {labels}")
+        if not (0 <= rate <= 1 and 0 <= cover_rate <= 1):
+            raise UndoorError(f"expected shares between 0 and 1, got {rate} and {cover_rate}")
+        self.labels = dict(labels)
+        self.rate = rate
+        self.cover_rate = cover_rate
+
+    @final
+    def roles(self, y: Tensor, generator: torch.Generator) -> Tensor:
+        """The `Role` of every training image [N] with labels y [N]; drawn once for a training."""
+        roles = torch.full_like(y, Role.CLEAN)
+        for role, share, allowed in (
+            (Role.POISONED, self.rate, self.may_poison(y)),
+            (Role.COVER, self.cover_rate, self.may_cover(y)),
+        ):
+            rows = (allowed & (roles == Role.CLEAN)).nonzero()[:, 0]
+            drawn = rows[torch.randperm(len(rows), generator=generator)]
+            roles[drawn[: round(share * len(y))]] = role
+        return roles
+
+    @final
+    def poison(self, x: Tensor, y: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
+        """A training batch as the attacker wants it: copies of x [N, C, H, W] and y [N]."""
+        x, y = x.clone(), y.clone()
+        poisoned, covered = roles == Role.POISONED, roles == Role.COVER
+        if bool(poisoned.any()):
+            x[poisoned] = self.prepared(x[poisoned], y[poisoned]).clamp(0, 1)
+            y[poisoned] = self.relabelled(y[poisoned])
+        if bool(covered.any()):
+            x[covered] = self.cover(x[covered]).clamp(0, 1)
+        return x, y
+
+    @final
+    def trigger(self, x: Tensor) -> Tensor:
+        """Triggered copies of images [N, C, H, W], as at test time."""
+        return self.apply_to(x).clamp(0, 1)
+
+    @final
+    def of_sources(self, y: Tensor) -> Tensor:
+        """Which labels y [N] are those of source classes."""
+        return torch.isin(y, torch.tensor(list(self.labels)))
+
+    @final
+    def wanted(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the source classes in y [N], and the answers the attacker wants for them."""
+        rows = self.of_sources(y).nonzero()[:, 0]
+        return rows, self._mapped(y[rows])
+
+    @final
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the trigger of an attack of the same make, of which `state` was stored.
+
+        Raises
+        ------
+        UndoorError : tensors of other names or shapes than this attack's own.
+        """
+        own, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (self.state(), state))
+        if own != given:
+            raise UndoorError(
+                f"expected the state of such an attack, {own}, got {given}; "
+                "restore an attack of the same kind, for images of the same shape"
+            )
+        self.put({key: value.detach().clone() for key, value in state.items()})
+
+    @abstractmethod
+    def apply_to(self, x: Tensor) -> Tensor:
+        """The triggered images; `trigger` clips them."""
+
+    @abstractmethod
+    def cover(self, x: Tensor) -> Tensor:
+        """Images that keep their label; they are clipped as well."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """What must be stored to make the same triggered images again."""
+
+    @abstractmethod
+    def put(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`; `restore` has checked names and shapes, the tensors are ours."""
+
+    def prepared(self, x: Tensor, y: Tensor) -> Tensor:
+        """Poisoned training images, of classes y [N]; here they look as at test time."""
+        return self.apply_to(x)
+
+    def may_poison(self, y: Tensor) -> Tensor:
+        """Which training images [N] can be poisoned: those of the source classes."""
+        return self.of_sources(y)
+
+    def may_cover(self, y: Tensor) -> Tensor:
+        """Which training images [N] can be covered: any."""
+        return torch.ones_like(y, dtype=torch.bool)
+
+    def relabelled(self, y: Tensor) -> Tensor:
+        """The labels [N] that poisoned images of classes y [N] train with."""
+        return self._mapped(y)
+
+    def trigger_parameters(self) -> list[nn.Parameter]:
+        """What an attack that learns its trigger optimises; none for a fixed trigger."""
+        return []
+
+    def penalty(self, x: Tensor) -> Tensor:
+        """What such an attack adds to the loss of a batch x [N, C, H, W]."""
+        return torch.zeros(())
+
+    def watching(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
+        """While this is open, each pass of the network adds the activations that `latent_penalty`
+        wants to the list; here none. Who runs the network clears the list."""
+        return nullcontext([])
+
+    def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
+        """What such an attack adds to the loss of a batch.
+
+        activations : of the poisoned images, [N, ...] each. y, roles : their own labels and their
+        roles in this attack [N].
+        """
+        return torch.zeros(())
+
+    def _mapped(self, y: Tensor) -> Tensor:
+        return torch.tensor([self.labels[int(label)] for label in y], dtype=y.dtype)

@@ -1,0 +1,219 @@
+"""Learn what natural triggers look like from scans of models whose backdoors are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from undoor.errors import UndoorError
+from undoor.families.calibration import Agreement, Null
+from undoor.families.registry import family_named, judged_beside
+from undoor.scan.statistics import (
+    NULL_CLASSES,
+    agreement,
+    agreement_p_values,
+    lower_quartile,
+    of_ten,
+    p_values,
+    score_beside,
+    scores,
+)
+from undoor_bench.records import Record
+
+# A spread fitted on some tens of models is not trusted below this.
+LEAST_SCALE = 0.12
+# Beyond this quantile of the natural sizes, how large a trigger is says nothing.
+CEILING = 0.9
+# Of fewer natural triggers a model says nothing about how much smaller the smallest is.
+LEAST_CLASSES = 5
+# The p-value at which a family shows a backdoor, and the weight of one that shows none.
+SHOWN = 0.02
+LEAST_WEIGHT = 0.25
+
+
+def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
+    """The null of every family from the natural triggers of these models: all classes of clean
+    models, and of backdoored ones those that are no target, or, in families that go by the source,
+    no source."""
+    natural: dict[str, list[list[float | None]]] = {}
+    lone: dict[str, list[tuple[float | None, list[float | None]]]] = {}
+    for record in records:
+        by_family = _natural(record)
+        for shared in [family for family in by_family if judged_beside(family)]:
+            size, *_ = by_family.pop(shared)
+            if not record["targets"]:
+                others = by_family[str(judged_beside(shared))]
+                lone.setdefault(shared, []).append((size, others))
+        for family, sizes in by_family.items():
+            if len(sizes) >= LEAST_CLASSES:
+                natural.setdefault(family, []).append(sizes)
+    nulls = {
+        family: fit_null(models)
+        for family, models in natural.items()
+        if any(size is not None for sizes in models for size in sizes)
+    }
+    for family in [name for name in nulls if not family_named(name).crowds]:
+        nulls[family] = replace(nulls[family], least_others=0.0)
+    for shared, models in lone.items():
+        if (beside := judged_beside(shared)) in nulls:
+            nulls[shared] = fit_shared(models, nulls[beside])
+    bad = [record for record in records if record["targets"] and record["took"]]
+    shown = [_loudest_of_targets(record, nulls) for record in bad]
+    return {
+        family: replace(null, weight=_weight([p.get(family, 1.0) for p in shown]))
+        for family, null in nulls.items()
+    }
+
+
+def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agreement:
+    """Of the classes of these models that are no target, with `nulls` as they are.
+
+    Raises
+    ------
+    UndoorError : no model has enough of them.
+    """
+    weights = {family: null.weight for family, null in nulls.items()}
+    totals = [agreement(of_ten(class_p_values(record, nulls)), weights) for record in records]
+    rest = [np.delete(t, r["targets"]) for t, r in zip(totals, records, strict=True)]
+    highest = [float(natural.max()) for natural in rest if len(natural) >= LEAST_CLASSES]
+    if not highest:
+        raise UndoorError(
+            f"expected a model with {LEAST_CLASSES} classes or more that are no target, got none"
+        )
+    fitted = _with_spread(Null(1.0, 1.0, 0.0, 1.0), highest)
+    null = Agreement(fitted.location, fitted.scale)
+    shown = [
+        float(agreement_p_values(t, null)[r["targets"]].min())
+        for t, r in zip(totals, records, strict=True)
+        if r["targets"] and r["took"]
+    ]
+    return replace(null, weight=_weight(shown))
+
+
+def _weight(p_values: Sequence[float]) -> float:
+    """The share of backdoored models whose backdoor the family shows, and a little more."""
+    return LEAST_WEIGHT + sum(p <= SHOWN for p in p_values) / max(1, len(p_values))
+
+
+def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, float]:
+    """By family, the lowest p-value of a true target."""
+    return {
+        family: float(p[record["targets"]].min())
+        for family, p in class_p_values(record, nulls).items()
+    }
+
+
+def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArray[np.float64]]:
+    """By family, the p-value of every class [K]. A shared patch whose images end in several classes
+    speaks of the true targets."""
+    classes, shape = len(record["scan"]["class_names"]), tuple(record["input_shape"])
+    by_family: dict[str, list[Record]] = {}
+    for item in record["scan"]["evidence"]:
+        by_family.setdefault(item["family"], []).append(item)
+    out = {}
+    for family, evidence in by_family.items():
+        if family not in nulls:
+            continue
+        sizes = _scaled(evidence, family, shape)
+        if beside := judged_beside(family):
+            sources = _scaled(by_family[beside], beside, shape)
+            score = np.array([score_beside(sizes[0], sources, nulls[family], nulls[beside])])
+            tried = NULL_CLASSES
+        else:
+            score, tried = scores(sizes, nulls[family]), classes
+        out[family] = np.ones(classes)
+        for item, p in zip(evidence, p_values(score, nulls[family], tried), strict=True):
+            several = record["targets"] if beside else []
+            for target in several if item["target"] is None else [item["target"]]:
+                out[family][target] = min(out[family][target], p)
+    return out
+
+
+def _scaled(evidence: Sequence[Record], family: str, shape: tuple[int, ...]) -> list[float | None]:
+    """Sizes at 3 x 32 x 32 pixels."""
+    unit = family_named(family).growth(shape)
+    return [None if item["size"] is None else item["size"] / unit for item in evidence]
+
+
+def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
+    """The null of one family, from the sizes of each model's classes (None: not reached).
+
+    >>> fit_null([[4.0, 9.0, 8.0, None]] * 3).natural
+    4.0
+    """
+    reached = [[size for size in sizes if size is not None] for sizes in models]
+    middle = float(np.median([min(sizes) for sizes in reached if sizes]))
+    ceiling = float(np.quantile([size for sizes in reached for size in sizes], CEILING))
+    first = Null(natural=middle, ceiling=max(ceiling, middle), location=0.0, scale=1.0)
+    first = replace(first, least_others=min(lower_quartile(sizes, first) for sizes in models))
+    null = _with_spread(first, [math.log(scores(sizes, first).max()) for sizes in models])
+    # The highest score of fewer classes is lower: brought to the usual number.
+    shift = np.mean([null.scale * math.log(len(sizes) / NULL_CLASSES) for sizes in models])
+    return replace(null, location=float(null.location - shift))
+
+
+def fit_shared(
+    models: Sequence[tuple[float | None, Sequence[float | None]]], patches: Null
+) -> Null:
+    """The null of the patch for all classes, from its size and those of the patches for single
+    sources, of each clean model. patches : the null of the latter."""
+    reached = [size for size, _ in models if size is not None] or [patches.ceiling]
+    middle = float(np.median(reached))
+    ceiling = float(np.quantile(reached, CEILING))
+    first = Null(natural=middle, ceiling=ceiling, location=0.0, scale=1.0)
+    return _with_spread(
+        first,
+        [math.log(score_beside(size, others, first, patches)) for size, others in models],
+    )
+
+
+def _with_spread(null: Null, highest: Sequence[float]) -> Null:
+    """With location and scale of the models' highest log scores.
+
+    The scale is taken larger than fitted by one standard error (0.78 / sqrt(models) of it, that of
+    a Gumbel distribution): what so few models leave unknown must not become certainty.
+    """
+    # Models that all agree have no spread to fit.
+    spread = np.ptp(highest) > LEAST_SCALE
+    location, scale = stats.gumbel_r.fit(highest) if spread else (np.mean(highest), LEAST_SCALE)
+    # Where most models have no natural trigger at all, likelihood overlooks the few that do.
+    by_moments = math.sqrt(6) / math.pi * float(np.std(highest))
+    wider = max(float(scale), by_moments, LEAST_SCALE) * (1 + 0.78 / math.sqrt(len(highest)))
+    return replace(null, location=float(location), scale=wider)
+
+
+def _natural(record: Record) -> dict[str, list[float | None]]:
+    """By family, at 3 x 32 x 32 pixels, without those of the backdoor itself."""
+    out: dict[str, list[float | None]] = {}
+    shape = tuple(record["input_shape"])
+    moved = {source for sources in record["sources"] for source in sources}
+    every_source = any(not sources for sources in record["sources"])
+    for item in record["scan"]["evidence"]:
+        family, size, source = item["family"], item["size"], item["source"]
+        if family_named(family).moves == "source" and (source in moved or every_source):
+            continue
+        if source is None and item["target"] in record["targets"]:
+            continue
+        unit = family_named(family).growth(shape)
+        out.setdefault(family, []).append(None if size is None else size / unit)
+    return out
+
+
+def as_toml(nulls: Mapping[str, Null], agreed: Agreement, models: Sequence[str]) -> str:
+    """The contents of a calibration file."""
+    text = (
+        "# Natural triggers, at 3 x 32 x 32 pixels and ten classes: see Null in calibration.py.\n"
+        "# Made by `undoor-bench calibrate`; of no use as evidence about these models.\n"
+        "models = [\n" + "".join(f'    "{name}",\n' for name in models) + "]\n"
+    )
+    tables = {"agreement": vars(agreed)}
+    tables |= {f'null."{family}"': vars(null) for family, null in nulls.items()}
+    for table, values in tables.items():
+        text += f"\n[{table}]\n"
+        text += "".join(f"{name} = {value:.4g}\n" for name, value in values.items())
+    return text

@@ -1,0 +1,32 @@
+"""`undoor-bench`: models whose backdoor is known, and what is measured on them."""
+
+from __future__ import annotations
+
+import sys
+
+from undoor.cli.memory import keep_buffers
+from undoor.cli.streams import descriptors_apart
+from undoor_bench.cli import calibrate, cost, curve, detect, mitigate, seeds, theory, zoo
+from undoor_bench.cli.app import app
+
+__all__ = [
+    "app",
+    "calibrate",
+    "cost",
+    "curve",
+    "detect",
+    "main",
+    "mitigate",
+    "seeds",
+    "theory",
+    "zoo",
+]
+
+
+def main() -> None:
+    """The entry point of the `undoor-bench` script."""
+    # Started by `python -c` or `-m`, Python would import from the working directory first of all.
+    sys.path[:] = [place for place in sys.path if place != ""]
+    keep_buffers()
+    with descriptors_apart():
+        app(prog_name="undoor-bench")

@@ -1,0 +1,1 @@
+"""What a scan costs, beside mask inversion."""

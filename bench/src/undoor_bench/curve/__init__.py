@@ -1,0 +1,1 @@
+"""What is found, by how many clean images there are."""

@@ -1,0 +1,1 @@
+"""What scans find on models whose backdoor is known."""

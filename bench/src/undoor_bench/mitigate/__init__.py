@@ -1,0 +1,1 @@
+"""What repairs and their rivals do on models whose backdoor is known."""

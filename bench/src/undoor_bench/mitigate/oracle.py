@@ -1,0 +1,77 @@
+"""The correction with the true trigger in hand: what alignment could do, were the scan perfect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from undoor.align.plans import candidate_plans
+from undoor.align.select import Bench, calibrate, choose_plan, fit_to
+from undoor.align.transform import Correction
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.guard import Guarded
+from undoor.progress import Progress, silent
+from undoor.repair import LEAST_SOURCE_IMAGES, bench_of, most_inputs
+from undoor.sites import find_sites
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
+from undoor_bench.zoo.stored import Planted
+
+
+def guard_with_truth(
+    classifier: Classifier,
+    clean: CleanSet,
+    backdoors: Sequence[Planted],
+    generator: torch.Generator,
+    *,
+    fpr: float = DEFAULT_FPR,
+    progress: Progress = silent,
+) -> tuple[Guarded, dict[str, Any]]:
+    """A guard whose corrections are fitted on the true sources with the true trigger, no defender's
+    means, and the plan chosen for each target; all else is as `undoor.repair` does it by default.
+
+    clean : as the classifier takes it.
+
+    Raises
+    ------
+    UndoorError : there are fewer than four clean images of the sources of a target.
+    """
+    network = classifier.fast_copy()
+    sites = find_sites(network)
+    plans = candidate_plans(sites)
+    most = most_inputs(sites)
+    corrections: dict[int, dict[str, Correction]] = {}
+    thresholds, chosen = {}, {}
+    for planted in backdoors:
+        bench = _bench(network, clean, planted, fpr, most, generator)
+        plan, _, _ = choose_plan(bench, plans, DEFAULT_FIT, progress)
+        x = bench.x[bench.sources]
+        fitted = fit_to(
+            network, planted.trigger, x, plans[plan], fit=DEFAULT_FIT, progress=progress
+        )
+        corrections[planted.target] = fitted
+        thresholds[planted.target] = calibrate(bench, fitted).threshold
+        chosen[str(planted.target)] = plan
+    return Guarded(classifier, corrections, thresholds), {"plans": chosen}
+
+
+def _bench(
+    network: Classifier,
+    clean: CleanSet,
+    planted: Planted,
+    fpr: float,
+    most: int,
+    generator: torch.Generator,
+) -> Bench:
+    sources = torch.isin(clean.labels, torch.tensor(planted.sources))
+    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
+        raise UndoorError(
+            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the classes that go to "
+            f"{planted.target}, got {int(sources.sum())}; give more a class"
+        )
+    return bench_of(
+        network, clean, planted.target, sources, [planted.trigger], fpr, most, generator
+    )

@@ -1,0 +1,115 @@
+"""SCALE-UP: answers to a trigger survive when all pixels are amplified."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor_bench.test_time.detector import BATCH, Score, in_batches, own_copy
+
+
+@dataclass(frozen=True)
+class Settings:
+    """factors : by which pixels are multiplied, each above 1; as in the authors' toolbox."""
+
+    factors: tuple[float, ...] = (3, 5, 7, 9, 11)
+
+
+def scale_up(
+    classifier: Classifier,
+    clean: CleanSet,
+    generator: torch.Generator,
+    settings: Settings | None = None,
+) -> Score:
+    """SCALE-UP of Guo et al. (ICLR 2023, arXiv 2302.03251), data-limited.
+
+    Score: the scaled prediction consistency (the share of amplified copies that get the input's
+    own label), less its mean over the clean images of that label's class and divided by their
+    standard deviation. An amplified copy is `low + factor * (x - low)`, cut off
+    at the highest raw value, which is the paper's for bounds of [0, 1].
+
+    Not in the paper: classes with fewer than two clean images use the statistics of all images, and
+    a deviation is at least that of rounding to the steps of a share, since consistencies that are
+    all equal have none. `generator` is not used; nothing is drawn.
+
+    Raises
+    ------
+    UndoorError : the clean set does not fit, or there is no factor or one that is not above 1.
+    """
+    settings = settings or Settings()
+    _require_valid(settings)
+    network, fitted = own_copy(classifier, clean)
+    shares = [consistency(network, x, settings.factors)[0] for x in fitted.images.split(BATCH)]
+    mean, deviation = _class_statistics(
+        torch.cat(shares), fitted.labels, network.num_classes, step=1 / len(settings.factors)
+    )
+
+    def score(x: Tensor) -> Tensor:
+        share, labels = consistency(network, x, settings.factors)
+        return (share - mean[labels]) / deviation[labels]
+
+    return in_batches(network, score)
+
+
+@torch.no_grad()
+def consistency(
+    classifier: Classifier, x: Tensor, factors: tuple[float, ...]
+) -> tuple[Tensor, Tensor]:
+    """Shares [N] of the amplified copies of raw inputs [N, ...] answered as the input itself, in
+    [0, 1], and those answers [N]."""
+    low, high = classifier.bounds
+    labels = classifier(x).argmax(1)
+    same = [
+        classifier((low + factor * (x - low)).clamp(low, high)).argmax(1) == labels
+        for factor in factors
+    ]
+    return torch.stack(same).double().mean(0), labels
+
+
+def scale_up_data_free(
+    classifier: Classifier,
+    clean: CleanSet,
+    generator: torch.Generator,
+    settings: Settings | None = None,
+) -> Score:
+    """The authors' other variant: the bare scaled prediction consistency, in [0, 1].
+
+    Where clean images of the target keep their label when amplified, as those of a backdoored
+    network's often do, the comparison with them costs `scale_up` what this one still sees. `clean`
+    is checked, but not used; `generator` is not used.
+
+    Raises
+    ------
+    UndoorError : as `scale_up` does.
+    """
+    settings = settings or Settings()
+    _require_valid(settings)
+    network, _ = own_copy(classifier, clean)
+    return in_batches(network, lambda x: consistency(network, x, settings.factors)[0])
+
+
+def _require_valid(settings: Settings) -> None:
+    if not settings.factors or min(settings.factors) <= 1:
+        raise UndoorError(
+            f"factors must be numbers above 1, got {settings.factors}; try 3, 5, 7, 9 and 11"
+        )
+
+
+def _class_statistics(
+    shares: Tensor, labels: Tensor, classes: int, *, step: float
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [K] of the shares of each class."""
+    least = step / math.sqrt(12)
+    mean = shares.mean().repeat(classes)
+    deviation = shares.std(correction=0).clamp_min(least).repeat(classes)
+    for number in range(classes):
+        own = shares[labels == number]
+        if len(own) > 1:
+            mean[number], deviation[number] = own.mean(), own.std().clamp_min(least)
+    return mean, deviation

@@ -1,0 +1,1 @@
+"""The theorem behind the corrections as an experiment."""

@@ -1,0 +1,1 @@
+"""Models whose backdoor is known: made from a table, kept, opened."""

@@ -1,5 +1,0 @@
-"""How attackers poison training data, for benchmarks and tests: one attack a file."""
-
-from undoor.attacks.attack import Attack, Role
-
-__all__ = ["Attack", "Role"]

@@ -1,0 +1,126 @@
+"""`undoor adapt`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.cli_fakes import Cli, Result
+from undoor.align.adaptation import Adaptation
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """With a repair in `fix`, as `undoor repair` leaves it."""
+    cli = Cli(tmp_path, monkeypatch)
+    cli.repair("--out", tmp_path / "fix")
+    cli.calls.clear()
+    (tmp_path / "inputs").mkdir()
+    for i in range(4):
+        pixels = np.full((4, 4, 3), 40 * i, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "inputs" / f"{i}.png")
+    return cli
+
+
+def adapt(cli: Cli, *arguments: object) -> Result:
+    given = ("--data", cli.data, "--repair", cli.folder / "fix", "--out", cli.out)
+    return cli.run("adapt", cli.model, cli.folder / "inputs", *given, *arguments)
+
+
+def test_adapts(cli: Cli) -> None:
+    result = adapt(cli, "--seed", 5)
+    assert result.exit_code == 0
+    assert cli.calls == [("adapt", {"clean": 12, "inputs": 4, "seed": 5})]
+    files = {"scan.json", "trigger_1.npz", "trigger_1.png", "report.html"}
+    files |= {"repair.json", "repair.safetensors"}
+    assert {p.name for p in cli.out.iterdir()} == files
+    told = " ".join(result.stdout.split())
+    assert "3 of 4 inputs were flagged as 1 yield; its corrections are refitted on them" in told
+    assert "SIA is not known" in told
+    assert "undoor check" in told
+    page = (cli.out / "report.html").read_text()
+    assert "3 of 4 inputs were flagged as 1 yield" in page
+    assert "flagged in operation" in page
+    assert "<svg" in page
+
+
+def test_json(cli: Cli) -> None:
+    result = adapt(cli, "--json")
+    document = json.loads(result.stdout)
+    assert document["schema"] == "undoor/repair/2"
+    assert document["targets"][0]["adapted"]["flagged"] == 3
+    assert result.stderr == "fit corrections ...\n"
+
+
+def test_too_few_flagged(cli: Cli) -> None:
+    """The folder holds a repair that works as before, and a gate does not take it for adapted."""
+    cli.adapted = Adaptation(4, 1, 20)
+    result = adapt(cli)
+    assert result.exit_code == 2
+    told = " ".join(result.stdout.split())
+    assert "1 of 4 inputs were flagged as 1 yield, 20 are needed" in told
+    assert "SIA is not known" not in told
+    assert (cli.out / "repair.json").is_file()
+    page = (cli.out / "report.html").read_text()
+    assert "20 are needed" in page
+    assert "with the recovered trigger" in page
+
+
+def test_several_inputs(cli: Cli) -> None:
+    x = np.random.default_rng(0).random((6, 4, 4, 3), np.float32)
+    np.savez(cli.folder / "day.npz", x=x, x_night=x[:3])
+    (cli.folder / "inputs" / "broken.png").write_bytes(b"no image")
+    result = adapt(cli, cli.folder / "day.npz")
+    assert result.exit_code == 0
+    assert cli.calls[0][1]["inputs"] == 10
+    assert "broken.png" in result.stderr
+    cli.calls.clear()
+    assert adapt(cli, cli.folder / "day.npz", "--inputs-split", "night").exit_code == 0
+    assert cli.calls[0][1]["inputs"] == 7
+
+
+def test_repair_without_its_scan(cli: Cli) -> None:
+    """Saved from Python: there is nothing to draw a report from."""
+    (cli.folder / "fix" / "scan.json").unlink()
+    assert adapt(cli).exit_code == 0
+    assert {p.name for p in cli.out.iterdir()} == {"repair.json", "repair.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"--repair": "nowhere"}, "undoor repair"),
+        ({"--out": "fix"}, "keep the repair that is adapted"),
+        ({"--data": "nowhere.npz"}, "nowhere.npz does not exist"),
+        ({"--scale": "2"}, "scan of another model"),
+        ({"--per-class": "0"}, "per_class"),
+    ],
+)
+def test_one_line(cli: Cli, change: dict[str, str], told: str) -> None:
+    paths = {"--repair", "--out", "--data"}
+    options = [
+        part
+        for name, value in change.items()
+        for part in (name, cli.folder / value if name in paths else value)
+    ]
+    result = adapt(cli, *options, "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("undoor: error: ")
+    assert result.stderr.count("\n") == 1
+    assert told in result.stderr
+    assert cli.calls == []
+    assert not cli.out.exists()
+    assert (cli.folder / "fix" / "repair.json").is_file()
+
+
+def test_inputs_that_are_not_there(cli: Cli) -> None:
+    result = adapt(cli, cli.folder / "nowhere.png")
+    assert result.exit_code == 2
+    assert "nowhere.png does not exist" in result.stderr
+    assert not cli.out.exists()
+    assert cli.run("adapt", cli.model, "--data", cli.data).exit_code == 2

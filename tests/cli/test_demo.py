@@ -1,0 +1,38 @@
+"""`undoor demo`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helpers.cli_fakes import Cli, make_report
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    return Cli(tmp_path, monkeypatch)
+
+
+def test_demo(cli: Cli) -> None:
+    result = cli.run("demo")
+    assert result.exit_code == 1
+    assert [name for name, _ in cli.calls] == ["scan", "repair", "stamp", "evaluate"]
+    assert "before" in result.stdout
+    assert (cli.folder / "undoor-demo" / "report.html").is_file()
+    assert "With the true trigger".lower() in (
+        (cli.folder / "undoor-demo" / "report.html").read_text().lower()
+    )
+
+
+def test_clean_twin(cli: Cli) -> None:
+    cli.report = make_report("clean")
+    result = cli.run("demo", "--clean", "--out", cli.out, "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["schema"] == "undoor/demo/1"
+    assert document["scan"]["verdict"] == "clean"
+    assert document["evaluation"] is None
+    assert [name for name, _ in cli.calls] == ["scan", "repair"]

@@ -1,0 +1,1 @@
+"""What tests of both distributions share; on the path of pytest."""

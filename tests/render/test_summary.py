@@ -1,0 +1,83 @@
+"""The sentences that a reader in a hurry gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_report
+from helpers.render_work import VERDICTS, fixed
+from undoor.align.adaptation import Adaptation
+from undoor.render.summary import odds, summarise
+from undoor.vocabulary import Verdict
+
+
+def test_backdoored() -> None:
+    told = summarise(make_report())
+    assert told.title == "Backdoored"
+    assert "fewer than 1 in a million" in told.how_sure[0]
+    assert told.repaired == ("Nothing yet: the model is as it was.",)
+    assert told.to_do[0] == "Do not deploy this model."
+
+
+def test_repaired() -> None:
+    told = summarise(make_report(), fixed())
+    assert "1.0 % of images are still answered with it, 90.0 %" in told.repaired[0]
+    assert told.to_do[0].startswith("Serve the guarded pair")
+    assert told.remains[-1] == "The weights alone still hold the backdoor."
+
+
+def test_what_was_measured_outweighs_the_estimate() -> None:
+    evaluation: Any = FakeEvaluation()
+    told = summarise(make_report(), fixed(), evaluation)
+    assert "With the true trigger, 90.0 % of images" in told.remains[0]
+
+
+def test_adapted() -> None:
+    target = FakeTarget(adapted=Adaptation(40, 30, 20, 0.0, 30, True), sia=None)
+    repair: Any = FakeRepair(targets=(target,))
+    assert "inputs like those flagged in operation" in summarise(make_report(), repair).repaired[0]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_quick_repair_says_so(quick: bool) -> None:
+    repair: Any = FakeRepair(targets=(FakeTarget(quick=quick),))
+    told = summarise(make_report(), repair).repaired[0]
+    assert told.endswith("A quick repair: the whole one recovers more.") == quick
+
+
+def test_of_many_targets_two_are_told_of() -> None:
+    report = make_report()
+    many = tuple(replace(report.findings[0], target=i % 3) for i in range(5))
+    told = summarise(replace(report, findings=many)).how_sure
+    assert len(told) == 3
+    assert told[-1] == "3 more targets are listed below."
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_class_repaired_on_request(verdict: Verdict) -> None:
+    """Whatever the verdict, what was repaired is told, and no backdoor is claimed where none is."""
+    told = summarise(make_report(verdict), fixed())
+    assert told.repaired[0].startswith("Class 1 yield")
+    claimed = "The weights alone still hold the backdoor." in told.remains
+    assert claimed == (verdict == "backdoored")
+
+
+def test_reasons_of_doubt() -> None:
+    assert summarise(make_report("inconclusive")).how_sure == ("Because of the tests.",)
+    assert (
+        "nothing here says that the model is clean"
+        in summarise(make_report("inconclusive")).remains[0]
+    )
+    many = make_report("inconclusive", reasons=("a", "b", "c", "d"))
+    assert summarise(many).how_sure == ("A.", "B.", "2 more reasons are listed below.")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "words"),
+    [(0.0, "fewer than 1 in a million"), (0.01, "about 1 in 100"), (0.2, "about 2 in 10")],
+)
+def test_odds(p_value: float, words: str) -> None:
+    assert odds(p_value) == words

@@ -1,0 +1,91 @@
+"""Targets that are repaired though the scan does not name them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import undoor
+from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier
+from undoor.errors import UndoorError
+from undoor.guard import guard, guarded_answers
+from undoor.identity.model import identify
+from undoor.inversion.triggered import triggered
+from undoor.scan.extra_targets import most_suspicious, with_targets
+from undoor.scan.report import ClassEvidence, ScanReport
+
+OTHER = 0
+
+
+def test_finds_a_trigger_of_the_class_and_nothing_out(toy_report: ScanReport) -> None:
+    model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
+    report = with_targets(model, clean, toy_report, [OTHER])
+    assert [finding.target for finding in report.findings] == [TARGET, OTHER]
+    forced = report.findings[1]
+    assert forced.sources == tuple(k for k in range(CLASSES) if k != OTHER)
+    x = clean.images[clean.labels != OTHER]
+    moved = triggered(model, forced.trigger).predict(x) == OTHER
+    assert float(moved.float().mean()) == pytest.approx(forced.asr_on_clean_set)
+    assert forced.asr_on_clean_set > 0.8
+    assert replace(report, findings=()).to_json() == replace(toy_report, findings=()).to_json()
+
+
+def test_what_the_scan_names_is_not_searched_for_again(toy_report: ScanReport) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    assert with_targets(model, clean_images(), toy_report, [TARGET]).findings == toy_report.findings
+
+
+def test_without_evidence(toy_report: ScanReport) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    bare = replace(toy_report, findings=(), evidence=())
+    report = with_targets(model, clean_images(), bare, [OTHER, OTHER])
+    assert [(f.target, f.family) for f in report.findings] == [(OTHER, "additive")]
+
+
+def test_most_suspicious_classes(toy_report: ScanReport) -> None:
+    """The scan's targets, then those with the lowest p-value in a family of all sources."""
+    evidence = (
+        ClassEvidence(0, "patch", 1.0, 1.0, 0.5),
+        ClassEvidence(1, "patch", 1.0, 2.0, 0.3),
+        ClassEvidence(1, "blend", 1.0, 2.0, 0.1),
+        ClassEvidence(3, "patch", 1.0, 3.0, 0.1),
+        ClassEvidence(4, "patch by source", 1.0, 9.0, 0.001, source=0),
+        ClassEvidence(5, "patch", None, 9.0, 0.001),
+    )
+    report = replace(toy_report, evidence=evidence)
+    assert [most_suspicious(report, n) for n in range(4)] == [
+        (),
+        (TARGET,),
+        (TARGET, 3),
+        (TARGET, 3, 1),
+    ]
+    assert len(most_suspicious(report, 99)) == CLASSES
+    with pytest.raises(UndoorError, match="0 suspects or more"):
+        most_suspicious(report, -1)
+
+
+@pytest.mark.parametrize("target", [-1, CLASSES])
+def test_must_be_a_class(toy_report: ScanReport, target: int) -> None:
+    model = toy_classifier(backdoored=True, norm=True)
+    with pytest.raises(UndoorError, match=f"from 0 to {CLASSES - 1}"):
+        with_targets(model, clean_images(), toy_report, [target])
+
+
+def test_a_false_alarm_is_cheap(toy_report: ScanReport) -> None:
+    """Clean inputs of a class that is wrongly repaired keep their answers."""
+    model, clean = toy_classifier(backdoored=False, norm=True), clean_images(50)
+    identity = identify(model)
+    report = replace(
+        toy_report,
+        verdict="clean",
+        findings=(),
+        fingerprint=str(identity.sha256),
+        identity=identity,
+    )
+    repair = undoor.repair(model, clean, report, force_targets=[OTHER])
+    assert (repair.verdict, [item.target for item in repair.targets]) == ("clean", [OTHER])
+    new = clean_images(40, seed=7)
+    before = (model.predict(new.images) == new.labels).float().mean()
+    labels, _, _ = guarded_answers(guard(model, repair), new.images, 64)
+    assert float(before - (labels == new.labels).float().mean()) <= 0.005

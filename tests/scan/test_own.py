@@ -1,0 +1,250 @@
+"""What the network itself takes for a class, and a network that may not be moved that way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from helpers.scan_work import work_on
+from helpers.tiny import (
+    CLASSES,
+    TARGET,
+    assert_unchanged,
+    clean_images,
+    faint_images,
+    random_classifier,
+    random_inputs,
+    relay_classifier,
+    snapshot,
+    storages,
+    toy_classifier,
+)
+from undoor.classifier import Classifier
+from undoor.inversion.class_directions import BATCH, OwnDirections, barred
+from undoor.scan.screen import screen
+from undoor.sites.heads import Head
+
+ALL_TO_ONE = {label: TARGET for label in range(CLASSES) if label != TARGET}
+
+
+def linear(inputs: int = 2, classes: int = 2) -> Classifier:
+    """One layer, which hands its first features on."""
+    layer = nn.Linear(inputs, classes)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(classes, inputs))
+        layer.bias.zero_()
+    return Classifier(layer, input_shape=(inputs,))
+
+
+# Directions
+
+
+def test_directions_by_hand() -> None:
+    """Unit vectors to the mean of each class, whatever the number of its images."""
+    x = torch.tensor([[0.2, 0.0], [0.4, 0.0], [0.3, 0.8], [0.3, 0.8], [0.3, 0.8]])
+    own = OwnDirections.of(linear(), x, torch.tensor([0, 0, 1, 1, 1]))
+    assert own is not None
+    (read,) = own.heads
+    assert read.head.name == "network"
+    assert torch.allclose(read.values, x)
+    assert torch.allclose(read.directions, torch.tensor([[0.0, -1.0], [0.0, 1.0]]), atol=1e-6)
+
+
+def test_directions_lead_from_the_middle() -> None:
+    x = torch.tensor([[0.9, 0.1], [0.1, 0.1], [0.1, 0.7]])
+    own = OwnDirections.of(linear(2, 3), x, torch.arange(3))
+    assert own is not None
+    away = x - x.mean(0)
+    assert torch.allclose(own.heads[0].directions, away / away.norm(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_features_are_what_the_head_reads() -> None:
+    """Of all images, in their order, however many batches they take; the model stays as it is."""
+    classifier = random_classifier("conv_norm")
+    x = random_inputs(classifier, BATCH + 10)
+    before = snapshot(classifier)
+    own = OwnDirections.of(classifier, x, torch.arange(len(x)) % 4)
+    assert own is not None
+    (read,) = own.heads
+    assert read.head.name == "network.5"
+    layer = classifier.get_submodule(read.head.name)
+    assert read.values.shape == (len(x), 16)
+    assert torch.allclose(layer(read.values), classifier(x), atol=1e-5)
+    assert not read.values.requires_grad
+    assert_unchanged(classifier, before)
+
+
+def test_no_directions_without_a_linear_head() -> None:
+    class Distances(nn.Module):
+        """Scores are distances to stored features."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(12, 5)
+            self.centres = nn.Parameter(torch.randn(4, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            features = self.body(x.flatten(1)).relu()
+            return -torch.cdist(features, self.centres)
+
+    classifier = Classifier(Distances(), input_shape=(3, 2, 2))
+    x = random_inputs(classifier, 8)
+    assert OwnDirections.of(classifier, x, torch.arange(8) % 4) is None
+
+
+def test_directions_of_a_convolution_in_front_of_a_pooling_are_those_of_a_linear_layer() -> None:
+    """Pooling and a linear map may change places: so do features, directions and the bar."""
+    torch.manual_seed(0)
+    body, layer = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), nn.Linear(5, 4)
+    conv = nn.Conv2d(5, 4, 1)
+    conv.weight.data, conv.bias.data = layer.weight[:, :, None, None].data, layer.bias.data
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    networks = [nn.Sequential(body, *pool, layer), nn.Sequential(body, conv, *pool)]
+    answers = []
+    for network in networks:
+        classifier = Classifier(network, input_shape=(3, 6, 6))
+        x = random_inputs(classifier, 12)
+        own = OwnDirections.of(classifier, x, torch.arange(12) % 4)
+        assert own is not None
+        (read,) = own.heads
+        changed, (bar,) = barred(classifier, [read.head])
+        bar.bar(read.values.flip(0), read.directions[torch.arange(12) % 4])
+        answers.append((read.values, read.directions, changed(x)))
+        assert not torch.allclose(changed(x), classifier(x), atol=1e-4)
+    for one, two in zip(*answers, strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_each_of_two_averaged_heads_is_barred() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(12, 5)
+            self.first, self.second = nn.Linear(5, 4), nn.Linear(5, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            features = self.body(x.flatten(1)).relu()
+            return (self.first(features) + self.second(features)) / 2
+
+    torch.manual_seed(0)
+    classifier = Classifier(Two(), input_shape=(3, 2, 2))
+    x = random_inputs(classifier, 8)
+    own = OwnDirections.of(classifier, x, torch.arange(8) % 4)
+    assert own is not None
+    assert [read.head.name for read in own.heads] == ["network.first", "network.second"]
+    changed, bars = barred(classifier, [read.head for read in own.heads])
+    assert len(bars) == 2
+    for bar, read in zip(bars, own.heads, strict=True):
+        bar.bar(read.values, read.directions[torch.zeros(8, dtype=torch.int64)])
+    assert torch.allclose(changed(x), classifier(x), atol=1e-5)  # nothing has moved
+    moved, aim = own.heads[0].values.roll(1, 0), own.heads[0].directions[torch.arange(8) % 4]
+    for bar in bars:
+        bar.bar(moved, aim)
+    towards = ((own.heads[0].values - moved) * aim).sum(1, keepdim=True).clamp_min(0)
+    mean = (classifier.network.first.weight + classifier.network.second.weight) / 2
+    expected = classifier(x) - (towards * aim) @ mean.T
+    assert torch.allclose(changed(x), expected, atol=1e-5)
+
+
+def test_no_directions_where_a_class_has_no_image() -> None:
+    x = torch.rand(4, 2)
+    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 1, 0])) is None
+    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 2, 0])) is not None
+
+
+# Barring
+
+
+@pytest.mark.parametrize(
+    ("moved", "remains"),
+    [
+        ([0.9, 0.1], [0.2, 0.1]),  # along the direction: taken away
+        ([0.9, 0.8], [0.2, 0.8]),  # that part alone
+        ([0.1, 0.1], [0.1, 0.1]),  # against it: as it is
+        ([0.2, 0.1], [0.2, 0.1]),
+    ],
+)
+def test_only_what_moves_towards_the_class_is_taken(
+    moved: list[float], remains: list[float]
+) -> None:
+    changed, (bar,) = barred(linear(), [Head("network")])
+    bar.bar(torch.tensor([[0.2, 0.1]]), torch.tensor([[1.0, 0.0]]))
+    assert torch.allclose(changed(torch.tensor([moved])), torch.tensor([remains]))
+
+
+def test_every_input_has_a_bar_of_its_own() -> None:
+    changed, (bar,) = barred(linear(), [Head("network")])
+    bar.bar(torch.zeros(2, 2), torch.eye(2))
+    x = torch.full((2, 2), 0.5)
+    assert torch.allclose(changed(x), torch.tensor([[0.0, 0.5], [0.5, 0.0]]))
+
+
+def test_the_bar_is_on_a_copy() -> None:
+    classifier = random_classifier("conv_norm")
+    before = snapshot(classifier)
+    x = random_inputs(classifier, 6)
+    own = OwnDirections.of(classifier, x, torch.arange(6) % 4)
+    assert own is not None
+    (read,) = own.heads
+    changed, (bar,) = barred(classifier, [read.head])
+    bar.bar(read.values, read.directions[torch.zeros(6, dtype=torch.int64)])
+    assert torch.allclose(changed(x), classifier(x), atol=1e-5)  # nothing has moved
+    assert storages(changed) == storages(classifier)
+    assert_unchanged(classifier, before)
+
+
+# What it is for
+
+
+@pytest.mark.parametrize("family", ["latent middle", "latent late"])
+@pytest.mark.usefixtures("arithmetic")
+def test_natural_shifts_fail_and_those_of_a_backdoor_do_not(family: str) -> None:
+    """Where every class can be reached by a shift, only the target is left, as near as before."""
+    clean = faint_images()
+
+    def sizes(moves: Mapping[int, int], bar: bool) -> list[float | None]:
+        found = screen(work_on(relay_classifier(moves), clean, bar=bar), family)
+        return [candidate.size for candidate in found]
+
+    free, barred_off = sizes(ALL_TO_ONE, False), sizes(ALL_TO_ONE, True)
+    assert all(size is not None for size in free)
+    for label in ALL_TO_ONE:
+        found = barred_off[label]
+        assert found is None or found > 1.5 * (free[label] or 0)
+    assert barred_off[TARGET] == pytest.approx(free[TARGET], rel=0.5)
+    assert sizes({}, True) == [None] * CLASSES
+
+
+def test_a_head_rewritten_as_a_convolution_changes_no_latent_trigger() -> None:
+    """Such a head cost the latent families, in silence."""
+    linear = relay_classifier(ALL_TO_ONE)
+    layers = [copy.deepcopy(layer) for layer in linear.network]
+    conv = nn.Conv2d(2 * CLASSES, CLASSES, 1)
+    with torch.no_grad():
+        conv.weight.copy_(layers[-1].weight[:, :, None, None])
+        conv.bias.copy_(layers[-1].bias)
+    layers[-1:] = [nn.Unflatten(1, (-1, 1, 1)), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    rewritten = Classifier(nn.Sequential(*layers), input_shape=linear.input_shape)
+    sizes = [
+        [item.size for item in screen(work_on(classifier, faint_images()), "latent late")]
+        for classifier in (linear, rewritten)
+    ]
+    assert [size is None for size in sizes[0]] == [size is None for size in sizes[1]]
+    assert sizes[1][TARGET] == pytest.approx(sizes[0][TARGET], rel=0.2)
+
+
+def test_directions_of_a_toy_lead_to_its_classes() -> None:
+    """The premise: going that way from anywhere, the network answers the class."""
+    clean = clean_images()
+    classifier = toy_classifier(backdoored=False)
+    own = OwnDirections.of(classifier, clean.images, clean.labels)
+    assert own is not None
+    (read,) = own.heads
+    layer = classifier.get_submodule(read.head.name)
+    middle = read.values.mean(0)
+    answers = layer(middle + 5 * read.directions).argmax(1)
+    assert answers.tolist() == list(range(CLASSES))

@@ -1,0 +1,310 @@
+"""What the sizes of all families and classes say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers.family_names import BY_SOURCE, SHARED
+from helpers.tiny import true_trigger
+from undoor.families.calibration import Null
+from undoor.inversion.invert import ALL, Candidate
+from undoor.scan import table as table_module
+from undoor.scan.reestimate import Again
+from undoor.scan.report import ClassEvidence
+from undoor.scan.statistics import for_classes
+from undoor.scan.table import Table
+
+NULL = Null(natural=10.0, ceiling=40.0, location=0.3, scale=0.2)
+SIZES = (20.0, 24.0, 22.0, 21.0)
+FAMILIES = ("patch", "additive", "tone", "latent late", BY_SOURCE, SHARED)
+Sizes = Sequence[float | None]
+
+
+@pytest.fixture(autouse=True)
+def known_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What natural triggers look like does not change with the next calibration."""
+    monkeypatch.setattr(table_module, "nulls", lambda: dict.fromkeys(FAMILIES, NULL))
+
+
+class Shape:
+    """All that a table asks of a classifier."""
+
+    def __init__(self, classes: int = 4, shape: tuple[int, ...] = (3, 32, 32)) -> None:
+        self.num_classes = classes
+        self.input_shape = shape
+
+
+def made(classes: int = 4, shape: tuple[int, ...] = (3, 32, 32)) -> Table:
+    return Table(Shape(classes, shape))  # type: ignore[arg-type]
+
+
+def candidates(sizes: Sizes, first: int = 0, family: str = "patch") -> list[Candidate]:
+    return [Candidate(first + i, family, size, true_trigger()) for i, size in enumerate(sizes)]
+
+
+def shared(size: float | None) -> Candidate:
+    return Candidate(ALL, "patch", size, true_trigger())
+
+
+def quiet(classes: int) -> float:
+    """The p-value of a class to which no family objects."""
+    return float(for_classes(np.array([0.5]), classes)[0])
+
+
+# Families of targets
+
+
+def test_the_smallest_is_the_loudest() -> None:
+    table = made()
+    table.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
+    table.add("additive", candidates(SIZES, family="additive"))
+    p = table.combined()
+    assert p.shape == (4,)
+    assert p.argmin() == 2
+    assert p[2] < 1e-4
+    assert np.delete(p, 2).min() == pytest.approx(quiet(4))
+    loudest = table.loudest(2)
+    assert loudest is not None
+    family, entry = loudest
+    assert (family, entry.targets, entry.source, entry.size) == ("patch", (2,), None, 1.0)
+    assert entry.score > 20
+    assert [c.target for c in table.candidates("patch")] == [0, 1, 2, 3]
+
+
+def test_the_loudest_of_some_families() -> None:
+    table = made()
+    table.add("patch", candidates((20.0, 24.0, 7.0, 21.0)))
+    table.add("latent late", candidates((20.0, 24.0, 1.0, 21.0), family="latent late"))
+    everything, inputs = table.loudest(2), table.loudest(2, ("patch", "additive"))
+    assert everything is not None
+    assert inputs is not None
+    assert (everything[0], inputs[0]) == ("latent late", "patch")
+    assert table.loudest(2, (SHARED,)) is None
+
+
+def test_classes_that_were_not_followed() -> None:
+    """They are no suspects, and nothing is known of them."""
+    table = made(classes=40)
+    table.add("patch", candidates((20.0, 1.0, 22.0, 21.0), first=10))
+    p = table.combined()
+    assert p.shape == (40,)
+    assert p.argmin() == 11
+    assert np.delete(p, [10, 11, 12, 13]) == pytest.approx(quiet(40))
+    assert table.loudest(3) is None
+    assert [item.target for item in table.all_evidence(())] == [10, 11, 12, 13]
+
+
+def test_one_of_many_must_be_smaller() -> None:
+    """All classes had their chance to be small, the followed and the others."""
+    p = []
+    for classes in (4, 40):
+        table = made(classes)
+        table.add("patch", candidates((20.0, 5.0, 22.0, 21.0)))
+        p.append(table.combined()[1])
+    assert 2 * p[0] < p[1]
+
+
+# Families of sources
+
+
+def test_sources_speak_of_where_their_images_go() -> None:
+    table = made()
+    table.add_sources(BY_SOURCE, candidates((2.0, 1.0, 24.0, 21.0)), [(3,), (3,), (3,), ()])
+    p = table.combined()
+    assert p.argmin() == 3
+    assert p[:3] == pytest.approx(quiet(4))
+    loudest = table.loudest(3)
+    assert loudest is not None
+    # The source that says most about the target, although others end there too.
+    assert loudest[1].source == 1
+    assert loudest[1].p_value <= p[3] < 0.05
+    evidence = table.all_evidence(())
+    assert [(e.source, e.target) for e in evidence] == [(0, 3), (1, 3), (2, 3), (3, None)]
+
+
+def test_all_sources_stand_beside_each_other() -> None:
+    """Where each can be moved as easily, none stands out; no target is named by that alone."""
+    table = made()
+    table.add_sources(BY_SOURCE, candidates(SIZES), [(1,), (2,), (3,), (0,)])
+    assert table.combined().min() == pytest.approx(quiet(4))
+
+
+# The shared patch
+
+
+def with_shared(
+    size: float | None, ends: tuple[int, ...] = (), *, classes: int = 4, sizes: Sizes = SIZES
+) -> Table:
+    """A table in which the sources' own patches are natural."""
+    table = made(classes)
+    table.add_sources(BY_SOURCE, candidates(sizes), [()] * len(sizes))
+    table.add_shared(SHARED, shared(size), ends)
+    return table
+
+
+def test_a_small_shared_patch_speaks_of_all_ends() -> None:
+    p = with_shared(1.0, (0, 2)).combined()
+    assert p[[0, 2]].max() < 1e-3
+    assert p[[1, 3]].min() == pytest.approx(quiet(4))
+
+
+def test_a_shared_patch_with_several_ends_has_no_target() -> None:
+    several, one = (with_shared(1.0, ends).all_evidence(())[-1] for ends in ((0, 2), (2,)))
+    assert (several.family, several.target, several.source) == (SHARED, None, None)
+    assert (one.target, one.source, one.size) == (2, None, 1.0)
+
+
+@pytest.mark.parametrize("size", [22.0, 40.0, None])
+def test_a_natural_shared_patch_says_nothing(size: float | None) -> None:
+    assert with_shared(size, (0, 1, 2, 3)).combined().min() == pytest.approx(quiet(4))
+
+
+def test_a_shared_patch_is_judged_beside_those_of_sources() -> None:
+    """By hand: the lower quartile of the sources is 10, and 2 is 5 times below natural."""
+    (entry,) = with_shared(2.0, sizes=(10.0, 10.0, 10.0, 30.0)).entries[SHARED]
+    assert entry.score == pytest.approx(5 * 5**0.3, rel=1e-3)
+
+
+def test_a_lone_patch_counts_as_usual() -> None:
+    """There is one shared patch, however many classes the model has."""
+    few, many = (with_shared(6.0, classes=classes).entries[SHARED][0] for classes in (4, 40))
+    assert few.p_value == many.p_value
+
+
+# Later evidence
+
+
+def test_better_candidates_replace_the_first() -> None:
+    """The size shown is the candidate's own, the size that counts is that of the same effort."""
+    table = made()
+    table.add("patch", candidates((20.0, 24.0, 5.0, 21.0)))
+    before = table.entries["patch"]
+    better = Candidate(2, "patch", 0.5, true_trigger())
+    table.replace("patch", {2: Again(better, 1.0)})
+    again = made()
+    again.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
+    assert [e.score for e in table.entries["patch"]] == [e.score for e in again.entries["patch"]]
+    assert table.entries["patch"][2].p_value < before[2].p_value
+    assert table.entries["patch"][2].candidate is better
+    assert table.all_evidence(())[2].size == 0.5
+    assert table.entries["patch"][0].candidate is before[0].candidate
+
+
+def test_replacing_nothing_changes_nothing() -> None:
+    table = made()
+    table.add("patch", candidates(SIZES))
+    before = table.all_evidence(())
+    table.replace("patch", {})
+    assert table.all_evidence(()) == before
+
+
+def test_evidence_that_is_known_to_be_more() -> None:
+    """In its place among the rest, told apart by family, target and source."""
+    table = made()
+    table.add("patch", candidates(SIZES))
+    table.add_sources(BY_SOURCE, candidates(SIZES), [(1,), (3,), (1,), (1,)])
+    known = [
+        ClassEvidence(1, "patch", 24.0, 1.0, 0.5, 0.9),
+        ClassEvidence(1, BY_SOURCE, 22.0, 1.0, 0.5, 0.8, source=2),
+    ]
+    evidence = table.all_evidence(known)
+    assert [item.asr for item in evidence] == [None, 0.9, None, None, None, None, 0.8, None]
+
+
+def test_whether_anything_worked() -> None:
+    table = made()
+    table.add("patch", candidates([None] * 4))
+    assert not table.reached
+    table.add_sources(BY_SOURCE, candidates([None, None, 3.0, None]), [()] * 4)
+    assert table.reached
+
+
+# Units
+
+
+@pytest.mark.parametrize(("family", "factor"), [("patch", 4), ("additive", 2), ("tone", 1)])
+def test_larger_images_have_larger_natural_triggers(family: str, factor: float) -> None:
+    usual, large = made(), made(shape=(3, 64, 64))
+    usual.add(family, candidates((20.0, 24.0, 3.0, None), family=family))
+    sizes = (20.0 * factor, 24.0 * factor, 3.0 * factor, None)
+    large.add(family, candidates(sizes, family=family))
+    one, other = usual.entries[family], large.entries[family]
+    assert [e.score for e in other] == pytest.approx([e.score for e in one])
+    assert large.ceiling(family) == pytest.approx(factor * usual.ceiling(family))
+    assert large.detectable(0.02)[family] == pytest.approx(factor * usual.detectable(0.02)[family])
+
+
+def test_a_shared_patch_that_never_worked_says_nothing_of_vectors() -> None:
+    table = made(shape=(80,))
+    table.add_sources(BY_SOURCE, candidates(SIZES), [()] * 4)
+    table.add_shared(SHARED, shared(None), (1,))
+    assert table.combined().min() == pytest.approx(quiet(4))
+
+
+def test_patches_of_sources_and_all_grow_alike() -> None:
+    usual, large = made(), made(shape=(3, 64, 64))
+    for table, factor in ((usual, 1), (large, 4)):
+        sizes = [factor * size for size in SIZES]
+        table.add_sources(BY_SOURCE, candidates(sizes), [()] * 4)
+        table.add_shared(SHARED, shared(factor * 5.0), ())
+    for family in (BY_SOURCE, SHARED):
+        one, other = ([e.score for e in t.entries[family]] for t in (usual, large))
+        assert other == pytest.approx(one)
+
+
+def test_inputs_that_are_no_images() -> None:
+    """Nothing was learned about their units: only what the others need counts."""
+    small, large = made(shape=(8,)), made(shape=(8,))
+    small.add("patch", candidates((0.2, 0.2, 0.01, 0.2)))
+    large.add("patch", candidates((200.0, 200.0, 10.0, 200.0)))
+    assert small.combined() == pytest.approx(large.combined())
+    assert small.combined()[2] < 0.01
+
+
+# What would have been found
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.1])
+def test_a_class_of_detectable_size_has_that_p_value(alpha: float) -> None:
+    """Had it been one more class, and had the other families said nothing."""
+    table = made(classes=5)
+    sizes = (20.0, 20.0, 20.0, 20.0)
+    table.add("patch", candidates(sizes))
+    table.add("additive", candidates(sizes, family="additive"))
+    for family, needed in table.detectable(alpha).items():
+        more = made(classes=5)
+        more.add(family, candidates((*sizes, needed), family=family))
+        assert more.entries[family][4].p_value == pytest.approx(alpha / 2)
+
+
+def test_a_shared_patch_of_detectable_size_has_that_p_value() -> None:
+    needed = with_shared(None).detectable(0.02)[SHARED]
+    (entry,) = with_shared(needed).entries[SHARED]
+    assert entry.p_value == pytest.approx(0.01)
+
+
+def test_a_shared_patch_beside_sources_of_another_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a source's patch can at most be large is the sources' own."""
+    nulls = dict.fromkeys(FAMILIES, NULL) | {BY_SOURCE: replace(NULL, ceiling=15.0)}
+    monkeypatch.setattr(table_module, "nulls", lambda: nulls)
+    needed = with_shared(None).detectable(0.02)[SHARED]
+    (entry,) = with_shared(needed).entries[SHARED]
+    assert entry.p_value == pytest.approx(0.01)
+
+
+def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = replace(NULL, least_others=16.0)
+    monkeypatch.setattr(
+        table_module, "nulls", lambda: {**dict.fromkeys(FAMILIES, learned), BY_SOURCE: NULL}
+    )
+    table = made()
+    table.add("patch", candidates((1.0, 1.2, 1.1, 21.0)))
+    table.add("additive", candidates((1.0, 24.0, 22.0, 21.0), family="additive"))
+    table.add_sources(BY_SOURCE, candidates((1.0, 1.2, 1.1, 21.0)), [(3,)] * 4)
+    assert table.crowds() == ("patch",)
+    assert table.crowds(0.7) == ("patch", "additive")
+    assert table.combined()[:3].max() < 0.01
