@@ -20,16 +20,17 @@ from helpers.tiny import (
     true_trigger,
 )
 from undoor.adapt import LEAST_FLAGGED, adapt, flagged_inputs
-from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.plans import COARSEST, candidate_plans
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.evaluate import evaluate, stamp_set
 from undoor.guard import guard
 from undoor.rate import Rate
+from undoor.render.repair_notes import adaptation_note
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.record import Repair
 from undoor.sites import find_sites
 
 MODEL = toy_classifier(backdoored=True, norm=True)
@@ -119,7 +120,7 @@ def test_too_few_flagged(toy_repair: Repair, triggered: int) -> None:
     (item,), (old,) = made.targets, toy_repair.targets
     assert item.adapted == Adaptation(30 + triggered, triggered, LEAST_FLAGGED)
     assert {**vars(item), "adapted": None} == vars(old)
-    assert "stay as they were" in item.adapted.note("2")
+    assert "stay as they were" in adaptation_note(item.adapted, "2")
 
 
 def _no_fit(stage: str, done: int, total: int) -> None:
@@ -262,7 +263,7 @@ def test_more_than_fits_into_memory(toy_repair: Repair, monkeypatch: pytest.Monk
     adapted = made.targets[0].adapted
     assert adapted is not None
     assert (adapted.flagged, adapted.fitted) == (80, 50)
-    assert "refitted on 50 of them" in adapted.note("2")
+    assert "refitted on 50 of them" in adaptation_note(adapted, "2")
 
 
 def test_progress_and_interrupt(toy_repair: Repair) -> None:

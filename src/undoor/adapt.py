@@ -9,14 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from undoor.align.adaptation import Adaptation
 from undoor.align.class_balance import match_mix
-from undoor.align.contents import TargetRepair
 from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import candidate_plans
-from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
@@ -25,6 +22,9 @@ from undoor.guard import guard
 from undoor.inversion.logit_scale import standardised
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.contents import TargetRepair
+from undoor.repairs.record import Repair
 from undoor.sites import find_sites
 from undoor.vocabulary import FLAG
 

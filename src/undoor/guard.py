@@ -17,7 +17,7 @@ from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
 
 if TYPE_CHECKING:
-    from undoor.align.result import Repair
+    from undoor.repairs.record import Repair
 
 # The label of an input without an answer: no class has it.
 REJECTED = -1

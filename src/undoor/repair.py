@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import check_fpr
-from undoor.align.contents import SiteChoice, TargetRepair, Trial
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import FITS, Plan
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
-from undoor.align.result import Repair
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
+from undoor.align.trial import Trial
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
@@ -30,6 +29,8 @@ from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
+from undoor.repairs.contents import SiteChoice, TargetRepair
+from undoor.repairs.record import Repair
 from undoor.scan.extra_targets import most_suspicious, with_targets
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.cli_fakes import Cli, Result
-from undoor.align.adaptation import Adaptation
+from undoor.repairs.adaptation import Adaptation
 
 
 @pytest.fixture

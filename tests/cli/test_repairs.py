@@ -14,8 +14,8 @@ from helpers.cli_fakes import Result
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.align.calibrate import Calibration
-from undoor.align.result import Repair
 from undoor.cli import app
+from undoor.repairs.record import Repair
 
 
 @pytest.fixture

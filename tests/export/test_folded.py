@@ -18,10 +18,10 @@ from helpers.guarded_networks import inputs, subject
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.align.fold import without_bounds
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.repairs.record import Repair
 from undoor.sites import attach
 
 

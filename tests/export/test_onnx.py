@@ -17,11 +17,11 @@ from torch import nn
 import undoor
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export import onnx as room
+from undoor.repairs.record import Repair
 
 
 def subject() -> tuple[Classifier, Repair]:

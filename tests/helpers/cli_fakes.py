@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
@@ -32,6 +31,7 @@ from undoor.journal import Journal
 from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
+from undoor.repairs.adaptation import Adaptation
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.made_repairs import make_repair
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.networks import NETWORKS
+from undoor.repairs.record import Repair
 from undoor.sites import find_sites
 
 CLASSES = 4

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 
 from undoor.align.calibrate import Calibration
-from undoor.align.contents import SiteChoice, TargetRepair, Trial
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.identity.model import identify
 from undoor.rate import Rate
+from undoor.repairs.contents import SiteChoice, TargetRepair
+from undoor.repairs.record import Repair
 from undoor.sites import find_sites
 from undoor.triggers import Stamp
 

@@ -14,8 +14,6 @@ import pytest
 from helpers.cli_fakes import Cli, FakeEvaluation, make_report
 from helpers.render_work import SUBJECT, VERDICTS
 from helpers.tiny import clean_images, toy_classifier
-from undoor.align import result as repair_result
-from undoor.align.adaptation import Adaptation
 from undoor.cli import check
 from undoor.cli import demo as demo_command
 from undoor.errors import UndoorError
@@ -27,6 +25,8 @@ from undoor.rate import rates_to_json
 from undoor.render import report_json
 from undoor.render.documents import DOCUMENTS, json_schema
 from undoor.repair import Repair
+from undoor.repairs import record as repair_result
+from undoor.repairs.adaptation import Adaptation
 from undoor.scan import report as scan_report
 from undoor.scan.report import ScanReport
 from undoor.vocabulary import Verdict

@@ -9,8 +9,8 @@ import pytest
 
 from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_report
 from helpers.render_work import VERDICTS, fixed
-from undoor.align.adaptation import Adaptation
 from undoor.render.summary import odds, summarise
+from undoor.repairs.adaptation import Adaptation
 from undoor.vocabulary import Verdict
 
 

@@ -87,28 +87,12 @@ class Calibration:
         """Whether so many scores can promise the wanted rate."""
         return _allowed(self.n, self.wanted) > 0
 
-    def note(self, label: str) -> str | None:
-        """Where the wanted rate cannot be promised, a sentence that says so; else None.
+    @property
+    def needed(self) -> int:
+        """The fewest clean inputs that can promise the wanted rate."""
+        return least_scores(self.wanted)
 
-        label : the target class as the reader knows it.
-        """
-        if self.attainable:
-            return None
-        if self.n == 0:
-            return (
-                f"no clean image of {label} is answered so, and no rate can be promised; every "
-                "input that keeps less than three quarters of the target's lead is flagged"
-            )
-        needed = least_scores(self.wanted)
-        images = "1 clean image" if self.n == 1 else f"{self.n} clean images"
-        beyond = "it" if self.n == 1 else "all of them"
-        return (
-            f"{images} of {label} cannot promise less than {_percent(self.resolution)} "
-            f"(wanted: {_percent(self.wanted)}; {needed} would do); the threshold lies beyond "
-            f"{beyond}"
-        )
-
-    def to_json(self, label: str) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """All but the threshold, which stands beside it."""
         rate = self.flagged
         return {
@@ -116,8 +100,6 @@ class Calibration:
             "n": self.n,
             "flagged": rate.value,
             "flagged_interval": None if rate.low is None else [rate.low, rate.high],
-            "resolution": self.resolution,
-            "note": self.note(label),
             # Nothing of repairs that do not say, as of those made before they did.
             **({"scores": scores} if (scores := self.scores_to_json()) else {}),
         }
@@ -249,13 +231,3 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
 def _allowed(n: int, fpr: float) -> int:
     """How many of n + 1 exchangeable scores may lie above the threshold, n at most."""
     return min(n, math.floor(fpr * (n + 1) + ROUNDING))
-
-
-def _percent(share: float) -> str:
-    """Two digits, three where two would hide the difference to a round number.
-
-    >>> _percent(0.0323), _percent(0.01), _percent(1 / 99)
-    ('3.2 %', '1 %', '1.01 %')
-    """
-    short = f"{100 * share:.2g}"
-    return f"{short if len(short) > 1 else f'{100 * share:.3g}'} %"

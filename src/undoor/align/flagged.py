@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
-from undoor.align.contents import Trial
 from undoor.align.fit import Plan, fit_corrections, unpaired
 from undoor.align.guard_score import shortfall, without
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.progress import Progress, silent
 from undoor.sites import attach

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
-from undoor.align.contents import Trial
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.guard_score import shortfall, without
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.inversion.triggered import Change, half_triggered, triggered
 from undoor.journal import Arrays, Draft, Journal

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
+from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.text import (
     class_label,
     interval,
@@ -23,11 +24,11 @@ from undoor.render.text import (
 )
 
 if TYPE_CHECKING:
-    from undoor.align.adaptation import Adaptation
     from undoor.align.calibrate import Calibration
     from undoor.evaluate import Evaluation
     from undoor.rate import Rate
     from undoor.repair import Repair
+    from undoor.repairs.adaptation import Adaptation
     from undoor.scan.report import ScanReport
 
 COLOURS = {"backdoored": "red", "clean": "green", "inconclusive": "yellow"}
@@ -126,9 +127,9 @@ def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
     if adapted is None:
         return []
     if not adapted.fitted:
-        return [adapted.note(target)]
+        return [adaptation_note(adapted, target)]
     return [
-        adapted.note(target),
+        adaptation_note(adapted, target),
         f"ASR of {target} is that of flagged inputs that a fit did not see; their SIA is not "
         "known, since nobody labelled them",
     ]
@@ -142,7 +143,7 @@ def _calibration(calibration: Calibration, target: str) -> list[str]:
             f"of {rate.n} clean images of {target}, {percent(rate.value)} are flagged "
             f"(95 %: {interval(rate.low, rate.high)})"
         )
-    note = calibration.note(target)
+    note = calibration_note(calibration, target)
     return [*lines, note] if note else lines
 
 

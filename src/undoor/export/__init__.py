@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export import folded, onnx, pt2
@@ -17,6 +16,7 @@ from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Parity, compare, odd_inputs, probes
 from undoor.files import write_atomically
 from undoor.guard import guard
+from undoor.repairs.record import Repair
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, ExportFormat
 
 __all__ = ["FORMATS", "About", "Export", "ExportFormat", "GuardedGraph", "Parity", "export"]

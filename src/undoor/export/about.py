@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
-from undoor.align.result import Repair
 from undoor.contract import Contract
+from undoor.repairs.record import Repair
 
 SCHEMA = "undoor/export/1"
 Holds = Literal["guarded", "corrected"]

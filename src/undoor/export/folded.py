@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from undoor.align.fold import fold, folds
-from undoor.align.result import Repair
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.parity import TOLERANCE, Parity
+from undoor.repairs.record import Repair
 from undoor.sites import Site, attach, find_sites
 
 # Key of the safetensors metadata under which it says what it is.

@@ -17,7 +17,7 @@ MODEL = (
     "a model.toml, a folder with one or of Transformers or timm, a checkpoint, or a .pt2, ONNX or "
     "TorchScript file"
 )
-# As undoor.align.stored names the tensors of a repair.
+# As undoor.repairs.file names the tensors of a repair.
 REPAIR = "repair/"
 AS_DATA = "if these are clean images, give them as --data"
 PLACES = {

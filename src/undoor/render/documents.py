@@ -157,7 +157,8 @@ class Calibration(_Part):
     flagged: Fraction | None
     flagged_interval: Interval
     resolution: Fraction
-    note: str | None
+    attainable: bool = Field(description="Whether `n` scores can promise `wanted_fpr`.")
+    needed: Count = Field(description="How many scores can.")
     scores: Scores | None = Field(default=None, description="Not of repairs that do not say.")
 
 
@@ -179,7 +180,6 @@ class Adaptation(_Part):
     missed: Fraction | None
     fitted: Count
     refitted: bool
-    note: str
 
 
 class RepairedTarget(_Part):
@@ -221,7 +221,7 @@ class RepairSeconds(_Part):
 class Repair(_Part):
     """What `undoor repair` made: repair.json, and the answer of `undoor repair --json`."""
 
-    schema_: Literal["undoor/repair/2"] = Field(alias="schema")
+    schema_: Literal["undoor/repair/3"] = Field(alias="schema")
     verdict: Verdict
     targets: list[RepairedTarget]
     sites: list[Site]

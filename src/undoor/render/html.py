@@ -15,6 +15,7 @@ from undoor.align.inspect import UnitActivations
 from undoor.families.registry import unit_of
 from undoor.render import figures, pictures, text
 from undoor.render.html_pictures import Album
+from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
@@ -204,8 +205,8 @@ def _target(
         "flagged_interval": text.interval(
             item.calibration.flagged.low, item.calibration.flagged.high
         ),
-        "note": item.calibration.note(target),
-        "adapted": item.adapted.note(target) if item.adapted else None,
+        "note": calibration_note(item.calibration, target),
+        "adapted": adaptation_note(item.adapted, target) if item.adapted else None,
         "histograms": Markup(figures.activation_histograms(own)) if own else None,
     }
 

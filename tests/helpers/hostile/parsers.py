@@ -19,7 +19,6 @@ from onnx.shape_inference import infer_shapes
 from safetensors.torch import load
 
 from helpers.hostile import repairs
-from undoor.align.stored import decoded, encoded
 from undoor.clean_set import read_classes, read_clean_set
 from undoor.clean_set.class_names import Found, number
 from undoor.errors import UndoorError
@@ -30,6 +29,7 @@ from undoor.load.pickles import Screening, screen_member, screen_stream
 from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import read_spec
 from undoor.render.sanitise import line, markdown, sarif
+from undoor.repairs.encoding import decoded, encoded
 from undoor.sealed import Sealed, unsealed
 
 LARGEST = 2**20

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from undoor.align.contents import TargetRepair
-from undoor.align.result import Repair
-from undoor.align.stored import SUFFIX
 from undoor.errors import UndoorError
 from undoor.files import walk
+from undoor.repairs.contents import TargetRepair
+from undoor.repairs.file import SUFFIX
+from undoor.repairs.record import Repair
 from undoor.sealed import is_sealed
 from undoor.vocabulary import LAST, REPAIR_FILE, Prefer, Verdict
 

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.made_repairs import calibration, make_repair
+from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
-from undoor.align.adaptation import Adaptation
-from undoor.align.contents import Trial
-from undoor.align.result import SCHEMA, Repair
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.export.folded import folded
 from undoor.guard import guard
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.contents import RepairContents
+from undoor.repairs.encoding import encoded
+from undoor.repairs.record import SCHEMA, Repair
 from undoor.sites import find_sites
 
 
@@ -32,7 +34,7 @@ def test_document(model: Classifier, tmp_path: Path) -> None:
     made.save(tmp_path)
     data = json.loads((tmp_path / "repair.json").read_text())
     assert data == made.to_json()
-    assert data["schema"] == SCHEMA == "undoor/repair/2"
+    assert data["schema"] == SCHEMA == "undoor/repair/3"
     assert data["model_sha256"] == model.fingerprint()
     assert data["repair_sha256"] == made.sha256()
     assert [(site["target"], site["name"]) for site in data["sites"]] == [
@@ -40,8 +42,28 @@ def test_document(model: Classifier, tmp_path: Path) -> None:
     ]
 
 
-def test_calibration_in_words(model: Classifier) -> None:
-    """The numbers, and where they cannot promise what was wanted, a sentence that says so."""
+def test_tensors_are_put_together_once(
+    model: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be large: a document needs no more than the hash."""
+    calls = []
+
+    def counted(repair: RepairContents) -> bytes:
+        calls.append(repair)
+        return encoded(repair)
+
+    for module in ("record", "file"):
+        monkeypatch.setattr(f"undoor.repairs.{module}.encoded", counted)
+    made = make_repair(model)
+    made.save(tmp_path)
+    made.to_json()
+    assert len(calls) == 1
+    loaded = Repair.load(tmp_path)
+    assert loaded.to_json()["repair_sha256"] == made.sha256() == loaded.to_json()["repair_sha256"]
+    assert len(calls) == 2
+
+
+def test_calibration_in_numbers(model: Classifier) -> None:
     few, none = make_repair(model).to_json()["targets"]
     assert few["threshold"] == 1.5
     assert few["calibration"] == {
@@ -50,19 +72,20 @@ def test_calibration_in_words(model: Classifier) -> None:
         "flagged": 0.25,
         "flagged_interval": [0.01, 0.81],
         "resolution": 0.2,
-        "note": calibration(1).note("1"),
+        "attainable": False,
+        "needed": 49,
     }
-    assert "4 clean images of 1 cannot promise less than 20 %" in few["calibration"]["note"]
-    assert "no clean image of 3 is answered so" in none["calibration"]["note"]
+    assert none["calibration"]["n"] == 0
+    assert not none["calibration"]["attainable"]
 
 
-def test_adapted_in_words(model: Classifier) -> None:
+def test_adapted_in_numbers(model: Classifier) -> None:
     made = make_repair(model)
     record = Adaptation(900, 57, 20, 0.0, 57, True)
     trials = (Trial("finest", None, 0.01, 0.9),)
     adapted = replace(made.targets[0], adapted=record, sia=None, trials=trials)
     first, second = replace(made, targets=(adapted, made.targets[1])).to_json()["targets"]
-    assert first["adapted"] == record.to_json("1")
+    assert first["adapted"] == record.to_json()
     assert first["sia"] is None
     assert second["adapted"] is None
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from undoor.align import stored
-from undoor.align.contents import RepairContents
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
+from undoor.repairs import file
+from undoor.repairs.contents import RepairContents
+from undoor.repairs.encoding import encoded
 from undoor.sites import possible_sites
 from undoor.triggers import Latent, Trigger
 from undoor.views import Viewed
 
-SCHEMA = "undoor/repair/2"
+SCHEMA = "undoor/repair/3"
 WAY_OUT = "run `undoor repair` on this model"
 
 
@@ -28,7 +31,7 @@ WAY_OUT = "run `undoor repair` on this model"
 class Repair(Viewed, RepairContents):
     """What closes the backdoors of one model; empty where the scan found none.
 
-    Its fields are those of `undoor.align.contents.RepairContents`.
+    Its fields are those of `undoor.repairs.contents.RepairContents`.
     """
 
     def __repr__(self) -> str:
@@ -53,7 +56,11 @@ class Repair(Viewed, RepairContents):
 
     def sha256(self) -> str:
         """SHA-256 of the file that `save` writes: what a signature of the repair is about."""
-        return stored.sha256(self)
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        return hashlib.sha256(encoded(self)).hexdigest()
 
     def save(self, path: str | Path) -> Path:
         """Write the repair; returns its file.
@@ -61,7 +68,10 @@ class Repair(Viewed, RepairContents):
         path : a file that ends in .safetensors, or a folder. The folder gets the same file as
         repair.safetensors and, for people, repair.json and the triggers, which are never read back.
         """
-        return stored.save(self, Path(path), self.to_json)
+        content = file.serialised(self)
+        # To put all tensors together takes long: once is enough for the document, too.
+        vars(self)["_sha256"] = hashlib.sha256(content).hexdigest()
+        return file.save(content, self, Path(path), self.to_json())
 
     @staticmethod
     def load(
@@ -76,7 +86,7 @@ class Repair(Viewed, RepairContents):
         ------
         UndoorError : no repair there, one that is damaged or was changed, or another model's.
         """
-        repair = Repair(**vars(stored.load(Path(path), sha256=sha256)))
+        repair = Repair(**vars(file.load(Path(path), sha256=sha256)))
         if classifier is not None:
             repair.require_model(classifier, str(path))
             warn_of_weights_only(repair.identity, str(path), WAY_OUT)

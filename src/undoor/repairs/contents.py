@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity
+from undoor.repairs.adaptation import Adaptation
 from undoor.triggers import Trigger
 from undoor.vocabulary import Granularity, Verdict
 
@@ -26,18 +27,6 @@ class SiteChoice:
     extent: int
     granularity: Granularity
     moved: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One plan tried in the cross-validation: guarded SIA on held-out images under triggers that
-    it was not fitted on, FPR on clean inputs of the target, and the score that chose. Inputs
-    flagged in operation have no labels: no SIA is known of a plan tried on them."""
-
-    name: str
-    sia: float | None
-    fpr: float
-    score: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,20 +64,25 @@ class TargetRepair:
             "target": self.target,
             "sources": list(self.sources),
             "threshold": self.threshold,
-            "calibration": self.calibration.to_json(str(self.target)),
+            "calibration": self.calibration.to_json()
+            | {
+                "resolution": self.calibration.resolution,
+                "attainable": self.calibration.attainable,
+                "needed": self.calibration.needed,
+            },
             "chosen": self.chosen,
             "asr": self.asr,
             "sia": self.sia,
             "fpr": self.fpr,
             "trials": [vars(trial) for trial in self.trials],
-            "adapted": self.adapted.to_json(str(self.target)) if self.adapted else None,
+            "adapted": self.adapted.to_json() if self.adapted else None,
             "quick": self.quick,
         }
 
 
 @dataclass(frozen=True, eq=False)
 class RepairContents:
-    """The fields of a `undoor.align.result.Repair`.
+    """The fields of a `undoor.repairs.record.Repair`.
 
     fingerprint, contract : of the model. seconds : what the work took; files do not keep it, so
     that the same repair is the same bytes. version : of the undoor that made the repair.

@@ -17,12 +17,12 @@ from torch import Tensor
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, toy_classifier
 from undoor.align.calibrate import Calibration
-from undoor.align.plausible import require_plausible
-from undoor.align.result import Repair
 from undoor.align.score_summary import ScoreSummary
 from undoor.align.transform import Correction
 from undoor.errors import UndoorError
 from undoor.repairs import listed
+from undoor.repairs.plausible import require_plausible
+from undoor.repairs.record import Repair
 from undoor.sealed import sealed, unsealed
 
 CLEAN, TRIGGERED = torch.linspace(-3, 1, 60), torch.linspace(2, 9, 40)
@@ -124,7 +124,7 @@ def test_every_threshold_that_is_set_is_plausible(
 ) -> None:
     made = Calibration.of(torch.tensor(clean), torch.tensor(triggered), fpr)
     require_plausible(0, {}, made)
-    assert Calibration.from_json(made.threshold, made.to_json("0")) == made
+    assert Calibration.from_json(made.threshold, made.to_json()) == made
 
 
 def test_triggered_scores_that_are_no_numbers_set_no_threshold() -> None:

@@ -147,7 +147,7 @@ def test_files_with_its_triggers_are_read_by_a_new_process(tmp_path: Path) -> No
 
 def test_the_family_of_the_guide_is_searched(install: Install, tmp_path: Path) -> None:
     """docs/own-family.md, as somebody would copy it."""
-    guide = (Path(__file__).parent.parent / "docs" / "own-family.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "own-family.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
     (tmp_path / "guided_stripes.py").write_text(code)
     install(stripes="guided_stripes:STRIPES")
@@ -204,10 +204,7 @@ def test_it_does_not_enter_the_agreement_of_the_families() -> None:
     ("points", "message"),
     [
         ({"corner": "helpers.toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
-        (
-            {"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"},
-            "again from the entry point b",
-        ),
+        ({"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"}, "again from the entry point b"),
         ({"corner": "helpers.toy_family:NOTHING"}, "to load, got AttributeError"),
         ({"corner": "no_such_module_anywhere:X"}, "to load, got ModuleNotFoundError"),
     ],

@@ -14,14 +14,15 @@ import torch
 
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, random_inputs
-from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
-from undoor.align.contents import TargetRepair
-from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
+from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.repairs import listed
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.contents import TargetRepair
+from undoor.repairs.record import Repair
 from undoor.sealed import sealed, unsealed
 from undoor.triggers import Latent, Tone, Trigger, Warp
 
@@ -106,9 +107,9 @@ def use(file: Path, model: Classifier) -> None:
     (item,) = listed([file])
     json.dumps(item.to_json(), allow_nan=False)
     for target in repair.targets:
-        assert target.calibration.note("one") is None or target.calibration.note("one")
+        assert calibration_note(target.calibration, "one") != ""
         if target.adapted:
-            assert target.adapted.note("one")
+            assert adaptation_note(target.adapted, "one")
     x = random_inputs(model, 3)
     logits, _, score = guard(model, repair).logits(x)
     assert bool(logits.isfinite().all() and score.isfinite().all())

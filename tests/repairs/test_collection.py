@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, random_inputs
-from undoor.align.result import Repair
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.repairs import combine, listed, remove
+from undoor.repairs.record import Repair
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,6 @@ class Adaptation:
     guard refitted without them would let through; None where none was fitted. fitted : flagged
     inputs, of this time or an earlier one, that the corrections in force were fitted on; 0 where
     they are still those of the recovered trigger. refitted : whether this time changed them.
-
-    >>> Adaptation(seen=900, flagged=12, needed=20).note("5 stop")
-    '12 of 900 inputs were flagged as 5 stop, 20 are needed; its corrections stay as they were'
     """
 
     seen: int
@@ -28,20 +25,8 @@ class Adaptation:
     fitted: int = 0
     refitted: bool = False
 
-    def note(self, label: str) -> str:
-        """What was done, as a sentence. label : the target class as the reader knows it."""
-        counts = f"{self.flagged:,} of {self.seen:,} inputs were flagged as {label}"
-        if self.refitted:
-            on = "them" if self.fitted == self.flagged else f"{self.fitted:,} of them"
-            return f"{counts}; its corrections are refitted on {on}"
-        why = f", {self.needed} are needed"
-        if self.missed is not None:
-            why = f", but a guard refitted on them would let {self.missed:.0%} of such inputs pass"
-        earlier = f", fitted on {self.fitted:,} flagged earlier" if self.fitted else ""
-        return f"{counts}{why}; its corrections stay as they were{earlier}"
-
-    def to_json(self, label: str) -> dict[str, Any]:
-        return {**vars(self), "note": self.note(label)}
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Adaptation:

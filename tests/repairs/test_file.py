@@ -22,15 +22,15 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.align.adaptation import Adaptation
-from undoor.align.contents import Trial
-from undoor.align.result import Repair
-from undoor.align.stored import SCHEMA
 from undoor.align.transform import Correction
+from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import identify
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.encoding import SCHEMA
+from undoor.repairs.record import Repair
 from undoor.sealed import sealed
 from undoor.triggers import Latent, Stamp, Tone, Trigger, Warp
 from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE
@@ -184,7 +184,7 @@ def test_contents(tmp_path: Path, model: Classifier) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {REPAIR_DESCRIPTION, REPAIR_FILE, "trigger_1.npz", "trigger_3.npz"}
     content, tensors = opened(tmp_path / REPAIR_FILE)
-    assert content["schema"] == SCHEMA == "undoor/repair-file/4"
+    assert content["schema"] == SCHEMA == "undoor/repair-file/5"
     assert content["model"] == {
         **identify(model).to_json(),
         "sha256": model.fingerprint(),
@@ -280,11 +280,43 @@ def resealed(file: Path, content: Any, tensors: dict[str, torch.Tensor]) -> Path
     return file
 
 
+def as_the_format_before(content: dict[str, Any], note: str) -> dict[str, Any]:
+    """With sentences beside the numbers."""
+    targets = [
+        {**item, "calibration": {**item["calibration"], "resolution": 0.2, "note": note}}
+        for item in content["targets"]
+    ]
+    return {**content, "schema": "undoor/repair-file/4", "targets": targets}
+
+
+def test_words_of_a_note_are_no_part_of_a_repair(file: Path, model: Classifier) -> None:
+    """Files of the format before are read, whatever language their notes are in."""
+    content, tensors = opened(file)
+    hashes = set()
+    for note in ("4 clean images cannot promise", "mit 4 Bildern geht das nicht"):
+        resealed(file, as_the_format_before(content, note), tensors)
+        hashes.add(Repair.load(file, model).sha256())
+    assert hashes == {make_repair(model).sha256()}
+
+
+def words_of(part: object) -> list[str]:
+    if isinstance(part, dict):
+        return [word for item in part.values() for word in words_of(item)]
+    if isinstance(part, list):
+        return [word for item in part for word in words_of(item)]
+    return [part] if isinstance(part, str) else []
+
+
+def test_a_file_says_numbers_and_names_alone(file: Path) -> None:
+    content, _ = opened(file)
+    assert not [words for words in words_of(content["targets"]) if words.count(" ") > 1]
+
+
 @pytest.mark.parametrize("schema", ["undoor/repair-file/2", None, 3])
 def test_other_schema(file: Path, model: Classifier, schema: object) -> None:
     content, tensors = opened(file)
     resealed(file, {**content, "schema": schema}, tensors)
-    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/4'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/repair-file/5'"):
         Repair.load(file, model)
 
 
@@ -323,7 +355,7 @@ def test_strange_entries(file: Path, model: Classifier, change: dict[str, Any]) 
         {"threshold": "1.5"},
         {"calibration": None},
         {"calibration": {"wanted_fpr": 0.01}},
-        {"calibration": {**calibration(1).to_json("1"), "flagged_interval": [0.1]}},
+        {"calibration": {**calibration(1).to_json(), "flagged_interval": [0.1]}},
         {"target": 3},
         {"target": 4},
         {"target": True},

@@ -1,10 +1,10 @@
-"""A repair as one file: everything that the guard needs and where it comes from, sealed."""
+"""What the file of a repair says: each field by name, and no prose, so that its hash is about
+nothing but numbers and names."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,66 +13,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.align.adaptation import Adaptation
 from undoor.align.calibrate import Calibration
-from undoor.align.contents import RepairContents, SiteChoice, TargetRepair, Trial
-from undoor.align.description import require_description
-from undoor.align.plausible import require_plausible
 from undoor.align.transform import MIXING, UNITS, Correction
+from undoor.align.trial import Trial
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.files import write_atomically, write_json
-from undoor.identity.model import model_from_json, model_to_json, require_sha256
-from undoor.sealed import Sealed, sealed, unsealed
+from undoor.identity.model import model_from_json, model_to_json
+from undoor.repairs.adaptation import Adaptation
+from undoor.repairs.contents import RepairContents, SiteChoice, TargetRepair
+from undoor.repairs.description import require_description
+from undoor.repairs.plausible import require_plausible
+from undoor.sealed import Sealed, sealed
 from undoor.triggers import Trigger, trigger_of
-from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, Verdict, trigger_file
+from undoor.vocabulary import Verdict
 
 # Another one than the schema of the result document: that one may change without this.
-SCHEMA = "undoor/repair-file/4"
+SCHEMA = "undoor/repair-file/5"
+# Still read: it has sentences beside the numbers that they follow from.
+WITH_NOTES = "undoor/repair-file/4"
 # Still read: it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/repair-file/3"
-SUFFIX = ".safetensors"
 # In front of every tensor: no checkpoint has such keys, and `undoor.load` knows them.
 PREFIX = "repair/"
 # Triggers are stored in raw units, so that no rounding changes them from file to file.
 UNIT = (0.0, 1.0)
-MADE_BY = "`undoor repair`"
-
-
-def save(repair: RepairContents, path: Path, document: Callable[[], dict[str, Any]]) -> Path:
-    """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
-
-    document : gives the repair as people read it, which a folder holds as well.
-    """
-    for item in repair.targets:
-        require_plausible(item.target, item.corrections, item.calibration)
-    content = encoded(repair)
-    file = path
-    if path.suffix != SUFFIX:
-        file = path / REPAIR_FILE
-        for item in repair.targets:
-            item.trigger.save(path / trigger_file(item.target))
-        write_json(path / REPAIR_DESCRIPTION, document())
-    write_atomically(file, lambda temporary: temporary.write_bytes(content))
-    return file
-
-
-def load(path: Path, *, sha256: str | None = None) -> RepairContents:
-    """See `Repair.load`."""
-    file = path / REPAIR_FILE if path.is_dir() else path
-    expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
-    stored = unsealed(file, made_by=MADE_BY)
-    if expected is not None and stored.sha256 != expected:
-        raise UndoorError(
-            f"{file}: expected a file with the SHA-256 {sha256}, got {stored.sha256}; "
-            "do not use it, get it again"
-        )
-    return decoded(stored, file)
-
-
-def sha256(repair: RepairContents) -> str:
-    """Of the file that `save` writes."""
-    return hashlib.sha256(encoded(repair)).hexdigest()
 
 
 def encoded(repair: RepairContents) -> bytes:
@@ -90,16 +54,27 @@ def encoded(repair: RepairContents) -> bytes:
         "model": model_to_json(repair.fingerprint, repair.identity) | repair.contract.to_json(),
         "verdict": repair.verdict,
         "fit": repair.fit,
-        "targets": [
-            {
-                **item.to_json(),
-                "sites": [vars(site) for site in item.sites],
-                "trigger": _trigger_parts(item.trigger)[1],
-            }
-            for item in repair.targets
-        ],
+        "targets": [_described(item) for item in repair.targets],
     }
     return sealed(description, tensors)
+
+
+def _described(item: TargetRepair) -> dict[str, Any]:
+    return {
+        "target": item.target,
+        "sources": list(item.sources),
+        "threshold": item.threshold,
+        "calibration": item.calibration.to_json(),
+        "chosen": item.chosen,
+        "asr": item.asr,
+        "sia": item.sia,
+        "fpr": item.fpr,
+        "trials": [vars(trial) for trial in item.trials],
+        "adapted": item.adapted.to_json() if item.adapted else None,
+        "quick": item.quick,
+        "sites": [vars(site) for site in item.sites],
+        "trigger": _trigger_parts(item.trigger)[1],
+    }
 
 
 def decoded(stored: Sealed, file: Path) -> RepairContents:
@@ -111,7 +86,7 @@ def decoded(stored: Sealed, file: Path) -> RepairContents:
     """
     data = stored.description
     found = data.get("schema") if isinstance(data, dict) else None
-    if found not in (SCHEMA, WEIGHTS_ONLY):
+    if found not in (SCHEMA, WITH_NOTES, WEIGHTS_ONLY):
         raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r:.60}; repair again")
     try:
         require_description(data)

@@ -1,0 +1,79 @@
+"""What a reader should know of a repair's threshold and of its refits, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undoor.align.calibrate import Calibration
+    from undoor.repairs.adaptation import Adaptation
+
+
+def calibration_note(calibration: Calibration, label: str) -> str | None:
+    """Where the requested false-positive rate cannot be guaranteed, a sentence that says so.
+
+    Parameters
+    ----------
+    calibration
+        Of the guard of one target.
+    label
+        The target class as the reader knows it.
+
+    >>> import torch
+    >>> from undoor.align.calibrate import Calibration
+    >>> few = Calibration.of(torch.arange(8.0), torch.tensor([90.0]), 0.01)
+    >>> print(calibration_note(few, "5 stop"))
+    with 8 clean images of class 5 stop that are predicted as it, a false-positive rate below 11 % \
+cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies above all scores
+    """
+    if calibration.attainable:
+        return None
+    if calibration.n == 0:
+        return (
+            f"no clean image of class {label} is predicted as it, so that no false-positive rate "
+            "can be guaranteed; every input that keeps less than three quarters of the target's "
+            "lead is flagged"
+        )
+    images = "1 clean image" if calibration.n == 1 else f"{calibration.n} clean images"
+    are, scores = ("is", "its score") if calibration.n == 1 else ("are", "all scores")
+    return (
+        f"with {images} of class {label} that {are} predicted as it, a false-positive rate below "
+        f"{_percent(calibration.resolution)} cannot be guaranteed (requested: "
+        f"{_percent(calibration.wanted)}, which takes {calibration.needed} images); the threshold "
+        f"lies above {scores}"
+    )
+
+
+def adaptation_note(adapted: Adaptation, label: str) -> str:
+    """What a refit on flagged inputs did, as a sentence.
+
+    Parameters
+    ----------
+    adapted
+        What is recorded of it.
+    label
+        The target class as the reader knows it.
+
+    >>> from undoor.repairs.adaptation import Adaptation
+    >>> adaptation_note(Adaptation(seen=900, flagged=12, needed=20), "5 stop")
+    '12 of 900 inputs were flagged as 5 stop, 20 are needed; its corrections stay as they were'
+    """
+    counts = f"{adapted.flagged:,} of {adapted.seen:,} inputs were flagged as {label}"
+    if adapted.refitted:
+        on = "them" if adapted.fitted == adapted.flagged else f"{adapted.fitted:,} of them"
+        return f"{counts}; its corrections are refitted on {on}"
+    why = f", {adapted.needed} are needed"
+    if adapted.missed is not None:
+        why = f", but a guard refitted on them would let {adapted.missed:.0%} of such inputs pass"
+    earlier = f", fitted on {adapted.fitted:,} flagged earlier" if adapted.fitted else ""
+    return f"{counts}{why}; its corrections stay as they were{earlier}"
+
+
+def _percent(share: float) -> str:
+    """Two digits, three where two would hide the difference to a round number.
+
+    >>> _percent(0.0323), _percent(0.01), _percent(1 / 99)
+    ('3.2 %', '1 %', '1.01 %')
+    """
+    short = f"{100 * share:.2g}"
+    return f"{short if len(short) > 1 else f'{100 * share:.3g}'} %"
