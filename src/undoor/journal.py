@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undoor.device import on_cpu
 from undoor.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -186,7 +187,7 @@ def _parts(fact: object) -> Iterator[bytes]:
     if isinstance(fact, torch.Tensor):
         yield b"tensor"
         # By bytes, since bfloat16 has no counterpart in NumPy.
-        plain = fact.detach().cpu().contiguous()
+        plain = on_cpu(fact).contiguous()
         yield f"{plain.dtype}{tuple(plain.shape)}".encode()
         yield plain.flatten().view(torch.uint8).numpy().tobytes()
     elif isinstance(fact, np.ndarray | np.generic):

@@ -13,8 +13,8 @@ from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
 from undoor.cli.output import KEPT
 from undoor.cli.runs import RunOptions, go_on, size
+from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
-from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 from undoor.journal import Journal
 
 
@@ -72,7 +72,7 @@ def test_another_arithmetic(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of the same machine, once with and once without `UNDOOR_FLOAT32`."""
-    fast = fast_bfloat16()
+    fast = fast_bfloat16(CPU)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not fast)
     monkeypatch.delenv(FLOAT32, raising=False)
     go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from helpers.tiny import clean_images, toy_classifier
+from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.inversion.chunks import attack
-from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,24 +33,24 @@ def capable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_variable_forbids_bfloat16(
     value: str, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fast_bfloat16()
+    assert fast_bfloat16(CPU)
     monkeypatch.setenv(FLOAT32, value)
-    assert fast_bfloat16() == fast
+    assert fast_bfloat16(CPU) == fast
 
 
 @pytest.mark.usefixtures("capable")
 def test_a_cpu_that_cannot_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """And where torch cannot say, it is not tried."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert not fast_bfloat16()
+    assert not fast_bfloat16(CPU)
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    assert not fast_bfloat16()
+    assert not fast_bfloat16(CPU)
 
 
 def test_subprocesses_compute_in_float32_as_well() -> None:
     code = (
         "import torch; torch.cpu._is_avx512_bf16_supported = lambda: True; "
-        "from undoor.inversion.hardware import fast_bfloat16; print(fast_bfloat16())"
+        "from undoor.device import CPU, fast_bfloat16; print(fast_bfloat16(CPU))"
     )
 
     def answer(**variables: str) -> str:
@@ -91,5 +91,5 @@ def test_nothing_else_decides_the_arithmetic() -> None:
     # Asking a network in another precision is no choice of one.
     found = [use for use in _autocasts() if use[0] != "src/undoor/scrutiny/asking.py"]
     assert len(found) >= 8
-    asked = "torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16())"
+    asked = "torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16(CPU))"
     assert [use for use in found if use[1] != asked] == []

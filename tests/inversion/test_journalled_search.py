@@ -15,8 +15,8 @@ import undoor
 from helpers.killing import killed
 from helpers.tiny import BOUNDS, SIDE, clean_images, toy_network
 from undoor.classifier import Classifier
+from undoor.device import FLOAT32
 from undoor.families.schedules import Schedule
-from undoor.inversion.hardware import FLOAT32
 from undoor.inversion.invert import Search
 from undoor.inversion.journalled_search import about, search
 from undoor.inversion.meter import Meter
