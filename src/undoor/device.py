@@ -172,7 +172,8 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     """The precision that searches compute in: bfloat16 where it is fast, else float32, also where
     the caller has switched autocast on."""
     fast = fast_bfloat16(device)
-    if not fast and not torch.is_autocast_enabled(device.type):
+    known = torch.amp.is_autocast_available(device.type)
+    if not fast and not (known and torch.is_autocast_enabled(device.type)):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
