@@ -136,7 +136,7 @@ def array(tensor: Tensor) -> NDArray[Any]:
 
 def from_array(values: NDArray[Any], device: torch.device = CPU) -> Tensor:
     """The inverse of `array`: a tensor with memory of its own."""
-    return on(device, torch.from_numpy(np.array(values)))
+    return on(device, torch.from_numpy(np.array(values, order="C")))
 
 
 def indices(numbers: Iterable[int], device: torch.device) -> Tensor:

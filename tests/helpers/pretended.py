@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 # Of the devices that PyTorch knows by name, one that gradients pass on any machine.
 DEVICE = torch.device("lazy")
@@ -62,7 +61,7 @@ def pretending() -> Iterator[None]:
 
 
 class _Making(TorchFunctionMode):
-    """Makes tensors of lists, which PyTorch does without asking a dispatch mode, on the CPU first."""
+    """Makes tensors of lists on the CPU first, for which PyTorch asks no dispatch mode."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -77,7 +76,6 @@ class _Making(TorchFunctionMode):
 
 
 class _Pretending(TorchDispatchMode):
-
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
@@ -87,7 +85,7 @@ class _Pretending(TorchDispatchMode):
 def run(function: Any, args: Any, kwargs: Any) -> Any:
     """An operator on the numbers that are held; its results are on the device unless it names
     another one."""
-    tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+    tensors = list(tensors_of((*args, *kwargs.values())))
     ours = any(isinstance(t, Pretended) for t in tensors)
     place = kwargs.get("device")
     if not ours and place != DEVICE:
@@ -95,7 +93,8 @@ def run(function: Any, args: Any, kwargs: Any) -> Any:
     name = function._schema.name
     if ours and name not in MIXING and any(t.dim() for t in tensors if type(t) is not Pretended):
         raise RuntimeError(f"expected all tensors on one device, found {DEVICE} and cpu: {name}")
-    plain_args, plain_kwargs = tree_map(plain, (args, kwargs))
+    plain_args = [plain(value) for value in args]
+    plain_kwargs = {name: plain(value) for name, value in kwargs.items()}
     if place is not None:
         plain_kwargs["device"] = CPU
     made = function(*plain_args, **plain_kwargs)
@@ -103,15 +102,29 @@ def run(function: Any, args: Any, kwargs: Any) -> Any:
         return made
     # What an operator changes in place, it returns.
     same = {id(plain(t)): t for t in tensors}
-    return tree_map(lambda t: _placed(t, same), made)
+    return placed(made, same)
 
 
-def _placed(value: Any, same: dict[int, Tensor]) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    return same[id(value)] if id(value) in same else Pretended(value)
+def tensors_of(values: Any) -> Iterator[Tensor]:
+    """The tensors among the arguments of an operator, which may be in lists."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_of(value)
+
+
+def placed(made: Any, same: dict[int, Tensor]) -> Any:
+    """What an operator made, on the device; `same`, by identity, is there already."""
+    if isinstance(made, list | tuple):
+        return type(made)(placed(value, same) for value in made)
+    if not isinstance(made, Tensor):
+        return made
+    return same[id(made)] if id(made) in same else Pretended(made)
 
 
 def plain(value: Any) -> Any:
-    """The numbers of a tensor of the device; anything else as it is."""
+    """The numbers of tensors of the device; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(plain(item) for item in value)
     return value.held if isinstance(value, Pretended) else value

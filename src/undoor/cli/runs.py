@@ -97,7 +97,7 @@ def go_on(
 
     import torch
 
-    from undoor.device import described, fast_bfloat16
+    from undoor.device import array, described, fast_bfloat16
     from undoor.journal import digest
 
     now = {
@@ -107,7 +107,7 @@ def go_on(
         "device": described(classifier.device),
         "arithmetic": "bfloat16" if fast_bfloat16(classifier.device) else "float32",
         "model": classifier.fingerprint(),
-        "images": digest(clean.images.numpy(), clean.labels.numpy()),
+        "images": digest(array(clean.images), array(clean.labels)),
         "options": json.loads(json.dumps(dict(options), default=str)),
     }
     file = journal.folder / RUN_FILE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from undoor.device import on_cpu
+from undoor.device import array, on_cpu
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -37,7 +37,7 @@ def weights_sha256(classifier: Classifier) -> str:
             continue
         tensor = on_cpu(tensor).contiguous().resolve_conj().resolve_neg()
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(array(tensor).tobytes())
     return digest.hexdigest()
 
 
@@ -54,7 +54,7 @@ def tensor_sha256(tensor: Tensor) -> str:
         if not plain:
             digest.update(f"{tuple(part.shape)}{part.dtype}".encode())
         flat = on_cpu(part).contiguous().resolve_conj().resolve_neg().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
+        digest.update(array(flat.view(torch.uint8)).tobytes())
     return digest.hexdigest()
 
 
