@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
 from undoor.batch_size import failure, require_another_size
 from undoor.class_scores import with_scores_alone
+from undoor.device import CPU, device_of, memory_format, on, require_same
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.identity.model import fingerprint, network_structure
@@ -46,7 +47,8 @@ class Classifier(nn.Module):
 
     Normalisation lives inside, so that images, triggers and bounds all speak of what a camera or a
     file delivers. The network is copied, without what `torch.compile` or DataParallel put around
-    it, to the CPU and to float32: nothing done here reaches the caller's module.
+    it, to float32: nothing done here reaches the caller's module. The device is the network's;
+    `to` moves the copy elsewhere.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ class Classifier(nn.Module):
     ------
     UndoorError : the network is no module or cannot be copied, fails on such an input or takes
         batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
-        contradicts `output` or `class_names`.
+        contradicts `output` or `class_names`; or its weights lie on several devices.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
@@ -129,7 +131,8 @@ class Classifier(nn.Module):
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
         with torch.no_grad():  # With gradients, a script's copy would remember what it is one of.
-            self.network = plain_copy(unwrapped(network)).cpu()
+            self.network = plain_copy(unwrapped(network))
+        self.mean, self.std = (on(device_of(self.network), t) for t in (self.mean, self.std))
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self.network = with_scores_alone(self.network, self._normalised(self._samples()))
@@ -149,6 +152,40 @@ class Classifier(nn.Module):
                 f"{self.num_classes} classes; give one name a class, in order"
             )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.mean.device
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the model, as `torch.nn.Module.to` does, and see that it runs there.
+
+        Copies that share weights with this one (`limited`, `with_gain`) cannot be used any more.
+
+        Raises
+        ------
+        UndoorError
+            It cannot be moved, or not run there; it then stays where it was.
+        """
+        before = self.device
+        try:
+            super().to(*args, **kwargs)
+            if self.device != before:
+                with torch.no_grad():
+                    self(self._samples())
+        except Exception as error:
+            super().to(before)
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UndoorError(
+                f"the model cannot be moved from {before} ({reason}); a network whose code or "
+                "graph names a device runs on that one alone"
+            ) from error
+        return self
+
+    def on(self, device: torch.device) -> Classifier:
+        """This classifier where it is on `device` already, and a copy there otherwise."""
+        return self if self.device == device else detached_copy(self).to(device)
+
     def __repr__(self) -> str:
         network = type(self.network).__name__
         return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
@@ -159,7 +196,14 @@ class Classifier(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
+        """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`.
+
+        Raises
+        ------
+        UndoorError
+            The inputs lie on another device than the network; `predict` and `logits` move them.
+        """
+        require_same(self.device, x, "inputs")
         out = self.network(self._normalised(self.entry(x)))
         if self.output != "logits" and not self._returns_log:
             out = logits_of(out) if self.output == "sigmoid" else out.clamp_min(TINY).log()
@@ -168,18 +212,22 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
-        """Labels [N] of raw inputs, computed batch by batch."""
-        return torch.cat([self(batch).argmax(1) for batch in self.batches(x, batch_size)])
+        """Labels [N] of raw inputs on any device, computed batch by batch; where the inputs lie."""
+        found = (self(batch).argmax(1) for batch in self.batches(x, batch_size))
+        return torch.cat([on(x.device, labels) for labels in found])
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
-        """As called, but without gradients, and batch by batch; all at once for None."""
-        return torch.cat([self(batch) for batch in self.batches(x, batch_size or len(x))])
+        """As called, but without gradients, of inputs on any device, and batch by batch; all at
+        once for None. The logits lie where the inputs do."""
+        found = (self(batch) for batch in self.batches(x, batch_size or len(x)))
+        return torch.cat([on(x.device, logits) for logits in found])
 
-    def batches(self, x: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-        """Inputs in batches of `batch_size`, or of what the capacity allows without gradients."""
+    def batches(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Inputs in batches of `batch_size`, or of what the capacity allows without gradients, each
+        on the classifier's device."""
         most = self.capacity.answering if self.capacity else batch_size
-        return x.split(max(1, min(batch_size, most)))
+        return (on(self.device, batch) for batch in x.split(max(1, min(batch_size, most))))
 
     def limited(self, capacity: Capacity | None) -> Classifier:
         """The same with weights shared, as scans and repairs of it are to keep within `capacity`.
@@ -202,12 +250,14 @@ class Classifier(nn.Module):
         return other
 
     def fast_copy(self) -> Classifier:
-        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last.
+        """A copy laid out for speed, as `undoor.device.memory_format` says for the device.
 
         Networks that take views of their activations, as by ``x.view(len(x), -1)``, may know one
         order alone; their copy keeps it.
         """
         twin = detached_copy(self)
+        if self.memory_format != torch.channels_last:
+            return twin
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -220,7 +270,7 @@ class Classifier(nn.Module):
     @property
     def memory_format(self) -> torch.memory_format:
         """How searches lay out images and activations."""
-        return torch.channels_last if self.channels_last else torch.contiguous_format
+        return memory_format(self.device) if self.channels_last else torch.contiguous_format
 
     def fingerprint(self) -> str:
         """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.
@@ -244,12 +294,13 @@ class Classifier(nn.Module):
             )
         if not all(math.isfinite(number) for number in numbers):
             raise UndoorError(f"{name} must be finite numbers, got {numbers}")
-        return torch.tensor(numbers).view(-1, *[1] * (dimensions - 1))
+        return torch.tensor(numbers, device=CPU).view(-1, *[1] * (dimensions - 1))
 
     def _samples(self) -> Tensor:
         low, high = self.bounds
         generator = torch.Generator().manual_seed(0)
-        return low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
+        draw = torch.rand(2, *self.input_shape, generator=generator, device=CPU)
+        return on(self.device, low + (high - low) * draw)
 
     @torch.no_grad()
     def _probe(self) -> int:
@@ -349,7 +400,7 @@ def _takes_channels_last(classifier: Classifier) -> bool:
     hooks = [module.register_forward_hook(turn) for module in modules]
     low, _ = classifier.bounds
     try:
-        x = torch.full((2, *classifier.input_shape), low)
+        x = torch.full((2, *classifier.input_shape), low, device=classifier.device)
         classifier(x.contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         return False
@@ -401,4 +452,5 @@ def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
 
 
 def _is_distribution(raw: Tensor) -> bool:
-    return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
+    sums = raw.sum(1)
+    return bool((raw >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)

@@ -173,12 +173,17 @@ def test_how_it_was_made() -> None:
         undoor="9.9",
         torch="2.13",
         python="3.12",
-        device="cpu (x86_64, AVX2)",
+        machine="x86_64, AVX2",
         arithmetic="float32",
         samples_sha256="ef" * 32,
         per_class=(4, 5, 3),
     )
-    report = replace(make_report(), date="2026-01-31T12:00:00Z", circumstances=made)
+    report = replace(
+        make_report(),
+        device="cuda (NVIDIA H200)",
+        date="2026-01-31T12:00:00Z",
+        circumstances=made,
+    )
     subject = Subject("m.toml", "clean/", "Net", 1, (3, 4, 4), (0.0, 1.0), "ab" * 32)
     told = Page(html_report(report, FakeRepair(), subject=subject)).told()  # type: ignore[arg-type]
     scanned = hashlib.sha256(as_json(report.to_json()).encode()).hexdigest()
@@ -188,7 +193,8 @@ def test_how_it_was_made() -> None:
         "Budget 5,000 sample passes, 60 s",
         "Accepted by the user what is odd in the network's graph (--accept-graph), partial",
         "Software undoor 9.9, torch 2.13, Python 3.12",
-        "Device cpu (x86_64, AVX2)",
+        "Device cuda (NVIDIA H200)",
+        "Processor x86_64, AVX2",
         "Arithmetic float32",
         "Source clean/",
         "Per class 0 stop: 4, 1 yield: 5, 2 go: 3",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
+from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.triggers import Trigger
@@ -36,7 +37,7 @@ def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -
     low, high = classifier.bounds
     generator = torch.Generator().manual_seed(seed)
     plain = [
-        low + (high - low) * torch.rand(n, *classifier.input_shape, generator=generator)
+        low + (high - low) * torch.rand(n, *classifier.input_shape, generator=generator, device=CPU)
         for n in BATCHES
     ]
     on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
@@ -49,7 +50,7 @@ def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
     low, high = classifier.bounds
     beyond = high + 0.5 * (high - low)
     generator = torch.Generator().manual_seed(seed)
-    x = low + (high - low) * torch.rand(6, *classifier.input_shape, generator=generator)
+    x = low + (high - low) * torch.rand(6, *classifier.input_shape, generator=generator, device=CPU)
     for row, value in zip(x, (beyond, torch.nan, torch.inf, -torch.inf), strict=False):
         row.view(-1)[0] = value
     x[4] += 0.5 * (high - low)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import autocast
 from undoor.errors import UndoorError
 from undoor.families.registry import families
 from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.patch_starts import NEAR
 
 FLOAT = 4
@@ -114,11 +114,13 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
 
     hooks = [module.register_forward_hook(measure) for module in classifier.modules()]
     low, high = classifier.bounds
-    x = torch.full((count, *classifier.input_shape), (low + high) / 2).requires_grad_(True)
+    x = torch.full(
+        (count, *classifier.input_shape), (low + high) / 2, device=classifier.device
+    ).requires_grad_(True)
     try:
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
-            torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()),
+            autocast(classifier.device),
         ):
             logits = classifier(x)
         del logits

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on, precise
 
 # The median clean scale of the models that the nulls were learned from (3.9; 2.7 to 5.5).
 REFERENCE = 4.0
@@ -63,7 +64,7 @@ def clean_scale(logits: Tensor) -> float:
     >>> clean_scale(logits), round(clean_scale(1e-6 * logits + 1) / clean_scale(logits), 7)
     (2.0, 1e-06)
     """
-    z = logits.double()
+    z = precise(logits)
     gaps = z.amax(1, keepdim=True) - z
     # The highest itself, whose gap is 0, is none of the others.
     median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)
@@ -110,12 +111,12 @@ def _distances(classifier: Classifier, images: Tensor) -> Tensor:
         x = batch.clone().requires_grad_()
         logits = classifier(x)
         top = logits.argmax(1)
-        step = torch.randint(1, classifier.num_classes, (len(x),), generator=generator)
-        other = (top + step) % classifier.num_classes
+        step = torch.randint(1, classifier.num_classes, (len(x),), generator=generator, device=CPU)
+        other = (top + on(top.device, step)) % classifier.num_classes
         lead = (logits.gather(1, top[:, None]) - logits.gather(1, other[:, None]))[:, 0]
         (gradient,) = torch.autograd.grad(lead.sum(), x)
-        steepness = gradient.double().flatten(1).norm(dim=1)
-        distance = lead.detach().double() / steepness
+        steepness = precise(gradient).flatten(1).norm(dim=1)
+        distance = precise(lead.detach()) / steepness
         out.append(torch.where(steepness > 0, distance, math.inf))
     return torch.cat(out)
 

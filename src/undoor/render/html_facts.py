@@ -62,7 +62,8 @@ def scan_facts(scan: ScanReport) -> Facts:
         ("Budget", _budget(made)),
         ("Accepted by the user", _accepted(made)),
         ("Software", _software(made)),
-        ("Device", made.device or UNKNOWN),
+        ("Device", scan.device or UNKNOWN),
+        ("Processor", made.machine or UNKNOWN),
         ("Arithmetic", made.arithmetic or UNKNOWN),
     ]
 

@@ -149,7 +149,7 @@ class Circumstances(Part):
     undoor: str | None
     torch: str | None
     python: str | None
-    device: str | None
+    machine: str | None = Field(description="Kind of processor.")
     arithmetic: str | None
     samples_sha256: Sha256 | None = Field(description="Over samples and labels, in any order.")
     per_class: list[Count] = Field(description="Clean images used of each class.")
@@ -171,5 +171,8 @@ class Scan(Part):
     seed: int
     seconds: Seconds
     passes: Count = Field(description="Images that went forward and backward.")
+    device: str | None = Field(
+        default=None, description="Type and name of what the scan ran on, such as cpu."
+    )
     date: str | None = Field(description="When the scan ended, in UTC.")
     circumstances: Circumstances

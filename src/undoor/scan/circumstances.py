@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.inversion.hardware import fast_bfloat16
+from undoor.device import fast_bfloat16
 from undoor.inversion.meter import Budget
 from undoor.scan.coverage import with_lists
 
@@ -34,8 +33,8 @@ class Circumstances:
         What the user accepted.
     undoor, torch, python
         Versions.
-    device
-        Where the model was, and the kind of machine.
+    machine
+        The kind of processor, and what it computes with.
     arithmetic
         In which numbers the searches computed.
     samples_sha256
@@ -52,7 +51,7 @@ class Circumstances:
     undoor: str | None = None
     torch: str | None = None
     python: str | None = None
-    device: str | None = None
+    machine: str | None = None
     arithmetic: str | None = None
     samples_sha256: str | None = None
     per_class: tuple[int, ...] = ()
@@ -74,15 +73,16 @@ class Circumstances:
 
 
 def circumstances(
-    classifier: Classifier,
     clean: CleanSet,
+    device: torch.device,
     budget: Budget,
     *,
+    classes: int,
     alpha: float,
     accept_graph: bool,
     accept_coverage: str,
 ) -> Circumstances:
-    """Those of a scan of this model with these samples and options, on this machine."""
+    """Those of a scan with these samples and options, on a device of this machine."""
     return Circumstances(
         alpha=alpha,
         max_passes=budget.passes,
@@ -92,10 +92,10 @@ def circumstances(
         undoor=version(),
         torch=torch.__version__,
         python=platform.python_version(),
-        device=_device(classifier),
-        arithmetic="bfloat16" if fast_bfloat16() else "float32",
+        machine=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        arithmetic="bfloat16" if fast_bfloat16(device) else "float32",
         samples_sha256=samples_sha256(clean),
-        per_class=tuple(clean.labels.bincount(minlength=classifier.num_classes).tolist()),
+        per_class=tuple(clean.labels.bincount(minlength=classes).tolist()),
     )
 
 
@@ -130,14 +130,3 @@ def version() -> str:
         return installed("undoor")
     except PackageNotFoundError:
         return "0"
-
-
-def _device(classifier: Classifier) -> str:
-    """Where the weights are, and what the processor is."""
-    tensors = [*classifier.parameters(), *classifier.buffers()]
-    where = tensors[0].device if tensors else torch.device("cpu")
-    if where.type == "cuda":
-        return f"{where} ({torch.cuda.get_device_name(where)})"
-    if where.type != "cpu":
-        return str(where)
-    return f"cpu ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()})"

@@ -88,6 +88,7 @@ class ScanReport(Viewed):
     passes : images that went forward and backward; one that went forward alone counts half.
     fingerprint : of the model. identity : the same field by field, where it is known.
     date : when the scan ended, in UTC. circumstances : options, software, machine and data.
+    device : type and name of what the scan ran on; None where the file does not say.
     """
 
     verdict: Verdict
@@ -102,6 +103,7 @@ class ScanReport(Viewed):
     seconds: float
     passes: int
     identity: ModelIdentity | None = None
+    device: str | None = None
     date: str | None = None
     circumstances: Circumstances = field(default_factory=Circumstances)
 
@@ -131,6 +133,7 @@ class ScanReport(Viewed):
             "passes": self.passes,
             "date": self.date,
             "circumstances": self.circumstances.to_json(),
+            "device": self.device,
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -194,6 +197,7 @@ class ScanReport(Viewed):
                 seconds=data["seconds"],
                 passes=data["passes"],
                 **_date_and_circumstances(data),
+                device=data.get("device"),
             )
         except OSError as error:
             raise UndoorError(

@@ -19,7 +19,7 @@ def probes(x: Tensor, bounds: tuple[float, float]) -> Tensor:
     x : clean inputs [N, ...]; what is no image [N, C, H, W] gets single values at the ends.
     """
     low, high = bounds
-    x = x[torch.arange(_COUNT) % len(x)].clone()
+    x = x[torch.arange(_COUNT, device=x.device) % len(x)].clone()
     if x.dim() != 4:
         flat = x.flatten(1)
         for place in range(_COUNT):
@@ -28,7 +28,8 @@ def probes(x: Tensor, bounds: tuple[float, float]) -> Tensor:
     channels = x.shape[1]
     for place in range(_COUNT):
         side = _SIDES[place // 4 % 2]
-        colour = torch.tensor([high if place >> (c % 3) & 1 else low for c in range(channels)])
+        ends = [high if place >> (c % 3) & 1 else low for c in range(channels)]
+        colour = torch.tensor(ends, device=x.device)
         rows = slice(0, side) if place % 2 else slice(-side, None)
         columns = slice(0, side) if place // 2 % 2 else slice(-side, None)
         x[place, :, rows, columns] = colour[:, None, None]

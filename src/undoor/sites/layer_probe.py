@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on, precise
 from undoor.plain_weights import shared_copy
 from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of
 
@@ -50,8 +51,9 @@ class LayerProbe:
         self.classes = classifier.num_classes
         low, high = classifier.bounds
         self.generator = torch.Generator().manual_seed(0)
-        draw = torch.rand(INPUTS, *classifier.input_shape, generator=self.generator)
-        self.x = low + (high - low) * draw
+        shape = (INPUTS, *classifier.input_shape)
+        draw = torch.rand(*shape, generator=self.generator, device=CPU)
+        self.x = on(classifier.device, low + (high - low) * draw)
         self.observed: str | None = None
         self.inputs: Mapping[str, Change] = {}
         self.outputs: Mapping[str, Change] = {}
@@ -85,8 +87,8 @@ class LayerProbe:
         seen: list[Tensor] = []
         if self.observed is not None:
             self.outputs[self.observed] = _keeping(seen, self.outputs.get(self.observed))
-        logits = self.network(self.x).double()
-        return seen[-1].double() if seen else logits - logits.mean(1, keepdim=True)
+        logits = precise(self.network(self.x))
+        return precise(seen[-1]) if seen else logits - logits.mean(1, keepdim=True)
 
     def entering(self, name: str) -> Tensor:
         """What the layer reads [N, ...]."""
@@ -133,7 +135,7 @@ class LayerProbe:
 
     def noisy(self, z: Tensor) -> Tensor:
         """z, moved so far that whatever bends or depends on it shows."""
-        noise = torch.randn(z.shape, generator=self.generator)
+        noise = on(z.device, torch.randn(z.shape, generator=self.generator, device=CPU))
         return z + FAR * (float(z.square().mean().sqrt()) or 1.0) * noise
 
     def _near(self, name: str) -> Tensor:
