@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,12 @@ class Capacity:
 
     learning: int
     answering: int
+
+
+class PassCounter(Protocol):
+    """Hears of every batch before it goes through a network; raising from it ends the work."""
+
+    def before_pass(self, inputs: int) -> None: ...
 
 
 class Classifier(nn.Module):
@@ -111,6 +117,8 @@ class Classifier(nn.Module):
         self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
         self.capacity: Capacity | None = None
+        # Set by `counted`; None where nobody counts.
+        self.counter: PassCounter | None = None
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", self._per_channel("mean", mean, 0.0), False)
@@ -160,6 +168,8 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
+        if self.counter is not None:
+            self.counter.before_pass(len(x))
         out = self.network(self._normalised(self.entry(x)))
         if self.output != "logits" and not self._returns_log:
             out = logits_of(out) if self.output == "sigmoid" else out.clamp_min(TINY).log()
@@ -188,6 +198,13 @@ class Classifier(nn.Module):
         """
         other = shared_copy(self)
         other.capacity = capacity
+        return other
+
+    def counted(self, counter: PassCounter) -> Classifier:
+        """The same with weights shared, whose passes `counter` hears of before they are computed;
+        so are those of its copies, triggered, corrected or guarded."""
+        other = shared_copy(self)
+        other.counter = counter
         return other
 
     def with_gain(self, gain: float) -> Classifier:

@@ -10,6 +10,15 @@ from typing import Final, Literal, get_args
 
 # What a scan says of a model.
 Verdict = Literal["backdoored", "clean", "inconclusive"]
+# Why a scan has no answer, where the cause is known: its budget ended, the model does not know the
+# images as they are labelled, its scores are flat, or it has too few images or classes.
+Cause = Literal["budget", "labels", "scores", "images", "classes"]
+CAUSES = get_args(Cause)
+BUDGET: Final = "budget"
+LABELS: Final = "labels"
+SCORES: Final = "scores"
+FEW_IMAGES: Final = "images"
+FEW_CLASSES: Final = "classes"
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 

@@ -14,7 +14,7 @@ from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
 from undoor.views import Viewed
-from undoor.vocabulary import SCAN_FILE, Verdict, trigger_file
+from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -80,7 +80,9 @@ class ScanReport(Viewed):
 
     detectable : for each family searched, the size below which a trigger would have been reported.
     passes : images that went forward and backward; one that went forward alone counts half.
-    fingerprint : of the model. identity : the same field by field, where it is known.
+    causes : of an inconclusive verdict, as far as they are known; "budget" also beside another
+    verdict, where not all was searched. fingerprint : of the model. identity : the same field by
+    field, where it is known.
     """
 
     verdict: Verdict
@@ -95,6 +97,7 @@ class ScanReport(Viewed):
     seconds: float
     passes: int
     identity: ModelIdentity | None = None
+    causes: tuple[Cause, ...] = ()
 
     def __repr__(self) -> str:
         targets = [finding.target for finding in self.findings]
@@ -115,6 +118,7 @@ class ScanReport(Viewed):
             "seed": self.seed,
             "seconds": self.seconds,
             "passes": self.passes,
+            "causes": list(self.causes),
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -177,6 +181,7 @@ class ScanReport(Viewed):
                 seed=data["seed"],
                 seconds=data["seconds"],
                 passes=data["passes"],
+                causes=tuple(data.get("causes", ())),
             )
         except OSError as error:
             raise UndoorError(
