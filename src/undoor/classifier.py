@@ -200,9 +200,9 @@ class Classifier(nn.Module):
         other.capacity = capacity
         return other
 
-    def counted(self, counter: PassCounter) -> Classifier:
+    def counted(self, counter: PassCounter | None) -> Classifier:
         """The same with weights shared, whose passes `counter` hears of before they are computed;
-        so are those of its copies, triggered, corrected or guarded."""
+        so it does of those of its copies, triggered, corrected or guarded. None : nobody does."""
         other = shared_copy(self)
         other.counter = counter
         return other

@@ -87,9 +87,9 @@ def repair(
     patterns over the whole image, which no single estimate shows, and of triggers that were found
     inside the network. budget, max_seconds : what the repair may cost, beside the scan, as for
     `undoor.scan`. journal : where the steps are kept; a repair that was killed, or whose budget
-    ended, goes on from there to the same corrections. A `GraphWarning` says what the network's graph holds that
-    ordinary layers do not have, and where its predictions depend on how it is run: whatever is
-    hidden behind that is not repaired.
+    ended, goes on from there to the same corrections. A `GraphWarning` says what the network's
+    graph holds that ordinary layers do not have, and where its predictions depend on how it is run:
+    whatever is hidden behind that is not repaired.
 
     Raises
     ------
