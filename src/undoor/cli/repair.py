@@ -20,10 +20,7 @@ from undoor.cli.output import output_folder, publish, results_folder, save_repai
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions, RunOptions, go_on
 from undoor.cli.show import show_files, show_repair, show_scan
-from undoor.render.repair_notes import poor_note
-from undoor.render.text import class_label
-from undoor.repairs.poor import is_poor
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, is_poor
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
@@ -152,6 +149,9 @@ def repair(
             f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
         )
         show_files(console, files, following if result.targets else None)
+
+    from undoor.render.repair_notes import poor_note
+    from undoor.render.text import class_label
 
     poor = [item for item in result.targets if is_poor(item.sia)]
     for item in poor:

@@ -22,7 +22,7 @@ from undoor.render.text import (
     plain,
     sources_label,
 )
-from undoor.repairs.poor import is_poor
+from undoor.vocabulary import is_poor
 
 if TYPE_CHECKING:
     from undoor.align.calibrate import Calibration

@@ -45,7 +45,7 @@ cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies
 
 
 def poor_note(sia: float | None, label: str) -> str:
-    """That a repair is too poor to rely on (`undoor.repairs.poor`), and what to do.
+    """That a repair is too poor to rely on (`undoor.vocabulary.is_poor`), and what to do.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undoor.render import text
-from undoor.repairs.poor import is_poor
 from undoor.scan.report import Finding, ScanReport
 from undoor.vocabulary import (
     BUDGET,
@@ -17,6 +16,7 @@ from undoor.vocabulary import (
     SCORES,
     Cause,
     Verdict,
+    is_poor,
 )
 
 if TYPE_CHECKING:
