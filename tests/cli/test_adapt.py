@@ -33,7 +33,7 @@ def adapt(cli: Cli, *arguments: object) -> Result:
 
 def test_adapts(cli: Cli) -> None:
     result = adapt(cli, "--seed", 5)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert cli.calls == [("adapt", {"clean": 12, "inputs": 4, "seed": 5})]
     files = {"scan.json", "trigger_1.npz", "trigger_1.png", "report.html"}
     files |= {"repair.json", "repair.safetensors"}
