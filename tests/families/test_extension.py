@@ -204,7 +204,10 @@ def test_it_does_not_enter_the_agreement_of_the_families() -> None:
     ("points", "message"),
     [
         ({"corner": "helpers.toy_family:SIDE"}, "to be an undoor.families.family.Family, got int"),
-        ({"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"}, "again from the entry point b"),
+        (
+            {"a": "helpers.toy_family:CORNER", "b": "helpers.toy_family:CORNER"},
+            "again from the entry point b",
+        ),
         ({"corner": "helpers.toy_family:NOTHING"}, "to load, got AttributeError"),
         ({"corner": "no_such_module_anywhere:X"}, "to load, got ModuleNotFoundError"),
     ],
