@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +69,7 @@ def test_an_ended_budget_of_a_repair(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     def ended(*_: object, **__: object) -> None:
         raise BudgetEnded("the budget ended after 10 sample passes and 1 s")
 
-    monkeypatch.setattr("undoor.repair.repair", ended)
+    monkeypatch.setattr(sys.modules["undoor.repair"], "repair", ended)
     result = cli.repair("--max-passes", 10, "--json", "--exit-zero")
     assert result.exit_code == ExitCode.BUDGET_ENDED
     assert_error(result)
@@ -76,8 +78,6 @@ def test_an_ended_budget_of_a_repair(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_poor_repair_is_loud(cli: Cli) -> None:
-    import dataclasses
-
     poor = tuple(dataclasses.replace(item, sia=0.31) for item in cli.fixed.targets)
     cli.fixed = dataclasses.replace(cli.fixed, targets=poor)
     result = cli.repair("--json")
@@ -107,8 +107,6 @@ def test_check_is_not_0_when_an_input_could_not_be_read(cli: Cli) -> None:
     [("budget", "undoor scan"), ("labels", "undoor inspect"), (None, "undoor repair")],
 )
 def test_the_next_command_follows_from_the_cause(cli: Cli, cause: str | None, told: str) -> None:
-    import dataclasses
-
     report = make_report("inconclusive")
     cli.report = dataclasses.replace(report, causes=(cause,) if cause else (), findings=())
     said = cli.scan("--out", cli.out).stdout
@@ -118,8 +116,6 @@ def test_the_next_command_follows_from_the_cause(cli: Cli, cause: str | None, to
 
 
 def test_a_scan_whose_budget_ended_is_kept(cli: Cli) -> None:
-    import dataclasses
-
     cli.report = dataclasses.replace(make_report("inconclusive"), causes=("budget",), findings=())
     assert cli.scan("--out", cli.out, "--max-passes", 5).exit_code == ExitCode.INCONCLUSIVE
     assert (cli.out / ".undoor-run" / "budget-ended").exists()
