@@ -17,9 +17,7 @@ from undoor.scan.report import ScanReport
 from undoor.sites import find_sites
 
 
-def test_a_larger_budget_goes_on_to_the_same_repair(
-    tmp_path: Path, toy_report: ScanReport
-) -> None:
+def test_a_larger_budget_goes_on_to_the_same_repair(tmp_path: Path, toy_report: ScanReport) -> None:
     """Ended in the scrutiny, in an estimate, and in the cross-validation."""
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
     journal = Journal(tmp_path)
