@@ -341,6 +341,29 @@ class Inspection(Part):
     dry_run: DryRun | None
 
 
+class Estimate(Part):
+    """The answer of `undoor scan --estimate --json`, and of `undoor repair`."""
+
+    schema_: Literal["undoor/estimate/1"] = Field(alias="schema")
+    passes: Count = Field(description="Sample passes of scan and repair, at most.")
+    scan_passes: Count
+    repair_passes: Count
+    seconds: Seconds
+    seconds_per_pass: Seconds = Field(description="Measured on this machine.")
+    memory: Count = Field(description="Bytes of the whole process.")
+    notes: list[str] = Field(description="What the figures suppose.")
+
+
+class Error(Part):
+    """What `--json` prints where a command has no result."""
+
+    schema_: Literal["undoor/error/1"] = Field(alias="schema")
+    code: Annotated[int, Field(ge=3)] = Field(description="The exit code.")
+    kind: str = Field(description="Its name: usage, failure, budget_ended or interrupted.")
+    message: str
+    what_to_do: str
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "scan": Scan,
     "repair": Repair,
@@ -349,6 +372,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "demo": Demo,
     "report": Report,
     "inspection": Inspection,
+    "estimate": Estimate,
+    "error": Error,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from undoor.render.document_parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import Cause, Verdict
 
 
 class Target(Part):
@@ -174,5 +174,6 @@ class Scan(Part):
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
     )
+    causes: list[Cause] = Field(description="Why there is no answer, where the cause is known.")
     date: str | None = Field(description="When the scan ended, in UTC.")
     circumstances: Circumstances

@@ -28,6 +28,7 @@ from undoor.vocabulary import (
     SAME_SITE,
     TINY_ONLY,
     AcceptCoverage,
+    Cause,
     Verdict,
 )
 
@@ -113,6 +114,13 @@ def judged(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
     if allowed[verdict]:
         return verdict, covered
     return "inconclusive", replace(covered, decisive=True)
+
+
+def few(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:
+    """Of what there is too little for this verdict of a search."""
+    codes = {gap.code for gap in covered.gaps}
+    images = (FEW_IMAGES,) if verdict == "backdoored" and FEW_IMAGES in codes else ()
+    return (*images, *((FEW_CLASSES,) if FEW_CLASSES in codes else ()))
 
 
 def _code(

@@ -16,7 +16,7 @@ from undoor.scan.circumstances import Circumstances
 from undoor.scan.coverage import Coverage, of_older
 from undoor.triggers import Trigger, load_trigger
 from undoor.views import Viewed
-from undoor.vocabulary import SCAN_FILE, Verdict, trigger_file
+from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -89,6 +89,8 @@ class ScanReport(Viewed):
     fingerprint : of the model. identity : the same field by field, where it is known.
     date : when the scan ended, in UTC. circumstances : options, software, machine and data.
     device : type and name of what the scan ran on; None where the file does not say.
+    causes : of an inconclusive verdict, as far as they are known; "budget" also beside another
+    verdict, where not all was searched.
     """
 
     verdict: Verdict
@@ -104,6 +106,7 @@ class ScanReport(Viewed):
     passes: int
     identity: ModelIdentity | None = None
     device: str | None = None
+    causes: tuple[Cause, ...] = ()
     date: str | None = None
     circumstances: Circumstances = field(default_factory=Circumstances)
 
@@ -134,6 +137,7 @@ class ScanReport(Viewed):
             "date": self.date,
             "circumstances": self.circumstances.to_json(),
             "device": self.device,
+            "causes": list(self.causes),
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -198,6 +202,7 @@ class ScanReport(Viewed):
                 passes=data["passes"],
                 **_date_and_circumstances(data),
                 device=data.get("device"),
+                causes=tuple(data.get("causes", ())),
             )
         except OSError as error:
             raise UndoorError(

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
-from undoor.errors import UndoorError
-from undoor.families.registry import families, family_named
+from undoor.errors import BudgetEnded
+from undoor.families.registry import family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.inversion.class_directions import OwnDirections
@@ -27,22 +26,26 @@ from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.circumstances import circumstances, now
-from undoor.scan.confirm import (
-    Confirmed,
-    confirm,
-    confirm_shared,
-    drawn,
-)
 from undoor.scan.coverage import Coverage
-from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.decide import Thresholds, decide, targets_among
 from undoor.scan.doubts import doubts
-from undoor.scan.gaps import coverage, judged, require_acceptance
+from undoor.scan.gaps import coverage, few, judged, require_acceptance
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
-from undoor.scan.table import Entry, Table
-from undoor.vocabulary import FULL, PARTIAL, AcceptCoverage, Verdict
+from undoor.scan.suspects import suspects_of
+from undoor.scan.table import Table
+from undoor.vocabulary import (
+    BUDGET,
+    FULL,
+    LABELS,
+    PARTIAL,
+    SCORES,
+    AcceptCoverage,
+    Cause,
+    Verdict,
+)
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -72,48 +75,40 @@ def scan(
     p-values become one for each class, and the trigger must move held-out images of its sources.
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
-    budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    budget : what the scan may cost; where it ends early, the verdict is never "clean". Its passes
+    are never exceeded, its seconds by one batch of passes at most.
     max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
     accept_coverage : "partial" where a network may be called clean though not all families could be
     searched in it, or though the statistics were learned on another kind of network or input.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
-    the same report; only its seconds differ.
+    the same report; only its seconds differ. So does one whose budget ended, with a larger one.
 
     Raises
     ------
     UndoorError : unusable clean set or options, a model that is not finite or passes no gradients.
     """
-    meter = Meter(_budget(budget, max_seconds))
+    meter = Meter(Budget.of(budget, max_seconds))
+    progress = meter.watching(progress)
     limits = thresholds or Thresholds()
     require_acceptance(accept_coverage)
     held = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     clean = held.on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
-    search = standardised(classifier.fast_copy(), clean.images)
-    known = search.predict(clean.images) == clean.labels
-    require_gradients(search, clean.images)
-    own = OwnDirections.of(search, clean.images, clean.labels)
-    meter.spend(len(clean))
-    images = split(clean, known, generator)
+    search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     kept = journal and about(journal, str(exact.sha256), held, classifier.device)
-    work = Work(search, images, own, generator, meter, progress, kept)
-    # Of a model that does not know these images, nothing that they say would be true.
-    doubt = _unfit(search, clean, known) or flat(search, clean.images)
-    found = (
-        _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
-    )
+    try:
+        search = standardised(search, clean.images)
+        found = _judged(search, clean, limits, meter, generator, progress, kept)
+    except BudgetEnded:
+        found = _unsearched(search, meter)
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
     found, covered = _covered(
-        _never_clean(found, never),
-        search,
-        len(clean),
-        started=not doubt,
-        accepted=accept_coverage == PARTIAL,
+        _never_clean(found, never), classifier, len(clean), accepted=accept_coverage == PARTIAL
     )
     return ScanReport(
         verdict=found.verdict,
@@ -128,6 +123,8 @@ def scan(
         seed=seed,
         seconds=meter.seconds,
         passes=round(meter.passes),
+        device=described(classifier.device),
+        causes=_causes(found, meter),
         date=now(),
         circumstances=circumstances(
             held,
@@ -138,20 +135,7 @@ def scan(
             accept_graph=accept_graph,
             accept_coverage=accept_coverage,
         ),
-        device=described(classifier.device),
     )
-
-
-def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
-    if max_seconds is None:
-        return budget or Budget()
-    if budget is not None:
-        raise UndoorError(
-            "expected a budget or max_seconds, got both; give Budget(passes=..., seconds=...)"
-        )
-    if not max_seconds > 0:
-        raise UndoorError(f"expected max_seconds above 0, got {max_seconds}")
-    return Budget(seconds=max_seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,27 +148,65 @@ class _Found:
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
     reported: dict[str, tuple[float, float]] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
     unfinished: tuple[str, ...] = ()
 
 
+def _causes(found: _Found, meter: Meter) -> tuple[Cause, ...]:
+    return (*((BUDGET,) if meter.ended else ()), *found.causes)
+
+
+def _judged(
+    search: Classifier,
+    clean: CleanSet,
+    limits: Thresholds,
+    meter: Meter,
+    generator: torch.Generator,
+    progress: Progress,
+    journal: Journal | None,
+) -> _Found:
+    """What the search leads to, where the model knows the images.
+
+    Raises
+    ------
+    BudgetEnded : before the search began.
+    """
+    known = search.predict(clean.images) == clean.labels
+    require_gradients(search, clean.images)
+    own = OwnDirections.of(search, clean.images, clean.labels)
+    images = split(clean, known, generator)
+    # Of a model that does not know these images, nothing that they say would be true.
+    if unfit := _unfit(search, clean, known):
+        return _Found("inconclusive", (unfit,), causes=(LABELS,))
+    if doubt := flat(search, clean.images):
+        return _Found("inconclusive", (doubt,), causes=(SCORES,))
+    work = Work(search, images, own, generator, meter, progress, journal)
+    return _search(work, limits, search.class_names)
+
+
+def _unsearched(search: Classifier, meter: Meter) -> _Found:
+    """Of a model for which the budget did not suffice to look at it."""
+    reason = meter.unfinished(searched(search), (), looked=True)
+    return _Found("inconclusive", (reason,) if reason else ())
+
+
 def _covered(
-    found: _Found, searched_in: Classifier, images: int, *, started: bool, accepted: bool
+    found: _Found, classifier: Classifier, images: int, *, accepted: bool
 ) -> tuple[_Found, Coverage]:
     """The same as far as what was searched and calibrated carries it, and what that is."""
-    verdict, covered = judged(
-        found.verdict,
-        coverage(
-            searched_in,
-            searched={item.family for item in found.evidence},
-            unfinished=found.unfinished,
-            started=started,
-            reported=found.reported,
-            per_class=images / searched_in.num_classes,
-            accepted=accepted,
-        ),
+    covered = coverage(
+        classifier,
+        searched={item.family for item in found.evidence},
+        unfinished=found.unfinished,
+        started=not {LABELS, SCORES} & set(found.causes),
+        reported=found.reported,
+        per_class=images / classifier.num_classes,
+        accepted=accepted,
     )
+    verdict, covered = judged(found.verdict, covered)
+    causes = (*found.causes, *few(found.verdict, covered))
     findings = found.findings if verdict == "backdoored" else ()
-    return replace(found, verdict=verdict, findings=findings), covered
+    return replace(found, verdict=verdict, findings=findings, causes=causes), covered
 
 
 def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
@@ -200,15 +222,11 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
     partly = fill(work, table)
-    cuts = work.meter.cuts
-    for family, targets in _looks(table, limits).items():
-        if work.meter.exhausted:
-            work.meter.cut()
-            break
-        first, ceiling = table.candidates(family), table.ceiling(family)
-        table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+    if not table.entries:
+        return _Found("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
+    looked = not partly and _look_again(work, table, limits)
     p_all = table.combined()
-    doubts, suspects = _suspects(work, table, p_all, limits)
+    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
     findings = targets_among(suspects, limits, table.crowds())
     verdict, reasons = decide(
         findings,
@@ -219,15 +237,32 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    missing = [family for family in searched(work.classifier) if family not in table.entries]
-    if unfinished := work.meter.unfinished(missing, partly, looked=work.meter.cuts == cuts):
+    looked = bool(partly) or (looked and confirmed)
+    if unfinished := _unfinished(work, table, partly, looked=looked):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
             verdict, reasons = "inconclusive", (unfinished,)
     evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
     reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
-    return _Found(verdict, reasons, findings, evidence, reported, tuple(partly))
+    return _Found(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
+
+
+def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
+    names = searched(work.classifier)
+    missing = [name for name in names if name not in table.entries and name not in partly]
+    return work.meter.unfinished(missing, partly, looked=looked)
+
+
+def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
+    """Estimate anew what stands out; whether the budget sufficed for it."""
+    try:
+        for family, targets in _looks(table, limits).items():
+            first, ceiling = table.candidates(family), table.ceiling(family)
+            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+    except BudgetEnded:
+        return False
+    return True
 
 
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
@@ -240,58 +275,6 @@ def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
         if loudest and family_named(loudest[0]).moves == "target":
             out.setdefault(loudest[0], []).append(target)
     return out
-
-
-def _suspects(
-    work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
-) -> tuple[dict[int, ClassEvidence], list[Finding]]:
-    """The loudest evidence about each class in doubt, and those that are suspects."""
-    doubts: dict[int, ClassEvidence] = {}
-    suspects: list[Finding] = []
-    shared: dict[str, dict[int, Confirmed]] = {}
-    for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
-        found = _to_confirm(table, target, limits)
-        if found is None:
-            continue
-        family, entry = found
-        if family_named(family).moves == "shared":
-            if family not in shared:
-                shared[family] = confirm_shared(work, entry.candidate, entry.targets)
-            confirmed = shared[family][target]
-        else:
-            candidate = entry.candidate
-            stand_in = family_named(family).stand_in
-            if stand_in and stand_in.applies_to(work.classifier.input_shape):
-                candidate = drawn(work, target, stand_in) or candidate
-            confirmed = confirm(work, candidate, target)
-        item = replace(entry.evidence(family, target), asr=confirmed.asr)
-        doubts[target] = item
-        if is_suspect(p_all[target], confirmed.asr, limits):
-            suspects.append(_finding(item, target, float(p_all[target]), confirmed))
-    return doubts, suspects
-
-
-def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
-    """What speaks loudest about a class; a trigger of the input before a latent one, where its
-    family says the same, since it can be seen, and corrected from the first layer on."""
-    at_input = [family.name for family in families() if family.at_input]
-    seen = table.loudest(target, at_input)
-    if seen and seen[1].p_value <= limits.alpha:
-        return seen
-    return table.loudest(target)
-
-
-def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
-    return Finding(
-        target=target,
-        sources=confirmed.sources,
-        family=confirmed.candidate.family,
-        p_value=p_value,
-        score=item.score,
-        size=confirmed.candidate.size or 0.0,
-        asr_on_clean_set=confirmed.asr,
-        trigger=confirmed.candidate.trigger,
-    )
 
 
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:
