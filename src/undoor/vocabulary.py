@@ -59,8 +59,10 @@ MODEL_FILE: Final = "model.toml"
 # In an exported .pt2 file, the entry that says what it is.
 EXPORT_ENTRY: Final = "undoor.json"
 
-# Entry points under which packages add trigger families.
+# Entry points under which packages add trigger families, fits and reports.
 FAMILY_GROUP: Final = "undoor.families"
+FIT_GROUP: Final = "undoor.fits"
+REPORT_GROUP: Final = "undoor.reports"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
 

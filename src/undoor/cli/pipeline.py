@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from undoor.cli.console import bars, old_files_aloud, say, warnings_aloud
 from undoor.errors import UndoorError
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE, Fit
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ def repair_model(
     clean: CleanSet,
     report: ScanReport,
     *,
-    fit: Fit = DEFAULT_FIT,
+    fit: str = DEFAULT_FIT,
     fpr: float = DEFAULT_FPR,
     force_targets: Sequence[int] = (),
     suspects: int = 0,
