@@ -59,12 +59,14 @@ MODEL_FILE: Final = "model.toml"
 # In an exported .pt2 file, the entry that says what it is.
 EXPORT_ENTRY: Final = "undoor.json"
 
-# Entry points under which packages add trigger families, fits and reports.
+# Entry points under which packages add trigger families.
 FAMILY_GROUP: Final = "undoor.families"
-FIT_GROUP: Final = "undoor.fits"
-REPORT_GROUP: Final = "undoor.reports"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
+
+# Entry points under which packages add fits of corrections, and formats of reports.
+FIT_GROUP: Final = "undoor.fits"
+REPORT_GROUP: Final = "undoor.reports"
 
 
 def trigger_file(target: int) -> str:

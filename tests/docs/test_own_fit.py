@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import undoor
-from helpers.entry_points import Package, forget
+from helpers.added_package import Package, forget
 from helpers.tiny import TARGET, clean_images, random_classifier, toy_classifier, true_trigger
 from undoor.align.fit import fit_corrections, require_fit
 from undoor.align.plans import candidate_plans

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import NAMES, Cli
-from helpers.entry_points import Package, forget
+from helpers.added_package import Package, forget
 from helpers.render_work import hostile, hostile_subject
 from undoor.render.reports import reports
 from undoor.render.results import Results
