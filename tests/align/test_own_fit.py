@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli_fakes import Cli
 from helpers.added_package import Package, forget
+from helpers.cli_fakes import Cli
 from helpers.tiny import random_classifier, random_inputs
 from undoor.align.fit import FITS, fit_corrections, fit_version, fits, require_fit
 from undoor.classifier import ENTRY

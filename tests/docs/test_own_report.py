@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli_fakes import NAMES, Cli
 from helpers.added_package import Package, forget
+from helpers.cli_fakes import NAMES, Cli
 from helpers.render_work import hostile, hostile_subject
 from undoor.render.reports import reports
 from undoor.render.results import Results

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli_fakes import Cli
 from helpers.added_package import Package, forget
+from helpers.cli_fakes import Cli
 from undoor.errors import UndoorError
 from undoor.render.reports import REPORTS, check_formats, reports
 from undoor.vocabulary import REPORT_GROUP
