@@ -107,6 +107,10 @@ FAMILY_GROUP: Final = "undoor.families"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
 
+# Entry points under which packages add fits of corrections, and formats of reports.
+FIT_GROUP: Final = "undoor.fits"
+REPORT_GROUP: Final = "undoor.reports"
+
 
 def trigger_file(target: int) -> str:
     """The name of the file with the trigger of a target.

@@ -82,7 +82,7 @@ def test_missing_library(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "find_spec", lambda name: None)
     result = cli.scan("--out", cli.out, "--report", "cyclonedx", "--exit-zero")
     assert result.exit_code in (3, 4)
-    assert "pip install 'undoor[reports]'" in " ".join(result.stderr.split())
+    assert "pip install '.[cyclonedx]'" in " ".join(result.stderr.split())
     assert cli.calls == []
 
 

@@ -86,5 +86,5 @@ def test_same_results_same_bill() -> None:
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cyclonedx.output.json", None)
-    with pytest.raises(UndoorError, match=r"pip install 'undoor\[reports\]'"):
+    with pytest.raises(UndoorError, match=r"pip install '\.\[cyclonedx\]'"):
         cyclonedx(make_report(), SUBJECT)

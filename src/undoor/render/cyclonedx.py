@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
+from undoor.extras import how_to_install
 from undoor.files import as_json
 from undoor.render import coverage, text
 from undoor.render.subject import Subject, version
@@ -39,7 +40,7 @@ def cyclonedx(scan: ScanReport, subject: Subject, repair: Repair | None = None) 
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError:
         raise UndoorError(
-            "a CycloneDX report needs cyclonedx-python-lib; run: pip install 'undoor[reports]'"
+            f"a CycloneDX report needs cyclonedx-python-lib; {how_to_install('cyclonedx')}"
         ) from None
     bill = JsonV1Dot6(_bill(scan, subject, repair)).output_as_string()
     document: dict[str, Any] = json.loads(bill)
