@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ def test_sources_have_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     bars: list[tuple[list[int], list[float]]] = []
     draw = Axes.bar
 
-    def watched(axis: Axes, x: list[int], height: list[float], **options: object) -> object:
+    def watched(axis: Axes, x: list[int], height: list[float], **options: Any) -> object:
         bars.append((list(x), list(height)))
         return draw(axis, x, height, **options)
 
