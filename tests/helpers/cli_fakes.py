@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -84,7 +84,7 @@ def write_data(file: Path, each: int = 4) -> Path:
     return file
 
 
-def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Trigger:
+def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Stamp:
     mask = torch.zeros(1, *shape[1:])
     mask[:, -2:, -2:] = 1
     return Stamp("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
@@ -255,9 +255,11 @@ class Cli:
         self.fixed = FakeRepair()
         self.adapted = Adaptation(4, 3, 2, missed=0.0, fitted=3, refitted=True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.limits = (Thresholds(), Budget())
+        self.limits: tuple[Thresholds, Budget | None] = (Thresholds(), Budget())
         self.accept_graph = False
         self.accept_coverage: AcceptCoverage = "full"
+        # In the middle of a scan.
+        self.during_scan: Callable[[Classifier, CleanSet], object] = lambda classifier, clean: None
         self._patch(monkeypatch)
 
     def trust(self, model: Path | str | None = None) -> None:
@@ -275,9 +277,6 @@ class Cli:
 
     def repair(self, *arguments: object) -> Result:
         return self.run("repair", self.model, "--data", self.data, "--out", self.out, *arguments)
-
-    def during_scan(self, classifier: Classifier, clean: CleanSet) -> None:
-        """In the middle of a scan."""
 
     def _scan(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], list[float
     bars: list[tuple[list[int], list[float]]] = []
     draw = Axes.bar
 
-    def bar(axis: Axes, x: list[int], height: list[float], **options: object) -> object:
+    def bar(axis: Axes, x: list[int], height: list[float], **options: Any) -> object:
         bars.append((list(x), list(height)))
         return draw(axis, x, height, **options)
 

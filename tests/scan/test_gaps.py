@@ -183,10 +183,11 @@ def tabular() -> tuple[Classifier, CleanSet]:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for _ in range(3):
-        layers += [nn.Linear(10, 10), nn.ReLU()]
+        linear = nn.Linear(10, 10)
         with torch.no_grad():
-            layers[-2].weight.copy_(torch.eye(10))
-            layers[-2].bias.zero_()
+            linear.weight.copy_(torch.eye(10))
+            linear.bias.zero_()
+        layers += [linear, nn.ReLU()]
     head = nn.Linear(10, 5)
     with torch.no_grad():
         head.weight.copy_(20 * torch.eye(5, 10))

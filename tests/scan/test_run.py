@@ -38,6 +38,7 @@ from undoor.scan import confirm
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.triggers import Stamp
 from undoor.vocabulary import AcceptCoverage, Verdict
 
 run = sys.modules["undoor.scan.run"]
@@ -133,6 +134,8 @@ def test_same_seed_same_numbers(toy_report: ScanReport) -> None:
     assert torch.equal(clean.images, images)
     assert told(again) == told(toy_report)
     for one, two in zip(again.findings, toy_report.findings, strict=True):
+        assert isinstance(one.trigger, Stamp)
+        assert isinstance(two.trigger, Stamp)
         assert torch.equal(one.trigger.mask, two.trigger.mask)
         assert torch.equal(one.trigger.pattern, two.trigger.pattern)
 
@@ -147,7 +150,9 @@ def test_units_of_the_input_do_not_matter() -> None:
     report = scan(classifier, replace(clean, images=255 * clean.images))
     assert report.verdict == "backdoored"
     assert [finding.target for finding in report.findings] == [TARGET]
-    assert float(report.findings[0].trigger.pattern.max()) > 10  # far outside [0, 1]
+    trigger = report.findings[0].trigger
+    assert isinstance(trigger, Stamp)
+    assert float(trigger.pattern.max()) > 10  # far outside [0, 1]
 
 
 # Backdoors without a target that all others reach
@@ -243,12 +248,12 @@ def test_no_clean_verdict_without_the_latent_families(
             super().__init__()
             *layers, last = toy_network(backdoored=False)
             self.layers = nn.Sequential(*layers)
-            self.weight, self.bias = last.weight, last.bias
+            self.weight, self.bias = last.get_parameter("weight"), last.get_parameter("bias")
 
         def forward(self, x: Tensor) -> Tensor:
             return nn.functional.linear(self.layers(x), 1.0 * self.weight, self.bias)
 
-    def found(*_: object) -> run._Found:
+    def found(*_: object) -> Any:
         return run._Found(verdict, ("as searched",))
 
     monkeypatch.setattr(run, "_search", found)
@@ -479,8 +484,8 @@ def test_latent_doubts_about_feature_vectors() -> None:
     for _ in range(4):
         layers += [nn.Linear(10, 10), nn.ReLU()]
         with torch.no_grad():
-            layers[-2].weight.copy_(torch.eye(10))
-            layers[-2].bias.zero_()
+            layers[-2].get_parameter("weight").copy_(torch.eye(10))
+            layers[-2].get_parameter("bias").zero_()
     head = nn.Linear(10, 5)
     with torch.no_grad():
         head.weight.copy_(20 * torch.eye(5, 10))

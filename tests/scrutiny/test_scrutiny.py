@@ -56,7 +56,7 @@ def found_in(classifier: Classifier, x: Tensor | None = None) -> Scrutiny:
 
 
 def codes(found: Scrutiny) -> set[str]:
-    return {item.code for item in (*found.graph, *found.disagreements)}
+    return {item.code for item in found.graph} | {item.code for item in found.disagreements}
 
 
 @pytest.mark.parametrize(("kind", "_forms", "expected"), WRAPPED, ids=_name)
@@ -157,8 +157,8 @@ def test_scores_of_any_scale_get_no_reason() -> None:
     for scale in (1e-6, 1e6):
         network = ordinary("Attention")
         with torch.no_grad():
-            network.out.weight.mul_(scale)
-            network.out.bias.mul_(scale)
+            network.get_parameter("out.weight").mul_(scale)
+            network.get_parameter("out.bias").mul_(scale)
         assert found_in(Classifier(network, input_shape=SHAPE)).sentences == ()
 
 
