@@ -22,8 +22,11 @@ from undoor.origin import Origin
 from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.resizing import Resizing
 from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
+from undoor.spaces.registry import space_for
+from undoor.spaces.space import Extent
+from undoor.tasks.registry import task_named
 from undoor.unwrapped import unwrapped
-from undoor.vocabulary import Output
+from undoor.vocabulary import DEFAULT_TASK, Output
 
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
@@ -60,6 +63,8 @@ class Classifier(nn.Module):
     class_names : one name a class, in order; numbers where none are given. Names of several classes
         have the number of the class behind them.
     resizing : how pictures of other sizes become inputs; straight to the size unless given.
+    space : the name of what an input is (`undoor.spaces`); by its shape unless given.
+    task : the name of what an output means (`undoor.tasks`).
     origin : the code or graph that the network comes from, where it was read from files.
 
     Raises
@@ -87,6 +92,8 @@ class Classifier(nn.Module):
         class_names: Sequence[str] | None = None,
         resizing: Resizing | None = None,
         origin: Origin | None = None,
+        space: str | None = None,
+        task: str = DEFAULT_TASK,
     ) -> None:
         super().__init__()
         self.input_shape = tuple(int(n) for n in input_shape)
@@ -95,7 +102,9 @@ class Classifier(nn.Module):
                 f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
             )
         require_input_size(self.input_shape)
-        self.resizing = resizing or _straight(self.input_shape)
+        self.space = space_for(self.input_shape, space)
+        self.task = task_named(task)
+        self.resizing = resizing or self.space.resizing(self.input_shape)
         self.origin = origin or Origin()
         if self.resizing and self.resizing.size != self.input_shape[1:]:
             raise UndoorError(
@@ -132,13 +141,14 @@ class Classifier(nn.Module):
             self.network = plain_copy(unwrapped(network)).cpu()
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
-        self.network = with_scores_alone(self.network, self._normalised(self._samples()))
+        self.network = with_scores_alone(self.network, self._normalised(self.examples(2)))
         self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
         if output == "sigmoid":
-            self._returns_log = take_off(self.network, self._normalised(self._samples()))
+            self._returns_log = take_off(self.network, self._normalised(self.examples(2)))
         self.volatile: frozenset[Fact] = frozenset()
         built = network_structure(self).facts
-        self.num_classes = self._probe()
+        self.num_outputs = self._probe()
+        self.num_classes = self.task.goals(self.num_outputs)
         # What running the network changes (counters, caches) is not what it is.
         self.volatile = _changed(built, network_structure(self).facts)
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
@@ -159,8 +169,11 @@ class Classifier(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`."""
-        out = self.network(self._normalised(self.entry(x)))
+        """Logits [N, num_outputs] of raw inputs [N, *input_shape] within `bounds`."""
+        return self._logits(self.network(self._normalised(self.entry(x))))
+
+    def _logits(self, out: Tensor) -> Tensor:
+        """Logits of what the network returns."""
         if self.output != "logits" and not self._returns_log:
             out = logits_of(out) if self.output == "sigmoid" else out.clamp_min(TINY).log()
         # In float32: bfloat16 would be rounded a second time.
@@ -169,7 +182,13 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
         """Labels [N] of raw inputs, computed batch by batch."""
-        return torch.cat([self(batch).argmax(1) for batch in self.batches(x, batch_size)])
+        parts = [self.task.answers(self(batch)) for batch in self.batches(x, batch_size)]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def answers_to(self, x: Tensor) -> Tensor:
+        """Labels [N] of what the network itself takes: inputs that were normalised in any way."""
+        return self.task.answers(self._logits(self.network(x)))
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
@@ -246,27 +265,31 @@ class Classifier(nn.Module):
             raise UndoorError(f"{name} must be finite numbers, got {numbers}")
         return torch.tensor(numbers).view(-1, *[1] * (dimensions - 1))
 
-    def _samples(self) -> Tensor:
-        low, high = self.bounds
-        generator = torch.Generator().manual_seed(0)
-        return low + (high - low) * torch.rand(2, *self.input_shape, generator=generator)
+    def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random valid raw inputs [count, *input_shape]; without a generator always the same."""
+        generator = generator or torch.Generator().manual_seed(0)
+        return self.space.examples(count, self.input_shape, self.bounds, generator)
+
+    def level(self, count: int, share: float = 0.0) -> Tensor:
+        """Raw inputs [count, *input_shape] of one value, at a share of the range of the bounds."""
+        return self.space.at(torch.full((count, *self.input_shape), share), self.bounds)
+
+    @property
+    def extent(self) -> Extent:
+        """How large an input is beside those that natural trigger sizes were learned on."""
+        return self.space.extent(self.input_shape)
 
     @torch.no_grad()
     def _probe(self) -> int:
-        """The number of classes, from a first pass; whatever is wrong with the model shows here."""
+        """The number of outputs, from a first pass; whatever is wrong with the model shows here."""
         _require_finite(self.network)
-        x = self._samples()
+        x = self.examples(2)
         try:
             raw = self.network(self._normalised(x))
         except Exception as error:
             raise failure(self.network, self._normalised(x), error) from error
         require_another_size(self.network, self._normalised(x))
-        if not isinstance(raw, Tensor) or raw.dim() != 2 or raw.shape[1] < 2:
-            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-            raise UndoorError(
-                f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
-                "wrap it in a module that returns the class scores alone, or {'logits': scores}"
-            )
+        raw = self.task.require(raw)
         if not bool(torch.isfinite(raw).all()):
             raise UndoorError(
                 "the network answers NaN or infinity to an input within its bounds; "
@@ -316,7 +339,7 @@ class Classifier(nn.Module):
                 "expected logits, but the network's outputs are positive and sum to 1; "
                 "set output = 'probabilities'"
             )
-        samples = self._normalised(self._samples())
+        samples = self._normalised(self.examples(2))
         if self.output == "logits" and scores and seems_sigmoid(self.network, samples):
             raise UndoorError(
                 "expected logits, but the network's outputs stay between 0 and 1, as scores "
@@ -329,15 +352,11 @@ def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset
     return frozenset(key for key in keys if before.get(key) != after.get(key))
 
 
-def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
-    return Resizing((input_shape[1], input_shape[2])) if len(input_shape) == 3 else None
-
-
 @torch.no_grad()
 def _takes_channels_last(classifier: Classifier) -> bool:
     """Whether the network runs where maps [N, C, H, W] have their channels last in memory, also
     behind layers after which a search changes them."""
-    if len(classifier.input_shape) != 3:
+    if not classifier.space.maps:
         return True
 
     def turn(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
@@ -347,10 +366,8 @@ def _takes_channels_last(classifier: Classifier) -> bool:
 
     modules = [m for m in classifier.modules() if isinstance(m, MAPPING)]
     hooks = [module.register_forward_hook(turn) for module in modules]
-    low, _ = classifier.bounds
     try:
-        x = torch.full((2, *classifier.input_shape), low)
-        classifier(x.contiguous(memory_format=torch.channels_last))
+        classifier(classifier.level(2).contiguous(memory_format=torch.channels_last))
     except RuntimeError:
         return False
     finally:

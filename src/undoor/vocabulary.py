@@ -46,9 +46,8 @@ LAST: Final = "last"
 ExportFormat = Literal["onnx", "pt2", "safetensors"]
 # What a network gives: scores, or probabilities of one class or of each.
 Output = Literal["logits", "probabilities", "sigmoid"]
-# What an input is.
-IMAGES: Final = "images"
-VECTORS: Final = "vectors"
+# What an output means where nobody says it.
+DEFAULT_TASK: Final = "single label"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"
@@ -59,8 +58,10 @@ MODEL_FILE: Final = "model.toml"
 # In an exported .pt2 file, the entry that says what it is.
 EXPORT_ENTRY: Final = "undoor.json"
 
-# Entry points under which packages add trigger families.
+# Entry points under which packages add trigger families, spaces of inputs, and tasks.
 FAMILY_GROUP: Final = "undoor.families"
+SPACE_GROUP: Final = "undoor.spaces"
+TASK_GROUP: Final = "undoor.tasks"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
 

@@ -15,9 +15,10 @@ from undoor.families.generator import GENERATOR
 from undoor.families.schedules import Effort, Schedule
 from undoor.sites import SiteInfo, insert, is_opaque
 from undoor.sites.heads import find_heads, sites_before_heads
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Latent, Trigger
 from undoor.triggers.latent import UNBOUNDED
-from undoor.vocabulary import IMAGES, VECTORS
 
 NAME = "latent"
 START = 0.1
@@ -148,7 +149,7 @@ LATENT = tuple(
         unit="l2 norm in standard deviations",
         make=partial(make_shifts, depth),
         effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
-        spaces=frozenset({IMAGES, VECTORS}),
+        spaces=frozenset({IMAGES.name, VECTORS.name}),
         at_input=False,
         # A shift without pixels can make anything look like any class.
         barred=True,

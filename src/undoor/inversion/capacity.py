@@ -113,8 +113,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
             largest = max(largest, out.numel() * FLOAT // count)
 
     hooks = [module.register_forward_hook(measure) for module in classifier.modules()]
-    low, high = classifier.bounds
-    x = torch.full((count, *classifier.input_shape), (low + high) / 2).requires_grad_(True)
+    x = classifier.level(count, 0.5).requires_grad_(True)
     try:
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
@@ -146,6 +145,6 @@ def _of_candidates(classifier: Classifier) -> int:
 def _of_squares(classifier: Classifier) -> int:
     """Bytes of the squares that are tried as patches."""
     shape = classifier.input_shape
-    places = (family.places_in(shape) for family in families())
+    places = (family.places_in(classifier.space) for family in families())
     count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)
     return FLOAT * COPIES_OF_CANDIDATE * count * math.prod(shape)

@@ -89,7 +89,7 @@ def scan(
     clean = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     generator = torch.Generator().manual_seed(seed)
     search = standardised(classifier.fast_copy(), clean.images)
-    known = search.predict(clean.images) == clean.labels
+    known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
     own = OwnDirections.of(search, clean.images, clean.labels)
     meter.spend(len(clean))
@@ -245,7 +245,7 @@ def _suspects(
         else:
             candidate = entry.candidate
             stand_in = family_named(family).stand_in
-            if stand_in and stand_in.applies_to(work.classifier.input_shape):
+            if stand_in and stand_in.applies_to(work.classifier.space):
                 candidate = drawn(work, target, stand_in) or candidate
             confirmed = confirm(work, candidate, target)
         item = replace(entry.evidence(family, target), asr=confirmed.asr)

@@ -95,7 +95,7 @@ def scrutinise(
         return Scrutiny(read_graph(classifier, x, spend=spend), (_failure(error),))
     differences = _gathered(asked.differences())
     graph = read_graph(classifier, x, spend=spend)
-    odd = probes(x, classifier.bounds)
+    odd = probes(classifier, x)
     noise = _random_inputs(classifier)
     likely = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
     for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
@@ -143,7 +143,7 @@ def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFind
     if before != _plain_state(classifier):
         yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
     spend(REFERENCE)
-    first = list(read(plain))
+    first = list(read(plain, maps=classifier.space.maps))
     yield from first
     yield from read_gradients(wanted)
     spend(sum(sizes_for(classifier.input_shape)) / 2)
@@ -165,9 +165,7 @@ def _plain_state(classifier: Classifier) -> list[dict[str, Any]]:
 
 
 def _random_inputs(classifier: Classifier) -> Tensor:
-    low, high = classifier.bounds
-    draw = torch.Generator().manual_seed(0)
-    return low + (high - low) * torch.rand(RANDOM_INPUTS, *classifier.input_shape, generator=draw)
+    return classifier.examples(RANDOM_INPUTS)
 
 
 def _spread(x: Tensor, count: int) -> Tensor:

@@ -59,7 +59,7 @@ def _errors(
 ) -> Tensor:
     """The relative errors along one random direction from each input, where anything changes."""
     way = step * torch.randn(x.shape, generator=draw).sign()
-    weights = torch.randn(len(x), classifier.num_classes, generator=draw)
+    weights = torch.randn(len(x), classifier.num_outputs, generator=draw)
 
     def height(at: Tensor) -> Tensor:
         return (classifier(at) * weights).sum(1)
