@@ -18,6 +18,8 @@ from undoor.errors import UndoorError
 from undoor.families.latent import DEPTHS, latent_site
 from undoor.families.registry import REGISTRY, families_for, family_named, left_out, unit_of
 from undoor.sites import find_sites
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 
 
 def test_families() -> None:
@@ -141,8 +143,9 @@ def test_no_such_family() -> None:
 def test_sizes_grow_with_the_image() -> None:
     families = (*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED)
     growth = {family: family_named(family).growth for family in families}
-    grown = {f: grow((3, 64, 64)) / grow((3, 32, 32)) for f, grow in growth.items()}
+    grown = {f: grow(IMAGES.extent((3, 64, 64))) for f, grow in growth.items()}
+    assert all(grow(IMAGES.extent((3, 32, 32))) == 1 for grow in growth.values())
     assert grown["patch"] == grown[BY_SOURCE] == grown[SHARED] == 4
     assert grown["additive"] == grown["warp"] == grown["generator"] == 2
     assert grown["tone"] == grown["blend"] == grown["latent late"] == 1
-    assert all(grow((10,)) == 1 for grow in growth.values())
+    assert all(grow(VECTORS.extent((10,))) == 1 for grow in growth.values())

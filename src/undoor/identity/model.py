@@ -15,7 +15,8 @@ from undoor.identity.probes import Logits, logits_from_json, probe_logits
 from undoor.identity.structure import Structure, structure_of
 from undoor.identity.tensors import weights_sha256
 from undoor.origin import CodeFile
-from undoor.spaces.registry import space_of
+from undoor.spaces.registry import space_named, space_of
+from undoor.spaces.space import Space
 from undoor.vocabulary import DEFAULT_TASK
 
 if TYPE_CHECKING:
@@ -63,6 +64,17 @@ class ModelIdentity:
         """Over the hashes of the files of `code`, in whatever order; None where there is none."""
         hashes = sorted({item.sha256 for item in self.code})
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else None
+
+    @property
+    def space(self) -> Space | None:
+        """What an input is, where that was said by name; None where its shape says it.
+
+        Raises
+        ------
+        UndoorError : no such space is installed.
+        """
+        name = (self.preprocessing or {}).get("space")
+        return None if name is None else space_named(str(name))
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as files and reports hold them."""

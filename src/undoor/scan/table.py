@@ -64,7 +64,7 @@ class Table:
 
     def __init__(self, classifier: Classifier) -> None:
         self.extent = classifier.extent
-        self.calibrated = classifier.space.calibrated
+        self.calibrated = classifier.space.calibrated and classifier.task.calibrated
         self.classes = classifier.num_classes
         self.entries: dict[str, list[Entry]] = {}
 

@@ -33,6 +33,15 @@ class Images(Space):
     def picture(self, x: Tensor) -> Tensor:
         return x
 
+    def card(self, shape: Shape) -> Tensor:
+        """A chessboard of mid-greys whose channels get brighter in different directions."""
+        channels, height, width = shape
+        down = torch.linspace(0, 1, height)[:, None].expand(height, width)
+        right = torch.linspace(0, 1, width)[None].expand(height, width)
+        ramps = torch.stack([down, right, 1 - down])[torch.arange(channels) % COLOUR]
+        squares = (torch.arange(height)[:, None] // 4 + torch.arange(width)[None] // 4) % 2
+        return 0.2 + 0.4 * ramps + 0.2 * squares
+
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
         """With a patch in one corner each, in turn one pixel and three by three, of all channels at
         an end of the range: black, white, red and so on."""

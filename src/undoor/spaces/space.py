@@ -89,6 +89,11 @@ class Space(ABC):
             [N, C, H, W] in [0, 1] with one, three or any other number of channels.
         """
 
+    def card(self, shape: Shape) -> Tensor:
+        """One input [*shape] in [0, 1] that shows what a trigger does which is no pattern of its
+        own: a ramp."""
+        return torch.linspace(0.2, 0.8, shape[-1]).expand(*shape)
+
     def at(self, shares: Tensor, bounds: Bounds) -> Tensor:
         """The raw inputs that lie at these shares of the range.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class SingleLabel(Task):
     """The goals are the classes, of which each has a logit."""
 
     name = DEFAULT_TASK
+    calibrated: ClassVar[bool] = True
 
     def require(self, raw: object) -> Tensor:
         if isinstance(raw, Tensor) and raw.dim() == 2 and raw.shape[1] >= LEAST_CLASSES:
@@ -55,10 +57,12 @@ class SingleLabel(Task):
         """
         return outputs[:, goal] - self.without(outputs, goal).amax(1)
 
-    def without(self, outputs: Tensor, goal: int) -> Tensor:
-        """With the logit of `goal` at `LOWEST`."""
+    def without(self, outputs: Tensor, *goals: int) -> Tensor:
+        """With the logits of `goals` at `LOWEST`."""
         columns = torch.arange(outputs.shape[1], device=outputs.device)
-        return outputs.masked_fill(columns == goal, LOWEST)
+        for goal in goals:
+            outputs = outputs.masked_fill(columns == goal, LOWEST)
+        return outputs
 
     def certainty(self, outputs: Tensor) -> Tensor:
         """By how much the highest logit leads the next."""

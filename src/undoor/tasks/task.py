@@ -23,9 +23,13 @@ class Task(ABC):
     ----------
     name
         Under which files and messages speak of it.
+    calibrated
+        Whether the families' nulls were learned on models with this task. For others only the other
+        goals of the same model say how small a trigger is.
     """
 
     name: ClassVar[str]
+    calibrated: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -81,8 +85,8 @@ class Task(ABC):
         """How clearly a goal is the answer [N]; negative where it is not."""
 
     @abstractmethod
-    def without(self, outputs: Tensor, goal: int) -> Tensor:
-        """Outputs [N, K], in a new tensor, whose answer is another than `goal`: the likeliest.
+    def without(self, outputs: Tensor, *goals: int) -> Tensor:
+        """Outputs [N, K], in a new tensor, whose answer is none of `goals`: the likeliest else.
 
         It is part of exported graphs: nothing is written in place, all numbers stay finite.
         """
