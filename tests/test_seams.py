@@ -35,7 +35,6 @@ AXES_OF_OTHERS = {
     "load/layers.py": "weights of a graph",
     "load/processor.py": "what a foreign processor returns",
     "load/safetensors_header.py": "tensors of a file",
-    "load/timm_models.py": "the weight of a layer",
     "scrutiny/reading.py": "values inside the network",
     "sites/heads.py": "values inside the network",
     "sites/places.py": "values inside the network",
@@ -64,17 +63,10 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 def counts_axes(node: ast.expr) -> bool:
     """x.dim(), x.ndim, len(x.shape), len(shape) and the like."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr in COMPARED_AXES
-    if isinstance(node, ast.Attribute):
-        return node.attr in COMPARED_AXES
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len":
         return ast.unparse(node.args[0]).endswith("shape")
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return False
-    if isinstance(node, ast.Call):
-        return ast.unparse(node.func) == "np.ndim"
-    return False
+    asked = node.func if isinstance(node, ast.Call) else node
+    return isinstance(asked, ast.Attribute) and asked.attr in COMPARED_AXES
 
 
 def switches(tree: ast.Module) -> list[int]:
@@ -105,6 +97,7 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
         ("len(classifier.input_shape) != 3", 1),
         ("x.dim() == 4 and y", 1),
         ("images.ndim > IMAGE_AXES", 1),
+        ("np.ndim(x) == 0", 1),
         ("x.dim() == y.dim()", 0),
         ("len(names) == 3", 0),
     ],

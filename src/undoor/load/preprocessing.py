@@ -90,6 +90,8 @@ def classifier_of(
         std=table.std,
         output=output,
         class_names=named.names,
+        space=table.space,
+        task=named.task,
         resizing=resizing if resizing.size == table.shape[1:] else None,
     )
 
