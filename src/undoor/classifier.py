@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,22 @@ from undoor.batch_size import failure, require_another_size
 from undoor.class_scores import with_scores_alone
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
+from undoor.fast_layout import takes_channels_last
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
 from undoor.input_size import require_input_size
 from undoor.origin import Origin
 from undoor.plain_weights import detached_copy, plain_copy, shared_copy
+from undoor.promised_output import (
+    exchange_last,
+    is_distribution,
+    require_promised,
+    require_scores,
+    softmax_to_log_softmax,
+)
 from undoor.resizing import Resizing
-from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
+from undoor.sigmoid import logits_of, take_off
 from undoor.spaces.registry import space_for
 from undoor.spaces.space import Extent
 from undoor.tasks.registry import task_named
@@ -31,8 +39,6 @@ from undoor.vocabulary import DEFAULT_TASK, Output
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
-# Layers that deliver maps [N, C, H, W].
-MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Classifier(nn.Module):
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self.network = with_scores_alone(self.network, self._normalised(self.examples(2)))
-        self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
+        self._returns_log = output == "probabilities" and softmax_to_log_softmax(self.network)
         if output == "sigmoid":
             self._returns_log = take_off(self.network, self._normalised(self.examples(2)))
         self.volatile: frozenset[Fact] = frozenset()
@@ -230,7 +236,7 @@ class Classifier(nn.Module):
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        if _takes_channels_last(twin):
+        if takes_channels_last(twin, self.level(2), maps=self.space.maps):
             return twin
         same = detached_copy(self)
         same.channels_last = False
@@ -297,83 +303,21 @@ class Classifier(nn.Module):
             )
         if self.output == "sigmoid":
             if not self._returns_log:
-                self._require_scores(raw)
+                require_scores(raw)
             return int(raw.shape[1])
-        if self._returns_log and not _is_distribution(raw.exp()):
+        if self._returns_log and not is_distribution(raw.exp()):
             # The softmax was not the last operation after all; the network keeps it.
-            _exchange_last(self.network, nn.Softmax(dim=-1))
+            exchange_last(self.network, nn.Softmax(dim=-1))
             self._returns_log = False
             raw = self.network(self._normalised(x))
-        self._require_promised_output(raw.exp() if self._returns_log else raw)
+        told = raw.exp() if self._returns_log else raw
+        require_promised(self.output, told, self.network, self._normalised(x))
         return int(raw.shape[1])
-
-    def _require_scores(self, raw: Tensor) -> None:
-        # Scores of exactly 0 and 1 may sum to 1 by chance.
-        if _is_distribution(raw) and bool(((raw > 0) & (raw < 1)).any()):
-            raise UndoorError(
-                "output = 'sigmoid' was promised, but the network's outputs sum to 1; set output = "
-                "'probabilities'"
-            )
-        if not lies_between_0_and_1(raw):
-            raise UndoorError(
-                "output = 'sigmoid' was promised, but the network's outputs do not lie between 0 "
-                "and 1; set output = 'logits'"
-            )
-
-    def _require_promised_output(self, raw: Tensor) -> None:
-        distribution = _is_distribution(raw)
-        scores = not distribution and lies_between_0_and_1(raw)
-        if self.output == "probabilities" and not distribution:
-            found = (
-                "lie between 0 and 1 and do not sum to 1, as scores behind a sigmoid do (trained "
-                "with a binary loss); set output = 'sigmoid'"
-                if scores
-                else "do not sum to 1; set output = 'logits'"
-            )
-            raise UndoorError(
-                f"output = 'probabilities' was promised, but the network's outputs {found}"
-            )
-        # Taken for logits, probabilities would hide every backdoor behind vanishing gradients.
-        if self.output == "logits" and distribution:
-            raise UndoorError(
-                "expected logits, but the network's outputs are positive and sum to 1; "
-                "set output = 'probabilities'"
-            )
-        samples = self._normalised(self.examples(2))
-        if self.output == "logits" and scores and seems_sigmoid(self.network, samples):
-            raise UndoorError(
-                "expected logits, but the network's outputs stay between 0 and 1, as scores "
-                "behind a sigmoid do (trained with a binary loss); set output = 'sigmoid'"
-            )
 
 
 def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
     keys = before.keys() | after.keys()
     return frozenset(key for key in keys if before.get(key) != after.get(key))
-
-
-@torch.no_grad()
-def _takes_channels_last(classifier: Classifier) -> bool:
-    """Whether the network runs where maps [N, C, H, W] have their channels last in memory, also
-    behind layers after which a search changes them."""
-    if not classifier.space.maps:
-        return True
-
-    def turn(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        if output.dim() == 4:
-            return output.contiguous(memory_format=torch.channels_last)
-        return output
-
-    modules = [m for m in classifier.modules() if isinstance(m, MAPPING)]
-    hooks = [module.register_forward_hook(turn) for module in modules]
-    try:
-        classifier(classifier.level(2).contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return False
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return True
 
 
 def _require_finite(network: nn.Module) -> None:
@@ -392,30 +336,3 @@ def _require_finite(network: nn.Module) -> None:
 
 def _is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _softmax_to_log_softmax(network: nn.Module) -> bool:
-    """Replace a final softmax by its logarithm, which does not underflow; False where it cannot.
-
-    A probability of exactly 0 has no gradient, and trigger inversion needs one for every class.
-    """
-    leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
-    if not leaves or not isinstance(leaves[-1][1], nn.Softmax):
-        return False
-    if sum(isinstance(m, nn.Softmax) for _, m in leaves) != 1:
-        return False
-    if leaves[-1][1] is network:
-        return False
-    _exchange_last(network, nn.LogSoftmax(dim=-1))
-    return True
-
-
-def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
-    """Put `leaf` in the place of the last module without children."""
-    name = [name for name, module in network.named_modules() if not list(module.children())][-1]
-    path, _, last = name.rpartition(".")
-    setattr(network.get_submodule(path), last, leaf.eval())
-
-
-def _is_distribution(raw: Tensor) -> bool:
-    return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(2), atol=1e-3)
