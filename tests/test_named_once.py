@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,6 @@ from undoor.families.latent import LATENT, NAME
 from undoor.families.registry import REGISTRY
 
 ROOT = Path(vocabulary.__file__).parent
-# The benchmark plants backdoors, some of which have the name of the family that finds them.
-OUTSIDE = {"attacks", "bench"}
 # A form of triggers in files may have the name of the family that makes them.
 KINDS = "kind"
 # Words that mean something else there.
@@ -31,13 +30,13 @@ OTHERWISE = {
 DEFAULTS = {name for name in vars(vocabulary) if name.startswith("DEFAULT_")}
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        name = path.relative_to(ROOT)
-        if name.parts[0] not in OUTSIDE:
-            yield name.as_posix(), ast.parse(path.read_text())
+@functools.cache
+def sources() -> dict[str, ast.Module]:
+    paths = sorted(ROOT.rglob("*.py"))
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in paths}
 
 
+@functools.cache
 def words(tree: ast.Module) -> set[str]:
     """All texts of a file but its docstrings and the kinds of triggers."""
     prose = {
@@ -61,7 +60,7 @@ def words(tree: ast.Module) -> set[str]:
 def naming(wanted: set[str]) -> dict[str, list[str]]:
     """Which files hold each of these words as a text of its own."""
     found: dict[str, list[str]] = {word: [] for word in wanted}
-    for name, tree in sources():
+    for name, tree in sources().items():
         for word in words(tree) & wanted:
             if (name, word) not in OTHERWISE:
                 found[word].append(name)
@@ -114,7 +113,7 @@ def test_a_vocabulary_is_listed_once() -> None:
         tuple(get_args(value)): name for name, value in vars(vocabulary).items() if get_args(value)
     }
     again = []
-    for name, tree in sources():
+    for name, tree in sources().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Tuple | ast.List | ast.Set):
                 listed = tuple(e.value for e in node.elts if isinstance(e, ast.Constant))
@@ -128,7 +127,7 @@ def test_a_default_is_set_once(default: str) -> None:
     short = default.removeprefix("DEFAULT_")
     again = [
         (name, node.lineno)
-        for name, tree in sources()
+        for name, tree in sources().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
@@ -142,7 +141,7 @@ def test_a_parameter_has_the_default_by_its_name(parameter: str) -> None:
     """Not the number or the word itself."""
     literal = [
         (name, node.lineno)
-        for name, tree in sources()
+        for name, tree in sources().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for arg, value in given(node)
@@ -150,7 +149,7 @@ def test_a_parameter_has_the_default_by_its_name(parameter: str) -> None:
     ]
     fields = [
         (name, node.lineno)
-        for name, tree in sources()
+        for name, tree in sources().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)

@@ -91,19 +91,19 @@ def test_wanted_rate_must_be_a_share(cli: Cli, fpr: str) -> None:
 def test_says_what_so_few_images_can_promise(cli: Cli) -> None:
     told = " ".join(cli.repair().stdout.split())
     assert "of 30 clean images of 1 yield, 0.0 % are flagged (95 %: 0.0 to 11.6)" in told
-    assert "30 clean images of 1 yield cannot promise less than 3.2 %" in told
+    assert "a false-positive rate below 3.2 %" in told
     enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
     cli.fixed = FakeRepair(targets=(FakeTarget(calibration=enough),))
     told = " ".join(cli.repair().stdout.split())
     assert "of 30 clean images" in told
-    assert "cannot promise" not in told
+    assert "cannot be guaranteed" not in told
 
 
 def test_says_that_there_was_nothing_to_calibrate_on(cli: Cli) -> None:
     none = Calibration(0.0, 0.05, Rate(None, None, None, 0))
     cli.fixed = FakeRepair(targets=(FakeTarget(calibration=none),))
     told = " ".join(cli.repair().stdout.split())
-    assert "no clean image of 1 yield is answered so" in told
+    assert "no clean image of class 1 yield is predicted as it" in told
     assert "None" not in told
 
 

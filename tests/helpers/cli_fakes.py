@@ -178,7 +178,7 @@ class FakeRepair:
             "targets": [
                 {
                     "target": item.target,
-                    "adapted": item.adapted.to_json("1") if item.adapted else None,
+                    "adapted": item.adapted.to_json() if item.adapted else None,
                 }
                 for item in self.targets
             ],

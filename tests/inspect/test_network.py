@@ -72,7 +72,7 @@ def test_what_is_odd_stands_in_the_document() -> None:
     found = facts("random").to_json()
     (odd,) = found["graph"]
     assert (odd["code"], odd["count"]) == ("random", 1)
-    assert "test_inspect_network.py:" in odd["where"]
+    assert "test_network.py:" in odd["where"]
     assert odd["sentence"] in found["warnings"]
     assert [item["code"] for item in found["disagreements"]] == ["repeat"]
 

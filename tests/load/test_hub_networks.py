@@ -97,7 +97,14 @@ def run(*arguments: object) -> tuple[int, dict[str, Any], str]:
     return result.exit_code, document, result.stderr
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# One of each library; the others go the whole way in the slow tests.
+WHOLE_WAY = [
+    pytest.param(name, marks=[] if name in ("ViT", "resnet18") else pytest.mark.slow)
+    for name in NETWORKS
+]
+
+
+@pytest.mark.parametrize("name", WHOLE_WAY)
 def test_scan_repair_check(name: str, taught: Callable[[str], Path], quick: None) -> None:
     folder = taught(name)
     data, out = ("--data", folder / "clean.npz"), folder / "out"

@@ -85,7 +85,7 @@ def test_calibration_of_the_guard() -> None:
     for part in (
         "Set on 30 clean images of this class; 0.0 % of them are flagged [0.0 to 11.6]",
         "Wanted false alarms 1 %; 30 images can promise 3.2 % at best",
-        "30 clean images of 1 yield cannot promise less than 3.2 % (wanted: 1 %",
+        "a false-positive rate below 3.2 % cannot be guaranteed (requested: 1 %",
     ):
         assert part in told
     enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))

@@ -30,6 +30,7 @@ from undoor.load.safetensors_header import require_safe_header
 from undoor.load.spec import read_spec
 from undoor.render.sanitise import line, markdown, sarif
 from undoor.repairs.encoding import decoded, encoded
+from undoor.repairs.record import Repair
 from undoor.sealed import Sealed, unsealed
 
 LARGEST = 2**20
@@ -139,7 +140,7 @@ def repair(data: bytes) -> None:
     """A description whose seal is whole; what passes can be written, and read again as the same."""
     description, tensors = repairs.read(data)
     made = decoded(Sealed(description, tensors, ""), PATH)
-    json.dumps(made.to_json())
+    json.dumps(Repair(**vars(made)).to_json())
     again = encoded(made)
     with _file(again, ".safetensors") as file:
         assert encoded(decoded(unsealed(file, made_by="a fuzzer"), file)) == again

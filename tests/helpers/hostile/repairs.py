@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.errors import UndoorError
-from undoor.repairs.file import SCHEMA, WEIGHTS_ONLY
+from undoor.repairs.encoding import SCHEMA, WEIGHTS_ONLY
 
 MAX_SIDES, MAX_VALUES = 6, 4096
 SITE = {"name": "entry", "extent": 2, "granularity": "position", "moved": 0.5}
