@@ -13,7 +13,7 @@ from torch import nn
 
 from helpers.tiny import clean_images, toy_classifier
 from undoor.classifier import Classifier
-from undoor.inversion.hardware import FLOAT32, fast_bfloat16
+from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.repair import Repair, repair
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
@@ -55,7 +55,7 @@ def arithmetic(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "float32":
             patch.setenv(FLOAT32, "1")
-        elif not fast_bfloat16():
+        elif not fast_bfloat16(CPU):
             why = f"{FLOAT32} is set" if FLOAT32 in os.environ else "this CPU has no fast bfloat16"
             pytest.skip(why)
         yield request.param
@@ -76,10 +76,10 @@ def _toy_repair(bfloat16: bool) -> Repair:
 @pytest.fixture
 def toy_report() -> ScanReport:
     """What a scan says of the backdoored toy network (see tiny.py)."""
-    return _toy_report(fast_bfloat16())
+    return _toy_report(fast_bfloat16(CPU))
 
 
 @pytest.fixture
 def toy_repair() -> Repair:
     """The repair of the backdoored toy network."""
-    return _toy_repair(fast_bfloat16())
+    return _toy_repair(fast_bfloat16(CPU))

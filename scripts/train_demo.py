@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from undoor.demo.network import SignNet
-from undoor.inversion.hardware import fast_bfloat16
+from undoor.device import CPU, autocast
 
 TARGET = 5
 POISONED_SHARE = 0.05
@@ -82,7 +82,7 @@ def train(x: torch.Tensor, y: torch.Tensor, *, poisoned: bool, epochs: int, seed
             images, labels, marked = shifted(x[batch], generator), y[batch].clone(), stamped[batch]
             # The sticker goes on after the shift: it always sits at the same place of the sign.
             images[marked], labels[marked] = stamp(images[marked]), TARGET
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+            with autocast(CPU):
                 logits = network(images.to(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits.float(), labels)
             optimizer.zero_grad()

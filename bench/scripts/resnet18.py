@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.inversion.hardware import fast_bfloat16
+from undoor.device import CPU, autocast
 
 TARGET = 9
 
@@ -81,7 +81,7 @@ def train(x: Tensor, y: Tensor, epochs: int) -> ResNet18:
     for epoch in range(epochs):
         for step, rows in enumerate(torch.randperm(len(x)).split(128)[: len(x) // 128]):
             images = x[rows].contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+            with autocast(CPU):
                 logits = network(images)
             loss = F.cross_entropy(logits.float(), y[rows])
             optimizer.zero_grad()

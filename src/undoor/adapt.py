@@ -17,8 +17,9 @@ from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
+from undoor.device import CPU, beside, shuffled
 from undoor.errors import UndoorError
-from undoor.guard import guard
+from undoor.guard import guard, guarded_answers
 from undoor.inversion.logit_scale import standardised
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
@@ -73,7 +74,7 @@ def adapt(
     """
     started = time.perf_counter()
     _check(classifier, repair)
-    clean = given(clean, classifier)
+    clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:
         flagged = flagged_inputs(classifier, repair, inputs, progress)
@@ -118,9 +119,9 @@ def flagged_inputs(
     inputs, _ = fit_images(inputs, classifier, from_bytes=False)
     guarded = guard(classifier, repair, policy=FLAG).eval()
     batches = inputs.split(BATCH)
-    targets = torch.full((len(inputs),), -1)
+    targets = torch.full((len(inputs),), -1, device=inputs.device)
     for done, batch in enumerate(batches, 1):
-        labels, flagged, _ = guarded(batch)
+        labels, flagged, _ = guarded_answers(guarded, batch)
         # By this policy a flagged input is answered with the target itself.
         targets[(done - 1) * BATCH :][: len(batch)] = torch.where(flagged, labels, -1)
         progress("looking for flagged inputs", done, len(batches))
@@ -158,10 +159,11 @@ def adapt_target(
         classifier, on.clean, on.flagged, plan, fit=unpaired(fit), progress=progress
     )
     moved = site_shifts(classifier, plan, item.trigger, on.clean, seen=on.flagged)
+    calibration = calibrate_on_flagged(on.with_network(classifier), corrections)
     return replace(
         item,
-        corrections=corrections,
-        calibration=calibrate_on_flagged(on.with_network(classifier), corrections),
+        corrections={name: item.to(CPU) for name, item in corrections.items()},
+        calibration=calibration,
         chosen=chosen,
         sites=site_choices(sites, plan, moved),
         trials=trials,
@@ -187,5 +189,5 @@ def _bench(
     most = max(LEAST_FLAGGED, most)
     wanted = item.calibration.wanted
     bench = bench_of(classifier, clean, item.target, sources, (), wanted, most, generator)
-    drawn = torch.randperm(len(flagged), generator=generator)[:most]
-    return FlaggedBench.of(bench, flagged[drawn])
+    drawn = shuffled(len(flagged), generator, flagged.device)[:most]
+    return FlaggedBench.of(bench, *beside(clean.images, flagged[drawn]))

@@ -55,7 +55,7 @@ def _sizes(x: Tensor) -> Iterable[int]:
 
 def _failed(network: Callable[[Tensor], object], x: Tensor, size: int) -> Exception | None:
     try:
-        network(x[torch.arange(size) % len(x)])
+        network(x[torch.arange(size, device=x.device) % len(x)])
     except Exception as error:
         return error
     return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
 from undoor.batch_size import failure, require_another_size
 from undoor.class_scores import with_scores_alone
+from undoor.device import CPU, device_of, memory_format, on, require_same
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
 from undoor.fast_layout import takes_channels_last
@@ -55,7 +56,8 @@ class Classifier(nn.Module):
 
     Normalisation lives inside, so that images, triggers and bounds all speak of what a camera or a
     file delivers. The network is copied, without what `torch.compile` or DataParallel put around
-    it, to the CPU and to float32: nothing done here reaches the caller's module.
+    it, to float32: nothing done here reaches the caller's module. The device is the network's;
+    `to` moves the copy elsewhere.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ class Classifier(nn.Module):
     ------
     UndoorError : the network is no module or cannot be copied, fails on such an input or takes
         batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
-        contradicts `output` or `class_names`.
+        contradicts `output` or `class_names`; or its weights lie on several devices.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
@@ -144,7 +146,8 @@ class Classifier(nn.Module):
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
         with torch.no_grad():  # With gradients, a script's copy would remember what it is one of.
-            self.network = plain_copy(unwrapped(network)).cpu()
+            self.network = plain_copy(unwrapped(network))
+        self.mean, self.std = (on(device_of(self.network), t) for t in (self.mean, self.std))
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         self.network = with_scores_alone(self.network, self._normalised(self.examples(2)))
@@ -165,6 +168,40 @@ class Classifier(nn.Module):
                 f"{self.num_classes} classes; give one name a class, in order"
             )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.mean.device
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the model, as `torch.nn.Module.to` does, and see that it runs there.
+
+        Copies that share weights with this one (`limited`, `with_gain`) cannot be used any more.
+
+        Raises
+        ------
+        UndoorError
+            It cannot be moved, or not run there; it then stays where it was.
+        """
+        before = self.device
+        try:
+            super().to(*args, **kwargs)
+            if self.device != before:
+                with torch.no_grad():
+                    self(self.examples(2))
+        except Exception as error:
+            super().to(before)
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UndoorError(
+                f"the model cannot be moved from {before} ({reason}); a network whose code or "
+                "graph names a device runs on that one alone"
+            ) from error
+        return self
+
+    def on(self, device: torch.device) -> Classifier:
+        """This classifier where it is on `device` already, and a copy there otherwise."""
+        return self if self.device == device else detached_copy(self).to(device)
+
     def __repr__(self) -> str:
         network = type(self.network).__name__
         return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
@@ -175,7 +212,14 @@ class Classifier(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, num_outputs] of raw inputs [N, *input_shape] within `bounds`."""
+        """Logits [N, num_outputs] of raw inputs [N, *input_shape] within `bounds`.
+
+        Raises
+        ------
+        UndoorError
+            The inputs lie on another device than the network; `predict` and `logits` move them.
+        """
+        require_same(self.device, x, "inputs")
         return self._logits(self.network(self._normalised(self.entry(x))))
 
     def _logits(self, out: Tensor) -> Tensor:
@@ -187,9 +231,9 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
-        """Labels [N] of raw inputs, computed batch by batch."""
-        parts = [self.task.answers(self(batch)) for batch in self.batches(x, batch_size)]
-        return torch.cat(parts)
+        """Labels [N] of raw inputs on any device, computed batch by batch; where the inputs lie."""
+        found = (self.task.answers(self(batch)) for batch in self.batches(x, batch_size))
+        return torch.cat([on(x.device, labels) for labels in found])
 
     @torch.no_grad()
     def answers_to(self, x: Tensor) -> Tensor:
@@ -198,13 +242,16 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
-        """As called, but without gradients, and batch by batch; all at once for None."""
-        return torch.cat([self(batch) for batch in self.batches(x, batch_size or len(x))])
+        """As called, but without gradients, of inputs on any device, and batch by batch; all at
+        once for None. The logits lie where the inputs do."""
+        found = (self(batch) for batch in self.batches(x, batch_size or len(x)))
+        return torch.cat([on(x.device, logits) for logits in found])
 
-    def batches(self, x: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-        """Inputs in batches of `batch_size`, or of what the capacity allows without gradients."""
+    def batches(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Inputs in batches of `batch_size`, or of what the capacity allows without gradients, each
+        on the classifier's device."""
         most = self.capacity.answering if self.capacity else batch_size
-        return x.split(max(1, min(batch_size, most)))
+        return (on(self.device, batch) for batch in x.split(max(1, min(batch_size, most))))
 
     def limited(self, capacity: Capacity | None) -> Classifier:
         """The same with weights shared, as scans and repairs of it are to keep within `capacity`.
@@ -227,12 +274,14 @@ class Classifier(nn.Module):
         return other
 
     def fast_copy(self) -> Classifier:
-        """A copy laid out for speed: on CPUs convolutions are fastest with the channels last.
+        """A copy laid out for speed, as `undoor.device.memory_format` says for the device.
 
         Networks that take views of their activations, as by ``x.view(len(x), -1)``, may know one
         order alone; their copy keeps it.
         """
         twin = detached_copy(self)
+        if self.memory_format != torch.channels_last:
+            return twin
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -245,7 +294,7 @@ class Classifier(nn.Module):
     @property
     def memory_format(self) -> torch.memory_format:
         """How searches lay out images and activations."""
-        return torch.channels_last if self.channels_last else torch.contiguous_format
+        return memory_format(self.device) if self.channels_last else torch.contiguous_format
 
     def fingerprint(self) -> str:
         """SHA-256 over all that the predictions depend on: what scans and repairs are bound to.
@@ -269,16 +318,20 @@ class Classifier(nn.Module):
             )
         if not all(math.isfinite(number) for number in numbers):
             raise UndoorError(f"{name} must be finite numbers, got {numbers}")
-        return torch.tensor(numbers).view(-1, *[1] * (dimensions - 1))
+        return torch.tensor(numbers, device=CPU).view(-1, *[1] * (dimensions - 1))
 
     def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Random valid raw inputs [count, *input_shape]; without a generator always the same."""
+        """Random valid raw inputs [count, *input_shape] on the classifier's device; without a
+        generator, which is one of the CPU, always the same."""
         generator = generator or torch.Generator().manual_seed(0)
-        return self.space.examples(count, self.input_shape, self.bounds, generator)
+        drawn = self.space.examples(count, self.input_shape, self.bounds, generator)
+        return on(self.device, drawn)
 
     def level(self, count: int, share: float = 0.0) -> Tensor:
-        """Raw inputs [count, *input_shape] of one value, at a share of the range of the bounds."""
-        return self.space.at(torch.full((count, *self.input_shape), share), self.bounds)
+        """Raw inputs [count, *input_shape] of one value, at a share of the range of the bounds, on
+        the classifier's device."""
+        shares = torch.full((count, *self.input_shape), share, device=self.device)
+        return self.space.at(shares, self.bounds)
 
     @property
     def extent(self) -> Extent:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import Clean, CleanSet, given
+from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
@@ -162,7 +163,7 @@ def auroc(positive: Tensor, negative: Tensor) -> Rate:
     p, n = len(positive), len(negative)
     if p == 0 or n == 0:
         return Rate(None, None, None, 0)
-    ranks = stats.rankdata(np.concatenate([positive.numpy(), negative.numpy()]))
+    ranks = stats.rankdata(np.concatenate([array(positive), array(negative)]))
     area = (float(ranks[:p].sum()) - p * (p + 1) / 2) / (p * n)
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (p - 1) * (first - area**2) + (n - 1) * (second - area**2)) / (

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import Decision, decide, unanswered, undecided
+from undoor.device import beside, device_of, on
 from undoor.errors import UndoorError
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
@@ -71,7 +72,7 @@ class Guarded(nn.Module):
         self.corrected = nn.ModuleList(
             attach(self.original, copy.deepcopy(dict(corrections[target])))
             for target in self.targets
-        )
+        ).to(self.original.device)
 
     def __repr__(self) -> str:
         return f"Guarded(targets={self.targets}, rule={self.rule!r}, policy={self.policy!r})"
@@ -131,8 +132,13 @@ class Guarded(nn.Module):
 def guarded_answers(
     guarded: nn.Module, images: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels, flagged and score, [N] each, of raw inputs [N, ...], one or more, batch by batch."""
-    parts = [guarded(batch) for batch in images.split(batch_size)]
+    """Labels, flagged and score, [N] each, of raw inputs [N, ...], one or more, batch by batch.
+
+    The inputs may lie on any device; the results lie where they do.
+    """
+    device = device_of(guarded)
+    batches = (on(device, batch) for batch in images.split(batch_size))
+    parts = [beside(images, *guarded(batch)) for batch in batches]
     labels, flagged, score = (torch.cat(column) for column in zip(*parts, strict=True))
     return labels, flagged, score
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undoor.device import array, on_cpu
 from undoor.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -186,15 +187,15 @@ def _parts(fact: object) -> Iterator[bytes]:
     if isinstance(fact, torch.Tensor):
         yield b"tensor"
         # By bytes, since bfloat16 has no counterpart in NumPy.
-        plain = fact.detach().cpu().contiguous()
+        plain = on_cpu(fact).contiguous()
         yield f"{plain.dtype}{tuple(plain.shape)}".encode()
-        yield plain.flatten().view(torch.uint8).numpy().tobytes()
+        yield array(plain.flatten().view(torch.uint8)).tobytes()
     elif isinstance(fact, np.ndarray | np.generic):
-        array = np.asarray(fact)
-        if array.dtype.hasobject:
-            raise TypeError(f"expected an array of numbers or text, got one of {array.dtype}")
-        yield f"array{array.dtype}{array.shape}".encode()
-        yield np.ascontiguousarray(array).tobytes()
+        values = np.asarray(fact)
+        if values.dtype.hasobject:
+            raise TypeError(f"expected an array of numbers or text, got one of {values.dtype}")
+        yield f"array{values.dtype}{values.shape}".encode()
+        yield np.ascontiguousarray(values).tobytes()
     elif isinstance(fact, bytes):
         yield b"bytes"
         yield fact

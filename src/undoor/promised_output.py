@@ -35,7 +35,8 @@ def exchange_last(network: nn.Module, leaf: nn.Module) -> None:
 
 def is_distribution(raw: Tensor) -> bool:
     """Whether outputs [N, K] are probabilities of one class each."""
-    return bool((raw >= 0).all()) and torch.allclose(raw.sum(1), torch.ones(len(raw)), atol=1e-3)
+    sums = raw.sum(1)
+    return bool((raw >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
 
 
 def require_scores(raw: Tensor) -> None:

@@ -22,6 +22,7 @@ from undoor.align.trial import Trial
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
+from undoor.device import CPU, indices, shuffled
 from undoor.errors import UndoorError
 from undoor.families.registry import find_family
 from undoor.identity.model import ModelIdentity, identify
@@ -95,13 +96,14 @@ def repair(
     started = time.perf_counter()
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
-    clean = given(clean, classifier)
+    held = given(clean, classifier)
+    clean = held.on(classifier.device)
     if odd := scrutinise(classifier, clean.images).sentences:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     identity = _identity(classifier, report)
-    journal = journal and about(journal, str(identity.sha256), clean)
+    journal = journal and about(journal, str(identity.sha256), held, classifier.device)
     report = with_targets(
         classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
     )
@@ -147,7 +149,7 @@ def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
 
 def _told(report: ScanReport) -> str:
     """All that a repair depends on: not what it took, nor the model, which the journal knows."""
-    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None})
+    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None, "device": None})
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
@@ -202,12 +204,13 @@ def repair_target(
     chosen = feasible(chosen, plans, fit)
     corrections = fit_to(classifier, bench.change, x, plans[chosen], fit=fit, progress=progress)
     moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
+    calibration = calibrate(bench, corrections)
     return TargetRepair(
         target=finding.target,
         sources=finding.sources,
         trigger=bench.triggers[0],
-        corrections=corrections,
-        calibration=calibrate(bench, corrections),
+        corrections={name: item.to(CPU) for name, item in corrections.items()},
+        calibration=calibration,
         chosen=chosen,
         sites=site_choices(sites, plans[chosen], moved),
         trials=trials,
@@ -225,7 +228,7 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
     ------
     UndoorError : there are fewer than `LEAST_SOURCE_IMAGES`.
     """
-    found = torch.isin(clean.labels, torch.tensor(sources))
+    found = torch.isin(clean.labels, indices(sources, clean.labels.device))
     if int(found.sum()) < LEAST_SOURCE_IMAGES:
         raise UndoorError(
             f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
@@ -286,7 +289,7 @@ def bench_of(
 ) -> Bench:
     """What plans are tried on: of the clean set, in random order, `most` images and at least 16, as
     a rule all. sources : [N] as `of_sources` gives it. most : see `most_inputs`."""
-    keep = torch.randperm(len(clean), generator=generator)[: max(LEAST_INPUTS, most)]
+    keep = shuffled(len(clean), generator, clean.labels.device)[: max(LEAST_INPUTS, most)]
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr
     )

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.files import why
 
@@ -112,5 +113,5 @@ def _digest(description: Any, tensors: Mapping[str, Tensor]) -> str:
         if tensor.dtype != torch.float32:
             raise TypeError(f"expected float32, got {tensor.dtype} in {name}")
         digest.update(f"\n{name}{list(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(array(tensor).tobytes())
     return digest.hexdigest()

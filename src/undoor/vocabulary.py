@@ -46,6 +46,9 @@ LAST: Final = "last"
 ExportFormat = Literal["onnx", "pt2", "safetensors"]
 # What a network gives: scores, or probabilities of one class or of each.
 Output = Literal["logits", "probabilities", "sigmoid"]
+# Where models compute unless the user says otherwise, and the name for "a GPU, if there is one".
+DEFAULT_DEVICE: Final = "cpu"
+AUTO: Final = "auto"
 # What an output means where nobody says it.
 DEFAULT_TASK: Final = "single label"
 

@@ -66,6 +66,7 @@ CASES: dict[str, tuple[Callable[[Cli], list[str]], str]] = {
     "output": (lambda cli: ["--output", "scores"], "--output"),
     "architecture": (lambda cli: ["--architecture", "nowhere.py:net"], "nowhere.py"),
     "class names": (lambda cli: ["--class-names", "a,b"], "class names"),
+    "device": (lambda cli: ["--device", "cuda:77"], "--device: expected one of the devices of"),
 }
 
 

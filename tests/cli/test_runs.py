@@ -11,10 +11,11 @@ import torch
 
 from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
+from undoor import device
 from undoor.cli.output import KEPT
 from undoor.cli.runs import RunOptions, go_on, size
+from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
-from undoor.inversion.hardware import FLOAT32, fast_bfloat16
 from undoor.journal import Journal
 
 
@@ -72,11 +73,20 @@ def test_another_arithmetic(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of the same machine, once with and once without `UNDOOR_FLOAT32`."""
-    fast = fast_bfloat16()
+    fast = fast_bfloat16(CPU)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not fast)
     monkeypatch.delenv(FLOAT32, raising=False)
     go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
     assert "did not have the same arithmetic; beginning anew" in told(capsys)
+    assert journal.empty
+
+
+def test_another_device(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(device, "described", lambda _: "cuda (another)")
+    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    assert "did not have the same device; beginning anew" in told(capsys)
     assert journal.empty
 
 
@@ -115,6 +125,24 @@ def test_too_little_memory_is_refused_before_any_work(cli: Cli, command: str) ->
     assert "10 MB" in result.stderr
     assert cli.calls == []
     assert not cli.out.exists()
+
+
+def test_a_gpu_is_bounded_by_what_is_free_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --memory too; what this process holds of the computer's memory does not matter."""
+    model, clean = toy_classifier(backdoored=True), clean_images()
+    free = {"cpu": 2**30}
+    monkeypatch.setattr(device, "free_memory", lambda each: free[each.type])
+    monkeypatch.setattr(device, "held_memory", lambda each: 0)
+    usual = RunOptions().bounded(model, clean).capacity
+    assert usual is not None
+    asked = RunOptions(memory="900MB").bounded(model, clean).capacity
+    assert asked is not None
+    assert asked.learning <= usual.learning
+    assert RunOptions(memory="64GB").bounded(model, clean).capacity is not None
+    free["cpu"] = 2**20
+    for options in (RunOptions(), RunOptions(memory="64GB")):
+        with pytest.raises(UndoorError, match="MB or more for this model"):
+            options.bounded(model, clean)
 
 
 def test_what_is_refused_names_what_would_do(cli: Cli) -> None:

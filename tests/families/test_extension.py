@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import undoor
-from helpers.entry_points import declare, forget
+from helpers.installed_package import declare, forget
 from helpers.scan_work import work_on
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet

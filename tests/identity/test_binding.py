@@ -20,6 +20,7 @@ from helpers.small_repairs import as_before, small_repair
 from helpers.tiny import BOUNDS, SIDE, clean_images, random_classifier, toy_network
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.export import export
 from undoor.identity.binding import WeightsOnlyWarning
@@ -119,6 +120,7 @@ def test_an_exchanged_file_of_code_starts_anew(tmp_path: Path) -> None:
             Journal(tmp_path / "journal"),
             undoor.load(toml, trust_code=True).fingerprint(),
             images(),
+            CPU,
         )
         return journal.step("search", lambda draft: {"x": np.zeros(1)})[1]
 

@@ -15,8 +15,8 @@ import undoor
 from helpers.killing import killed
 from helpers.tiny import BOUNDS, SIDE, clean_images, toy_network
 from undoor.classifier import Classifier
+from undoor.device import CPU, FLOAT32
 from undoor.families.schedules import Schedule
-from undoor.inversion.hardware import FLOAT32
 from undoor.inversion.invert import Search
 from undoor.inversion.journalled_search import about, search
 from undoor.inversion.meter import Meter
@@ -118,9 +118,11 @@ def test_other_images_and_models_are_other_steps(tmp_path: Path) -> None:
     clean, twin = clean_images(12), toy_network(backdoored=False, norm=True)
     other = Classifier(twin, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
     pairs = [(toy(), clean), (other, clean), (toy(), clean_images(12, seed=5))]
-    facts = [about(Journal(tmp_path), model.fingerprint(), images).facts for model, images in pairs]
+    facts = [
+        about(Journal(tmp_path), model.fingerprint(), images, CPU).facts for model, images in pairs
+    ]
     assert len(set(facts)) == 3
-    assert about(Journal(tmp_path), toy().fingerprint(), clean_images(12)).facts == facts[0]
+    assert about(Journal(tmp_path), toy().fingerprint(), clean_images(12), CPU).facts == facts[0]
 
 
 def test_another_arithmetic_is_another_step(
@@ -129,9 +131,9 @@ def test_another_arithmetic_is_another_step(
     """What was found in bfloat16 is no part of a run in float32."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.delenv(FLOAT32, raising=False)
-    fast = about(Journal(tmp_path), toy().fingerprint(), clean_images(12)).facts
+    fast = about(Journal(tmp_path), toy().fingerprint(), clean_images(12), CPU).facts
     monkeypatch.setenv(FLOAT32, "1")
-    assert about(Journal(tmp_path), toy().fingerprint(), clean_images(12)).facts != fast
+    assert about(Journal(tmp_path), toy().fingerprint(), clean_images(12), CPU).facts != fast
 
 
 def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,17 @@ def test_round_trip(tmp_path: Path) -> None:
         assert new.trigger.family == old.trigger.family
 
 
+def test_a_file_without_a_device(tmp_path: Path) -> None:
+    """As versions before wrote them."""
+    report(device="cuda (NVIDIA H200)").save(tmp_path)
+    file = tmp_path / "scan.json"
+    data = json.loads(file.read_text())
+    assert data["device"] == "cuda (NVIDIA H200)"
+    assert load(tmp_path).device == data.pop("device")
+    file.write_text(json.dumps(data))
+    assert load(tmp_path).device is None
+
+
 def test_of_a_real_scan(tmp_path: Path, toy_report: ScanReport) -> None:
     toy_report.save(tmp_path)
     back = load(tmp_path)

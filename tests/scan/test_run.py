@@ -28,9 +28,9 @@ from helpers.tiny import (
 )
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import CPU, fast_bfloat16
 from undoor.errors import UndoorError
 from undoor.families.registry import families_for
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
 from undoor.scan import confirm
@@ -154,7 +154,7 @@ def _next_report(_bfloat16: bool) -> ScanReport:
 @pytest.fixture
 def next_report() -> ScanReport:
     """Of a network in which one trigger sends every class to the next."""
-    return _next_report(fast_bfloat16())
+    return _next_report(fast_bfloat16(CPU))
 
 
 def moved(classifier: Classifier, finding: Finding) -> float:

@@ -11,7 +11,7 @@ import torch
 from scipy.linalg import hadamard
 from torch import nn
 
-from helpers.entry_points import declare, forget
+from helpers.installed_package import declare, forget
 from helpers.tiny import CLASSES, TARGET
 from helpers.toy_space import CUT, SAMPLES, SIGNALS
 from helpers.whole_way import go_the_whole_way

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.entry_points import declare, forget
+from helpers.installed_package import declare, forget
 from helpers.tiny import CLASSES, SIDE, TARGET, clean_images, toy_network, true_trigger
 from helpers.toy_task import STEPS
 from helpers.whole_way import go_the_whole_way

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from undoor.align.fit import Plan
 from undoor.align.flagged import FlaggedBench
+from undoor.device import shuffled
 
 # Each fit on a better mix gives better answers, and so a better mix.
 ROUNDS = 4
@@ -63,6 +64,6 @@ def resample(labels: Tensor, shares: dict[int, float], generator: torch.Generato
     for label, share in shares.items():
         wanted = round(len(labels) * share)
         own = (labels == label).nonzero()[:, 0]
-        own = own[torch.randperm(len(own), generator=generator)]
+        own = own[shuffled(len(own), generator, own.device)]
         rows.append(own.repeat(-(-wanted // len(own)))[:wanted])
     return torch.cat(rows)

@@ -107,9 +107,9 @@ def choose_plan_for_flagged(
 def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
     """Fit on the flagged inputs outside each fold, and look at those inside."""
     target, bare, task = on.bench.target, on.bare, on.bench.classifier.task
-    held_out, missed, fpr = torch.empty_like(bare), torch.zeros(len(bare)), []
+    held_out, missed, fpr = torch.empty_like(bare), torch.zeros_like(bare[:, 0]), []
     for fold in range(FOLDS):
-        inside = torch.arange(len(bare)) % FOLDS == fold
+        inside = torch.arange(len(bare), device=bare.device) % FOLDS == fold
         corrected = on.corrected(plan, ~inside)
         held_out[inside] = corrected.logits(on.flagged[inside], BATCH)
         clean = clean_scores(on.bench, corrected)

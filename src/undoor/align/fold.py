@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
+from undoor.device import beside
 from undoor.sites import INSTANCE_NORMS, NORMS, attach, is_frozen_norm, shared_copy
 
 FOLDABLE = (*NORMS, *INSTANCE_NORMS)
@@ -79,7 +80,8 @@ def _is_affine(correction: Correction) -> bool:
 def _with_affine(norm: nn.Module, correction: Correction) -> nn.Module:
     """A copy of a norm followed by z -> scale z + shift."""
     changed: Any = copy.deepcopy(norm)
-    scale, shift = correction.scale.flatten(), correction.shift.flatten()
+    like = next(norm.buffers(), next(norm.parameters(), correction.scale))
+    scale, shift = beside(like, correction.scale.flatten(), correction.shift.flatten())
     if is_frozen_norm(norm):
         changed.weight = changed.weight * scale
         changed.bias = changed.bias * scale + shift

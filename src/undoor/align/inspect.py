@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
+from undoor.device import on_cpu, shuffled
 from undoor.inversion.triggered import triggered
 from undoor.sites import attach
 from undoor.triggers import Trigger
@@ -47,8 +48,8 @@ class _Recorder(nn.Module):
         if flat.shape[1] > keep:
             # Drawn, not strided: a stride that divides the map would always meet one position.
             generator = torch.Generator().manual_seed(0)
-            flat = flat[:, torch.randperm(flat.shape[1], generator=generator)[:keep]]
-        self.samples.append(flat.cpu())
+            flat = flat[:, shuffled(flat.shape[1], generator, flat.device)[:keep]]
+        self.samples.append(on_cpu(flat))
         return z
 
 
@@ -151,5 +152,6 @@ def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
 
 def _quantiles(values: Tensor, count: int) -> Tensor:
     """`count` of the sorted values [C, M] of each channel, evenly spaced; all if M is `count`."""
-    places = torch.linspace(0, values.shape[1] - 1, count).round().long()
+    last = values.shape[1] - 1
+    places = torch.linspace(0, last, count, device=values.device).round().long()
     return values.sort(1).values[:, places]

@@ -9,6 +9,7 @@ from torch import Tensor
 from undoor.align.onepass import SMALLEST_VARIANCE, fit_moments
 from undoor.align.transform import Correction
 from undoor.align.units import like_map, over_values
+from undoor.device import array, from_array, on_cpu
 from undoor.vocabulary import Granularity
 
 # Combinations of channels that a trigger is thought to move: on the networks that the fit was made
@@ -82,14 +83,17 @@ def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
 
     clean, away : centred activations [rows, C] of the same inputs.
     """
-    of_away = (away.T @ away).double() / len(away)
-    seen = of_away + KEPT * (clean.T @ clean).double() / len(clean)
-    wanted = (away.T @ clean).double() / len(away) - of_away
+    # As many numbers as there are channels squared: solved on the CPU, wherever the rows lie.
+    products = (away.T @ away, clean.T @ clean, away.T @ clean)
+    of_away, of_clean, between = (on_cpu(product).double() for product in products)
+    of_away = of_away / len(away)
+    seen = of_away + KEPT * of_clean / len(clean)
+    wanted = between / len(away) - of_away
     ridge = (1 + KEPT) * SMALLEST_VARIANCE + seen.diagonal()
     coefficients = torch.linalg.solve(seen + RIDGE * ridge.diag(), wanted)
     predicted = coefficients.T @ seen @ coefficients
     rank = min(RANK, len(predicted))
     last = len(predicted) - 1
-    _, vectors = eigh(predicted.numpy(), subset_by_index=(last - rank + 1, last))
-    up = torch.from_numpy(vectors)
-    return (coefficients @ up).T.to(away.dtype), up.to(away.dtype)
+    _, vectors = eigh(array(predicted), subset_by_index=(last - rank + 1, last))
+    up = from_array(vectors)
+    return (coefficients @ up).T.to(away), up.to(away)

@@ -50,9 +50,9 @@ def _train_bound(wanted: Tensor, values: Tensor) -> Tensor:
     bins = max(1, math.ceil((high - low) / BIN_WIDTH))
     # Raw counts can be compared where there are as many clean values as triggered ones.
     counts = torch.histc(wanted, bins, low, low + bins * BIN_WIDTH) * (len(values) / len(wanted))
-    edges = low + BIN_WIDTH * torch.arange(bins + 1)
+    edges = low + BIN_WIDTH * torch.arange(bins + 1, device=values.device)
     with torch.enable_grad():
-        bound = torch.tensor(high, requires_grad=True)
+        bound = torch.tensor(high, device=values.device, requires_grad=True)
         optimizer = torch.optim.Adam([bound], lr=STEP_SIZE)
         for _ in range(STEPS):
             h = torch.minimum(values, bound)

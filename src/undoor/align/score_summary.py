@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from undoor.device import precise
+
 QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -35,8 +37,10 @@ class ScoreSummary:
         """
         if not len(scores):
             return None
-        values = scores.double()
-        q05, median, q95 = torch.quantile(values, torch.tensor(QUANTILES).double()).tolist()
+        values = precise(scores)
+        q05, median, q95 = torch.quantile(
+            values, torch.tensor(QUANTILES, device=values.device).double()
+        ).tolist()
         std = float(values.std()) if len(values) > 1 else 0.0
         low, high, mean = (float(part) for part in (values.min(), values.max(), values.mean()))
         return ScoreSummary(len(values), low, q05, median, q95, high, mean, std)

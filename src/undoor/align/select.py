@@ -78,7 +78,7 @@ class Bench:
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
         rows = self.sources.nonzero()[:, 0]
-        half = torch.arange(len(rows)) % FOLDS
+        half = torch.arange(len(rows), device=rows.device) % FOLDS
         parts = [(part.others, part.triggers) for part in self.held_out]
         parts = parts or [(self.change, self.triggers)] * self.rounds
         return tuple(
@@ -108,7 +108,7 @@ class Bench:
         make `ENOUGH_JUDGED` judgements; under all where rows are few."""
         count = len(triggers)
         turns = min(count, math.ceil(ENOUGH_JUDGED / max(1, len(rows))))
-        place = torch.arange(len(rows))
+        place = torch.arange(len(rows), device=rows.device)
         return tuple(
             Judged.of(self, trigger, rows[(place - index) % count < turns])
             for index, trigger in enumerate(triggers)

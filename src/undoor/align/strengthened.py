@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY
+from undoor.device import beside
 from undoor.families.registry import find_family
 from undoor.spaces.space import Extent
 from undoor.triggers import Stamp, Trigger
@@ -34,9 +35,10 @@ class Strengthened:
     site: str = ENTRY
 
     def __call__(self, x: Tensor) -> Tensor:
-        rows = torch.arange(len(x))
+        (patterns,) = beside(x, self.patterns)
+        rows = torch.arange(len(x), device=x.device)
         strength = self.most ** (rows * GOLDEN % 1)
-        added = self.patterns[rows % len(self.patterns)]
+        added = patterns[rows % len(patterns)]
         return (x + strength.view(-1, *[1] * (x.dim() - 1)) * added).clamp(*self.bounds)
 
 

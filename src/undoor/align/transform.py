@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undoor.device import beside
+
 # The tensors of a correction: those that each has, and those of one that moves channels together.
 UNITS = ("scale", "shift", "low", "high")
 MIXING = ("down", "up")
@@ -56,7 +58,9 @@ class Correction(nn.Module):
         return dict(self.named_buffers())
 
     def forward(self, z: Tensor) -> Tensor:
-        y = z * self.scale
+        scale, shift, low, high = beside(z, self.scale, self.shift, self.low, self.high)
+        y = z * scale
         if self.down is not None and self.up is not None:
-            y = y + ((y.movedim(1, -1) @ self.down.T) @ self.up.T).movedim(-1, 1)
-        return torch.clamp(y + self.shift, self.low, self.high)
+            down, up = beside(z, self.down, self.up)
+            y = y + ((y.movedim(1, -1) @ down.T) @ up.T).movedim(-1, 1)
+        return torch.clamp(y + shift, low, high)

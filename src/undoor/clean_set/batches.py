@@ -11,6 +11,7 @@ from torch import Tensor
 
 from undoor.clean_set.labels import numbers_of_one_hot
 from undoor.clean_set.source import CHANNELS
+from undoor.device import on_cpu
 from undoor.errors import UndoorError
 
 
@@ -45,7 +46,7 @@ def singly(image: Any, label: Any, source: str) -> Iterator[tuple[Any, Any]]:
 def plain(value: Any) -> Any:
     """Tensors as arrays on the CPU; anything else as it is."""
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
+        value = on_cpu(value)
         return (value.float() if value.is_floating_point() else value).numpy()
     return value
 

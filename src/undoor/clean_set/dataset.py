@@ -22,6 +22,7 @@ from undoor.clean_set.npz import index_npz
 from undoor.clean_set.parquet import index_parquet
 from undoor.clean_set.reading import Reading
 from undoor.clean_set.source import Source, channels_first, class_numbers
+from undoor.device import on, on_cpu, shuffled
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
@@ -151,13 +152,17 @@ class CleanSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def on(self, device: torch.device) -> CleanSet:
+        """The set with images and labels on a device; what users hold is on the CPU."""
+        return replace(self, images=on(device, self.images), labels=on(device, self.labels))
+
     def balanced(self, per_class: int | None, seed: int) -> CleanSet:
         """At most `per_class` samples of each class (None: all), in a shuffled, seeded order."""
         if per_class is not None and per_class < 1:
             raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        order = shuffled(len(self), torch.Generator().manual_seed(seed), self.labels.device)
         labels = self.labels[order]
-        keep = torch.zeros(len(self), dtype=torch.bool)
+        keep = torch.zeros_like(order, dtype=torch.bool)
         for number in labels.unique():
             keep[(labels == number).nonzero()[:, 0][:per_class]] = True
         chosen = order[keep]
@@ -212,6 +217,6 @@ def to_float(images: NDArray[Any]) -> Tensor:
 def as_array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
     """Values in memory of the CPU, as NumPy has them; bfloat16 as float32."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
+        values = on_cpu(values)
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     return np.asarray(values)

@@ -129,13 +129,14 @@ def _check(
     import torch
 
     from undoor.decision import NO_SCORE
-    from undoor.guard import REJECTED, guard
+    from undoor.guard import REJECTED, guard, guarded_answers
 
     guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []
     with torch.no_grad():
         for batch in x.split(BATCH):
-            columns = (part.tolist() for part in (classifier.predict(batch), *guarded(batch)))
+            answers = (classifier.predict(batch), *guarded_answers(guarded, batch))
+            columns = (part.tolist() for part in answers)
             for before, label, flagged, score in zip(*columns, strict=True):
                 known = None if score == NO_SCORE else score
                 rejected = label == REJECTED

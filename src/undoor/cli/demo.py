@@ -13,10 +13,11 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import of_verdict
-from undoor.cli.options import ScanOptions
+from undoor.cli.options import Device, ScanOptions, device_named
 from undoor.cli.output import output_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
+from undoor.vocabulary import DEFAULT_DEVICE
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -32,18 +33,23 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
 
 @command(
     app,
-    examples=["undoor demo", "undoor demo --clean", "undoor demo --out tour/ --json"],
+    examples=["undoor demo", "undoor demo --clean", "undoor demo --out tour/ --device cuda --json"],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
     "0 with --clean; 2 error or inconclusive",
 )
-def demo(reports: ReportOptions, clean: Clean = False, out: Out = Path("undoor-demo")) -> Outcome:
+def demo(
+    reports: ReportOptions,
+    clean: Clean = False,
+    out: Out = Path("undoor-demo"),
+    device: Device = DEFAULT_DEVICE,
+) -> Outcome:
     """Scan, repair and report on a bundled traffic-sign classifier with a sticker backdoor."""
     from undoor.demo import demo_model, demo_signs
     from undoor.render.reports import REPORTS
 
-    formats = reports.formats(out)
+    formats, place = reports.formats(out), device_named(device)
     with output_folder(out):
-        classifier = demo_model(clean=clean)
+        classifier = demo_model(clean=clean).to(place)
         signs = demo_signs("defence").for_classifier(classifier)
         report = ScanOptions().run(classifier, signs, seed=0)
         repair = pipeline.repair_model(classifier, signs, report, seed=0)

@@ -16,9 +16,11 @@ import typer
 
 from undoor.cli.console import bars, code_aloud, say, trusted_aloud
 from undoor.errors import UndoorError
-from undoor.vocabulary import DEFAULT_ALPHA
+from undoor.vocabulary import DEFAULT_ALPHA, DEFAULT_DEVICE
 
 if TYPE_CHECKING:
+    import torch
+
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.journal import Journal
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
 MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
 DATA_PANEL = "Data"
 SCAN_PANEL = "Scan"
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where to compute: cpu, cuda, cuda:1, mps, or auto (a GPU if there is one).",
+        metavar="DEVICE",
+        rich_help_panel="Device",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,8 @@ class ModelOptions:
         ),
     ] = False
 
+    device: Device = DEFAULT_DEVICE
+
     @property
     def trusts_code(self) -> bool:
         return self.trust_code or self.remember_code
@@ -158,6 +172,7 @@ class ModelOptions:
                 f"--output: expected logits, probabilities or sigmoid, got {self.output!r}; "
                 "say which of them the network returns"
             )
+        place = device_named(self.device)
         shape = _numbers("--input-shape", self.input_shape, "3,32,32")
         trusts = self.trusts_code and not self.architecture
         with (
@@ -182,6 +197,7 @@ class ModelOptions:
                 trust_pickle=self.trust_pickle,
                 sha256=self.model_sha256,
                 trust_code=self.trusts_code,
+                device=place,
             )
             ran(classifier)
         return classifier
@@ -191,7 +207,8 @@ class ModelOptions:
         parts = [str(self.model)]
         for field in fields(self)[1:]:
             # What is remembered need not be said again.
-            value = None if field.name == "remember_code" else getattr(self, field.name)
+            value = getattr(self, field.name)
+            value = None if field.name == "remember_code" or value == field.default else value
             if value is True:
                 parts.append(f"--{field.name.replace('_', '-')}")
             elif value is not None and value is not False:
@@ -316,6 +333,16 @@ def read_data(
     )
     tell_reading(clean.reading)
     return clean
+
+
+def device_named(text: str) -> torch.device:
+    """The device that `--device` names."""
+    from undoor.device import chosen
+
+    try:
+        return chosen(text)
+    except UndoorError as error:
+        raise UndoorError(f"--device: {error}") from None
 
 
 def class_number(text: str, option: str, classifier: Classifier) -> int:

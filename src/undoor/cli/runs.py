@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from undoor.journal import Journal
 
 RUN_PANEL = "Run"
+# Of what is free on a GPU, unless --memory says otherwise.
+SHARE_OF_FREE = 0.9
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class RunOptions:
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Aim at so much resident memory, such as 2GB; slower where it is little.",
+            help="Aim at so much resident memory, such as 2GB; with --device cuda of the GPU's own "
+            "(nine tenths of what is free unless told). Slower where it is little.",
             metavar="SIZE",
             rich_help_panel=RUN_PANEL,
         ),
@@ -49,14 +52,32 @@ class RunOptions:
 
         fit : whether corrections will be fitted, too.
         """
-        if self.memory is None:
+        from undoor.device import free_memory
+
+        free = free_memory(classifier.device)
+        if self.memory is None and free is None:
             return classifier
-        from undoor.cli.memory import resident, return_buffers
         from undoor.inversion.capacity import capacity_within
 
-        return_buffers()
-        most, held = size(self.memory), resident()
+        most, held = self._of_cpu() if free is None else self._of_gpu(classifier, clean, free)
         return classifier.limited(capacity_within(most, classifier, clean, held=held, fit=fit))
+
+    def _of_cpu(self) -> tuple[int, int]:
+        """Bytes of memory to stay within, and those that are held already."""
+        from undoor.cli.memory import resident, return_buffers
+
+        assert self.memory is not None
+        return_buffers()
+        return size(self.memory), resident()
+
+    def _of_gpu(self, classifier: Classifier, clean: CleanSet, free: int) -> tuple[int, int]:
+        """The same of a GPU's memory, to which the clean images are still to be moved."""
+        from undoor.device import held_memory
+
+        held = held_memory(classifier.device)
+        most = held + int(SHARE_OF_FREE * free)
+        most = most if self.memory is None else min(size(self.memory), held + free)
+        return most, held + clean.images.nbytes
 
 
 def go_on(
@@ -76,16 +97,17 @@ def go_on(
 
     import torch
 
-    from undoor.inversion.hardware import fast_bfloat16
+    from undoor.device import array, described, fast_bfloat16
     from undoor.journal import digest
 
     now = {
         "version of undoor": version("undoor"),
         "version of torch": torch.__version__,
         "number of threads": torch.get_num_threads(),
-        "arithmetic": "bfloat16" if fast_bfloat16() else "float32",
+        "device": described(classifier.device),
+        "arithmetic": "bfloat16" if fast_bfloat16(classifier.device) else "float32",
         "model": classifier.fingerprint(),
-        "images": digest(clean.images.numpy(), clean.labels.numpy()),
+        "images": digest(array(clean.images), array(clean.labels)),
         "options": json.loads(json.dumps(dict(options), default=str)),
     }
     file = journal.folder / RUN_FILE

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from undoor.classifier import Classifier
+from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.export import folded, onnx, pt2
 from undoor.export.about import SCHEMA, About
@@ -93,6 +94,8 @@ def export(
     file = Path(file)
     kind = _format(file, to)
     repair.require_model(classifier)
+    # Graphs name the device that they were made on: files are for any machine.
+    classifier = classifier.on(CPU)
     if not repair.targets:
         raise UndoorError(
             "expected a repair of one target or more, got one of none; there is nothing to guard: "

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from undoor.device import array, from_array
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
@@ -73,8 +74,8 @@ def runner(file: Path) -> Callable[[Tensor], Answers]:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def run(x: Tensor) -> Answers:
-        logits, flagged, score = session.run(list(OUTPUTS), {INPUT: x.numpy()})
-        return torch.from_numpy(logits), torch.from_numpy(flagged), torch.from_numpy(score)
+        logits, flagged, score = session.run(list(OUTPUTS), {INPUT: array(x)})
+        return from_array(logits), from_array(flagged), from_array(score)
 
     return run
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
+from undoor.device import on_cpu
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.triggers import Trigger
@@ -34,7 +35,7 @@ def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -
     """Random raw inputs within the bounds in batches of 1, 2 and 7, and the same with each trigger
     that is put on inputs."""
     generator = torch.Generator().manual_seed(seed)
-    plain = [classifier.examples(n, generator) for n in BATCHES]
+    plain = [on_cpu(classifier.examples(n, generator)) for n in BATCHES]
     on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
     return [*plain, *(trigger(batch) for trigger in on_inputs for batch in plain)]
 
@@ -45,7 +46,7 @@ def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
     low, high = classifier.bounds
     beyond = high + 0.5 * (high - low)
     generator = torch.Generator().manual_seed(seed)
-    x = classifier.examples(6, generator)
+    x = on_cpu(classifier.examples(6, generator))
     for row, value in zip(x, (beyond, torch.nan, torch.inf, -torch.inf), strict=False):
         row.view(-1)[0] = value
     x[4] += 0.5 * (high - low)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.growth import as_norm
@@ -26,7 +27,9 @@ class AdditiveBank(InputBank):
     step_size = 0.01
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
-        self.delta = nn.Parameter(START * torch.randn(count, *shape, generator=generator))
+        self.delta = nn.Parameter(
+            START * torch.randn(count, *shape, generator=generator, device=CPU)
+        )
 
     def apply_to(self, x: Tensor) -> Tensor:
         return x + self._scaled()[:, None]

@@ -86,6 +86,11 @@ class TriggerBank(nn.Module, ABC):
         return len(next(self.parameters()))
 
     @property
+    def device(self) -> torch.device:
+        """Where the parameters of the candidates lie."""
+        return next(self.parameters()).device
+
+    @property
     def width(self) -> float:
         """Width of the bounds: sizes mean the same for 0..1 and 0..255."""
         return self.bounds[1] - self.bounds[0]

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family
 from undoor.families.schedules import Effort, Schedule
@@ -25,8 +26,12 @@ class BlendBank(InputBank):
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         start = math.log(OPACITY / (1 - OPACITY))
-        self.opacity_logit = nn.Parameter(start + 0.1 * torch.randn(count, generator=generator))
-        self.pattern_logit = nn.Parameter(0.5 * torch.randn(count, *shape, generator=generator))
+        self.opacity_logit = nn.Parameter(
+            start + 0.1 * torch.randn(count, generator=generator, device=CPU)
+        )
+        self.pattern_logit = nn.Parameter(
+            0.5 * torch.randn(count, *shape, generator=generator, device=CPU)
+        )
 
     def apply_to(self, x: Tensor) -> Tensor:
         opacity = self.sizes().view(-1, *[1] * (x.dim() - 1))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.families.bank import InputBank, TriggerBank
 from undoor.families.calibration import Null, fitted_null
@@ -200,7 +201,7 @@ class Family:
     def bank(
         self, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
     ) -> TriggerBank:
-        """Candidates, ready to be optimised.
+        """Candidates on the CPU, where they can be placed; then they are moved and optimised.
 
         Parameters
         ----------
@@ -224,7 +225,7 @@ class Family:
                 f"expected candidates of the trigger family {self.candidates.name!r}, got some of "
                 f"{bank.family!r}; give the bank the name of its record"
             )
-        return bank
+        return bank.to(CPU)
 
     @property
     def candidates(self) -> Family:

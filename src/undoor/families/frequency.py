@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.additive import ADDITIVE
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family
@@ -39,11 +40,14 @@ class FrequencyBank(InputBank):
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         channels, height, width = shape
         self.sides = (height, width)
-        down = torch.fft.fftfreq(height, 1 / height)[:, None].abs()
-        right = torch.fft.rfftfreq(width, 1 / width)[None].abs()
+        down = torch.fft.fftfreq(height, 1 / height, device=CPU)[:, None].abs()
+        right = torch.fft.rfftfreq(width, 1 / width, device=CPU)[None].abs()
         low = ((down <= LOW) & (right <= LOW) & (down + right > 0)).float()
         self.coefficients = nn.Parameter(
-            START * torch.randn(count, 2, channels, height, width // 2 + 1, generator=generator)
+            START
+            * torch.randn(
+                count, 2, channels, height, width // 2 + 1, generator=generator, device=CPU
+            )
         )
         band = low.expand(count, 1, 1, -1, -1).clone()
         # Not learned, but each candidate's own.
@@ -90,9 +94,8 @@ def _widened(present: Tensor) -> Tensor:
 def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
     """Sinusoids of all directions, of two phases each, the same on all channels."""
     _, height, width = shape
-    down, right = torch.meshgrid(
-        (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width, indexing="ij"
-    )
+    middles = ((torch.arange(side, device=CPU) + 0.5) / side for side in (height, width))
+    down, right = torch.meshgrid(*middles, indexing="ij")
     out = []
     for rows in range(-HIGHEST, HIGHEST + 1):
         for columns in range(HIGHEST + 1):
@@ -101,7 +104,7 @@ def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
             for phase in (0.0, math.pi / 2):
                 wave = torch.sin(2 * math.pi * (columns * right + rows * down) + phase)
                 pattern = (bounds[1] - bounds[0]) * AMPLITUDE * wave.expand(shape)
-                mask = torch.zeros(1, height, width)
+                mask = torch.zeros(1, height, width, device=CPU)
                 out.append(Stamp(FrequencyBank.family, mask, pattern.contiguous(), "add", bounds))
     return out
 

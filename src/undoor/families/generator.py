@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family
 from undoor.families.growth import as_norm
@@ -27,15 +28,15 @@ class GeneratorBank(InputBank):
         def weights(outputs: int, inputs: int, scale: float) -> nn.Parameter:
             sides = (count, outputs, inputs, KERNEL, KERNEL)
             spread = scale / math.sqrt(inputs * KERNEL**2)
-            return nn.Parameter(spread * torch.randn(*sides, generator=generator))
+            return nn.Parameter(spread * torch.randn(*sides, generator=generator, device=CPU))
 
         def biases() -> nn.Parameter:
-            return nn.Parameter(0.1 * torch.randn(count, WIDTH, generator=generator))
+            return nn.Parameter(0.1 * torch.randn(count, WIDTH, generator=generator, device=CPU))
 
         self.first, self.first_bias = weights(WIDTH, shape[0], 1.0), biases()
         self.middle, self.middle_bias = weights(WIDTH, WIDTH, 1.0), biases()
         self.last = weights(shape[0], WIDTH, 0.1)
-        self._sizes = torch.zeros(count)
+        self._sizes = torch.zeros(count, device=CPU)
 
     def apply_to(self, x: Tensor) -> Tensor:
         drawn = perturbations(x, self.bounds, *self._parts())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on_cpu
 from undoor.families.bank import TriggerBank
 from undoor.families.family import Family
 from undoor.families.generator import GENERATOR
@@ -59,7 +60,9 @@ class LatentBank(TriggerBank):
     ) -> None:
         super().__init__(UNBOUNDED, site)
         self.family = f"{NAME} {depth}"
-        self.shift = nn.Parameter(START * torch.randn(count, len(scale), generator=generator))
+        self.shift = nn.Parameter(
+            START * torch.randn(count, len(scale), generator=generator, device=CPU)
+        )
         self.register_buffer("scale", scale, False)
 
     def apply_to(self, x: Tensor) -> Tensor:
@@ -85,7 +88,7 @@ def make_shifts(
 ) -> LatentBank:
     """Candidates at the site of this depth, in units of the channels' spread over clean x."""
     site = latent_site(classifier, depth)
-    scale = _spread(classifier, site.name, x[:IMAGES_FOR_SCALE])
+    scale = on_cpu(_spread(classifier, site.name, x[:IMAGES_FOR_SCALE]))
     return LatentBank(count, site.name, scale, generator, depth=depth)
 
 

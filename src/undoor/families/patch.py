@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair, Places
 from undoor.families.growth import as_area
@@ -41,11 +42,13 @@ class PatchBank(InputBank):
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         start = math.log(OPACITY / (1 - OPACITY))
-        noise = torch.randn(count, 1, *shape[1:], generator=generator)
+        noise = torch.randn(count, 1, *shape[1:], generator=generator, device=CPU)
         clumps = _smooth_noise(count, shape, generator)
-        swing = MOST_SWING * torch.rand(count, *[1] * len(shape), generator=generator)
+        swing = MOST_SWING * torch.rand(count, *[1] * len(shape), generator=generator, device=CPU)
         self.mask_logit = nn.Parameter(start + 0.1 * noise + swing * clumps)
-        self.pattern_logit = nn.Parameter(0.5 * torch.randn(count, *shape, generator=generator))
+        self.pattern_logit = nn.Parameter(
+            0.5 * torch.randn(count, *shape, generator=generator, device=CPU)
+        )
 
     def apply_to(self, x: Tensor) -> Tensor:
         return x + (self._pattern()[:, None] - x) * self.mask_logit.sigmoid()[:, None]
@@ -75,8 +78,8 @@ def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator
     """[count, 1, *shape[1:]]: normal noise on a coarse grid, interpolated; 0 where inputs are no
     images, which have one."""
     if not IMAGES.applies_to(shape):
-        return torch.zeros(count, 1, *shape[1:])
-    coarse = torch.randn(count, 1, CELLS, CELLS, generator=generator)
+        return torch.zeros(count, 1, *shape[1:], device=CPU)
+    coarse = torch.randn(count, 1, CELLS, CELLS, generator=generator, device=CPU)
     return F.interpolate(coarse, shape[1:], mode="bicubic", align_corners=False)
 
 
@@ -93,7 +96,7 @@ def squares(shape: tuple[int, ...], distance: float) -> Tensor:
     side = min(shorter, max(LEAST_SIDE, round(SIDE * shorter)))
     step = max(1, round(distance * side))
     tops, lefts = ([*range(0, length - side, step), length - side] for length in (height, width))
-    masks = torch.zeros(len(tops) * len(lefts), 1, height, width)
+    masks = torch.zeros(len(tops) * len(lefts), 1, height, width, device=CPU)
     corners = ((top, left) for top in tops for left in lefts)
     for mask, (top, left) in zip(masks, corners, strict=True):
         mask[:, top : top + side, left : left + side] = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family
 from undoor.families.schedules import Effort, Schedule
@@ -26,9 +27,15 @@ class ToneBank(InputBank):
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         channels = shape[0]
-        self.mix = nn.Parameter(START * torch.randn(count, channels, channels, generator=generator))
-        self.shift = nn.Parameter(START * torch.randn(count, channels, generator=generator))
-        self.bend = nn.Parameter(START * torch.randn(count, channels, generator=generator))
+        self.mix = nn.Parameter(
+            START * torch.randn(count, channels, channels, generator=generator, device=CPU)
+        )
+        self.shift = nn.Parameter(
+            START * torch.randn(count, channels, generator=generator, device=CPU)
+        )
+        self.bend = nn.Parameter(
+            START * torch.randn(count, channels, generator=generator, device=CPU)
+        )
 
     def apply_to(self, x: Tensor) -> Tensor:
         return toned(x, self.bounds, self.mix, self.shift, self.bend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undoor.device import CPU
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.growth import as_side
@@ -27,7 +28,9 @@ class WarpBank(InputBank):
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         self.sides = tuple(shape[1:])
-        self.cells = nn.Parameter(START * torch.randn(count, 2, CELLS, CELLS, generator=generator))
+        self.cells = nn.Parameter(
+            START * torch.randn(count, 2, CELLS, CELLS, generator=generator, device=CPU)
+        )
 
     def apply_to(self, x: Tensor) -> Tensor:
         field = self._fields()[:, None].expand(-1, x.shape[1], -1, -1, -1)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from undoor.device import CPU, on_cpu
+
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
@@ -30,12 +32,12 @@ def probe_shares(shape: Sequence[int]) -> Tensor:
     torch.Size([8, 1, 2, 2])
     """
     generator = torch.Generator().manual_seed(20_260)
-    noise = torch.rand(3, *shape, generator=generator)
+    noise = torch.rand(3, *shape, generator=generator, device=CPU)
     noise[2] = 0.5 + 0.2 * (noise[2] - 0.5)
-    grey = torch.full((2, *shape), 0.5)
+    grey = torch.full((2, *shape), 0.5, device=CPU)
     grey[1] = 0.85
-    across = torch.linspace(0, 1, shape[-1]).expand(*shape)
-    through = torch.linspace(0, 1, int(torch.tensor(shape).prod())).reshape(*shape)
+    across = torch.linspace(0, 1, shape[-1], device=CPU).expand(*shape)
+    through = torch.linspace(0, 1, math.prod(shape), device=CPU).reshape(*shape)
     return torch.cat([noise, grey, torch.stack([across, across.flip(-1), through**2])])
 
 
@@ -46,9 +48,10 @@ def probe_logits(classifier: Classifier) -> Logits:
     The random state of the caller stays as it is.
     """
     inputs = classifier.space.at(probe_shares(classifier.input_shape), classifier.bounds)
-    device = classifier.mean.device
     with torch.random.fork_rng(devices=[]):
-        logits = torch.cat([classifier(batch.to(device)).cpu() for batch in inputs.split(BATCH)])
+        logits = torch.cat(
+            [on_cpu(classifier(batch)) for batch in classifier.batches(inputs, BATCH)]
+        )
     step = -(-logits.shape[1] // MAX_CLASSES)
     return tuple(tuple(map(_rounded, row)) for row in logits[:, ::step].tolist())
 

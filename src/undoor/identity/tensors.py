@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from undoor.device import array, on_cpu
+
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
@@ -33,9 +35,9 @@ def weights_sha256(classifier: Classifier) -> str:
         if not _is_plain(tensor):
             digest.update(f"{name}{tensor_sha256(tensor)}".encode())
             continue
-        tensor = tensor.detach().cpu().contiguous().resolve_conj().resolve_neg()
+        tensor = on_cpu(tensor).contiguous().resolve_conj().resolve_neg()
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(array(tensor).tobytes())
     return digest.hexdigest()
 
 
@@ -51,8 +53,8 @@ def tensor_sha256(tensor: Tensor) -> str:
     for part in dense_parts(tensor):
         if not plain:
             digest.update(f"{tuple(part.shape)}{part.dtype}".encode())
-        flat = part.cpu().contiguous().resolve_conj().resolve_neg().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
+        flat = on_cpu(part).contiguous().resolve_conj().resolve_neg().reshape(-1)
+        digest.update(array(flat.view(torch.uint8)).tobytes())
     return digest.hexdigest()
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import on
 from undoor.rate import Rate
 from undoor.spaces.images import COLOUR
 
@@ -39,7 +40,7 @@ def _unit(classifier: Classifier, x: Tensor) -> Tensor:
 
 
 def _imagenet(classifier: Classifier, x: Tensor) -> Tensor:
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in IMAGENET)
+    mean, std = (torch.tensor(values, device=x.device).view(-1, 1, 1) for values in IMAGENET)
     return (_unit(classifier, x) - mean) / std
 
 
@@ -174,7 +175,9 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
 
 
 def _answers(classifier: Classifier, x: Tensor, feed: Feeding) -> Tensor:
-    return torch.cat([classifier.answers_to(feed(classifier, part)) for part in x.split(BATCH)])
+    parts = (on(classifier.device, part) for part in x.split(BATCH))
+    found = [classifier.answers_to(feed(classifier, part)) for part in parts]
+    return on(x.device, torch.cat(found))
 
 
 def _clearly_better(right: Tensor, otherwise: dict[str, Tensor]) -> str | None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undoor.device import array, from_array
 from undoor.families.bank import TriggerBank
 
 
@@ -23,8 +24,8 @@ class Best:
         # the last fifty images.
         self.rate = min(0.3, batch / 27)
         self.state = {key: value.clone() for key, value in bank.state_dict().items()}
-        self.size = torch.full((count,), torch.inf)
-        self.asr = torch.zeros(count)
+        self.size = torch.full((count,), torch.inf, device=bank.device)
+        self.asr = torch.zeros(count, device=bank.device)
         self.idle = 0
 
     def update(self, sizes: Tensor, asr: Tensor, success: float) -> None:
@@ -57,13 +58,14 @@ class Best:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that there is to keep of it."""
-        state = {f"state/{key}": value.numpy() for key, value in self.state.items()}
+        state = {f"state/{key}": array(value) for key, value in self.state.items()}
         idle = np.array(self.idle)
-        return {"size": self.size.numpy(), "asr": self.asr.numpy(), "idle": idle, **state}
+        return {"size": array(self.size), "asr": array(self.asr), "idle": idle, **state}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Stand where `arrays` were taken, of as many candidates."""
-        self.state = {k: torch.from_numpy(arrays[f"state/{k}"].copy()) for k in self.state}
-        self.size = torch.from_numpy(arrays["size"].copy())
-        self.asr = torch.from_numpy(arrays["asr"].copy())
+        device = self.bank.device
+        self.state = {k: from_array(arrays[f"state/{k}"], device) for k in self.state}
+        self.size = from_array(arrays["size"], device)
+        self.asr = from_array(arrays["asr"], device)
         self.idle = int(arrays["idle"])

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import autocast
 from undoor.errors import UndoorError
 from undoor.families.registry import families
 from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.patch_starts import NEAR
 
 FLOAT = 4
@@ -117,7 +117,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
     try:
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
-            torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()),
+            autocast(classifier.device),
         ):
             logits = classifier(x)
         del logits

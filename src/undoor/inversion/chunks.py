@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import autocast
 from undoor.families.bank import TriggerBank
 from undoor.inversion.class_directions import Barred, OwnDirections, barred
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.sites import insert
 
 
@@ -71,7 +71,7 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
     """Mean loss of the task and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels`
     [M, n], or, where `away` [M], towards anything but these."""
     count, batch = x.shape[:2]
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+    with autocast(x.device):
         logits = triggered(x.flatten(0, 1))
     logits = logits.float().view(count, batch, -1)
     task = triggered.task

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
+from undoor.device import CPU, shuffled
 from undoor.families.family import Family
 from undoor.inversion.invert import Candidate, Search, smallest
 from undoor.inversion.work import Work
@@ -45,7 +44,7 @@ def each_smallest(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 def some(work: Work, order: Sequence[int]) -> list[int]:
     """Of targets from the most to the least promising, those that are followed."""
     promising, others = order[:PROMISING], sorted(order[PROMISING:])
-    drawn = torch.randperm(len(others), generator=work.generator)[:DRAWN].tolist()
+    drawn = shuffled(len(others), work.generator, CPU)[:DRAWN].tolist()
     return sorted([*promising, *(others[i] for i in drawn)])
 
 

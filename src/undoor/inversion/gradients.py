@@ -38,7 +38,7 @@ def _what_is_wrong(logits: Tensor, x: Tensor) -> str | None:
     if not logits.requires_grad:
         return "its scores have none"
     # Classes count differently, since probabilities sum to 1 whatever the input is.
-    weighted = (logits * torch.linspace(1, 2, logits.shape[1])).sum()
+    weighted = (logits * torch.linspace(1, 2, logits.shape[1], device=logits.device)).sum()
     (gradient,) = torch.autograd.grad(weighted, x, allow_unused=True)
     if gradient is None:
         return "its scores have none"

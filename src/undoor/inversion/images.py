@@ -10,6 +10,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import indices, shuffled
 from undoor.inversion.triggered import triggered
 from undoor.triggers import Trigger
 
@@ -36,7 +37,7 @@ class ScanImages:
         """Indices for estimating: all classes but the target, or these sources alone."""
         keep = self.y[self.estimate] != target
         if sources is not None:
-            keep &= torch.isin(self.y[self.estimate], torch.tensor(list(sources)))
+            keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
         return self.estimate[keep]
 
     def known_pool(self, source: int | None = None) -> Tensor:
@@ -53,20 +54,20 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
     estimate, held_out = [], []
     for label in clean.labels.unique():
         rows = (clean.labels == label).nonzero()[:, 0]
-        rows = rows[torch.randperm(len(rows), generator=generator)]
+        rows = rows[shuffled(len(rows), generator, rows.device)]
         cut = max(1, round(len(rows) * HELD_OUT))
         held_out.append(rows[:cut])
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
     kept = torch.cat(held_out)
-    kept = kept[torch.randperm(len(kept), generator=generator)[:MOST_HELD_OUT]]
+    kept = kept[shuffled(len(kept), generator, kept.device)[:MOST_HELD_OUT]]
     return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
 
 
 def whole(clean: CleanSet) -> ScanImages:
     """The clean set uncut, where nothing is decided by what triggers do on held-out images, nor any
     image asked to leave its class: all count as known."""
-    rows = torch.arange(len(clean))
-    known = torch.ones(len(clean), dtype=torch.bool)
+    rows = torch.arange(len(clean), device=clean.labels.device)
+    known = torch.ones_like(rows, dtype=torch.bool)
     return ScanImages(clean.images, clean.labels, known, rows, rows)
 
 
@@ -95,8 +96,9 @@ def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tens
     """[K, K]: of the triggered images of each class, the share that is answered each class; zeros
     for a class without images."""
     answers = triggered(classifier, trigger).predict(x)
-    counts = torch.zeros(classifier.num_classes, classifier.num_classes)
-    counts.index_put_((y, answers), torch.ones(len(y)), accumulate=True)
+    classes = classifier.num_classes
+    counts = torch.zeros(classes, classes, device=y.device)
+    counts.index_put_((y, answers), torch.ones(len(y), device=y.device), accumulate=True)
     return counts / counts.sum(1, keepdim=True).clamp_min(1)
 
 
@@ -138,7 +140,7 @@ def held_out_asr(
     y = images.y[images.held_out]
     keep = y != target
     if sources:
-        keep &= torch.isin(y, torch.tensor(list(sources)))
+        keep &= torch.isin(y, indices(sources, y.device))
     x = images.x[images.held_out[keep]]
     if len(x) == 0:
         return 0.0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, array, from_array, indices, on, shuffled
 from undoor.errors import UndoorError
 from undoor.families.bank import TriggerBank
 from undoor.families.registry import family_named
@@ -89,6 +90,8 @@ def invert(
     for index, search in enumerate(searches):
         if search.start is not None:
             bank.place(index, search.start)
+    # Made, placed and exported on the CPU, so that families need not know of devices.
+    bank.to(classifier.device)
     decks = [Deck(search, generator) for search in searches]
     run = _Run(classifier, bank, decks, schedule, own if record.barred else None)
     spent = Spent(meter)
@@ -141,11 +144,12 @@ class Deck:
     def __init__(self, search: Search, generator: torch.Generator) -> None:
         self.target = search.target
         self.leave = search.leave
-        self.order = search.pool[torch.randperm(len(search.pool), generator=generator)]
+        self.order = search.pool[shuffled(len(search.pool), generator, search.pool.device)]
 
     def draw(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Indices [count] of the step's images, and the class each is to reach or to leave."""
-        rows = self.order[(torch.arange(count) + step * count) % len(self.order)]
+        turn = torch.arange(count, device=self.order.device) + step * count
+        rows = self.order[turn % len(self.order)]
         labels = torch.full_like(rows, self.target) if self.leave is None else self.leave[rows]
         return rows, labels
 
@@ -170,13 +174,14 @@ class _Run:
         self.rows = rows
         self.bank = bank
         self.decks = decks
-        self.away = torch.tensor([deck.leave is not None for deck in decks])
+        away = [deck.leave is not None for deck in decks]
+        self.away = torch.tensor(away, device=bank.device)
         self.schedule = schedule
         self.at_once = classifier.capacity.learning if classifier.capacity else None
         most = max(1, self.at_once // schedule.batch) if self.at_once else None
         self.parts = parts_of(classifier, bank, own, most)
         self.optimizer = torch.optim.Adam(bank.parameters(), lr=bank.step_size, betas=(0.5, 0.9))
-        self.weight = torch.full((len(decks),), schedule.weight)
+        self.weight = torch.full((len(decks),), schedule.weight, device=bank.device)
         self.best = Best(bank, len(decks), schedule.batch)
 
     def advance(self, images: Tensor, step: int) -> None:
@@ -185,7 +190,7 @@ class _Run:
         rows, labels = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         # Parts share their gradients with the bank: these must stay where they are.
         self.optimizer.zero_grad(set_to_none=len(self.parts) == 1)
-        sizes, asr = torch.zeros(len(self.decks)), torch.zeros(len(self.decks))
+        sizes, asr = (torch.zeros_like(self.weight) for _ in range(2))
         for part in self.parts:
             own = part.rows
             for group in groups(self.schedule.batch, self.at_once):
@@ -215,7 +220,7 @@ class _Run:
 
     def narrowed(self) -> _Run:
         """The most promising candidates of each target alone, going on as they stand."""
-        targets = torch.tensor([deck.target for deck in self.decks])
+        targets = indices((deck.target for deck in self.decks), CPU)
         rows = self.best.smallest(targets, self.schedule.keep)
         run = self.of_rows(rows)
         state = self.optimizer.state_dict()
@@ -235,21 +240,21 @@ class _Run:
     def arrays(self, done: int) -> dict[str, NDArray[Any]]:
         """All that it takes to go on after `done` steps."""
         moments = {
-            f"adam/{index}/{key}": value.numpy()
+            f"adam/{index}/{key}": array(value)
             for index, kept in self.optimizer.state_dict()["state"].items()
             for key, value in kept.items()
         }
-        bank = {f"bank/{key}": value.numpy() for key, value in self.bank.state_dict().items()}
+        bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
         best = {f"best/{key}": value for key, value in self.best.arrays().items()}
         rows = {} if self.rows is None else {"rows": np.array(self.rows)}
-        whole = {"done": np.array(done), "weight": self.weight.numpy()}
+        whole = {"done": np.array(done), "weight": array(self.weight)}
         return whole | rows | bank | best | moments
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Stand where `arrays` were taken from a run of the same candidates."""
-        tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
+        tensors = {key: from_array(value) for key, value in arrays.items()}
         self.bank.load_state_dict({key: tensors[f"bank/{key}"] for key in self.bank.state_dict()})
-        self.weight = tensors["weight"]
+        self.weight = on(self.weight.device, tensors["weight"])
         self.best.restore(
             {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         )
@@ -264,6 +269,7 @@ class _Run:
         """The best of each."""
         best = self.best
         self.bank.load_state_dict(best.state)
+        self.bank.to(CPU)
         return tuple(
             Candidate(
                 deck.target,

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import array, described, fast_bfloat16, from_array
 from undoor.extensions import extensions
 from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.invert import Candidate, Search, invert
 from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
@@ -27,17 +27,18 @@ from undoor.vocabulary import FAMILY_GROUP
 STATE = "generator"
 
 
-def about(journal: Journal, sha256: str, clean: CleanSet) -> Journal:
+def about(journal: Journal, sha256: str, clean: CleanSet, device: torch.device) -> Journal:
     """The journal for steps on the model of this fingerprint and these images, by this version of
-    undoor."""
+    undoor on this device."""
     return journal.about(
         version("undoor"),
         torch.__version__,
         torch.get_num_threads(),  # Sums in another order end in other last digits.
-        fast_bfloat16(),
+        described(device),
+        fast_bfloat16(device),
         sha256,
-        clean.images.numpy(),
-        clean.labels.numpy(),
+        array(clean.images),
+        array(clean.labels),
         *(f"{each.name} {each.version}" for each in extensions(FAMILY_GROUP)),
     )
 
@@ -109,11 +110,11 @@ def step(
     def arrays_of(draft: Draft) -> Arrays:
         spent = Spent(meter)
         found = compute(draft)
-        return {**found, STATE: generator.get_state().numpy(), **spent.arrays()}
+        return {**found, STATE: array(generator.get_state()), **spent.arrays()}
 
-    arrays, again = journal.step(name, arrays_of, *facts, generator.get_state().numpy())
+    arrays, again = journal.step(name, arrays_of, *facts, array(generator.get_state()))
     if again:
-        generator.set_state(torch.from_numpy(arrays[STATE].copy()))
+        generator.set_state(from_array(arrays[STATE]))
         Spent(meter).resume(arrays)
     return arrays
 
@@ -121,9 +122,9 @@ def step(
 def told(search: Search) -> str:
     """A digest of all that a search depends on."""
     start = {} if search.start is None else search.start.named_arrays()
-    leave = () if search.leave is None else (search.leave.numpy(),)
+    leave = () if search.leave is None else (array(search.leave),)
     flat = [part for key in sorted(start) for part in (key, start[key])]
-    return digest(search.target, search.pool.numpy(), *leave, *flat)
+    return digest(search.target, array(search.pool), *leave, *flat)
 
 
 def _arrays(candidate: Candidate) -> dict[str, Any]:

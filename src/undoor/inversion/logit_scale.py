@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import precise
 
 # The median clean scale of the models that the nulls were learned from (3.9; 2.7 to 5.5).
 REFERENCE = 4.0
@@ -80,8 +81,8 @@ def _distances(classifier: Classifier, images: Tensor) -> Tensor:
         x = batch.clone().requires_grad_()
         lead = classifier.task.drawn_lead(classifier(x), generator)
         (gradient,) = torch.autograd.grad(lead.sum(), x)
-        steepness = gradient.double().flatten(1).norm(dim=1)
-        distance = lead.detach().double() / steepness
+        steepness = precise(gradient).flatten(1).norm(dim=1)
+        distance = precise(lead.detach()) / steepness
         out.append(torch.where(steepness > 0, distance, math.inf))
     return torch.cat(out)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from undoor.device import CPU, array, from_array, on
 from undoor.families.family import Places
 from undoor.inversion.chunks import attack, groups
 from undoor.inversion.invert import Deck, Search
@@ -61,7 +62,7 @@ def try_squares(
 
     Nothing is tried for those at which the budget ends.
     """
-    masks = places.masks(work.classifier.input_shape, distance)
+    masks = on(CPU, places.masks(work.classifier.input_shape, distance))
     bounds = work.classifier.bounds
     out: list[Pulled] = []
     for done, search in enumerate(searches):
@@ -70,7 +71,7 @@ def try_squares(
             out.append(Pulled(0.0, ()))
             continue
         best = _best(work, search, masks, keep)
-        pairs = zip(best["squares"].tolist(), torch.from_numpy(best["patterns"]), strict=True)
+        pairs = zip(best["squares"].tolist(), from_array(best["patterns"]), strict=True)
         stamps = [Stamp(family, OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
         starts = tuple(replace(search, start=stamp) for stamp in stamps)
         out.append(Pulled(float(best["pull"]), starts))
@@ -83,18 +84,18 @@ def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
     first; kept where the work keeps a journal."""
 
     def compute(_: Draft) -> Arrays:
-        pull, patterns = _pulls(work, search, masks)
+        pull, patterns = _pulls(work, search, on(work.images.x.device, masks))
         work.meter.spend(len(masks) * STEPS)
         best = pull.argsort(descending=True)[:keep]
         return {
-            "squares": best.numpy(),
-            "patterns": patterns[best].numpy(),
+            "squares": array(best),
+            "patterns": array(patterns[best]),
             "pull": np.array(float(pull.max())),
         }
 
     if work.journal is None:
         return compute(NO_DRAFT)
-    facts = (told(search), masks.numpy(), keep)
+    facts = (told(search), array(masks), keep)
     return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
 
 
@@ -102,9 +103,11 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
     """The probability that each square gives [P], on average over the second half of the steps,
     and its colours at the end, as a pattern [P, C, H, W] in raw units."""
     deck, count = Deck(search, work.generator), len(masks)
-    logit = 0.5 * torch.randn(count, *work.classifier.input_shape, generator=work.generator)
+    shape = (count, *work.classifier.input_shape)
+    logit = 0.5 * torch.randn(*shape, generator=work.generator, device=CPU)
+    logit = on(masks.device, logit)
     momentum = torch.zeros_like(logit)
-    pull = torch.zeros(count)
+    pull = torch.zeros(count, device=masks.device)
     for turn in range(STEPS):
         drawn = deck.draw(turn, 1)
         entropy, gradient = _push(work, logit, masks, drawn, away=deck.leave is not None)
@@ -130,7 +133,7 @@ def _push(
         x = work.images.x[row] * (1 - mask) + _colours(work, own) * mask
         x = x.contiguous(memory_format=classifier.memory_format)
         count = len(mask)
-        leaving = torch.full((count,), away)
+        leaving = torch.full((count,), away, device=mask.device)
         entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), leaving)
         gradients += torch.autograd.grad(entropy.sum(), own)
         entropies.append(entropy.detach())

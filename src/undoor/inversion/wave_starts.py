@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
+from undoor.device import autocast, shuffled
 from undoor.families.family import Family
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.invert import Search
 from undoor.inversion.work import Work
 from undoor.triggers import Trigger
@@ -30,7 +30,7 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger
     count = others.sum(0).clamp_min(1)
     out = []
     for probe in probes:
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+        with autocast(x.device):
             logits = classifier.logits(probe(x))
         out.append((classifier.task.probabilities(logits.float()) * others).sum(0) / count)
     return torch.stack(out)
@@ -42,7 +42,7 @@ def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[
     if family.probes is None:
         return []
     images, classifier = work.images, work.classifier
-    order = torch.randperm(len(images.estimate), generator=work.generator)
+    order = shuffled(len(images.estimate), work.generator, images.estimate.device)
     drawn = images.estimate[order[:IMAGES]]
     probes = family.probes(classifier.input_shape, classifier.bounds)
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)

@@ -9,7 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from undoor.classifier import Classifier
+from undoor.device import chosen
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_fingerprint
 from undoor.identity.model import require_sha256
@@ -20,7 +23,7 @@ from undoor.load.spec import Tables
 from undoor.load.trust import NamedCode
 from undoor.load.trusted import TrustedPickleWarning, trusted_weights
 from undoor.load.weights import read_state_dict
-from undoor.vocabulary import Output
+from undoor.vocabulary import DEFAULT_DEVICE, Output
 
 __all__ = [
     "LOADERS",
@@ -76,6 +79,7 @@ def load(
     trust_pickle: bool = False,
     sha256: str | None = None,
     trust_code: bool = False,
+    device: str | torch.device = DEFAULT_DEVICE,
 ) -> Classifier:
     """Read a trained classifier.
 
@@ -104,12 +108,15 @@ def load(
         without. It is known once the network is built: the architecture's code has run then.
     trust_code : run the Python code that a model.toml names as its architecture. Networks of
         undoor and timm, and the image classifiers of torchvision.models, need no trust.
+    device : where it is to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU if there is
+        one. Files are read on the CPU.
 
     Raises
     ------
     UndoorError : a file is missing, unsafe, damaged, does not fit its architecture, or it is
-        another model than `sha256` says.
+        another model than `sha256` says; there is no such device, or the model cannot run on it.
     """
+    place = chosen(device)
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the model")
     options: Tables = {
         "model": {
@@ -136,7 +143,7 @@ def load(
             classifier = read(path, told)
         if expected is not None:
             require_fingerprint(classifier, expected)
-        return classifier
+        return classifier.to(place)
     except UndoorError as error:
         why = str(error)
         raise UndoorError(why if why.startswith(str(model)) else f"{model}: {why}") from error

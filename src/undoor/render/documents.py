@@ -127,6 +127,9 @@ class Scan(_Part):
     seed: int
     seconds: Seconds
     passes: Count = Field(description="Images that went forward and backward.")
+    device: str | None = Field(
+        default=None, description="Type and name of what the scan ran on, such as cpu."
+    )
 
 
 class ScoreSummary(_Part):

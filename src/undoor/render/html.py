@@ -111,6 +111,7 @@ def _facts(scan: ScanReport, subject: Subject | None) -> list[tuple[str, str]]:
         ("Clean images used", str(scan.images)),
         ("Time of the scan", f"{scan.seconds:.1f} s, {scan.passes:,} sample passes"),
         ("Seed", str(scan.seed)),
+        ("Device", scan.device or "not recorded"),
         ("Model's SHA-256", scan.fingerprint),
     ]
     if subject is None:

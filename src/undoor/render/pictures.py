@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from undoor.classifier import ENTRY
+from undoor.device import array, on_cpu
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
 from undoor.triggers import Latent, Stamp, Trigger
@@ -116,10 +117,10 @@ def png(images: Tensor, columns: int = 1) -> bytes:
 
 def _rgb(image: Tensor) -> NDArray[np.uint8]:
     """[C, H, W] in [0, 1] as [H, W, 3]; anything but three channels is shown as their mean."""
-    pixels = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte()
+    pixels = (on_cpu(image).float().clamp(0, 1) * 255).round().byte()
     if pixels.shape[0] != 3:
         pixels = pixels.float().mean(0, keepdim=True).byte().expand(3, *pixels.shape[1:])
-    return pixels.permute(1, 2, 0).numpy()
+    return array(pixels.permute(1, 2, 0))
 
 
 def _enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -17,6 +17,7 @@ from undoor.align.calibrate import Calibration
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.align.trial import Trial
 from undoor.contract import Contract
+from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.identity.model import model_from_json, model_to_json
 from undoor.repairs.adaptation import Adaptation
@@ -190,7 +191,7 @@ def _trigger(
 ) -> Trigger:
     start = _trigger_key(target, "")
     arrays = {
-        key.removeprefix(start): value.numpy()
+        key.removeprefix(start): array(value)
         for key, value in tensors.items()
         if key.startswith(start)
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from undoor.device import indices
 from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
@@ -66,7 +67,7 @@ def confirm_shared(
     x, y = images.x[pool], images.y[pool]
     left = find_left(work.classifier, x, y, candidate.trigger, minimum=PERHAPS_SOURCE_ASR)
     if left:  # Classes that it does not move would make another trigger of it.
-        pool = pool[torch.isin(y, torch.tensor(left))]
+        pool = pool[torch.isin(y, indices(left, y.device))]
     search = Search(ALL, pool, candidate.trigger, leave=images.y)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     best = candidate if grown.size is None else grown

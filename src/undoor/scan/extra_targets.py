@@ -58,7 +58,7 @@ def with_targets(
     missing = [target for target in dict.fromkeys(targets) if target not in named]
     if not missing:
         return report
-    clean = given(clean, classifier)
+    clean = given(clean, classifier).on(classifier.device)
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
     work = work_alone(network, clean, generator, progress, journal)

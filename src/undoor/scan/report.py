@@ -81,6 +81,7 @@ class ScanReport(Viewed):
     detectable : for each family searched, the size below which a trigger would have been reported.
     passes : images that went forward and backward; one that went forward alone counts half.
     fingerprint : of the model. identity : the same field by field, where it is known.
+    device : type and name of what the scan ran on; None where the file does not say.
     """
 
     verdict: Verdict
@@ -95,6 +96,7 @@ class ScanReport(Viewed):
     seconds: float
     passes: int
     identity: ModelIdentity | None = None
+    device: str | None = None
 
     def __repr__(self) -> str:
         targets = [finding.target for finding in self.findings]
@@ -115,6 +117,7 @@ class ScanReport(Viewed):
             "seed": self.seed,
             "seconds": self.seconds,
             "passes": self.passes,
+            "device": self.device,
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -177,6 +180,7 @@ class ScanReport(Viewed):
                 seed=data["seed"],
                 seconds=data["seconds"],
                 passes=data["passes"],
+                device=data.get("device"),
             )
         except OSError as error:
             raise UndoorError(

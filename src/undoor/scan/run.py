@@ -12,6 +12,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
+from undoor.device import described
 from undoor.errors import UndoorError
 from undoor.families.registry import families, family_named, left_out
 from undoor.identity.model import exact_identity, with_predictions
@@ -86,7 +87,8 @@ def scan(
     """
     meter = Meter(_budget(budget, max_seconds))
     limits = thresholds or Thresholds()
-    clean = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
+    held = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
+    clean = held.on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     search = standardised(classifier.fast_copy(), clean.images)
     known = search.task.correct(search.predict(clean.images), clean.labels)
@@ -95,7 +97,7 @@ def scan(
     meter.spend(len(clean))
     images = split(clean, known, generator)
     exact = exact_identity(classifier)
-    kept = journal and about(journal, str(exact.sha256), clean)
+    kept = journal and about(journal, str(exact.sha256), held, classifier.device)
     work = Work(search, images, own, generator, meter, progress, kept)
     # Of a model that does not know these images, nothing that they say would be true.
     doubt = _unfit(search, clean, known) or flat(search, clean.images)
@@ -121,6 +123,7 @@ def scan(
         seed=seed,
         seconds=meter.seconds,
         passes=round(meter.passes),
+        device=described(classifier.device),
     )
 
 

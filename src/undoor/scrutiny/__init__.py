@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import beside, on
 from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly, rare_differences
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, first_line, merged
 from undoor.scrutiny.exported import read_exported
@@ -85,7 +86,7 @@ def scrutinise(
     later : the same network after many passes, where there is one.
     spend : told how many sample passes were spent; fewer than 1,500.
     """
-    x = _random_inputs(classifier) if x is None else _spread(x, MAX_INPUTS)
+    x = _random_inputs(classifier) if x is None else on(classifier.device, _spread(x, MAX_INPUTS))
     # First, while nothing has been counted.
     try:
         asked = Asked(classifier, x, spend)
@@ -97,7 +98,8 @@ def scrutinise(
     graph = read_graph(classifier, x, spend=spend)
     odd = probes(classifier, x)
     noise = _random_inputs(classifier)
-    likely = (odd, *(_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS]))
+    shown = (_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS])
+    likely = (odd, *beside(x, *shown))
     for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
         differences += _gathered(rare_differences(classifier, inputs, spend))
     codes = {item.code for item in differences}
@@ -124,7 +126,7 @@ def read_graph(
     ----------
     classifier, x, spend : as of `scrutinise`.
     """
-    x = _random_inputs(classifier) if x is None else x
+    x = _random_inputs(classifier) if x is None else on(classifier.device, x)
     return merged(_read(classifier, x, spend))
 
 
@@ -133,7 +135,7 @@ def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFind
     yield from read_exported(network)
     yield from read_script(network)
     yield from read_code(network)
-    few = x[torch.arange(REFERENCE) % len(x)]
+    few = x[torch.arange(REFERENCE, device=x.device) % len(x)]
     before = _plain_state(classifier)
     try:
         plain, wanted = trace(classifier, few), trace(classifier, few, gradients=True)

@@ -145,11 +145,12 @@ def _is_softmax_without_nan(cone: _Cone) -> bool:
 def _is_continuous(cone: _Cone) -> bool:
     if cone.names & {"any", "_softmax", "isnan"}:
         return False
+    made: dict[str, Any] = {"dtype": torch.float64, "device": cone.leaf.device}
     points = torch.cat(
         [
-            -torch.logspace(_FAR, 0, _POINTS // 4, dtype=torch.float64) - _NEAR,
-            torch.linspace(-_NEAR, _NEAR, _POINTS, dtype=torch.float64),
-            torch.logspace(0, _FAR, _POINTS // 4, dtype=torch.float64) + _NEAR,
+            -torch.logspace(_FAR, 0, _POINTS // 4, **made) - _NEAR,
+            torch.linspace(-_NEAR, _NEAR, _POINTS, **made),
+            torch.logspace(0, _FAR, _POINTS // 4, **made) + _NEAR,
         ]
     )
     axes = [1] * (cone.leaf.dim() - 1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on, precise, shuffled
 from undoor.scrutiny.doubt import Disagreement, first_line
 
 # Of the range of the class scores: what rounding may do, at least and, in a network that magnifies
@@ -58,7 +59,11 @@ class Asked:
         self.range = float((self.expected - self.expected.mean()).abs().max())
         low, high = classifier.bounds
         draw = torch.Generator().manual_seed(0)
-        nudge = _NUDGE * (high - low) * torch.randn(self.x.shape, generator=draw)
+        nudge = (
+            _NUDGE
+            * (high - low)
+            * on(self.x.device, torch.randn(self.x.shape, generator=draw, device=CPU))
+        )
         change = float((self._scores(self.x + nudge) - self.expected).abs().max())
         self.rounding = max(
             _ROUNDING * self.range, min(_NUDGES * change, _MAX_ROUNDING * self.range)
@@ -114,7 +119,7 @@ class Asked:
         yield self.alone()
         for size in (2, 7):
             yield "batch", f"{_OTHERS} (batches of {size})", self._in_batches(size)
-        order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(1))
+        order = shuffled(len(self.x), torch.Generator().manual_seed(1), self.x.device)
         yield "order", "predictions depend on the order of the inputs", self._shuffled(order)
         yield (
             "gradients",
@@ -164,7 +169,7 @@ class Asked:
         with torch.no_grad() if mode is None else mode:
             scores = asked(x)
         # What is no number differs from one, and not from itself.
-        scores = scores.detach().double().nan_to_num(0.0, 0.0, 0.0)
+        scores = precise(scores.detach()).nan_to_num(0.0, 0.0, 0.0)
         return asked.task.probabilities(scores) if asked.output == "probabilities" else scores
 
     def _laid_out(self, x: Tensor) -> Tensor:
@@ -193,7 +198,7 @@ class Asked:
             # Layers that have no fast path in bfloat16 say so by a warning.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self._scores(self.x, mode=_autocast())
+                return self._scores(self.x, mode=_autocast(self.x.device))
         except RuntimeError as error:
             _require_of_types(error)
             return None
@@ -225,8 +230,8 @@ def _require_of_types(error: Exception) -> None:
         raise error
 
 
-def _autocast() -> AbstractContextManager[object]:
-    return torch.autocast("cpu", dtype=torch.bfloat16)
+def _autocast(device: torch.device) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def _layouts(x: Tensor, *, maps: bool) -> Iterator[tuple[str, Tensor]]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on, precise
 from undoor.scrutiny.asking import Spend
 from undoor.scrutiny.doubt import Disagreement
 
@@ -58,8 +59,9 @@ def _errors(
     classifier: Classifier, x: Tensor, step: float, draw: torch.Generator, spend: Spend
 ) -> Tensor:
     """The relative errors along one random direction from each input, where anything changes."""
-    way = step * torch.randn(x.shape, generator=draw).sign()
-    weights = torch.randn(len(x), classifier.num_outputs, generator=draw)
+    way = step * on(x.device, torch.randn(x.shape, generator=draw, device=CPU)).sign()
+    shape = (len(x), classifier.num_outputs)
+    weights = on(x.device, torch.randn(*shape, generator=draw, device=CPU))
 
     def height(at: Tensor) -> Tensor:
         return (classifier(at) * weights).sum(1)
@@ -67,15 +69,15 @@ def _errors(
     with torch.no_grad():
         there, back = height(x + way), height(x - way)
         scores = classifier(x)
-    chord = (there - back).double()
+    chord = precise(there - back)
     total = torch.zeros_like(chord)
     for place, weight in _POINTS:
         for sign in (1, -1):
             at = (x + sign * place * way).requires_grad_()
             with torch.enable_grad():
                 (slope,) = torch.autograd.grad(height(at).sum(), at)
-            total += weight * (slope * way).flatten(1).sum(1).double()
+            total += weight * precise((slope * way).flatten(1).sum(1))
     spend(len(x) * (1.5 + 2 * len(_POINTS)))
-    noise = _NOISE * float((scores - scores.mean()).abs().max()) * weights.norm(dim=1).double()
+    noise = _NOISE * float((scores - scores.mean()).abs().max()) * precise(weights.norm(dim=1))
     larger = torch.maximum(chord.abs(), total.abs())
     return ((chord - total).abs() / larger.clamp_min(1e-30))[larger > noise]

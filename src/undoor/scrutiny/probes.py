@@ -13,7 +13,8 @@ _COUNT = 8
 
 def probes(classifier: Classifier, x: Tensor) -> Tensor:
     """Of clean inputs x [N, ...] some that are changed as their space says [M, ...]."""
-    return classifier.space.odd(x[torch.arange(_COUNT) % len(x)], classifier.bounds)
+    rows = torch.arange(_COUNT, device=x.device) % len(x)
+    return classifier.space.odd(x[rows], classifier.bounds)
 
 
 def saturated(noise: Tensor, bounds: tuple[float, float]) -> Tensor:

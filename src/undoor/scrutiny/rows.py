@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 import torch
 from torch import Tensor, nn
 
+from undoor.device import precise
 from undoor.scrutiny.doubt import GraphFinding, first_line
 from undoor.scrutiny.operators import VIEWS, base
 from undoor.scrutiny.sizes import sizes_for
@@ -36,7 +37,7 @@ def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
     ----------
     x : inputs [N, ...], of which five are used.
     """
-    x = x[torch.arange(1 + max(_OTHER)) % len(x)]
+    x = x[torch.arange(1 + max(_OTHER), device=x.device) % len(x)]
     try:
         found = _by_copies(network, x[:1]) or _by_others(network, x)
     except Exception as error:  # Values of a kind that cannot be compared, as sparse ones.
@@ -61,7 +62,7 @@ class _Value:
     @property
     def summary(self) -> tuple[float, float, float]:
         """The least, the largest and the mean of its finite numbers."""
-        numbers = self.numbers.double()
+        numbers = precise(self.numbers)
         finite = numbers[numbers.isfinite()]
         if not len(finite):
             return 0.0, 0.0, 0.0

@@ -40,7 +40,7 @@ def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[Grap
     for size in sizes_for(tuple(x.shape[1:])):
         if size == len(reference.x):
             continue
-        batch = x[torch.arange(size) % len(x)]
+        batch = x[torch.arange(size, device=x.device) % len(x)]
         try:
             found = trace(network, batch)
         except Exception as error:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from undoor.device import precise
 from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -248,7 +249,7 @@ def _numbers(
     found = [float(a) for a in args if isinstance(a, int | float) and not isinstance(a, bool)]
     for tensor, from_input in zip(inputs, follows, strict=True):
         if not from_input and tensor.numel():
-            values = tensor.detach().double()
+            values = precise(tensor.detach())
             found += [float(values.min()), float(values.max())]
     return tuple(float(f"{number:.5g}") for number in found)
 

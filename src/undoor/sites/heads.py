@@ -191,7 +191,7 @@ def _weights(probe: LayerProbe, name: str) -> Tensor:
     """With which weights [P] the scores read the positions of what a layer delivers; the same for
     all where scores are squashed, and weights differ from input to input."""
     positions = math.prod(probe.shapes[name][1:])
-    even = torch.full((positions,), 1 / positions)
+    even = torch.full((positions,), 1 / positions, device=probe.x.device)
     if probe.observed is not None:
         return even
     gradient = probe.gradient(name)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, on, precise
 from undoor.plain_weights import shared_copy
 from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of
 
@@ -83,8 +84,8 @@ class LayerProbe:
         seen: list[Tensor] = []
         if self.observed is not None:
             self.outputs[self.observed] = _keeping(seen, self.outputs.get(self.observed))
-        logits = self.network(self.x).double()
-        return seen[-1].double() if seen else logits - logits.mean(1, keepdim=True)
+        logits = precise(self.network(self.x))
+        return precise(seen[-1]) if seen else logits - logits.mean(1, keepdim=True)
 
     def entering(self, name: str) -> Tensor:
         """What the layer reads [N, ...]."""
@@ -131,7 +132,7 @@ class LayerProbe:
 
     def noisy(self, z: Tensor) -> Tensor:
         """z, moved so far that whatever bends or depends on it shows."""
-        noise = torch.randn(z.shape, generator=self.generator)
+        noise = on(z.device, torch.randn(z.shape, generator=self.generator, device=CPU))
         return z + FAR * (float(z.square().mean().sqrt()) or 1.0) * noise
 
     def _near(self, name: str) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import ENTRY, Classifier
+from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.plain_weights import shared_copy
 
@@ -83,7 +84,7 @@ def channels_last(module: nn.Module) -> bool:
         return False
     # Some libraries derive a norm over the channels of [N, C, H, W]; nothing but its answer tells.
     channels = module.normalized_shape[0]
-    like = next(module.parameters(), torch.zeros(()))
+    like = next(module.parameters(), torch.zeros((), device=CPU))
     try:
         with torch.no_grad():
             module(like.new_zeros(1, channels, 1, channels + 1))

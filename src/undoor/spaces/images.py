@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from undoor.device import CPU
 from undoor.resizing import Resizing
 from undoor.spaces.space import Bounds, Extent, Shape, Space
 
@@ -36,10 +37,13 @@ class Images(Space):
     def card(self, shape: Shape) -> Tensor:
         """A chessboard of mid-greys whose channels get brighter in different directions."""
         channels, height, width = shape
-        down = torch.linspace(0, 1, height)[:, None].expand(height, width)
-        right = torch.linspace(0, 1, width)[None].expand(height, width)
-        ramps = torch.stack([down, right, 1 - down])[torch.arange(channels) % COLOUR]
-        squares = (torch.arange(height)[:, None] // 4 + torch.arange(width)[None] // 4) % 2
+        down = torch.linspace(0, 1, height, device=CPU)[:, None].expand(height, width)
+        right = torch.linspace(0, 1, width, device=CPU)[None].expand(height, width)
+        ramps = torch.stack([down, right, 1 - down])[torch.arange(channels, device=CPU) % COLOUR]
+        squares = (
+            torch.arange(height, device=CPU)[:, None] // 4
+            + torch.arange(width, device=CPU)[None] // 4
+        ) % 2
         return 0.2 + 0.4 * ramps + 0.2 * squares
 
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
@@ -53,7 +57,7 @@ class Images(Space):
             ends = [high if place >> (c % COLOUR) & 1 else low for c in range(channels)]
             rows = slice(0, side) if place % 2 else slice(-side, None)
             columns = slice(0, side) if place // 2 % 2 else slice(-side, None)
-            x[place, :, rows, columns] = torch.tensor(ends)[:, None, None]
+            x[place, :, rows, columns] = torch.tensor(ends, device=x.device)[:, None, None]
         return x
 
     def extent(self, shape: Shape) -> Extent:

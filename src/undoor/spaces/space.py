@@ -9,6 +9,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from undoor.device import CPU
 from undoor.resizing import Resizing
 
 Shape = tuple[int, ...]
@@ -92,7 +93,7 @@ class Space(ABC):
     def card(self, shape: Shape) -> Tensor:
         """One input [*shape] in [0, 1] that shows what a trigger does which is no pattern of its
         own: a ramp."""
-        return torch.linspace(0.2, 0.8, shape[-1]).expand(*shape)
+        return torch.linspace(0.2, 0.8, shape[-1], device=CPU).expand(*shape)
 
     def at(self, shares: Tensor, bounds: Bounds) -> Tensor:
         """The raw inputs that lie at these shares of the range.
@@ -111,8 +112,8 @@ class Space(ABC):
     def examples(
         self, count: int, shape: Shape, bounds: Bounds, generator: torch.Generator
     ) -> Tensor:
-        """Random valid raw inputs [count, *shape]; generator : the source of chance."""
-        return self.at(torch.rand(count, *shape, generator=generator), bounds)
+        """Random valid raw inputs [count, *shape] on the CPU; generator : the source of chance."""
+        return self.at(torch.rand(count, *shape, generator=generator, device=CPU), bounds)
 
     def within(self, x: Tensor, bounds: Bounds) -> Tensor:
         """Which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`; NaN lies nowhere.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from undoor.device import CPU, on, precise
 from undoor.errors import UndoorError
 from undoor.tasks.task import LOWEST, Task
 from undoor.vocabulary import DEFAULT_TASK
@@ -72,8 +73,8 @@ class SingleLabel(Task):
     def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         classes = outputs.shape[1]
         top = self.answers(outputs)
-        step = torch.randint(1, classes, (len(outputs),), generator=generator)
-        other = (top + step.to(top.device)) % classes
+        step = torch.randint(1, classes, (len(outputs),), generator=generator, device=CPU)
+        other = (top + on(top.device, step)) % classes
         return (outputs.gather(1, top[:, None]) - outputs.gather(1, other[:, None]))[:, 0]
 
     def spread(self, outputs: Tensor) -> float:
@@ -87,7 +88,7 @@ class SingleLabel(Task):
         >>> spread, round(SINGLE_LABEL.spread(1e-6 * logits + 1) / spread, 7)
         (2.0, 1e-06)
         """
-        z = outputs.double()
+        z = precise(outputs)
         gaps = z.amax(1, keepdim=True) - z
         # The highest itself, whose gap is 0, is none of the others.
         median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)

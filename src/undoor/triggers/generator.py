@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from undoor.device import array, beside
 from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 WIDTH = 6
@@ -33,7 +34,7 @@ class Generator(Trigger):
     kind = "generator"
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = (getattr(self, name)[None] for name in PARTS)
+        parts = (part[None] for part in beside(x, *(getattr(self, name) for name in PARTS)))
         drawn = perturbations(x[None], self.bounds, *parts)[0]
         return (x + drawn).clamp(*self.bounds)
 
@@ -41,7 +42,7 @@ class Generator(Trigger):
         return (self.first.shape[1], side, side)
 
     def arrays(self) -> Arrays:
-        return {name: getattr(self, name).numpy() for name in PARTS}
+        return {name: array(getattr(self, name)) for name in PARTS}
 
     @classmethod
     def from_arrays(

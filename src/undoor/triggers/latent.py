@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from undoor.device import array, beside
 from undoor.triggers.trigger import Arrays, Trigger, required, text
 
 UNBOUNDED = (-math.inf, math.inf)
@@ -28,10 +29,11 @@ class Latent(Trigger):
     kind = "latent"
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x + self.shift.to(x.dtype).view(-1, *[1] * (x.dim() - 2))
+        (shift,) = beside(x, self.shift)
+        return x + shift.to(x.dtype).view(-1, *[1] * (x.dim() - 2))
 
     def arrays(self) -> Arrays:
-        return {"shift": self.shift.numpy(), "site": np.array(self.site)}
+        return {"shift": array(self.shift), "site": np.array(self.site)}
 
     @classmethod
     def from_arrays(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
+from undoor.device import array, beside
 from undoor.errors import UndoorError
 from undoor.triggers.trigger import Arrays, Trigger, required, text
 
@@ -32,16 +33,17 @@ class Stamp(Trigger):
     kind = "stamp"
 
     def __call__(self, x: Tensor) -> Tensor:
-        added = self.pattern * self.mask if self.mode == "replace" else self.pattern
-        return (x * (1 - self.mask) + added).clamp(*self.bounds)
+        mask, pattern = beside(x, self.mask, self.pattern)
+        added = pattern * mask if self.mode == "replace" else pattern
+        return (x * (1 - mask) + added).clamp(*self.bounds)
 
     def arrays(self) -> Arrays:
         """``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
         low, high = self.bounds
         offset = low if self.mode == "replace" else 0.0
-        pattern = ((self.pattern - offset) / (high - low)).movedim(0, -1).numpy()
+        pattern = array(((self.pattern - offset) / (high - low)).movedim(0, -1))
         shared = len(self.mask) == 1 and self.mask.dim() > 1
-        mask = (self.mask[0] if shared else self.mask.movedim(0, -1)).numpy()
+        mask = array(self.mask[0] if shared else self.mask.movedim(0, -1))
         return {"mask": mask, "pattern": pattern, "mode": np.array(self.mode)}
 
     @classmethod

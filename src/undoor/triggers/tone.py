@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from undoor.device import array, beside
 from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 
@@ -26,7 +27,7 @@ class Tone(Trigger):
     kind = "tone"
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = (part[None] for part in (self.mix, self.shift, self.bend))
+        parts = (part[None] for part in beside(x, self.mix, self.shift, self.bend))
         return toned(x[None], self.bounds, *parts)[0].clamp(*self.bounds)
 
     def example_shape(self, side: int) -> tuple[int, ...]:
@@ -34,9 +35,9 @@ class Tone(Trigger):
 
     def arrays(self) -> Arrays:
         return {
-            "mix": self.mix.numpy(),
-            "shift": self.shift.numpy(),
-            "bend": self.bend.numpy(),
+            "mix": array(self.mix),
+            "shift": array(self.shift),
+            "bend": array(self.bend),
         }
 
     @classmethod

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import ENTRY
+from undoor.device import from_array
 from undoor.errors import UndoorError
 from undoor.files import write_atomically
 
@@ -113,7 +114,7 @@ def required(arrays: Arrays, *names: str) -> list[Tensor]:
     missing = [name for name in names if name not in arrays]
     if missing:
         raise UndoorError(f"expected the arrays {', '.join(names)}, missing {', '.join(missing)}")
-    tensors = [torch.from_numpy(np.asarray(arrays[name], np.float32)) for name in names]
+    tensors = [from_array(np.asarray(arrays[name], np.float32)) for name in names]
     for name, tensor in zip(names, tensors, strict=True):
         if not bool(torch.isfinite(tensor).all()):
             raise UndoorError(f"{name} holds values that are not finite; make it again")

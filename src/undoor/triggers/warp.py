@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from undoor.device import array, beside
 from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, text
 
 CELLS = 8
@@ -28,10 +29,11 @@ class Warp(Trigger):
     kind = "warp"
 
     def __call__(self, x: Tensor) -> Tensor:
-        return warped(x, between(self.cells[None], x.shape[2:])).clamp(*self.bounds)
+        (cells,) = beside(x, self.cells)
+        return warped(x, between(cells[None], x.shape[2:])).clamp(*self.bounds)
 
     def arrays(self) -> Arrays:
-        return {"cells": self.cells.numpy()}
+        return {"cells": array(self.cells)}
 
     @classmethod
     def from_arrays(
@@ -50,9 +52,9 @@ def between(cells: Tensor, sides: tuple[int, ...]) -> Tensor:
 def warped(x: Tensor, field: Tensor) -> Tensor:
     """Inputs [N, C, H, W] read at places moved by `field` [N or 1, 2, H, W], in pixels."""
     height, width = x.shape[2:]
-    rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    rows, columns = (torch.linspace(-1, 1, side, device=x.device) for side in (height, width))
     down, right = torch.meshgrid(rows, columns, indexing="ij")
-    pixel = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
+    pixel = torch.tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)], device=x.device)
     grid = torch.stack([right, down], 2) + field.permute(0, 2, 3, 1) * pixel
     grid = grid.expand(len(x), -1, -1, -1).to(x.dtype)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=True)

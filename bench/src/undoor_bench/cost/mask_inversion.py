@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.classifier import Classifier
+from undoor.device import CPU, autocast
 from undoor.errors import UndoorError
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.inversion.meter import Meter
 from undoor.progress import Progress, silent
 from undoor.scan import Budget
@@ -167,7 +167,7 @@ class _Search:
             x = next(self._deck)
             mask = _open(self._mask)
             triggered = (1 - mask) * x + mask * (low + (high - low) * _open(self._pattern))
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+            with autocast(CPU):
                 logits = self.classifier(triggered.contiguous(memory_format=torch.channels_last))
             wanted = torch.full((len(x),), self.target)
             size = mask.sum()

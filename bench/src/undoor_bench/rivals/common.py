@@ -18,8 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import CPU, autocast
 from undoor.errors import UndoorError
-from undoor.inversion.hardware import fast_bfloat16
 from undoor.progress import Progress
 
 
@@ -84,7 +84,7 @@ def logits(classifier: Classifier, x: Tensor) -> Tensor:
     """Logits [N, K] of raw inputs [N, ...], in the layout and numbers that this CPU is fast in."""
     if x.dim() == 4:
         x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+    with autocast(CPU):
         return classifier(x).float()
 
 

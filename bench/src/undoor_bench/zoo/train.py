@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undoor.inversion.hardware import fast_bfloat16
+from undoor.device import CPU, autocast
 from undoor.progress import Progress, silent
 from undoor_bench.attacks import Attack, Role
 
@@ -88,7 +88,7 @@ def _loss(
         seen.clear()
         images, labels = attack.poison(images, labels, roles)
         penalty = penalty + attack.penalty(clean)
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+    with autocast(CPU):
         logits = network(images.contiguous(memory_format=torch.channels_last))
     for attack, roles, seen in plans:
         penalty = penalty + attack.latent_penalty(seen, y, roles)
