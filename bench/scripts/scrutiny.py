@@ -24,6 +24,7 @@ from torch import Tensor
 
 import undoor
 from undoor.files import write_json
+from undoor.inversion.meter import Meter
 from undoor.scrutiny import scrutinise
 from undoor_bench.zoo.data_sets import read_arrays
 
@@ -73,15 +74,15 @@ def record_of(folder: Path, data: Path | None) -> dict[str, Any]:
     """Of one model: the reasons, which are false, passes and seconds."""
     classifier = undoor.load(folder, trust_code=True)
     x = clean_inputs(folder, classifier, data)
-    spent: list[float] = []
+    meter = Meter()
     started = time.perf_counter()
-    found = scrutinise(classifier, x, spend=spent.append)
+    found = scrutinise(classifier.counted(meter), x)
     seconds = time.perf_counter() - started
     return {
         "model": folder.name,
         "clean_images": x is not None,
         "reasons": list(found.sentences),
-        "passes": round(sum(spent)),
+        "passes": round(meter.passes),
         "seconds": round(seconds, 2),
         "forward_passes": round(seconds / seconds_per_image(classifier)),
     }

@@ -21,6 +21,7 @@ from undoor.device import CPU, beside, shuffled
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_answers
 from undoor.inversion.logit_scale import standardised
+from undoor.inversion.meter import Budget, Meter
 from undoor.progress import Progress, silent
 from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
 from undoor.repairs.adaptation import Adaptation
@@ -45,6 +46,8 @@ def adapt(
     *,
     flagged: Mapping[int, Tensor] | None = None,
     seed: int = 0,
+    budget: Budget | None = None,
+    max_seconds: float | None = None,
     progress: Progress = silent,
 ) -> Repair:
     """The same repair, its corrections refitted on those of `inputs` that its guard flags.
@@ -64,7 +67,8 @@ def adapt(
 
     clean : as for `undoor.repair`. inputs : raw inputs [N, ...] as seen in operation, flagged or
     not, without labels. The more are flagged the better; more than fit into memory are drawn from.
-    flagged : what `flagged_inputs` gave for these inputs, where that is known.
+    flagged : what `flagged_inputs` gave for these inputs, where that is known. budget,
+    max_seconds : what it may cost, as for `undoor.scan`.
 
     Raises
     ------
@@ -73,12 +77,14 @@ def adapt(
 
     """
     started = time.perf_counter()
+    meter = Meter(Budget.of(budget, max_seconds))
+    progress = meter.watching(progress)
     _check(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:
-        flagged = flagged_inputs(classifier, repair, inputs, progress)
-    network = classifier.fast_copy()
+        flagged = flagged_inputs(classifier.counted(meter), repair, inputs, progress)
+    network = classifier.fast_copy().counted(meter)
     targets = tuple(
         adapt_target(
             network,

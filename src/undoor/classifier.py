@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, get_args
+from typing import Any, Protocol, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,12 @@ class Capacity:
 
     learning: int
     answering: int
+
+
+class PassCounter(Protocol):
+    """Hears of every batch before it goes through a network; raising from it ends the work."""
+
+    def before_pass(self, inputs: int) -> None: ...
 
 
 class Classifier(nn.Module):
@@ -128,6 +134,8 @@ class Classifier(nn.Module):
         self.gain = 1.0
         # Set by `limited`; None where memory is no concern.
         self.capacity: Capacity | None = None
+        # Set by `counted`; None where nobody counts.
+        self.counter: PassCounter | None = None
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", self._per_channel("mean", mean, 0.0), False)
@@ -220,6 +228,8 @@ class Classifier(nn.Module):
             The inputs lie on another device than the network; `predict` and `logits` move them.
         """
         require_same(self.device, x, "inputs")
+        if self.counter is not None:
+            self.counter.before_pass(len(x))
         return self._logits(self.network(self._normalised(self.entry(x))))
 
     def _logits(self, out: Tensor) -> Tensor:
@@ -260,6 +270,13 @@ class Classifier(nn.Module):
         """
         other = shared_copy(self)
         other.capacity = capacity
+        return other
+
+    def counted(self, counter: PassCounter | None) -> Classifier:
+        """The same with weights shared, whose passes `counter` hears of before they are computed;
+        so it does of those of its copies, triggered, corrected or guarded. None : nobody does."""
+        other = shared_copy(self)
+        other.counter = counter
         return other
 
     def with_gain(self, gain: float) -> Classifier:

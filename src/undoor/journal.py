@@ -28,6 +28,8 @@ from undoor.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
 SEAL = "sha256"
+# A file of this name says that the work ended before it was done.
+OPEN = "budget-ended"
 # A step may take minutes: so often, in seconds, it keeps where it stands.
 DRAFT_EVERY = 5.0
 
@@ -88,6 +90,20 @@ class Journal:
         return sum(1 for _ in self.folder.glob("*.npz"))
 
     @property
+    def is_open(self) -> bool:
+        """Whether the work that it is of ended for now, to be taken up again: see `leave_open`."""
+        return (self.folder / OPEN).exists()
+
+    def leave_open(self) -> None:
+        """Note that the budget ended: a result is there, but these steps are worth keeping."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / OPEN).touch()
+
+    def take_up(self) -> None:
+        """Forget that it was left open."""
+        (self.folder / OPEN).unlink(missing_ok=True)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is kept, not even the beginning of a step."""
         return not self.steps and not any(self.folder.glob("*.draft"))
@@ -134,14 +150,16 @@ class Draft:
         """What was kept last; None where nothing was, or it is damaged."""
         return self.journal._read(self.file) if self.journal else None
 
-    def keep(self, arrays: Callable[[], Arrays]) -> None:
-        """Keep `arrays()` if it is time to.
+    def keep(self, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+        """Keep `arrays()` if it is time to, or `now`.
 
         Raises
         ------
         OSError : it cannot be written.
         """
-        if self.journal is None or time.monotonic() - self.last < self.journal.every:
+        if self.journal is None:
+            return
+        if not now and time.monotonic() - self.last < self.journal.every:
             return
         self.journal._write(self.file, dict(arrays()))
         self.last = time.monotonic()

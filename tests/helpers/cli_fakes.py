@@ -32,6 +32,7 @@ from undoor.journal import Journal
 from undoor.load import code_named_by, load
 from undoor.progress import Progress
 from undoor.rate import Rate
+from undoor.render.documents import DOCUMENTS
 from undoor.repairs.adaptation import Adaptation
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
@@ -266,7 +267,7 @@ class Cli:
         *,
         seed: int,
         thresholds: Thresholds,
-        budget: Budget,
+        budget: Budget | None,
         accept_graph: bool,
         journal: Journal | None,
         progress: Progress,
@@ -291,6 +292,7 @@ class Cli:
         suspects: int,
         quick: bool,
         seed: int,
+        budget: Budget | None,
         journal: Journal | None,
         progress: Progress,
     ) -> FakeRepair:
@@ -311,6 +313,7 @@ class Cli:
         *,
         flagged: dict[int, Tensor],
         seed: int,
+        budget: Budget,
         progress: Progress,
     ) -> FakeRepair:
         assert flagged == self._flagged(classifier, repair, inputs, progress)
@@ -392,3 +395,14 @@ class FakeGuarded(nn.Module):
         score = torch.where(flagged, 3.0, NO_SCORE)
         answers = {"relabel": torch.zeros_like(labels), "reject": torch.full_like(labels, -1)}
         return torch.where(flagged, answers.get(self.policy, labels), labels), flagged, score
+
+
+def assert_error(result: Result, *, as_json: bool = True) -> None:
+    """Nothing on stdout but, for programs, the one document of an error, and a line on stderr."""
+    if not as_json:
+        assert result.stdout == ""
+        return
+    found = DOCUMENTS["error"].model_validate_json(result.stdout).model_dump()
+    assert found["code"] == result.exit_code
+    assert found["message"] in result.stderr
+    assert found["what_to_do"]

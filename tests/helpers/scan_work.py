@@ -18,4 +18,6 @@ def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: 
     generator = torch.Generator().manual_seed(seed)
     own = OwnDirections.of(classifier, clean.images, clean.labels) if bar else None
     known = classifier.predict(clean.images) == clean.labels
-    return Work(classifier, split(clean, known, generator), own, generator, Meter(), silent)
+    meter = Meter()
+    images = split(clean, known, generator)
+    return Work(classifier.counted(meter), images, own, generator, meter, silent)

@@ -89,7 +89,7 @@ def test_a_search_goes_on_from_its_middle(tmp_path: Path, family: str) -> None:
 
         generator, meter = torch.Generator().manual_seed(1), Meter()
         found = search(
-            toy(),
+            toy().counted(meter),
             clean.images,
             searches,
             family=family,

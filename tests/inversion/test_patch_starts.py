@@ -7,6 +7,7 @@ import torch
 
 from helpers.scan_work import work_on
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier
+from undoor.errors import BudgetEnded
 from undoor.families.patch import PATCH, squares
 from undoor.inversion.invert import Search
 from undoor.inversion.meter import Budget, Meter
@@ -57,8 +58,8 @@ def test_the_planted_target_is_pulled_most() -> None:
 def test_a_spent_budget_tries_nothing() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images(6))
     spent = Meter(Budget(passes=1))
-    spent.spend(2)
-    work = Work(work.classifier, work.images, work.own, work.generator, spent, work.progress)
-    tried = try_squares(work, searches_of(work), PLACES, PATCH.name, distance=NEAR, keep=2)
-    assert [pulled.starts for pulled in tried] == [()] * CLASSES
-    assert spent.passes == 2
+    counted = work.classifier.counted(spent)
+    work = Work(counted, work.images, work.own, work.generator, spent, work.progress)
+    with pytest.raises(BudgetEnded):
+        try_squares(work, searches_of(work), PLACES, PATCH.name, distance=NEAR, keep=2)
+    assert spent.passes == 0

@@ -58,7 +58,7 @@ def test_torch_script_is_not_scanned_for_a_repair(tmp_path: Path) -> None:
     np.savez(data, x=clean.images.numpy(), y=clean.labels.numpy())
     options = ["--input-shape", "1,8,8", "--data", str(data), "--out", str(tmp_path / "fix")]
     shown = CliRunner().invoke(app, ["repair", str(file), *options])
-    assert shown.exit_code == 2
+    assert shown.exit_code in (3, 4)
     assert "torch.export.save" in " ".join(shown.output.split())
     assert "inverting" not in shown.output
 
@@ -147,7 +147,7 @@ def test_truncated(tmp_path: Path, ending: str) -> None:
     file = write(work.toy(), tmp_path / f"m.{ending}")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     run = CliRunner().invoke(app, ["inspect", str(file), "--input-shape", "1,8,8"])
-    assert run.exit_code == 2
+    assert run.exit_code in (3, 4)
     assert "Traceback" not in run.output
     with pytest.raises(UndoorError):
         undoor.load(file, input_shape=(1, 8, 8))

@@ -11,7 +11,7 @@ from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_repor
 from helpers.render_work import VERDICTS, fixed
 from undoor.render.summary import odds, summarise
 from undoor.repairs.adaptation import Adaptation
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import Cause, Verdict
 
 
 def test_backdoored() -> None:
@@ -81,3 +81,29 @@ def test_reasons_of_doubt() -> None:
 )
 def test_odds(p_value: float, words: str) -> None:
     assert odds(p_value) == words
+
+
+@pytest.mark.parametrize(
+    ("causes", "told"),
+    [
+        (("budget",), "larger `--max-passes`"),
+        (("labels",), "`undoor inspect --data`"),
+        (("scores",), "in front of the saturated"),
+        (("images",), "more clean images of each class"),
+        (("classes",), "of so few classes"),
+    ],
+)
+def test_advice_follows_from_the_cause(causes: tuple[Cause, ...], told: str) -> None:
+    """To correct what stands out is no advice where nothing can have stood out."""
+    advice = " ".join(summarise(replace(make_report("inconclusive"), causes=causes)).to_do)
+    assert told in advice
+    assert "--suspects" not in advice
+    without = " ".join(summarise(make_report("inconclusive")).to_do)
+    assert "--suspects 2" in without
+    assert told not in without
+
+
+def test_a_poor_repair_is_not_to_be_served() -> None:
+    repair: Any = FakeRepair(targets=(FakeTarget(sia=0.31),))
+    told = summarise(make_report(), repair).to_do
+    assert told[0] == "Do not serve this model: the repair is poor."

@@ -258,11 +258,12 @@ def test_a_budget_that_ended_is_said_of_a_backdoored_model_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(run, "decide", lambda *_, **__: ("backdoored", ("found",)))
-    report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=1))
+    report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=20_000))
     assert report.verdict == "backdoored"
     assert report.reasons[0] == "found"
     assert "the budget ended" in report.reasons[1]
     assert "shared patch" in report.reasons[1]
+    assert report.causes == ("budget",)
 
 
 # Number of classes
@@ -301,12 +302,17 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(backdoored: bool, clas
 # Budget
 
 
-@pytest.mark.parametrize("budget", [Budget(passes=20_000), Budget(seconds=1e-6)])
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(passes=1), Budget(passes=626), Budget(passes=20_000), Budget(seconds=1e-6)],
+)
 def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
     report = scan(toy_classifier(backdoored=False), clean_images(), budget=budget)
     assert report.verdict == "inconclusive"
     assert "budget ended" in report.reasons[0]
-    assert report.passes < 21_000
+    assert report.causes == ("budget",)
+    if budget.passes:
+        assert report.passes <= budget.passes
 
 
 def test_an_ended_budget_says_what_was_searched_and_what_was_not() -> None:
@@ -317,30 +323,32 @@ def test_an_ended_budget_says_what_was_searched_and_what_was_not() -> None:
     missing = re.search(r"the families (.+) were not looked for", report.reasons[0])
     cut = re.search(r"the searches of (.+) were cut short", report.reasons[0])
     assert missing
-    assert set(missing[1].split(", ")) == wanted - searched
-    # The one in which the budget ended.
+    # The one in which the budget ended: half a search is no evidence.
     assert cut
-    assert cut[1] in searched
+    assert cut[1] not in searched
+    assert set(missing[1].split(", ")) == wanted - searched - {cut[1]}
 
 
 def test_a_budget_that_suffices_is_not_said_to_have_ended() -> None:
-    spent = Meter(Budget(passes=10))
-    spent.spend(10)
-    assert spent.exhausted
+    spent = Meter(Budget(passes=10), passes=10)
     assert spent.unfinished([], [], looked=True) is None
     for missing, partly, looked in ((["patch"], [], True), ([], ["blend"], True), ([], [], False)):
         assert "the budget ended" in str(spent.unfinished(missing, partly, looked=looked))
 
 
-def test_a_search_that_was_cut_is_still_so_for_a_run_that_goes_on(tmp_path: Path) -> None:
-    """What a journal keeps of it is no whole search, whatever the budget is by then."""
-    classifier, clean = toy_classifier(backdoored=False), clean_images()
-    cut: list[str] = []
-    for passes in (20_000, 24_000):
-        report = scan(classifier, clean, budget=Budget(passes=passes), journal=Journal(tmp_path))
-        cut.append(report.reasons[0].partition("the searches of ")[2].partition(" were")[0])
-    assert cut[0]
-    assert cut[0] in cut[1]
+def test_a_larger_budget_goes_on_to_the_same_report(tmp_path: Path, toy_report: ScanReport) -> None:
+    """Ended before the first search, inside of one and between two; what was done is not done
+    again, and counted once."""
+    clean, journal = clean_images(), Journal(tmp_path)
+    spent = []
+    for passes in (100, 3_000, 9_000, 25_000, 1_000_000):
+        classifier = toy_classifier(backdoored=True, norm=True)
+        report = scan(classifier, clean, budget=Budget(passes=passes), journal=journal)
+        spent.append(report.passes)
+        assert (report.causes == ("budget",)) == (passes < 1_000_000)
+        assert report.passes <= passes
+    assert spent == sorted(spent)
+    assert report.to_json() | {"seconds": 0} == toy_report.to_json() | {"seconds": 0}
 
 
 def test_seconds_may_be_given_alone() -> None:

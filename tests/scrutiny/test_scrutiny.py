@@ -16,6 +16,7 @@ from helpers import wrapped_networks as networks
 from helpers.tiny import clean_images, random_classifier, toy_classifier, true_trigger
 from helpers.wrapped_networks import ORDINARY, SHAPE, WRAPPED, Wrapped, ordinary
 from undoor.classifier import Classifier
+from undoor.inversion.meter import Meter
 from undoor.load import load
 from undoor.scan import run
 from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scripts, scrutinise
@@ -132,16 +133,15 @@ def test_probabilities_get_no_reason() -> None:
 
 def test_cost_and_no_trace() -> None:
     """Few passes; neither the network nor the random numbers of the program are touched."""
-    spent: list[float] = []
+    meter = Meter()
     classifier = toy_classifier(backdoored=True, norm=True)
     stamped = true_trigger()(clean_images(3).images)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     state = torch.get_rng_state()
-    found = scrutinise(
-        classifier, clean_images(3).images, triggered=[stamped] * 3, spend=spent.append
-    )
+    counted = classifier.counted(meter)
+    found = scrutinise(counted, clean_images(3).images, triggered=[stamped] * 3)
     assert found.sentences == ()
-    assert 0 < sum(spent) < 1500
+    assert 0 < meter.passes < 1500
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[n]) for n, value in classifier.state_dict().items())
 

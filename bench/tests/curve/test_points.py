@@ -87,6 +87,6 @@ def test_command(zoo: FakeZoo) -> None:
 
 def test_wrong_amounts_cost_nothing(zoo: FakeZoo) -> None:
     result = CliRunner().invoke(app, zoo.arguments("curve", "--images", "1,many"))
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert "'many'" in result.stderr
     assert not zoo.scans

@@ -107,7 +107,7 @@ def test_detect(zoo: FakeZoo) -> None:
     _, line = csv.DictReader((zoo.out / "detect.csv").read_text().splitlines())
     assert (line["model"], line["verdict"], line["targets"]) == ("m", "clean", "2")
     missing = CliRunner().invoke(app, [*arguments, "--only", "wanet", "--only", "sig"])
-    assert missing.exit_code == 2
+    assert missing.exit_code in (3, 4)
     assert "no model whose name contains 'wanet' or 'sig'" in missing.stderr
 
 

@@ -225,5 +225,5 @@ def test_the_same_seed_draws_the_same() -> None:
 @pytest.mark.parametrize("option", ["--samples", "--models"])
 def test_nothing_to_count(tmp_path: Path, option: str) -> None:
     result = CliRunner().invoke(app, ["theory", "--out", str(tmp_path), option, "0"])
-    assert result.exit_code == 2
+    assert result.exit_code in (3, 4)
     assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.invert import Search
+from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
 from undoor.inversion.work import work_alone
@@ -72,6 +73,7 @@ def estimate(
     evidence: Sequence[ClassEvidence],
     sources: Tensor,
     generator: torch.Generator,
+    meter: Meter,
     progress: Progress,
     journal: Journal | None = None,
 ) -> Estimates:
@@ -84,15 +86,9 @@ def estimate(
     sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
     """
     extent = classifier.extent
-    telling = tuple(
-        family
-        for family in families_telling(finding, evidence)
-        if family_named(family).applies_to(classifier.space)
-    )
-    tried = telling if len(telling) > 1 else (finding.family, *_controls(classifier.space))
-    tried = tuple(dict.fromkeys(tried))
+    telling, tried = families_tried(finding, evidence, classifier.space)
     found = {finding.family: [finding.trigger]}
-    work = work_alone(classifier, clean, generator, progress, journal)
+    work = work_alone(classifier, clean, generator, meter, progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in tried:
         starts = started(work, Search(finding.target, pool), family, EACH)
@@ -106,6 +102,20 @@ def estimate(
     sure = telling if finding.p_value <= TELLING else tried
     fitted_on = [found[family] for family in sure if family in found]
     return Estimates(everything, together(fitted_on, extent), held_out(fitted_on, extent))
+
+
+def families_tried(
+    finding: Finding, evidence: Sequence[ClassEvidence], space: Space
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The families that tell of the finding (`families_telling`), and those in which its trigger
+    is estimated anew, for inputs of this space."""
+    telling = tuple(
+        family
+        for family in families_telling(finding, evidence)
+        if family_named(family).applies_to(space)
+    )
+    tried = telling if len(telling) > 1 else (finding.family, *control_families(space))
+    return telling, tuple(dict.fromkeys(tried))
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
@@ -130,7 +140,7 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
     return tuple(dict.fromkeys((finding.family, *drawn, *others)))
 
 
-def _controls(space: Space) -> list[str]:
+def control_families(space: Space) -> list[str]:
     """The families against whose estimates corrections must hold where no other has seen the
     backdoor."""
     return [f.name for f in families() if f.in_repair.control and f.applies_to(space)]

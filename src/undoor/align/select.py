@@ -18,6 +18,7 @@ from undoor.align.guard_score import shortfall
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
+from undoor.inversion.meter import Meter, Spent
 from undoor.inversion.triggered import Change, half_triggered, triggered
 from undoor.journal import Arrays, Draft, Journal
 from undoor.progress import Progress, silent
@@ -47,7 +48,8 @@ class Bench:
     `Estimates`; where there are some, each fold judges by one of these families a plan fitted on
     the others, since a fine plan learns by heart what it is fitted on, and the true trigger is
     none of it. rounds : how many folds there are where no family is held out.
-    journal : keeps what became of each plan, if there is one.
+    journal : keeps what became of each plan, if there is one. meter : counts the passes of
+    `classifier`, if somebody does.
     """
 
     classifier: Classifier
@@ -61,6 +63,7 @@ class Bench:
     held_out: Sequence[HeldOut] = ()
     rounds: int = FOLDS
     journal: Journal | None = None
+    meter: Meter | None = None
 
     @property
     def change(self) -> Change:
@@ -235,9 +238,13 @@ def _tried(bench: Bench, name: str, plan: Plan, fit: str, fold: int) -> Outcome:
         return try_plan(bench, plan, fit, fold)
 
     def compute(_: Draft) -> Arrays:
-        return {"outcome": np.array(astuple(try_plan(bench, plan, fit, fold)))}
+        spent = Spent(bench.meter)
+        outcome = np.array(astuple(try_plan(bench, plan, fit, fold)))
+        return {"outcome": outcome, **spent.arrays()}
 
-    arrays, _ = bench.journal.step("plan", compute, bench.target, name, fit, fold)
+    arrays, again = bench.journal.step("plan", compute, bench.target, name, fit, fold)
+    if again:
+        Spent(bench.meter).resume(arrays)
     sia, asr, fpr = arrays["outcome"].tolist()
     return Outcome(sia, asr, fpr)
 

@@ -17,8 +17,9 @@ from undoor.cli.exit_codes import ExitCode
 from undoor.cli.options import DataOptions, ModelOptions, RepairPath, RepairSha256
 from undoor.cli.output import output_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
+from undoor.cli.runs import BudgetOptions
 from undoor.cli.show import show_files, show_repair
-from undoor.errors import UndoorError
+from undoor.errors import UsageError
 
 Inputs = Annotated[
     list[str],
@@ -41,7 +42,8 @@ InputsSplit = Annotated[
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/",
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ day.npz night.npz --json",
     ],
-    exit_codes="0 the corrections of a target or more are refitted, 2 error or none is",
+    exit_codes="0 the corrections of a target or more are refitted, 2 none is: too few inputs are "
+    "flagged, or too many of them would pass; 6 the budget ended",
 )
 def adapt(
     model: ModelOptions,
@@ -50,6 +52,7 @@ def adapt(
     data: DataOptions,
     out: Out,
     reports: ReportOptions,
+    limits: BudgetOptions,
     repair_sha256: RepairSha256 = None,
     inputs_split: InputsSplit = None,
 ) -> Outcome:
@@ -61,7 +64,7 @@ def adapt(
     from undoor.clean_set import read_images
 
     if out.resolve() == pipeline.folder_of(repair_folder).resolve():
-        raise UndoorError(
+        raise UsageError(
             f"--out {out}: expected another folder than that of --repair, got the same; keep the "
             "repair that is adapted"
         )
@@ -73,7 +76,9 @@ def adapt(
         x, _, reading = read_images(inputs, classifier, split=inputs_split)
         tell_reading(reading)
         clean = data.read(classifier)
-        result, flagged = pipeline.adapt_repair(classifier, clean, repair, x, seed=data.seed)
+        result, flagged = pipeline.adapt_repair(
+            classifier, clean, repair, x, seed=data.seed, budget=limits.budget
+        )
         files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
         if report:
             results = pipeline.results(
@@ -95,4 +100,4 @@ def adapt(
         show_files(console, files, following)
 
     refitted = any(item.adapted and item.adapted.refitted for item in result.targets)
-    return Outcome(ExitCode.CLEAN if refitted else ExitCode.ERROR, result.to_json(), show)
+    return Outcome(ExitCode.CLEAN if refitted else ExitCode.INCONCLUSIVE, result.to_json(), show)

@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
+from undoor.cli.exit_codes import MEANINGS
+from undoor.cli.usage import Group
+
 app = typer.Typer(
     name="undoor",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -25,7 +29,8 @@ EPILOG = "\n\n".join(
         "[cyan]undoor check model.toml --repair fix/ inputs/[/]",
         "[cyan]undoor export model.toml --repair fix/ --to onnx --out guarded.onnx[/]",
         "[cyan]undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/[/]",
-        "[bold]Exit codes[/] 0 no backdoor found, 1 backdoored, 2 error or inconclusive",
+        "[bold]Exit codes[/]",
+        *(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()),
     ]
 )
 

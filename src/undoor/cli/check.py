@@ -85,7 +85,7 @@ class Checked:
         "undoor check model.toml --repair fix/ a.png b.png --json",
         "undoor check model.toml --repair fix/ inputs/ --policy reject --csv checked.csv",
     ],
-    exit_codes="0 no input is flagged, 1 some input is, 2 error",
+    exit_codes="0 no input is flagged, 1 some input is, 2 none is, but some could not be read",
 )
 def check(
     model: ModelOptions,
@@ -120,7 +120,14 @@ def check(
     if table:
         save_table(table, lines)
     code = ExitCode.BACKDOORED if flagged else ExitCode.CLEAN
+    if code is ExitCode.CLEAN and (reading.lost or _named_and_skipped(images, reading.skipped)):
+        code = ExitCode.INCONCLUSIVE
     return Outcome(code, document, lambda console: _show(console, rows, classifier.class_names))
+
+
+def _named_and_skipped(images: list[str], skipped: tuple[str, ...]) -> bool:
+    """Whether a file that was asked for by its name is among those left out, of whatever kind."""
+    return any(entry.startswith(f"{Path(image)}: ") for image in images for entry in skipped)
 
 
 def _check(

@@ -18,9 +18,10 @@ from rich.markup import escape
 
 from undoor import files
 from undoor.cli.console import fail, stdout
-from undoor.cli.exit_codes import ExitCode
+from undoor.cli.error_document import print_error
+from undoor.cli.exit_codes import ERRORS, MEANINGS, ExitCode
 from undoor.cli.streams import models_apart, results
-from undoor.errors import UndoorError
+from undoor.errors import BudgetEnded, UndoorError, UsageError
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")
@@ -70,30 +71,52 @@ def command(
 
 
 def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
-    """Do the work and answer; whatever goes wrong becomes one line and exit code 2."""
+    """Do the work and answer; whatever goes wrong becomes one line and an exit code of its own."""
     try:
         with models_apart():
             outcome = work()
         _answer(outcome, as_json=as_json)
-    except UndoorError as error:
-        fail(str(error))
-    except KeyboardInterrupt as error:
-        fail(str(error) or "interrupted; nothing half-written is left")
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _close_stdout()
-    except MemoryError:
-        fail(OUT_OF_MEMORY)
-    except OSError as error:
+        return ExitCode.FAILURE
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = _code_of(error), _message_of(error)
+        fail(message)
+        if not isinstance(error, UndoorError | KeyboardInterrupt | MemoryError):
+            _debug()
+        if as_json:
+            _document(code, message)
+        return code
+    return outcome.exit_code
+
+
+def _code_of(error: BaseException) -> ExitCode:
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, BudgetEnded):
+        return ExitCode.BUDGET_ENDED
+    return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAILURE
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, UndoorError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "interrupted; nothing half-written is left"
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}; {_way_out(error)}")
-        _debug()
-    except Exception as error:
-        fail(_unexpected(error))
-        _debug()
-    else:
-        return outcome.exit_code
-    return ExitCode.ERROR
+        return f"{where}{error.strerror or error}; {_way_out(error)}"
+    return _unexpected(error)
+
+
+def _document(code: ExitCode, message: str) -> None:
+    """For programs. Where stdout is what failed, the line on stderr has to do."""
+    try:
+        print_error(code, message)
+    except OSError:
+        _close_stdout()
 
 
 def _way_out(error: OSError) -> str:
@@ -105,7 +128,7 @@ def _way_out(error: OSError) -> str:
 OUT_OF_MEMORY = "out of memory; use fewer images (--per-class N) or a machine with more memory"
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     # torch has no exception of its own for a failed allocation on the CPU.
     if "can't allocate memory" in str(error) or "out of memory" in str(error):
         return OUT_OF_MEMORY
@@ -120,7 +143,7 @@ def _unexpected(error: Exception) -> str:
     )
 
 
-def _is_of_the_network(error: Exception) -> bool:
+def _is_of_the_network(error: BaseException) -> bool:
     """Whether it was raised inside of a network that a classifier called, not by code of ours."""
     from undoor.classifier import Classifier
 
@@ -176,4 +199,5 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 def _epilog(examples: Sequence[str], exit_codes: str) -> str:
     """Paragraphs, because some versions of typer join the lines of one."""
     shown = [f"[cyan]{escape(example)}[/]" for example in examples]
-    return "\n\n".join(["[bold]Examples[/]", *shown, f"[bold]Exit codes[/] {exit_codes}"])
+    errors = ", ".join(f"{code.value} {MEANINGS[code]}" for code in ERRORS)
+    return "\n\n".join(["[bold]Examples[/]", *shown, f"[bold]Exit codes[/] {exit_codes}; {errors}"])

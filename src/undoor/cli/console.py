@@ -9,17 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from undoor.cli.streams import messages, results
-from undoor.progress import Progress as Callback
 from undoor.render.text import plain
 
 if TYPE_CHECKING:
@@ -151,41 +142,3 @@ def old_files_aloud() -> Iterator[None]:
 
     with warnings_aloud(WeightsOnlyWarning):
         yield
-
-
-@contextmanager
-def bars() -> Iterator[Callback]:
-    """Progress on stderr: a bar a stage on a terminal, a line a stage elsewhere."""
-    console = stderr()
-    if not console.is_terminal:
-        yield _lines()
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    # What others print is taken care of; see undoor.cli.streams.
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(plain(stage), total=total)
-            progress.update(tasks[stage], completed=done, total=total)
-
-        yield update
-
-
-def _lines() -> Callback:
-    told: set[str] = set()
-
-    def update(stage: str, done: int, total: int) -> None:
-        if stage not in told:
-            told.add(stage)
-            say(f"{stage} ...")
-
-    return update

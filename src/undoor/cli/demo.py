@@ -35,7 +35,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
     app,
     examples=["undoor demo", "undoor demo --clean", "undoor demo --out tour/ --device cuda --json"],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
-    "0 with --clean; 2 error or inconclusive",
+    "0 with --clean",
 )
 def demo(
     reports: ReportOptions,

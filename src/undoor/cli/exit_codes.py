@@ -1,23 +1,9 @@
-"""What the shell is told. Nothing else in this package decides an exit code.
-
-| command | 0 | 1 | 2 |
-|---|---|---|---|
-| scan, demo | no backdoor found | backdoored | inconclusive, or an error |
-| repair | no backdoor found, nothing repaired | backdoored and repaired | as above |
-| check | no input is flagged | some input is | an error |
-| adapt | a target was refitted | | none was, or an error |
-| inspect | all files are safe, and the model opens | | unsafe or unreadable |
-| evaluate, schema | done | | an error |
-
-`--fail-on backdoored` turns the 2 of an inconclusive scan or repair into 0, `--exit-zero` the code
-of every verdict. No option does so for an error. Ctrl-C ends any command with 130, as shells have
-it.
-"""
+"""What the shell is told. Nothing else in this package decides an exit code."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from undoor.vocabulary import Verdict
@@ -26,19 +12,36 @@ FailOn = Literal["backdoored", "inconclusive"]
 
 
 class ExitCode(IntEnum):
-    """0: nothing found. 1: a backdoor, or a flagged input. 2: no answer can be given. 130: somebody
-    interrupted the work."""
+    """Why a command ended; `MEANINGS` says each in words."""
 
     CLEAN = 0
     BACKDOORED = 1
-    ERROR = 2
+    INCONCLUSIVE = 2
+    USAGE = 3
+    FAILURE = 4
+    POOR_REPAIR = 5
+    BUDGET_ENDED = 6
     INTERRUPTED = 130
+
+
+MEANINGS: Final[dict[ExitCode, str]] = {
+    ExitCode.CLEAN: "done, and nothing found",
+    ExitCode.BACKDOORED: "a backdoor, or an input that is flagged",
+    ExitCode.INCONCLUSIVE: "no answer can be given, or not for all inputs",
+    ExitCode.USAGE: "an option or argument is wrong; nothing was done",
+    ExitCode.FAILURE: "unusable input, a refused model, or an error in undoor",
+    ExitCode.POOR_REPAIR: "repaired, but the repair's own cross-validated RA (SIA) is poor",
+    ExitCode.BUDGET_ENDED: "--max-passes or --max-seconds ended before the repair was done",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+}
+# Those that every command may end with.
+ERRORS: Final = (ExitCode.USAGE, ExitCode.FAILURE)
 
 
 def of_verdict(
     verdict: Verdict, *, fail_on: FailOn = "inconclusive", exit_zero: bool = False
 ) -> ExitCode:
-    """Unless told otherwise, anything but a clear verdict is an error: a gate must not open on
+    """Unless told otherwise, anything but a clear verdict is no success: a gate must not open on
     "inconclusive".
 
     >>> of_verdict("inconclusive").value, of_verdict("inconclusive", fail_on="backdoored").value
@@ -48,4 +51,4 @@ def of_verdict(
         return ExitCode.CLEAN
     if verdict == "backdoored":
         return ExitCode.BACKDOORED
-    return ExitCode.CLEAN if fail_on == "backdoored" else ExitCode.ERROR
+    return ExitCode.CLEAN if fail_on == "backdoored" else ExitCode.INCONCLUSIVE

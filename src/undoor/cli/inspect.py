@@ -38,7 +38,7 @@ Split = Annotated[
         "undoor inspect vendor.pt --json > inspection.json",
         "undoor inspect hub-folder/ --data clean/",
     ],
-    exit_codes="0 all files are safe and the model opens, 2 unsafe, or not opened",
+    exit_codes="0 all files are safe and the model opens, 4 unsafe or not opened, too",
 )
 def inspect(
     model: ModelOptions, data: Data = None, split: Split = None, classes: Classes = None
@@ -76,4 +76,4 @@ def inspect(
         show_inspection(console, found)
 
     fine = found.opened and (found.safe or model.trust_pickle)
-    return Outcome(ExitCode.CLEAN if fine else ExitCode.ERROR, found.to_json(), show)
+    return Outcome(ExitCode.CLEAN if fine else ExitCode.FAILURE, found.to_json(), show)

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from undoor.cli.console import bars, code_aloud, say, trusted_aloud
-from undoor.errors import UndoorError
-from undoor.vocabulary import DEFAULT_ALPHA, DEFAULT_DEVICE
+from undoor.cli.console import code_aloud, say, trusted_aloud
+from undoor.cli.progress import bars
+from undoor.errors import UndoorError, UsageError
+from undoor.vocabulary import BUDGET, DEFAULT_ALPHA, DEFAULT_DEVICE
 
 if TYPE_CHECKING:
     import torch
 
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.inversion.meter import Budget
     from undoor.journal import Journal
     from undoor.scan.report import ScanReport
 
@@ -168,7 +170,7 @@ class ModelOptions:
         from undoor.vocabulary import Output
 
         if self.output not in (None, *get_args(Output)):
-            raise UndoorError(
+            raise UsageError(
                 f"--output: expected logits, probabilities or sigmoid, got {self.output!r}; "
                 "say which of them the network returns"
             )
@@ -352,7 +354,7 @@ def class_number(text: str, option: str, classifier: Classifier) -> int:
         return names.index(text)
     if text.isdecimal() and int(text) < len(names):
         return int(text)
-    raise UndoorError(
+    raise UsageError(
         f"{option}: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
     )
 
@@ -363,11 +365,11 @@ def _numbers(option: str, text: str | None, example: str) -> list[float] | None:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise UndoorError(
+        raise UsageError(
             f"{option}: expected numbers separated by commas such as {example}, got {text!r}"
         ) from None
     if option == "--input-shape" and not all(n.is_integer() and n > 0 for n in numbers):
-        raise UndoorError(
+        raise UsageError(
             f"{option}: expected positive whole numbers such as {example}, got {text!r}"
         )
     return numbers
@@ -379,11 +381,11 @@ def _json_object(text: str | None) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UndoorError(
+        raise UsageError(
             f"""--arguments: expected JSON like '{{"num_classes": 10}}', got {text!r} ({error})"""
         ) from None
     if not isinstance(value, dict):
-        raise UndoorError(
+        raise UsageError(
             f"""--arguments: expected a JSON object such as '{{"num_classes": 10}}', got {text!r}"""
         )
     return value
@@ -391,7 +393,7 @@ def _json_object(text: str | None) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """What a scan may get wrong, and what it may cost."""
+    """What a scan may get wrong."""
 
     alpha: Annotated[
         float,
@@ -402,24 +404,6 @@ class ScanOptions:
             rich_help_panel=SCAN_PANEL,
         ),
     ] = DEFAULT_ALPHA
-    max_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="End after so long; then the verdict is never 'clean'.",
-            min=0.0,
-            metavar="SECONDS",
-            rich_help_panel=SCAN_PANEL,
-        ),
-    ] = None
-    max_passes: Annotated[
-        int | None,
-        typer.Option(
-            help="End after so many images went forward and backward.",
-            min=1,
-            metavar="NUMBER",
-            rich_help_panel=SCAN_PANEL,
-        ),
-    ] = None
     accept_graph: Annotated[
         bool,
         typer.Option(
@@ -436,19 +420,23 @@ class ScanOptions:
         clean: CleanSet,
         *,
         seed: int,
+        budget: Budget | None = None,
         journal: Journal | None = None,
     ) -> ScanReport:
-        """The scan, with its progress on stderr."""
-        from undoor.scan import Budget, Thresholds, scan
+        """The scan, with its progress on stderr; its journal is left open if the budget ended."""
+        from undoor.scan import Thresholds, scan
 
         with bars() as progress:
-            return scan(
+            report = scan(
                 classifier,
                 clean,
                 seed=seed,
                 thresholds=Thresholds(alpha=self.alpha),
-                budget=Budget(passes=self.max_passes, seconds=self.max_seconds),
+                budget=budget,
                 accept_graph=self.accept_graph,
                 journal=journal,
                 progress=progress,
             )
+        if journal is not None and BUDGET in report.causes:
+            journal.leave_open()
+        return report

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undoor.cli.console import say
-from undoor.errors import UndoorError
+from undoor.errors import BudgetEnded, UndoorError
 from undoor.files import FULL, write_atomically, write_text
 from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, SCAN_FILE, trigger_file
 
@@ -33,7 +33,7 @@ def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal 
     inside fails before anything is worth keeping.
 
     fresh : forget what an earlier run kept there. Yields a journal in it, which is forgotten when
-    the work is done; none without `out`.
+    the work is done and it is not left open; none without `out`.
 
     Raises
     ------
@@ -52,9 +52,11 @@ def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal 
             journal = Journal(out / KEPT, inside=out, tell=say)
             if fresh:
                 journal.clear()
+            journal.take_up()
             with _kept(out, journal):
                 yield journal
-            journal.clear()
+            if not journal.is_open:
+                journal.clear()
     except BaseException:
         _remove_empty(made)
         raise
@@ -80,6 +82,8 @@ def _kept(out: Path, journal: Journal) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {_way_on(out, journal)}") from None
+    except BudgetEnded as error:
+        raise BudgetEnded(f"{error}; {_way_on(out, journal, budget=True)}") from error
     except OSError as error:
         if not out.is_dir():
             raise UndoorError(
@@ -93,7 +97,7 @@ def _kept(out: Path, journal: Journal) -> Iterator[None]:
             + ("" if journal.empty else ": what is done is kept")
         ) from error
     finally:
-        if journal.empty:
+        if journal.empty and not journal.is_open:
             journal.clear()
 
 
@@ -101,10 +105,12 @@ def _inside(file: str, out: Path) -> bool:
     return Path(file).absolute().is_relative_to(out.absolute())
 
 
-def _way_on(out: Path, journal: Journal) -> str:
+def _way_on(out: Path, journal: Journal, *, budget: bool = False) -> str:
     if journal.empty:
-        return f"nothing is left in {out}"
-    return f"what is done is kept in {out}, and the same command goes on from there"
+        again = "; run the same command with a larger budget" if budget else ""
+        return f"nothing is left in {out}{again}"
+    larger = " with a larger budget" if budget else ""
+    return f"what is done is kept in {out}, and the same command{larger} goes on from there"
 
 
 def results_folder(out: Path) -> Path:

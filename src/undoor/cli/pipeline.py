@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undoor.cli.console import bars, old_files_aloud, say, warnings_aloud
-from undoor.errors import UndoorError
+from undoor.cli.console import old_files_aloud, say, warnings_aloud
+from undoor.cli.progress import bars
+from undoor.errors import UndoorError, UsageError
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE, Fit
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
+    from undoor.inversion.meter import Budget
     from undoor.journal import Journal
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
@@ -51,7 +53,10 @@ def check_fpr(fpr: float) -> None:
     """Refuse what is no share, before anything is computed."""
     from undoor.align.calibrate import check_fpr
 
-    check_fpr(fpr)
+    try:
+        check_fpr(fpr)
+    except UndoorError as error:
+        raise UsageError(f"--fpr: {error}") from None
 
 
 def check_repairable(classifier: Classifier) -> None:
@@ -72,6 +77,7 @@ def repair_model(
     suspects: int = 0,
     quick: bool = False,
     seed: int,
+    budget: Budget | None = None,
     journal: Journal | None = None,
 ) -> Repair:
     from undoor.repair import repair
@@ -87,6 +93,7 @@ def repair_model(
             suspects=suspects,
             quick=quick,
             seed=seed,
+            budget=budget,
             journal=journal,
             progress=progress,
         )
@@ -118,15 +125,30 @@ def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -
 
 
 def adapt_repair(
-    classifier: Classifier, clean: CleanSet, repair: Repair, inputs: Tensor, *, seed: int
+    classifier: Classifier,
+    clean: CleanSet,
+    repair: Repair,
+    inputs: Tensor,
+    *,
+    seed: int,
+    budget: Budget,
 ) -> tuple[Repair, dict[int, Tensor]]:
     """The adapted repair, and the inputs that the repair as it was flagged, by target."""
     from undoor.adapt import adapt, flagged_inputs
+    from undoor.inversion.meter import Meter
 
+    meter = Meter(budget)
     with bars() as progress:
-        found = flagged_inputs(classifier, repair, inputs, progress)
+        found = flagged_inputs(classifier.counted(meter), repair, inputs, meter.watching(progress))
         adapted = adapt(
-            classifier, clean, repair, inputs, flagged=found, seed=seed, progress=progress
+            classifier,
+            clean,
+            repair,
+            inputs,
+            flagged=found,
+            seed=seed,
+            budget=budget.less(meter.passes, meter.seconds),
+            progress=progress,
         )
     return adapted, found
 

@@ -13,12 +13,14 @@ from undoor import vocabulary
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
+from undoor.cli.console import say
+from undoor.cli.estimate import estimate
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions, class_number
 from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
-from undoor.cli.runs import RunOptions, go_on
+from undoor.cli.runs import BudgetOptions, RunOptions, go_on
 from undoor.cli.show import show_files, show_repair, show_scan
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, is_poor
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
@@ -82,7 +84,8 @@ Quick = Annotated[
         "undoor repair model.toml --data clean/ --fit paper --out fix-paper/ --json",
     ],
     exit_codes="0 no backdoor found, nothing repaired; 1 backdoored and repaired; "
-    "2 error or inconclusive; see --fail-on",
+    "2 inconclusive; see --fail-on; 5 repaired, but its own cross-validated RA (SIA) is poor; "
+    "6 the budget ended before the repair was done",
 )
 def repair(
     model: ModelOptions,
@@ -91,6 +94,7 @@ def repair(
     reports: ReportOptions,
     gate: GateOptions,
     run: RunOptions,
+    limits: BudgetOptions,
     out: Out,
     scan: Scan = None,
     fit: Fit = DEFAULT_FIT,
@@ -102,18 +106,22 @@ def repair(
     """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
     pipeline.check_fpr(fpr)
     formats = reports.formats(out)
-    with output_folder(out, fresh=run.fresh) as journal:
+    with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
         pipeline.check_repairable(classifier)
         forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean, fit=True)
+        if run.estimate:
+            return estimate(classifier, clean, scanned=report, repair=True, quick=quick).outcome()
         asked = vars(search) | {"seed": data.seed, "scan": scan, "fit": fit, "fpr": fpr}
         asked |= {"forced": forced, "suspects": suspects, "quick": quick}
         go_on(journal, classifier, clean, asked)
+        budget = limits.budget
         if report is None:
-            report = search.run(classifier, clean, seed=data.seed, journal=journal)
+            report = search.run(classifier, clean, seed=data.seed, budget=budget, journal=journal)
+            budget = budget.less(report.passes, report.seconds)
         result = pipeline.repair_model(
             classifier,
             clean,
@@ -124,6 +132,7 @@ def repair(
             suspects=suspects,
             quick=quick,
             seed=data.seed,
+            budget=budget,
             journal=journal,
         )
         whole = results_folder(out)
@@ -141,4 +150,10 @@ def repair(
         )
         show_files(console, files, following if result.targets else None)
 
-    return Outcome(gate.code(result.verdict), result.to_json(), show)
+    from undoor.render.repair_notes import poor_note
+    from undoor.render.text import class_label
+
+    poor = [item for item in result.targets if is_poor(item.sia)]
+    for item in poor:
+        say(f"WARNING: {poor_note(item.sia, class_label(item.target, classifier.class_names))}")
+    return Outcome(gate.code(result.verdict, poor=bool(poor)), result.to_json(), show)

@@ -18,7 +18,7 @@ from undoor.cli.options import RepairSha256
 from undoor.cli.output import require_writable, save_repair
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, UsageError
 from undoor.render.text import class_label, listing, plain
 from undoor.vocabulary import Prefer
 
@@ -72,7 +72,7 @@ Targets = Annotated[
     repairs,
     name="list",
     examples=["undoor repairs list fix/", "undoor repairs list models/ fix/repair.safetensors"],
-    exit_codes="0 all can be used, 2 error or one cannot",
+    exit_codes="0 all can be used, 4 one cannot, too",
 )
 def list_repairs(paths: Paths) -> Outcome:
     """Show repairs: their targets and sites, for which model they are, the SHA-256 of the file."""
@@ -81,7 +81,7 @@ def list_repairs(paths: Paths) -> Outcome:
     found = listed(paths)
     document = {"schema": SCHEMA, "repairs": [item.to_json() for item in found]}
     usable = all(item.problem is None for item in found)
-    code = ExitCode.CLEAN if usable else ExitCode.ERROR
+    code = ExitCode.CLEAN if usable else ExitCode.FAILURE
     return Outcome(code, document, lambda console: _show_list(console, found))
 
 
@@ -91,7 +91,7 @@ def list_repairs(paths: Paths) -> Outcome:
         "undoor repairs combine fix-a/ fix-b/ --out fix/",
         "undoor repairs combine old.safetensors new.safetensors --prefer last --out new/",
     ],
-    exit_codes="0 written, 2 error",
+    exit_codes="0 written",
 )
 def combine(
     given: Several, out: Out, prefer: PreferOption = None, repair_sha256: Hashes = None
@@ -103,7 +103,7 @@ def combine(
     require_writable(out)
     hashes: Sequence[str | None] = repair_sha256 or [None] * len(given)
     if len(hashes) != len(given):
-        raise UndoorError(
+        raise UsageError(
             f"--repair-sha256: expected one for each of the {len(given)} repairs, in their order, "
             f"got {len(hashes)}"
         )
@@ -114,7 +114,7 @@ def combine(
 @command(
     repairs,
     examples=["undoor repairs remove fix/ --target 5 --out less/"],
-    exit_codes="0 written, 2 error",
+    exit_codes="0 written",
 )
 def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 = None) -> Outcome:
     """A repair without some of its targets; whatever it does for the others stays as it is."""
@@ -133,7 +133,7 @@ def _number(text: str, names: tuple[str, ...]) -> int:
         return names.index(text)
     if text.isdecimal() and int(text) < len(names):
         return int(text)
-    raise UndoorError(
+    raise UsageError(
         f"--target: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undoor.cli.exit_codes import ExitCode, FailOn, of_verdict
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, UsageError
 
 if TYPE_CHECKING:
     from undoor.render.results import Results
@@ -40,7 +40,7 @@ class ReportOptions:
         if self.report is None:
             return [DEFAULT] if out else []
         if out is None:
-            raise UndoorError(
+            raise UsageError(
                 f"--report {','.join(self.report)}: expected --out DIR, where it is to be written; "
                 "give one"
             )
@@ -48,7 +48,7 @@ class ReportOptions:
         try:
             check_formats(asked)
         except UndoorError as error:
-            raise UndoorError(f"--report: {error}") from None
+            raise UsageError(f"--report: {error}") from None
         return list(dict.fromkeys(asked))
 
 
@@ -68,12 +68,16 @@ class GateOptions:
         bool,
         typer.Option(
             "--exit-zero",
-            help="End with 0 whatever the verdict; errors still end with 2.",
+            help="End with 0 whatever the verdict and however good the repair; errors still end "
+            "with 3 or more.",
             rich_help_panel=PANEL,
         ),
     ] = False
 
-    def code(self, verdict: Verdict) -> ExitCode:
+    def code(self, verdict: Verdict, *, poor: bool = False) -> ExitCode:
+        """poor : whether a repair was made whose own cross-validated RA is poor."""
+        if poor and not self.exit_zero:
+            return ExitCode.POOR_REPAIR
         return of_verdict(verdict, fail_on=self.fail_on, exit_zero=self.exit_zero)
 
 

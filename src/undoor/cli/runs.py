@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from undoor.cli.console import say
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, UsageError
 from undoor.files import write_json
 from undoor.vocabulary import RUN_FILE
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.inversion.meter import Budget
     from undoor.journal import Journal
 
 RUN_PANEL = "Run"
@@ -32,8 +33,8 @@ class RunOptions:
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Aim at so much resident memory, such as 2GB; with --device cuda of the GPU's own "
-            "(nine tenths of what is free unless told). Slower where it is little.",
+            help="Aim at so much resident memory, such as 2GB; with --device cuda of the GPU. "
+            "Slower where it is little. Half of what is free, unless given; of a GPU nine tenths.",
             metavar="SIZE",
             rich_help_panel=RUN_PANEL,
         ),
@@ -46,6 +47,18 @@ class RunOptions:
             rich_help_panel=RUN_PANEL,
         ),
     ] = False
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Say what it will take (passes, seconds, memory), and do none of it.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = False
+
+    def folder(self, out: Path | None) -> Path | None:
+        """Where the run writes: nowhere, if it only says what it would take."""
+        return None if self.estimate else out
 
     def bounded(self, classifier: Classifier, clean: CleanSet, *, fit: bool = False) -> Classifier:
         """The classifier, with as many inputs at a time as the memory suffices for.
@@ -56,11 +69,17 @@ class RunOptions:
 
         free = free_memory(classifier.device)
         if self.memory is None and free is None:
-            return classifier
+            return _within_half(classifier, clean, fit=fit)
         from undoor.inversion.capacity import capacity_within
 
         most, held = self._of_cpu() if free is None else self._of_gpu(classifier, clean, free)
-        return classifier.limited(capacity_within(most, classifier, clean, held=held, fit=fit))
+        try:
+            capacity = capacity_within(most, classifier, clean, held=held, fit=fit)
+        except UndoorError as error:
+            if self.memory is None:
+                raise
+            raise UsageError(str(error)) from None
+        return classifier.limited(capacity)
 
     def _of_cpu(self) -> tuple[int, int]:
         """Bytes of memory to stay within, and those that are held already."""
@@ -78,6 +97,67 @@ class RunOptions:
         most = held + int(SHARE_OF_FREE * free)
         most = most if self.memory is None else min(size(self.memory), held + free)
         return most, held + clean.images.nbytes
+
+
+def _within_half(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
+    """The classifier as it is where half of the free memory suffices for everything at a time, and
+    bounded by that half where it does not.
+
+    Where the system does not say what is free, nothing is bounded.
+
+    Raises
+    ------
+    UndoorError : half is too little for one input at a time.
+    """
+    from undoor.cli.free_memory import free_memory
+    from undoor.cli.memory import resident, return_buffers
+    from undoor.inversion.capacity import capacity_within, unbounded_within
+
+    free, held = free_memory(), resident()
+    if free is None:
+        return classifier
+    # What the process holds is not free, and its to keep.
+    most = held + free // 2
+    if unbounded_within(most, classifier, clean, held=held, fit=fit):
+        return classifier
+    return_buffers()
+    capacity = capacity_within(most, classifier, clean, held=held, fit=fit)
+    say(
+        f"half of the free memory, {free / 2e6:,.0f} MB, bounds what is computed at a time; "
+        "--memory SIZE allows more"
+    )
+    return classifier.limited(capacity)
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """What a command may cost."""
+
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="End after so long; then no verdict is 'clean', and no repair is made. The same "
+            "command with more goes on.",
+            min=0.0,
+            metavar="SECONDS",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None
+    max_passes: Annotated[
+        int | None,
+        typer.Option(
+            help="The same after so many images went forward and backward.",
+            min=1,
+            metavar="NUMBER",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = None
+
+    @property
+    def budget(self) -> Budget:
+        from undoor.inversion.meter import Budget
+
+        return Budget(passes=self.max_passes, seconds=self.max_seconds)
 
 
 def go_on(
@@ -138,7 +218,7 @@ def size(text: str) -> int:
     try:
         return int(TypeAdapter(ByteSize).validate_python(text))
     except ValidationError:
-        raise UndoorError(f"--memory: expected a size such as 2GB or 800MB, got {text!r}") from None
+        raise UsageError(f"--memory: expected a size such as 2GB or 800MB, got {text!r}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,11 +12,16 @@ from rich.console import Console
 from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
+from undoor.cli.estimate import estimate
 from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
 from undoor.cli.output import output_folder, publish, results_folder, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
-from undoor.cli.runs import RunOptions, go_on
+from undoor.cli.runs import BudgetOptions, RunOptions, go_on
 from undoor.cli.show import show_files, show_scan
+from undoor.vocabulary import BUDGET, LABELS, SCORES
+
+if TYPE_CHECKING:
+    from undoor.scan.report import ScanReport
 
 Out = Annotated[
     Path | None,
@@ -34,7 +39,7 @@ Out = Annotated[
         "undoor scan weights.safetensors --architecture nets.py:resnet20 "
         "--input-shape 3,32,32 --data clean/",
     ],
-    exit_codes="0 no backdoor found, 1 backdoored, 2 error or inconclusive; see --fail-on",
+    exit_codes="0 no backdoor found, 1 backdoored, 2 inconclusive; see --fail-on",
 )
 def scan(
     model: ModelOptions,
@@ -43,6 +48,7 @@ def scan(
     reports: ReportOptions,
     gate: GateOptions,
     run: RunOptions,
+    limits: BudgetOptions,
     out: Out = None,
 ) -> Outcome:
     """Is there a backdoor in this model? Names its targets and recovers their triggers.
@@ -50,12 +56,16 @@ def scan(
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
     formats = reports.formats(out)
-    with output_folder(out, fresh=run.fresh) as journal:
+    with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean)
+        if run.estimate:
+            return estimate(classifier, clean).outcome()
         go_on(journal, classifier, clean, {"seed": data.seed, **vars(search)})
-        report = search.run(classifier, clean, seed=data.seed, journal=journal)
+        report = search.run(
+            classifier, clean, seed=data.seed, budget=limits.budget, journal=journal
+        )
         files: list[Path] = []
         if out:
             results = pipeline.results(
@@ -66,17 +76,28 @@ def scan(
                 out, [*save_scan(whole, report), *save_reports(whole, formats, results)]
             )
 
+    following = _following(report, model, data, out)
+
     def show(console: Console) -> None:
         show_scan(console, report)
-        show_files(console, files, None if report.verdict == "clean" else _following())
-
-    def _following() -> str:
-        scanned = f" --scan {shlex.quote(str(out))}" if out else ""
-        # Where nothing is named, what stands out most can still be corrected at little cost.
-        suspects = "" if report.findings else " --suspects 2"
-        return (
-            f"undoor repair {model.arguments_again()} {data.arguments_again()}{scanned}{suspects} "
-            "--out fix"
-        )
+        show_files(console, files, following)
 
     return Outcome(gate.code(report.verdict), report.to_json(), show)
+
+
+def _following(
+    report: ScanReport, model: ModelOptions, data: DataOptions, out: Path | None
+) -> str | None:
+    """The next command, as it follows from the verdict and its cause; None where there is none."""
+    given = f"{model.arguments_again()} {data.arguments_again()}"
+    if report.verdict == "clean" or SCORES in report.causes:
+        return None
+    if not report.findings and BUDGET in report.causes:
+        kept = f" --out {shlex.quote(str(out))}" if out else ""
+        return f"undoor scan {given}{kept} with a larger --max-passes or --max-seconds"
+    if LABELS in report.causes:
+        return f"undoor inspect {model.arguments_again()} --data {shlex.quote(str(data.data))}"
+    scanned = f" --scan {shlex.quote(str(out))}" if out else ""
+    # Where nothing is named, what stands out most can still be corrected at little cost.
+    suspects = "" if report.findings else " --suspects 2"
+    return f"undoor repair {given}{scanned}{suspects} --out fix"

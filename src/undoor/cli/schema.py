@@ -10,11 +10,13 @@ from rich.console import Console
 from undoor.cli.app import app
 from undoor.cli.command import Outcome, command
 from undoor.cli.exit_codes import ExitCode
+from undoor.errors import UndoorError, UsageError
 
 Document = Annotated[
     str,
     typer.Argument(
-        help="scan, repair, check, evaluation, demo, report or inspection.", metavar="DOCUMENT"
+        help="scan, repair, check, evaluation, demo, report, inspection, estimate or error.",
+        metavar="DOCUMENT",
     ),
 ]
 
@@ -22,14 +24,17 @@ Document = Annotated[
 @command(
     app,
     examples=["undoor schema scan > scan.schema.json", "undoor schema report"],
-    exit_codes="0 printed, 2 error",
+    exit_codes="0 printed",
 )
 def schema(document: Document) -> Outcome:
     """Print the JSON Schema (draft 2020-12) of a command's JSON."""
     from undoor.files import as_json
     from undoor.render.documents import json_schema
 
-    made = json_schema(document)
+    try:
+        made = json_schema(document)
+    except UndoorError as error:
+        raise UsageError(f"DOCUMENT: {error}; give one of them") from None
 
     def show(console: Console) -> None:
         # Not through the console, which would break long lines.

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
-from undoor.render.repair_notes import adaptation_note, calibration_note
+from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     class_label,
     interval,
@@ -22,6 +22,7 @@ from undoor.render.text import (
     plain,
     sources_label,
 )
+from undoor.vocabulary import is_poor
 
 if TYPE_CHECKING:
     from undoor.align.calibrate import Calibration
@@ -113,6 +114,8 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
     console.print(table)
     for item in repair.targets:
         label = class_label(item.target, names)
+        if is_poor(item.sia):
+            console.print(Text(poor_note(item.sia, label), style="bold red"))
         quick = [f"{label} is repaired quickly; without --quick more is recovered"]
         for line in [
             *(quick if item.quick else []),

@@ -31,6 +31,16 @@ class Schedule:
     keep: int = 1
     patience: int = 60
 
+    def passes(self, each: int, targets: int) -> float:
+        """Sample passes of `each` candidates for each of `targets`, where patience does not end.
+
+        >>> Schedule(steps=10, batch=4, trial=4, keep=2).passes(3, 5)
+        480.0
+        """
+        first = min(self.trial or self.steps, self.steps)
+        later = (self.steps - first) * min(self.keep, each)
+        return float(self.batch * targets * (first * each + later))
+
 
 @dataclass(frozen=True)
 class Effort:

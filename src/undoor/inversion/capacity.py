@@ -31,6 +31,10 @@ IMAGES_IN_SCAN = 2
 IMAGES_IN_FIT = 5
 # Inputs that a fit holds at least: 16, three times (see `undoor.repair`).
 LEAST_IN_FIT = 48
+# Of a fit, each input is there with and without the trigger, and once more while it is fitted.
+ANSWERING_OF_FIT = 3
+# Inputs of a batch without gradients, unless bounded.
+ANSWERING = 256
 # What the allocator and the libraries keep to themselves: at least, and as a share of all.
 SLACK = 150_000_000
 SLACK_SHARE = 0.15
@@ -73,6 +77,38 @@ def capacity_within(
             "fewer images (--per-class N)"
         )
     return capacity
+
+
+def unbounded_within(
+    memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
+) -> bool:
+    """Whether so much memory suffices for a scan, and a repair if `fit`, that bounds nothing.
+
+    Arguments as of `capacity_within`.
+    """
+    usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held
+    return memory_of(classifier, clean, fit=fit) <= usable
+
+
+def memory_of(classifier: Classifier, clean: CleanSet, *, fit: bool) -> int:
+    """Bytes that a scan takes beside what is held before it, and a repair if `fit`, where nothing
+    bounds how many inputs are in the network at a time."""
+    need = needs(classifier, clean, fit=fit)
+    fitted = ANSWERING_OF_FIT * len(clean) if fit else 0
+    learning = need.learning * largest_step(classifier)
+    return need.fixed + max(learning, need.answering * max(ANSWERING, fitted))
+
+
+def largest_step(classifier: Classifier) -> int:
+    """How many inputs the largest step of a scan has in the network at a time."""
+    shape = classifier.input_shape
+    efforts = [
+        places.effort if (places := family.places_in(classifier.space)) else family.effort
+        for family in families()
+    ]
+    batch = max(effort.schedule.batch for effort in efforts)
+    counts = [len(p.masks(shape, NEAR)) for f in families() if (p := f.places_in(classifier.space))]
+    return max(_candidates(classifier) * batch, *counts, 1)
 
 
 def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
@@ -127,8 +163,8 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
     return sum(seen.values()), largest
 
 
-def _of_candidates(classifier: Classifier) -> int:
-    """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
+def _candidates(classifier: Classifier) -> int:
+    """How many candidates the largest search has."""
     classes = classifier.num_classes
     starts = max(
         places.keep + places.effort.starts if (places := family.places) else family.effort.starts
@@ -137,7 +173,12 @@ def _of_candidates(classifier: Classifier) -> int:
     )
     followed = classes if classes <= FEW_CLASSES else PROMISING + DRAWN
     # Of many classes, each gets a try, and in one family two.
-    candidates = max(starts * min(classes, followed), 0 if classes <= FEW_CLASSES else 2 * classes)
+    return max(starts * min(classes, followed), 0 if classes <= FEW_CLASSES else 2 * classes)
+
+
+def _of_candidates(classifier: Classifier) -> int:
+    """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
+    classes, candidates = classifier.num_classes, _candidates(classifier)
     numbers = math.prod(classifier.input_shape) + math.prod(classifier.input_shape[1:])
     return FLOAT * numbers * (COPIES_OF_CANDIDATE * candidates + 6 * classes)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.device import CPU, array, from_array, indices, on, shuffled
-from undoor.errors import UndoorError
+from undoor.errors import BudgetEnded, UndoorError
 from undoor.families.bank import TriggerBank
 from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
@@ -76,7 +76,7 @@ def invert(
     Minimises cross-entropy towards the target plus weight x size over the family's parameters
     (the paper's detection step, with all sources of a target together). The candidates share one
     forward and one backward pass a step, in channels_last and, where the CPU has it, bfloat16.
-    What `meter` allows is spent at most; the candidates are then as they stand.
+    Where the budget of `meter` ends, the steps so far are kept in `draft`.
 
     own : of `images`; bars the targets' own directions to the families that ask for it. draft :
     where the search keeps how far it is, and goes on from if it was killed.
@@ -84,6 +84,7 @@ def invert(
     Raises
     ------
     UndoorError : the loss stopped being finite.
+    BudgetEnded : before the search did.
     """
     record = family_named(family)
     bank = record.bank(len(searches), classifier, images, generator)
@@ -96,20 +97,22 @@ def invert(
     run = _Run(classifier, bank, decks, schedule, own if record.barred else None)
     spent = Spent(meter)
     run, done = _resumed(run, draft, spent)
-    for step in range(done, schedule.steps):
-        if step == schedule.trial > 0:
-            run = run.narrowed()
-        run.advance(images, step)
-        spent.spend(len(run.decks) * schedule.batch)
-        if spent.meter.exhausted:
-            if step + 1 < schedule.steps and run.best.idle < schedule.patience:
-                spent.meter.cut()
-            break
-        progress(f"inverting {family} triggers", step + 1, schedule.steps)
-        if run.best.idle >= schedule.patience:
-            break
-        draft.keep(lambda run=run, step=step: run.arrays(step + 1) | spent.arrays())  # type: ignore[misc]
-    progress(f"inverting {family} triggers", schedule.steps, schedule.steps)
+    stage = f"inverting {family} triggers"
+    try:
+        # What a step has spent that the budget cut short is not kept: it is made again.
+        before = spent.arrays()
+        while done < schedule.steps and run.best.idle < schedule.patience:
+            if done == schedule.trial > 0 and run.rows is None:
+                run = run.narrowed()
+            run.advance(images, done)
+            done, before = done + 1, spent.arrays()
+            draft.keep(lambda run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
+            progress(stage, done, schedule.steps)
+    except BudgetEnded:
+        draft.keep(lambda: run.arrays(done) | before, now=True)
+        raise
+    if done < schedule.steps:
+        progress(stage, schedule.steps, schedule.steps)
     return run.candidates()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from undoor.classifier import Classifier
 from undoor.device import CPU, array, from_array, on
 from undoor.families.family import Places
 from undoor.inversion.chunks import attack, groups
@@ -60,16 +61,14 @@ def try_squares(
     patch has hardly a gradient; in an opaque square it shows at once. Most networks answer to a
     planted patch wherever it is, so that squares need not cover every place.
 
-    Nothing is tried for those at which the budget ends.
+    Raises
+    ------
+    BudgetEnded : before all were tried; those that were are kept in the journal.
     """
     masks = on(CPU, places.masks(work.classifier.input_shape, distance))
     bounds = work.classifier.bounds
     out: list[Pulled] = []
     for done, search in enumerate(searches):
-        if work.meter.exhausted:
-            work.meter.cut()
-            out.append(Pulled(0.0, ()))
-            continue
         best = _best(work, search, masks, keep)
         pairs = zip(best["squares"].tolist(), from_array(best["patterns"]), strict=True)
         stamps = [Stamp(family, OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
@@ -79,13 +78,17 @@ def try_squares(
     return out
 
 
+def square_passes(classifier: Classifier, places: Places, distance: float, searches: int) -> float:
+    """What it takes to try squares for so many searches."""
+    return float(len(places.masks(classifier.input_shape, distance)) * STEPS * searches)
+
+
 def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
     """Which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of the
     first; kept where the work keeps a journal."""
 
     def compute(_: Draft) -> Arrays:
         pull, patterns = _pulls(work, search, on(work.images.x.device, masks))
-        work.meter.spend(len(masks) * STEPS)
         best = pull.argsort(descending=True)[:keep]
         return {
             "squares": array(best),

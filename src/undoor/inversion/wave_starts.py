@@ -46,6 +46,5 @@ def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[
     drawn = images.estimate[order[:IMAGES]]
     probes = family.probes(classifier.input_shape, classifier.bounds)
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
-    work.meter.spend(len(probes) * len(drawn) / 2)
     best = pull.argmax(0).tolist()
     return [replace(search, start=probes[best[search.target]]) for search in searches]

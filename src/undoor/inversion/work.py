@@ -57,8 +57,9 @@ def work_alone(
     classifier: Classifier,
     clean: CleanSet,
     generator: torch.Generator,
+    meter: Meter,
     progress: Progress,
     journal: Journal | None,
 ) -> Work:
-    """For searches towards one target behind a scan: on all images, at any cost."""
-    return Work(classifier, whole(clean), None, generator, Meter(), progress, journal)
+    """For searches towards one target behind a scan: on all images."""
+    return Work(classifier, whole(clean), None, generator, meter, progress, journal)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from undoor.errors import UndoorError
-from undoor.vocabulary import Output, Policy, Verdict
+from undoor.vocabulary import Cause, Output, Policy, Verdict
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -130,6 +130,7 @@ class Scan(_Part):
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
     )
+    causes: list[Cause] = Field(description="Why there is no answer, where the cause is known.")
 
 
 class ScoreSummary(_Part):
@@ -447,6 +448,29 @@ class Inspection(_Part):
     dry_run: DryRun | None
 
 
+class Estimate(_Part):
+    """The answer of `undoor scan --estimate --json`, and of `undoor repair`."""
+
+    schema_: Literal["undoor/estimate/1"] = Field(alias="schema")
+    passes: Count = Field(description="Sample passes of scan and repair, at most.")
+    scan_passes: Count
+    repair_passes: Count
+    seconds: Seconds
+    seconds_per_pass: Seconds = Field(description="Measured on this machine.")
+    memory: Count = Field(description="Bytes of the whole process.")
+    notes: list[str] = Field(description="What the figures suppose.")
+
+
+class Error(_Part):
+    """What `--json` prints where a command has no result."""
+
+    schema_: Literal["undoor/error/1"] = Field(alias="schema")
+    code: Annotated[int, Field(ge=3)] = Field(description="The exit code.")
+    kind: str = Field(description="Its name: usage, failure, budget_ended or interrupted.")
+    message: str
+    what_to_do: str
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "scan": Scan,
     "repair": Repair,
@@ -455,6 +479,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "demo": Demo,
     "report": Report,
     "inspection": Inspection,
+    "estimate": Estimate,
+    "error": Error,
 }
 
 

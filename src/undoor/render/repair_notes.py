@@ -44,6 +44,29 @@ cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies
     )
 
 
+def poor_note(sia: float | None, label: str) -> str:
+    """That a repair is too poor to rely on (`undoor.vocabulary.is_poor`), and what to do.
+
+    Parameters
+    ----------
+    sia
+        Its cross-validated robust accuracy.
+    label
+        The target class as the reader knows it.
+
+    >>> print(poor_note(0.31, "5 stop"))
+    POOR REPAIR of 5 stop: with the recovered trigger, only 31 % of images are predicted as their \
+own class (RA, the paper's SIA), cross-validated; do not serve this model; repair it with more \
+clean images and without --quick, or have it trained anew
+    """
+    share = "an unknown share" if sia is None else f"only {_percent(sia)}"
+    return (
+        f"POOR REPAIR of {label}: with the recovered trigger, {share} of images are predicted as "
+        "their own class (RA, the paper's SIA), cross-validated; do not serve this model; repair "
+        "it with more clean images and without --quick, or have it trained anew"
+    )
+
+
 def adaptation_note(adapted: Adaptation, label: str) -> str:
     """What a refit on flagged inputs did, as a sentence.
 

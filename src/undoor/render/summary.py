@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from undoor.render import text
 from undoor.scan.report import Finding, ScanReport
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import (
+    BUDGET,
+    FEW_CLASSES,
+    FEW_IMAGES,
+    LABELS,
+    SCORES,
+    Cause,
+    Verdict,
+    is_poor,
+)
 
 if TYPE_CHECKING:
     from undoor.evaluate import Evaluation
@@ -59,7 +68,7 @@ def summarise(
         if targets
         else (_not_repaired(scan, asked=repair is not None),),
         remains=_remains(scan, repair, evaluation),
-        to_do=_to_do(scan.verdict, repaired=bool(targets)),
+        to_do=_to_do(scan, targets),
     )
 
 
@@ -158,8 +167,27 @@ def _remains(
     )
 
 
-def _to_do(verdict: Verdict, *, repaired: bool) -> tuple[str, ...]:
-    if repaired:
+# What to do about a scan without an answer, by its cause.
+_BY_CAUSE: dict[Cause, str] = {
+    BUDGET: "Run the same command with a larger `--max-passes` or `--max-seconds`, or without one: "
+    "it goes on where this scan ended.",
+    LABELS: "Check that labels, preprocessing and classes fit the model: `undoor inspect --data` "
+    "says how well it knows the images.",
+    SCORES: "Give the network's scores as they are in front of the saturated or stepped output.",
+    FEW_IMAGES: "Scan again with more clean images of each class.",
+    FEW_CLASSES: "Look at the training data, or ask for them: of so few classes no scan can tell.",
+}
+
+
+def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]:
+    verdict = scan.verdict
+    if any(is_poor(item.sia) for item in targets):
+        return (
+            "Do not serve this model: the repair is poor.",
+            "Repair it with more clean images and without `--quick`, or have it trained anew on "
+            "data that you trust.",
+        )
+    if targets:
         return (
             "Serve the guarded pair (model and repair), never the weights alone.",
             "Look into flagged inputs (`undoor check`): they behave like the trigger.",
@@ -173,12 +201,19 @@ def _to_do(verdict: Verdict, *, repaired: bool) -> tuple[str, ...]:
             "Ask where the model and its training data came from.",
         )
     if verdict == "inconclusive":
-        return (
-            "Do not deploy on the strength of this scan.",
-            "Scan again with more clean images, without a limit of time, or with another `--seed`.",
-            "To be safe meanwhile, correct what stands out most: `undoor repair --suspects 2`.",
-        )
+        return ("Do not deploy on the strength of this scan.", *_about(scan.causes))
     return (
         "Keep this report with the model.",
         "For what matters, scan again with two other seeds (`--seed`) and more images.",
+    )
+
+
+def _about(causes: Sequence[Cause]) -> tuple[str, ...]:
+    """What follows from why there is no answer; where nothing is the matter with the scan itself,
+    something stands out, and can be corrected."""
+    if causes:
+        return tuple(_BY_CAUSE[cause] for cause in causes)
+    return (
+        "Scan again with more clean images or with another `--seed`.",
+        "To be safe meanwhile, correct what stands out most: `undoor repair --suspects 2`.",
     )

@@ -41,7 +41,6 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     best = candidate if grown.size is None else grown
-    work.meter.spend((2 * len(images.x) + len(images.held_out)) / 2)
     return _tried(work, best, target)
 
 
@@ -71,7 +70,6 @@ def confirm_shared(
     search = Search(ALL, pool, candidate.trigger, leave=images.y)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     best = candidate if grown.size is None else grown
-    work.meter.spend((len(y) + (1 + len(targets)) * len(images.x)) / 2)
     return {target: _tried(work, best, target) for target in targets}
 
 
@@ -85,7 +83,6 @@ def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[i
         row = moved[candidate.target].clone()
         row[candidate.target] = 0
         out.append((int(row.argmax()),) if row.max() > 0 else ())
-        work.meter.spend(int(keep.sum()) / 2)
     return out
 
 
@@ -99,7 +96,6 @@ def ends_of_shared(work: Work, candidate: Candidate) -> tuple[Candidate, tuple[i
     images, known = work.images, work.images.known
     moved = flow(work.classifier, images.x[known], images.y[known], candidate.trigger)
     moved.fill_diagonal_(0)
-    work.meter.spend(len(images.x) / 2)
     share = moved.sum(0) / moved.sum().clamp_min(1e-9)
     number = float(torch.special.entr(share).sum().exp())
     size = None if candidate.size is None else candidate.size / number

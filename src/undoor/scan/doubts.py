@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
+from undoor.errors import BudgetEnded
 from undoor.inversion.meter import Meter
 from undoor.scan.report import Finding
 from undoor.scrutiny import scrutinise
@@ -33,13 +34,17 @@ def doubts(
     accept_graph : whether the user has looked at what the graph holds.
     """
     triggers = [item.trigger for item in findings if item.trigger.site == ENTRY]
-    found = scrutinise(
-        classifier,
-        x,
-        triggered=[trigger(x[:: max(1, len(x) // 8)]) for trigger in triggers],
-        later=searched.with_gain(classifier.gain),
-        spend=meter.spend,
-    )
+    try:
+        found = scrutinise(
+            classifier.counted(meter),
+            x,
+            triggered=[trigger(x[:: max(1, len(x) // 8)]) for trigger in triggers],
+            later=searched.with_gain(classifier.gain),
+        )
+        # What it took for an error of the network may have been the end of the budget.
+        meter.require_left()
+    except BudgetEnded:
+        return (f"{meter.spent}: the network's graph was not looked at",), ()
     differ = tuple(item.sentence for item in found.disagreements)
     if accept_graph:
         return differ, tuple(f"accepted: {item.sentence}" for item in found.graph)

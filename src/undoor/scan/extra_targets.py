@@ -14,6 +14,7 @@ from undoor.families.registry import families, find_family
 from undoor.families.schedules import Schedule
 from undoor.inversion.invert import Search, smallest
 from undoor.inversion.logit_scale import standardised
+from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import triggered
 from undoor.inversion.work import Work, work_alone
@@ -31,6 +32,7 @@ def with_targets(
     report: ScanReport,
     targets: Sequence[int],
     *,
+    meter: Meter | None = None,
     seed: int = 0,
     journal: Journal | None = None,
     progress: Progress = silent,
@@ -42,6 +44,7 @@ def with_targets(
 
     Parameters
     ----------
+    meter : what counts the passes of `classifier`; its budget may end.
     journal : as of `undoor.inversion.journalled_search.about`, for this model and these images.
 
     Raises
@@ -61,7 +64,7 @@ def with_targets(
     clean = given(clean, classifier).on(classifier.device)
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
-    work = work_alone(network, clean, generator, progress, journal)
+    work = work_alone(network, clean, generator, meter or Meter(), progress, journal)
     forced = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *forced))
 

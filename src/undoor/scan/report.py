@@ -14,7 +14,7 @@ from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
 from undoor.triggers import Trigger, load_trigger
 from undoor.views import Viewed
-from undoor.vocabulary import SCAN_FILE, Verdict, trigger_file
+from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -82,6 +82,9 @@ class ScanReport(Viewed):
     passes : images that went forward and backward; one that went forward alone counts half.
     fingerprint : of the model. identity : the same field by field, where it is known.
     device : type and name of what the scan ran on; None where the file does not say.
+    causes : of an inconclusive verdict, as far as they are known; "budget" also beside another
+    verdict, where not all was searched. fingerprint : of the model. identity : the same field by
+    field, where it is known.
     """
 
     verdict: Verdict
@@ -97,6 +100,7 @@ class ScanReport(Viewed):
     passes: int
     identity: ModelIdentity | None = None
     device: str | None = None
+    causes: tuple[Cause, ...] = ()
 
     def __repr__(self) -> str:
         targets = [finding.target for finding in self.findings]
@@ -118,6 +122,7 @@ class ScanReport(Viewed):
             "seconds": self.seconds,
             "passes": self.passes,
             "device": self.device,
+            "causes": list(self.causes),
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -181,6 +186,7 @@ class ScanReport(Viewed):
                 seconds=data["seconds"],
                 passes=data["passes"],
                 device=data.get("device"),
+                causes=tuple(data.get("causes", ())),
             )
         except OSError as error:
             raise UndoorError(

@@ -13,7 +13,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
-from undoor.errors import UndoorError
+from undoor.errors import BudgetEnded
 from undoor.families.registry import families, family_named, left_out
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
@@ -39,7 +39,16 @@ from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.table import Entry, Table
-from undoor.vocabulary import CALIBRATE, Verdict
+from undoor.vocabulary import (
+    BUDGET,
+    CALIBRATE,
+    FEW_CLASSES,
+    FEW_IMAGES,
+    LABELS,
+    SCORES,
+    Cause,
+    Verdict,
+)
 
 # More images than this change no estimate enough to pay for the passes.
 MOST_PER_CLASS = 100
@@ -74,36 +83,32 @@ def scan(
     p-values become one for each class, and the trigger must move held-out images of its sources.
 
     clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
-    budget : what the scan may cost; where it ends early, the verdict is never "clean".
+    budget : what the scan may cost; where it ends early, the verdict is never "clean". Its passes
+    are never exceeded, its seconds by one batch of passes at most.
     max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
-    the same report; only its seconds differ.
+    the same report; only its seconds differ. So does one whose budget ended, with a larger one.
 
     Raises
     ------
     UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
     """
-    meter = Meter(_budget(budget, max_seconds))
+    meter = Meter(Budget.of(budget, max_seconds))
+    progress = meter.watching(progress)
     limits = thresholds or Thresholds()
     held = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     clean = held.on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
-    search = standardised(classifier.fast_copy(), clean.images)
-    known = search.task.correct(search.predict(clean.images), clean.labels)
-    require_gradients(search, clean.images)
-    own = OwnDirections.of(search, clean.images, clean.labels)
-    meter.spend(len(clean))
-    images = split(clean, known, generator)
+    search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     kept = journal and about(journal, str(exact.sha256), held, classifier.device)
-    work = Work(search, images, own, generator, meter, progress, kept)
-    # Of a model that does not know these images, nothing that they say would be true.
-    doubt = _unfit(search, clean, known) or flat(search, clean.images)
-    found = (
-        _Found("inconclusive", (doubt,)) if doubt else _search(work, limits, classifier.class_names)
-    )
+    try:
+        search = standardised(search, clean.images)
+        found = _judged(search, clean, limits, meter, generator, progress, kept)
+    except BudgetEnded:
+        found = _unsearched(search, meter)
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
@@ -124,19 +129,8 @@ def scan(
         seconds=meter.seconds,
         passes=round(meter.passes),
         device=described(classifier.device),
+        causes=_causes(found, meter),
     )
-
-
-def _budget(budget: Budget | None, max_seconds: float | None) -> Budget:
-    if max_seconds is None:
-        return budget or Budget()
-    if budget is not None:
-        raise UndoorError(
-            "expected a budget or max_seconds, got both; give Budget(passes=..., seconds=...)"
-        )
-    if not max_seconds > 0:
-        raise UndoorError(f"expected max_seconds above 0, got {max_seconds}")
-    return Budget(seconds=max_seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +142,45 @@ class _Found:
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
     detectable: dict[str, float] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
+
+
+def _causes(found: _Found, meter: Meter) -> tuple[Cause, ...]:
+    return (*((BUDGET,) if meter.ended else ()), *found.causes)
+
+
+def _judged(
+    search: Classifier,
+    clean: CleanSet,
+    limits: Thresholds,
+    meter: Meter,
+    generator: torch.Generator,
+    progress: Progress,
+    journal: Journal | None,
+) -> _Found:
+    """What the search leads to, where the model knows the images.
+
+    Raises
+    ------
+    BudgetEnded : before the search began.
+    """
+    known = search.task.correct(search.predict(clean.images), clean.labels)
+    require_gradients(search, clean.images)
+    own = OwnDirections.of(search, clean.images, clean.labels)
+    images = split(clean, known, generator)
+    # Of a model that does not know these images, nothing that they say would be true.
+    if unfit := _unfit(search, clean, known):
+        return _Found("inconclusive", (unfit,), causes=(LABELS,))
+    if doubt := flat(search, clean.images):
+        return _Found("inconclusive", (doubt,), causes=(SCORES,))
+    work = Work(search, images, own, generator, meter, progress, journal)
+    return _search(work, limits, search.class_names)
+
+
+def _unsearched(search: Classifier, meter: Meter) -> _Found:
+    """Of a model for which the budget did not suffice to look at it."""
+    reason = meter.unfinished(searched(search), (), looked=True)
+    return _Found("inconclusive", (reason,) if reason else ())
 
 
 def _with_enough(found: _Found, per_class: float) -> _Found:
@@ -158,7 +191,13 @@ def _with_enough(found: _Found, per_class: float) -> _Found:
         f"{per_class:.1f} images a class are too few to call a model backdoored, expected "
         f"{LEAST_PER_CLASS} or more; give more. What stood out:"
     )
-    return replace(found, verdict="inconclusive", reasons=(few, *found.reasons), findings=())
+    return replace(
+        found,
+        verdict="inconclusive",
+        reasons=(few, *found.reasons),
+        findings=(),
+        causes=(*found.causes, FEW_IMAGES),
+    )
 
 
 def _with_classes(found: _Found, classes: int) -> _Found:
@@ -169,6 +208,7 @@ def _with_classes(found: _Found, classes: int) -> _Found:
         f"the model has {classes} classes; how small natural triggers are was learned from models "
         f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
     )
+    found = replace(found, causes=(*found.causes, FEW_CLASSES))
     if found.verdict == "inconclusive":
         return replace(found, reasons=(*found.reasons, few))
     stood_out = () if found.verdict == "clean" else found.reasons
@@ -188,15 +228,11 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
     """Screen, look again, decide."""
     table = Table(work.classifier)
     partly = fill(work, table)
-    cuts = work.meter.cuts
-    for family, targets in _looks(table, limits).items():
-        if work.meter.exhausted:
-            work.meter.cut()
-            break
-        first, ceiling = table.candidates(family), table.ceiling(family)
-        table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+    if not table.entries:
+        return _Found("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
+    looked = not partly and _look_again(work, table, limits)
     p_all = table.combined()
-    doubts, suspects = _suspects(work, table, p_all, limits)
+    doubts, suspects, confirmed = _suspects(work, table, p_all, limits)
     findings = targets_among(suspects, limits, table.crowds())
     verdict, reasons = decide(
         findings,
@@ -207,14 +243,31 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    missing = [family for family in searched(work.classifier) if family not in table.entries]
-    if unfinished := work.meter.unfinished(missing, partly, looked=work.meter.cuts == cuts):
+    looked = bool(partly) or (looked and confirmed)
+    if unfinished := _unfinished(work, table, partly, looked=looked):
         if verdict == "backdoored":
             reasons = (*reasons, unfinished)
         else:
             verdict, reasons = "inconclusive", (unfinished,)
     evidence = table.all_evidence(tuple(doubts.values()))
     return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
+
+
+def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
+    names = searched(work.classifier)
+    missing = [name for name in names if name not in table.entries and name not in partly]
+    return work.meter.unfinished(missing, partly, looked=looked)
+
+
+def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
+    """Estimate anew what stands out; whether the budget sufficed for it."""
+    try:
+        for family, targets in _looks(table, limits).items():
+            first, ceiling = table.candidates(family), table.ceiling(family)
+            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+    except BudgetEnded:
+        return False
+    return True
 
 
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
@@ -231,8 +284,9 @@ def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
 
 def _suspects(
     work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
-) -> tuple[dict[int, ClassEvidence], list[Finding]]:
-    """The loudest evidence about each class in doubt, and those that are suspects."""
+) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
+    """The loudest evidence about each class in doubt, those that are suspects, and whether the
+    budget sufficed to confirm them all."""
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
     shared: dict[str, dict[int, Confirmed]] = {}
@@ -241,21 +295,35 @@ def _suspects(
         if found is None:
             continue
         family, entry = found
-        if family_named(family).moves == "shared":
-            if family not in shared:
-                shared[family] = confirm_shared(work, entry.candidate, entry.targets)
-            confirmed = shared[family][target]
-        else:
-            candidate = entry.candidate
-            stand_in = family_named(family).stand_in
-            if stand_in and stand_in.applies_to(work.classifier.space):
-                candidate = drawn(work, target, stand_in) or candidate
-            confirmed = confirm(work, candidate, target)
+        try:
+            confirmed = _confirmed(work, family, entry, target, shared)
+        except BudgetEnded:
+            return doubts, suspects, False
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
         doubts[target] = item
         if is_suspect(p_all[target], confirmed.asr, limits):
             suspects.append(_finding(item, target, float(p_all[target]), confirmed))
-    return doubts, suspects
+    return doubts, suspects, True
+
+
+def _confirmed(
+    work: Work,
+    family: str,
+    entry: Entry,
+    target: int,
+    shared: dict[str, dict[int, Confirmed]],
+) -> Confirmed:
+    """A class's trigger grown until it works. shared : what triggers of several classes did so
+    far, by family; one is looked at once."""
+    if family_named(family).moves == "shared":
+        if family not in shared:
+            shared[family] = confirm_shared(work, entry.candidate, entry.targets)
+        return shared[family][target]
+    candidate = entry.candidate
+    stand_in = family_named(family).stand_in
+    if stand_in and stand_in.applies_to(work.classifier.space):
+        candidate = drawn(work, target, stand_in) or candidate
+    return confirm(work, candidate, target)
 
 
 def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:

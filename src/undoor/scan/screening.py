@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import get_args
 
 from undoor.classifier import Classifier
+from undoor.errors import BudgetEnded
 from undoor.families.family import Moves
-from undoor.families.registry import families_for
+from undoor.families.registry import families_for, family_named
 from undoor.inversion.work import Work
+from undoor.progress import FAMILIES
 from undoor.scan.confirm import ends_of_shared, ends_of_sources
+from undoor.scan.forecast import passes_of
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.table import Table
 
@@ -19,36 +22,35 @@ def searched(classifier: Classifier) -> tuple[str, ...]:
 
 
 def fill(work: Work, table: Table) -> list[str]:
-    """Fill the table as far as the budget goes, at least with one family.
+    """Fill the table as far as the budget goes.
 
     Returns
     -------
     list of str
-        The families of which a search was cut short.
+        The family in whose search the budget ended; none where it sufficed.
     """
-    partly: list[str] = []
-    cuts = work.meter.cuts
+    add = {"target": _add, "source": _add_sources, "shared": _add_shared}
+    names = searched(work.classifier)
+    for done, name in enumerate(names):
+        work.meter.expected = work.meter.passes + passes_of(
+            work.classifier, names[done:], len(work.images.x)
+        )
+        try:
+            work.progress(FAMILIES, done, len(names))
+            add[family_named(name).moves](work, table, name)
+        except BudgetEnded:
+            return [name]
+    return []
 
-    def counted(family: str) -> None:
-        nonlocal cuts
-        if work.meter.cuts > cuts:
-            partly.append(family)
-        cuts = work.meter.cuts
 
-    for family in families_for(work.classifier):
-        if work.meter.exhausted and table.entries:
-            return partly
-        table.add(family, screen(work, family))
-        counted(family)
-    for family in families_for(work.classifier, "source"):
-        if work.meter.exhausted:
-            return partly
-        candidates = screen_sources(work, family)
-        table.add_sources(family, candidates, ends_of_sources(work, candidates))
-        counted(family)
-    for family in families_for(work.classifier, "shared"):
-        if work.meter.exhausted:
-            return partly
-        table.add_shared(family, *ends_of_shared(work, screen_shared(work, family)))
-        counted(family)
-    return partly
+def _add(work: Work, table: Table, family: str) -> None:
+    table.add(family, screen(work, family))
+
+
+def _add_sources(work: Work, table: Table, family: str) -> None:
+    candidates = screen_sources(work, family)
+    table.add_sources(family, candidates, ends_of_sources(work, candidates))
+
+
+def _add_shared(work: Work, table: Table, family: str) -> None:
+    table.add_shared(family, *ends_of_shared(work, screen_shared(work, family)))

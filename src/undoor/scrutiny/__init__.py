@@ -15,16 +15,16 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.device import beside, on
-from undoor.scrutiny.asking import MAX_INPUTS, Asked, Spend, ask_briefly, rare_differences
+from undoor.scrutiny.asking import MAX_INPUTS, Asked, ask_briefly, rare_differences
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, first_line, merged
 from undoor.scrutiny.exported import read_exported
 from undoor.scrutiny.gradients import ask_gradients
 from undoor.scrutiny.probes import probes, saturated
 from undoor.scrutiny.python_code import read_code
 from undoor.scrutiny.reading import read, read_gradients
-from undoor.scrutiny.rows import COPIES, read_rows
+from undoor.scrutiny.rows import read_rows
 from undoor.scrutiny.scripts import read_script
-from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes, sizes_for
+from undoor.scrutiny.sizes import REFERENCE, read_modes, read_sizes
 from undoor.scrutiny.trace import trace
 from undoor.scrutiny.unread import unread
 
@@ -75,7 +75,6 @@ def scrutinise(
     *,
     triggered: Sequence[Tensor] = (),
     later: Classifier | None = None,
-    spend: Spend = lambda passes: None,
 ) -> Scrutiny:
     """Read the graph of a classifier, and ask it twice.
 
@@ -84,31 +83,32 @@ def scrutinise(
     x : clean inputs [N, ...], of which a few are used; random ones where None.
     triggered : the same with triggers that a scan found, one tensor per trigger.
     later : the same network after many passes, where there is one.
-    spend : told how many sample passes were spent; fewer than 1,500.
+
+    It takes fewer than 1,500 sample passes.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, _spread(x, MAX_INPUTS))
     # First, while nothing has been counted.
     try:
-        asked = Asked(classifier, x, spend)
+        asked = Asked(classifier, x)
     except MemoryError:
         raise
     except Exception as error:
-        return Scrutiny(read_graph(classifier, x, spend=spend), (_failure(error),))
+        return Scrutiny(read_graph(classifier, x), (_failure(error),))
     differences = _gathered(asked.differences())
-    graph = read_graph(classifier, x, spend=spend)
+    graph = read_graph(classifier, x)
     odd = probes(classifier, x)
     noise = _random_inputs(classifier)
     shown = (_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS])
     likely = (odd, *beside(x, *shown))
     for inputs in (*likely, noise[: len(odd)], saturated(noise, classifier.bounds)):
-        differences += _gathered(rare_differences(classifier, inputs, spend))
+        differences += _gathered(rare_differences(classifier, inputs))
     codes = {item.code for item in differences}
     if "repeat" not in codes:
         differences += _gathered(asked.afterwards(later))
     # Of scores that other inputs or chance have a part in, no slope of one input can be right.
     if not {"repeat", "batch", "order"} & codes:
         for inputs in (x, *likely):
-            differences += _gathered(ask_gradients(classifier, inputs, spend))
+            differences += _gathered(ask_gradients(classifier, inputs))
     return Scrutiny(graph, _first_of_each(differences))
 
 
@@ -117,20 +117,18 @@ def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ..
     return tuple(_gathered(ask_briefly(classifier, _random_inputs(classifier))))
 
 
-def read_graph(
-    classifier: Classifier, x: Tensor | None = None, spend: Spend = lambda passes: None
-) -> tuple[GraphFinding, ...]:
+def read_graph(classifier: Classifier, x: Tensor | None = None) -> tuple[GraphFinding, ...]:
     """What lies between input and class scores that ordinary layers do not have.
 
     Parameters
     ----------
-    classifier, x, spend : as of `scrutinise`.
+    classifier, x : as of `scrutinise`.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, x)
-    return merged(_read(classifier, x, spend))
+    return merged(_read(classifier, x))
 
 
-def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFinding]:
+def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
     network = classifier.network
     yield from read_exported(network)
     yield from read_script(network)
@@ -144,15 +142,12 @@ def _read(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[GraphFind
         return
     if before != _plain_state(classifier):
         yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
-    spend(REFERENCE)
     first = list(read(plain, maps=classifier.space.maps))
     yield from first
     yield from read_gradients(wanted)
-    spend(sum(sizes_for(classifier.input_shape)) / 2)
     yield from read_sizes(classifier, x, plain)
     # What differs by chance differs between batches, too.
     if not any(finding.code == "random" for finding in first):
-        spend((sum(COPIES) + 2 * REFERENCE) / 2)
         yield from read_rows(classifier, x)
     yield from read_modes(plain, wanted)
 

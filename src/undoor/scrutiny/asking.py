@@ -27,20 +27,19 @@ _OTHERS = "predictions depend on the other inputs of the batch"
 # What PyTorch says of layers that take one layout alone, or one type of numbers.
 _OF_VIEWS = "view size is not compatible with input tensor's size and stride"
 _OF_TYPES = re.compile("type|float|double|bf16|half|primitive", re.IGNORECASE)
-Spend = Callable[[float], None]
 Ask = Callable[[Tensor], Tensor]
 
 
 def ask_briefly(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     """As `Asked`, of chance and of the size of the batch alone, with four inputs: for commands that
     must not take long."""
-    asked = Asked(classifier, x[:_FEW], lambda passes: None)
+    asked = Asked(classifier, x[:_FEW])
     yield from (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
 
 
-def rare_differences(classifier: Classifier, x: Tensor, spend: Spend) -> Iterator[Disagreement]:
+def rare_differences(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     """As `Asked.differences`, of inputs of which one may be all that shows it."""
-    yield from Asked(classifier, x, spend).differences(rare=True)
+    yield from Asked(classifier, x).differences(rare=True)
 
 
 class Asked:
@@ -50,11 +49,10 @@ class Asked:
     ----------
     classifier : the network as it was opened.
     x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
-    spend : told how many passes were spent, half a one for each input that goes forward alone.
     """
 
-    def __init__(self, classifier: Classifier, x: Tensor, spend: Spend) -> None:
-        self.classifier, self.x, self.spend = classifier, x[:MAX_INPUTS], spend
+    def __init__(self, classifier: Classifier, x: Tensor) -> None:
+        self.classifier, self.x = classifier, x[:MAX_INPUTS]
         self.expected = self._scores(self.x)
         self.range = float((self.expected - self.expected.mean()).abs().max())
         low, high = classifier.bounds
@@ -164,7 +162,6 @@ class Asked:
         mode: AbstractContextManager[object] | None = None,
     ) -> Tensor:
         """What is compared [N, K]: class scores, or probabilities of a network that gives these."""
-        self.spend(len(x) / 2)
         asked = classifier or self.classifier
         with torch.no_grad() if mode is None else mode:
             scores = asked(x)

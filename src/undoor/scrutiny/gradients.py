@@ -14,7 +14,6 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.device import CPU, on, precise
-from undoor.scrutiny.asking import Spend
 from undoor.scrutiny.doubt import Disagreement
 
 MAX_INPUTS = 8
@@ -29,22 +28,19 @@ _MAX_ERROR = 0.35
 _MIN_SLOPES = 6
 
 
-def ask_gradients(
-    classifier: Classifier, x: Tensor, spend: Spend = lambda passes: None
-) -> Iterator[Disagreement]:
+def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     """A disagreement where the gradients are not those of the class scores, or nothing.
 
     Parameters
     ----------
     x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
-    spend : as of `undoor.scrutiny.asking.Asked`.
     """
     low, high = classifier.bounds
     margin = _INSIDE * (high - low)
     x = x[:MAX_INPUTS].clamp(low + margin, high - margin)
     draw = torch.Generator().manual_seed(0)
     errors = torch.cat(
-        [_errors(classifier, x, _STEP * (high - low), draw, spend) for _ in range(_DIRECTIONS)]
+        [_errors(classifier, x, _STEP * (high - low), draw) for _ in range(_DIRECTIONS)]
     )
     if len(errors) < _MIN_SLOPES or not float(errors.median()) > _MAX_ERROR:
         return
@@ -55,9 +51,7 @@ def ask_gradients(
     yield Disagreement("gradient", text)
 
 
-def _errors(
-    classifier: Classifier, x: Tensor, step: float, draw: torch.Generator, spend: Spend
-) -> Tensor:
+def _errors(classifier: Classifier, x: Tensor, step: float, draw: torch.Generator) -> Tensor:
     """The relative errors along one random direction from each input, where anything changes."""
     way = step * on(x.device, torch.randn(x.shape, generator=draw, device=CPU)).sign()
     shape = (len(x), classifier.num_outputs)
@@ -77,7 +71,6 @@ def _errors(
             with torch.enable_grad():
                 (slope,) = torch.autograd.grad(height(at).sum(), at)
             total += weight * precise((slope * way).flatten(1).sum(1))
-    spend(len(x) * (1.5 + 2 * len(_POINTS)))
     noise = _NOISE * float((scores - scores.mean()).abs().max()) * precise(weights.norm(dim=1))
     larger = torch.maximum(chord.abs(), total.abs())
     return ((chord - total).abs() / larger.clamp_min(1e-30))[larger > noise]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.device import CPU, on, precise
-from undoor.plain_weights import shared_copy
 from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of
 
 INPUTS = 2
@@ -42,7 +41,7 @@ class LayerProbe:
     """
 
     def __init__(self, classifier: Classifier) -> None:
-        self.network = shared_copy(classifier)
+        self.network = classifier.counted(None)
         calls = calls_of(classifier, (*LINEAR_MAPS, *SITE_NORMS))
         self.shapes = dict(calls)
         self.times = Counter(name for name, _ in calls)

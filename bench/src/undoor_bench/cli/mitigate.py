@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from undoor.cli.command import Outcome, command
-from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import (
     Amounts,
@@ -50,7 +50,7 @@ Methods = Annotated[
         "undoor-bench mitigate zoo/ --data data/ --out mitigate/ --methods onepass,nad,strip",
         "undoor-bench mitigate zoo/ --data data/ --out mitigate/ --methods 'plan: per channel'",
     ],
-    exit_codes="0 all was measured or is recorded as impossible, 2 error",
+    exit_codes="0 all was measured or is recorded as impossible",
 )
 def mitigate(
     zoo: Zoo,

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 
 from undoor.cli.command import Outcome, command
-from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import (
     Data,
@@ -31,7 +31,7 @@ SCHEMA = "undoor/bench-seeds/1"
         "undoor-bench seeds zoo/ --data data/ --out seeds/ --seeds 10 --only badnets --only clean",
         "undoor-bench seeds zoo/ --data data/ --out seeds/ --same-images --repeat",
     ],
-    exit_codes="0 all models were scanned, 2 error, or the same seed gave something else",
+    exit_codes="0 all models were scanned, 4 the same seed gave something else, too",
 )
 def seeds(
     zoo: Zoo,
@@ -90,4 +90,4 @@ def seeds(
         "again": twice,
         "differences": {row.model: row.differences for row in rows},
     }
-    return Outcome(ExitCode.ERROR if differs else ExitCode.CLEAN, document, show)
+    return Outcome(ExitCode.FAILURE if differs else ExitCode.CLEAN, document, show)

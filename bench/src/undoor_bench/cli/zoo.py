@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from undoor.cli.command import Outcome, command
-from undoor.cli.console import bars
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Data, Only, none_of, wanted
 
@@ -28,7 +28,7 @@ Out = Annotated[Path, typer.Option(help="Folder that gets a folder a model.", me
         "undoor-bench zoo zoo/table.toml --data data/ --out zoo/",
         "undoor-bench zoo zoo/table.toml --data data/ --out zoo/ --only mnist_VGG",
     ],
-    exit_codes="0 all models are there, 2 error",
+    exit_codes="0 all models are there",
 )
 def zoo(table: TableFile, data: Data, out: Out, only: Only = None) -> Outcome:
     """Train every model of a table (attack x data set x network x seed) that is not there yet."""

@@ -109,9 +109,10 @@ def invert_class(
     """
     if len(classifier.input_shape) != 3:
         raise UndoorError(f"mask inversion needs images, got inputs of {classifier.input_shape}")
-    settings, meter = settings or Settings(), Meter(cap or Budget())
-    search, best = _Search(classifier, images, target, settings, generator), _Best(settings)
-    steps, stopped = _anneal(search, best, settings, meter, progress)
+    settings, meter = settings or Settings(), Meter()
+    counted = classifier.counted(meter)
+    search, best = _Search(counted, images, target, settings, generator), _Best(settings)
+    steps, stopped = _anneal(search, best, settings, meter, cap or Budget(), progress)
     progress(f"inverting masks, class {target}", settings.steps, settings.steps)
     worked = math.isfinite(best.size)
     final = best.mask_size if worked else search.mask_size()
@@ -119,22 +120,27 @@ def invert_class(
 
 
 def _anneal(
-    search: _Search, best: _Best, settings: Settings, meter: Meter, progress: Progress
+    search: _Search, best: _Best, settings: Settings, meter: Meter, cap: Budget, progress: Progress
 ) -> tuple[int, Stop]:
     """How many steps it took, and what ended them."""
     weight = _Weight(settings)
     for step in range(1, settings.steps + 1):
         share, size = search.step(weight.value)
-        meter.spend(settings.batches * settings.batch)
         progress(f"inverting masks, class {search.target}", step, settings.steps)
         enough = share >= settings.success
         best.update(enough, size, search)
         if weight.rose and weight.fell and best.idle >= settings.stop_patience:
             return step, "early stop"
         weight.update(enough)
-        if meter.exhausted and step < settings.steps:
+        if _reached(cap, meter) and step < settings.steps:
             return step, "cut off"
     return settings.steps, "all steps"
+
+
+def _reached(cap: Budget, meter: Meter) -> bool:
+    return (cap.passes is not None and meter.passes >= cap.passes) or (
+        cap.seconds is not None and meter.seconds >= cap.seconds
+    )
 
 
 class _Search:

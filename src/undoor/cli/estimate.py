@@ -1,0 +1,111 @@
+"""What a command will take, told before the work and in its place (`--estimate`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from undoor.cli.command import Outcome
+from undoor.cli.exit_codes import ExitCode
+from undoor.cli.progress import duration
+
+if TYPE_CHECKING:
+    from undoor.classifier import Classifier
+    from undoor.clean_set import CleanSet
+    from undoor.scan.report import ScanReport
+
+SCHEMA: Final = "undoor/estimate/1"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """scan, repair : sample passes at most, 0 for what is not done. per_pass : seconds of one.
+    memory : bytes that the process will hold at most, as far as shapes tell."""
+
+    scan: float
+    repair: float
+    per_pass: float
+    memory: int
+    notes: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        return (self.scan + self.repair) * self.per_pass
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "passes": round(self.scan + self.repair),
+            "scan_passes": round(self.scan),
+            "repair_passes": round(self.repair),
+            "seconds": self.seconds,
+            "seconds_per_pass": self.per_pass,
+            "memory": self.memory,
+            "notes": list(self.notes),
+        }
+
+    def outcome(self) -> Outcome:
+        """As a command answers it."""
+        return Outcome(ExitCode.CLEAN, self.to_json(), self._show)
+
+    def _show(self, console: Console) -> None:
+        passes = round(self.scan + self.repair)
+        lines = [
+            f"at most {passes:,} sample passes, {duration(self.seconds)} at the speed of "
+            f"{1 / self.per_pass:,.0f} a second, {self.memory / 1e6:,.0f} MB of memory",
+            *self.notes,
+        ]
+        for line in lines:
+            console.print(Text(f"• {line}"), soft_wrap=True)
+
+
+MORE_WHERE_IT_STANDS_OUT: Final = "classes that stand out are looked at again, which takes more"
+ONE_TARGET: Final = "one target is supposed; a scan that names more, or none, changes that"
+
+
+def estimate(
+    classifier: Classifier,
+    clean: CleanSet,
+    *,
+    scanned: ScanReport | None = None,
+    repair: bool = False,
+    quick: bool = False,
+) -> Estimate:
+    """What a scan of `classifier` will take, and a repair if `repair`.
+
+    scanned : of an earlier scan, where there is one. quick : as of `undoor.repair`.
+    """
+    from undoor.align.forecast import passes_of_repair
+    from undoor.align.plans import candidate_plans
+    from undoor.cli.memory import resident
+    from undoor.inversion.capacity import memory_of
+    from undoor.inversion.timing import seconds_per_pass
+    from undoor.scan.forecast import SCRUTINY, passes_of
+    from undoor.scan.run import MOST_PER_CLASS
+    from undoor.scan.screening import searched
+    from undoor.sites import find_sites
+
+    images = min(len(clean), MOST_PER_CLASS * classifier.num_classes)
+    scan = 0.0 if scanned else SCRUTINY + passes_of(classifier, searched(classifier), images)
+    fixing = 0.0
+    if repair:
+        fixing = SCRUTINY + passes_of_repair(
+            classifier,
+            clean,
+            scanned,
+            plans=len(candidate_plans(find_sites(classifier))),
+            quick=quick,
+        )
+    return Estimate(
+        scan=scan,
+        repair=fixing,
+        per_pass=seconds_per_pass(classifier.fast_copy(), clean.images),
+        memory=resident() + memory_of(classifier, clean, fit=repair),
+        notes=(
+            *(() if scanned else (MORE_WHERE_IT_STANDS_OUT,)),
+            *((ONE_TARGET,) if repair and not scanned else ()),
+        ),
+    )

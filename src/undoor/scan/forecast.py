@@ -1,0 +1,75 @@
+"""How many sample passes the searches of a scan take at most, known before any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from undoor.classifier import Classifier
+from undoor.families.family import Family
+from undoor.families.registry import family_named
+from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
+from undoor.inversion.patch_starts import FAR, NEAR, square_passes
+from undoor.inversion.wave_starts import IMAGES
+
+# What `undoor.scrutiny.scrutinise` takes at most.
+SCRUTINY = 1500
+
+
+def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> float:
+    """What the first searches of these families take where none ends early for lack of progress.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    families
+        Names, of any kind of `undoor.families.family.Moves`.
+    images
+        How many clean images there are.
+
+    Returns
+    -------
+    float
+        Sample passes. What is looked at again because it stands out is not among them.
+    """
+    cost = {"target": _targets, "source": _sources, "shared": _shared}
+    records = map(family_named, families)
+    return sum(cost[family.moves](classifier, family, images) for family in records)
+
+
+def _targets(classifier: Classifier, family: Family, images: int) -> float:
+    classes, shape = classifier.num_classes, classifier.input_shape
+    if places := family.places_in(classifier.space):
+        few = classes <= FEW_CLASSES
+        squares = square_passes(classifier, places, NEAR if few else FAR, classes)
+        starts = places.keep + places.effort.starts
+        return squares + places.effort.schedule.passes(starts, _followed(classes))
+    if family.probes is None:
+        return _search(family, classes, extra=0)
+    probes = len(family.probes(shape, classifier.bounds))
+    return _search(family, classes, extra=1) + probes * min(images, IMAGES) / 2
+
+
+def _sources(classifier: Classifier, family: Family, images: int) -> float:
+    return _search(family, classifier.num_classes, extra=0) + images / 2
+
+
+def _shared(classifier: Classifier, family: Family, images: int) -> float:
+    places = family.places_in(classifier.space)
+    effort = places.effort if places else family.effort
+    starts = effort.starts + (places.keep if places else 0)
+    squares = square_passes(classifier, places, NEAR, 1) if places else 0.0
+    return squares + effort.schedule.passes(starts, 1) + images / 2
+
+
+def _search(family: Family, classes: int, *, extra: int) -> float:
+    """As `undoor.inversion.followed` does it. extra : starts per class beside those from noise."""
+    effort = family.effort
+    if classes <= FEW_CLASSES:
+        return effort.schedule.passes(effort.starts + extra, classes)
+    first = effort.trial().passes(1 + extra, classes)
+    return first + effort.rest().passes(1, _followed(classes))
+
+
+def _followed(classes: int) -> int:
+    return classes if classes <= FEW_CLASSES else min(classes, PROMISING + DRAWN)

@@ -1,0 +1,158 @@
+"""Budgets: every pass is counted in one place, none is exceeded, and what was done is kept."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers.tiny import clean_images, toy_classifier
+from undoor.errors import BudgetEnded, UndoorError
+from undoor.families.registry import families
+from undoor.families.schedules import Schedule
+from undoor.inversion.images import split
+from undoor.inversion.invert import Search
+from undoor.inversion.journalled_search import search
+from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.patch_starts import STEPS, square_passes
+from undoor.inversion.work import Work
+from undoor.journal import Journal
+from undoor.progress import PASSES, SECONDS, silent
+from undoor.scan.forecast import passes_of
+from undoor.scan.screen import screen, screen_shared, screen_sources
+from undoor.scan.screening import searched
+from undoor.scan.table import Table
+
+SCHEDULE = Schedule(steps=30, batch=4, success=0.5, trial=10, keep=2)
+SCREENS = {"target": screen, "source": screen_sources, "shared": screen_shared}
+
+
+def test_a_pass_forward_alone_counts_half() -> None:
+    meter = Meter()
+    counted = toy_classifier(backdoored=True).counted(meter)
+    x = clean_images().images[:6]
+    counted(x)
+    assert meter.passes == 6
+    counted.logits(x)
+    assert meter.passes == 9
+    copy.deepcopy(counted).with_gain(2.0).predict(x)
+    assert meter.passes == 12
+
+
+def test_a_batch_that_would_exceed_the_passes_is_not_computed() -> None:
+    meter = Meter(Budget(passes=10))
+    counted = toy_classifier(backdoored=True).counted(meter)
+    x = clean_images().images
+    counted(x[:6])
+    with pytest.raises(BudgetEnded, match="ended after 6 sample passes"):
+        counted(x[:5])
+    # Once ended, it stays so, also for what would still fit.
+    with pytest.raises(BudgetEnded):
+        counted(x[:1])
+    assert meter.passes == 6
+
+
+def test_no_batch_begins_after_the_seconds() -> None:
+    meter = Meter(Budget(seconds=0.05))
+    counted = toy_classifier(backdoored=True).counted(meter)
+    x = clean_images().images[:1]
+    computed = 0
+    try:
+        while True:
+            before = meter.seconds
+            counted(x)
+            computed += 1
+    except BudgetEnded:
+        # The last batch began in time, and what began later was refused at once.
+        assert before >= 0.05
+        assert meter.seconds - before < 0.05
+    assert meter.passes == computed > 0
+
+
+def test_progress_ends_work_that_runs_no_network() -> None:
+    meter = Meter(Budget(seconds=1e-9))
+    with pytest.raises(BudgetEnded):
+        meter.watching(silent)("fitting corrections", 1, 2)
+
+
+def test_the_time_left_is_measured() -> None:
+    told: dict[str, tuple[int, int]] = {}
+    meter = Meter(passes=100, expected=400, started=time.perf_counter() - 10)
+    meter.watching(lambda stage, done, total: told.update({stage: (done, total)}))("x", 1, 2)
+    assert told[PASSES] == (100, 400)
+    done, total = told[SECONDS]
+    assert (done, total) == (10, 40)
+
+
+def test_what_is_left_of_a_budget() -> None:
+    assert Budget(passes=10, seconds=5).less(4, 2) == Budget(passes=6, seconds=3)
+    assert Budget(passes=10).less(40, 2) == Budget(passes=0)
+    assert Budget().less(40, 2) == Budget()
+    with pytest.raises(UndoorError, match="max_seconds"):
+        Budget.of(Budget(passes=1), 5)
+
+
+@pytest.mark.parametrize("family", ["patch", "warp"])
+@pytest.mark.parametrize("passes", [30, 230, 390])
+def test_a_search_goes_on_inside_of_a_step(tmp_path: Path, family: str, passes: int) -> None:
+    """Cut before and after candidates are narrowed, between chunks of one step; to the last bit
+    the same, and the passes add up to those of one run."""
+    clean = clean_images(12)
+    others = (clean.labels != 2).nonzero()[:, 0]
+    searches = [Search(2, others)] * 3 + [Search(1, others)] * 2
+
+    def run(budget: Budget, journal: Journal | None) -> tuple[float, list[object]]:
+        meter = Meter(budget)
+        classifier = toy_classifier(backdoored=True).limited(None).counted(meter)
+        found = search(
+            classifier,
+            clean.images,
+            searches,
+            family=family,
+            schedule=SCHEDULE,
+            generator=torch.Generator().manual_seed(1),
+            journal=journal,
+            meter=meter,
+        )
+        sizes: list[object] = [(c.target, c.size, c.asr) for c in found]
+        return meter.passes, sizes
+
+    expected = run(Budget(), None)
+    assert expected[0] > 390
+    journal = Journal(tmp_path)
+    with pytest.raises(BudgetEnded):
+        run(Budget(passes=passes), journal)
+    assert not journal.empty
+    assert journal.steps == 0
+    assert run(Budget(), journal) == expected
+
+
+def test_a_forecast_is_an_upper_bound_and_not_far_off() -> None:
+    """Of the searches without patience, what is counted is what was foreseen."""
+    clean = clean_images()
+    meter = Meter()
+    classifier = toy_classifier(backdoored=False).counted(meter)
+    generator = torch.Generator().manual_seed(0)
+    known = torch.ones(len(clean), dtype=torch.bool)
+    images = split(clean, known, generator)
+    work = Work(classifier, images, None, generator, meter, silent)
+    for family in ("additive", "patch by source"):
+        before = meter.passes
+        moves = next(f.moves for f in families() if f.name == family)
+        SCREENS[moves](work, family)
+        took = meter.passes - before
+        foreseen = passes_of(classifier, [family], len(clean))
+        assert 0.1 * foreseen <= took <= foreseen
+    assert passes_of(classifier, searched(classifier), len(clean)) > 0
+    assert Table(classifier).entries == {}
+
+
+def test_squares_are_foreseen_exactly() -> None:
+    family = next(f for f in families() if f.places)
+    assert family.places is not None
+    classifier = toy_classifier(backdoored=True)
+    masks = len(family.places.masks((1, 8, 8), 1.0))
+    assert square_passes(classifier, family.places, 1.0, 3) == 3 * STEPS * masks
