@@ -11,15 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
-from undoor.decision import MAX_SCORE, NO_SCORE, OVERSHOOT, are_finite, decide, within
+from undoor.decision import MAX_SCORE, NO_SCORE, are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Answers, odd_inputs
 from undoor.guard import REJECTED, Guarded
 from undoor.sites import ENTRY
+from undoor.spaces.space import OVERSHOOT
+from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.tasks.task import LOWEST
 from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4
@@ -198,16 +200,14 @@ def test_all_that_comes_out_is_json() -> None:
 def test_decision_is_pure(rule: str) -> None:
     bare, corrected = torch.tensor([[0.0, 5, 0]]), torch.tensor([[0.0, NAN, 0]])
     trusted = torch.tensor([True])
-    decision = decide(bare, corrected, 1, 1.0, rule, "relabel", trusted)
+    decision = decide(bare, corrected, 1, 1.0, rule, "relabel", trusted, SINGLE_LABEL)
     assert decision.flagged.tolist() == [True]
     assert decision.answered.tolist() == [False]
     assert bare.tolist() == [[0, 5, 0]]
-    assert not decide(bare, bare, 1, 1.0, rule, "relabel", trusted).flagged.any()
-    assert decide(bare, bare, 1, 1.0, rule, "relabel", ~trusted).flagged.all()
+    assert not decide(bare, bare, 1, 1.0, rule, "relabel", trusted, SINGLE_LABEL).flagged.any()
+    assert decide(bare, bare, 1, 1.0, rule, "relabel", ~trusted, SINGLE_LABEL).flagged.all()
 
 
-def test_finite_and_within() -> None:
+def test_finite() -> None:
     x = torch.tensor([[1.0, 2], [NAN, 0], [INF, 0], [0, -INF], [HUGE, -HUGE]])
     assert are_finite(x).tolist() == [True, False, False, False, True]
-    assert within(x, (0, 2)).tolist() == [True, False, False, False, False]
-    assert within(torch.zeros(0, 2, 3), (0, 1)).shape == (0,)

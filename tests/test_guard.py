@@ -28,7 +28,6 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.align.guard_score import LOWEST
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import NO_SCORE
@@ -36,6 +35,7 @@ from undoor.errors import UndoorError
 from undoor.guard import REJECTED, Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY, attach, find_sites
+from undoor.tasks.task import LOWEST
 from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4

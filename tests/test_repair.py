@@ -18,7 +18,6 @@ from helpers.tiny import (
     true_trigger,
 )
 from undoor.align.fit import FITS
-from undoor.align.guard_score import without
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
@@ -31,6 +30,7 @@ from undoor.scan.coverage import Coverage
 from undoor.scan.report import Finding, ScanReport
 from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
+from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import DEFAULT_FPR
 
 
@@ -120,7 +120,7 @@ def test_every_fit(fit: str, norm: bool) -> None:
     test = clean_images(20, seed=22)
     stamped = stamp_set(test, true_trigger(), TARGET)
     corrected = attach(classifier.fast_copy(), made.targets[0].corrections)
-    answers = without(corrected.logits(stamped.images), TARGET).argmax(1)
+    answers = SINGLE_LABEL.without(corrected.logits(stamped.images), TARGET).argmax(1)
     assert float((answers == stamped.labels).float().mean()) > 0.8
 
 

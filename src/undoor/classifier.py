@@ -15,22 +15,31 @@ from undoor.class_scores import with_scores_alone
 from undoor.device import CPU, device_of, memory_format, on, require_same
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
+from undoor.fast_layout import takes_channels_last
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact
 from undoor.identity.tensors import dense_parts
 from undoor.input_size import require_input_size
 from undoor.origin import Origin
 from undoor.plain_weights import detached_copy, plain_copy, shared_copy
+from undoor.promised_output import (
+    exchange_last,
+    is_distribution,
+    require_promised,
+    require_scores,
+    softmax_to_log_softmax,
+)
 from undoor.resizing import Resizing
-from undoor.sigmoid import lies_between_0_and_1, logits_of, seems_sigmoid, take_off
+from undoor.sigmoid import logits_of, take_off
+from undoor.spaces.registry import space_for
+from undoor.spaces.space import Extent
+from undoor.tasks.registry import task_named
 from undoor.unwrapped import unwrapped
-from undoor.vocabulary import Output
+from undoor.vocabulary import DEFAULT_TASK, Output
 
 # The module whose output is the raw input: see `Classifier.entry`.
 ENTRY = "entry"
 TINY = 1e-30
-# Layers that deliver maps [N, C, H, W].
-MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Classifier(nn.Module):
     class_names : one name a class, in order; numbers where none are given. Names of several classes
         have the number of the class behind them.
     resizing : how pictures of other sizes become inputs; straight to the size unless given.
+    space : the name of what an input is (`undoor.spaces`); by its shape unless given.
+    task : the name of what an output means (`undoor.tasks`).
     origin : the code or graph that the network comes from, where it was read from files.
 
     Raises
@@ -95,6 +106,8 @@ class Classifier(nn.Module):
         class_names: Sequence[str] | None = None,
         resizing: Resizing | None = None,
         origin: Origin | None = None,
+        space: str | None = None,
+        task: str = DEFAULT_TASK,
     ) -> None:
         super().__init__()
         self.input_shape = tuple(int(n) for n in input_shape)
@@ -103,7 +116,9 @@ class Classifier(nn.Module):
                 f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
             )
         require_input_size(self.input_shape)
-        self.resizing = resizing or _straight(self.input_shape)
+        self.space = space_for(self.input_shape, space)
+        self.task = task_named(task)
+        self.resizing = resizing or self.space.resizing(self.input_shape)
         self.origin = origin or Origin()
         if self.resizing and self.resizing.size != self.input_shape[1:]:
             raise UndoorError(
@@ -143,13 +158,14 @@ class Classifier(nn.Module):
         self.mean, self.std = (on(device_of(self.network), t) for t in (self.mean, self.std))
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
-        self.network = with_scores_alone(self.network, self._normalised(self._samples()))
-        self._returns_log = output == "probabilities" and _softmax_to_log_softmax(self.network)
+        self.network = with_scores_alone(self.network, self._normalised(self.examples(2)))
+        self._returns_log = output == "probabilities" and softmax_to_log_softmax(self.network)
         if output == "sigmoid":
-            self._returns_log = take_off(self.network, self._normalised(self._samples()))
+            self._returns_log = take_off(self.network, self._normalised(self.examples(2)))
         self.volatile: frozenset[Fact] = frozenset()
         built = network_structure(self).facts
-        self.num_classes = self._probe()
+        self.num_outputs = self._probe()
+        self.num_classes = self.task.goals(self.num_outputs)
         # What running the network changes (counters, caches) is not what it is.
         self.volatile = _changed(built, network_structure(self).facts)
         names = [str(i) for i in range(self.num_classes)] if class_names is None else class_names
@@ -180,7 +196,7 @@ class Classifier(nn.Module):
             super().to(*args, **kwargs)
             if self.device != before:
                 with torch.no_grad():
-                    self(self._samples())
+                    self(self.examples(2))
         except Exception as error:
             super().to(before)
             reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -204,7 +220,7 @@ class Classifier(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, num_classes] of raw inputs [N, *input_shape] within `bounds`.
+        """Logits [N, num_outputs] of raw inputs [N, *input_shape] within `bounds`.
 
         Raises
         ------
@@ -214,7 +230,10 @@ class Classifier(nn.Module):
         require_same(self.device, x, "inputs")
         if self.counter is not None:
             self.counter.before_pass(len(x))
-        out = self.network(self._normalised(self.entry(x)))
+        return self._logits(self.network(self._normalised(self.entry(x))))
+
+    def _logits(self, out: Tensor) -> Tensor:
+        """Logits of what the network returns."""
         if self.output != "logits" and not self._returns_log:
             out = logits_of(out) if self.output == "sigmoid" else out.clamp_min(TINY).log()
         # In float32: bfloat16 would be rounded a second time.
@@ -223,8 +242,13 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor, batch_size: int = 256) -> Tensor:
         """Labels [N] of raw inputs on any device, computed batch by batch; where the inputs lie."""
-        found = (self(batch).argmax(1) for batch in self.batches(x, batch_size))
+        found = (self.task.answers(self(batch)) for batch in self.batches(x, batch_size))
         return torch.cat([on(x.device, labels) for labels in found])
+
+    @torch.no_grad()
+    def answers_to(self, x: Tensor) -> Tensor:
+        """Labels [N] of what the network itself takes: inputs that were normalised in any way."""
+        return self.task.answers(self._logits(self.network(x)))
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
@@ -278,7 +302,7 @@ class Classifier(nn.Module):
         for parameter in twin.parameters():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        if _takes_channels_last(twin):
+        if takes_channels_last(twin, self.level(2), maps=self.space.maps):
             return twin
         same = detached_copy(self)
         same.channels_last = False
@@ -313,28 +337,35 @@ class Classifier(nn.Module):
             raise UndoorError(f"{name} must be finite numbers, got {numbers}")
         return torch.tensor(numbers, device=CPU).view(-1, *[1] * (dimensions - 1))
 
-    def _samples(self) -> Tensor:
-        low, high = self.bounds
-        generator = torch.Generator().manual_seed(0)
-        draw = torch.rand(2, *self.input_shape, generator=generator, device=CPU)
-        return on(self.device, low + (high - low) * draw)
+    def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random valid raw inputs [count, *input_shape] on the classifier's device; without a
+        generator, which is one of the CPU, always the same."""
+        generator = generator or torch.Generator().manual_seed(0)
+        drawn = self.space.examples(count, self.input_shape, self.bounds, generator)
+        return on(self.device, drawn)
+
+    def level(self, count: int, share: float = 0.0) -> Tensor:
+        """Raw inputs [count, *input_shape] of one value, at a share of the range of the bounds, on
+        the classifier's device."""
+        shares = torch.full((count, *self.input_shape), share, device=self.device)
+        return self.space.at(shares, self.bounds)
+
+    @property
+    def extent(self) -> Extent:
+        """How large an input is beside those that natural trigger sizes were learned on."""
+        return self.space.extent(self.input_shape)
 
     @torch.no_grad()
     def _probe(self) -> int:
-        """The number of classes, from a first pass; whatever is wrong with the model shows here."""
+        """The number of outputs, from a first pass; whatever is wrong with the model shows here."""
         _require_finite(self.network)
-        x = self._samples()
+        x = self.examples(2)
         try:
             raw = self.network(self._normalised(x))
         except Exception as error:
             raise failure(self.network, self._normalised(x), error) from error
         require_another_size(self.network, self._normalised(x))
-        if not isinstance(raw, Tensor) or raw.dim() != 2 or raw.shape[1] < 2:
-            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
-            raise UndoorError(
-                f"expected the network to return [N, classes] with 2 classes or more, got {got}; "
-                "wrap it in a module that returns the class scores alone, or {'logits': scores}"
-            )
+        raw = self.task.require(raw)
         if not bool(torch.isfinite(raw).all()):
             raise UndoorError(
                 "the network answers NaN or infinity to an input within its bounds; "
@@ -342,89 +373,21 @@ class Classifier(nn.Module):
             )
         if self.output == "sigmoid":
             if not self._returns_log:
-                self._require_scores(raw)
+                require_scores(raw)
             return int(raw.shape[1])
-        if self._returns_log and not _is_distribution(raw.exp()):
+        if self._returns_log and not is_distribution(raw.exp()):
             # The softmax was not the last operation after all; the network keeps it.
-            _exchange_last(self.network, nn.Softmax(dim=-1))
+            exchange_last(self.network, nn.Softmax(dim=-1))
             self._returns_log = False
             raw = self.network(self._normalised(x))
-        self._require_promised_output(raw.exp() if self._returns_log else raw)
+        told = raw.exp() if self._returns_log else raw
+        require_promised(self.output, told, self.network, self._normalised(x))
         return int(raw.shape[1])
-
-    def _require_scores(self, raw: Tensor) -> None:
-        # Scores of exactly 0 and 1 may sum to 1 by chance.
-        if _is_distribution(raw) and bool(((raw > 0) & (raw < 1)).any()):
-            raise UndoorError(
-                "output = 'sigmoid' was promised, but the network's outputs sum to 1; set output = "
-                "'probabilities'"
-            )
-        if not lies_between_0_and_1(raw):
-            raise UndoorError(
-                "output = 'sigmoid' was promised, but the network's outputs do not lie between 0 "
-                "and 1; set output = 'logits'"
-            )
-
-    def _require_promised_output(self, raw: Tensor) -> None:
-        distribution = _is_distribution(raw)
-        scores = not distribution and lies_between_0_and_1(raw)
-        if self.output == "probabilities" and not distribution:
-            found = (
-                "lie between 0 and 1 and do not sum to 1, as scores behind a sigmoid do (trained "
-                "with a binary loss); set output = 'sigmoid'"
-                if scores
-                else "do not sum to 1; set output = 'logits'"
-            )
-            raise UndoorError(
-                f"output = 'probabilities' was promised, but the network's outputs {found}"
-            )
-        # Taken for logits, probabilities would hide every backdoor behind vanishing gradients.
-        if self.output == "logits" and distribution:
-            raise UndoorError(
-                "expected logits, but the network's outputs are positive and sum to 1; "
-                "set output = 'probabilities'"
-            )
-        samples = self._normalised(self._samples())
-        if self.output == "logits" and scores and seems_sigmoid(self.network, samples):
-            raise UndoorError(
-                "expected logits, but the network's outputs stay between 0 and 1, as scores "
-                "behind a sigmoid do (trained with a binary loss); set output = 'sigmoid'"
-            )
 
 
 def _changed(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
     keys = before.keys() | after.keys()
     return frozenset(key for key in keys if before.get(key) != after.get(key))
-
-
-def _straight(input_shape: tuple[int, ...]) -> Resizing | None:
-    return Resizing((input_shape[1], input_shape[2])) if len(input_shape) == 3 else None
-
-
-@torch.no_grad()
-def _takes_channels_last(classifier: Classifier) -> bool:
-    """Whether the network runs where maps [N, C, H, W] have their channels last in memory, also
-    behind layers after which a search changes them."""
-    if len(classifier.input_shape) != 3:
-        return True
-
-    def turn(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        if output.dim() == 4:
-            return output.contiguous(memory_format=torch.channels_last)
-        return output
-
-    modules = [m for m in classifier.modules() if isinstance(m, MAPPING)]
-    hooks = [module.register_forward_hook(turn) for module in modules]
-    low, _ = classifier.bounds
-    try:
-        x = torch.full((2, *classifier.input_shape), low, device=classifier.device)
-        classifier(x.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return False
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return True
 
 
 def _require_finite(network: nn.Module) -> None:
@@ -443,31 +406,3 @@ def _require_finite(network: nn.Module) -> None:
 
 def _is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _softmax_to_log_softmax(network: nn.Module) -> bool:
-    """Replace a final softmax by its logarithm, which does not underflow; False where it cannot.
-
-    A probability of exactly 0 has no gradient, and trigger inversion needs one for every class.
-    """
-    leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
-    if not leaves or not isinstance(leaves[-1][1], nn.Softmax):
-        return False
-    if sum(isinstance(m, nn.Softmax) for _, m in leaves) != 1:
-        return False
-    if leaves[-1][1] is network:
-        return False
-    _exchange_last(network, nn.LogSoftmax(dim=-1))
-    return True
-
-
-def _exchange_last(network: nn.Module, leaf: nn.Module) -> None:
-    """Put `leaf` in the place of the last module without children."""
-    name = [name for name, module in network.named_modules() if not list(module.children())][-1]
-    path, _, last = name.rpartition(".")
-    setattr(network.get_submodule(path), last, leaf.eval())
-
-
-def _is_distribution(raw: Tensor) -> bool:
-    sums = raw.sum(1)
-    return bool((raw >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from undoor.align.guard_score import LOWEST, margin, shortfall, without
+from undoor.align.guard_score import shortfall
+from undoor.tasks.task import LOWEST, Task
 from undoor.vocabulary import DISAGREEMENT, FLAG, REJECT, RELABEL
 
 HIGHEST = -LOWEST
@@ -16,9 +17,6 @@ HIGHEST = -LOWEST
 NO_SCORE = LOWEST
 # Of inputs that cannot be judged: outside the bounds, or with a score that is no finite number.
 MAX_SCORE = HIGHEST
-# So far beyond the bounds, as a share of their range, an input counts as within them: resizing
-# overshoots at edges by as much. Pixels of another scale or normalised ones lie further out.
-OVERSHOOT = 0.05
 
 
 class Decision(NamedTuple):
@@ -40,17 +38,6 @@ def are_finite(values: Tensor) -> Tensor:
     return (values.abs() <= HIGHEST).flatten(1).all(1)
 
 
-def within(x: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`; NaN lies nowhere.
-
-    >>> within(torch.tensor([[0.0, 1.02], [0.0, 255.0], [0.0, torch.nan]]), (0.0, 1.0))
-    tensor([ True, False, False])
-    """
-    low, high = bounds
-    reach = OVERSHOOT * (high - low)
-    return ((x >= low - reach) & (x <= high + reach)).flatten(1).all(1)
-
-
 def decide(
     bare: Tensor,
     corrected: Tensor,
@@ -59,6 +46,7 @@ def decide(
     rule: str,
     policy: str,
     trusted: Tensor,
+    task: Task,
 ) -> Decision:
     """Decide on inputs that the bare model predicts as `goal`.
 
@@ -70,10 +58,13 @@ def decide(
     bare, corrected : logits [N, K] without and with the corrections for `goal`.
     threshold : the largest score that passes; the rule "disagreement" has 0 instead.
     rule, policy : as for `undoor.guard`.
-    trusted : [N] whether the input may pass at all; see `within`.
+    trusted : [N] whether the input may pass at all; see `undoor.spaces.space.Space.within`.
+    task : what the logits mean.
     """
     disagreement = rule == DISAGREEMENT
-    score = -margin(corrected, goal) if disagreement else shortfall(bare, corrected, goal)
+    score = (
+        -task.margin(corrected, goal) if disagreement else shortfall(task, bare, corrected, goal)
+    )
     finite = are_finite(corrected)
     known = trusted & finite & (score.abs() <= HIGHEST)
     flagged = ~(known & (score <= (0.0 if disagreement else threshold)))
@@ -81,7 +72,8 @@ def decide(
     if policy == FLAG:
         return Decision(bare, flagged, score, torch.ones_like(flagged))
     relabelled = finite if policy == RELABEL else torch.zeros_like(finite)
-    other = torch.where(relabelled[:, None], without(corrected, goal), nothing(bare, [goal]))
+    relabels = task.without(corrected, goal)
+    other = torch.where(relabelled[:, None], relabels, nothing(bare, [goal], task))
     logits = torch.where(flagged[:, None], other, bare)
     return Decision(logits, flagged, score, ~flagged | relabelled)
 
@@ -96,7 +88,12 @@ def undecided(bare: Tensor, trusted: Tensor) -> Decision:
 
 
 def unanswered(
-    decision: Decision, x: Tensor, bare: Tensor, targets: Sequence[int], policy: str
+    decision: Decision,
+    x: Tensor,
+    bare: Tensor,
+    targets: Sequence[int],
+    policy: str,
+    task: Task,
 ) -> Decision:
     """The same, with no answer to what can have none: inputs [N, ...] or logits [N, K] of the bare
     model that are not finite, under any policy, and whatever is flagged, under "reject"."""
@@ -108,19 +105,16 @@ def unanswered(
     # What was decided to have no answer is blank for its own target already.
     keep = answered | (known & ~decision.answered)
     return Decision(
-        torch.where(keep[:, None], decision.logits, nothing(bare, targets)),
+        torch.where(keep[:, None], decision.logits, nothing(bare, targets, task)),
         flagged,
         torch.where(known, decision.score, MAX_SCORE),
         answered,
     )
 
 
-def nothing(logits: Tensor, goals: Sequence[int]) -> Tensor:
+def nothing(logits: Tensor, goals: Sequence[int], task: Task) -> Tensor:
     """Logits like these [N, K] that say no more than that an input is none of `goals`.
 
-    Whoever takes the largest of them without a look at the flag does not get a target.
+    Whoever takes their answer without a look at the flag does not get a target.
     """
-    blank = torch.zeros_like(logits)
-    for goal in goals:
-        blank = without(blank, goal)
-    return blank
+    return task.without(torch.zeros_like(logits), *goals)

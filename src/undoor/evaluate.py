@@ -18,6 +18,8 @@ from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_answers
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
+from undoor.spaces.registry import space_of
+from undoor.spaces.space import Space
 from undoor.triggers import Trigger
 from undoor.views import Viewed
 
@@ -69,7 +71,8 @@ def evaluate(
         )
     clean = given(clean, classifier, require_all_classes=False)
     triggered = given(triggered, classifier, require_all_classes=False)
-    keep = triggered.labels != target
+    task = classifier.task
+    keep = ~task.reached(triggered.labels, target)
     if not bool(keep.any()):
         raise UndoorError(
             "expected triggered images of other classes than the target, got none; "
@@ -80,22 +83,23 @@ def evaluate(
     clean_pass = _answers(network, guarded, clean.images)
     triggered_pass = _answers(network, guarded, triggered.images[keep])
     bare, labels, flagged, score = clean_pass
+    answered = task.reached(bare, target)
     bare_t, labels_t, flagged_t, score_t = triggered_pass
     return Evaluation(
         target=target,
         before={
-            "acc": Rate.of(bare == clean.labels),
-            "asr": Rate.of(bare_t == target),
-            "sia": Rate.of(bare_t == own),
+            "acc": Rate.of(task.correct(bare, clean.labels)),
+            "asr": Rate.of(task.reached(bare_t, target)),
+            "sia": Rate.of(task.correct(bare_t, own)),
         },
         after={
-            "acc": Rate.of(labels == clean.labels),
-            "asr": Rate.of(labels_t == target),
-            "sia": Rate.of(labels_t == own),
+            "acc": Rate.of(task.correct(labels, clean.labels)),
+            "asr": Rate.of(task.reached(labels_t, target)),
+            "sia": Rate.of(task.correct(labels_t, own)),
             "tpr": Rate.of(flagged_t),
             "fpr": Rate.of(flagged),
-            "fpr_target": Rate.of(flagged[bare == target]),
-            "fpr_own": Rate.of(flagged[(bare == target) & (clean.labels == target)]),
+            "fpr_target": Rate.of(flagged[answered]),
+            "fpr_own": Rate.of(flagged[answered & task.reached(clean.labels, target)]),
             "auroc": auroc(score_t, score),
         },
         n={"clean": len(clean), "triggered": len(own)},
@@ -103,11 +107,18 @@ def evaluate(
 
 
 def stamp_set(
-    clean: CleanSet, trigger: Trigger, target: int, source: int | None = None
+    clean: CleanSet,
+    trigger: Trigger,
+    target: int,
+    source: int | None = None,
+    *,
+    space: Space | None = None,
 ) -> CleanSet:
     """The triggered test set: images of all classes but `target`, or of `source` alone, stamped.
 
-    Rounded to 8 bits as an attacker who stores images has to.
+    Rounded as an attacker who stores them has to: images to 8 bits.
+
+    space : what the inputs are; by their shape unless given.
 
     Raises
     ------
@@ -127,18 +138,9 @@ def stamp_set(
     if not bool(keep.any()):
         wanted = f"of other classes than {target}" if source is None else f"of class {source}"
         raise UndoorError(f"expected images {wanted} to stamp, got none; give more test images")
-    images = eight_bits(trigger(clean.images[keep]), trigger.bounds)
+    space = space or space_of(tuple(clean.images.shape[1:]))
+    images = space.stored(trigger(clean.images[keep]), trigger.bounds)
     return replace(clean, images=images, labels=clean.labels[keep])
-
-
-def eight_bits(x: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Raw inputs [N, ...] within `bounds`, each value at the nearest of 256 even steps.
-
-    >>> eight_bits(torch.tensor([0.0, 0.4, 1.0]), (0.0, 1.0)) * 255
-    tensor([  0., 102., 255.])
-    """
-    low, high = bounds
-    return ((x - low) / (high - low) * 255).round() / 255 * (high - low) + low
 
 
 @torch.no_grad()

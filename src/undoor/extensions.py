@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol, TypeVar
 
 from undoor.errors import UndoorError
 
@@ -73,3 +75,49 @@ def _loaded(point: EntryPoint, group: str) -> Extension:
             f"got {type(error).__name__}: {error}; repair or uninstall the package that adds it"
         ) from error
     return Extension(point.name, value, point.dist.version if point.dist else "")
+
+
+class Named(Protocol):
+    """What a registry holds."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Kind = TypeVar("Kind", bound=Named)
+
+
+def by_name(group: str, kind: type[Kind], own: Iterable[Kind], what: str) -> dict[str, Kind]:
+    """A registry: what undoor has, and behind it what installed packages add.
+
+    Parameters
+    ----------
+    group
+        Of entry points.
+    kind
+        What each must be an instance of.
+    own
+        What undoor has.
+    what
+        How messages call these, in the plural.
+
+    Raises
+    ------
+    UndoorError
+        An entry point cannot be loaded, is something else, or has the name of another one.
+    """
+    found = {item.name: item for item in own}
+    for extension in extensions(group):
+        item = extension.value
+        if not isinstance(item, kind):
+            raise UndoorError(
+                f"expected the entry point {extension.name} of {group} to be an "
+                f"{kind.__module__}.{kind.__qualname__}, got {type(item).__name__}"
+            )
+        if item.name in found:
+            raise UndoorError(
+                f"expected {what} of different names, got {item.name!r} again from the entry "
+                f"point {extension.name} of {group}; rename it"
+            )
+        found[item.name] = item
+    return found

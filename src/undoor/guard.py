@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.decision import Decision, decide, unanswered, undecided, within
+from undoor.decision import Decision, decide, unanswered, undecided
 from undoor.device import beside, device_of, on
 from undoor.errors import UndoorError
 from undoor.sites import attach
@@ -90,7 +90,8 @@ class Guarded(nn.Module):
         those outside the bounds and those whose score is no finite number.
         """
         decision = self._decision(x)
-        labels = decision.logits.argmax(1).masked_fill(~decision.answered, REJECTED)
+        answers = self.original.task.answers(decision.logits)
+        labels = answers.masked_fill(~decision.answered, REJECTED)
         return labels, decision.flagged, decision.score
 
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,23 +109,24 @@ class Guarded(nn.Module):
     @torch.no_grad()
     def _decision(self, x: Tensor) -> Decision:
         bare = self.original(x)
-        predicted = bare.argmax(1)
-        trusted = within(x, self.original.bounds)
+        task = self.original.task
+        predicted = task.answers(bare)
+        trusted = self.original.space.within(x, self.original.bounds)
         # Copies: a network may return its input.
         whole = Decision(*(part.clone() for part in undecided(bare, trusted)))
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
-            rows = (predicted == target).nonzero()[:, 0]
+            rows = task.reached(predicted, target).nonzero()[:, 0]
             if len(rows) == 0:
                 continue
             found = decide(
                 bare[rows], network(x[rows]), target, threshold, self.rule, self.policy,
-                trusted[rows],
+                trusted[rows], task,
             )  # fmt: skip
             for all_of, some in zip(whole, found, strict=True):
                 all_of[rows] = some
-        return unanswered(whole, x, bare, self.targets, self.policy)
+        return unanswered(whole, x, bare, self.targets, self.policy, task)
 
 
 def guarded_answers(

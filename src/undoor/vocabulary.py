@@ -39,6 +39,7 @@ NOT_STARTED: Final = "search not started"
 FEW_SITES: Final = "few sites"
 NO_NULL: Final = "no null"
 OTHER_SPACE: Final = "other space"
+OTHER_TASK: Final = "other task"
 OTHER_SIZE: Final = "other size"
 OTHER_NETWORK: Final = "other kind of network"
 TINY_ONLY: Final = "only tiny triggers"
@@ -86,12 +87,11 @@ Output = Literal["logits", "probabilities", "sigmoid"]
 # Where models compute unless the user says otherwise, and the name for "a GPU, if there is one".
 DEFAULT_DEVICE: Final = "cpu"
 AUTO: Final = "auto"
-# What an input is.
-IMAGES: Final = "images"
-VECTORS: Final = "vectors"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
 OTHER_KIND: Final = "other"
+# What an output means where nobody says it.
+DEFAULT_TASK: Final = "single label"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"
@@ -102,8 +102,10 @@ MODEL_FILE: Final = "model.toml"
 # In an exported .pt2 file, the entry that says what it is.
 EXPORT_ENTRY: Final = "undoor.json"
 
-# Entry points under which packages add trigger families.
+# Entry points under which packages add trigger families, spaces of inputs, and tasks.
 FAMILY_GROUP: Final = "undoor.families"
+SPACE_GROUP: Final = "undoor.spaces"
+TASK_GROUP: Final = "undoor.tasks"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
 

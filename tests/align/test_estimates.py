@@ -14,9 +14,11 @@ from undoor.inversion.meter import Meter
 from undoor.inversion.triggered import triggered
 from undoor.progress import silent
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Latent, Stamp
 
 SHAPE = (1, 2, 2)
+EXTENT = IMAGES.extent(SHAPE)
 
 
 def stamp(value: float, family: str = "blend") -> Stamp:
@@ -36,7 +38,7 @@ def test_each_row_gets_one_change_in_turn() -> None:
 
 
 def test_families_share_the_rows_evenly() -> None:
-    change = together([[stamp(1.0)], [stamp(2.0), stamp(3.0)]], SHAPE)
+    change = together([[stamp(1.0)], [stamp(2.0), stamp(3.0)]], EXTENT)
     assert change is not None
     rows = change(torch.zeros(8, *SHAPE))[:, 0, 0, 0]
     assert rows.tolist() == [1, 2, 1, 3, 1, 2, 1, 3]
@@ -44,24 +46,24 @@ def test_families_share_the_rows_evenly() -> None:
 
 def test_what_was_found_inside_the_network_gives_way_to_what_was_found_at_the_input() -> None:
     inside = Latent("latent early", torch.ones(4), "network.0")
-    assert together([[inside]], SHAPE) is None
-    change = together([[inside], [stamp(2.0)]], SHAPE)
+    assert together([[inside]], EXTENT) is None
+    change = together([[inside], [stamp(2.0)]], EXTENT)
     assert change is not None
     assert change.site == "entry"
 
 
 def test_one_family_is_fitted_on_its_first_trigger_or_strengthened() -> None:
-    assert together([[stamp(1.0), stamp(2.0)]], SHAPE) is None
+    assert together([[stamp(1.0), stamp(2.0)]], EXTENT) is None
     noise = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0))
     faint = [
         Stamp("additive", torch.zeros(1, 2, 2), 0.001 * pattern, "add", (-9.0, 9.0))
         for pattern in noise
     ]
-    assert isinstance(together([faint], SHAPE), Strengthened)
+    assert isinstance(together([faint], EXTENT), Strengthened)
 
 
 def test_each_of_several_families_is_held_out_once() -> None:
-    parts = held_out([[stamp(1.0)], [stamp(2.0)], [stamp(3.0), stamp(4.0)]], SHAPE)
+    parts = held_out([[stamp(1.0)], [stamp(2.0)], [stamp(3.0), stamp(4.0)]], EXTENT)
     assert [len(part.triggers) for part in parts] == [1, 1, 2]
     rows = [part.others(torch.zeros(4, *SHAPE))[:, 0, 0, 0].tolist() for part in parts]
     assert rows == [[2, 3, 2, 4], [1, 3, 1, 4], [1, 2, 1, 2]]
@@ -69,7 +71,7 @@ def test_each_of_several_families_is_held_out_once() -> None:
 
 def test_of_few_families_at_the_input_none_is_held_out() -> None:
     inside = Latent("latent early", torch.ones(4), "network.0")
-    assert held_out([[inside], [stamp(1.0)], [stamp(2.0), stamp(3.0)]], SHAPE) == ()
+    assert held_out([[inside], [stamp(1.0)], [stamp(2.0), stamp(3.0)]], EXTENT) == ()
 
 
 def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None:

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from undoor.align.strengthened import AGREED, MOST, Strengthened, strengthened
 from undoor.families.registry import nulls
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp
 
 SHAPE = (3, 32, 32)
+EXTENT = IMAGES.extent(SHAPE)
 BOUNDS = (0.0, 255.0)
 
 
@@ -26,10 +28,10 @@ def scattered(size: float, count: int = 3, family: str = "additive") -> list[Sta
 
 
 def test_estimates_that_differ_are_strengthened_up_to_natural_size() -> None:
-    change = strengthened(scattered(1.0), SHAPE)
+    change = strengthened(scattered(1.0), EXTENT)
     assert change is not None
     assert change.most == pytest.approx(nulls()["additive"].natural, rel=1e-4)
-    faint = strengthened(scattered(0.01), SHAPE)
+    faint = strengthened(scattered(0.01), EXTENT)
     assert faint is not None
     assert faint.most == MOST
 
@@ -47,7 +49,7 @@ def test_estimates_that_differ_are_strengthened_up_to_natural_size() -> None:
 )
 def test_others_stay_as_they_are(triggers: list[Stamp]) -> None:
     """A lone one, larger than natural ones, of other families, and any that agree."""
-    assert strengthened(triggers, SHAPE) is None
+    assert strengthened(triggers, EXTENT) is None
 
 
 def test_nearly_the_same_agree() -> None:
@@ -55,8 +57,8 @@ def test_nearly_the_same_agree() -> None:
     near = additive(first.pattern + 0.3 * second.pattern)
     far = additive(first.pattern + 5.0 * second.pattern)
     assert 0.2 < AGREED < 0.95
-    assert strengthened([first, near], SHAPE) is None
-    assert strengthened([first, far], SHAPE) is not None
+    assert strengthened([first, near], EXTENT) is None
+    assert strengthened([first, far], EXTENT) is not None
 
 
 def test_every_row_has_its_own_strength() -> None:

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 import undoor
+from helpers.installed_package import declare, forget
 from helpers.scan_work import work_on
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.extensions import extensions
-from undoor.families import registry
 from undoor.families.calibration import Null, agreement_null
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
@@ -39,30 +39,18 @@ from undoor.scan.statistics import (
     of_ten,
 )
 from undoor.scan.table import Table
+from undoor.spaces.images import IMAGES
+from undoor.tasks.single_label import SINGLE_LABEL
 
 Install = Callable[..., None]
 NAME = "toy corner"
-
-
-def forget() -> None:
-    extensions.cache_clear()
-    registry._by_name.cache_clear()
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Declares entry points as an installed package does; gone after the test."""
 
-    def with_entry_points(**points: str) -> None:
-        info = tmp_path / "toy_family-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-family\nVersion: 1.0\n")
-        lines = [f"{name} = {value}" for name, value in points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[undoor.families]", *lines, ""]))
-        monkeypatch.syspath_prepend(str(tmp_path))
-        forget()
-
-    yield with_entry_points
+    yield lambda **points: declare({"undoor.families": points}, tmp_path, monkeypatch)
     monkeypatch.undo()
     forget()
 
@@ -185,8 +173,9 @@ def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored
 @pytest.mark.usefixtures("corner")
 def test_it_does_not_enter_the_agreement_of_the_families() -> None:
     """Whose null was learned without it: one more term would raise every sum."""
-    shape = SimpleNamespace(num_classes=4, input_shape=(3, 32, 32))
-    table = Table(shape)  # type: ignore[arg-type]
+    extent = IMAGES.extent((3, 32, 32))
+    model = SimpleNamespace(num_classes=4, space=IMAGES, task=SINGLE_LABEL, extent=extent)
+    table = Table(model)  # type: ignore[arg-type]
     sizes = {PATCH.name: (20.0, 24.0, 22.0, 21.0), NAME: (0.5, 2.0, 2.0, 2.0)}
     for name, each in sizes.items():
         table.add(name, [Candidate(k, name, size, true_trigger()) for k, size in enumerate(each)])

@@ -18,6 +18,8 @@ from undoor.errors import UndoorError
 from undoor.families.latent import DEPTHS, latent_site
 from undoor.families.registry import REGISTRY, families, families_for, family_named, unit_of
 from undoor.sites import find_sites
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import NO_HEAD, NO_SITES
 
 
@@ -47,7 +49,7 @@ def missing(classifier: Classifier) -> set[str]:
     found = {
         family.why_missing(classifier)
         for family in families()
-        if not family.on_request and family.applies_to(classifier.input_shape)
+        if not family.on_request and family.applies_to(classifier.space)
     }
     return {code for code in found if code is not None}
 
@@ -152,8 +154,9 @@ def test_no_such_family() -> None:
 def test_sizes_grow_with_the_image() -> None:
     families = (*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED)
     growth = {family: family_named(family).growth for family in families}
-    grown = {f: grow((3, 64, 64)) / grow((3, 32, 32)) for f, grow in growth.items()}
+    grown = {f: grow(IMAGES.extent((3, 64, 64))) for f, grow in growth.items()}
+    assert all(grow(IMAGES.extent((3, 32, 32))) == 1 for grow in growth.values())
     assert grown["patch"] == grown[BY_SOURCE] == grown[SHARED] == 4
     assert grown["additive"] == grown["warp"] == grown["generator"] == 2
     assert grown["tone"] == grown["blend"] == grown["latent late"] == 1
-    assert all(grow((10,)) == 1 for grow in growth.values())
+    assert all(grow(VECTORS.extent((10,))) == 1 for grow in growth.values())

@@ -38,7 +38,7 @@ from undoor.scan.coverage import Coverage, FamilyCoverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import CONVOLUTIONAL, IMAGES, AcceptCoverage, Verdict
+from undoor.vocabulary import CONVOLUTIONAL, AcceptCoverage, Verdict
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.
@@ -97,7 +97,7 @@ def made_coverage(
     return Coverage(
         families=tuple(FamilyCoverage(f, True, None, n, 6.5) for f, n in detectable.items()),
         network=CONVOLUTIONAL,
-        space=IMAGES,
+        space="images",
         shape=shape,
         classes=classes,
         calibrated=dict.fromkeys(("network", "space", "size", "classes"), True),

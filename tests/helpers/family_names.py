@@ -11,14 +11,14 @@ from undoor.families.latent import DEPTHS, LATENT
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import REGISTRY
 from undoor.families.shared_patch import SHARED_PATCH
-from undoor.vocabulary import VECTORS
+from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
 AT_INPUT = [family for family in REGISTRY if family.at_input and family.moves == "target"]
 INPUT_FAMILIES = [family.name for family in AT_INPUT]
 LATENT_FAMILIES = dict(zip((family.name for family in LATENT), DEPTHS, strict=True))
-FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS in family.spaces]
+FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS.name in family.spaces]
 
 
 def input_bank(

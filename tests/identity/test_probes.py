@@ -12,19 +12,19 @@ from undoor.classifier import Classifier
 from undoor.identity.probes import (
     MAX_CLASSES,
     probe_difference,
-    probe_inputs,
     probe_logits,
+    probe_shares,
 )
 
 
 @pytest.mark.parametrize("shape", [(8,), (1, 4, 4), (3, 6, 5), (2, 30)])
 def test_inputs(shape: tuple[int, ...]) -> None:
-    x = probe_inputs(shape, (-2, 3))
+    x = probe_shares(shape)
     assert x.shape == (8, *shape)
-    assert float(x.min()) >= -2
-    assert float(x.max()) <= 3
+    assert float(x.min()) >= 0
+    assert float(x.max()) <= 1
     assert len({row.numpy().tobytes() for row in x}) == 8
-    assert torch.equal(x, probe_inputs(shape, (-2, 3)))
+    assert torch.equal(x, probe_shares(shape))
 
 
 def test_logits_are_those_of_the_inputs() -> None:
@@ -32,7 +32,7 @@ def test_logits_are_those_of_the_inputs() -> None:
     state = torch.get_rng_state()
     found = torch.tensor(probe_logits(model))
     assert torch.equal(torch.get_rng_state(), state)
-    expected = model(probe_inputs(model.input_shape, model.bounds))
+    expected = model(model.space.at(probe_shares(model.input_shape), model.bounds))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     assert probe_difference(probe_logits(model), probe_logits(model.fast_copy())) is None
 

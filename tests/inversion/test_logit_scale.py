@@ -15,7 +15,6 @@ from helpers.tiny import (
     assert_unchanged,
     clean_images,
     snapshot,
-    toy_classifier,
     toy_network,
     true_trigger,
 )
@@ -25,10 +24,11 @@ from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import identify
-from undoor.inversion.logit_scale import REFERENCE, clean_scale, flat, standardised
+from undoor.inversion.logit_scale import REFERENCE, flat, standardised
 from undoor.repair import Repair, repair
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
+from undoor.tasks.single_label import SINGLE_LABEL
 
 FACTORS = (1e-6, 1e-3, 1e3, 1e6)
 X = clean_images().images
@@ -63,39 +63,13 @@ def behind(function: Callable[[Tensor], Tensor], output: str = "logits") -> Clas
 # The scale
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-def test_scale_follows_the_logits_and_nothing_else(factor: float) -> None:
-    logits = toy_classifier(backdoored=True)(X)
-    scale = clean_scale(logits)
-    assert clean_scale(factor * logits) == pytest.approx(factor * scale, rel=1e-5)
-    per_input = torch.linspace(-50, 50, len(X))[:, None]
-    assert clean_scale(logits + per_input) == pytest.approx(scale, rel=1e-4)
-
-
-def test_scale_by_hand() -> None:
-    """The median over inputs of the standard deviation over classes."""
-    logits = torch.tensor([[1.0, -1.0], [2.0, -2.0], [-30.0, 30.0]])
-    assert clean_scale(logits) == 2.0
-
-
-def test_one_class_that_is_never_predicted_does_not_hide_the_others() -> None:
-    logits = toy_classifier(backdoored=True)(X)
-    spoilt = torch.cat([logits, torch.full((len(X), 1), -1e6)], 1)
-    assert clean_scale(spoilt) == pytest.approx(clean_scale(logits), rel=0.5)
-
-
-@pytest.mark.parametrize("logits", [torch.ones(5, 3), torch.full((5, 3), torch.nan)])
-def test_no_scale(logits: Tensor) -> None:
-    assert clean_scale(logits) == 0.0
-
-
 @pytest.mark.parametrize("factor", [*FACTORS, 1.0])
 def test_standardised_logits(factor: float) -> None:
     """Of the same size, and the same up to rounding; the model stays as it is."""
     classifier = times(factor)
     before = snapshot(classifier)
     standard = standardised(classifier, X)
-    assert clean_scale(standard(X)) == pytest.approx(REFERENCE, rel=1e-5)
+    assert SINGLE_LABEL.spread(standard(X)) == pytest.approx(REFERENCE, rel=1e-5)
     expected = standardised(times(1.0), X)(X)
     assert torch.allclose(standard(X), expected, atol=1e-4)
     assert torch.equal(standard.predict(X), classifier.predict(X))

@@ -196,3 +196,16 @@ def test_models_whose_name_is_too_long(tmp_path: Path, name: str) -> None:
         load(tmp_path / name)
     with pytest.raises(UndoorError, match=r"cannot be opened \(File name too long\)"):
         inspect(tmp_path / name)
+
+
+def test_space_and_task_by_name(folder: Path) -> None:
+    file = write(
+        folder, MODEL, 'shape = [12]\nspace = "vectors"', '[classes]\ntask = "single label"'
+    )
+    classifier = load(file)
+    assert (classifier.space.name, classifier.task.name) == ("vectors", "single label")
+    assert load(file, input_shape=(3, 2, 2), space="images").space.name == "images"
+    with pytest.raises(UndoorError, match=r"expected a task \(single label\), got 'magic'"):
+        load(file, task="magic")
+    with pytest.raises(UndoorError, match="inputs of the space 'images', whose shapes are others"):
+        load(file, space="images")

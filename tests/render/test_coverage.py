@@ -10,7 +10,7 @@ import pytest
 from helpers.cli_fakes import made_coverage, make_report
 from undoor.render.coverage import GAPS, NOTES, gap_sentence, gap_sentences, note, reasons, summary
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap, of_older
-from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, OTHER_SIZE, OTHER_SPACE, TINY_ONLY, VECTORS
+from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, OTHER_SIZE, OTHER_SPACE, TINY_ONLY
 
 ACCEPT = "--accept-coverage partial"
 
@@ -25,7 +25,7 @@ def test_every_gap_has_a_sentence(code: str) -> None:
 
 
 def test_gaps_with_numbers() -> None:
-    covered = replace(made_coverage({}), space=VECTORS)
+    covered = replace(made_coverage({}), space="vectors")
     for gap, part in (
         (Gap(FEW_CLASSES, (), (3,), (5,)), "has 3 classes; .* with 5 classes or more"),
         (Gap(FEW_IMAGES, (), (1.5,), (3,)), "1.5 images per class are too few"),

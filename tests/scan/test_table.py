@@ -17,6 +17,8 @@ from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import combined, for_classes, p_values
 from undoor.scan.table import Table
+from undoor.spaces.registry import space_of
+from undoor.tasks.single_label import SINGLE_LABEL
 
 NULL = Null(natural=10.0, ceiling=40.0, location=0.3, scale=0.2)
 SIZES = (20.0, 24.0, 22.0, 21.0)
@@ -35,7 +37,8 @@ class Shape:
 
     def __init__(self, classes: int = 4, shape: tuple[int, ...] = (3, 32, 32)) -> None:
         self.num_classes = classes
-        self.input_shape = shape
+        self.space, self.task = space_of(shape), SINGLE_LABEL
+        self.extent = self.space.extent(shape)
 
 
 def made(classes: int = 4, shape: tuple[int, ...] = (3, 32, 32)) -> Table:
@@ -320,3 +323,14 @@ def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.crowds() == ("patch",)
     assert table.crowds(0.7) == ("patch", "additive")
     assert table.combined()[:3].max() < 0.01
+
+
+def test_nothing_was_learned_of_another_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of inputs that are no images: the other goals alone say how small a trigger is."""
+    known = made()
+    known.add("patch", candidates([4.0, 30.0, 30.0, 30.0]))
+    monkeypatch.setattr(type(SINGLE_LABEL), "calibrated", False)
+    unknown = made()
+    unknown.add("patch", candidates([4.0, 30.0, 30.0, 30.0]))
+    assert known.entries["patch"][0].score > unknown.entries["patch"][0].score
+    assert unknown.entries["patch"][0].score == pytest.approx(30 / 4)

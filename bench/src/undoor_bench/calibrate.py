@@ -23,6 +23,7 @@ from undoor.scan.statistics import (
     score_beside,
     scores,
 )
+from undoor.spaces.registry import space_of
 from undoor_bench.records import Record
 
 # A spread fitted on some tens of models is not trusted below this.
@@ -136,7 +137,7 @@ def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArr
 
 def _scaled(evidence: Sequence[Record], family: str, shape: tuple[int, ...]) -> list[float | None]:
     """Sizes at 3 x 32 x 32 pixels."""
-    unit = family_named(family).growth(shape)
+    unit = family_named(family).growth(space_of(shape).extent(shape))
     return [None if item["size"] is None else item["size"] / unit for item in evidence]
 
 
@@ -199,7 +200,7 @@ def _natural(record: Record) -> dict[str, list[float | None]]:
             continue
         if source is None and item["target"] in record["targets"]:
             continue
-        unit = family_named(family).growth(shape)
+        unit = family_named(family).growth(space_of(shape).extent(shape))
         out.setdefault(family, []).append(None if size is None else size / unit)
     return out
 

@@ -21,6 +21,7 @@ from undoor.inversion.work import work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress
 from undoor.scan.report import ClassEvidence, Finding
+from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
 
 LEAST_ASR = 0.5
@@ -84,35 +85,36 @@ def estimate(
 
     sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
     """
-    shape = classifier.input_shape
-    telling, tried = families_tried(finding, evidence, shape)
+    extent = classifier.extent
+    telling, tried = families_tried(finding, evidence, classifier.space)
     found = {finding.family: [finding.trigger]}
     work = work_alone(classifier, clean, generator, meter, progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in tried:
         starts = started(work, Search(finding.target, pool), family, EACH)
         for candidate in work.invert(starts, family, SCHEDULE):
-            moved = triggered(classifier, candidate.trigger).predict(clean.images[pool])
-            if float((moved == finding.target).float().mean()) >= LEAST_ASR:
+            answers = triggered(classifier, candidate.trigger).predict(clean.images[pool])
+            moved = classifier.task.reached(answers, finding.target)
+            if float(moved.float().mean()) >= LEAST_ASR:
                 found.setdefault(family, []).append(candidate.trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
     # Where the finding stands out in no family, nothing says which of them shows the trigger.
     sure = telling if finding.p_value <= TELLING else tried
     fitted_on = [found[family] for family in sure if family in found]
-    return Estimates(everything, together(fitted_on, shape), held_out(fitted_on, shape))
+    return Estimates(everything, together(fitted_on, extent), held_out(fitted_on, extent))
 
 
 def families_tried(
-    finding: Finding, evidence: Sequence[ClassEvidence], shape: tuple[int, ...]
+    finding: Finding, evidence: Sequence[ClassEvidence], space: Space
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The families that tell of the finding (`families_telling`), and those in which its trigger
-    is estimated anew, for inputs of this shape."""
+    is estimated anew, for inputs of this space."""
     telling = tuple(
         family
         for family in families_telling(finding, evidence)
-        if family_named(family).applies_to(shape)
+        if family_named(family).applies_to(space)
     )
-    tried = telling if len(telling) > 1 else (finding.family, *control_families(shape))
+    tried = telling if len(telling) > 1 else (finding.family, *control_families(space))
     return telling, tuple(dict.fromkeys(tried))
 
 
@@ -138,30 +140,30 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
     return tuple(dict.fromkeys((finding.family, *drawn, *others)))
 
 
-def control_families(shape: tuple[int, ...]) -> list[str]:
+def control_families(space: Space) -> list[str]:
     """The families against whose estimates corrections must hold where no other has seen the
     backdoor."""
-    return [f.name for f in families() if f.in_repair.control and f.applies_to(shape)]
+    return [f.name for f in families() if f.in_repair.control and f.applies_to(space)]
 
 
-def together(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> Change | None:
+def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | None:
     """One change of the raw input for the estimates of several families, each with the same share
     of the rows. None where one trigger is all there is to fit on.
 
-    families : the triggers of each, the finding's first. shape : (C, H, W) of an input.
+    families : the triggers of each, the finding's first. extent : how large an input is.
     """
-    changes = [change for _, change in _at_input(families, shape)]
+    changes = [change for _, change in _at_input(families, extent)]
     if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
         return None
     return changes[0] if len(changes) == 1 else InTurn(changes)
 
 
-def held_out(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> tuple[HeldOut, ...]:
+def held_out(families: Sequence[Sequence[Trigger]], extent: Extent) -> tuple[HeldOut, ...]:
     """Each of at least three families at the input beside the others; arguments as of `together`.
 
     Of two, the one that is left alone shows too little of the trigger to judge plans by.
     """
-    at_input = _at_input(families, shape)
+    at_input = _at_input(families, extent)
     if len(at_input) < LEAST_FOR_HELD_OUT:
         return ()
     return tuple(
@@ -171,11 +173,11 @@ def held_out(families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]) -> t
 
 
 def _at_input(
-    families: Sequence[Sequence[Trigger]], shape: tuple[int, ...]
+    families: Sequence[Sequence[Trigger]], extent: Extent
 ) -> list[tuple[Sequence[Trigger], Change]]:
     """The families at the input, each with the change that stands for its triggers."""
     return [
-        (same, strengthened(same, shape) or InTurn(same))
+        (same, strengthened(same, extent) or InTurn(same))
         for same in families
         if same[0].site == ENTRY
     ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.fit import Plan, fit_corrections, unpaired
-from undoor.align.guard_score import shortfall, without
+from undoor.align.guard_score import shortfall
 from undoor.align.select import FOLDS, Bench, clean_scores
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
@@ -60,7 +60,8 @@ class FlaggedBench:
 
     def answers(self, corrected: Classifier) -> Tensor:
         """What the flagged inputs [m] are answered when it may not be the target."""
-        return without(corrected.logits(self.flagged, BATCH), self.bench.target).argmax(1)
+        task, outputs = corrected.task, corrected.logits(self.flagged, BATCH)
+        return task.answers(task.without(outputs, self.bench.target))
 
 
 @dataclass(frozen=True)
@@ -105,38 +106,38 @@ def choose_plan_for_flagged(
 
 def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
     """Fit on the flagged inputs outside each fold, and look at those inside."""
-    target, bare = on.bench.target, on.bare
+    target, bare, task = on.bench.target, on.bare, on.bench.classifier.task
     held_out, missed, fpr = torch.empty_like(bare), torch.zeros_like(bare[:, 0]), []
     for fold in range(FOLDS):
         inside = torch.arange(len(bare), device=bare.device) % FOLDS == fold
         corrected = on.corrected(plan, ~inside)
         held_out[inside] = corrected.logits(on.flagged[inside], BATCH)
         clean = clean_scores(on.bench, corrected)
-        score = shortfall(bare[inside], held_out[inside], target)
+        score = shortfall(task, bare[inside], held_out[inside], target)
         threshold = place_threshold(clean, score, on.bench.fpr)
         missed[inside] = (score <= threshold).float()
         fpr.append(float((~(clean <= threshold)).float().mean()) if len(clean) else 0.0)
     return Promise(
-        confidence=float(_others(held_out, target).amax(1).mean()),
+        confidence=float(_others(task.probabilities(held_out), target).amax(1).mean()),
         kept=_kept(on.bench, on.corrected(plan)),
         missed=float(missed.mean()),
         fpr=sum(fpr) / len(fpr),
     )
 
 
-def _others(logits: Tensor, target: int) -> Tensor:
-    """The probabilities [N, K] of logits, that of the target set to 0."""
-    probabilities = logits.softmax(1)
+def _others(probabilities: Tensor, target: int) -> Tensor:
+    """The probabilities [N, G] of goals, that of the target set to 0."""
     probabilities[:, target] = 0
     return probabilities
 
 
 def _kept(bench: Bench, corrected: Classifier) -> float:
     """1 where there is no clean input of the target to tell by."""
-    own = bench.x[bench.classifier.predict(bench.x) == bench.target]
+    task = bench.classifier.task
+    own = bench.x[task.reached(bench.classifier.predict(bench.x), bench.target)]
     if not len(own):
         return 1.0
-    return float(corrected.logits(own, BATCH).softmax(1)[:, bench.target].mean())
+    return float(task.probabilities(corrected.logits(own, BATCH))[:, bench.target].mean())
 
 
 def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]) -> Calibration:
@@ -146,5 +147,5 @@ def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]
     """
     bench, corrected = on.bench, attach(on.bench.classifier, corrections)
     after = corrected.logits(on.flagged, BATCH)
-    score = shortfall(on.bare, after, bench.target)
+    score = shortfall(bench.classifier.task, on.bare, after, bench.target)
     return Calibration.of(clean_scores(bench, corrected), score, bench.fpr)

@@ -54,14 +54,14 @@ def _targets(
     classifier: Classifier, clean: CleanSet, report: ScanReport | None
 ) -> list[tuple[tuple[str, ...], int]]:
     """The families in which each trigger is estimated, and how many source images there are."""
-    shape = classifier.input_shape
+    space = classifier.space
     if report is None:
         usual = next(family.name for family in families() if family.reaches_any)
         others = len(clean) - len(clean) // classifier.num_classes
-        return [((usual, *control_families(shape)), others)]
+        return [((usual, *control_families(space)), others)]
     return [
         (
-            families_tried(finding, report.evidence, shape)[1],
+            families_tried(finding, report.evidence, space)[1],
             int(torch.isin(clean.labels, torch.tensor(finding.sources)).sum()),
         )
         for finding in report.findings
@@ -72,7 +72,7 @@ def _of_estimates(classifier: Classifier, tried: Sequence[str], sources: int) ->
     """As `undoor.align.estimates.estimate` does it for one finding."""
     total = 0.0
     for name in tried:
-        places = family_named(name).places_in(classifier.input_shape)
+        places = family_named(name).places_in(classifier.space)
         starts = EACH if places is None else EACH + 1
         total += SCHEDULE.passes(starts, 1) + starts * sources / 2
         total += square_passes(classifier, places, NEAR, 1) if places else 0.0

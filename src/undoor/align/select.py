@@ -14,7 +14,7 @@ from torch import Tensor
 from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.guard_score import shortfall, without
+from undoor.align.guard_score import shortfall
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
@@ -98,7 +98,8 @@ class Bench:
         """
         own = self.x[self.y == self.target]
         logits = self.classifier.logits(own)
-        rows = logits.argmax(1) == self.target
+        task = self.classifier.task
+        rows = task.reached(task.answers(logits), self.target)
         return own[rows], logits[rows]
 
     def judged(self) -> tuple[Judged, ...]:
@@ -136,8 +137,10 @@ class Judged:
     @torch.no_grad()
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
         """The corrected network's answers other than the target, and the guard's scores."""
+        task = corrected.task
         after = triggered(corrected, self.trigger).logits(self.x)
-        return without(after, target).argmax(1), shortfall(self.bare, after, target)
+        answers = task.answers(task.without(after, target))
+        return answers, shortfall(task, self.bare, after, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,14 +180,15 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     clean = clean_scores(bench, corrected)
     seen = [item.seen_by(corrected, bench.target) for item in part.judged]
     threshold = place_threshold(clean, torch.cat([score for _, score in seen]), bench.fpr)
+    task = bench.classifier.task
     answers = [
-        torch.where(_flagged(bench, item, score, threshold), answer, item.bare.argmax(1))
+        torch.where(_flagged(bench, item, score, threshold), answer, task.answers(item.bare))
         for item, (answer, score) in zip(part.judged, seen, strict=True)
     ]
     own = [item.own for item in part.judged]
     return Outcome(
-        sia=_mean([float((a == y).float().mean()) for a, y in zip(answers, own, strict=True)]),
-        asr=_mean([float((answer == bench.target).float().mean()) for answer in answers]),
+        sia=_mean([_share(task.correct(a, y)) for a, y in zip(answers, own, strict=True)]),
+        asr=_mean([_share(task.reached(answer, bench.target)) for answer in answers]),
         fpr=float((~(clean <= threshold)).float().mean()) if len(clean) else 0.0,
     )
 
@@ -260,11 +264,12 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
     """The guard's scores of the clean inputs that the model rightly answers with the target."""
     x, bare = bench.answered_target
-    return shortfall(bare, corrected.logits(x), bench.target)
+    return shortfall(bench.classifier.task, bare, corrected.logits(x), bench.target)
 
 
 def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Tensor:
-    return (item.bare.argmax(1) == bench.target) & ~(score <= threshold)
+    task = bench.classifier.task
+    return task.reached(task.answers(item.bare), bench.target) & ~(score <= threshold)
 
 
 def _standard_error(share: float, bench: Bench) -> float:
@@ -279,6 +284,10 @@ def _average(outcomes: Sequence[Outcome]) -> Outcome:
         _mean([outcome.asr for outcome in outcomes]),
         _mean([outcome.fpr for outcome in outcomes]),
     )
+
+
+def _share(hits: Tensor) -> float:
+    return float(hits.float().mean())
 
 
 def _mean(values: Sequence[float]) -> float:

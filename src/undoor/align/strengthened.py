@@ -11,6 +11,7 @@ from torch import Tensor
 from undoor.classifier import ENTRY
 from undoor.device import beside
 from undoor.families.registry import find_family
+from undoor.spaces.space import Extent
 from undoor.triggers import Stamp, Trigger
 
 # Estimates that agree more than this (mean cosine) are the trigger, whose strength they show too.
@@ -41,7 +42,7 @@ class Strengthened:
         return (x + strength.view(-1, *[1] * (x.dim() - 1)) * added).clamp(*self.bounds)
 
 
-def strengthened(triggers: Sequence[Trigger], shape: tuple[int, ...]) -> Strengthened | None:
+def strengthened(triggers: Sequence[Trigger], extent: Extent) -> Strengthened | None:
     """What to fit on in the place of the first of `triggers`, where that is an additive pattern
     about which the others of its family do not agree; None where they do, or it is another.
 
@@ -49,7 +50,7 @@ def strengthened(triggers: Sequence[Trigger], shape: tuple[int, ...]) -> Strengt
     true one: each estimate is the least that works, and none resembles the trigger. That is
     stronger, but no stronger than what moves a network without a backdoor.
 
-    shape : (C, H, W) of an input.
+    extent : how large an input is.
     """
     family = find_family(triggers[0].family)
     if family is None or family.null is None or not family.in_repair.strengthened:
@@ -60,7 +61,7 @@ def strengthened(triggers: Sequence[Trigger], shape: tuple[int, ...]) -> Strengt
         return None
     low, high = triggers[0].bounds
     least = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
-    natural = family.null.natural * family.growth(shape)
+    natural = family.null.natural * family.growth(extent)
     most = min(MOST, natural / max(least, 1e-6))
     return Strengthened(patterns, most, triggers[0].bounds) if most > 1 else None
 

@@ -13,8 +13,6 @@ from undoor.clean_set.inputs import read_images
 from undoor.clean_set.open import open_index
 from undoor.clean_set.reading import Reading
 
-IMAGE_AXES = 3
-
 __all__ = [
     "Classes",
     "Clean",
@@ -67,14 +65,9 @@ def read_clean_set(
         seed=seed,
         own=classifier.class_names if classifier else None,
         classes=classes,
-        channels=_channels(classifier),
+        channels=classifier.space.channels(classifier.input_shape) if classifier else 0,
     )
     clean = CleanSet.of(gather(open_index(path, split), chosen))
     if classifier is None:
         return clean
     return clean.for_classifier(classifier, require_all_classes=require_all_classes)
-
-
-def _channels(classifier: Classifier | None) -> int:
-    shape = () if classifier is None else classifier.input_shape
-    return shape[0] if len(shape) == IMAGE_AXES else 0

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, number
-from undoor.clean_set.colours import COLOUR, GREY, WITH_ALPHA, matched
 from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
@@ -15,14 +14,13 @@ TOLERANCE = 1e-3
 # Shares of images that may be lost without a word on the whole, and on one class.
 MOST_LOST = 0.25
 MOST_LOST_OF_CLASS = 0.5
-COLOURS = {GREY: "grey", COLOUR: "colour", WITH_ALPHA: "colour with transparency"}
 
 
 def fit_images(
     images: Tensor, classifier: Classifier, *, from_bytes: bool, any_range: bool = False
 ) -> tuple[Tensor, str | None]:
     """Images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds. And
-    how their colours were changed (see `colours.matched`).
+    how their colours were changed (see `undoor.spaces.space.Space.matched`).
 
     any_range : take values outside its bounds, NaN and infinity as they are: a guard flags such
     inputs, and one among many must not keep the others from being looked at.
@@ -31,10 +29,11 @@ def fit_images(
     ------
     UndoorError : their shape, colour or, without `any_range`, range of values is not the model's.
     """
-    if from_bytes and images.shape[1] == WITH_ALPHA and classifier.input_shape[0] in (GREY, COLOUR):
-        images = images[:, :COLOUR]
-    images, changed = matched(images, classifier.input_shape)
-    _require_shape(tuple(images.shape[1:]), classifier.input_shape)
+    space, wanted = classifier.space, classifier.input_shape
+    images, changed = space.matched(images, wanted, from_bytes=from_bytes)
+    got = tuple(images.shape[1:])
+    if got != wanted:
+        raise UndoorError(space.misfit(got, wanted))
     low, high = classifier.bounds
     if from_bytes:
         # Images may fill half of the memory: no more copies than one.
@@ -138,22 +137,6 @@ def _require_within(labels: Tensor, count: int) -> None:
 def _called(number: int, classifier: Classifier) -> str:
     name = classifier.class_names[number]
     return str(number) if name == str(number) else f"{number} ({name})"
-
-
-def _require_shape(got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if got == wanted:
-        return
-    if len(wanted) == 3 and got[0] != wanted[0]:
-        kinds = [COLOURS.get(shape[0], f"{shape[0]}-channel") for shape in (got, wanted)]
-        raise UndoorError(
-            f"the images are {kinds[0]} ({got[0]} channels), the model takes {kinds[1]} images "
-            f"({wanted[0]} channels); convert them as they were when the model was trained (grey "
-            "images become colour, and colour ones without any colour grey, without that)"
-        )
-    raise UndoorError(
-        f"the images have the shape {got}, the model takes {wanted}; "
-        "resize them as they were when the model was trained"
-    )
 
 
 def _require_range(images: Tensor, low: float, high: float) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set.colours import COLOUR, GREY, matched
 from undoor.clean_set.dataset import to_float
 from undoor.clean_set.fit import fit_images
 from undoor.clean_set.folder import Walk, linked_note
@@ -20,6 +19,7 @@ from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
+from undoor.spaces.images import COLOUR, GREY
 
 
 def read_images(
@@ -34,7 +34,8 @@ def read_images(
     any_range : as for `fit_images`; without, inputs beyond the bounds are refused.
 
     Folders are read recursively, links followed. Image files are resized as the model wants them;
-    arrays must have its size. Channels are matched as in clean sets (`colours.matched`).
+    arrays must have its size. Channels are matched as in clean sets
+    (`undoor.spaces.space.Space.matched`).
 
     Raises
     ------
@@ -87,14 +88,12 @@ def _read(
         return _fit(to_float(images), file, classifier, from_bytes, any_range)
     pixels, changed = decode_file(file, classifier.resizing)
     image = to_float(pixels.transpose(2, 0, 1)[None])
-    if matched(image, classifier.input_shape)[0].shape[1] == COLOUR and _takes_grey(classifier):
+    space, shape = classifier.space, classifier.input_shape
+    shown, _ = space.matched(image, shape, from_bytes=True)
+    if shown.shape[1] == COLOUR and space.channels(shape) == GREY:
         raise UnreadableError("a colour image, and the model takes grey ones", "does not fit")
     fitted, also = _fit(image, file, classifier, True, any_range)
     return fitted, (*changed, *also)
-
-
-def _takes_grey(classifier: Classifier) -> bool:
-    return classifier.input_shape[0] == GREY
 
 
 def _fit(

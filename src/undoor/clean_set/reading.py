@@ -30,7 +30,7 @@ class Reading:
     changed : images that were used but are not what their bytes say: "16-bit" (scaled to 8),
         "palette", "alpha" (dropped), "CMYK", "turned" (by EXIF), "animated" (first frame),
         "misnamed" (of another format than the name says), "grey as colour" and "colour as grey"
-        (see `colours.matched`). One image may count in several.
+        (see `undoor.spaces.space.Space.matched`). One image may count in several.
     lost_of, tried_of : how many of each class, as the data calls it, were lost, and were tried.
     notes : what was assumed, in words.
     """

@@ -163,11 +163,12 @@ def save_scan(out: Path, report: ScanReport) -> list[Path]:
     from undoor.render.pictures import trigger_picture
 
     report.save(out)
+    space = report.identity.space if report.identity else None
     files = [out / SCAN_FILE]
     for finding in report.findings:
         arrays = out / trigger_file(finding.target)
         picture = arrays.with_suffix(".png")
-        png = trigger_picture(finding.trigger)
+        png = trigger_picture(finding.trigger, space)
         write_atomically(picture, lambda path, png=png: path.write_bytes(png))  # type: ignore[misc]
         files += [arrays, picture]
     return files

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from undoor.decision import Decision, decide, unanswered, undecided, within
+from undoor.decision import Decision, decide, unanswered, undecided
 from undoor.guard import Guarded
 
 
@@ -34,20 +34,21 @@ class GuardedGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [N, K], flagged [N] and score [N] of raw inputs [N, ...]; see `Guarded.logits`."""
         bare = self.original(images)
-        predicted = bare.argmax(1)
-        trusted = within(images, self.original.bounds)
+        task = self.original.task
+        predicted = task.answers(bare)
+        trusted = self.original.space.within(images, self.original.bounds)
         whole = undecided(bare, trusted)
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
             found = decide(
-                bare, network(images), target, threshold, self.rule, self.policy, trusted
+                bare, network(images), target, threshold, self.rule, self.policy, trusted, task
             )
-            mine = predicted == target
+            mine = task.reached(predicted, target)
             whole = Decision(
                 *(_chosen(mine, some, rest) for some, rest in zip(found, whole, strict=True))
             )
-        decision = unanswered(whole, images, bare, self.targets, self.policy)
+        decision = unanswered(whole, images, bare, self.targets, self.policy, task)
         return decision.logits, decision.flagged, decision.score
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import ENTRY, Classifier
-from undoor.device import CPU
+from undoor.device import on_cpu
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.triggers import Trigger
@@ -34,12 +34,8 @@ class Parity:
 def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -> list[Tensor]:
     """Random raw inputs within the bounds in batches of 1, 2 and 7, and the same with each trigger
     that is put on inputs."""
-    low, high = classifier.bounds
     generator = torch.Generator().manual_seed(seed)
-    plain = [
-        low + (high - low) * torch.rand(n, *classifier.input_shape, generator=generator, device=CPU)
-        for n in BATCHES
-    ]
+    plain = [on_cpu(classifier.examples(n, generator)) for n in BATCHES]
     on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
     return [*plain, *(trigger(batch) for trigger in on_inputs for batch in plain)]
 
@@ -50,7 +46,7 @@ def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
     low, high = classifier.bounds
     beyond = high + 0.5 * (high - low)
     generator = torch.Generator().manual_seed(seed)
-    x = low + (high - low) * torch.rand(6, *classifier.input_shape, generator=generator, device=CPU)
+    x = on_cpu(classifier.examples(6, generator))
     for row, value in zip(x, (beyond, torch.nan, torch.inf, -torch.inf), strict=False):
         row.view(-1)[0] = value
     x[4] += 0.5 * (high - low)
@@ -90,8 +86,8 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Answers], batches: list[Te
 
 def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> Tensor:
     """Which inputs are on the edge of a decision [N]."""
-    best = guarded.original(x).topk(2).values
-    close = best[:, 0] - best[:, 1] <= 2 * allowed
+    original = guarded.original
+    close = original.task.certainty(original(x)) <= 2 * allowed
     edges = guarded.thresholds if guarded.rule == MARGIN else (0.0,)
     for edge in edges:
         close |= (score - edge).abs() <= 2 * allowed

@@ -10,8 +10,9 @@ from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.growth import as_norm
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import IMAGES, VECTORS
 
 START = 0.02
 
@@ -56,7 +57,7 @@ ADDITIVE = Family(
     unit="l2 norm",
     make=AtInput(AdditiveBank),
     effort=Effort(1, Schedule(steps=80, batch=4, weight=0.1)),
-    spaces=frozenset({IMAGES, VECTORS}),
+    spaces=frozenset({IMAGES.name, VECTORS.name}),
     growth=as_norm,
     reaches_any=True,
     in_repair=InRepair(control=True, strengthened=True),

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from undoor.errors import UndoorError
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, IMAGES
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL
 
 FILE = "calibration.toml"
 
@@ -47,11 +47,11 @@ class Agreement:
 class Scope:
     """The models that the nulls were learned from and are known to hold for.
 
-    space : of their inputs. network : their kind (`undoor.sites.network_kind`). sides, channels :
-    the fewest and the most. classes : the fewest; the p-values are corrected for more.
+    Their inputs are of a calibrated space, and so is their task. network : their kind
+    (`undoor.sites.network_kind`). sides, channels : the fewest and the most. classes : the fewest;
+    the p-values are corrected for more.
     """
 
-    space: str = IMAGES
     network: str = CONVOLUTIONAL
     sides: tuple[int, int] = (28, 32)
     channels: tuple[int, int] = (1, 3)

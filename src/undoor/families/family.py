@@ -16,8 +16,9 @@ from undoor.families.bank import InputBank, TriggerBank
 from undoor.families.calibration import Null, fitted_null
 from undoor.families.growth import constant
 from undoor.families.schedules import Effort
+from undoor.spaces.images import IMAGES
+from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
-from undoor.vocabulary import IMAGES, VECTORS
 
 Moves = Literal["target", "source", "shared"]
 Shape = tuple[int, ...]
@@ -46,7 +47,7 @@ class AtInput:
 
 @dataclass(frozen=True)
 class Places:
-    """Opaque places whose colours are tried before a search in images (`undoor.inversion`).
+    """Opaque places whose colours are tried before a search (`undoor.inversion`).
 
     Attributes
     ----------
@@ -57,11 +58,14 @@ class Places:
         How many of the best a search starts from, per class.
     effort
         Starts from noise beside them, and the schedule of all.
+    spaces
+        What inputs must be to have such places.
     """
 
     masks: Callable[[Shape, float], Tensor]
     keep: int
     effort: Effort
+    spaces: frozenset[str] = frozenset({IMAGES.name})
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,10 @@ class Family:
     effort
         What the first search of few classes gets; those for many and the last ones follow from it.
     spaces
-        What inputs must be for it to mean something.
+        What inputs must be for it to mean something: the names of spaces (`undoor.spaces`).
     growth
-        By what natural sizes grow from 3 x 32 x 32 pixels to a shape (`undoor.families.growth`).
+        By what natural sizes grow from 3 x 32 x 32 pixels to a larger input
+        (`undoor.families.growth`).
     null
         What natural triggers look like (`undoor.families.calibration`); None: as fitted under this
         name in ``calibration.toml``.
@@ -156,8 +161,8 @@ class Family:
     unit: str
     make: Maker
     effort: Effort
-    spaces: frozenset[str] = frozenset({IMAGES})
-    growth: Callable[[Shape], float] = constant
+    spaces: frozenset[str] = frozenset({IMAGES.name})
+    growth: Callable[[Extent], float] = constant
     null: Null | None = None
     uncalibrated: bool = False
     moves: Moves = "target"
@@ -232,23 +237,15 @@ class Family:
         """The family under whose name candidates are known."""
         return self.searched_as or self
 
-    def applies_to(self, shape: Shape) -> bool:
-        """Whether the family means something for inputs of this shape."""
-        return space_of(shape) in self.spaces
+    def applies_to(self, space: Space) -> bool:
+        """Whether the family means something for inputs of this space."""
+        return space.name in self.spaces
 
     def why_missing(self, classifier: Classifier) -> str | None:
         """As `missing` says it."""
         return None if self.missing is None else self.missing(classifier)
 
-    def places_in(self, shape: Shape) -> Places | None:
-        """Places to start from in inputs of this shape, which must be images."""
-        return self.places if space_of(shape) == IMAGES else None
-
-
-def space_of(shape: Shape) -> str:
-    """What inputs of this shape are.
-
-    >>> space_of((3, 32, 32)), space_of((8,))
-    ('images', 'vectors')
-    """
-    return IMAGES if len(shape) == 3 else VECTORS
+    def places_in(self, space: Space) -> Places | None:
+        """Places to start from in inputs of this space, if it has some."""
+        places = self.places
+        return places if places and space.name in places.spaces else None

@@ -1,43 +1,34 @@
-"""By what the sizes of natural triggers grow from 3 x 32 x 32 pixels to another shape.
+"""By what the sizes of natural triggers grow from 3 x 32 x 32 pixels to a larger input.
 
-Shapes are (C, H, W); of inputs that are no images, sizes do not grow.
+How much larger an input is, its space says (`undoor.spaces.space.Space.extent`).
 """
 
 from __future__ import annotations
 
 import math
 
-SIDE = 32
-CHANNELS = 3
+from undoor.spaces.space import Extent
 
 
-def constant(_shape: tuple[int, ...]) -> float:
+def constant(_extent: Extent) -> float:
     """Not at all."""
     return 1.0
 
 
-def as_area(shape: tuple[int, ...]) -> float:
-    """With the number of pixels.
-
-    >>> as_area((3, 64, 64)), as_area((10,))
-    (4.0, 1.0)
-    """
-    return math.prod(shape[1:]) / SIDE**2 if len(shape) == 3 else 1.0
+def as_area(extent: Extent) -> float:
+    """With the number of places, of images their pixels."""
+    return extent.places
 
 
-def as_norm(shape: tuple[int, ...]) -> float:
+def as_norm(extent: Extent) -> float:
     """As the l2 norm of a pattern: with the root of the number of values.
 
-    >>> as_norm((3, 64, 64)), as_norm((10,))
-    (2.0, 1.0)
+    >>> as_norm(Extent(places=4.0, values=4.0, side=2.0))
+    2.0
     """
-    return math.sqrt(as_area(shape) * shape[0] / CHANNELS) if len(shape) == 3 else 1.0
+    return math.sqrt(extent.values)
 
 
-def as_side(shape: tuple[int, ...]) -> float:
-    """With the length of the sides.
-
-    >>> as_side((3, 64, 64)), as_side((10,))
-    (2.0, 1.0)
-    """
-    return math.sqrt(as_area(shape))
+def as_side(extent: Extent) -> float:
+    """With the length of the sides."""
+    return extent.side

@@ -16,9 +16,11 @@ from undoor.families.generator import GENERATOR
 from undoor.families.schedules import Effort, Schedule
 from undoor.sites import SiteInfo, insert, is_opaque
 from undoor.sites.heads import find_heads, sites_before_heads
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Latent, Trigger
 from undoor.triggers.latent import UNBOUNDED
-from undoor.vocabulary import IMAGES, NO_HEAD, NO_SITES, OPAQUE, SAME_SITE, VECTORS
+from undoor.vocabulary import NO_HEAD, NO_SITES, OPAQUE, SAME_SITE
 
 NAME = "latent"
 START = 0.1
@@ -137,7 +139,7 @@ LATENT = tuple(
         unit="l2 norm in standard deviations",
         make=partial(make_shifts, depth),
         effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
-        spaces=frozenset({IMAGES, VECTORS}),
+        spaces=frozenset({IMAGES.name, VECTORS.name}),
         at_input=False,
         # A shift without pixels can make anything look like any class.
         barred=True,

@@ -13,8 +13,9 @@ from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair, Places
 from undoor.families.growth import as_area
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
+from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import IMAGES, VECTORS
 
 OPACITY = 0.15
 # Cells a side of the coarse random field that a mask starts from, and how far it may swing.
@@ -42,7 +43,7 @@ class PatchBank(InputBank):
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         start = math.log(OPACITY / (1 - OPACITY))
         noise = torch.randn(count, 1, *shape[1:], generator=generator, device=CPU)
-        clumps = _smooth_noise(count, shape[1:], generator)
+        clumps = _smooth_noise(count, shape, generator)
         swing = MOST_SWING * torch.rand(count, *[1] * len(shape), generator=generator, device=CPU)
         self.mask_logit = nn.Parameter(start + 0.1 * noise + swing * clumps)
         self.pattern_logit = nn.Parameter(
@@ -73,12 +74,13 @@ class PatchBank(InputBank):
         return low + (high - low) * self.pattern_logit.sigmoid()
 
 
-def _smooth_noise(count: int, sides: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """[count, 1, *sides]: normal noise on a coarse grid, interpolated; 0 where there is no grid."""
-    if len(sides) != 2:
-        return torch.zeros(count, 1, *sides, device=CPU)
+def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """[count, 1, *shape[1:]]: normal noise on a coarse grid, interpolated; 0 where inputs are no
+    images, which have one."""
+    if not IMAGES.applies_to(shape):
+        return torch.zeros(count, 1, *shape[1:], device=CPU)
     coarse = torch.randn(count, 1, CELLS, CELLS, generator=generator, device=CPU)
-    return F.interpolate(coarse, sides, mode="bicubic", align_corners=False)
+    return F.interpolate(coarse, shape[1:], mode="bicubic", align_corners=False)
 
 
 def squares(shape: tuple[int, ...], distance: float) -> Tensor:
@@ -107,7 +109,7 @@ PATCH = Family(
     make=AtInput(PatchBank),
     # A patch is found from some starts and not from others.
     effort=Effort(12, Schedule(steps=130, batch=2, weight=0.02, trial=45, keep=2)),
-    spaces=frozenset({IMAGES, VECTORS}),
+    spaces=frozenset({IMAGES.name, VECTORS.name}),
     growth=as_area,
     smallest=1.0,
     # Beside the squares that pull most: these start near a planted patch, noise finds scattered

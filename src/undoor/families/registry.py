@@ -6,7 +6,7 @@ from functools import cache
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.extensions import extensions
+from undoor.extensions import by_name
 from undoor.families.additive import ADDITIVE
 from undoor.families.blend import BLEND
 from undoor.families.calibration import Null
@@ -99,7 +99,7 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
         for family in families()
         if family.moves == moves
         and not family.on_request
-        and family.applies_to(classifier.input_shape)
+        and family.applies_to(classifier.space)
         and family.why_missing(classifier) is None
     )
 
@@ -111,18 +111,4 @@ def nulls() -> dict[str, Null]:
 
 @cache
 def _by_name() -> dict[str, Family]:
-    found = {family.name: family for family in REGISTRY}
-    for extension in extensions(FAMILY_GROUP):
-        family = extension.value
-        if not isinstance(family, Family):
-            raise UndoorError(
-                f"expected the entry point {extension.name} of {FAMILY_GROUP} to be an "
-                f"undoor.families.family.Family, got {type(family).__name__}"
-            )
-        if family.name in found:
-            raise UndoorError(
-                f"expected trigger families of different names, got {family.name!r} again from the "
-                f"entry point {extension.name} of {FAMILY_GROUP}; rename it"
-            )
-        found[family.name] = family
-    return found
+    return by_name(FAMILY_GROUP, Family, REGISTRY, "trigger families")

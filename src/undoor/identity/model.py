@@ -15,6 +15,9 @@ from undoor.identity.probes import Logits, logits_from_json, probe_logits
 from undoor.identity.structure import Structure, structure_of
 from undoor.identity.tensors import weights_sha256
 from undoor.origin import CodeFile
+from undoor.spaces.registry import space_named, space_of
+from undoor.spaces.space import Space
+from undoor.vocabulary import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -61,6 +64,17 @@ class ModelIdentity:
         """Over the hashes of the files of `code`, in whatever order; None where there is none."""
         hashes = sorted({item.sha256 for item in self.code})
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else None
+
+    @property
+    def space(self) -> Space | None:
+        """What an input is, where that was said by name; None where its shape says it.
+
+        Raises
+        ------
+        UndoorError : no such space is installed.
+        """
+        name = (self.preprocessing or {}).get("space")
+        return None if name is None else space_named(str(name))
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as files and reports hold them."""
@@ -151,6 +165,8 @@ def network_structure(classifier: Classifier) -> Structure:
 def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
     """What happens to a picture before the network sees it, as JSON can say it."""
     resizing = classifier.resizing
+    named = {"space": classifier.space.name, "task": classifier.task.name}
+    usual = {"space": space_of(classifier.input_shape).name, "task": DEFAULT_TASK}
     first = resizing.first if resizing else None
     return {
         "input_shape": list(classifier.input_shape),
@@ -166,6 +182,8 @@ def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
             "first": list(first) if isinstance(first, tuple) else first,
             "resample": resizing.resample,
         },
+        # What goes without saying is not said, so that hashes of before stay.
+        **{key: name for key, name in named.items() if name != usual[key]},
     }
 
 
@@ -214,12 +232,13 @@ def require_sha256(text: str, what: str) -> str:
 
 def _differences(expected: ModelIdentity, found: ModelIdentity) -> Iterator[str]:
     before, now = expected.preprocessing or {}, found.preprocessing or {}
-    changed = [key for key in before if before[key] != now.get(key)]
+    known = {**before, **now} if before else {}
+    changed = [key for key in known if before.get(key) != now.get(key)]
     for key in changed:
-        yield f"{key} (expected {_shown(before[key])}, got {_shown(now.get(key))})"
+        yield f"{key} (expected {_shown(before.get(key))}, got {_shown(now.get(key))})"
     for name, words in HASHES.items():
         # The hash of the weights covers the input transform too, which was named already.
-        if name == "weights_sha256" and set(changed) - {"resizing"}:
+        if name == "weights_sha256" and set(changed) - {"resizing", "space", "task"}:
             continue
         if getattr(expected, name) != getattr(found, name):
             yield words

@@ -25,10 +25,10 @@ DIGITS = 5
 Logits = tuple[tuple[float | None, ...], ...]
 
 
-def probe_inputs(shape: Sequence[int], bounds: tuple[float, float]) -> Tensor:
-    """Eight raw inputs [8, *shape] within the bounds: noise, constants and gradients.
+def probe_shares(shape: Sequence[int]) -> Tensor:
+    """Eight inputs [8, *shape] as shares of the range in [0, 1]: noise, constants and gradients.
 
-    >>> probe_inputs((1, 2, 2), (0, 255)).shape
+    >>> probe_shares((1, 2, 2)).shape
     torch.Size([8, 1, 2, 2])
     """
     generator = torch.Generator().manual_seed(20_260)
@@ -38,9 +38,7 @@ def probe_inputs(shape: Sequence[int], bounds: tuple[float, float]) -> Tensor:
     grey[1] = 0.85
     across = torch.linspace(0, 1, shape[-1], device=CPU).expand(*shape)
     through = torch.linspace(0, 1, math.prod(shape), device=CPU).reshape(*shape)
-    unit = torch.cat([noise, grey, torch.stack([across, across.flip(-1), through**2])])
-    low, high = bounds
-    return low + (high - low) * unit
+    return torch.cat([noise, grey, torch.stack([across, across.flip(-1), through**2])])
 
 
 @torch.no_grad()
@@ -49,7 +47,7 @@ def probe_logits(classifier: Classifier) -> Logits:
 
     The random state of the caller stays as it is.
     """
-    inputs = probe_inputs(classifier.input_shape, classifier.bounds)
+    inputs = classifier.space.at(probe_shares(classifier.input_shape), classifier.bounds)
     with torch.random.fork_rng(devices=[]):
         logits = torch.cat(
             [on_cpu(classifier(batch)) for batch in classifier.batches(inputs, BATCH)]

@@ -19,6 +19,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import on
 from undoor.rate import Rate
+from undoor.spaces.images import COLOUR
 
 MOST_IMAGES = 1000
 BATCH = 256
@@ -155,13 +156,13 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
     """
     per_class = max(1, MOST_IMAGES // classifier.num_classes)
     clean = clean if len(clean) <= MOST_IMAGES else clean.balanced(per_class, seed)
-    x, y = clean.images, clean.labels
+    x, y, task = clean.images, clean.labels, classifier.task
     answers = _answers(classifier, x, lambda c, part: c._normalised(part))
-    right = answers == y
+    right, channels = task.correct(answers, y), classifier.space.channels(classifier.input_shape)
     otherwise = {
-        name: _answers(classifier, x, feed) == y
+        name: task.correct(_answers(classifier, x, feed), y)
         for name, (feed, _) in FEEDINGS.items()
-        if x.dim() == 4 and (x.shape[1] == 3 or name not in COLOURED)
+        if channels and (channels == COLOUR or name not in COLOURED)
     }
     return DryRun(
         Rate.of(right),
@@ -175,7 +176,7 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
 
 def _answers(classifier: Classifier, x: Tensor, feed: Feeding) -> Tensor:
     parts = (on(classifier.device, part) for part in x.split(BATCH))
-    found = [classifier.network(feed(classifier, part)).argmax(1) for part in parts]
+    found = [classifier.answers_to(feed(classifier, part)) for part in parts]
     return on(x.device, torch.cat(found))
 
 

@@ -103,11 +103,11 @@ def largest_step(classifier: Classifier) -> int:
     """How many inputs the largest step of a scan has in the network at a time."""
     shape = classifier.input_shape
     efforts = [
-        places.effort if (places := family.places_in(shape)) else family.effort
+        places.effort if (places := family.places_in(classifier.space)) else family.effort
         for family in families()
     ]
     batch = max(effort.schedule.batch for effort in efforts)
-    counts = [len(p.masks(shape, NEAR)) for f in families() if (p := f.places_in(shape))]
+    counts = [len(p.masks(shape, NEAR)) for f in families() if (p := f.places_in(classifier.space))]
     return max(_candidates(classifier) * batch, *counts, 1)
 
 
@@ -149,10 +149,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
             largest = max(largest, out.numel() * FLOAT // count)
 
     hooks = [module.register_forward_hook(measure) for module in classifier.modules()]
-    low, high = classifier.bounds
-    x = torch.full(
-        (count, *classifier.input_shape), (low + high) / 2, device=classifier.device
-    ).requires_grad_(True)
+    x = classifier.level(count, 0.5).requires_grad_(True)
     try:
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
@@ -189,6 +186,6 @@ def _of_candidates(classifier: Classifier) -> int:
 def _of_squares(classifier: Classifier) -> int:
     """Bytes of the squares that are tried as patches."""
     shape = classifier.input_shape
-    places = (family.places_in(shape) for family in families())
+    places = (family.places_in(classifier.space) for family in families())
     count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)
     return FLOAT * COPIES_OF_CANDIDATE * count * math.prod(shape)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.device import autocast
@@ -69,17 +68,15 @@ def _part(
 
 
 def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels` [M, n],
-    or, where `away` [M], towards any class but these."""
+    """Mean loss of the task and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels`
+    [M, n], or, where `away` [M], towards anything but these."""
     count, batch = x.shape[:2]
     with autocast(x.device):
         logits = triggered(x.flatten(0, 1))
     logits = logits.float().view(count, batch, -1)
-    named = F.one_hot(labels, logits.shape[2]).bool()
-    counted = named ^ away[:, None, None]
-    entropy = logits.logsumexp(2) - logits.masked_fill(~counted, -torch.inf).logsumexp(2)
-    reached = (logits.argmax(2) == labels) ^ away[:, None]
-    return entropy.mean(1), reached.float().mean(1)
+    task = triggered.task
+    reached = task.reached(task.answers(logits), labels) ^ away[:, None]
+    return task.loss(logits, labels, away).mean(1), reached.float().mean(1)
 
 
 def _of_rows(bank: TriggerBank, layout: torch.memory_format) -> Callable[[Tensor], Tensor]:

@@ -82,7 +82,8 @@ def find_sources(
     least: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
     """The classes of which the trigger moves at least this share of the images to `target`."""
-    moved = triggered(classifier, trigger).predict(x) == target
+    answers = triggered(classifier, trigger).predict(x)
+    moved = classifier.task.reached(answers, target)
     return tuple(
         label
         for label in y.unique().tolist()
@@ -143,4 +144,5 @@ def held_out_asr(
     x = images.x[images.held_out[keep]]
     if len(x) == 0:
         return 0.0
-    return float((triggered(classifier, trigger).predict(x) == target).float().mean())
+    answers = triggered(classifier, trigger).predict(x)
+    return float(classifier.task.reached(answers, target).float().mean())

@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.device import CPU, on, precise
+from undoor.device import precise
 
 # The median clean scale of the models that the nulls were learned from (3.9; 2.7 to 5.5).
 REFERENCE = 4.0
-# In units of the median gap: a logit lower than this below the highest counts as this low.
-MAX_GAP = 2.0
 MAX_IMAGES = 256
 # Images that gradients are looked at for, and other classes of each; the share of these pairs that
 # may be flat.
@@ -41,36 +39,8 @@ def standardised(classifier: Classifier, images: Tensor) -> Classifier:
         A shallow copy with another `gain`; the same gain where all logits of each input agree.
     """
     bare = classifier.with_gain(1.0)
-    scale = clean_scale(bare.logits(_some(images, MAX_IMAGES), MAX_IMAGES))
+    scale = classifier.task.spread(bare.logits(_some(images, MAX_IMAGES), MAX_IMAGES))
     return classifier.with_gain(REFERENCE / scale) if scale else classifier
-
-
-def clean_scale(logits: Tensor) -> float:
-    """How far the logits of one input lie apart, as a rule.
-
-    The median over inputs of the standard deviation over classes. Of the classes far below the
-    others only the order counts: one class with a logit of -1e6 shall not hide the others.
-
-    Parameters
-    ----------
-    logits : [N, K]; what is added to all logits of an input changes nothing.
-
-    Returns
-    -------
-    float
-        Positive; 0.0 where all logits of an input agree as a rule, or are not finite.
-
-    >>> logits = torch.tensor([[4.0, 0.0], [-2.0, 2.0]])
-    >>> clean_scale(logits), round(clean_scale(1e-6 * logits + 1) / clean_scale(logits), 7)
-    (2.0, 1e-06)
-    """
-    z = precise(logits)
-    gaps = z.amax(1, keepdim=True) - z
-    # The highest itself, whose gap is 0, is none of the others.
-    median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)
-    spread = gaps.minimum(MAX_GAP * median).std(1, correction=0)
-    scale = float(spread.median()) or float(spread.mean())
-    return scale if math.isfinite(scale) else 0.0
 
 
 def flat(classifier: Classifier, images: Tensor) -> str | None:
@@ -109,11 +79,7 @@ def _distances(classifier: Classifier, images: Tensor) -> Tensor:
     most = classifier.capacity.learning if classifier.capacity else len(images)
     for batch in (*images.split(max(1, most)),) * OTHERS:
         x = batch.clone().requires_grad_()
-        logits = classifier(x)
-        top = logits.argmax(1)
-        step = torch.randint(1, classifier.num_classes, (len(x),), generator=generator, device=CPU)
-        other = (top + on(top.device, step)) % classifier.num_classes
-        lead = (logits.gather(1, top[:, None]) - logits.gather(1, other[:, None]))[:, 0]
+        lead = classifier.task.drawn_lead(classifier(x), generator)
         (gradient,) = torch.autograd.grad(lead.sum(), x)
         steepness = precise(gradient).flatten(1).norm(dim=1)
         distance = precise(lead.detach()) / steepness

@@ -9,9 +9,9 @@ from undoor.inversion.work import Work
 
 
 def started(work: Work, search: Search, family: str, count: int) -> list[Search]:
-    """`search` from `count` starts: noise, and for families with places in images from as many of
-    those that pull most, beside one of noise, which finds scattered patches."""
-    places = family_named(family).places_in(work.classifier.input_shape)
+    """`search` from `count` starts: noise, and for families with places in such inputs from as many
+    of those that pull most, beside one of noise, which finds scattered patches."""
+    places = family_named(family).places_in(work.classifier.space)
     if places is None:
         return [search] * count
     (tried,) = try_squares(work, [search], places, family, distance=NEAR, keep=count)

@@ -32,7 +32,7 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger
     for probe in probes:
         with autocast(x.device):
             logits = classifier.logits(probe(x))
-        out.append((logits.float().softmax(1) * others).sum(0) / count)
+        out.append((classifier.task.probabilities(logits.float()) * others).sum(0) / count)
     return torch.stack(out)
 
 

@@ -74,6 +74,8 @@ def load(
     std: Sequence[float] | None = None,
     output: Output | None = None,
     class_names: Sequence[str] | None = None,
+    space: str | None = None,
+    task: str | None = None,
     trust_pickle: bool = False,
     sha256: str | None = None,
     trust_code: bool = False,
@@ -97,7 +99,8 @@ def load(
         needs it, and `input_shape` unless the network is timm's.
     key : which of several state dicts in a checkpoint, as "state_dict_ema".
     arguments : keyword arguments of the architecture's callable.
-    input_shape, bounds, scale, mean, std, output, class_names : see `Classifier`.
+    input_shape, bounds, scale, mean, std, output, class_names, space, task : see
+        `Classifier`.
     trust_pickle : open a pickle of a whole module, which runs code of whoever wrote it, in a
         process confined as far as the system allows; a `TrustedPickleWarning` says how far. Its
         weights alone come back: the architecture is still the caller's. No file can say this.
@@ -122,8 +125,15 @@ def load(
             "arguments": arguments,
             "output": output,
         },
-        "input": {"shape": input_shape, "bounds": bounds, "scale": scale, "mean": mean, "std": std},
-        "classes": {"names": class_names},
+        "input": {
+            "shape": input_shape,
+            "bounds": bounds,
+            "scale": scale,
+            "mean": mean,
+            "std": std,
+            "space": space,
+        },
+        "classes": {"names": class_names, "task": task},
     }
     path = Path(model)
     try:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.spaces.images import IMAGES
 
 Shape = tuple[int, ...]
 # Grey, colour, and colour with transparency; sides are longer.
@@ -31,7 +32,9 @@ def stands_last(shape: Sequence[int]) -> bool:
     >>> stands_last((16, 16, 3)), stands_last((3, 16, 16)), stands_last((64, 4, 4))
     (True, False, False)
     """
-    return len(shape) == 3 and shape[2] in CHANNELS and min(shape[:2]) > max(CHANNELS)
+    return (
+        IMAGES.applies_to(tuple(shape)) and shape[2] in CHANNELS and min(shape[:2]) > max(CHANNELS)
+    )
 
 
 def first(shape: Sequence[int]) -> Shape:

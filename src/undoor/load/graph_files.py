@@ -90,5 +90,7 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         std=table.std,
         output=model.output,
         class_names=classes.names,
+        space=table.space,
+        task=classes.task,
         origin=Origin(graph_sha256=graph.sha256),
     )

@@ -246,9 +246,10 @@ def _preprocessing(folder: Path, config: Any, options: Tables) -> tuple[Preproce
 def _stated(own: Mapping[str, Any], folder: Path) -> Preprocessing:
     from undoor.load.spec import InputTable, checked
     from undoor.resizing import Resizing
+    from undoor.spaces.images import IMAGES
 
     table = checked(InputTable, "input", own, folder)
-    if len(table.shape) != 3:
+    if not IMAGES.applies_to(table.shape):
         raise UndoorError(f"expected an input_shape such as (3, 32, 32), got {table.shape}")
     channels, height, width = table.shape
     return Preprocessing(

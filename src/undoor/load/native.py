@@ -70,6 +70,8 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
         std=spec.input.std,
         output=spec.model.output,
         class_names=spec.classes.names,
+        space=spec.input.space,
+        task=spec.classes.task,
     )
     # Only now, since a first pass may import as well.
     origin = replace(classifier.origin, code=built.files)

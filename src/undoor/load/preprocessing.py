@@ -13,6 +13,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load.spec import ClassesTable, InputTable, Tables, checked
 from undoor.resizing import Resizing
+from undoor.spaces.images import IMAGES
 from undoor.vocabulary import Output
 
 
@@ -31,7 +32,7 @@ class Preprocessing:
 
 def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Preprocessing:
     """The same for inputs of another shape, resized straight to it."""
-    if shape is None or tuple(shape) == preprocessing.shape or len(shape) != 3:
+    if shape is None or tuple(shape) == preprocessing.shape or not IMAGES.applies_to(tuple(shape)):
         return preprocessing
     channels, height, width = shape
     straight = Resizing((height, width), resample=preprocessing.resizing.resample)
@@ -89,6 +90,8 @@ def classifier_of(
         std=table.std,
         output=output,
         class_names=named.names,
+        space=table.space,
+        task=named.task,
         resizing=resizing if resizing.size == table.shape[1:] else None,
     )
 

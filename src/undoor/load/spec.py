@@ -44,7 +44,7 @@ from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
-from undoor.vocabulary import MODEL_FILE, Output
+from undoor.vocabulary import DEFAULT_TASK, MODEL_FILE, Output
 
 # What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
 OPTIONS = {"architecture": "architecture", "shape": "input_shape"}
@@ -61,6 +61,8 @@ EXAMPLES = {
     "mean": "[0.485, 0.456, 0.406]",
     "std": "[0.229, 0.224, 0.225]",
     "names": '["cat", "dog"]',
+    "space": '"images"',
+    "task": f'"{DEFAULT_TASK}"',
 }
 
 
@@ -105,12 +107,14 @@ class InputTable(_Table):
     scale: FiniteFloat = 1.0
     mean: PerChannel | None = None
     std: PerChannel | None = None
+    space: str | None = None
 
 
 class ClassesTable(_Table):
-    """[classes]: the names of the classes, in order."""
+    """[classes]: what an output means, and the names of the classes, in order."""
 
     names: tuple[str, ...] | None = None
+    task: str = DEFAULT_TASK
 
 
 class ModelSpec(_Table):

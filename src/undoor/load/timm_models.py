@@ -33,6 +33,7 @@ from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.state_dicts import StateDict
 from undoor.load.weights import load_fitting, read_states
 from undoor.resizing import Resizing
+from undoor.spaces.images import IMAGES
 
 SCHEME = "timm:"
 WEIGHTS = "model.safetensors"
@@ -163,7 +164,7 @@ def _arguments(
     if first and len(first) == 4 and first[1] in (1, 2, 4):
         found.setdefault("in_chans", first[1])
     shape = own.get("shape")
-    if shape is not None and len(shape) == 3:
+    if shape is not None and IMAGES.applies_to(tuple(shape)):
         if settings.get("fixed_input_size"):
             found.setdefault("img_size", tuple(shape[1:]))
         if shape[0] != 3:

@@ -21,6 +21,7 @@ from undoor.vocabulary import (
     OTHER_NETWORK,
     OTHER_SIZE,
     OTHER_SPACE,
+    OTHER_TASK,
     SAME_SITE,
     TINY_ONLY,
 )
@@ -40,6 +41,7 @@ GAPS = {
     "linear map",
     NO_NULL: "no null was fitted for the trigger families {families}: how small natural triggers "
     f"of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
+    OTHER_TASK: f"the outputs are no scores of one class per input; {LEARNED} such alone",
     OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} images alone",
     OTHER_SIZE: f"the inputs are of {{shape}} (channels, height, width); {LEARNED} images of "
     "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",

@@ -63,7 +63,7 @@ def html_report(
     units : the most moved units of each repaired target.
     """
     names = scan.class_names
-    album = Album(names, examples)
+    album = Album(names, examples, scan.identity.space if scan.identity else None)
     targets = repair.targets if repair else ()
     told = scan.findings[:MOST_FINDINGS]
     return _template().render(

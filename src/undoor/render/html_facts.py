@@ -22,7 +22,13 @@ UNKNOWN = "not known"
 NONE = "none"
 # Of more classes the counts are not listed one by one.
 MAX_COUNTED = 12
-WORDS = {"network": "Kind of network", "space": "Inputs", "size": "Size", "classes": "Classes"}
+WORDS = {
+    "network": "Kind of network",
+    "space": "Inputs",
+    "size": "Size",
+    "task": "Outputs",
+    "classes": "Classes",
+}
 
 
 def model_facts(scan: ScanReport, subject: Subject | None) -> Facts:
@@ -96,6 +102,7 @@ def calibration_rows(scan: ScanReport) -> list[tuple[str, str, str]]:
         "network": covered.network,
         "space": covered.space,
         "size": _shape(covered.shape),
+        "task": covered.task,
         "classes": str(covered.classes),
     }
     return [

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from undoor.clean_set import CleanSet
+    from undoor.spaces.space import Space
 
 EXAMPLES = 4
 # Characters of all pictures together, so that the page stays below 2 MB whatever the findings.
@@ -22,8 +23,11 @@ MOST = 1_200_000
 class Album:
     """Makes the pictures of one page until they weigh too much; further ones are None."""
 
-    def __init__(self, names: tuple[str, ...], examples: CleanSet | None) -> None:
+    def __init__(
+        self, names: tuple[str, ...], examples: CleanSet | None, space: Space | None = None
+    ) -> None:
         self.names = names
+        self.space = space
         self.examples = examples
         self.left = MOST
         self.full = False
@@ -33,9 +37,9 @@ class Album:
         None."""
         images, labels = self._chosen(finding, 1)
         shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
-        shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger))
+        shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger, self.space))
         if images is not None:
-            clean, stamped = pictures.clean_and_stamped(images[0], finding.trigger)
+            clean, stamped = pictures.clean_and_stamped(images[0], finding.trigger, self.space)
             shown |= {"clean": self._uri(clean), "stamped": self._uri(stamped)}
             shown["label"] = text.class_label(labels[0], self.names)
         return shown
@@ -47,7 +51,7 @@ class Album:
             return {"sheet": None}
         kinds = text.listing((text.class_label(n, self.names) for n in labels), EXAMPLES)
         return {
-            "sheet": self._uri(pictures.before_and_after(images, finding.trigger)),
+            "sheet": self._uri(pictures.before_and_after(images, finding.trigger, self.space)),
             "kinds": kinds,
         }
 

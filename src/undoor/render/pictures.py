@@ -13,6 +13,8 @@ from torch import Tensor
 
 from undoor.classifier import ENTRY
 from undoor.device import array, on_cpu
+from undoor.spaces.registry import space_of
+from undoor.spaces.space import Space
 from undoor.triggers import Latent, Stamp, Trigger
 
 SIDE = 160
@@ -35,31 +37,27 @@ def gain(trigger: Trigger) -> float:
     return min(MAX_GAIN, max(1.0, 1 / max(strength, 1e-9)))
 
 
-def trigger_picture(trigger: Trigger) -> bytes:
+def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:
     """The trigger alone: a mask and pattern on mid-grey, amplified if faint; the shift of a latent
-    trigger as a bar a channel; what any other makes of a test card."""
+    trigger as a bar a channel; what any other makes of a test card.
+
+    space : what inputs are; by their shape unless given.
+    """
     if isinstance(trigger, Latent):
         return png(_bars(trigger.shift)[None])
     low, high = trigger.bounds
     if not isinstance(trigger, Stamp):
-        card = low + (high - low) * _test_card(trigger.example_shape(CARD))
-        return png((trigger(card[None]) - low) / (high - low))
+        shape = trigger.example_shape(CARD)
+        space = space or space_of(shape)
+        card = space.at(space.card(shape)[None], trigger.bounds)
+        return png(space.picture((trigger(card) - low) / (high - low)))
     if trigger.mode == "replace":
         mask = (trigger.mask * gain(trigger)).clamp(0, 1)
         shown = mask * (trigger.pattern - low) / (high - low) + (1 - mask) * GREY
     else:
         shown = GREY + gain(trigger) * trigger.pattern / (high - low)
-    return png(shown[None])
-
-
-def _test_card(shape: tuple[int, ...]) -> Tensor:
-    """A chessboard of mid-greys whose channels get brighter in different directions."""
-    channels, height, width = shape
-    down = torch.linspace(0, 1, height)[:, None].expand(height, width)
-    right = torch.linspace(0, 1, width)[None].expand(height, width)
-    ramps = torch.stack([down, right, 1 - down])[torch.arange(channels) % 3]
-    squares = (torch.arange(height)[:, None] // 4 + torch.arange(width)[None] // 4) % 2
-    return 0.2 + 0.4 * ramps + 0.2 * squares
+    space = space or space_of(tuple(shown.shape))
+    return png(space.picture(shown[None]))
 
 
 def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
@@ -71,27 +69,30 @@ def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
     return picture.expand(3, -1, -1)
 
 
-def before_and_after(images: Tensor, trigger: Trigger) -> bytes:
-    """Two rows: images [N, C, H, W] as they are, and the same with the trigger on them, which must
-    be one of the input."""
-    rows = _stamped(images, trigger)
+def before_and_after(images: Tensor, trigger: Trigger, space: Space | None = None) -> bytes:
+    """Two rows: inputs [N, ...] as they are, and the same with the trigger on them, which must be
+    one of the input. space : as of `trigger_picture`."""
+    rows = _stamped(images, trigger, space)
     return png(torch.cat(rows), columns=len(images))
 
 
-def clean_and_stamped(image: Tensor, trigger: Trigger) -> tuple[bytes, bytes]:
-    """One image [C, H, W] as it is, and the same with the trigger, which must be one of the
-    input."""
-    clean, stamped = _stamped(image[None], trigger)
+def clean_and_stamped(
+    image: Tensor, trigger: Trigger, space: Space | None = None
+) -> tuple[bytes, bytes]:
+    """One input as it is, and the same with the trigger, which must be one of the input. space : as
+    of `trigger_picture`."""
+    clean, stamped = _stamped(image[None], trigger, space)
     return png(clean), png(stamped)
 
 
-def _stamped(images: Tensor, trigger: Trigger) -> list[Tensor]:
-    """Images [N, C, H, W] and the same with the trigger, in [0, 1] and no higher than a page has
-    use for."""
+def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tensor]:
+    """Pictures [N, C, H, W] of inputs and of the same with the trigger, in [0, 1] and no higher
+    than a page has use for."""
     assert trigger.site == ENTRY
     low, high = trigger.bounds
-    shown = [(x - low) / (high - low) for x in (images, trigger(images))]
-    height, width = images.shape[-2:]
+    space = space or space_of(tuple(images.shape[1:]))
+    shown = [space.picture((x - low) / (high - low)) for x in (images, trigger(images))]
+    height, width = shown[0].shape[-2:]
     if height <= SIDE:
         return shown
     size = (SIDE, max(1, round(SIDE * width / height)))

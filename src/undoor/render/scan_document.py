@@ -121,6 +121,7 @@ class Calibrated(Part):
     network: bool
     space: bool
     size: bool
+    task: bool
     classes: bool
 
 
@@ -130,6 +131,7 @@ class Coverage(Part):
     families: list[FamilyCoverage]
     network: str | None = Field(description="Its kind.")
     space: str | None = Field(description="What an input is.")
+    task: str | None = Field(description="What an output means.")
     shape: list[Count] = Field(description="Of one input.")
     classes: Count | None
     calibrated: Calibrated | None

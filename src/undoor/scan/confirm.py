@@ -53,7 +53,7 @@ def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
     search = Search(target, work.images.pool(target))
     (best,) = work.invert([search], stand_in.name, stand_in.effort.lone())
     assert stand_in.faint is not None  # Family refuses a stand-in without it.
-    most = stand_in.faint * stand_in.growth(work.classifier.input_shape)
+    most = stand_in.faint * stand_in.growth(work.classifier.extent)
     return best if best.size is not None and best.size <= most else None
 
 

@@ -80,12 +80,14 @@ class Coverage:
         The kind of network: `CONVOLUTIONAL`, `OTHER_KIND` or `OPAQUE`.
     space
         What an input is, for example `IMAGES`.
+    task
+        What an output means, for example a single label.
     shape
         Of one input.
     classes
         How many.
     calibrated
-        By "network", "space", "size" and "classes", whether the nulls were learned on such models.
+        By "network", "space", "size", "task" and "classes", whether the nulls were learned on such models.
     gaps
         What is lacking.
     accepted
@@ -97,6 +99,7 @@ class Coverage:
     families: tuple[FamilyCoverage, ...] = ()
     network: str | None = None
     space: str | None = None
+    task: str | None = None
     shape: tuple[int, ...] = ()
     classes: int | None = None
     calibrated: Mapping[str, bool] | None = None

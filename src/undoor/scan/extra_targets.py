@@ -98,7 +98,8 @@ def _finding(work: Work, report: ScanReport, target: int) -> Finding:
             f"no trigger of any family moves clean images to class {target}, so there is nothing "
             "to correct; leave this target out"
         )
-    moved = triggered(network, best.trigger).predict(work.images.x[pool]) == target
+    answers = triggered(network, best.trigger).predict(work.images.x[pool])
+    moved = network.task.reached(answers, target)
     return Finding(
         target=target,
         sources=tuple(k for k in range(network.num_classes) if k != target),

@@ -39,7 +39,7 @@ def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> f
 
 def _targets(classifier: Classifier, family: Family, images: int) -> float:
     classes, shape = classifier.num_classes, classifier.input_shape
-    if places := family.places_in(shape):
+    if places := family.places_in(classifier.space):
         few = classes <= FEW_CLASSES
         squares = square_passes(classifier, places, NEAR if few else FAR, classes)
         starts = places.keep + places.effort.starts
@@ -55,7 +55,7 @@ def _sources(classifier: Classifier, family: Family, images: int) -> float:
 
 
 def _shared(classifier: Classifier, family: Family, images: int) -> float:
-    places = family.places_in(classifier.input_shape)
+    places = family.places_in(classifier.space)
     effort = places.effort if places else family.effort
     starts = effort.starts + (places.keep if places else 0)
     squares = square_passes(classifier, places, NEAR, 1) if places else 0.0

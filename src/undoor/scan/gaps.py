@@ -9,7 +9,7 @@ from typing import get_args
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.families.calibration import SCOPE
-from undoor.families.family import Family, space_of
+from undoor.families.family import Family
 from undoor.families.registry import families, family_named
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.sites import network_kind
@@ -25,6 +25,7 @@ from undoor.vocabulary import (
     OTHER_NETWORK,
     OTHER_SIZE,
     OTHER_SPACE,
+    OTHER_TASK,
     SAME_SITE,
     TINY_ONLY,
     AcceptCoverage,
@@ -91,10 +92,15 @@ def coverage(
         has_null = family.null is not None
         done = family.name in searched
         each.append(FamilyCoverage(family.name, done, code, below, alarm, has_null))
-    shape = classifier.input_shape
-    space, kind = space_of(shape), network_kind(classifier)
+    shape, kind = classifier.input_shape, network_kind(classifier)
     found = Coverage(
-        tuple(each), kind, space, shape, classifier.num_classes, _calibrated(classifier, kind)
+        tuple(each),
+        kind,
+        classifier.space.name,
+        classifier.task.name,
+        shape,
+        classifier.num_classes,
+        _calibrated(classifier, kind),
     )
     return replace(found, gaps=tuple(_gaps(found, per_class)), accepted=accepted)
 
@@ -134,19 +140,19 @@ def _code(
     """Why a family was not searched to the end; None where it was."""
     if family.name in searched:
         return BUDGET_ENDED if family.name in unfinished else None
-    if not family.applies_to(classifier.input_shape):
+    if not family.applies_to(classifier.space):
         return NOT_FOR_SPACE
     return family.why_missing(classifier) or (BUDGET_ENDED if started else NOT_STARTED)
 
 
 def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
     """In what the network is like those that the nulls were learned from."""
-    shape = classifier.input_shape
-    space = space_of(shape) == SCOPE.space
+    shape, space = classifier.input_shape, classifier.space.calibrated
     return {
         "network": kind == SCOPE.network,
         "space": space,
         "size": space and SCOPE.covers_size(shape),
+        "task": classifier.task.calibrated,
         "classes": classifier.num_classes >= SCOPE.classes,
     }
 
@@ -184,6 +190,8 @@ def _left_out(each: Sequence[FamilyCoverage]) -> Iterator[Gap]:
 def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
     """In what the network is unlike those that the nulls were learned from. Of vectors no more is
     known than that; an opaque network is a gap already."""
+    if not calibrated["task"]:
+        yield Gap(OTHER_TASK)
     if not calibrated["space"]:
         yield Gap(OTHER_SPACE)
         return

@@ -171,7 +171,7 @@ def _judged(
     ------
     BudgetEnded : before the search began.
     """
-    known = search.predict(clean.images) == clean.labels
+    known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
     own = OwnDirections.of(search, clean.images, clean.labels)
     images = split(clean, known, generator)

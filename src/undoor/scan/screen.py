@@ -22,7 +22,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
     searches = [Search(target, work.images.pool(target)) for target in tried]
     record = family_named(family)
-    if places := record.places_in(work.classifier.input_shape):
+    if places := record.places_in(work.classifier.space):
         return _patches(work, record, places, searches)
     return followed(work, record, searches, from_probes(work, searches, record))
 
@@ -40,7 +40,7 @@ def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
 def screen_shared(work: Work, family: str) -> Candidate:
     """One trigger that makes images of all classes leave their own."""
     record = family_named(family)
-    kind, places = record.candidates.name, record.places_in(work.classifier.input_shape)
+    kind, places = record.candidates.name, record.places_in(work.classifier.space)
     effort = places.effort if places else record.effort
     search = Search(ALL, work.images.known_pool(), leave=work.images.y)
     starts = [search] * effort.starts

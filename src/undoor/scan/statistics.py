@@ -108,8 +108,8 @@ def _unnatural(quartile: float, null: Null, times: float) -> bool:
 
 
 def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
-    """The null for inputs that are no images, about whose units nothing was learned: only the
-    other classes count."""
+    """The null for a space of inputs or a task about which nothing was learned: only the other
+    classes count."""
     reached = [size for size in sizes if size is not None]
     return replace(null, natural=0.0, ceiling=max(reached, default=1.0), least_others=0.0)
 

@@ -55,7 +55,7 @@ def _confirmed(
         return shared[family][target]
     candidate = entry.candidate
     stand_in = family_named(family).stand_in
-    if stand_in and stand_in.applies_to(work.classifier.input_shape):
+    if stand_in and stand_in.applies_to(work.classifier.space):
         candidate = drawn(work, target, stand_in) or candidate
     return confirm(work, candidate, target)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
 from undoor.families.calibration import Null, agreement_null, fitted_nulls
-from undoor.families.family import space_of
 from undoor.families.registry import family_named, judged_beside, nulls
 from undoor.inversion.invert import Candidate
 from undoor.scan.reestimate import Again
@@ -28,7 +27,6 @@ from undoor.scan.statistics import (
     scores,
     without_scale,
 )
-from undoor.vocabulary import IMAGES
 
 UNKNOWN = 1.0
 # Of a family without a fitted null: the other classes alone say how small a trigger is.
@@ -66,7 +64,8 @@ class Table:
     """entries : by family, those of the classes that were followed, in class order."""
 
     def __init__(self, classifier: Classifier) -> None:
-        self.shape = classifier.input_shape
+        self.extent = classifier.extent
+        self.calibrated = classifier.space.calibrated and classifier.task.calibrated
         self.classes = classifier.num_classes
         self.entries: dict[str, list[Entry]] = {}
 
@@ -146,7 +145,7 @@ class Table:
     def ceiling(self, family: str) -> float:
         """The size that stands for a class which no trigger of the family reached."""
         null = self._null(family, [entry.size for entry in self.entries[family]])
-        return null.ceiling * family_named(family).growth(self.shape)
+        return null.ceiling * family_named(family).growth(self.extent)
 
     def detectable(self, alpha: float) -> dict[str, float]:
         """For each family, the size below which a class would have had a p-value of `alpha`, had
@@ -160,7 +159,7 @@ class Table:
             size = needed_size(
                 others, null, share, self._tried(family), others_null=self._null(beside, others)
             )
-            out[family] = size * family_named(family).growth(self.shape)
+            out[family] = size * family_named(family).growth(self.extent)
         return out
 
     def alarms(self, alpha: float) -> dict[str, float]:
@@ -210,11 +209,11 @@ class Table:
 
     def _null(self, family: str, sizes: Sequence[float | None]) -> Null:
         null = nulls().get(family)
-        if null is not None and space_of(self.shape) == IMAGES:
+        if null is not None and self.calibrated:
             return null
         return without_scale(null or NOTHING_LEARNED, sizes)
 
     def _scaled(self, family: str, entries: Sequence[Entry]) -> list[float | None]:
         """Sizes as they would be at 3 x 32 x 32 pixels."""
-        unit = family_named(family).growth(self.shape)
+        unit = family_named(family).growth(self.extent)
         return [None if entry.size is None else entry.size / unit for entry in entries]

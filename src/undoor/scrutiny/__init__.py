@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.device import CPU, beside, on
+from undoor.device import beside, on
 from undoor.scrutiny.asking import MAX_INPUTS, Asked, ask_briefly, rare_differences
 from undoor.scrutiny.doubt import Disagreement, GraphFinding, first_line, merged
 from undoor.scrutiny.exported import read_exported
@@ -96,7 +96,7 @@ def scrutinise(
         return Scrutiny(read_graph(classifier, x), (_failure(error),))
     differences = _gathered(asked.differences())
     graph = read_graph(classifier, x)
-    odd = probes(x, classifier.bounds)
+    odd = probes(classifier, x)
     noise = _random_inputs(classifier)
     shown = (_spread(t, len(odd)) for t in triggered[:MAX_TRIGGERS])
     likely = (odd, *beside(x, *shown))
@@ -142,7 +142,7 @@ def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
         return
     if before != _plain_state(classifier):
         yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
-    first = list(read(plain))
+    first = list(read(plain, maps=classifier.space.maps))
     yield from first
     yield from read_gradients(wanted)
     yield from read_sizes(classifier, x, plain)
@@ -162,11 +162,7 @@ def _plain_state(classifier: Classifier) -> list[dict[str, Any]]:
 
 
 def _random_inputs(classifier: Classifier) -> Tensor:
-    low, high = classifier.bounds
-    draw = torch.Generator().manual_seed(0)
-    shape = (RANDOM_INPUTS, *classifier.input_shape)
-    noise = torch.rand(*shape, generator=draw, device=CPU)
-    return on(classifier.device, low + (high - low) * noise)
+    return classifier.examples(RANDOM_INPUTS)
 
 
 def _spread(x: Tensor, count: int) -> Tensor:

@@ -134,7 +134,7 @@ class Asked:
             "predictions depend on torch.inference_mode",
             lambda x: self._scores(x, mode=torch.inference_mode()),
         )
-        for name, layout in _layouts(self.x):
+        for name, layout in _layouts(self.x, maps=self.classifier.space.maps):
             yield (
                 "layout",
                 f"predictions depend on how the input lies in memory ({name})",
@@ -167,7 +167,7 @@ class Asked:
             scores = asked(x)
         # What is no number differs from one, and not from itself.
         scores = precise(scores.detach()).nan_to_num(0.0, 0.0, 0.0)
-        return scores.softmax(1) if asked.output == "probabilities" else scores
+        return asked.task.probabilities(scores) if asked.output == "probabilities" else scores
 
     def _laid_out(self, x: Tensor) -> Tensor:
         """As `_scores`; networks that take views of their input disagree with nobody."""
@@ -231,7 +231,7 @@ def _autocast(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _layouts(x: Tensor) -> Iterator[tuple[str, Tensor]]:
-    if x.dim() == 4:
+def _layouts(x: Tensor, *, maps: bool) -> Iterator[tuple[str, Tensor]]:
+    if maps:
         yield "channels last", x.contiguous(memory_format=torch.channels_last)
     yield "not contiguous", torch.stack([x, x], -1)[..., 0]

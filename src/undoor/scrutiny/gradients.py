@@ -54,7 +54,7 @@ def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
 def _errors(classifier: Classifier, x: Tensor, step: float, draw: torch.Generator) -> Tensor:
     """The relative errors along one random direction from each input, where anything changes."""
     way = step * on(x.device, torch.randn(x.shape, generator=draw, device=CPU)).sign()
-    shape = (len(x), classifier.num_classes)
+    shape = (len(x), classifier.num_outputs)
     weights = on(x.device, torch.randn(*shape, generator=draw, device=CPU))
 
     def height(at: Tensor) -> Tensor:

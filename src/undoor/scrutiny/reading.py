@@ -31,8 +31,8 @@ _SMALL = 1 / 64
 _MOST_OF_IT = 0.9
 
 
-def read(found: Trace) -> Iterator[GraphFinding]:
-    """What a pass without gradients shows."""
+def read(found: Trace, *, maps: bool) -> Iterator[GraphFinding]:
+    """What a pass without gradients shows. maps : whether inputs are images [N, C, H, W]."""
     activations = explained(found)
     if not found.connected:
         yield GraphFinding("disconnected", "the output", "the pass")
@@ -44,7 +44,8 @@ def read(found: Trace) -> Iterator[GraphFinding]:
         living = _of_living(found, step)
         if living is not None:
             yield GraphFinding(living, step.where, step.name)
-    yield from _pixels(found)
+    if maps:
+        yield from _pixels(found)
     yield from _gates(found)
 
 
@@ -126,8 +127,6 @@ def _written_by_hand(output: Tensor) -> set[str]:
 
 def _pixels(found: Trace) -> Iterator[GraphFinding]:
     """Parts of a few pixels that are cut out of the image, unless they make up all of it."""
-    if found.x.dim() != 4:
-        return
     raw = {id(found.x): 1.0}
     small: list[tuple[float, Step]] = []
     for _, step in found.living():

@@ -112,7 +112,7 @@ def _names_of_heads(probe: LayerProbe) -> list[str]:
         return []
     if not probe.affine(found):
         # Scores may be squashed, as by tanh or a softmax each; but only where they are scores.
-        if any(probe.shapes[name][:1] != (probe.classes,) for name in found):
+        if any(probe.shapes[name][:1] != (probe.scores_width,) for name in found):
             return []
         if len(found) > 1:
             return sorted(found, key=probe.order.index)

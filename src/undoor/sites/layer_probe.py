@@ -47,12 +47,9 @@ class LayerProbe:
         self.times = Counter(name for name, _ in calls)
         self.order = list(self.shapes)
         self.linear = [n for n in self.order if isinstance(self.layer(n), LINEAR_MAPS)]
-        self.classes = classifier.num_classes
-        low, high = classifier.bounds
+        self.scores_width = classifier.num_outputs
         self.generator = torch.Generator().manual_seed(0)
-        shape = (INPUTS, *classifier.input_shape)
-        draw = torch.rand(*shape, generator=self.generator, device=CPU)
-        self.x = on(classifier.device, low + (high - low) * draw)
+        self.x = classifier.examples(INPUTS, self.generator)
         self.observed: str | None = None
         self.inputs: Mapping[str, Change] = {}
         self.outputs: Mapping[str, Change] = {}

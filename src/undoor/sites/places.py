@@ -149,7 +149,7 @@ def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
     behind the convolutions of a network that has norms.
     """
     calls = calls_of(classifier, (*LINEAR_MAPS, *_norms(classifier)))
-    head = calls[-1][0] if calls and calls[-1][1] == (classifier.num_classes,) else None
+    head = calls[-1][0] if calls and calls[-1][1] == (classifier.num_outputs,) else None
     return {site.name: site.shape for site in (*find_sites(classifier), *_once(calls, head))}
 
 
@@ -190,9 +190,8 @@ def calls_of(
         # What runs inside of a script calls nobody back.
         if isinstance(module, kinds) and not isinstance(module, torch.jit.ScriptModule):
             watch(name, module)
-    low, _ = classifier.bounds
     with torch.no_grad():
-        probe(torch.full((2, *classifier.input_shape), low, device=classifier.device))
+        probe(classifier.level(2))
     return calls
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.evaluate import eight_bits
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Trigger, load_trigger
 from undoor.triggers.trigger import Arrays
 from undoor_bench.attacks import Attack
@@ -109,7 +109,7 @@ class Planted:
         own labels. There may be none."""
         keep = torch.isin(clean.labels, torch.tensor(self.sources))
         images = clean.images[keep]
-        parts = [eight_bits(self.trigger(x), self.trigger.bounds) for x in images.split(BATCH)]
+        parts = [IMAGES.stored(self.trigger(x), self.trigger.bounds) for x in images.split(BATCH)]
         return replace(clean, images=torch.cat([images[:0], *parts]), labels=clean.labels[keep])
 
 

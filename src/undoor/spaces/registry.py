@@ -1,0 +1,93 @@
+"""The spaces of inputs: those of undoor, and those that installed packages add."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from undoor.errors import UndoorError
+from undoor.extensions import by_name
+from undoor.spaces.images import IMAGES
+from undoor.spaces.space import Shape, Space
+from undoor.spaces.vectors import VECTORS
+from undoor.vocabulary import SPACE_GROUP
+
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS)
+
+
+def spaces() -> tuple[Space, ...]:
+    """All spaces: `REGISTRY`, then those of other packages.
+
+    A package adds one through an entry point of the group ``undoor.spaces`` that names an instance
+    of a subclass of `undoor.spaces.space.Space`.
+
+    Raises
+    ------
+    UndoorError
+        An entry point cannot be loaded, is no space, or has the name of another one.
+    """
+    return tuple(_by_name().values())
+
+
+def space_named(name: str) -> Space:
+    """The space of this name.
+
+    Raises
+    ------
+    UndoorError
+        There is none.
+    """
+    found = _by_name().get(name)
+    if found is None:
+        raise UndoorError(
+            f"expected a space of inputs ({', '.join(_by_name())}), got {name!r}; if a package "
+            "adds it, install that package"
+        )
+    return found
+
+
+def space_of(shape: Shape) -> Space:
+    """What inputs of this shape are, where nobody says it; vectors where no space knows them.
+
+    Raises
+    ------
+    UndoorError
+        Several installed spaces know them.
+
+    >>> space_of((3, 32, 32)), space_of((8,))
+    (<space images>, <space vectors>)
+    """
+    for space in REGISTRY:
+        if space.recognises(shape):
+            return space
+    added = [space for space in spaces()[len(REGISTRY) :] if space.recognises(shape)]
+    if len(added) > 1:
+        names = [space.name for space in added]
+        raise UndoorError(
+            f"inputs of shape {shape} may be of the spaces {', '.join(names)}; say which: "
+            f"space={names[0]!r}"
+        )
+    return added[0] if added else VECTORS
+
+
+def space_for(shape: Shape, name: str | None) -> Space:
+    """The space of this name for inputs of this shape; as `space_of` says it for None.
+
+    Raises
+    ------
+    UndoorError
+        There is no such space, or its inputs have other shapes.
+    """
+    if name is None:
+        return space_of(shape)
+    space = space_named(name)
+    if not space.applies_to(shape):
+        raise UndoorError(
+            f"expected inputs of the space {name!r}, whose shapes are others than {shape}; correct "
+            f"input_shape, or leave the space out: that of this shape is {space_of(shape).name!r}"
+        )
+    return space
+
+
+@cache
+def _by_name() -> dict[str, Space]:
+    return by_name(SPACE_GROUP, Space, REGISTRY, "spaces")  # type: ignore[type-abstract]

@@ -1,0 +1,41 @@
+"""Vectors: the rows of a table, [D]; and whatever no other space knows."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from undoor.spaces.images import IMAGES
+from undoor.spaces.space import Shape, Space
+
+# Pixels of the bar that shows one value.
+BAR_HEIGHT, BAR_WIDTH = 64, 4
+PAPER, INK = 0.9, 0.2
+
+
+class Vectors(Space):
+    """Numbers between the bounds without an order: [D], or any other shape but that of images."""
+
+    name = "vectors"
+
+    def applies_to(self, shape: Shape) -> bool:
+        return not IMAGES.applies_to(shape)
+
+    def recognises(self, shape: Shape) -> bool:
+        """Rows alone: longer shapes are another space's, if one is installed that knows them."""
+        return len(shape) == 1
+
+    def picture(self, x: Tensor) -> Tensor:
+        """A bar for each value, from the bottom up.
+
+        >>> import torch
+        >>> Vectors().picture(torch.tensor([[0.0, 0.5, 1.0]])).shape
+        torch.Size([1, 1, 64, 12])
+        """
+        heights = (x.flatten(1).clamp(0, 1) * BAR_HEIGHT).round()
+        rows = BAR_HEIGHT - x.new_tensor(range(BAR_HEIGHT)).view(1, -1, 1)
+        filled = rows <= heights[:, None]
+        bars = PAPER + (INK - PAPER) * filled.to(x.dtype)
+        return bars.repeat_interleave(BAR_WIDTH, 2)[:, None]
+
+
+VECTORS = Vectors()

@@ -1,0 +1,37 @@
+"""The tasks: those of undoor, and those that installed packages add."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from undoor.errors import UndoorError
+from undoor.extensions import by_name
+from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.tasks.task import Task
+from undoor.vocabulary import TASK_GROUP
+
+REGISTRY: tuple[Task, ...] = (SINGLE_LABEL,)
+
+
+def task_named(name: str) -> Task:
+    """The task of this name: one of `REGISTRY`, or one that a package adds through an entry point
+    of the group ``undoor.tasks``, which names an instance of a subclass of
+    `undoor.tasks.task.Task`.
+
+    Raises
+    ------
+    UndoorError
+        There is none, or an entry point cannot be loaded, is no task, or has the name of another.
+    """
+    found = _by_name().get(name)
+    if found is None:
+        raise UndoorError(
+            f"expected a task ({', '.join(_by_name())}), got {name!r}; if a package adds it, "
+            "install that package"
+        )
+    return found
+
+
+@cache
+def _by_name() -> dict[str, Task]:
+    return by_name(TASK_GROUP, Task, REGISTRY, "tasks")  # type: ignore[type-abstract]

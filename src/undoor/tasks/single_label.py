@@ -1,0 +1,100 @@
+"""Single label: one of K classes is the answer, that of the highest logit."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from undoor.device import CPU, on, precise
+from undoor.errors import UndoorError
+from undoor.tasks.task import LOWEST, Task
+from undoor.vocabulary import DEFAULT_TASK
+
+LEAST_CLASSES = 2
+# In units of the median gap: a logit lower than this below the highest counts as this low.
+MAX_GAP = 2.0
+
+
+class SingleLabel(Task):
+    """The goals are the classes, of which each has a logit."""
+
+    name = DEFAULT_TASK
+    calibrated: ClassVar[bool] = True
+
+    def require(self, raw: object) -> Tensor:
+        if isinstance(raw, Tensor) and raw.dim() == 2 and raw.shape[1] >= LEAST_CLASSES:
+            return raw
+        got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+        raise UndoorError(
+            f"expected the network to return [N, classes] with {LEAST_CLASSES} classes or more, "
+            f"got {got}; wrap it in a module that returns the class scores alone, or "
+            "{'logits': scores}"
+        )
+
+    def goals(self, outputs: int) -> int:
+        return outputs
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(outputs.dim() - 1)
+
+    def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:
+        """Cross-entropy: towards a class, or towards any class but one."""
+        named = F.one_hot(labels, outputs.shape[2]).bool()
+        counted = named ^ away[:, None, None]
+        return outputs.logsumexp(2) - outputs.masked_fill(~counted, -torch.inf).logsumexp(2)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.softmax(1)
+
+    def margin(self, outputs: Tensor, goal: int) -> Tensor:
+        """Logit of `goal` less the largest other one [N].
+
+        >>> SINGLE_LABEL.margin(torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 5.0]]), 0)
+        tensor([ 2., -5.])
+        """
+        return outputs[:, goal] - self.without(outputs, goal).amax(1)
+
+    def without(self, outputs: Tensor, *goals: int) -> Tensor:
+        """With the logits of `goals` at `LOWEST`."""
+        columns = torch.arange(outputs.shape[1], device=outputs.device)
+        for goal in goals:
+            outputs = outputs.masked_fill(columns == goal, LOWEST)
+        return outputs
+
+    def certainty(self, outputs: Tensor) -> Tensor:
+        """By how much the highest logit leads the next."""
+        best = outputs.topk(2).values
+        return best[:, 0] - best[:, 1]
+
+    def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        classes = outputs.shape[1]
+        top = self.answers(outputs)
+        step = torch.randint(1, classes, (len(outputs),), generator=generator, device=CPU)
+        other = (top + on(top.device, step)) % classes
+        return (outputs.gather(1, top[:, None]) - outputs.gather(1, other[:, None]))[:, 0]
+
+    def spread(self, outputs: Tensor) -> float:
+        """The median over inputs of the standard deviation over classes.
+
+        Of the classes far below the others only the order counts: one class with a logit of -1e6
+        shall not hide the others. What is added to all logits of an input changes nothing.
+
+        >>> logits = torch.tensor([[4.0, 0.0], [-2.0, 2.0]])
+        >>> spread = SINGLE_LABEL.spread(logits)
+        >>> spread, round(SINGLE_LABEL.spread(1e-6 * logits + 1) / spread, 7)
+        (2.0, 1e-06)
+        """
+        z = precise(outputs)
+        gaps = z.amax(1, keepdim=True) - z
+        # The highest itself, whose gap is 0, is none of the others.
+        median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)
+        spread = gaps.minimum(MAX_GAP * median).std(1, correction=0)
+        scale = float(spread.median()) or float(spread.mean())
+        return scale if math.isfinite(scale) else 0.0
+
+
+SINGLE_LABEL = SingleLabel()
