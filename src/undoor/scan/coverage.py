@@ -87,7 +87,8 @@ class Coverage:
     classes
         How many.
     calibrated
-        By "network", "space", "size", "task" and "classes", whether the nulls were learned on such models.
+        By "network", "space", "size", "task" and "classes", whether the nulls were learned on such
+        models.
     gaps
         What is lacking.
     accepted
