@@ -19,7 +19,7 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
-from undoor.adapt import LEAST_FLAGGED, adapt, flagged_inputs
+from undoor.adapt import MIN_FLAGGED, adapt, flagged_inputs
 from undoor.align.calibrate import Calibration
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.transform import Correction
@@ -89,7 +89,7 @@ def test_gives_more_inputs_their_own_class_back(toy_repair: Repair) -> None:
     assert now["acc"] > 0.95
     assert now["fpr_target"] < 0.15
     (item,) = made.targets
-    assert item.adapted == Adaptation(70, 40, LEAST_FLAGGED, 0.0, 40, True)
+    assert item.adapted == Adaptation(70, 40, MIN_FLAGGED, 0.0, 40, True)
 
 
 def test_describes_itself(toy_repair: Repair) -> None:
@@ -113,12 +113,12 @@ def test_describes_itself(toy_repair: Repair) -> None:
     assert (made.fingerprint, made.fit) == (toy_repair.fingerprint, toy_repair.fit)
 
 
-@pytest.mark.parametrize("triggered", [0, 1, LEAST_FLAGGED - 1])
+@pytest.mark.parametrize("triggered", [0, 1, MIN_FLAGGED - 1])
 def test_too_few_flagged(toy_repair: Repair, triggered: int) -> None:
     """The corrections stay, and the result says so."""
     made = adapt(MODEL, clean_images(), toy_repair, seen(triggered, 30), progress=_no_fit)
     (item,), (old,) = made.targets, toy_repair.targets
-    assert item.adapted == Adaptation(30 + triggered, triggered, LEAST_FLAGGED)
+    assert item.adapted == Adaptation(30 + triggered, triggered, MIN_FLAGGED)
     assert {**vars(item), "adapted": None} == vars(old)
     assert "stay as they were" in adaptation_note(item.adapted, "2")
 
@@ -169,11 +169,11 @@ def test_adapting_again(toy_repair: Repair) -> None:
     first = adapt(MODEL, clean_images(), blunt(toy_repair), seen())
     again = adapt(MODEL, clean_images(), first, seen(3, 10, seed=30))
     (item,) = again.targets
-    assert item.adapted == Adaptation(13, 3, LEAST_FLAGGED, fitted=40)
+    assert item.adapted == Adaptation(13, 3, MIN_FLAGGED, fitted=40)
     assert item.corrections is first.targets[0].corrections
     assert item.sia is None
     better = adapt(MODEL, clean_images(), first, seen(60, 0, seed=31))
-    assert better.targets[0].adapted == Adaptation(60, 60, LEAST_FLAGGED, 0.0, 60, True)
+    assert better.targets[0].adapted == Adaptation(60, 60, MIN_FLAGGED, 0.0, 60, True)
     assert measured(better)["sia"] > 0.9
 
 
@@ -258,7 +258,7 @@ def test_round_trip(toy_repair: Repair, tmp_path: Path) -> None:
 def test_more_than_fits_into_memory(toy_repair: Repair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as fit are drawn, and that is said."""
     largest = max(math.prod(site.shape) for site in find_sites(MODEL))
-    monkeypatch.setattr(import_module("undoor.repair"), "MOST_VALUES", 2 * largest * 50)
+    monkeypatch.setattr(import_module("undoor.repair"), "MAX_VALUES", 2 * largest * 50)
     made = adapt(MODEL, clean_images(), toy_repair, seen(80, 0))
     adapted = made.targets[0].adapted
     assert adapted is not None

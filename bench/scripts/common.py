@@ -16,7 +16,7 @@ from undoor.triggers import Trigger
 from undoor_bench.zoo.data_sets import read_arrays
 from undoor_bench.zoo.subjects import drawn
 
-MOST_TESTED = 3000
+MAX_TESTED = 3000
 
 
 def machine() -> str:
@@ -33,7 +33,7 @@ def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoo
     """
     x, y = read_arrays(file, "test")
     defence, others = drawn(y, per_class, seed)
-    rest = others[:MOST_TESTED]
+    rest = others[:MAX_TESTED]
     return (
         undoor.CleanSet.from_arrays(x[defence], y[defence]),
         undoor.CleanSet.from_arrays(x[rest], y[rest]),

@@ -17,7 +17,7 @@ from undoor.errors import UndoorError
 from undoor.families.calibration import Agreement, Null
 from undoor.scan.statistics import p_values, score_beside, scores
 from undoor_bench.calibrate import (
-    LEAST_CLASSES,
+    MIN_CLASSES,
     as_toml,
     fit_agreement,
     fit_null,
@@ -103,10 +103,10 @@ def test_a_source_that_is_the_target_of_others_is_natural() -> None:
 
 
 def test_too_few_natural_classes_teach_nothing() -> None:
-    few = clean_record(sizes=(0.1,) * (LEAST_CLASSES - 1))
+    few = clean_record(sizes=(0.1,) * (MIN_CLASSES - 1))
     assert fit_nulls([few]) == {}
     assert set(fit_nulls([few, clean_record(sizes=NATURAL)])) == {"patch"}
-    enough = clean_record(sizes=(0.1,) * LEAST_CLASSES)
+    enough = clean_record(sizes=(0.1,) * MIN_CLASSES)
     assert fit_nulls([enough])["patch"].natural == pytest.approx(0.1)
 
 

@@ -31,10 +31,10 @@ from undoor.sites import find_sites
 from undoor.vocabulary import FLAG
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
-LEAST_FLAGGED = 20
+MIN_FLAGGED = 20
 # A refit that lets more of the flagged inputs pass than this is not used: they are no triggered
 # inputs of one kind, or somebody has mixed others in.
-MOST_MISSED = 0.2
+MAX_MISSED = 0.2
 BATCH = 256
 
 
@@ -50,11 +50,11 @@ def adapt(
     max_seconds: float | None = None,
     progress: Progress = silent,
 ) -> Repair:
-    """The same repair, its corrections refitted on those of `inputs` that its guard flags.
+    """Return the same repair, its corrections refitted on those of `inputs` that its guard flags.
 
     A recovered trigger is an estimate, as a rule a fraction of the true one: it is enough to flag
     inputs that carry the true one, less so to give them their own class back. What was flagged
-    carries the true trigger. So, for each target with `LEAST_FLAGGED` flagged inputs or more, the
+    carries the true trigger. So, for each target with `MIN_FLAGGED` flagged inputs or more, the
     corrections are fitted anew between clean images of the source classes and flagged inputs, in
     the same mix of classes (`undoor.align.class_balance`), which are no pairs: the fit `paired` is
     `onepass` here. The plan is chosen by what can be known without labels (`undoor.align.flagged`),
@@ -65,16 +65,23 @@ def adapt(
     Whoever can feed inputs takes part in the fit: see that what is flagged is what the model meets
     in operation, and keep the repair that was adapted.
 
-    clean : as for `undoor.repair`. inputs : raw inputs [N, ...] as seen in operation, flagged or
-    not, without labels. The more are flagged the better; more than fit into memory are drawn from.
-    flagged : what `flagged_inputs` gave for these inputs, where that is known. budget,
-    max_seconds : what it may cost, as for `undoor.scan`.
+    Parameters
+    ----------
+    clean
+        As for `undoor.repair`.
+    inputs
+        Raw inputs [N, ...] as seen in operation, flagged or not, without labels. The more are
+        flagged the better; more than fit into memory are drawn from.
+    flagged
+        What `flagged_inputs` gave for these inputs, where that is known.
+    budget, max_seconds
+        What it may cost, as for `undoor.scan`.
 
     Raises
     ------
-    UndoorError : the repair is another model's or names no target, there is no input, or inputs or
-        clean set do not fit the model.
-
+    UndoorError
+        The repair is another model's or names no target, there is no input, or inputs or clean set
+        do not fit the model.
     """
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
@@ -114,11 +121,13 @@ def _check(classifier: Classifier, repair: Repair) -> None:
 def flagged_inputs(
     classifier: Classifier, repair: Repair, inputs: Tensor, progress: Progress = silent
 ) -> dict[int, Tensor]:
-    """For each target of the repair, those of raw `inputs` [N, ...] that its guard flags [M, ...].
+    """Return for each target of the repair, those of raw `inputs` [N, ...] that its guard flags [M,
+    ...].
 
     Raises
     ------
-    UndoorError : there is no input, or they do not fit the model.
+    UndoorError
+        There is no input, or they do not fit the model.
     """
     if not len(inputs):
         raise UndoorError("expected inputs seen in operation, got none; give one or more")
@@ -145,10 +154,10 @@ def adapt_target(
     generator: torch.Generator,
     progress: Progress,
 ) -> TargetRepair:
-    """One target's corrections refitted on `flagged` inputs [M, ...], or kept."""
+    """Return one target's corrections refitted on `flagged` inputs [M, ...], or kept."""
     fitted = item.adapted.fitted if item.adapted else 0
-    record = Adaptation(seen, len(flagged), LEAST_FLAGGED, fitted=fitted)
-    if len(flagged) < LEAST_FLAGGED:
+    record = Adaptation(seen, len(flagged), MIN_FLAGGED, fitted=fitted)
+    if len(flagged) < MIN_FLAGGED:
         return replace(item, adapted=record)
     sites = find_sites(classifier)
     plans = candidate_plans(sites)
@@ -157,7 +166,7 @@ def adapt_target(
     on = _bench(standard, clean, item, flagged, most_inputs(sites), generator)
     on = match_mix(on, next(iter(plans.values())), generator)
     chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
-    if promise.missed > MOST_MISSED:
+    if promise.missed > MAX_MISSED:
         return replace(item, adapted=replace(record, missed=promise.missed))
     chosen = feasible(chosen, plans, fit)
     plan = plans[chosen]
@@ -189,10 +198,12 @@ def _bench(
     most: int,
     generator: torch.Generator,
 ) -> FlaggedBench:
-    """`most` of both, as a rule all, in a drawn order: inputs that came one after the other may be
-    alike."""
+    """`most` of both, as a rule all, in a drawn order.
+
+    Inputs that came one after the other may be alike.
+    """
     sources = of_sources(clean, item.target, item.sources)
-    most = max(LEAST_FLAGGED, most)
+    most = max(MIN_FLAGGED, most)
     wanted = item.calibration.wanted
     bench = bench_of(classifier, clean, item.target, sources, (), wanted, most, generator)
     drawn = shuffled(len(flagged), generator, flagged.device)[:most]

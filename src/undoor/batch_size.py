@@ -17,7 +17,9 @@ _OTHER = 3
 
 
 def failure(network: Callable[[Tensor], object], x: Tensor, error: Exception) -> UndoorError:
-    """What to say of a network that failed on a batch x [N, ...], having tried other sizes."""
+    """Return what to say of a network that failed on a batch x [N, ...], having tried other
+    sizes.
+    """
     told = _first_line(error)
     size = next((n for n in _sizes(x) if n != len(x) and _failed(network, x, n) is None), None)
     if size is None:
@@ -33,7 +35,8 @@ def require_another_size(network: Callable[[Tensor], object], x: Tensor) -> None
 
     Raises
     ------
-    UndoorError : it fails on one of 3.
+    UndoorError
+        It fails on one of 3.
     """
     error = _failed(network, x, _OTHER)
     if error is not None:

@@ -40,8 +40,8 @@ def with_scores_alone(network: nn.Module, x: Tensor) -> nn.Module:
     Parameters
     ----------
     network
-        It stays as it is. One that fails on `x` is returned as it is, too: what is wrong with it
-        is said where it is tried.
+        It stays as it is. One that fails on `x` is returned as it is, too: what is wrong with it is
+        said where it is tried.
     x
         Normalised inputs [N, ...] to try it on.
     """

@@ -44,8 +44,10 @@ TINY = 1e-30
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many inputs memory lets through a network at a time: `learning` with gradients,
-    `answering` without."""
+    """How many inputs memory lets through a network at a time.
+
+    `learning` with gradients, `answering` without.
+    """
 
     learning: int
     answering: int
@@ -67,26 +69,39 @@ class Classifier(nn.Module):
 
     Parameters
     ----------
-    network : module from normalised inputs [N, *input_shape] to [N, num_classes], or to a mapping
-        with such "logits" or an object that has them as an attribute.
-    input_shape : shape of one raw input, for images (channels, height, width).
-    bounds : lowest and highest raw value.
-    scale, mean, std : the network sees ``(x * scale - mean) / std``, mean and std per channel.
-    output : what the network returns; probabilities are turned into logits (their logarithm), and
-        so are scores behind a sigmoid, of which each class has its own (log p - log(1 - p)).
-    class_names : one name a class, in order; numbers where none are given. Names of several classes
-        have the number of the class behind them.
-    resizing : how pictures of other sizes become inputs; straight to the size unless given.
-    space : the name of what an input is (`undoor.spaces`); by its shape unless given.
-    task : the name of what an output means (`undoor.tasks`).
-    origin : the code or graph that the network comes from, where it was read from files.
+    network
+        Module from normalised inputs [N, *input_shape] to [N, num_classes], or to a mapping with
+        such "logits" or an object that has them as an attribute.
+    input_shape
+        Shape of one raw input, for images (channels, height, width).
+    bounds
+        Lowest and highest raw value.
+    scale, mean, std
+        The network sees ``(x * scale - mean) / std``, mean and std per channel.
+    output
+        What the network returns; probabilities are turned into logits (their logarithm), and so are
+        scores behind a sigmoid, of which each class has its own (log p - log(1 - p)).
+    class_names
+        One name a class, in order; numbers where none are given. Names of several classes have the
+        number of the class behind them.
+    resizing
+        How pictures of other sizes become inputs; straight to the size unless given.
+    space
+        The name of what an input is (`undoor.spaces`); by its shape unless given.
+    task
+        The name of what an output means (`undoor.tasks`).
+    origin
+        The code or graph that the network comes from, where it was read from files.
 
     Raises
     ------
-    UndoorError : the network is no module or cannot be copied, fails on such an input or takes
-        batches of one size alone, returns no [N, K >= 2] matrix or anything that is not finite, or
-        contradicts `output` or `class_names`; or its weights lie on several devices.
+    UndoorError
+        The network is no module or cannot be copied, fails on such an input or takes batches of one
+        size alone, returns no [N, K >= 2] matrix or anything that is not finite, or contradicts
+        `output` or `class_names`; or its weights lie on several devices.
 
+    Examples
+    --------
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     >>> classifier = Classifier(net, input_shape=(3, 2, 2), bounds=(0, 1))
     >>> classifier(torch.zeros(4, 3, 2, 2)).shape, classifier.num_classes
@@ -215,8 +230,10 @@ class Classifier(nn.Module):
         return f"Classifier({network}, {self.input_shape} -> {self.num_classes} classes)"
 
     def train(self, mode: bool = True) -> Classifier:
-        """Stay in evaluation mode, whatever `mode` is: batch statistics would change its logits,
-        and with each input its weights."""
+        """Stay in evaluation mode, whatever `mode` is.
+
+        Batch statistics would change its logits, and with each input its weights.
+        """
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -252,19 +269,23 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:
-        """As called, but without gradients, of inputs on any device, and batch by batch; all at
-        once for None. The logits lie where the inputs do."""
+        """As called, but without gradients, of inputs on any device, and batch by batch.
+
+        All at once for None. The logits lie where the inputs do.
+        """
         found = (self(batch) for batch in self.batches(x, batch_size or len(x)))
         return torch.cat([on(x.device, logits) for logits in found])
 
     def batches(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
         """Inputs in batches of `batch_size`, or of what the capacity allows without gradients, each
-        on the classifier's device."""
+        on the classifier's device.
+        """
         most = self.capacity.answering if self.capacity else batch_size
         return (on(self.device, batch) for batch in x.split(max(1, min(batch_size, most))))
 
     def limited(self, capacity: Capacity | None) -> Classifier:
-        """The same with weights shared, as scans and repairs of it are to keep within `capacity`.
+        """Return the same with weights shared, as scans and repairs of it are to keep within
+        `capacity`.
 
         Numbers may differ in their last digits from those of another capacity.
         """
@@ -273,25 +294,28 @@ class Classifier(nn.Module):
         return other
 
     def counted(self, counter: PassCounter | None) -> Classifier:
-        """The same with weights shared, whose passes `counter` hears of before they are computed;
-        so it does of those of its copies, triggered, corrected or guarded. None : nobody does."""
+        """Return the same with weights shared, whose passes `counter` hears of before they are
+        computed; so it does of those of its copies, triggered, corrected or guarded. None :
+        nobody does.
+        """
         other = shared_copy(self)
         other.counter = counter
         return other
 
     def with_gain(self, gain: float) -> Classifier:
-        """The same with weights shared, whose logits are those of the network times `gain`.
+        """Return the same with weights shared, whose logits are those of the network times `gain`.
 
         Parameters
         ----------
-        gain : positive. It is no part of the model: predictions and fingerprint stay as they are.
+        gain
+            Positive. It is no part of the model: predictions and fingerprint stay as they are.
         """
         other = shared_copy(self)
         other.gain = gain
         return other
 
     def fast_copy(self) -> Classifier:
-        """A copy laid out for speed, as `undoor.device.memory_format` says for the device.
+        """Return a copy laid out for speed, as `undoor.device.memory_format` says for the device.
 
         Networks that take views of their activations, as by ``x.view(len(x), -1)``, may know one
         order alone; their copy keeps it.
@@ -338,15 +362,18 @@ class Classifier(nn.Module):
         return torch.tensor(numbers, device=CPU).view(-1, *[1] * (dimensions - 1))
 
     def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Random valid raw inputs [count, *input_shape] on the classifier's device; without a
-        generator, which is one of the CPU, always the same."""
+        """Random valid raw inputs [count, *input_shape] on the classifier's device.
+
+        Without a generator, which is one of the CPU, always the same.
+        """
         generator = generator or torch.Generator().manual_seed(0)
         drawn = self.space.examples(count, self.input_shape, self.bounds, generator)
         return on(self.device, drawn)
 
     def level(self, count: int, share: float = 0.0) -> Tensor:
         """Raw inputs [count, *input_shape] of one value, at a share of the range of the bounds, on
-        the classifier's device."""
+        the classifier's device.
+        """
         shares = torch.full((count, *self.input_shape), share, device=self.device)
         return self.space.at(shares, self.bounds)
 
@@ -357,7 +384,10 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def _probe(self) -> int:
-        """The number of outputs, from a first pass; whatever is wrong with the model shows here."""
+        """Return the number of outputs, from a first pass.
+
+        Whatever is wrong with the model shows here.
+        """
         _require_finite(self.network)
         x = self.examples(2)
         try:

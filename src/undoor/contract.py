@@ -24,7 +24,9 @@ class Contract:
         return Contract(classifier.input_shape, classifier.bounds, classifier.class_names)
 
     def differences(self, other: Contract) -> tuple[str, ...]:
-        """What of `other` is not as in this one, in words: expected this one's, got the other's.
+        """Return what of `other` is not as in this one, in words.
+
+        Expected this one's, got the other's.
 
         >>> one = Contract((3, 8, 8), (0.0, 1.0), ("cat", "dog"))
         >>> one.differences(Contract((3, 8, 8), (0.0, 1.0), ("cat", "cow")))
@@ -63,7 +65,8 @@ class Contract:
 
         Raises
         ------
-        KeyError, TypeError, ValueError : it is not that.
+        KeyError, TypeError, ValueError
+            It is not that.
         """
         shape = tuple(int(side) for side in data["input_shape"])
         low, high = (float(value) for value in data["bounds"])

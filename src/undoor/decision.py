@@ -20,8 +20,10 @@ MAX_SCORE = HIGHEST
 
 
 class Decision(NamedTuple):
-    """logits [N, K], flagged [N] and score [N] as `Guarded.logits` returns them; answered [N] :
-    whether the largest logit is an answer. All but answered are outputs of exported graphs."""
+    """logits [N, K], flagged [N] and score [N] as `Guarded.logits` returns them; answered [N] .
+
+    Whether the largest logit is an answer. All but answered are outputs of exported graphs.
+    """
 
     logits: Tensor
     flagged: Tensor
@@ -30,7 +32,7 @@ class Decision(NamedTuple):
 
 
 def are_finite(values: Tensor) -> Tensor:
-    """Which rows [N] of values [N, ...] are finite numbers throughout.
+    """Return which rows [N] of values [N, ...] are finite numbers throughout.
 
     By a comparison, which is false of NaN: operators that ask for NaN or infinity, and maxima over
     such values, differ between runtimes.
@@ -55,11 +57,16 @@ def decide(
 
     Parameters
     ----------
-    bare, corrected : logits [N, K] without and with the corrections for `goal`.
-    threshold : the largest score that passes; the rule "disagreement" has 0 instead.
-    rule, policy : as for `undoor.guard`.
-    trusted : [N] whether the input may pass at all; see `undoor.spaces.space.Space.within`.
-    task : what the logits mean.
+    bare, corrected
+        Logits [N, K] without and with the corrections for `goal`.
+    threshold
+        The largest score that passes; the rule "disagreement" has 0 instead.
+    rule, policy
+        As for `undoor.guard`.
+    trusted
+        [N] whether the input may pass at all; see `undoor.spaces.space.Space.within`.
+    task
+        What the logits mean.
     """
     disagreement = rule == DISAGREEMENT
     score = (
@@ -79,9 +86,14 @@ def decide(
 
 
 def undecided(bare: Tensor, trusted: Tensor) -> Decision:
-    """Of inputs that are predicted as no target: the logits [N, K] of the bare model as they are.
+    """Return of inputs that are predicted as no target.
 
-    trusted : [N] as for `decide`; the others are flagged.
+    The logits [N, K] of the bare model as they are.
+
+    Parameters
+    ----------
+    trusted
+        [N] as for `decide`; the others are flagged.
     """
     score = torch.where(trusted, NO_SCORE, torch.full_like(bare[:, 0], MAX_SCORE))
     return Decision(bare, ~trusted, score, torch.ones_like(trusted))
@@ -95,8 +107,11 @@ def unanswered(
     policy: str,
     task: Task,
 ) -> Decision:
-    """The same, with no answer to what can have none: inputs [N, ...] or logits [N, K] of the bare
-    model that are not finite, under any policy, and whatever is flagged, under "reject"."""
+    """Return the same, with no answer to what can have none.
+
+    Inputs [N, ...] or logits [N, K] of the bare model that are not finite, under any policy, and
+    whatever is flagged, under "reject".
+    """
     known = are_finite(x) & are_finite(bare)
     flagged = decision.flagged | ~known
     answered = decision.answered & known

@@ -29,13 +29,13 @@ BFLOAT16_CAPABILITY = 8
 
 
 def available() -> tuple[str, ...]:
-    """The devices of this machine that PyTorch can use, such as ("cpu", "cuda:0")."""
+    """Return the devices of this machine that PyTorch can use, such as ("cpu", "cuda:0")."""
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if _has_cuda() else []
     return ("cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else []))
 
 
 def chosen(name: str | torch.device) -> torch.device:
-    """The device of this name.
+    """Return the device of this name.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def described(device: torch.device) -> str:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where the parameters and buffers of a module lie; the CPU where it has none.
+    """Return where the parameters and buffers of a module lie; the CPU where it has none.
 
     Raises
     ------
@@ -114,28 +114,28 @@ def require_same(expected: torch.device, tensor: Tensor, what: str) -> None:
 
 
 def on(device: torch.device, tensor: Tensor) -> Tensor:
-    """The tensor on a device; itself where it is there."""
+    """Return the tensor on a device; itself where it is there."""
     return tensor if tensor.device == device else tensor.to(device)
 
 
 def beside(x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors on the device of `x`, which they are computed with."""
+    """Return the tensors on the device of `x`, which they are computed with."""
     return tuple(on(x.device, tensor) for tensor in tensors)
 
 
 def on_cpu(tensor: Tensor) -> Tensor:
-    """A result in the memory of the CPU, without its history."""
+    """Return a result in the memory of the CPU, without its history."""
     return on(CPU, tensor.detach())
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
-    """A result as NumPy has it, for journals and files."""
+    """Return a result as NumPy has it, for journals and files."""
     values: NDArray[Any] = on_cpu(tensor).numpy()
     return values
 
 
 def from_array(values: NDArray[Any], device: torch.device = CPU) -> Tensor:
-    """The inverse of `array`: a tensor with memory of its own."""
+    """Return the inverse of `array`: a tensor with memory of its own."""
     return on(device, torch.from_numpy(np.array(values, order="C")))
 
 
@@ -145,18 +145,21 @@ def indices(numbers: Iterable[int], device: torch.device) -> Tensor:
 
 
 def shuffled(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """The numbers below `count` in random order [count], drawn on the CPU."""
+    """Return the numbers below `count` in random order [count], drawn on the CPU."""
     return on(device, torch.randperm(count, generator=generator, device=CPU))
 
 
 def precise(tensor: Tensor) -> Tensor:
-    """The tensor in float64; on the CPU where its device has no such numbers."""
+    """Return the tensor in float64; on the CPU where its device has no such numbers."""
     return (on(CPU, tensor) if tensor.device.type == "mps" else tensor).double()
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether to compute in bfloat16: the device multiplies it in hardware, and `UNDOOR_FLOAT32` is
-    not set. Elsewhere autocast only costs time."""
+    """Return whether to compute in bfloat16.
+
+    The device multiplies it in hardware, and `UNDOOR_FLOAT32` is not set. Elsewhere autocast only
+    costs time.
+    """
     if os.environ.get(FLOAT32, "0") not in ("", "0"):
         return False
     if device.type == "cpu":
@@ -169,8 +172,10 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """The precision that searches compute in: bfloat16 where it is fast, else float32, also where
-    the caller has switched autocast on."""
+    """Return the precision that searches compute in.
+
+    Bfloat16 where it is fast, else float32, also where the caller has switched autocast on.
+    """
     fast = fast_bfloat16(device)
     known = torch.amp.is_autocast_available(device.type)
     if not fast and not (known and torch.is_autocast_enabled(device.type)):
@@ -179,15 +184,17 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """How maps [N, C, H, W] lie in memory where convolutions are fastest: the channels last on CPUs
-    and for the tensor cores of GPUs."""
+    """Return how maps [N, C, H, W] lie in memory where convolutions are fastest.
+
+    The channels last on CPUs and for the tensor cores of GPUs.
+    """
     if device.type == "cpu" or (device.type == "cuda" and fast_bfloat16(device)):
         return torch.channels_last
     return torch.contiguous_format
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on a GPU; None for the CPU and where PyTorch does not say."""
+    """Return bytes that are free on a GPU; None for the CPU and where PyTorch does not say."""
     if device.type == "cuda" and _has_cuda():
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
@@ -198,7 +205,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def held_memory(device: torch.device) -> int:
-    """Bytes of a GPU's memory that this process holds; 0 where PyTorch does not say."""
+    """Return bytes of a GPU's memory that this process holds; 0 where PyTorch does not say."""
     if device.type == "cuda" and _has_cuda():
         return int(torch.cuda.memory_reserved(device))
     return int(torch.mps.driver_allocated_memory()) if device.type == "mps" else 0

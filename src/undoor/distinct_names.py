@@ -9,12 +9,17 @@ from undoor.errors import UndoorError
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The same names; those that several classes have, with the number of the class behind them.
+    """Return the same names.
+
+    Those that several classes have, with the number of the class behind them.
 
     Raises
     ------
-    UndoorError : another class is already called so.
+    UndoorError
+        Another class is already called so.
 
+    Examples
+    --------
     >>> distinct_names(["crane", "dog", "crane"])
     ('crane (0)', 'dog', 'crane (2)')
     """

@@ -30,9 +30,12 @@ SCHEMA = "undoor/evaluation/1"
 class Evaluation(Viewed):
     """What the bare model (`before`) and the guarded pair (`after`) do on a test set.
 
-    before, after : "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs),
-    "fpr_target" (of the clean inputs that the bare model answers with the target), "fpr_own" (of
-    those that it answers so rightly, which is what a guard is calibrated for) and "auroc".
+    Attributes
+    ----------
+    before, after
+        "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs), "fpr_target" (of the
+        clean inputs that the bare model answers with the target), "fpr_own" (of those that it
+        answers so rightly, which is what a guard is calibrated for) and "auroc".
     """
 
     target: int
@@ -55,15 +58,22 @@ def evaluate(
 ) -> Evaluation:
     """Compare `classifier` with its guarded pair.
 
-    clean : test images with their labels. triggered : images that carry the trigger, with their
-    own (true) labels; those whose own class is `target` are left out, since for them the attack
-    changes nothing. Both within the classifier's bounds. guarded : of whichever policy. An input
-    that it rejects is answered with no class: a triggered one counts neither for ASR nor for SIA,
-    a clean one is lost for ACC.
+    Parameters
+    ----------
+    guarded
+        Of whichever policy. An input that it rejects is answered with no class: a triggered one
+        counts neither for ASR nor for SIA, a clean one is lost for ACC.
+    clean
+        Test images with their labels.
+    triggered
+        Images that carry the trigger, with their own (true) labels; those whose own class is
+        `target` are left out, since for them the attack changes nothing. Both within the
+        classifier's bounds.
 
     Raises
     ------
-    UndoorError : `target` is no class of the model, or no triggered image is left.
+    UndoorError
+        `target` is no class of the model, or no triggered image is left.
     """
     if not 0 <= target < classifier.num_classes:
         raise UndoorError(
@@ -114,15 +124,21 @@ def stamp_set(
     *,
     space: Space | None = None,
 ) -> CleanSet:
-    """The triggered test set: images of all classes but `target`, or of `source` alone, stamped.
+    """Return the triggered test set.
+
+    Images of all classes but `target`, or of `source` alone, stamped.
 
     Rounded as an attacker who stores them has to: images to 8 bits.
 
-    space : what the inputs are; by their shape unless given.
+    Parameters
+    ----------
+    space
+        What the inputs are; by their shape unless given.
 
     Raises
     ------
-    UndoorError : there is no such image, `source` is the target, or the trigger is latent.
+    UndoorError
+        There is no such image, `source` is the target, or the trigger is latent.
     """
     if source == target:
         raise UndoorError(

@@ -31,7 +31,9 @@ class Extension:
 
 
 def declared(group: str) -> tuple[str, ...]:
-    """The names under which installed packages declare something in a group; nothing is loaded.
+    """Return the names under which installed packages declare something in a group.
+
+    Nothing is loaded.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ Kind = TypeVar("Kind", bound=Named)
 
 
 def by_name(group: str, kind: type[Kind], own: Iterable[Kind], what: str) -> dict[str, Kind]:
-    """A registry: what undoor has, and behind it what installed packages add.
+    """Return a registry: what undoor has, and behind it what installed packages add.
 
     Parameters
     ----------

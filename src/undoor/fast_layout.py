@@ -14,10 +14,15 @@ MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 @torch.no_grad()
 def takes_channels_last(model: nn.Module, x: Tensor, *, maps: bool) -> bool:
-    """Whether a model runs where maps [N, C, H, W] have their channels last in memory, also behind
-    layers after which a search changes them.
+    """Return whether a model runs where maps [N, C, H, W] have their channels last in memory, also
+    behind layers after which a search changes them.
 
-    x : raw inputs [N, ...] to try it on. maps : whether these are maps themselves.
+    Parameters
+    ----------
+    x
+        Raw inputs [N, ...] to try it on.
+    maps
+        Whether these are maps themselves.
     """
     if not maps:
         return True

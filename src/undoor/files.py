@@ -22,11 +22,15 @@ def walk(
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """As `os.walk`, but a folder that cannot be listed is an error: it may hold anything.
 
-    changing : whether folders may vanish meanwhile, which is no error then.
+    Parameters
+    ----------
+    changing
+        Whether folders may vanish meanwhile, which is no error then.
 
     Raises
     ------
-    OSError : a folder below cannot be listed.
+    OSError
+        A folder below cannot be listed.
     """
 
     def fail(error: OSError) -> None:
@@ -56,13 +60,17 @@ def write_text(file: Path, text: str) -> None:
 
 
 def as_json(document: Any) -> str:
-    """The one way in which JSON is written: ASCII, keys in the order given, a line a value; equal
-    documents give equal text.
+    """Return the one way in which JSON is written: ASCII, keys in the order given, a line a value.
+
+    Equal documents give equal text.
 
     Raises
     ------
-    ValueError : a number is not finite, which JSON does not know.
+    ValueError
+        A number is not finite, which JSON does not know.
 
+    Examples
+    --------
     >>> as_json({"name": "ç", "size": 0.5})
     '{\\n "name": "\\\\u00e7",\\n "size": 0.5\\n}\\n'
     """
@@ -75,15 +83,17 @@ def write_json(file: Path, document: Any) -> None:
 
 
 def why(error: OSError) -> str:
-    """What the system says of a file, in lower case as the middle of a sentence."""
+    """Return what the system says of a file, in lower case as the middle of a sentence."""
     if isinstance(error, FileNotFoundError):
         return f"no such file{other_spelling(error.filename or '')}"
     return (error.strerror or str(error)).lower()
 
 
 def other_spelling(path: str | Path) -> str:
-    """What to say behind a message that a path does not exist: where it is spelt as for a shell, or
-    for another system; "" elsewhere."""
+    """Return what to say behind a message that a path does not exist.
+
+    Where it is spelt as for a shell, or for another system; "" elsewhere.
+    """
     text = str(path)
     if any(part.startswith("~") for part in Path(text).parts):
         return ' ("~" is left as it is within quotes and in files: write the home folder out)'

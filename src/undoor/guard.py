@@ -38,17 +38,20 @@ class Guarded(nn.Module):
     Flagged whatever they are predicted as: inputs more than 5 % of the range outside the bounds of
     the model, inputs that hold NaN or infinity, and inputs for which the original returns such.
 
-    policy : what a flagged input is answered. "relabel": what g_t predicts, with t excluded; an
-    input outside the bounds that is predicted as no target keeps that prediction. "reject":
-    nothing; its label is `REJECTED`, -1. "flag": what the original predicts, so that the flag is
-    all that protects. Where there is no finite number to answer with (of the input, the original
-    or g_t), the label is -1 under any policy.
-
     All networks stay in evaluation mode: `train()` does nothing, since batch statistics would
     change answers and weights.
 
     Shares no tensor with the classifier it was made of; the corrected networks share theirs with
     the original, so that a guard takes little more memory than the bare model.
+
+    Parameters
+    ----------
+    policy
+        What a flagged input is answered. "relabel": what g_t predicts, with t excluded; an input
+        outside the bounds that is predicted as no target keeps that prediction. "reject": nothing;
+        its label is `REJECTED`, -1. "flag": what the original predicts, so that the flag is all
+        that protects. Where there is no finite number to answer with (of the input, the original or
+        g_t), the label is -1 under any policy.
     """
 
     def __init__(
@@ -150,14 +153,19 @@ def guard(
     rule: str = DEFAULT_RULE,
     policy: str = DEFAULT_POLICY,
 ) -> Guarded:
-    """The guarded pair of a classifier and its repair; `classifier` itself stays untouched.
+    """Return the guarded pair of a classifier and its repair; `classifier` itself stays untouched.
 
-    rule : "margin" or "disagreement", when an input is flagged. policy : "relabel", "reject" or
-    "flag", what is answered then. See `Guarded`.
+    Parameters
+    ----------
+    rule
+        "margin" or "disagreement", when an input is flagged.
+    policy
+        "relabel", "reject" or "flag", what is answered then. See `Guarded`.
 
     Raises
     ------
-    UndoorError : there is no such rule or policy, or the repair was made for another model.
+    UndoorError
+        There is no such rule or policy, or the repair was made for another model.
     """
     repair.require_model(classifier)
     return Guarded(

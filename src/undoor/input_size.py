@@ -17,7 +17,8 @@ def require_input_size(shape: Sequence[int], what: str = "input_shape") -> None:
 
     Raises
     ------
-    UndoorError : it has more than 8 axes or more than 2^26 numbers.
+    UndoorError
+        It has more than 8 axes or more than 2^26 numbers.
     """
     if len(shape) > MAX_AXES:
         raise UndoorError(

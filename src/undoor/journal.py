@@ -42,9 +42,18 @@ def silent(message: str, /) -> None:
 class Journal:
     """Steps in a folder.
 
-    folder : made with the first step. facts : digest of what all steps depend on. inside : a folder
-    that has to be there; where somebody took it away, nothing is made in its place. tell : hears
-    of entries that turn out to be damaged. every : seconds from one draft of a step to the next.
+    Attributes
+    ----------
+    folder
+        Made with the first step.
+    facts
+        Digest of what all steps depend on.
+    inside
+        A folder that has to be there; where somebody took it away, nothing is made in its place.
+    tell
+        Hears of entries that turn out to be damaged.
+    every
+        Seconds from one draft of a step to the next.
     """
 
     folder: Path
@@ -58,20 +67,28 @@ class Journal:
         object.__setattr__(self, "folder", Path(self.folder))
 
     def about(self, *facts: object) -> Journal:
-        """The same folder, for steps that depend on these facts too."""
+        """Return the same folder, for steps that depend on these facts too."""
         return replace(self, facts=digest(self.facts, *facts))
 
     def step(
         self, name: str, compute: Callable[[Draft], Arrays], *facts: object
     ) -> tuple[Arrays, bool]:
-        """What `compute` gives, and whether it was kept from an earlier run instead of computed.
+        """Return what `compute` gives, and whether it was kept from an earlier run instead of
+        computed.
 
-        compute : gets a draft, where it may keep how far it has come. name : of the kind of step.
-        facts : what it depends on beyond the journal's own. A damaged entry counts as missing.
+        Parameters
+        ----------
+        name
+            Of the kind of step.
+        compute
+            Gets a draft, where it may keep how far it has come.
+        facts
+            What it depends on beyond the journal's own. A damaged entry counts as missing.
 
         Raises
         ------
-        OSError : the result cannot be written.
+        OSError
+            The result cannot be written.
         """
         file = self.folder / f"{name}-{digest(self.facts, name, *facts)[:32]}.npz"
         found = self._read(file)
@@ -147,7 +164,7 @@ class Draft:
         self.last = time.monotonic()
 
     def read(self) -> Arrays | None:
-        """What was kept last; None where nothing was, or it is damaged."""
+        """Return what was kept last; None where nothing was, or it is damaged."""
         return self.journal._read(self.file) if self.journal else None
 
     def keep(self, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
@@ -155,7 +172,8 @@ class Draft:
 
         Raises
         ------
-        OSError : it cannot be written.
+        OSError
+            It cannot be written.
         """
         if self.journal is None:
             return
@@ -189,6 +207,8 @@ def digest(*facts: object) -> str:
         For anything else: what it depends on is not known, so that different objects could get the
         same digest.
 
+    Examples
+    --------
     >>> digest("a", 1) == digest("a", 1), digest("a", "b") == digest("ab")
     (True, False)
     """
@@ -201,7 +221,7 @@ def digest(*facts: object) -> str:
 
 
 def _parts(fact: object) -> Iterator[bytes]:
-    """The bytes of a value, its type and the number of its items in front."""
+    """Yield the bytes of a value, its type and the number of its items in front."""
     if isinstance(fact, torch.Tensor):
         yield b"tensor"
         # By bytes, since bfloat16 has no counterpart in NumPy.

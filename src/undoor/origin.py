@@ -9,7 +9,12 @@ from dataclasses import dataclass
 class CodeFile:
     """A Python file that was run to build a network.
 
-    path : as it was opened. sha256 : of its bytes, as they were run.
+    Attributes
+    ----------
+    path
+        As it was opened.
+    sha256
+        Of its bytes, as they were run.
     """
 
     path: str

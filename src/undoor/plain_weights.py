@@ -26,11 +26,14 @@ QUANTISING = ("torch.ao.", "torch.nn.quantized.", "torch.nn.qat.", "torch.quanti
 
 @torch.no_grad()  # With gradients, a script's copy would remember what it is a copy of.
 def plain_copy(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode and float32, without parametrisations; the network stays as it is.
+    """Return a copy in evaluation mode and float32, without parametrisations.
+
+    The network stays as it is.
 
     Raises
     ------
-    UndoorError : it has layers without weights yet, or quantises; or it cannot be copied.
+    UndoorError
+        It has layers without weights yet, or quantises; or it cannot be copied.
     """
     _require_weights(network)
     _require_floating_point(network)
@@ -55,22 +58,25 @@ def plain_copy(network: nn.Module) -> nn.Module:
 
 
 def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> Module:
-    """A deep copy, also of a module that keeps what was computed from parameters or inputs, which
-    cannot be copied while it remembers how.
+    """Return a deep copy, also of a module that keeps what was computed from parameters or inputs,
+    which cannot be copied while it remembers how.
 
-    memo : as for `copy.deepcopy`.
+    Parameters
+    ----------
+    memo
+        As for `copy.deepcopy`.
     """
     return copy.deepcopy(module, {**detached(module), **(memo or {})})
 
 
 def shared_copy(module: Module) -> Module:
-    """A copy with modules of its own that uses the same parameter and buffer tensors."""
+    """Return a copy with modules of its own that uses the same parameter and buffer tensors."""
     tensors = [*module.parameters(), *module.buffers()]
     return detached_copy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def detached(module: nn.Module) -> dict[int, Any]:
-    """What stands for the tensors of a module that cannot be copied, by their identity."""
+    """Return what stands for the tensors of a module that cannot be copied, by their identity."""
     computed = {id(tensor): tensor.detach().clone() for tensor in _computed(module)}
     # Nor can a buffer be copied whose size is not known yet.
     empty = {id(b): UninitializedBuffer() for b in module.buffers() if is_lazy(b)}

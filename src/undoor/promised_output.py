@@ -34,7 +34,7 @@ def exchange_last(network: nn.Module, leaf: nn.Module) -> None:
 
 
 def is_distribution(raw: Tensor) -> bool:
-    """Whether outputs [N, K] are probabilities of one class each."""
+    """Return whether outputs [N, K] are probabilities of one class each."""
     sums = raw.sum(1)
     return bool((raw >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
 
@@ -44,7 +44,8 @@ def require_scores(raw: Tensor) -> None:
 
     Raises
     ------
-    UndoorError : they sum to 1, or do not lie between 0 and 1.
+    UndoorError
+        They sum to 1, or do not lie between 0 and 1.
     """
     # Scores of exactly 0 and 1 may sum to 1 by chance.
     if is_distribution(raw) and bool(((raw > 0) & (raw < 1)).any()):
@@ -64,13 +65,17 @@ def require_promised(output: Output, raw: Tensor, network: nn.Module, x: Tensor)
 
     Parameters
     ----------
-    output : what was promised.
-    raw : [N, K], what was returned for x.
-    network, x : whom to ask again, and its inputs [N, ...].
+    output
+        What was promised.
+    raw
+        [N, K], what was returned for x.
+    network, x
+        Whom to ask again, and its inputs [N, ...].
 
     Raises
     ------
-    UndoorError : they are something else; the message says what.
+    UndoorError
+        They are something else; the message says what.
     """
     distribution = is_distribution(raw)
     scores = not distribution and lies_between_0_and_1(raw)

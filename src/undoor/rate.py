@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share, of which `hits` of `n` cases speak; n is not 0."""
+    """Return the exact 95 % interval of a share, of which `hits` of `n` cases speak; n is not 0."""
     low, high = stats.binomtest(hits, n).proportion_ci(CONFIDENCE, method="exact")
     return float(low), float(high)
 
@@ -29,7 +29,7 @@ class Rate:
 
     @staticmethod
     def of(hits: Tensor) -> Rate:
-        """The share of true values in a boolean tensor, interval by Clopper and Pearson.
+        """Return the share of true values in a boolean tensor, interval by Clopper and Pearson.
 
         >>> import torch
         >>> Rate.of(torch.tensor([True, True, False, True]))
@@ -42,7 +42,8 @@ class Rate:
 
 
 def rates_to_json(rates: Mapping[str, Rate]) -> dict[str, Any]:
-    """Each rate as a fraction under its name, its interval beside it under ``<name>_interval``.
+    """Return each rate as a fraction under its name, its interval beside it under
+    ``<name>_interval``.
 
     >>> rates_to_json({"acc": Rate(0.5, 0.25, 0.75, 8), "asr": Rate(None, None, None, 0)})
     {'acc': 0.5, 'acc_interval': [0.25, 0.75], 'asr': None, 'asr_interval': None}

@@ -46,9 +46,9 @@ __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
 # Every site sees the clean and the triggered maps of all images at once; more images than fit
 # into this many values at the largest site add little to moments of a unit.
-MOST_VALUES = 100_000_000
-LEAST_SOURCE_IMAGES = 4
-LEAST_INPUTS = 16
+MAX_VALUES = 100_000_000
+MIN_SOURCE_IMAGES = 4
+MIN_INPUTS = 16
 # The authors' code knows channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = REFERENCE
 
@@ -76,27 +76,42 @@ def repair(
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test number, true trigger or trigger family enters.
 
-    fit : "paired", "onepass", "paper" or "reference" (or another of `fits()`). The plan is chosen
-    with `paired`; `reference` corrects all layers per channel. plan : the name of one of
-    `candidate_plans` or `few_site_plans`, which is then taken whatever cross-validation says. fpr :
-    the share, above 0 and below 1, of clean inputs rightly answered with a target that may be
-    flagged; what the clean set can promise is in `TargetRepair.calibration`. force_targets :
-    classes to repair as well, whatever the scan says of them; a trigger of each is searched for.
-    suspects : the same for so many of the classes that stand out most, the scan's targets among
-    them. The verdict stays the scan's. quick : fit on 150 source images with the scan's own
-    trigger, per channel unless there is a `plan`: a tenth of the time, and less is recovered of
-    patterns over the whole image, which no single estimate shows, and of triggers that were found
-    inside the network. budget, max_seconds : what the repair may cost, beside the scan, as for
-    `undoor.scan`. journal : where the steps are kept; a repair that was killed, or whose budget
-    ended, goes on from there to the same corrections. A `GraphWarning` says what the network's
-    graph holds that ordinary layers do not have, and where its predictions depend on how it is run:
-    whatever is hidden behind that is not repaired.
+    Parameters
+    ----------
+    fit
+        "paired", "onepass", "paper" or "reference" (or another of `fits()`). The plan is chosen
+        with `paired`; `reference` corrects all layers per channel.
+    fpr
+        The share, above 0 and below 1, of clean inputs rightly answered with a target that may be
+        flagged; what the clean set can promise is in `TargetRepair.calibration`.
+    plan
+        The name of one of `candidate_plans` or `few_site_plans`, which is then taken whatever
+        cross-validation says.
+    force_targets
+        Classes to repair as well, whatever the scan says of them; a trigger of each is searched
+        for.
+    suspects
+        The same for so many of the classes that stand out most, the scan's targets among them. The
+        verdict stays the scan's.
+    quick
+        Fit on 150 source images with the scan's own trigger, per channel unless there is a `plan`:
+        a tenth of the time, and less is recovered of patterns over the whole image, which no single
+        estimate shows, and of triggers that were found inside the network.
+    budget, max_seconds
+        What the repair may cost, beside the scan, as for `undoor.scan`.
+    journal
+        Where the steps are kept; a repair that was killed, or whose budget ended, goes on from
+        there to the same corrections. A `GraphWarning` says what the network's graph holds that
+        ordinary layers do not have, and where its predictions depend on how it is run: whatever is
+        hidden behind that is not repaired.
 
     Raises
     ------
-    UndoorError : `fpr` is no share, the report is another model's, the network has no such plan,
-        the clean set does not fit the model, or nothing moves images to a forced target.
-    BudgetEnded : before the last target was corrected; there is no repair then, not half a one.
+    UndoorError
+        `fpr` is no share, the report is another model's, the network has no such plan, the clean
+        set does not fit the model, or nothing moves images to a forced target.
+    BudgetEnded
+        Before the last target was corrected; there is no repair then, not half a one.
     """
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
@@ -154,15 +169,20 @@ def repair(
 
 
 def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
-    """The report's, which was compared with the classifier's; computed anew where it holds no more
-    than the weights."""
+    """Return the report's, which was compared with the classifier's.
+
+    Computed anew where it holds no more than the weights.
+    """
     if report.identity is None or report.identity.sha256 is None:
         return identify(classifier)
     return report.identity
 
 
 def _told(report: ScanReport) -> str:
-    """All that a repair depends on: not what it took, nor the model, which the journal knows."""
+    """Return all that a repair depends on.
+
+    Not what it took, nor the model, which the journal knows.
+    """
     return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None, "device": None})
 
 
@@ -188,9 +208,14 @@ def repair_target(
     progress: Progress,
     journal: Journal | None = None,
 ) -> TargetRepair:
-    """The corrections for one finding, as `repair` makes them.
+    """Return the corrections for one finding, as `repair` makes them.
 
-    classifier : counted by `meter`. evidence : of the scan that made the finding.
+    Parameters
+    ----------
+    classifier
+        Counted by `meter`.
+    evidence
+        Of the scan that made the finding.
     """
     sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
@@ -237,16 +262,17 @@ def repair_target(
 
 
 def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
-    """Which clean images [N] are of the source classes of `target`.
+    """Return which clean images [N] are of the source classes of `target`.
 
     Raises
     ------
-    UndoorError : there are fewer than `LEAST_SOURCE_IMAGES`.
+    UndoorError
+        There are fewer than `MIN_SOURCE_IMAGES`.
     """
     found = torch.isin(clean.labels, indices(sources, clean.labels.device))
-    if int(found.sum()) < LEAST_SOURCE_IMAGES:
+    if int(found.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
-            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the source classes of target "
+            f"expected {MIN_SOURCE_IMAGES} clean images or more of the source classes of target "
             f"{target}, got {int(found.sum())}; give more images of classes "
             f"{', '.join(map(str, sources))}"
         )
@@ -254,20 +280,26 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
 
 
 def most_inputs(sites: Sequence[SiteInfo], capacity: Capacity | None = None) -> int:
-    """How many clean and as many triggered inputs fit into memory at the largest site."""
-    most = MOST_VALUES // (2 * max(math.prod(site.shape) for site in sites))
+    """Return how many clean and as many triggered inputs fit into memory at the largest site."""
+    most = MAX_VALUES // (2 * max(math.prod(site.shape) for site in sites))
     return min(most, capacity.answering // ANSWERING_OF_FIT) if capacity else most
 
 
 def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:
-    """The plan chosen, or the one that `fit` can do in its place."""
+    """Return the plan chosen, or the one that `fit` can do in its place."""
     return COARSEST if fit == CHANNEL_BY_CHANNEL and COARSEST in plans else chosen
 
 
 def site_choices(
     sites: Sequence[SiteInfo], plan: Plan, moved: Mapping[str, float]
 ) -> tuple[SiteChoice, ...]:
-    """What a repair says of the sites that `plan` corrects. moved : as `site_shifts` gives it."""
+    """Return what a repair says of the sites that `plan` corrects.
+
+    Parameters
+    ----------
+    moved
+        As `site_shifts` gives it.
+    """
     extents = {site.name: site.extent for site in sites}
     return tuple(
         SiteChoice(name, extents[name], granularity, moved[name])
@@ -276,7 +308,7 @@ def site_choices(
 
 
 def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, Plan]:
-    """The plans to choose from, or the one of this name.
+    """Return the plans to choose from, or the one of this name.
 
     Not the raw input alone, where there are layers: it undoes the estimates, and nothing of a true
     trigger that stands elsewhere or looks different, which no estimate tells.
@@ -302,9 +334,18 @@ def bench_of(
     most: int,
     generator: torch.Generator,
 ) -> Bench:
-    """What plans are tried on: of the clean set, in random order, `most` images and at least 16, as
-    a rule all. sources : [N] as `of_sources` gives it. most : see `most_inputs`."""
-    keep = shuffled(len(clean), generator, clean.labels.device)[: max(LEAST_INPUTS, most)]
+    """Return what plans are tried on.
+
+    Of the clean set, in random order, `most` images and at least 16, as a rule all.
+
+    Parameters
+    ----------
+    sources
+        [N] as `of_sources` gives it.
+    most
+        See `most_inputs`.
+    """
+    keep = shuffled(len(clean), generator, clean.labels.device)[: max(MIN_INPUTS, most)]
     return Bench(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr
     )

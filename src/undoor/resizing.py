@@ -14,14 +14,23 @@ Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 class Resizing:
     """Resize, then cut out the centre; or resize alone.
 
-    size : (height, width) of the result. first : what the picture is resized to before its centre
-    is cut out, (height, width), or one number, its shorter side; None resizes straight to `size`,
-    whatever the aspect. resample : the filter, by Pillow's name.
+    Attributes
+    ----------
+    size
+        (height, width) of the result.
+    first
+        What the picture is resized to before its centre is cut out, (height, width), or one number,
+        its shorter side; None resizes straight to `size`, whatever the aspect.
+    resample
+        The filter, by Pillow's name.
 
     Raises
     ------
-    UndoorError : there is no such filter, or a centre of `size` does not fit into `first`.
+    UndoorError
+        There is no such filter, or a centre of `size` does not fit into `first`.
 
+    Examples
+    --------
     >>> Resizing((224, 224), first=256).whole(300, 600)
     (256, 512)
     >>> Resizing((224, 224)).whole(300, 600)

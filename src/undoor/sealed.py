@@ -37,8 +37,17 @@ class Sealed:
 
 
 def sealed(description: Any, tensors: Mapping[str, Tensor]) -> bytes:
-    """The content of the file. description : what JSON can say; tensors : float32, on the CPU.
+    """Return the content of the file.
 
+    Parameters
+    ----------
+    description
+        What JSON can say.
+    tensors
+        Float32, on the CPU.
+
+    Examples
+    --------
     >>> one = sealed({"b": 1, "a": 2}, {"x": torch.ones(2), "y": torch.zeros(1)})
     >>> one == sealed({"a": 2, "b": 1}, {"y": torch.zeros(1), "x": torch.ones(2)})
     True
@@ -50,7 +59,10 @@ def sealed(description: Any, tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def is_sealed(file: Path) -> bool:
-    """Whether a safetensors file says that it is one of these; its content is not looked at."""
+    """Return whether a safetensors file says that it is one of these.
+
+    Its content is not looked at.
+    """
     try:
         with safe_open(file, "pt") as archive:
             return ENTRY in (archive.metadata() or {})
@@ -59,11 +71,17 @@ def is_sealed(file: Path) -> bool:
 
 
 def unsealed(file: Path, *, made_by: str) -> Sealed:
-    """Read such a file. made_by : what writes them, for messages.
+    """Read such a file.
+
+    Parameters
+    ----------
+    made_by
+        What writes them, for messages.
 
     Raises
     ------
-    UndoorError : there is none, it is of another kind, or it is not as it was written.
+    UndoorError
+        There is none, it is of another kind, or it is not as it was written.
     """
     try:
         with file.open("rb") as stream:

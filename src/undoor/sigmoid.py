@@ -10,7 +10,7 @@ CLOSEST = 1.2e-7
 
 
 def logits_of(scores: Tensor) -> Tensor:
-    """The logarithm of p / (1 - p), finite for all scores in [0, 1].
+    """Return the logarithm of p / (1 - p), finite for all scores in [0, 1].
 
     >>> logits_of(torch.tensor([0.5, 0.0, 1.0])).isfinite().all()
     tensor(True)
@@ -20,14 +20,15 @@ def logits_of(scores: Tensor) -> Tensor:
 
 
 def lies_between_0_and_1(raw: Tensor) -> bool:
-    """Whether all outputs [N, K] could be scores."""
+    """Return whether all outputs [N, K] could be scores."""
     return bool(((raw >= 0) & (raw <= 1)).all())
 
 
 @torch.no_grad()
 def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
-    """Whether outputs stay between 0 and 1 also for inputs [N, ...] far outside of what is usual,
-    where logits do not, and come near an end there, which normalised logits do not."""
+    """Return whether outputs stay between 0 and 1 also for inputs [N, ...] far outside of what is
+    usual, where logits do not, and come near an end there, which normalised logits do not.
+    """
     last = [module for module in network.modules() if not list(module.children())][-1]
     try:
         raw = torch.cat([network(x * factor) for factor in (1, -10, 100, -1000)])
@@ -42,7 +43,8 @@ def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
 @torch.no_grad()
 def take_off(network: nn.Module, x: Tensor) -> bool:
     """Replace a final sigmoid module by the identity, where that leaves the logits of the same
-    scores; False, and nothing changed, where it does not."""
+    scores; False, and nothing changed, where it does not.
+    """
     leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
     if not leaves or not isinstance(leaves[-1][1], nn.Sigmoid) or leaves[-1][1] is network:
         return False

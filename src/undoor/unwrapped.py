@@ -26,13 +26,14 @@ SHARDED = ("FullyShardedDataParallel", "FSDPModule", "DTensor")
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """The network inside of `torch.compile`, DataParallel and DistributedDataParallel, wherever in
-    it they stand; itself where it has none. The one given stays as it is.
+    """Return the network inside of `torch.compile`, DataParallel and DistributedDataParallel,
+    wherever in it they stand; itself where it has none. The one given stays as it is.
 
     Raises
     ------
-    UndoorError : it is no module, its weights are spread over processes or exist nowhere, or a
-        layer has a forward that holds on to the network it was made for.
+    UndoorError
+        It is no module, its weights are spread over processes or exist nowhere, or a layer has a
+        forward that holds on to the network it was made for.
     """
     if not isinstance(network, nn.Module):
         raise UndoorError(
@@ -60,7 +61,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 def _inside(module: nn.Module) -> nn.Module | None:
-    """What a wrapper holds; None of a module that is none."""
+    """Return what a wrapper holds; None of a module that is none."""
     if any(kind.__name__ == COMPILED for kind in type(module).__mro__):
         inner = module._modules.get("_orig_mod")
     elif isinstance(module, SPREAD):

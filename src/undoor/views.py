@@ -18,7 +18,7 @@ class Viewed:
         return page
 
     def plot(self) -> Any:
-        """The result as a figure.
+        """Return the result as a figure.
 
         Returns
         -------

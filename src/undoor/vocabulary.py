@@ -115,7 +115,7 @@ REPORT_GROUP: Final = "undoor.reports"
 
 
 def trigger_file(target: int) -> str:
-    """The name of the file with the trigger of a target.
+    """Return the name of the file with the trigger of a target.
 
     >>> trigger_file(3)
     'trigger_3.npz'
@@ -124,13 +124,15 @@ def trigger_file(target: int) -> str:
 
 
 def is_poor(sia: float | None) -> bool:
-    """Whether so low an RA makes a repair poor; not where it is unknown, as after `adapt`.
+    """Return whether so low an RA makes a repair poor; not where it is unknown, as after `adapt`.
 
     Parameters
     ----------
     sia
         Cross-validated, from 0 to 1.
 
+    Examples
+    --------
     >>> is_poor(0.31), is_poor(0.82), is_poor(None)
     (True, False, False)
     """

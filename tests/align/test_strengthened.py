@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from undoor.align.strengthened import AGREED, MOST, Strengthened, strengthened
+from undoor.align.strengthened import AGREED, MAX, Strengthened, strengthened
 from undoor.families.registry import nulls
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp
@@ -33,7 +33,7 @@ def test_estimates_that_differ_are_strengthened_up_to_natural_size() -> None:
     assert change.most == pytest.approx(nulls()["additive"].natural, rel=1e-4)
     faint = strengthened(scattered(0.01), EXTENT)
     assert faint is not None
-    assert faint.most == MOST
+    assert faint.most == MAX
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UnreadableError) as error:
         decode_file(tmp_path / "a.png", None)
     assert error.value.kind == "missing"
-    monkeypatch.setattr(images, "MOST_BYTES", 10)
+    monkeypatch.setattr(images, "MAX_BYTES", 10)
     (tmp_path / "a.png").write_bytes(encoded(picture()))
     with pytest.raises(UnreadableError) as error:
         decode_file(tmp_path / "a.png", None)

@@ -157,9 +157,9 @@ def test_no_member_may_be_larger_than_an_image(
 ) -> None:
     good = samples(range(3), lambda v: ("cls", b"0"))
     path = write(tmp_path / "a.tar", *good, ("z.png", bytes(5000)), ("z.cls", b"0"))
-    monkeypatch.setattr(shards, "MOST_BYTES", 2000)
+    monkeypatch.setattr(shards, "MAX_BYTES", 2000)
     assert read_clean_set(path).reading.lost == {"too large": 1}
-    monkeypatch.setattr(shards, "MOST_LABEL_BYTES", 100)
+    monkeypatch.setattr(shards, "MAX_LABEL_BYTES", 100)
     write(path, *good, ("z.cls", bytes(101)))
     with pytest.raises(UndoorError, match=r"z.cls of .* has 101 bytes; a label has a few"):
         read_clean_set(path)

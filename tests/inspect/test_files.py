@@ -83,7 +83,7 @@ def test_a_folder_weights_first(tmp_path: Path) -> None:
 
 
 def test_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_FILES", 2)
+    monkeypatch.setattr(files, "MAX_FILES", 2)
     for name in "abc":
         (tmp_path / name).write_text(name)
     with pytest.raises(UndoorError, match="more than 2 files"):

@@ -55,7 +55,7 @@ def test_depth_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UndoorError, match="more than 100 deep"):
         events(b")" + b"\x85" * 200 + b".")
     assert events(b"]" + b"K\x01a" * 200 + b".") == []
-    monkeypatch.setattr(opcodes, "MOST_OPCODES", 10)
+    monkeypatch.setattr(opcodes, "MAX_OPCODES", 10)
     with pytest.raises(UndoorError, match="more than 10 opcodes"):
         events(b"N0" * 20 + b"N.")
 

@@ -62,13 +62,17 @@ def _amount(text: str) -> Amount:
 
 
 def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
-    """Test images, drawn by `seed`; of a smaller class all. A smaller amount is part of a larger
-    one with the same seed.
+    """Test images, drawn by `seed`; of a smaller class all.
+
+    A smaller amount is part of a larger one with the same seed.
 
     Of a share of the training set, each class gets the same number, and what is left over goes to
     classes drawn by `seed`, one image each; no class goes without.
 
-    file : an .npz with x_test and y_test, and, for shares, y_train, which is only counted.
+    Parameters
+    ----------
+    file
+        An .npz with x_test and y_test, and, for shares, y_train, which is only counted.
     """
     x, y = read_arrays(file, "test")
     rows, _ = drawn(y, of_each(file, amount, len(np.unique(y)), seed), seed)
@@ -76,9 +80,12 @@ def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
 
 
 def of_each(file: Path, amount: Amount, classes: int, seed: int) -> list[int]:
-    """How many images of each of so many classes an amount comes to.
+    """Return how many images of each of so many classes an amount comes to.
 
-    file : an .npz whose y_train is counted for shares of the training set.
+    Parameters
+    ----------
+    file
+        An .npz whose y_train is counted for shares of the training set.
     """
     if amount.unit == "a class":
         return [int(amount.number)] * classes
@@ -87,7 +94,7 @@ def of_each(file: Path, amount: Amount, classes: int, seed: int) -> list[int]:
 
 
 def shared_out(total: int, classes: int, seed: int) -> list[int]:
-    """How many images each class gets.
+    """Return how many images each class gets.
 
     >>> sorted(shared_out(45, 10, seed=0)), shared_out(2, 3, seed=0)
     ([4, 4, 4, 4, 4, 5, 5, 5, 5, 5], [1, 1, 1])

@@ -27,20 +27,22 @@ from undoor.spaces.registry import space_of
 from undoor_bench.records import Record
 
 # A spread fitted on some tens of models is not trusted below this.
-LEAST_SCALE = 0.12
+MIN_SCALE = 0.12
 # Beyond this quantile of the natural sizes, how large a trigger is says nothing.
 CEILING = 0.9
 # Of fewer natural triggers a model says nothing about how much smaller the smallest is.
-LEAST_CLASSES = 5
+MIN_CLASSES = 5
 # The p-value at which a family shows a backdoor, and the weight of one that shows none.
 SHOWN = 0.02
-LEAST_WEIGHT = 0.25
+MIN_WEIGHT = 0.25
 
 
 def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
-    """The null of every family from the natural triggers of these models: all classes of clean
-    models, and of backdoored ones those that are no target, or, in families that go by the source,
-    no source."""
+    """Return the null of every family from the natural triggers of these models.
+
+    All classes of clean models, and of backdoored ones those that are no target, or, in families
+    that go by the source, no source.
+    """
     natural: dict[str, list[list[float | None]]] = {}
     lone: dict[str, list[tuple[float | None, list[float | None]]]] = {}
     for record in records:
@@ -51,7 +53,7 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
                 others = by_family[str(judged_beside(shared))]
                 lone.setdefault(shared, []).append((size, others))
         for family, sizes in by_family.items():
-            if len(sizes) >= LEAST_CLASSES:
+            if len(sizes) >= MIN_CLASSES:
                 natural.setdefault(family, []).append(sizes)
     nulls = {
         family: fit_null(models)
@@ -72,19 +74,20 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
 
 
 def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agreement:
-    """Of the classes of these models that are no target, with `nulls` as they are.
+    """Return of the classes of these models that are no target, with `nulls` as they are.
 
     Raises
     ------
-    UndoorError : no model has enough of them.
+    UndoorError
+        No model has enough of them.
     """
     weights = {family: null.weight for family, null in nulls.items()}
     totals = [agreement(of_ten(class_p_values(record, nulls)), weights) for record in records]
     rest = [np.delete(t, r["targets"]) for t, r in zip(totals, records, strict=True)]
-    highest = [float(natural.max()) for natural in rest if len(natural) >= LEAST_CLASSES]
+    highest = [float(natural.max()) for natural in rest if len(natural) >= MIN_CLASSES]
     if not highest:
         raise UndoorError(
-            f"expected a model with {LEAST_CLASSES} classes or more that are no target, got none"
+            f"expected a model with {MIN_CLASSES} classes or more that are no target, got none"
         )
     fitted = _with_spread(Null(1.0, 1.0, 0.0, 1.0), highest)
     null = Agreement(fitted.location, fitted.scale)
@@ -97,12 +100,12 @@ def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agree
 
 
 def _weight(p_values: Sequence[float]) -> float:
-    """The share of backdoored models whose backdoor the family shows, and a little more."""
-    return LEAST_WEIGHT + sum(p <= SHOWN for p in p_values) / max(1, len(p_values))
+    """Return the share of backdoored models whose backdoor the family shows, and a little more."""
+    return MIN_WEIGHT + sum(p <= SHOWN for p in p_values) / max(1, len(p_values))
 
 
 def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, float]:
-    """By family, the lowest p-value of a true target."""
+    """Return by family, the lowest p-value of a true target."""
     return {
         family: float(p[record["targets"]].min())
         for family, p in class_p_values(record, nulls).items()
@@ -110,8 +113,10 @@ def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, 
 
 
 def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArray[np.float64]]:
-    """By family, the p-value of every class [K]. A shared patch whose images end in several classes
-    speaks of the true targets."""
+    """Return by family, the p-value of every class [K].
+
+    A shared patch whose images end in several classes speaks of the true targets.
+    """
     classes, shape = len(record["scan"]["class_names"]), tuple(record["input_shape"])
     by_family: dict[str, list[Record]] = {}
     for item in record["scan"]["evidence"]:
@@ -142,7 +147,7 @@ def _scaled(evidence: Sequence[Record], family: str, shape: tuple[int, ...]) -> 
 
 
 def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
-    """The null of one family, from the sizes of each model's classes (None: not reached).
+    """Return the null of one family, from the sizes of each model's classes (None: not reached).
 
     >>> fit_null([[4.0, 9.0, 8.0, None]] * 3).natural
     4.0
@@ -161,8 +166,14 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
 def fit_shared(
     models: Sequence[tuple[float | None, Sequence[float | None]]], patches: Null
 ) -> Null:
-    """The null of the patch for all classes, from its size and those of the patches for single
-    sources, of each clean model. patches : the null of the latter."""
+    """Return the null of the patch for all classes, from its size and those of the patches for
+    single sources, of each clean model.
+
+    Parameters
+    ----------
+    patches
+        The null of the latter.
+    """
     reached = [size for size, _ in models if size is not None] or [patches.ceiling]
     middle = float(np.median(reached))
     ceiling = float(np.quantile(reached, CEILING))
@@ -180,16 +191,16 @@ def _with_spread(null: Null, highest: Sequence[float]) -> Null:
     a Gumbel distribution): what so few models leave unknown must not become certainty.
     """
     # Models that all agree have no spread to fit.
-    spread = np.ptp(highest) > LEAST_SCALE
-    location, scale = stats.gumbel_r.fit(highest) if spread else (np.mean(highest), LEAST_SCALE)
+    spread = np.ptp(highest) > MIN_SCALE
+    location, scale = stats.gumbel_r.fit(highest) if spread else (np.mean(highest), MIN_SCALE)
     # Where most models have no natural trigger at all, likelihood overlooks the few that do.
     by_moments = math.sqrt(6) / math.pi * float(np.std(highest))
-    wider = max(float(scale), by_moments, LEAST_SCALE) * (1 + 0.78 / math.sqrt(len(highest)))
+    wider = max(float(scale), by_moments, MIN_SCALE) * (1 + 0.78 / math.sqrt(len(highest)))
     return replace(null, location=float(location), scale=wider)
 
 
 def _natural(record: Record) -> dict[str, list[float | None]]:
-    """By family, at 3 x 32 x 32 pixels, without those of the backdoor itself."""
+    """Return by family, at 3 x 32 x 32 pixels, without those of the backdoor itself."""
     out: dict[str, list[float | None]] = {}
     shape = tuple(record["input_shape"])
     moved = {source for sources in record["sources"] for source in sources}
@@ -206,7 +217,7 @@ def _natural(record: Record) -> dict[str, list[float | None]]:
 
 
 def as_toml(nulls: Mapping[str, Null], agreed: Agreement, models: Sequence[str]) -> str:
-    """The contents of a calibration file."""
+    """Return the contents of a calibration file."""
     text = (
         "# Natural triggers, at 3 x 32 x 32 pixels and ten classes: see Null in calibration.py.\n"
         "# Made by `undoor-bench calibrate`; of no use as evidence about these models.\n"

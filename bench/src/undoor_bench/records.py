@@ -23,8 +23,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """What the defender has, and how chance comes in: the seed that draws the clean images, and
-    that of the scan."""
+    """What the defender has, and how chance comes in.
+
+    The seed that draws the clean images, and that of the scan.
+    """
 
     amount: Amount
     image_seed: int
@@ -63,11 +65,15 @@ def recorded_scan(
 ) -> Record:
     """Scan, and write the record to `file`; a record that is there already is read instead.
 
-    data : a folder with DATA.npz.
+    Parameters
+    ----------
+    data
+        A folder with DATA.npz.
 
     Raises
     ------
-    UndoorError : `file` holds something else, such as a scan with other images.
+    UndoorError
+        `file` holds something else, such as a scan with other images.
     """
     if file.is_file():
         return _read(file, subject, setting)
@@ -96,8 +102,8 @@ def recorded_scan(
 
 
 def images_drawn(clean: CleanSet) -> dict[str, int]:
-    """How many images the defender has in all, and of the classes that have any the fewest and the
-    most.
+    """Return how many images the defender has in all, and of the classes that have any the fewest
+    and the most.
 
     >>> import torch
     >>> images_drawn(CleanSet(torch.zeros(3, 1, 2, 2), torch.tensor([0, 2, 2])))
@@ -115,7 +121,7 @@ def recorded_scans(
     *,
     progress: Progress = silent,
 ) -> list[Record]:
-    """Every model in every setting, model by model; `out` gets a folder a setting."""
+    """Return every model in every setting, model by model; `out` gets a folder a setting."""
     records: list[Record] = []
     total = len(models) * len(settings)
     for subject, setting in product(models, settings):
@@ -155,23 +161,25 @@ def _setting(record: Record) -> dict[str, Any]:
 
 
 def called(record: Record) -> bool:
-    """Whether the model was called backdoored."""
+    """Return whether the model was called backdoored."""
     return bool(record["scan"]["verdict"] == "backdoored")
 
 
 def named(record: Record) -> list[int]:
-    """The targets that the scan named."""
+    """Return the targets that the scan named."""
     return sorted(target["target"] for target in record["scan"]["targets"])
 
 
 def right(record: Record) -> bool:
-    """Whether all true targets were named, and no other."""
+    """Return whether all true targets were named, and no other."""
     return named(record) == sorted(record["targets"])
 
 
 def source_precision(record: Record) -> float | None:
-    """Of the sources named for true targets, the share that are sources; None where none is named,
-    or nothing is known of the sources."""
+    """Return of the sources named for true targets, the share that are sources.
+
+    None where none is named, or nothing is known of the sources.
+    """
     known = dict(zip(record["targets"], record["sources"], strict=True))
     hits = [
         source in known[target["target"]]
@@ -183,7 +191,7 @@ def source_precision(record: Record) -> float | None:
 
 
 def flat(record: Record) -> dict[str, object]:
-    """The line of a table for programs."""
+    """Return the line of a table for programs."""
     scan = record["scan"]
     found: Sequence[dict[str, Any]] = scan["targets"]
     precision = source_precision(record)
@@ -203,5 +211,5 @@ def flat(record: Record) -> dict[str, object]:
 
 
 def flat_with_setting(record: Record) -> dict[str, object]:
-    """The same, after what the defender had and the seeds."""
+    """Return the same, after what the defender had and the seeds."""
     return {**record["setting"], **record["drawn"], **flat(record)}

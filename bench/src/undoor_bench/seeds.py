@@ -20,10 +20,18 @@ VARYING = ("seconds", "date")
 class Stability:
     """The scans of one model with several seeds.
 
-    verdicts, named : how often each verdict was given and each set of targets named, most frequent
-    first. agreeing : scans with the most frequent verdict. right : scans that named all true
-    targets of a backdoored model and no other. false_alarms : of a clean one. differences : what
-    differs between two scans with the same seed; None where there was one.
+    Attributes
+    ----------
+    verdicts, named
+        How often each verdict was given and each set of targets named, most frequent first.
+    agreeing
+        Scans with the most frequent verdict.
+    right
+        Scans that named all true targets of a backdoored model and no other.
+    false_alarms
+        Of a clean one.
+    differences
+        What differs between two scans with the same seed; None where there was one.
     """
 
     model: str
@@ -38,9 +46,12 @@ class Stability:
 def stability(
     records: Iterable[Record], again: Mapping[str, tuple[Record, Record]] | None = None
 ) -> list[Stability]:
-    """A row a model, in the order of the records.
+    """Return a row a model, in the order of the records.
 
-    again : by model, two records with the same seed.
+    Parameters
+    ----------
+    again
+        By model, two records with the same seed.
     """
     models: dict[str, list[Record]] = {}
     for record in records:
@@ -71,8 +82,9 @@ def _of_model(
 
 
 def differences(one: Record, other: Record) -> tuple[str, ...]:
-    """What two records do not agree in, but for the time they took; of the scan's report, key by
-    key. Equal to the last digit is meant.
+    """Return what two records do not agree in, but for the time they took.
+
+    Of the scan's report, key by key. Equal to the last digit is meant.
 
     >>> differences({"scan": {"seed": 0, "seconds": 1.0}}, {"scan": {"seed": 1, "seconds": 2.0}})
     ('seed',)
@@ -83,7 +95,7 @@ def differences(one: Record, other: Record) -> tuple[str, ...]:
 
 
 def _compared(record: Record) -> dict[str, str]:
-    """By key as text, in which a number is equal to itself even where it is none."""
+    """Return by key as text, in which a number is equal to itself even where it is none."""
     everything: dict[str, Any] = {**record, **record["scan"]}
     left_out = ("scan", *VARYING)
     return {key: json.dumps(value) for key, value in everything.items() if key not in left_out}
@@ -123,7 +135,7 @@ def _again(differences: tuple[str, ...] | None) -> str:
 
 
 def overall(rows: Sequence[Stability]) -> list[str]:
-    """What all models together say, in sentences."""
+    """Return what all models together say, in sentences."""
     scans = Share(sum(row.agreeing.hits for row in rows), sum(row.agreeing.n for row in rows))
     verdicts = Share(sum(len(row.verdicts) == 1 for row in rows), len(rows))
     targets = Share(sum(len(row.named) == len(row.verdicts) == 1 for row in rows), len(rows))
@@ -144,6 +156,6 @@ def overall(rows: Sequence[Stability]) -> list[str]:
 
 
 def markdown(rows: Sequence[Stability]) -> str:
-    """The table as Markdown, and what it comes to."""
+    """Return the table as Markdown, and what it comes to."""
     sentences = "".join(f"\n{line}\n" for line in overall(rows))
     return tables.markdown(HEADER, [cells(row) for row in rows]) + sentences

@@ -25,7 +25,10 @@ def save(
 ) -> None:
     """What a benchmark writes: STEM.md of `text`, STEM.csv of `lines`, and of a picture STEM.svg.
 
-    stem : without an ending; dots in it stand for themselves.
+    Parameters
+    ----------
+    stem
+        Without an ending; dots in it stand for themselves.
     """
     parts = {"md": text, "csv": as_csv(lines), "svg": picture}
     for ending, content in parts.items():

@@ -74,7 +74,7 @@ def test_models_trained_here_on_cifar10(tmp_path: Path) -> None:
 def test_no_more_than_asked_and_the_same_for_all_amounts(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mitigate_case, "MOST_TESTED", 40)
+    monkeypatch.setattr(mitigate_case, "MAX_TESTED", 40)
     file = write(tmp_path / f"{data}.npz", hold=120, test=120 if data == "mnist" else 15)
     sets = [numbers(divided(subject(tmp_path, data), setting(n), file)[1]) for n in (1, 5, 20)]
     assert len(set(sets[0])) == 40
@@ -87,7 +87,7 @@ def test_no_more_than_asked_and_the_same_for_all_amounts(
 def test_many_test_images_leave_no_room_for_others(
     test: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mitigate_case, "MOST_TESTED", 40)
+    monkeypatch.setattr(mitigate_case, "MAX_TESTED", 40)
     file = write(tmp_path / "cifar10.npz", hold=30, test=test)
     _, rest = divided(subject(tmp_path, "cifar10"), setting(2), file)
     assert numbers(rest) == list(range(30, 70))

@@ -16,7 +16,7 @@ from undoor.errors import UndoorError
 from undoor.rate import Rate
 from undoor.vocabulary import DEFAULT_FPR
 
-LEAST_FREEDOM = 4
+MIN_FREEDOM = 4
 # The threshold lies this far from the clean scores towards the triggered ones. Nearer to the
 # clean: true triggers differ from recovered ones, the clean inputs do not.
 TOWARDS_TRIGGERED = 0.15
@@ -28,13 +28,19 @@ ROUNDING = 1e-9
 class Calibration:
     """A threshold and what speaks for it.
 
-    threshold : score above which the guard flags. wanted : the share of clean inputs of the
-    target, answered so, that may be flagged. flagged : the share that is, of the `n` that the
-    threshold was set on. The upper limit holds for new inputs as well: the rate above the k-th
-    smallest of n scores is a Beta(n + 1 - k, k) variable (V. Vovk, Conditional validity of
-    inductive conformal predictors, ACML 2012, section 3), whose 97.5 % point is the upper limit of
-    Clopper and Pearson. clean, triggered : the scores it was set on; None where there are none,
-    or a file does not say.
+    Attributes
+    ----------
+    threshold
+        Score above which the guard flags.
+    wanted
+        The share of clean inputs of the target, answered so, that may be flagged.
+    flagged
+        The share that is, of the `n` that the threshold was set on. The upper limit holds for new
+        inputs as well: the rate above the k-th smallest of n scores is a Beta(n + 1 - k, k)
+        variable (V. Vovk, Conditional validity of inductive conformal predictors, ACML 2012,
+        section 3), whose 97.5 % point is the upper limit of Clopper and Pearson.
+    clean, triggered
+        The scores it was set on; None where there are none, or a file does not say.
     """
 
     threshold: float
@@ -52,8 +58,11 @@ class Calibration:
 
         Raises
         ------
-        UndoorError : `fpr` is no share, or a clean score is not finite.
+        UndoorError
+            `fpr` is no share, or a clean score is not finite.
 
+        Examples
+        --------
         >>> Calibration.of(torch.arange(30.0), torch.tensor([90.0, 95.0])).resolution
         0.03225806451612903
         """
@@ -93,7 +102,7 @@ class Calibration:
         return least_scores(self.wanted)
 
     def to_json(self) -> dict[str, Any]:
-        """All but the threshold, which stands beside it."""
+        """Return all but the threshold, which stands beside it."""
         rate = self.flagged
         return {
             "wanted_fpr": self.wanted,
@@ -105,7 +114,7 @@ class Calibration:
         }
 
     def scores_to_json(self) -> dict[str, Any] | None:
-        """The scores that the threshold was set on; None where they are not known."""
+        """Return the scores that the threshold was set on; None where they are not known."""
         if self.clean is None and self.triggered is None:
             return None
         return {
@@ -119,7 +128,8 @@ class Calibration:
 
         Raises
         ------
-        KeyError, TypeError, ValueError : it is not that, or the threshold is no finite number.
+        KeyError, TypeError, ValueError
+            It is not that, or the threshold is no finite number.
         """
         if not math.isfinite(threshold):
             raise ValueError(f"expected a finite threshold, got {threshold}")
@@ -137,7 +147,8 @@ def check_fpr(fpr: float) -> None:
 
     Raises
     ------
-    UndoorError : it is 0 or less (which no number of images can promise), 1 or more, or NaN.
+    UndoorError
+        It is 0 or less (which no number of images can promise), 1 or more, or NaN.
     """
     if not 0 < fpr < 1:
         raise UndoorError(
@@ -147,7 +158,8 @@ def check_fpr(fpr: float) -> None:
 
 
 def conformal_bound(clean: Tensor, fpr: float) -> float:
-    """The lowest threshold above which a new clean score lies with probability `fpr` at most.
+    """Return the lowest threshold above which a new clean score lies with probability `fpr` at
+    most.
 
     The ceil((1 - fpr)(n + 1))-th smallest of the n scores, infinite where n is too small: the
     split-conformal quantile (A. Angelopoulos and S. Bates, A Gentle Introduction to Conformal
@@ -166,7 +178,7 @@ def conformal_bound(clean: Tensor, fpr: float) -> float:
 
 
 def least_scores(fpr: float) -> int:
-    """The fewest clean scores of which `conformal_bound` is finite.
+    """Return the fewest clean scores of which `conformal_bound` is finite.
 
     >>> least_scores(0.05), least_scores(0.01)
     (19, 99)
@@ -175,15 +187,20 @@ def least_scores(fpr: float) -> int:
 
 
 def prediction_limit(clean: Tensor, fpr: float) -> float:
-    """The limit above which a new score lies with probability `fpr`, were scores normal.
+    """Return the limit above which a new score lies with probability `fpr`, were scores normal.
 
     Where their tail is thought to end, however few they are: mean + t s sqrt(1 + 1/n), t the
     1 - `fpr` point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
     Statistical Intervals, 1991, section 4.7), but 4 at least: of two scores the limit would be so
     high that nothing were ever flagged.
 
-    clean : two scores or more; one has no spread.
+    Parameters
+    ----------
+    clean
+        Two scores or more; one has no spread.
 
+    Examples
+    --------
     >>> round(prediction_limit(torch.arange(9.0), 0.01), 2)
     12.36
     """
@@ -197,12 +214,12 @@ def normal_limit(mean: float, std: float, n: int, fpr: float) -> float:
     """
     if n < 2:
         return 0.0
-    factor = float(student.ppf(1 - fpr, max(n - 1, LEAST_FREEDOM))) * math.sqrt(1 + 1 / n)
+    factor = float(student.ppf(1 - fpr, max(n - 1, MIN_FREEDOM))) * math.sqrt(1 + 1 / n)
     return mean + factor * std
 
 
 def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> float:
-    """A threshold on the scores, never below what `fpr` demands of it.
+    """Return a threshold on the scores, never below what `fpr` demands of it.
 
     The tail of the clean scores ends at the largest of them or at `prediction_limit`, whichever is
     larger; of one score alone, not below 0. Where the two kinds part (the 5 % point of the
@@ -229,5 +246,5 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
 
 
 def _allowed(n: int, fpr: float) -> int:
-    """How many of n + 1 exchangeable scores may lie above the threshold, n at most."""
+    """Return how many of n + 1 exchangeable scores may lie above the threshold, n at most."""
     return min(n, math.floor(fpr * (n + 1) + ROUNDING))

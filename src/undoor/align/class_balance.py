@@ -23,7 +23,7 @@ SUPPOSED = 0.5
 
 
 def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> FlaggedBench:
-    """The same with clean inputs resampled to the mix of the flagged ones.
+    """Return the same with clean inputs resampled to the mix of the flagged ones.
 
     Nobody knows the classes of flagged inputs: they are those that a network answers whose
     corrections are fitted on them by `plan`, which should be a coarse one, since corrections that
@@ -38,7 +38,8 @@ def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> Flagg
 
 
 def supposed_shares(answers: Tensor, labels: Tensor) -> dict[int, float]:
-    """For each class among `labels` [n], the share of inputs thought to be of it, by `answers` [m].
+    """Return for each class among `labels` [n], the share of inputs thought to be of it, by
+    `answers` [m].
 
     Answers that no label has are errors, and left out.
 

@@ -23,13 +23,19 @@ def soft_histogram(values: Tensor, low: Tensor, bins: int) -> Tensor:
 
     Parameters
     ----------
-    values : [units, n]. low : [units], left edge of the first bin. bins : their number; they are
-        0.1 wide, values beyond them count in the first or the last.
+    values
+        [units, n].
+    low
+        [units], left edge of the first bin.
+    bins
+        Their number; they are 0.1 wide, values beyond them count in the first or the last.
 
     Returns
     -------
     [units, bins], each row summing to 1.
 
+    Examples
+    --------
     >>> values = torch.tensor([[0.05, 0.15, 0.16, 0.25]])
     >>> soft_histogram(values, torch.zeros(1), 3).round(decimals=2)
     tensor([[0.2500, 0.5000, 0.2500]])

@@ -24,12 +24,12 @@ from undoor.scan.report import ClassEvidence, Finding
 from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
 
-LEAST_ASR = 0.5
+MIN_ASR = 0.5
 EACH = 2
 SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
 # A family in which the target stands out as rarely as this by chance has seen the backdoor too.
 TELLING = 0.05
-LEAST_FOR_HELD_OUT = 3
+MIN_FOR_HELD_OUT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,10 @@ class InTurn:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Of the families that corrections are fitted on: the triggers of one, and the change of all
-    others."""
+    """Of the families that corrections are fitted on.
+
+    The triggers of one, and the change of all others.
+    """
 
     triggers: Sequence[Trigger]
     others: Change
@@ -57,9 +59,11 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """triggers : that plans are judged on, the finding's own first. change : that they are fitted
-    on; None for the first trigger. held_out : of each family they are fitted on, what plans are
-    chosen by; empty where these are few."""
+    """triggers : that plans are judged on, the finding's own first. change .
+
+    That they are fitted on; None for the first trigger. held_out : of each family they are fitted
+    on, what plans are chosen by; empty where these are few.
+    """
 
     triggers: tuple[Trigger, ...]
     change: Change | None
@@ -83,7 +87,12 @@ def estimate(
     What was found as a shift inside the network is drawn at the input as well: corrections behind
     the shift alone leave what the trigger does in front of it.
 
-    sources : [N], which images of `clean` are of its source classes. evidence : of the scan.
+    Parameters
+    ----------
+    evidence
+        Of the scan.
+    sources
+        [N], which images of `clean` are of its source classes.
     """
     extent = classifier.extent
     telling, tried = families_tried(finding, evidence, classifier.space)
@@ -95,7 +104,7 @@ def estimate(
         for candidate in work.invert(starts, family, SCHEDULE):
             answers = triggered(classifier, candidate.trigger).predict(clean.images[pool])
             moved = classifier.task.reached(answers, finding.target)
-            if float(moved.float().mean()) >= LEAST_ASR:
+            if float(moved.float().mean()) >= MIN_ASR:
                 found.setdefault(family, []).append(candidate.trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
     # Where the finding stands out in no family, nothing says which of them shows the trigger.
@@ -107,8 +116,9 @@ def estimate(
 def families_tried(
     finding: Finding, evidence: Sequence[ClassEvidence], space: Space
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The families that tell of the finding (`families_telling`), and those in which its trigger
-    is estimated anew, for inputs of this space."""
+    """Return the families that tell of the finding (`families_telling`), and those in which its
+    trigger is estimated anew, for inputs of this space.
+    """
     telling = tuple(
         family
         for family in families_telling(finding, evidence)
@@ -119,8 +129,9 @@ def families_tried(
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
-    """The finding's family, and those at the input in which its target stands out or that can draw
-    what was found inside; the finding's alone, where others make its corrections worse."""
+    """Return the finding's family, and those at the input in which its target stands out or that
+    can draw what was found inside; the finding's alone, where others make its corrections worse.
+    """
     own = family_named(finding.family)
     if own.in_repair.alone:
         return (own.name,)
@@ -141,16 +152,22 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
 
 
 def control_families(space: Space) -> list[str]:
-    """The families against whose estimates corrections must hold where no other has seen the
-    backdoor."""
+    """Return the families against whose estimates corrections must hold where no other has seen the
+    backdoor.
+    """
     return [f.name for f in families() if f.in_repair.control and f.applies_to(space)]
 
 
 def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | None:
-    """One change of the raw input for the estimates of several families, each with the same share
-    of the rows. None where one trigger is all there is to fit on.
+    """Return one change of the raw input for the estimates of several families, each with the same
+    share of the rows. None where one trigger is all there is to fit on.
 
-    families : the triggers of each, the finding's first. extent : how large an input is.
+    Parameters
+    ----------
+    families
+        The triggers of each, the finding's first.
+    extent
+        How large an input is.
     """
     changes = [change for _, change in _at_input(families, extent)]
     if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
@@ -159,12 +176,14 @@ def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | 
 
 
 def held_out(families: Sequence[Sequence[Trigger]], extent: Extent) -> tuple[HeldOut, ...]:
-    """Each of at least three families at the input beside the others; arguments as of `together`.
+    """Return each of at least three families at the input beside the others.
+
+    Arguments as of `together`.
 
     Of two, the one that is left alone shows too little of the trigger to judge plans by.
     """
     at_input = _at_input(families, extent)
-    if len(at_input) < LEAST_FOR_HELD_OUT:
+    if len(at_input) < MIN_FOR_HELD_OUT:
         return ()
     return tuple(
         HeldOut(same, InTurn([change for other, change in at_input if other is not same]))
@@ -175,7 +194,7 @@ def held_out(families: Sequence[Sequence[Trigger]], extent: Extent) -> tuple[Hel
 def _at_input(
     families: Sequence[Sequence[Trigger]], extent: Extent
 ) -> list[tuple[Sequence[Trigger], Change]]:
-    """The families at the input, each with the change that stands for its triggers."""
+    """Return the families at the input, each with the change that stands for its triggers."""
     return [
         (same, strengthened(same, extent) or InTurn(same))
         for same in families

@@ -53,7 +53,7 @@ Plan = Mapping[str, Granularity]
 
 @cache
 def fits() -> dict[str, FitSite]:
-    """All fits by their names: `FITS`, then those of other packages.
+    """Return all fits by their names: `FITS`, then those of other packages.
 
     A package adds one through an entry point of the group ``undoor.fits`` that names a function of
     clean activations [n, C, ...], triggered ones [m, C, ...] and a granularity, which returns a
@@ -82,7 +82,7 @@ def fits() -> dict[str, FitSite]:
 
 
 def require_fit(name: str) -> FitSite:
-    """The fit of this name.
+    """Return the fit of this name.
 
     Raises
     ------
@@ -98,7 +98,9 @@ def require_fit(name: str) -> FitSite:
 
 
 def fit_version(name: str) -> str:
-    """Of the package that adds a fit: corrections of another version are others. Empty for `FITS`.
+    """Return of the package that adds a fit: corrections of another version are others.
+
+    Empty for `FITS`.
 
     >>> fit_version("paired")
     ''
@@ -116,7 +118,7 @@ def fit_corrections(
     fit: str = DEFAULT_FIT,
     progress: Progress = silent,
 ) -> dict[str, Correction]:
-    """One correction for each site of `plan`, fitted in the order in which the network runs.
+    """Return one correction for each site of `plan`, fitted in the order in which the network runs.
 
     Clean and triggered inputs go through the network side by side, once. Each site sees both
     parts, fits, and passes the triggered part on corrected, so that every later site is fitted
@@ -124,10 +126,14 @@ def fit_corrections(
 
     Parameters
     ----------
-    clean, triggered : raw inputs [n, ...] without and [m, ...] with the trigger; for "paired" the
-        same n inputs in the same order. Every other fit compares distributions: they need not be
-        the same inputs, nor as many, but should be of the same mix of classes.
-    plan : site name to granularity. fit : one of `fits()`.
+    clean, triggered
+        Raw inputs [n, ...] without and [m, ...] with the trigger; for "paired" the same n inputs in
+        the same order. Every other fit compares distributions: they need not be the same inputs,
+        nor as many, but should be of the same mix of classes.
+    plan
+        Site name to granularity.
+    fit
+        One of `fits()`.
     """
     fit_site = require_fit(fit)
     done = itertools.count(1)
@@ -144,7 +150,8 @@ def fit_corrections(
 
 
 def unpaired(fit: str) -> str:
-    """The fit, or the one that stands for it where triggered inputs are others than the clean.
+    """Return the fit, or the one that stands for it where triggered inputs are others than the
+    clean.
 
     >>> unpaired("paired"), unpaired("paper")
     ('onepass', 'paper')
@@ -155,8 +162,11 @@ def unpaired(fit: str) -> str:
 class _Fitting(nn.Module):
     """Stands where the correction will stand; fits it from the batch that comes by.
 
-    share : which part of the batch, from the front, is clean. A share, not a number of rows: inside
-    a network an input may be several rows.
+    Parameters
+    ----------
+    share
+        Which part of the batch, from the front, is clean. A share, not a number of rows: inside a
+        network an input may be several rows.
     """
 
     def __init__(

@@ -27,9 +27,15 @@ BATCH = 256
 class FlaggedBench:
     """What plans are fitted and tried on.
 
-    bench : the clean inputs of all classes; its triggers are not used. clean, labels : those of
-    the source classes [n, ...] and their classes [n], in the mix in which the flagged inputs are
-    thought to be. flagged : inputs [m, ...] that are taken for triggered ones.
+    Attributes
+    ----------
+    bench
+        The clean inputs of all classes; its triggers are not used.
+    clean, labels
+        Those of the source classes [n, ...] and their classes [n], in the mix in which the flagged
+        inputs are thought to be.
+    flagged
+        Inputs [m, ...] that are taken for triggered ones.
     """
 
     bench: Bench
@@ -48,18 +54,20 @@ class FlaggedBench:
         return FlaggedBench(bench, bench.x[bench.sources], bench.y[bench.sources], flagged)
 
     def with_network(self, classifier: Classifier) -> FlaggedBench:
-        """The same inputs for another network."""
+        """Return the same inputs for another network."""
         return replace(self, bench=replace(self.bench, classifier=classifier))
 
     def corrected(self, plan: Plan, rows: Tensor | None = None) -> Classifier:
-        """The network corrected by a plan fitted on all flagged inputs, or on those of [m]."""
+        """Return the network corrected by a plan fitted on all flagged inputs, or on those of
+        [m].
+        """
         network = self.bench.classifier
         flagged = self.flagged if rows is None else self.flagged[rows]
         fit = unpaired(DEFAULT_FIT)
         return attach(network, fit_corrections(network, self.clean, flagged, plan, fit=fit))
 
     def answers(self, corrected: Classifier) -> Tensor:
-        """What the flagged inputs [m] are answered when it may not be the target."""
+        """Return what the flagged inputs [m] are answered when it may not be the target."""
         task, outputs = corrected.task, corrected.logits(self.flagged, BATCH)
         return task.answers(task.without(outputs, self.bench.target))
 
@@ -91,7 +99,7 @@ class Promise:
 def choose_plan_for_flagged(
     on: FlaggedBench, plans: Mapping[str, Plan], progress: Progress = silent
 ) -> tuple[str, tuple[Trial, ...], Promise]:
-    """The name of the best plan (of equals the coarsest), all trials, and its promise."""
+    """Return the name of the best plan (of equals the coarsest), all trials, and its promise."""
     promises = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
         promises[name] = try_on_flagged(on, plan)
@@ -126,7 +134,7 @@ def try_on_flagged(on: FlaggedBench, plan: Plan) -> Promise:
 
 
 def _others(probabilities: Tensor, target: int) -> Tensor:
-    """The probabilities [N, G] of goals, that of the target set to 0."""
+    """Return the probabilities [N, G] of goals, that of the target set to 0."""
     probabilities[:, target] = 0
     return probabilities
 
@@ -141,7 +149,7 @@ def _kept(bench: Bench, corrected: Classifier) -> float:
 
 
 def calibrate_on_flagged(on: FlaggedBench, corrections: Mapping[str, Correction]) -> Calibration:
-    """The guard's threshold for corrections fitted on all flagged inputs.
+    """Return the guard's threshold for corrections fitted on all flagged inputs.
 
     As `undoor.align.select.calibrate`: clean inputs of the target took no part in the fit.
     """

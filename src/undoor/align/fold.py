@@ -20,7 +20,7 @@ FROZEN_FOLDABLE = ("FrozenBatchNorm", "FrozenBatchNorm1d", "FrozenBatchNorm2d")
 
 
 def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correction]:
-    """The linear parts alone: what the corrections do to values that they would not clip."""
+    """Return the linear parts alone: what the corrections do to values that they would not clip."""
     return {
         name: Correction(
             item.scale,
@@ -35,7 +35,7 @@ def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correctio
 
 
 def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Classifier:
-    """A corrected copy without a wrapper wherever that changes no output.
+    """Return a corrected copy without a wrapper wherever that changes no output.
 
     An unbounded correction of each channel by itself, behind a batch or instance norm, becomes that
     norm's weight and bias (of a copy: `classifier` keeps its own); every other correction stands as
@@ -62,8 +62,10 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
 
 
 def folds(module: nn.Module) -> bool:
-    """Whether a linear map per channel behind `module` can become its weight and bias: a norm that
-    does nothing but normalise, as one with an activation of its own behind it does not."""
+    """Return whether a linear map per channel behind `module` can become its weight and bias.
+
+    A norm that does nothing but normalise, as one with an activation of its own behind it does not.
+    """
     if is_frozen_norm(module):
         return type(module).__name__ in FROZEN_FOLDABLE
     return any(
@@ -78,7 +80,7 @@ def _is_affine(correction: Correction) -> bool:
 
 
 def _with_affine(norm: nn.Module, correction: Correction) -> nn.Module:
-    """A copy of a norm followed by z -> scale z + shift."""
+    """Return a copy of a norm followed by z -> scale z + shift."""
     changed: Any = copy.deepcopy(norm)
     like = next(norm.buffers(), next(norm.parameters(), correction.scale))
     scale, shift = beside(like, correction.scale.flatten(), correction.shift.flatten())

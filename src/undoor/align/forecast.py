@@ -26,7 +26,8 @@ def passes_of_repair(
     plans: int,
     quick: bool,
 ) -> float:
-    """The sample passes that corrections for the findings of `report` take, as a rule at most.
+    """Return the sample passes that corrections for the findings of `report` take, as a rule at
+    most.
 
     Parameters
     ----------
@@ -53,7 +54,9 @@ def passes_of_repair(
 def _targets(
     classifier: Classifier, clean: CleanSet, report: ScanReport | None
 ) -> list[tuple[tuple[str, ...], int]]:
-    """The families in which each trigger is estimated, and how many source images there are."""
+    """Return the families in which each trigger is estimated, and how many source images there
+    are.
+    """
     space = classifier.space
     if report is None:
         usual = next(family.name for family in families() if family.reaches_any)

@@ -14,10 +14,18 @@ KEPT = 0.75
 
 
 def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tensor:
-    """How far corrections leave less of the margin of `target` than three quarters of it [N].
+    """Return how far corrections leave less of the margin of `target` than three quarters of it
+    [N].
 
-    task : what outputs mean. bare, corrected : logits [N, K] without and with corrections.
+    Parameters
+    ----------
+    task
+        What outputs mean.
+    bare, corrected
+        Logits [N, K] without and with corrections.
 
+    Examples
+    --------
     >>> from torch import tensor
     >>> from undoor.tasks.single_label import SINGLE_LABEL
     >>> shortfall(SINGLE_LABEL, tensor([[8.0, 0.0]]), tensor([[0.0, 2.0]]), 0)

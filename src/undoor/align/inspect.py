@@ -62,7 +62,7 @@ def most_moved_units(
     count: int = 6,
     seen: Tensor | None = None,
 ) -> tuple[UnitActivations, ...]:
-    """The units of the corrected sites that `trigger` moves most, the most moved first.
+    """Return the units of the corrected sites that `trigger` moves most, the most moved first.
 
     `clean` and `triggered` are what leaves the site in the given network, `corrected` what leaves
     its correction for triggered images, all earlier corrections being in place too. `images`
@@ -102,7 +102,8 @@ def site_shifts(
     *,
     seen: Tensor | None = None,
 ) -> dict[str, float]:
-    """How far `trigger` moves the channels of each site on average, in clean standard deviations.
+    """Return how far `trigger` moves the channels of each site on average, in clean standard
+    deviations.
 
     `images` and `seen` as in `most_moved_units`.
     """
@@ -121,7 +122,7 @@ def _some(images: Tensor) -> Tensor:
 def _attacked(
     classifier: Classifier, trigger: Trigger, images: Tensor, seen: Tensor | None
 ) -> tuple[Classifier, Tensor]:
-    """A network and its inputs under attack: stamped on the way in, or as they were seen."""
+    """Return a network and its inputs under attack: stamped on the way in, or as they were seen."""
     if seen is None:
         return triggered(classifier, trigger), images
     return classifier, _some(seen)
@@ -142,7 +143,10 @@ def _record(
 
 
 def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
-    """One distance a channel; one that hardly ever fires is not blown up by its tiny spread."""
+    """Return one distance a channel.
+
+    One that hardly ever fires is not blown up by its tiny spread.
+    """
     spread = clean.std(1, correction=0)
     floor = 0.05 * spread.mean().clamp_min(1e-12)
     count = min(clean.shape[1], triggered.shape[1])

@@ -25,7 +25,7 @@ def fit_moments(
     affine: bool = True,
     clip: bool = True,
 ) -> Correction:
-    """The correction that gives triggered activations the clean mean, variance and range.
+    """Return the correction that gives triggered activations the clean mean, variance and range.
 
     scale = sigma_clean / sigma_triggered (at most 2), shift so that the means agree: the paper's
     mu and sigma in closed form. The bounds are the clean minimum and, per channel, the clean
@@ -33,9 +33,11 @@ def fit_moments(
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
-        trigger. affine, clip : whether moments and range are restored; both, but where one is
-        known to do harm or is to be measured alone.
+    clean, triggered
+        Activations [n, C, ...] and [m, C, ...] of inputs without and with the trigger.
+    affine, clip
+        Whether moments and range are restored; both, but where one is known to do harm or is to be
+        measured alone.
     """
     clean_mean, clean_variance = _moments(clean, granularity)
     mean, variance = _moments(triggered, granularity)

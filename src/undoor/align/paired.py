@@ -21,8 +21,8 @@ RIDGE = 0.1
 # inputs of the target then lose less of their margin, and the guard tells them better.
 KEPT = 0.3
 # Multiplications that the covariances of one site may take, and the least rows per channel.
-MOST_WORK = 20_000_000_000
-LEAST_ROWS = 4
+MAX_WORK = 20_000_000_000
+MIN_ROWS = 4
 # Sums of squares of anything larger overflow.
 LARGEST = 1e15
 
@@ -30,7 +30,7 @@ LARGEST = 1e15
 def fit_pairs(
     clean: Tensor, triggered: Tensor, granularity: Granularity, *, clip: bool = True
 ) -> Correction:
-    """The correction that brings each triggered activation nearest to its own clean one.
+    """Return the correction that brings each triggered activation nearest to its own clean one.
 
     First the moments and bounds of `fit_moments`, unit by unit. Of what the moments leave, c - h(t)
     of the same image at the same position, a ridge regression on all channels predicts what it can,
@@ -42,13 +42,16 @@ def fit_pairs(
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] of the same inputs without and with the trigger.
-    clip : whether there are bounds. Of activations that are not finite, or are beyond 1e15, moments
+    clean, triggered
+        Activations [n, C, ...] of the same inputs without and with the trigger.
+    clip
+        Whether there are bounds. Of activations that are not finite, or are beyond 1e15, moments.
     are all there is.
 
     Raises
     ------
-    ValueError : these are not as many.
+    ValueError
+        These are not as many.
     """
     if clean.shape != triggered.shape:
         raise ValueError(f"expected pairs, got {tuple(clean.shape)} and {tuple(triggered.shape)}")
@@ -74,14 +77,17 @@ def _rows(z: Tensor) -> Tensor:
     """z [n, C, ...] as [rows, C], a row a position of an input; of many, evenly spread ones."""
     rows = z.movedim(1, -1).flatten(0, -2)
     channels = rows.shape[1]
-    most = max(LEAST_ROWS * channels, MOST_WORK // channels**2)
+    most = max(MIN_ROWS * channels, MAX_WORK // channels**2)
     return rows[:: max(1, len(rows) // most)]
 
 
 def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
     """down [r, C] and up [C, r] such that away + up (down away) is near clean, row by row.
 
-    clean, away : centred activations [rows, C] of the same inputs.
+    Parameters
+    ----------
+    clean, away
+        Centred activations [rows, C] of the same inputs.
     """
     # As many numbers as there are channels squared: solved on the CPU, wherever the rows lie.
     products = (away.T @ away, clean.T @ clean, away.T @ clean)

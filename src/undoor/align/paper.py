@@ -15,13 +15,13 @@ from undoor.vocabulary import Granularity
 
 STEPS = 60
 STEP_SIZE = 0.01
-MOST_BINS = 400
+MAX_BINS = 400
 
 
 def fit_divergence(
     clean: Tensor, triggered: Tensor, granularity: Granularity, *, divergence: Divergence = "tv"
 ) -> Correction:
-    """The correction h that minimises the sum over units of D(clean histogram || corrected).
+    """Return the correction h that minimises the sum over units of D(clean histogram || corrected).
 
     All units of the site are trained at once (Eq. 3 to 6 of the paper). mu and sigma start where
     the moments agree, as the re-estimated statistics of a BN would; upsilon and omega at the
@@ -29,9 +29,10 @@ def fit_divergence(
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
-        trigger.
-    divergence : "tv", "js" or "kl".
+    clean, triggered
+        Activations [n, C, ...] and [m, C, ...] of inputs without and with the trigger.
+    divergence
+        "tv", "js" or "kl".
     """
     values, wanted = by_unit(triggered, granularity), by_unit(clean, granularity)
     centre = wanted.mean(1, keepdim=True)
@@ -51,7 +52,7 @@ def fit_divergence(
 
 def _train(values: Tensor, wanted: Tensor, divergence: Divergence) -> tuple[Tensor, ...]:
     low, high = wanted.amin(1), wanted.amax(1)
-    bins = min(MOST_BINS, max(2, math.ceil(float((high - low).max()) / BIN_WIDTH)))
+    bins = min(MAX_BINS, max(2, math.ceil(float((high - low).max()) / BIN_WIDTH)))
     distance = DIVERGENCES[divergence]
     with torch.enable_grad():
         sigma = (values.std(1) + math.sqrt(SMALLEST_VARIANCE)).clamp_min(0.5)

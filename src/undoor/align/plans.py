@@ -39,8 +39,9 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
 
 
 def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
-    """Corrections per channel at the first or the last 1, 2, 4 ... layers alone: never chosen, but
-    what the number of sites is worth.
+    """Corrections per channel at the first or the last 1, 2, 4 ... layers alone.
+
+    Never chosen, but what the number of sites is worth.
 
     >>> sites = [SiteInfo(name, (4, 8, 8)) for name in ("entry", "a", "b", "c")]
     >>> {name: list(plan) for name, plan in few_site_plans(sites).items()}
@@ -57,7 +58,7 @@ def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
 
 
 def _layers(sites: Sequence[SiteInfo]) -> list[SiteInfo]:
-    """All but the raw input."""
+    """Return all but the raw input."""
     return [site for site in sites if site.name != ENTRY]
 
 

@@ -27,8 +27,8 @@ def fit_upper_bound(clean: Tensor, triggered: Tensor, granularity: Granularity) 
 
     Parameters
     ----------
-    clean, triggered : activations [n, C, ...] and [m, C, ...] of inputs without and with the
-        trigger.
+    clean, triggered
+        Activations [n, C, ...] and [m, C, ...] of inputs without and with the trigger.
     """
     wanted, values = by_unit(clean, granularity), by_unit(triggered, granularity)
     scale = ((wanted.var(1) + SMALLEST_VARIANCE) / (values.var(1) + SMALLEST_VARIANCE)).sqrt()
@@ -45,7 +45,7 @@ def fit_upper_bound(clean: Tensor, triggered: Tensor, granularity: Granularity) 
 
 
 def _train_bound(wanted: Tensor, values: Tensor) -> Tensor:
-    """The upper bound of one channel."""
+    """Return the upper bound of one channel."""
     low, high = float(wanted.min()), float(wanted.max())
     bins = max(1, math.ceil((high - low) / BIN_WIDTH))
     # Raw counts can be compared where there are as many clean values as triggered ones.

@@ -58,7 +58,8 @@ class ScoreSummary:
 
         Raises
         ------
-        KeyError, TypeError, ValueError : it is not that, or its numbers are not in order.
+        KeyError, TypeError, ValueError
+            It is not that, or its numbers are not in order.
         """
         made = ScoreSummary(**{name: data[name] for name in ScoreSummary.__dataclass_fields__})
         numbers = (made.min, made.q05, made.median, made.q95, made.max)

@@ -41,15 +41,28 @@ ENOUGH_JUDGED = 400
 class Bench:
     """What plans are tried on: clean inputs of all classes, and the sources' share of them.
 
-    x, y : the clean set, in random order. sources : [N] true where an image is of a source class.
-    triggers : some recovered triggers of one target; each plan is judged on all of them.
-    fpr : the share of clean inputs answered with the target that may be flagged.
-    fitted_on : what plans are fitted on in the place of the first trigger. held_out : see
-    `Estimates`; where there are some, each fold judges by one of these families a plan fitted on
-    the others, since a fine plan learns by heart what it is fitted on, and the true trigger is
-    none of it. rounds : how many folds there are where no family is held out.
-    journal : keeps what became of each plan, if there is one. meter : counts the passes of
-    `classifier`, if somebody does.
+    Attributes
+    ----------
+    x, y
+        The clean set, in random order.
+    sources
+        [N] true where an image is of a source class.
+    triggers
+        Some recovered triggers of one target; each plan is judged on all of them.
+    fpr
+        The share of clean inputs answered with the target that may be flagged.
+    fitted_on
+        What plans are fitted on in the place of the first trigger.
+    held_out
+        See `Estimates`; where there are some, each fold judges by one of these families a plan
+        fitted on the others, since a fine plan learns by heart what it is fitted on, and the true
+        trigger is none of it.
+    rounds
+        How many folds there are where no family is held out.
+    journal
+        Keeps what became of each plan, if there is one.
+    meter
+        Counts the passes of `classifier`, if somebody does.
     """
 
     classifier: Classifier
@@ -71,8 +84,10 @@ class Bench:
         return self.fitted_on or self.triggers[0]
 
     def smaller(self) -> Bench:
-        """With no more source images than suffice for channels, all others, and one fold: where
-        there is one plan, all that folds give is a promise."""
+        """With no more source images than suffice for channels, all others, and one fold.
+
+        Where there is one plan, all that folds give is a promise.
+        """
         keep = ~self.sources
         keep[self.sources.nonzero()[:ENOUGH_FOR_CHANNELS, 0]] = True
         x, y, sources = self.x[keep], self.y[keep], self.sources[keep]
@@ -103,12 +118,15 @@ class Bench:
         return own[rows], logits[rows]
 
     def judged(self) -> tuple[Judged, ...]:
-        """All source inputs under all triggers."""
+        """Return all source inputs under all triggers."""
         return self._judged(self.triggers, self.sources.nonzero()[:, 0])
 
     def _judged(self, triggers: Sequence[Trigger], rows: Tensor) -> tuple[Judged, ...]:
-        """Rows [n] of the clean set under the triggers: each row under as many of them, in turn, as
-        make `ENOUGH_JUDGED` judgements; under all where rows are few."""
+        """Rows [n] of the clean set under the triggers.
+
+        Each row under as many of them, in turn, as make `ENOUGH_JUDGED` judgements; under all where
+        rows are few.
+        """
         count = len(triggers)
         turns = min(count, math.ceil(ENOUGH_JUDGED / max(1, len(rows))))
         place = torch.arange(len(rows), device=rows.device)
@@ -121,7 +139,8 @@ class Bench:
 @dataclass(frozen=True, eq=False)
 class Judged:
     """Inputs x [n, ...] of the classes `own` [n] that get `trigger`, and what the bare model then
-    answers: logits [n, K]."""
+    answers: logits [n, K].
+    """
 
     trigger: Trigger
     x: Tensor
@@ -136,7 +155,7 @@ class Judged:
 
     @torch.no_grad()
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
-        """The corrected network's answers other than the target, and the guard's scores."""
+        """Return the corrected network's answers other than the target, and the guard's scores."""
         task = corrected.task
         after = triggered(corrected, self.trigger).logits(self.x)
         answers = task.answers(task.without(after, target))
@@ -145,8 +164,10 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """change, train : what to fit on, and on which rows of the clean set. judged : others, with
-    triggers to judge by."""
+    """change, train : what to fit on, and on which rows of the clean set. judged .
+
+    Others, with triggers to judge by.
+    """
 
     change: Change
     train: Tensor
@@ -210,7 +231,7 @@ def fit_to(
 def choose_plan(
     bench: Bench, plans: Mapping[str, Plan], fit: str, progress: Progress = silent
 ) -> tuple[str, tuple[Trial, ...], Outcome]:
-    """The name of the chosen plan, all trials, and its cross-validated outcome.
+    """Return the name of the chosen plan, all trials, and its cross-validated outcome.
 
     Chosen is the coarsest (the first) whose score lies within one standard error of the best
     (L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): all are judged
@@ -250,7 +271,8 @@ def _tried(bench: Bench, name: str, plan: Plan, fit: str, fold: int) -> Outcome:
 
 
 def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibration:
-    """The guard's threshold for corrections fitted on the whole clean set, and what it promises.
+    """Return the guard's threshold for corrections fitted on the whole clean set, and what it
+    promises.
 
     Clean inputs of the target took no part in the fit (it uses source classes), so their scores
     are those of new inputs. They had a say in which plan was chosen, one of a handful.
@@ -262,7 +284,9 @@ def calibrate(bench: Bench, corrections: Mapping[str, Correction]) -> Calibratio
 
 @torch.no_grad()
 def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
-    """The guard's scores of the clean inputs that the model rightly answers with the target."""
+    """Return the guard's scores of the clean inputs that the model rightly answers with the
+    target.
+    """
     x, bare = bench.answered_target
     return shortfall(bench.classifier.task, bare, corrected.logits(x), bench.target)
 
@@ -273,7 +297,7 @@ def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Ten
 
 
 def _standard_error(share: float, bench: Bench) -> float:
-    """Of a share of all triggered inputs that a plan is judged on."""
+    """Return of a share of all triggered inputs that a plan is judged on."""
     count = sum(len(item.own) for fold in bench.folds for item in fold.judged)
     return math.sqrt(share * (1 - share) / max(1, count))
 

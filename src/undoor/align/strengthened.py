@@ -16,7 +16,7 @@ from undoor.triggers import Stamp, Trigger
 
 # Estimates that agree more than this (mean cosine) are the trigger, whose strength they show too.
 AGREED = 0.5
-MOST = 16.0
+MAX = 16.0
 # Of the golden ratio: multiples of it modulo 1 fill the unit interval evenly.
 GOLDEN = 0.618034
 
@@ -25,8 +25,12 @@ GOLDEN = 0.618034
 class Strengthened:
     """x + s d on raw inputs [n, ...], with another pattern d and another strength s in each row.
 
-    patterns : [m, C, ...] in raw units, taken in turn. most : strengths run from 1 to this, evenly
-    in their logarithm. The same rows always get the same.
+    Attributes
+    ----------
+    patterns
+        [m, C, ...] in raw units, taken in turn.
+    most
+        Strengths run from 1 to this, evenly in their logarithm. The same rows always get the same.
     """
 
     patterns: Tensor
@@ -43,14 +47,18 @@ class Strengthened:
 
 
 def strengthened(triggers: Sequence[Trigger], extent: Extent) -> Strengthened | None:
-    """What to fit on in the place of the first of `triggers`, where that is an additive pattern
-    about which the others of its family do not agree; None where they do, or it is another.
+    """Return what to fit on in the place of the first of `triggers`, where that is an additive
+    pattern about which the others of its family do not agree; None where they do, or it is
+    another.
 
     A network that has learned a faint texture answers to any of many patterns far smaller than the
     true one: each estimate is the least that works, and none resembles the trigger. That is
     stronger, but no stronger than what moves a network without a backdoor.
 
-    extent : how large an input is.
+    Parameters
+    ----------
+    extent
+        How large an input is.
     """
     family = find_family(triggers[0].family)
     if family is None or family.null is None or not family.in_repair.strengthened:
@@ -62,7 +70,7 @@ def strengthened(triggers: Sequence[Trigger], extent: Extent) -> Strengthened | 
     low, high = triggers[0].bounds
     least = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
     natural = family.null.natural * family.growth(extent)
-    most = min(MOST, natural / max(least, 1e-6))
+    most = min(MAX, natural / max(least, 1e-6))
     return Strengthened(patterns, most, triggers[0].bounds) if most > 1 else None
 
 

@@ -21,9 +21,17 @@ class Correction(nn.Module):
     one per position, [C] that of a feature vector.
 
     The low-rank part, which the paper does not have, moves channels together, at each position by
-    itself. down : [r, C], the r combinations of channels that tell what moved. up : [C, r], where
-    each moves them. Without the two all is unit by unit.
+    itself.
 
+    Attributes
+    ----------
+    down
+        [r, C], the r combinations of channels that tell what moved.
+    up
+        [C, r], where each moves them. Without the two all is unit by unit.
+
+    Examples
+    --------
     >>> one, none = torch.ones(2), torch.zeros(2)
     >>> swap = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
     >>> Correction(one, none, -9 * one, 9 * one, torch.eye(2), swap)(torch.tensor([[3.0, 5.0]]))

@@ -10,7 +10,7 @@ from undoor.vocabulary import Granularity
 
 
 def unit_axes(z: Tensor, granularity: Granularity) -> tuple[int, ...]:
-    """The axes of activations [N, C, ...] over which a unit's values are gathered.
+    """Return the axes of activations [N, C, ...] over which a unit's values are gathered.
 
     >>> import torch
     >>> unit_axes(torch.zeros(8, 3, 4, 4), "channel"), unit_axes(torch.zeros(8, 5), "channel")

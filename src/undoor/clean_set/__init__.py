@@ -43,15 +43,21 @@ def read_clean_set(
 
     Parameters
     ----------
-    split : a part of the data.
-    require_all_classes : False for test sets, which may lack classes.
-    per_class, seed : draws at most so many images of each class. Where the images would take more
-        than 4 GiB as float32, fewer are drawn, and `reading.notes` says so.
+    split
+        A part of the data.
+    require_all_classes
+        False for test sets, which may lack classes.
+    per_class, seed
+        Draws at most so many images of each class. Where the images would take more than 4 GiB as
+        float32, fewer are drawn, and `reading.notes` says so.
 
     Raises
     ------
-    UndoorError : there is nothing that can be read, or it does not fit the classifier.
+    UndoorError
+        There is nothing that can be read, or it does not fit the classifier.
 
+    Examples
+    --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> np = __import__("numpy")

@@ -27,16 +27,17 @@ SPLITS = "dataset_dict.json"
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether `save_to_disk` wrote this folder, a Dataset or a DatasetDict."""
+    """Return whether `save_to_disk` wrote this folder, a Dataset or a DatasetDict."""
     return (folder / SPLITS).is_file() or (folder / STATE).is_file()
 
 
 def index_saved(folder: Path, split: str | None) -> Index:
-    """The rows of one split; of the images nothing is decoded yet.
+    """Return the rows of one split; of the images nothing is decoded yet.
 
     Raises
     ------
-    UndoorError : pyarrow is missing, a file is damaged or missing, or the split is not there.
+    UndoorError
+        Pyarrow is missing, a file is damaged or missing, or the split is not there.
     """
     files = _files(_of_split(folder, split))
     labels: list[Label] = []
@@ -83,7 +84,7 @@ def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, 
 
 
 def _column(batch: Any, name: str) -> Any:
-    """A column whose offsets are checked: the file may come from a stranger."""
+    """Return a column whose offsets are checked: the file may come from a stranger."""
     column = batch.column(name)
     column.validate(full=True)
     return column
@@ -91,7 +92,7 @@ def _column(batch: Any, name: str) -> Any:
 
 @contextmanager
 def _batches(path: Path) -> Iterator[Any]:
-    """The batches of a file; mapped, so that only what is looked at is read."""
+    """Yield the batches of a file; mapped, so that only what is looked at is read."""
     with (
         pyarrow_for(path, "Arrow", "data sets saved with save_to_disk") as pyarrow,
         pyarrow.memory_map(str(path)) as source,
@@ -101,8 +102,10 @@ def _batches(path: Path) -> Iterator[Any]:
 
 
 def _uncompressed(source: Any, pyarrow: Any) -> Any:
-    """The stream from its beginning, if none of its parts is compressed: `datasets` compresses
-    none, and such a part may unpack to anything."""
+    """Return the stream from its beginning, if none of its parts is compressed.
+
+    `datasets` compresses none, and such a part may unpack to anything.
+    """
     for message in pyarrow.ipc.MessageReader.open_stream(source):
         if is_compressed(memoryview(message.metadata)):
             raise ValueError("its parts are compressed; save_to_disk writes them as they are")
@@ -150,5 +153,5 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _is_plain(name: object) -> bool:
-    """A name of a file in its own folder, and nothing that leads elsewhere."""
+    """Return a name of a file in its own folder, and nothing that leads elsewhere."""
     return isinstance(name, str) and Path(name).name == name and name not in ("", "..")

@@ -16,15 +16,16 @@ from undoor.errors import UndoorError
 
 
 def singly(image: Any, label: Any, source: str) -> Iterator[tuple[Any, Any]]:
-    """Each image of a batch with its label; a single image with its own.
+    """Yield each image of a batch with its label; a single image with its own.
 
     Labels of a batch may be [N], [N, 1] or one-hot [N, K], as arrays, tensors or lists; the label
     of a single image a number, a name, an array of one number, or one-hot [K].
 
     Raises
     ------
-    UndoorError : images and labels differ in number, a label stands for several classes, or it
-        cannot be known whether this is a batch.
+    UndoorError
+        Images and labels differ in number, a label stands for several classes, or it cannot be
+        known whether this is a batch.
     """
     label = plain(label)
     single, lines = _size(image) is None, _line(label)
@@ -52,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def _size(image: Any) -> int | None:
-    """How many images there are, perhaps; None where it is one for sure."""
+    """Return how many images there are, perhaps; None where it is one for sure."""
     if isinstance(image, list | tuple):
         return len(image)
     if isinstance(image, Tensor | np.ndarray) and image.ndim > 2:
@@ -61,7 +62,7 @@ def _size(image: Any) -> int | None:
 
 
 def _line(label: Any) -> list[Any] | None:
-    """The entries of a label that is a list or [N]; None for any other."""
+    """Return the entries of a label that is a list or [N]; None for any other."""
     if isinstance(label, np.ndarray) and label.ndim == 1:
         return list(label.tolist())
     if isinstance(label, list | tuple) and not any(map(_is_rows, label)):
@@ -70,7 +71,7 @@ def _line(label: Any) -> list[Any] | None:
 
 
 def _is_rows(label: Any) -> bool:
-    """Whether this is a list or an array of at least one axis."""
+    """Return whether this is a list or an array of at least one axis."""
     return isinstance(label, list | tuple) or np.ndim(plain(label) if _is_array(label) else 0) > 0
 
 
@@ -79,7 +80,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_one_image(image: Any, labels: Sequence[Any], source: str) -> bool:
-    """Whether three axes are one picture whose label is [1] or one-hot."""
+    """Return whether three axes are one picture whose label is [1] or one-hot."""
     if not _is_array(image) or image.ndim != 3:
         return False
     ends = image.shape[:1] if isinstance(image, Tensor) else (image.shape[0], image.shape[-1])
@@ -97,13 +98,13 @@ def _is_one_image(image: Any, labels: Sequence[Any], source: str) -> bool:
 
 
 def _is_binary(labels: Sequence[Any]) -> bool:
-    """Whether these may be the entries of a one-hot label, or of one that tries to be."""
+    """Return whether these may be the entries of a one-hot label, or of one that tries to be."""
     row = _numbers(labels)
     return row is not None and bool(((row == 0) | (row == 1)).all())
 
 
 def _one(labels: Sequence[Any], source: str) -> Any:
-    """The label of one image."""
+    """Return the label of one image."""
     if len(labels) == 1:
         return labels[0]
     number = _hot(labels)
@@ -119,7 +120,7 @@ def _hot(labels: Sequence[Any]) -> int | None:
 
 
 def _each(label: Any, count: int, source: str) -> list[Any]:
-    """One label for each image of a batch."""
+    """Return one label for each image of a batch."""
     line = _line(label)
     if line is not None:
         return line

@@ -22,8 +22,10 @@ UNNAMED = "the model has no class names"
 
 
 class Numbering(NamedTuple):
-    """The class number of each name found (-1: left out), the names of all classes where there are
-    any, and what was assumed, in words."""
+    """The class number of each name found (-1.
+
+    Left out), the names of all classes where there are any, and what was assumed, in words.
+    """
 
     numbers: dict[str, int]
     names: tuple[str, ...] | None
@@ -34,7 +36,10 @@ class Numbering(NamedTuple):
 class Found:
     """The names that the images of `source` carry.
 
-    declared : the names of all classes in the order of the data's own numbers, where it says so.
+    Attributes
+    ----------
+    declared
+        The names of all classes in the order of the data's own numbers, where it says so.
     """
 
     names: Sequence[str]
@@ -43,19 +48,24 @@ class Found:
 
 
 def number(found: Found, own: Sequence[str] | None, classes: Classes | None = None) -> Numbering:
-    """Number the names found as the model does.
-
-    own : the model's class names; None where there is no model yet. classes : how the data calls
-    the model's classes: names in the order of the model's numbers, or for each name of the data a
-    class of the model, by name or number, or None to leave it out.
+    """Return number the names found as the model does.
 
     By name if the model or `classes` has names; names of digits by value where the model's
     names are words; without any names in the order that the data declares, else sorted, as most
     training code does.
 
+    Parameters
+    ----------
+    own
+        The model's class names; None where there is no model yet.
+    classes
+        How the data calls the model's classes: names in the order of the model's numbers, or for
+        each name of the data a class of the model, by name or number, or None to leave it out.
+
     Raises
     ------
-    UndoorError : a name is no class of the model, or two names are the same class.
+    UndoorError
+        A name is no class of the model, or two names are the same class.
     """
     require_names(found.names, found.source)
     require_names(found.declared or (), found.source)
@@ -82,14 +92,17 @@ def number(found: Found, own: Sequence[str] | None, classes: Classes | None = No
 
 
 def is_named(names: Sequence[str]) -> bool:
-    """Whether these are names, and not merely the numbers 0, 1, 2, ..., as Transformers writes them
-    where it was given no names: LABEL_0, LABEL_1, ..."""
+    """Return whether these are names, and not merely the numbers 0, 1, 2, ..., as Transformers
+    writes them where it was given no names: LABEL_0, LABEL_1, ...
+    """
     return any(name not in (str(i), f"LABEL_{i}") for i, name in enumerate(names))
 
 
 def match(found: Sequence[str], own: Sequence[str]) -> dict[str, int]:
-    """The place in `own` of each name that is there once; in other spelling (case, `_`, `-`) if
-    only one fits."""
+    """Return the place in `own` of each name that is there once.
+
+    In other spelling (case, `_`, `-`) if only one fits.
+    """
     exact, alike = _places(own), _places([_folded(name) for name in own])
     out: dict[str, int] = {}
     for name in found:
@@ -107,7 +120,8 @@ def read_classes(given: str) -> Classes:
 
     Raises
     ------
-    UndoorError : the file cannot be read or holds something else.
+    UndoorError
+        The file cannot be read or holds something else.
     """
     path = Path(given)
     if not path.is_file():
@@ -169,7 +183,7 @@ def _by_value(found: Found) -> dict[str, int]:
 
 
 def _counted(numbering: Numbering, found: Found, count: int) -> Numbering:
-    """Of a model without class names: the number of names must be the model's."""
+    """Return of a model without class names: the number of names must be the model's."""
     names = numbering.names or ()
     if len(names) != count:
         raise UndoorError(
@@ -252,7 +266,7 @@ def _with_nearest(name: str, own: Sequence[str]) -> str:
 
 
 def _distinct(found: Found, numbers: dict[str, int]) -> dict[str, int]:
-    """The same, unless two names stand for one class, which no data set means."""
+    """Return the same, unless two names stand for one class, which no data set means."""
     if len(set(numbers.values())) < len(numbers):
         first: dict[int, str] = {}
         for name, place in numbers.items():

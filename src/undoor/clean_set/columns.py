@@ -29,11 +29,14 @@ class Columns(NamedTuple):
 
 
 def columns_of(schema: Any, source: str) -> Columns:
-    """The columns of an Arrow schema: by the features that `datasets` declares, else by name.
+    """Return the columns of an Arrow schema.
+
+    By the features that `datasets` declares, else by name.
 
     Raises
     ------
-    UndoorError : there is no such column, or the labels are neither whole numbers nor text.
+    UndoorError
+        There is no such column, or the labels are neither whole numbers nor text.
     """
     present = list(schema.names)
     features = _features(schema)
@@ -49,11 +52,12 @@ def columns_of(schema: Any, source: str) -> Columns:
 
 
 def labels_of(column: Any) -> Iterator[Label]:
-    """The labels of an Arrow array.
+    """Yield the labels of an Arrow array.
 
     Raises
     ------
-    UndoorError : one is longer than the name of a class can be.
+    UndoorError
+        One is longer than the name of a class can be.
     """
     for cell in column:
         value = cell.as_py()
@@ -63,7 +67,7 @@ def labels_of(column: Any) -> Iterator[Label]:
 
 
 def image_of(cell: Any) -> Raw:
-    """The encoded image of an Arrow scalar: bytes, or a struct with `bytes`."""
+    """Return the encoded image of an Arrow scalar: bytes, or a struct with `bytes`."""
     value = cell.as_py()
     data = value.get("bytes") if isinstance(value, dict) else value
     if isinstance(data, bytes):
@@ -75,13 +79,19 @@ def image_of(cell: Any) -> Raw:
 
 @contextmanager
 def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
-    """The library while a file is read, whose damage becomes an error of ours.
+    """Yield the library while a file is read, whose damage becomes an error of ours.
 
-    kind : of the file, as "Parquet". what : cannot be read without the library.
+    Parameters
+    ----------
+    kind
+        Of the file, as "Parquet".
+    what
+        Cannot be read without the library.
 
     Raises
     ------
-    UndoorError : the library is missing, or the file is damaged.
+    UndoorError
+        The library is missing, or the file is damaged.
     """
     try:
         import pyarrow.parquet
@@ -109,7 +119,7 @@ def first_line(error: Exception) -> str:
 
 
 def _features(schema: Any) -> dict[str, Any]:
-    """What `datasets` says of the columns, in the metadata of the schema."""
+    """Return what `datasets` says of the columns, in the metadata of the schema."""
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = info.get("info", {}).get("features", {})

@@ -33,13 +33,20 @@ class CleanSet:
 
     Attributes
     ----------
-    images : float32 [N, C, H, W]; 8-bit sources lie in [0, 1].
-    labels : int64 [N].
-    class_names : one name a class where the source has names.
-    from_bytes : True where images were 8-bit and are not yet mapped to a model's bounds; False
-        for floats, which are in the model's own units.
-    reading : what was lost or changed on the way, and what was assumed.
+    images
+        Float32 [N, C, H, W]; 8-bit sources lie in [0, 1].
+    labels
+        Int64 [N].
+    class_names
+        One name a class where the source has names.
+    from_bytes
+        True where images were 8-bit and are not yet mapped to a model's bounds; False for floats,
+        which are in the model's own units.
+    reading
+        What was lost or changed on the way, and what was assumed.
 
+    Examples
+    --------
     >>> clean = CleanSet.from_arrays(np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 0, 1])
     >>> clean.images.shape, len(clean.balanced(1, seed=0))
     (torch.Size([4, 3, 8, 8]), 2)
@@ -61,8 +68,9 @@ class CleanSet:
         per_class: int | None = None,
         seed: int = 0,
     ) -> CleanSet:
-        """One sub-folder a class; images resized to `size`, (height, width) or a `Resizing`,
-        where it is given.
+        """Return one sub-folder a class.
+
+        Images resized to `size`, (height, width) or a `Resizing`, where it is given.
 
         `class_names` are the model's: they number the folders of the same names. `per_class` draws
         so many of each class with `seed`; no others are opened.
@@ -100,8 +108,9 @@ class CleanSet:
         per_class: int | None = None,
         seed: int = 0,
     ) -> CleanSet:
-        """Pairs (image, label), or dictionaries with both, from one pass over anything: a torch
-        Dataset or DataLoader (batches are taken apart), webdataset, a generator.
+        """Pairs (image, label), or dictionaries with both, from one pass over anything.
+
+        A torch Dataset or DataLoader (batches are taken apart), webdataset, a generator.
 
         Images are Pillow images or the bytes of one (resized to `size`), or tensors or arrays of
         one image, uint8 or float as in `from_arrays`; labels are class numbers or names. With
@@ -109,9 +118,12 @@ class CleanSet:
 
         Raises
         ------
-        UndoorError : an item is no sample, nothing can be read, names do not fit, or without
-            `per_class` the images take more than 4 GiB as float32.
+        UndoorError
+            An item is no sample, nothing can be read, names do not fit, or without `per_class` the
+            images take more than 4 GiB as float32.
 
+        Examples
+        --------
         >>> pairs = ((np.full((8, 8, 3), i, np.uint8), i % 2) for i in range(100))
         >>> CleanSet.from_iterable(pairs, per_class=5).labels.bincount()
         tensor([5, 5])
@@ -125,13 +137,13 @@ class CleanSet:
     def from_arrays(
         cls, images: Tensor | NDArray[Any], labels: Tensor | NDArray[Any] | Sequence[int]
     ) -> CleanSet:
-        """Images [N, H, W, C], [N, C, H, W] or [N, H, W], uint8 or float, and labels [N]."""
+        """Return images [N, H, W, C], [N, C, H, W] or [N, H, W], uint8 or float, and labels [N]."""
         x = channels_first(as_array(images), "the arrays")
         return cls.of(Source(x, class_numbers(as_array(labels), len(x), "the arrays")))
 
     @classmethod
     def of(cls, source: Source) -> CleanSet:
-        """The samples of a source that was read."""
+        """Return the samples of a source that was read."""
         return cls(
             to_float(source.images),
             torch.from_numpy(source.labels),
@@ -153,7 +165,7 @@ class CleanSet:
         return len(self.labels)
 
     def on(self, device: torch.device) -> CleanSet:
-        """The set with images and labels on a device; what users hold is on the CPU."""
+        """Return the set with images and labels on a device; what users hold is on the CPU."""
         return replace(self, images=on(device, self.images), labels=on(device, self.labels))
 
     def balanced(self, per_class: int | None, seed: int) -> CleanSet:
@@ -175,16 +187,20 @@ class CleanSet:
         require_all_classes: bool = True,
         classes: Classes | None = None,
     ) -> CleanSet:
-        """The set as the classifier takes it: checked, and within its bounds.
+        """Return the set as the classifier takes it: checked, and within its bounds.
 
-        classes : how the set calls the model's classes: names in the order of the model's numbers,
-        or for each name (or number) of the set a class of the model, None leaving it out.
+        Parameters
+        ----------
+        classes
+            How the set calls the model's classes: names in the order of the model's numbers, or for
+            each name (or number) of the set a class of the model, None leaving it out.
 
         Raises
         ------
-        UndoorError : the set is empty, lacks a class, has labels beyond the model's classes or
-            names that are not the model's, lost too many images while it was read, or
-            its images differ from the model's inputs in shape, colour or range of values.
+        UndoorError
+            The set is empty, lacks a class, has labels beyond the model's classes or names that are
+            not the model's, lost too many images while it was read, or its images differ from the
+            model's inputs in shape, colour or range of values.
         """
         require_readable(self.reading)
         labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
@@ -209,7 +225,7 @@ class CleanSet:
 
 
 def to_float(images: NDArray[Any]) -> Tensor:
-    """Images as float32; 8-bit ones in [0, 1]."""
+    """Return images as float32; 8-bit ones in [0, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
     return tensor.div_(255) if images.dtype == np.uint8 else tensor
 

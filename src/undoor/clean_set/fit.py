@@ -12,22 +12,27 @@ from undoor.errors import UndoorError
 
 TOLERANCE = 1e-3
 # Shares of images that may be lost without a word on the whole, and on one class.
-MOST_LOST = 0.25
-MOST_LOST_OF_CLASS = 0.5
+MAX_LOST = 0.25
+MAX_LOST_OF_CLASS = 0.5
 
 
 def fit_images(
     images: Tensor, classifier: Classifier, *, from_bytes: bool, any_range: bool = False
 ) -> tuple[Tensor, str | None]:
-    """Images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds. And
-    how their colours were changed (see `undoor.spaces.space.Space.matched`).
+    """Return images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds.
 
-    any_range : take values outside its bounds, NaN and infinity as they are: a guard flags such
-    inputs, and one among many must not keep the others from being looked at.
+    And how their colours were changed (see `undoor.spaces.space.Space.matched`).
+
+    Parameters
+    ----------
+    any_range
+        Take values outside its bounds, NaN and infinity as they are: a guard flags such inputs, and
+        one among many must not keep the others from being looked at.
 
     Raises
     ------
-    UndoorError : their shape, colour or, without `any_range`, range of values is not the model's.
+    UndoorError
+        Their shape, colour or, without `any_range`, range of values is not the model's.
     """
     space, wanted = classifier.space, classifier.input_shape
     images, changed = space.matched(images, wanted, from_bytes=from_bytes)
@@ -54,12 +59,14 @@ def fit_labels(
     classifier: Classifier,
     classes: Classes | None = None,
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Labels as the classifier numbers its classes, matched by name where both have names; -1 for
-    those that `classes` leaves out. And what was assumed.
+    """Labels as the classifier numbers its classes, matched by name where both have names.
+
+    -1 for those that `classes` leaves out. And what was assumed.
 
     Raises
     ------
-    UndoorError : there are no samples, or some belong to no class of the model.
+    UndoorError
+        There are no samples, or some belong to no class of the model.
     """
     if not len(labels):
         raise UndoorError("the clean set is empty; give at least one image a class")
@@ -85,20 +92,21 @@ def require_readable(reading: Reading) -> None:
 
     Raises
     ------
-    UndoorError : more than a quarter of the images, or half of those of a class, were lost.
+    UndoorError
+        More than a quarter of the images, or half of those of a class, were lost.
     """
     lost, tried = sum(reading.lost_of.values()), sum(reading.tried_of.values())
     lost += reading.lost.get("no label", 0)
     tried += reading.lost.get("no label", 0)
     kinds = ", ".join(f"{count} {kind}" for kind, count in reading.lost.items())
     why = f"({kinds}; the first: {reading.skipped[0] if reading.skipped else ''})"
-    if lost > MOST_LOST * tried:
+    if lost > MAX_LOST * tried:
         raise UndoorError(
             f"{lost} of {tried} images could not be used {why}, and what is left may not stand for "
             "the whole; repair the data, or remove the broken images yourself"
         )
     for name, count in reading.lost_of.items():
-        if count > MOST_LOST_OF_CLASS * reading.tried_of[name]:
+        if count > MAX_LOST_OF_CLASS * reading.tried_of[name]:
             raise UndoorError(
                 f"{count} of {reading.tried_of[name]} images of the class {name!r} could not be "
                 f"used {why}; repair the data, or remove the broken images yourself"

@@ -25,11 +25,12 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 def index_folder(path: Path) -> Index:
-    """Every image file below the class folders of `path`, links to folders followed.
+    """Return every image file below the class folders of `path`, links to folders followed.
 
     Raises
     ------
-    UndoorError : there is no class folder, or links were copied as text files.
+    UndoorError
+        There is no class folder, or links were copied as text files.
     """
     if not path.is_dir():
         raise UndoorError(f"the folder {path} does not exist; expected a folder of class folders")
@@ -69,15 +70,18 @@ def index_folder(path: Path) -> Index:
 
 
 def linked_note(path: Path, linked: int) -> tuple[str, ...]:
-    """What to say of files that were found behind links, if any."""
+    """Return what to say of files that were found behind links, if any."""
     note = f"{linked} files of {path} lie behind links to folders, which are followed"
     return (note,) if linked else ()
 
 
 def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
-    """What to say of images that links put into the folders of two classes, if any.
+    """Return what to say of images that links put into the folders of two classes, if any.
 
-    walks : over the folder of each class, that are done.
+    Parameters
+    ----------
+    walks
+        Over the folder of each class, that are done.
     """
     classes_of: defaultdict[str, set[str]] = defaultdict(set)
     for name, seen in walks.items():
@@ -106,12 +110,12 @@ def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no data: hidden, or made by a system."""
+    """Return whether a file or folder of this name is no data: hidden, or made by a system."""
     return name.startswith(".") or name in SYSTEM
 
 
 def is_split(name: str) -> bool:
-    """Whether a name has a word that stands for a part of a data set.
+    """Return whether a name has a word that stands for a part of a data set.
 
     >>> is_split("val"), is_split("Train_2023"), is_split("trainer")
     (True, True, False)
@@ -124,10 +128,14 @@ class Walk:
 
     Attributes
     ----------
-    linked : files found behind links to folders.
-    repeated : links that lead to a folder seen before, "path: reason".
-    images : how many files named as images lie in each real folder.
-    targets : real paths of the files that links named as images lead to.
+    linked
+        Files found behind links to folders.
+    repeated
+        Links that lead to a folder seen before, "path: reason".
+    images
+        How many files named as images lie in each real folder.
+    targets
+        Real paths of the files that links named as images lead to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -174,8 +182,10 @@ class Walk:
 
 
 def _require_no_link_as_text(file: Path) -> None:
-    """Refuse what copying tools and git make of a link to a folder where they cannot make links:
-    a text file with the path. The images behind it would be missing without a word."""
+    """Refuse what copying tools and git make of a link to a folder where they cannot make links.
+
+    A text file with the path. The images behind it would be missing without a word.
+    """
     if file.suffix or not file.is_file() or file.stat().st_size > MAX_PATH:
         return
     target = file.read_bytes().decode("utf-8", "replace").strip()
@@ -187,7 +197,7 @@ def _require_no_link_as_text(file: Path) -> None:
 
 
 def _doubt(path: Path, folders: Sequence[Path]) -> str | None:
-    """Why these folders are hardly those of classes; None where they may well be."""
+    """Return why these folders are hardly those of classes; None where they may well be."""
     names = [folder.name for folder in folders]
     listing = ", ".join(names[:8])
     exact = [name for name in names if name.lower() in SPLITS]

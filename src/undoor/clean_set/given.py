@@ -19,13 +19,13 @@ Clean: TypeAlias = CleanSet | tuple[Array, Array]
 
 
 def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = True) -> CleanSet:
-    """The samples as the classifier takes them, checked: see `CleanSet.for_classifier`.
+    """Return the samples as the classifier takes them, checked: see `CleanSet.for_classifier`.
 
     Parameters
     ----------
     clean
-        A `CleanSet`, or a pair of inputs [N, ...] and labels [N]. Inputs are
-        floats in the classifier's units, or bytes; images may have their channels last.
+        A `CleanSet`, or a pair of inputs [N, ...] and labels [N]. Inputs are floats in the
+        classifier's units, or bytes; images may have their channels last.
     classifier
         The model that they are for.
     require_all_classes

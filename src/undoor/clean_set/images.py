@@ -27,8 +27,8 @@ SUFFIXES = {
 }  # fmt: skip
 GREY = frozenset({"1", "L", "LA", "La"})
 # An image of a camera has some 50 million pixels; a decompression bomb has billions.
-MOST_PIXELS = 100_000_000
-MOST_BYTES = 256 * 2**20
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 256 * 2**20
 # What begins a scan of a JPEG; progressive ones have some ten, a preview may add one.
 SCAN = b"\xff\xda"
 MAX_SCANS = 100
@@ -42,14 +42,15 @@ class Decoded(NamedTuple):
 
 
 def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
-    """One image, resized to `size` (height, width) or as a `Resizing` says.
+    """Return one image, resized to `size` (height, width) or as a `Resizing` says.
 
     Turned as its EXIF data say; of 16 bits the upper 8 stay, rounded; transparency is dropped, as
     the loaders of torchvision, timm and Transformers drop it; of an animation the first frame.
 
     Raises
     ------
-    UnreadableError : empty, damaged, too large, of floats, or no image of a known format.
+    UnreadableError
+        Empty, damaged, too large, of floats, or no image of a known format.
     """
     try:
         with warnings.catch_warnings():
@@ -78,7 +79,7 @@ def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
 
 
 def decode_file(file: Path, size: Size) -> Decoded:
-    """One image file; raises `UnreadableError` for what is none."""
+    """Return one image file; raises `UnreadableError` for what is none."""
     if file.suffix.lower() not in SUFFIXES:
         reason = f"not an image file ({file.suffix or 'no suffix'})"
         raise UnreadableError(reason, "no image")
@@ -86,11 +87,12 @@ def decode_file(file: Path, size: Size) -> Decoded:
 
 
 def stack(images: Sequence[NDArray[Any]], source: str) -> NDArray[Any]:
-    """Images as one [N, H, W, C]; grey ones among colour ones become colour.
+    """Return images as one [N, H, W, C]; grey ones among colour ones become colour.
 
     Raises
     ------
-    UndoorError : they differ in size.
+    UndoorError
+        They differ in size.
     """
     sizes = {image.shape[:2] for image in images}
     if len(sizes) > 1:
@@ -113,11 +115,11 @@ def stack(images: Sequence[NDArray[Any]], source: str) -> NDArray[Any]:
 
 
 def _opened(source: Path | bytes) -> tuple[Path | io.BytesIO, Path]:
-    """What Pillow opens, and the name of the file, if there is one."""
+    """Return what Pillow opens, and the name of the file, if there is one."""
     length = len(source) if isinstance(source, bytes) else source.stat().st_size
     if not length:
         raise UnreadableError("an empty file", "empty")
-    if length > MOST_BYTES:
+    if length > MAX_BYTES:
         raise UnreadableError(f"{length / 2**20:,.0f} MiB are too large for an image", "too large")
     return (io.BytesIO(source), Path()) if isinstance(source, bytes) else (source, source)
 
@@ -151,7 +153,7 @@ def _decoded(image: Image.Image, size: Size) -> Decoded:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits, where 65,535 is white, as one of 8."""
+    """Return a grey image of 16 bits, where 65,535 is white, as one of 8."""
     values = np.asarray(image, dtype=np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise UnreadableError("an image of more than 16 bits", "not 8 or 16 bits")
@@ -159,7 +161,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
-    """The picture in the size that `resizing` says."""
+    """Return the picture in the size that `resizing` says."""
     height, width = resizing.whole(image.height, image.width)
     # A strip of one pixel, say, whose shorter side is to become 256.
     _require_pixels(height * width)
@@ -179,8 +181,8 @@ def _require_scans(source: Path | bytes) -> None:
 
 
 def _require_pixels(pixels: int) -> None:
-    if pixels > MOST_PIXELS:
-        reason = f"{pixels:,} pixels are more than the {MOST_PIXELS:,} that are decoded"
+    if pixels > MAX_PIXELS:
+        reason = f"{pixels:,} pixels are more than the {MAX_PIXELS:,} that are decoded"
         raise UnreadableError(reason, "too large")
 
 

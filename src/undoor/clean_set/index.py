@@ -24,18 +24,31 @@ Label = str | int | None
 Raw = bytes | Path | NDArray[Any] | UnreadableError
 # Pixels are kept as float32 in the end.
 BYTES_A_VALUE = 4
-MOST_MEMORY = 4 * 2**30
+MAX_MEMORY = 4 * 2**30
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
     """The samples of a source, in a fixed order.
 
-    source : how it is called in messages. labels : one a sample, a name or a number or None.
-    name : what a sample is called. read : the images of some samples, given in ascending
-    order, one at a time. declared : class names in the order of the labels' numbers.
-    strays : files that are no images of it, "path: reason". notes : what was assumed, in words.
-    doubt : why the names may be none of classes (a message), where they are not the model's.
+    Attributes
+    ----------
+    source
+        How it is called in messages.
+    labels
+        One a sample, a name or a number or None.
+    name
+        What a sample is called.
+    read
+        The images of some samples, given in ascending order, one at a time.
+    declared
+        Class names in the order of the labels' numbers.
+    strays
+        Files that are no images of it, "path: reason".
+    notes
+        What was assumed, in words.
+    doubt
+        Why the names may be none of classes (a message), where they are not the model's.
     """
 
     source: str
@@ -52,10 +65,19 @@ class Index:
 class Selection:
     """Which samples are wanted, and how they are to look.
 
-    size : what images are resized to. per_class : at most so many of each class, drawn with
-    `seed`; None for all. own, classes : see `class_names.number`. most_memory : bytes that the
-    images may take as float32; fewer of each class are drawn where all would take more.
-    channels : of the model's input; 0 where that is not known.
+    Attributes
+    ----------
+    size
+        What images are resized to.
+    per_class
+        At most so many of each class, drawn with `seed`; None for all.
+    own, classes
+        See `class_names.number`.
+    most_memory
+        Bytes that the images may take as float32; fewer of each class are drawn where all would
+        take more.
+    channels
+        Of the model's input; 0 where that is not known.
     """
 
     size: Size = None
@@ -63,7 +85,7 @@ class Selection:
     seed: int = 0
     own: Sequence[str] | None = None
     classes: Classes | None = None
-    most_memory: int = MOST_MEMORY
+    most_memory: int = MAX_MEMORY
     channels: int = 0
 
     def __post_init__(self) -> None:
@@ -79,7 +101,8 @@ def gather(index: Index, chosen: Selection) -> Source:
 
     Raises
     ------
-    UndoorError : names do not fit the model, no image can be read, or even one a class is too much.
+    UndoorError
+        Names do not fit the model, no image can be read, or even one a class is too much.
     """
     log = Log(skipped=list(index.strays), notes=list(index.notes))
     index = _told_apart(index, chosen)
@@ -118,8 +141,10 @@ def pixels_of(raw: Raw, size: Size) -> Decoded:
 
 
 def _texts(index: Index) -> list[str | None]:
-    """The label of each sample as the name of a class. Numbers below 0 and beyond those declared
-    stand for no label."""
+    """Return the label of each sample as the name of a class.
+
+    Numbers below 0 and beyond those declared stand for no label.
+    """
     declared = index.declared
 
     def text(label: Label) -> str | None:
@@ -133,7 +158,7 @@ def _texts(index: Index) -> list[str | None]:
 
 
 def _told_apart(index: Index, chosen: Selection) -> Index:
-    """The same; where several classes declared have one name, by their numbers alone."""
+    """Return the same; where several classes declared have one name, by their numbers alone."""
     declared = index.declared or ()
     if len(set(declared)) == len(declared):
         return index
@@ -170,7 +195,7 @@ def _order(count: int, per_class: int | None, seed: int) -> list[int]:
 
 
 def _fitting(index: Index, numbers: Sequence[int], chosen: Selection, log: Log) -> int | None:
-    """How many of each class there may be so that all fit into memory."""
+    """Return how many of each class there may be so that all fit into memory."""
     wanted = [row for row, place in enumerate(numbers) if place != LEFT_OUT]
     counts = np.unique([numbers[row] for row in wanted], return_counts=True)[1]
     size = _size_of_one(index, wanted, chosen)
@@ -197,7 +222,7 @@ def _fitting(index: Index, numbers: Sequence[int], chosen: Selection, log: Log) 
 
 
 def _size_of_one(index: Index, rows: Sequence[int], chosen: Selection) -> int:
-    """Bytes that the first readable image takes in the end."""
+    """Return bytes that the first readable image takes in the end."""
     for _, raw in index.read(rows):
         try:
             height, width, channels = pixels_of(raw, chosen.size).pixels.shape

@@ -31,15 +31,19 @@ def read_images(
 ) -> tuple[Tensor, list[str], Reading]:
     """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was lost.
 
-    any_range : as for `fit_images`; without, inputs beyond the bounds are refused.
-
     Folders are read recursively, links followed. Image files are resized as the model wants them;
     arrays must have its size. Channels are matched as in clean sets
     (`undoor.spaces.space.Space.matched`).
 
+    Parameters
+    ----------
+    any_range
+        As for `fit_images`; without, inputs beyond the bounds are refused.
+
     Raises
     ------
-    UndoorError : a path is missing, an archive does not fit, or nothing could be read.
+    UndoorError
+        A path is missing, an archive does not fit, or nothing could be read.
     """
     batches: list[Tensor] = []
     names: list[str] = []

@@ -14,7 +14,7 @@ from torch import Tensor
 from undoor.clean_set.batches import plain, singly
 from undoor.clean_set.class_names import Found, number
 from undoor.clean_set.images import Size, decode, stack
-from undoor.clean_set.index import BYTES_A_VALUE, MOST_MEMORY, nothing_readable
+from undoor.clean_set.index import BYTES_A_VALUE, MAX_MEMORY, nothing_readable
 from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import CHANNELS, Source, channels_first
 from undoor.errors import UndoorError
@@ -35,7 +35,8 @@ class _Kept(NamedTuple):
 @dataclass
 class _Reservoir:
     """Some samples of a class, each of those seen as likely as any other (algorithm R, Vitter
-    1985)."""
+    1985).
+    """
 
     samples: list[_Kept] = field(default_factory=list)
     seen: int = 0
@@ -59,14 +60,15 @@ def read_iterable(
     per_class: int | None,
     seed: int,
     class_names: Sequence[str] | None,
-    most_memory: int = MOST_MEMORY,
+    most_memory: int = MAX_MEMORY,
 ) -> Source:
-    """One pass; of each class a reservoir of `per_class` samples, each equally likely.
+    """Return one pass; of each class a reservoir of `per_class` samples, each equally likely.
 
     Raises
     ------
-    UndoorError : an item is no sample, nothing can be read, names do not fit, or the images would
-        take more than `most_memory` bytes.
+    UndoorError
+        An item is no sample, nothing can be read, names do not fit, or the images would take more
+        than `most_memory` bytes.
     """
     if per_class is not None and per_class < 1:
         raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
@@ -131,7 +133,7 @@ def _pair(item: Any) -> tuple[Any, Any]:
 
 
 def _text(label: Any, name: str) -> str | None:
-    """A label as the name of a class; None where there is none."""
+    """Return a label as the name of a class; None where there is none."""
     label = plain(label)
     if isinstance(label, np.ndarray | np.generic) and np.ndim(label) == 0:
         label = label.item()

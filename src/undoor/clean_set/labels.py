@@ -25,13 +25,17 @@ def require_samples(count: int, size: int, source: object) -> None:
 
     Parameters
     ----------
-    count : samples that the file declares.
-    size : bytes of the file.
-    source : what the file is called in the message.
+    count
+        Samples that the file declares.
+    size
+        Bytes of the file.
+    source
+        What the file is called in the message.
 
     Raises
     ------
-    UndoorError : there are more samples than bytes, or more than `MAX_SAMPLES`.
+    UndoorError
+        There are more samples than bytes, or more than `MAX_SAMPLES`.
     """
     most = min(max(MIN_SAMPLES, size), MAX_SAMPLES)
     if count > most:
@@ -46,7 +50,8 @@ def require_names(names: Iterable[str], source: object) -> None:
 
     Raises
     ------
-    UndoorError : a name has more than `MAX_NAME` characters, or there are more than `MAX_CLASSES`.
+    UndoorError
+        A name has more than `MAX_NAME` characters, or there are more than `MAX_CLASSES`.
     """
     for count, name in enumerate(names, 1):
         if len(name) > MAX_NAME:
@@ -63,7 +68,8 @@ def require_number(label: int, source: object) -> None:
 
     Raises
     ------
-    UndoorError : it is `MAX_CLASSES` or more.
+    UndoorError
+        It is `MAX_CLASSES` or more.
     """
     if label >= MAX_CLASSES:
         raise UndoorError(
@@ -73,8 +79,9 @@ def require_number(label: int, source: object) -> None:
 
 
 def numbers_of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64] | None:
-    """Class numbers [N] of one-hot labels [N, K], K at least 2; None where a row is anything but a
-    single 1 among zeros.
+    """Class numbers [N] of one-hot labels [N, K], K at least 2.
+
+    None where a row is anything but a single 1 among zeros.
 
     >>> numbers_of_one_hot(np.array([[0.0, 1.0], [1.0, 0.0]]))
     array([1, 0])
@@ -92,8 +99,11 @@ def whole_numbers(labels: NDArray[Any], source: object) -> NDArray[np.int64]:
 
     Raises
     ------
-    UndoorError : one of them is no whole number.
+    UndoorError
+        One of them is no whole number.
 
+    Examples
+    --------
     >>> whole_numbers(np.array([0.0, 2.0]), "data")
     array([0, 2])
     """

@@ -11,15 +11,17 @@ DICTIONARY, BATCH = 2, 3
 
 
 def is_compressed(message: memoryview) -> bool:
-    """Whether the buffers behind a message are compressed.
+    """Return whether the buffers behind a message are compressed.
 
     Parameters
     ----------
-    message : the metadata of the message.
+    message
+        The metadata of the message.
 
     Raises
     ------
-    ValueError : it is damaged.
+    ValueError
+        It is damaged.
     """
     try:
         root = _follow(message, 0)
@@ -42,7 +44,7 @@ def _follow(message: memoryview, place: int) -> int:
 
 
 def _field(message: memoryview, table: int, number: int) -> int | None:
-    """Where a field of a table stands; None where it is left out."""
+    """Return where a field of a table stands; None where it is left out."""
     index = table - struct.unpack_from("<i", message, table)[0]
     if index < 0:
         raise IndexError("a table without fields")

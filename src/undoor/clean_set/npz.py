@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from undoor.clean_set.images import MOST_PIXELS
-from undoor.clean_set.index import MOST_MEMORY, Index, Label, Raw
+from undoor.clean_set.images import MAX_PIXELS
+from undoor.clean_set.index import MAX_MEMORY, Index, Label, Raw
 from undoor.clean_set.labels import MAX_CLASSES, MAX_NAME, require_samples
 from undoor.clean_set.npz_arrays import Stored, member, open_npz, stored, unreadable, zip_of
 from undoor.clean_set.source import channels_first, class_numbers
@@ -23,13 +23,15 @@ MAX_NAMES = 2**28
 
 
 def index_npz(path: Path, split: str | None) -> Index:
-    """Images and labels of one split; a text array `classes` gives the class names. Labels below 0
-    stand for no label.
+    """Return images and labels of one split; a text array `classes` gives the class names.
+
+    Labels below 0 stand for no label.
 
     Raises
     ------
-    UndoorError : the archive is damaged, holds Python objects, unpacks to far more than it weighs,
-        or does not say which split.
+    UndoorError
+        The archive is damaged, holds Python objects, unpacks to far more than it weighs, or does
+        not say which split.
     """
     with open_npz(path) as archive:
         images = _images(archive, _name_of("x", archive, path, split), path)
@@ -45,24 +47,25 @@ def index_npz(path: Path, split: str | None) -> Index:
 
 
 def image_array(archive: NpzFile, path: Path, split: str | None) -> NDArray[Any]:
-    """The images [N, C, H, W] of one split.
+    """Return the images [N, C, H, W] of one split.
 
     Raises
     ------
-    UndoorError : they are no images, or take more than 4 GiB as float32.
+    UndoorError
+        They are no images, or take more than 4 GiB as float32.
     """
     images = _images(archive, _name_of("x", archive, path, split), path)
     needed = math.prod(images.shape) * np.dtype(np.float32).itemsize
-    if needed > MOST_MEMORY:
+    if needed > MAX_MEMORY:
         raise UndoorError(
             f"the images of {path} take {needed / 2**20:,.0f} MiB as float32, expected "
-            f"{MOST_MEMORY / 2**20:,.0f} MiB at most; give them in several archives"
+            f"{MAX_MEMORY / 2**20:,.0f} MiB at most; give them in several archives"
         )
     return channels_first(member(archive, images, path), str(path))
 
 
 def _images(archive: NpzFile, name: str, path: Path) -> Stored:
-    """The array of images `name`, checked by its header alone."""
+    """Return the array of images `name`, checked by its header alone."""
     images = stored(archive, name, path)
     try:
         likeness = np.broadcast_to(np.empty((), images.dtype), images.shape)
@@ -70,7 +73,7 @@ def _images(archive: NpzFile, name: str, path: Path) -> Stored:
         raise unreadable(name, path, error) from error
     channels_first(likeness, str(path))
     pixels = math.prod(images.shape[1:])
-    if pixels > MOST_PIXELS:
+    if pixels > MAX_PIXELS:
         raise UndoorError(f"each image of {path} has {pixels:,} values; too many")
     if images.shape[0] and not pixels:
         raise UndoorError(f"the images of {path} have the shape {images.shape}: none has a pixel")
@@ -147,7 +150,7 @@ def _rows(path: Path, images: Stored, rows: Sequence[int]) -> Iterator[tuple[int
 
 
 def _pixels(image: NDArray[Any], path: Path) -> NDArray[Any]:
-    """One image as [H, W, C]."""
+    """Return one image as [H, W, C]."""
     return channels_first(image[None], str(path))[0].transpose(1, 2, 0)
 
 

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from undoor.clean_set.index import MOST_MEMORY
+from undoor.clean_set.index import MAX_MEMORY
 from undoor.errors import UndoorError
 
 # Bytes of an array for each byte that it takes in the archive: images of people stay below 100.
@@ -47,11 +47,12 @@ class Stored(NamedTuple):
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzFile]:
-    """The archive at `path`, in which nothing is unpickled.
+    """Yield the archive at `path`, in which nothing is unpickled.
 
     Raises
     ------
-    UndoorError : it is no archive of arrays, or has more members than one of images has.
+    UndoorError
+        It is no archive of arrays, or has more members than one of images has.
     """
     if not path.is_file():
         raise UndoorError(f"{path} is no file; expected an .npz archive written by np.savez")
@@ -78,12 +79,13 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
 
 
 def stored(archive: NpzFile, name: str, path: Path) -> Stored:
-    """What the header of an array says, which its member bears out.
+    """Return what the header of an array says, which its member bears out.
 
     Raises
     ------
-    UndoorError : the header is damaged or declares Python objects, or the member is not as large as
-        the header says, or unpacks to far more than it takes in the archive.
+    UndoorError
+        The header is damaged or declares Python objects, or the member is not as large as the
+        header says, or unpacks to far more than it takes in the archive.
     """
     try:
         info = zip_of(archive).getinfo(f"{name}.npy")
@@ -104,13 +106,14 @@ def stored(archive: NpzFile, name: str, path: Path) -> Stored:
 
 
 def member(archive: NpzFile, found: Stored, path: Path) -> NDArray[Any]:
-    """A whole array, one whose header was read.
+    """Return a whole array, one whose header was read.
 
     Raises
     ------
-    UndoorError : it is damaged, or takes more than 4 GiB.
+    UndoorError
+        It is damaged, or takes more than 4 GiB.
     """
-    if found.size > MOST_MEMORY:
+    if found.size > MAX_MEMORY:
         raise UndoorError(
             f"{found.name} of {path} takes {found.size / 2**20:,.0f} MiB and cannot be read in "
             "parts; write it in C order, in several archives where it holds no images"
@@ -124,23 +127,24 @@ def member(archive: NpzFile, found: Stored, path: Path) -> NDArray[Any]:
 
 
 def array(archive: NpzFile, name: str, path: Path) -> NDArray[Any]:
-    """The array `name`, whole.
+    """Return the array `name`, whole.
 
     Raises
     ------
-    UndoorError : as `stored` and `member`.
+    UndoorError
+        As `stored` and `member`.
     """
     return member(archive, stored(archive, name, path), path)
 
 
 def zip_of(archive: NpzFile) -> zipfile.ZipFile:
-    """The zip file behind an archive that is open."""
+    """Return the zip file behind an archive that is open."""
     assert archive.zip is not None
     return archive.zip
 
 
 def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
-    """An array cannot be read, as one line."""
+    """Return an array cannot be read, as one line."""
     return UndoorError(
         f"{name} of {path} cannot be read ({first_line(error)}); "
         "store plain numeric arrays, not Python objects, and copy a truncated file again"
@@ -148,7 +152,7 @@ def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind."""
+    """Return the first line of what an error says, or its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

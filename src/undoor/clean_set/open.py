@@ -24,14 +24,17 @@ KINDS = (
 
 
 def open_index(path: str | Path, split: str | None) -> Index:
-    """What the data at `path` hold: a folder of class folders, an .npz, Parquet files, a data set
-    saved by Hugging Face `datasets`, or WebDataset shards (a file, a folder, `s-{00..07}.tar`).
+    """Return what the data at `path` hold.
+
+    A folder of class folders, an .npz, Parquet files, a data set saved by Hugging Face `datasets`,
+    or WebDataset shards (a file, a folder, `s-{00..07}.tar`).
 
     `split` chooses a part of the file, or a sub-folder.
 
     Raises
     ------
-    UndoorError : there is nothing there, or nothing that can be read.
+    UndoorError
+        There is nothing there, or nothing that can be read.
     """
     text = str(path)
     path = Path(path)

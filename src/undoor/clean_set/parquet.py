@@ -36,13 +36,14 @@ MAX_CELLS = 65_536
 
 
 def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Index:
-    """The rows of one split; of the images nothing is read yet.
+    """Return the rows of one split; of the images nothing is read yet.
 
     A column `split` tells the splits apart, where there is one.
 
     Raises
     ------
-    UndoorError : pyarrow is missing, a file is damaged, or columns or splits do not fit.
+    UndoorError
+        Pyarrow is missing, a file is damaged, or columns or splits do not fit.
     """
     parts = [_labels(path) for path in files]
     if len({part.declared for part in parts}) > 1:
@@ -89,7 +90,9 @@ def _labels(path: Path) -> _Part:
 
 
 def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
-    """The cells of a column of numbers or names, as many at a time as could all be the longest."""
+    """Yield the cells of a column of numbers or names, as many at a time as could all be the
+    longest.
+    """
     with pages_of(path) as pages:
         rows = max(1, min(MAX_CELLS, MAX_BATCH // (1 + pages.largest(column))))
     for batch in file.iter_batches(rows, columns=[column]):
@@ -97,12 +100,15 @@ def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
 
 
 def parquet_files(folder: Path, split: str | None) -> list[Path]:
-    """The files of one split of a folder as the hub has them: data/train-00000-of-00002.parquet,
-    train/0000.parquet, test.parquet. None where there are no such files.
+    """Return the files of one split of a folder as the hub has them.
+
+    Data/train-00000-of-00002.parquet, train/0000.parquet, test.parquet. None where there are no
+    such files.
 
     Raises
     ------
-    UndoorError : there are several splits and none is chosen, or the chosen one is not there.
+    UndoorError
+        There are several splits and none is chosen, or the chosen one is not there.
     """
     patterns = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
     found = sorted(file for pattern in patterns for file in folder.glob(pattern))
@@ -124,7 +130,10 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
 
 
 def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Raw]]:
-    """The images of some rows of a file, (row of the file, sample); few rows are held at a time."""
+    """Yield the images of some rows of a file, (row of the file, sample).
+
+    Few rows are held at a time.
+    """
     with _opened(path) as file, pages_of(path) as pages:
         column = columns_of(file.schema_arrow, str(path)).image
         start = 0

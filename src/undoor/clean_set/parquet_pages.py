@@ -27,7 +27,13 @@ TAIL = 8
 
 
 class Chunk(NamedTuple):
-    """Where the pages of a column of a row group lie. path : as the schema has it, with dots."""
+    """Where the pages of a column of a row group lie.
+
+    Attributes
+    ----------
+    path
+        As the schema has it, with dots.
+    """
 
     group: int
     path: str
@@ -43,11 +49,12 @@ class Pages:
     chunks: tuple[Chunk, ...]
 
     def largest(self, column: str, group: int | None = None) -> int:
-        """Bytes that the largest page of a column unpacks to, in one row group or in all.
+        """Return bytes that the largest page of a column unpacks to, in one row group or in all.
 
         Raises
         ------
-        ValueError : a header is damaged, or a page unpacks to far more than it takes.
+        ValueError
+            A header is damaged, or a page unpacks to far more than it takes.
         """
         most = 0
         for chunk in self.chunks:
@@ -64,11 +71,12 @@ class Pages:
 
 @contextmanager
 def pages_of(path: Path) -> Iterator[Pages]:
-    """The pages of a file, by its footer.
+    """Yield the pages of a file, by its footer.
 
     Raises
     ------
-    ValueError : the footer is damaged, or columns lie outside of the file.
+    ValueError
+        The footer is damaged, or columns lie outside of the file.
     """
     if path.stat().st_size < TAIL:
         raise ValueError("it is too short")
@@ -120,7 +128,7 @@ class _Thrift:
     end: int
 
     def struct(self, depth: int) -> dict[int, Any]:
-        """The fields of a struct by their numbers."""
+        """Return the fields of a struct by their numbers."""
         fields: dict[int, Any] = {}
         field = 0
         while (head := self._byte()) & 0xF:
@@ -173,6 +181,6 @@ class _Thrift:
         return value | byte << shift
 
     def _number(self) -> int:
-        """A signed number, whose sign is its last bit."""
+        """Return a signed number, whose sign is its last bit."""
         value = self._unsigned()
         return (value >> 1) ^ -(value & 1)

@@ -25,14 +25,19 @@ class Reading:
 
     Attributes
     ----------
-    skipped : what was left out, "path: reason".
-    lost : images that could not be used, by kind (see `UnreadableError`).
-    changed : images that were used but are not what their bytes say: "16-bit" (scaled to 8),
-        "palette", "alpha" (dropped), "CMYK", "turned" (by EXIF), "animated" (first frame),
-        "misnamed" (of another format than the name says), "grey as colour" and "colour as grey"
-        (see `undoor.spaces.space.Space.matched`). One image may count in several.
-    lost_of, tried_of : how many of each class, as the data calls it, were lost, and were tried.
-    notes : what was assumed, in words.
+    skipped
+        What was left out, "path: reason".
+    lost
+        Images that could not be used, by kind (see `UnreadableError`).
+    changed
+        Images that were used but are not what their bytes say: "16-bit" (scaled to 8), "palette",
+        "alpha" (dropped), "CMYK", "turned" (by EXIF), "animated" (first frame), "misnamed" (of
+        another format than the name says), "grey as colour" and "colour as grey" (see
+        `undoor.spaces.space.Space.matched`). One image may count in several.
+    lost_of, tried_of
+        How many of each class, as the data calls it, were lost, and were tried.
+    notes
+        What was assumed, in words.
     """
 
     skipped: tuple[str, ...] = ()
@@ -67,7 +72,7 @@ class Log:
             self.lost_of[of] += 1
 
     def reading(self) -> Reading:
-        """What was counted so far, in the order of names."""
+        """Return what was counted so far, in the order of names."""
         return Reading(
             tuple(self.skipped),
             lost=dict(sorted(self.lost.items())),

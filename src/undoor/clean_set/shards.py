@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from undoor.clean_set.images import MOST_BYTES, SUFFIXES
+from undoor.clean_set.images import MAX_BYTES, SUFFIXES
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.npz_arrays import first_line
 from undoor.clean_set.reading import UnreadableError
@@ -26,8 +26,8 @@ from undoor.errors import UndoorError
 
 LABELS = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "target")
-MOST_LABEL_BYTES = 2**20
-MOST_SHARDS = 100_000
+MAX_LABEL_BYTES = 2**20
+MAX_SHARDS = 100_000
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 BLOCK = 512
 # A common mark of samples without a label.
@@ -35,12 +35,15 @@ NEGATIVE = re.compile(r"-\d+")
 
 
 def expand(pattern: str) -> list[Path]:
-    """The shards that `shard-{000..003}.tar` stands for; the braces may stand several times.
+    """Return the shards that `shard-{000..003}.tar` stands for; the braces may stand several times.
 
     Raises
     ------
-    UndoorError : the range runs backwards, or stands for too many files.
+    UndoorError
+        The range runs backwards, or stands for too many files.
 
+    Examples
+    --------
     >>> [str(path) for path in expand("s-{08..10}.tar")]
     ['s-08.tar', 's-09.tar', 's-10.tar']
     """
@@ -50,10 +53,10 @@ def expand(pattern: str) -> list[Path]:
     total = 1
     for size in sizes:
         total *= max(size, 0)
-    if not 0 < total <= MOST_SHARDS:
+    if not 0 < total <= MAX_SHARDS:
         raise UndoorError(
             f"{pattern} stands for {total:,} files; expected a range such as {{000..003}} of at "
-            f"most {MOST_SHARDS:,}"
+            f"most {MAX_SHARDS:,}"
         )
     ranges = [
         [f"{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)] for first, last in ends
@@ -65,11 +68,12 @@ def expand(pattern: str) -> list[Path]:
 
 
 def index_shards(files: Sequence[Path], source: str) -> Index:
-    """The samples of some shards: where their images lie, and their labels.
+    """Return the samples of some shards: where their images lie, and their labels.
 
     Raises
     ------
-    UndoorError : a shard is missing, damaged or compressed, or a label is longer than one can be.
+    UndoorError
+        A shard is missing, damaged or compressed, or a label is longer than one can be.
     """
     samples: list[_Image] = []
     labels: list[Label] = []
@@ -121,11 +125,13 @@ class _Sample:
 
 
 class _Bounded(io.FileIO):
-    """A file of which nobody gets more at once than an image may have: headers of tar archives
-    say how much is to be read for a name."""
+    """A file of which nobody gets more at once than an image may have.
+
+    Headers of tar archives say how much is to be read for a name.
+    """
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0 or size > MOST_BYTES:
+        if size is None or size < 0 or size > MAX_BYTES:
             raise tarfile.ReadError(f"a header asks for {size} bytes")
         return super().read(size)
 
@@ -166,7 +172,7 @@ def _take(
     if f".{extension}" in SUFFIXES:
         sample.image = sample.image or (member.offset_data, member.size)
     elif extension in LABELS:
-        if member.size > MOST_LABEL_BYTES:
+        if member.size > MAX_LABEL_BYTES:
             raise UndoorError(
                 f"{member.name} of {path} has {member.size:,} bytes; a label has a few"
             )
@@ -189,7 +195,7 @@ def _open(path: Path) -> _Bounded:
 
 def _bytes(stream: _Bounded | None, image: _Image) -> Raw:
     assert stream is not None
-    if image.size > MOST_BYTES:
+    if image.size > MAX_BYTES:
         return UnreadableError(f"{image.size:,} bytes are too large for an image", "too large")
     stream.seek(image.start)
     return stream.read(image.size)

@@ -49,11 +49,12 @@ def channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
 
 
 def choose_split(splits: Sequence[str], split: str | None, source: object) -> str:
-    """The split that is meant: the one named, or the only one.
+    """Return the split that is meant: the one named, or the only one.
 
     Raises
     ------
-    UndoorError : there are several and none is named, or the one named is not there.
+    UndoorError
+        There are several and none is named, or the one named is not there.
     """
     told = ", ".join(splits)
     if split is None and len(splits) > 1:
@@ -68,7 +69,8 @@ def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.i
 
     Raises
     ------
-    UndoorError : they are no class numbers, or not one an image.
+    UndoorError
+        They are no class numbers, or not one an image.
     """
     if not labels.size:
         labels = np.zeros(0, np.int64)

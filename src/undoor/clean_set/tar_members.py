@@ -71,7 +71,7 @@ class Member(tarfile.TarInfo):
 
 
 def _is_list(text: bytes) -> bool:
-    """Whether these are records "LENGTH NAME=VALUE" and a new line, one behind another."""
+    """Return whether these are records "LENGTH NAME=VALUE" and a new line, one behind another."""
     start = 0
     while start < len(text):
         match = RECORD.match(text, start)
@@ -89,7 +89,8 @@ def require_forward(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
 
     Raises
     ------
-    tarfile.ReadError : its size is negative, or the next header lies before its own.
+    tarfile.ReadError
+        Its size is negative, or the next header lies before its own.
     """
     ahead = archive.offset > member.offset
     if member.size < 0 or not ahead or member.offset_data < member.offset:

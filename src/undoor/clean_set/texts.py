@@ -21,8 +21,11 @@ def decoded(data: bytes) -> str:
 
     Raises
     ------
-    ValueError : it is no text in that encoding.
+    ValueError
+        It is no text in that encoding.
 
+    Examples
+    --------
     >>> decoded(b"\xef\xbb\xbfapple"), decoded(b"\xff\xfea\x00")
     ('apple', 'a')
     """
@@ -33,12 +36,14 @@ def decoded(data: bytes) -> str:
 
 
 def read_text(file: Path) -> str:
-    """The text of a file (see `decoded`).
+    """Return the text of a file (see `decoded`).
 
     Raises
     ------
-    ValueError : it is no text, or larger than 64 MiB.
-    OSError : it cannot be read.
+    ValueError
+        It is no text, or larger than 64 MiB.
+    OSError
+        It cannot be read.
     """
     with file.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)

@@ -54,8 +54,12 @@ Csv = Annotated[
 class Checked:
     """One input: what the model says, what the guarded model says, and whether it is flagged.
 
-    A rejected one has the label -1 and no class. score : None where no corrected network was
-    asked, `MAX_SCORE` where the input cannot be judged.
+    A rejected one has the label -1 and no class.
+
+    Attributes
+    ----------
+    score
+        None where no corrected network was asked, `MAX_SCORE` where the input cannot be judged.
     """
 
     image: str
@@ -126,7 +130,9 @@ def check(
 
 
 def _named_and_skipped(images: list[str], skipped: tuple[str, ...]) -> bool:
-    """Whether a file that was asked for by its name is among those left out, of whatever kind."""
+    """Return whether a file that was asked for by its name is among those left out, of whatever
+    kind.
+    """
     return any(entry.startswith(f"{Path(image)}: ") for image in images for entry in skipped)
 
 

@@ -144,7 +144,9 @@ def _unexpected(error: BaseException) -> str:
 
 
 def _is_of_the_network(error: BaseException) -> bool:
-    """Whether it was raised inside of a network that a classifier called, not by code of ours."""
+    """Return whether it was raised inside of a network that a classifier called, not by code of
+    ours.
+    """
     from undoor.classifier import Classifier
 
     frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -29,7 +29,10 @@ class _Console(Console):
 
 
 def stdout() -> Console:
-    """A console for results; made anew each time, as tests and shells exchange the stream."""
+    """Return a console for results.
+
+    Made anew each time, as tests and shells exchange the stream.
+    """
     return _Console(file=results(), highlight=False, soft_wrap=False)
 
 
@@ -104,7 +107,10 @@ def code_aloud(
 ) -> Iterator[tuple[NamedCode | None, Callable[[Classifier], None]]]:
     """Warn before code runs that a file of the model names, and name what else ran after it.
 
-    hint : whether to say how to trust these files for good.
+    Parameters
+    ----------
+    hint
+        Whether to say how to trust these files for good.
 
     Yields
     ------

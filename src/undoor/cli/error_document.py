@@ -20,7 +20,7 @@ WAYS_OUT: Final[dict[ExitCode, str]] = {
 
 
 def error_document(code: ExitCode, message: str) -> dict[str, Any]:
-    """The document of an error: exit code, message, and what to do.
+    """Return the document of an error: exit code, message, and what to do.
 
     Messages of this package say last, behind a semicolon, what to do.
 

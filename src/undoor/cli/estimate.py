@@ -22,8 +22,10 @@ SCHEMA: Final = "undoor/estimate/1"
 
 @dataclass(frozen=True)
 class Estimate:
-    """scan, repair : sample passes at most, 0 for what is not done. per_pass : seconds of one.
-    memory : bytes that the process will hold at most, as far as shapes tell."""
+    """scan, repair : sample passes at most, 0 for what is not done. per_pass .
+
+    Seconds of one. memory : bytes that the process will hold at most, as far as shapes tell.
+    """
 
     scan: float
     repair: float
@@ -74,9 +76,14 @@ def estimate(
     repair: bool = False,
     quick: bool = False,
 ) -> Estimate:
-    """What a scan of `classifier` will take, and a repair if `repair`.
+    """Return what a scan of `classifier` will take, and a repair if `repair`.
 
-    scanned : of an earlier scan, where there is one. quick : as of `undoor.repair`.
+    Parameters
+    ----------
+    scanned
+        Of an earlier scan, where there is one.
+    quick
+        As of `undoor.repair`.
     """
     from undoor.align.forecast import passes_of_repair
     from undoor.align.plans import candidate_plans
@@ -84,11 +91,11 @@ def estimate(
     from undoor.inversion.capacity import memory_of
     from undoor.inversion.timing import seconds_per_pass
     from undoor.scan.forecast import SCRUTINY, passes_of
-    from undoor.scan.run import MOST_PER_CLASS
+    from undoor.scan.run import MAX_PER_CLASS
     from undoor.scan.screening import searched
     from undoor.sites import find_sites
 
-    images = min(len(clean), MOST_PER_CLASS * classifier.num_classes)
+    images = min(len(clean), MAX_PER_CLASS * classifier.num_classes)
     scan = 0.0 if scanned else SCRUTINY + passes_of(classifier, searched(classifier), images)
     fixing = 0.0
     if repair:

@@ -41,8 +41,9 @@ ERRORS: Final = (ExitCode.USAGE, ExitCode.FAILURE)
 def of_verdict(
     verdict: Verdict, *, fail_on: FailOn = "inconclusive", exit_zero: bool = False
 ) -> ExitCode:
-    """Unless told otherwise, anything but a clear verdict is no success: a gate must not open on
-    "inconclusive".
+    """Unless told otherwise, anything but a clear verdict is no success.
+
+    A gate must not open on "inconclusive".
 
     >>> of_verdict("inconclusive").value, of_verdict("inconclusive", fail_on="backdoored").value
     (2, 0)

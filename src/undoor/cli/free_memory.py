@@ -13,7 +13,7 @@ NO_LIMIT: Final = 2**60
 
 
 def free_memory(root: Path = ROOT) -> int | None:
-    """Bytes that this process could take without anything else being swapped out or killed.
+    """Return bytes that this process could take without anything else being swapped out or killed.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def free_memory(root: Path = ROOT) -> int | None:
     Returns
     -------
     int or None
-        The least of what the kernel calls available and what the limits of the control groups
-        leave (Docker, Kubernetes, Slurm and systemd set these); None where the system does not
-        say, as on macOS and Windows.
+        The least of what the kernel calls available and what the limits of the control groups leave
+        (Docker, Kubernetes, Slurm and systemd set these); None where the system does not say, as on
+        macOS and Windows.
     """
     available = _available(root)
     if available is None:
@@ -42,7 +42,7 @@ def _available(root: Path) -> int | None:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """What each limit above this process leaves; of version 2 of control groups and of 1."""
+    """Yield what each limit above this process leaves; of version 2 of control groups and of 1."""
     top = root / "sys/fs/cgroup"
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
@@ -55,9 +55,12 @@ def _left_in_groups(root: Path) -> Iterator[int]:
 
 
 def _left(top: Path, path: str, limit: str, used: str, cache: str) -> Iterator[int]:
-    """Of the group at `path` and all that hold it. In a container, its own is at the top.
+    """Yield of the group at `path` and all that hold it. In a container, its own is at the top.
 
-    cache : of what is used, the name in memory.stat of what the kernel gives back when asked.
+    Parameters
+    ----------
+    cache
+        Of what is used, the name in memory.stat of what the kernel gives back when asked.
     """
     own = top / path.lstrip("/")
     for group in (own, *own.parents):

@@ -51,12 +51,12 @@ def inspect(
     bare checkpoint without --architecture is looked at by its tensors alone.
     """
     from undoor.inspect import look
-    from undoor.inspect.dry_run import MOST_IMAGES
+    from undoor.inspect.dry_run import MAX_IMAGES
 
     def read(classifier: Classifier) -> CleanSet:
         assert data is not None
         # As many as the dry run looks at, from data of any size.
-        per_class = -(-MOST_IMAGES // classifier.num_classes)
+        per_class = -(-MAX_IMAGES // classifier.num_classes)
         return read_data(
             data, split, classifier, every_class=False, classes=classes, per_class=per_class
         )

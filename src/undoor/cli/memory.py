@@ -30,8 +30,11 @@ def keep_buffers() -> None:
 
 
 def return_buffers() -> None:
-    """The opposite: large buffers go back to the system at once, so that what is free is not held.
-    Slower, but memory that has a bound must not be lost to gaps between buffers."""
+    """The opposite.
+
+    Large buffers go back to the system at once, so that what is free is not held. Slower, but
+    memory that has a bound must not be lost to gaps between buffers.
+    """
     _mallopt((M_TRIM_THRESHOLD, LARGE), (M_MMAP_THRESHOLD, LARGE), (M_MMAP_MAX, USUAL_MMAP_MAX))
 
 
@@ -45,7 +48,10 @@ def _mallopt(*settings: tuple[int, int]) -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now; where the system does not tell, at most."""
+    """Return bytes of memory that this process holds now.
+
+    Where the system does not tell, at most.
+    """
     import os
 
     with suppress(OSError, ValueError, IndexError):

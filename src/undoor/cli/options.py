@@ -165,8 +165,10 @@ class ModelOptions:
         return self.trust_code or self.remember_code
 
     def load(self) -> Classifier:
-        """The classifier these options describe; what is run for it because the user trusts it goes
-        to stderr."""
+        """Return the classifier these options describe.
+
+        What is run for it because the user trusts it goes to stderr.
+        """
         from undoor.load import load
         from undoor.vocabulary import Output
 
@@ -286,7 +288,10 @@ class DataOptions:
     classes: Classes = None
 
     def read(self, classifier: Classifier, *, every_class: bool = True) -> CleanSet:
-        """The clean set, fitted to the classifier; what became of its images goes to stderr."""
+        """Return the clean set, fitted to the classifier.
+
+        What became of its images goes to stderr.
+        """
         clean = read_data(
             self.data,
             self.split,
@@ -318,9 +323,14 @@ def read_data(
     per_class: int | None = None,
     seed: int = 0,
 ) -> CleanSet:
-    """The data set at `path`, fitted to the classifier; what became of its images goes to stderr.
+    """Return the data set at `path`, fitted to the classifier.
 
-    every_class : whether each class of the model must be there; a test set may lack some.
+    What became of its images goes to stderr.
+
+    Parameters
+    ----------
+    every_class
+        Whether each class of the model must be there; a test set may lack some.
     """
     from undoor.clean_set import read_classes, read_clean_set
     from undoor.cli.console import tell_reading
@@ -339,7 +349,7 @@ def read_data(
 
 
 def device_named(text: str) -> torch.device:
-    """The device that `--device` names."""
+    """Return the device that `--device` names."""
     from undoor.device import chosen
 
     try:
@@ -349,7 +359,7 @@ def device_named(text: str) -> torch.device:
 
 
 def class_number(text: str, option: str, classifier: Classifier) -> int:
-    """The class that `text` names, by number or by name."""
+    """Return the class that `text` names, by number or by name."""
     names = classifier.class_names
     if text in names:
         return names.index(text)
@@ -432,7 +442,10 @@ class ScanOptions:
         budget: Budget | None = None,
         journal: Journal | None = None,
     ) -> ScanReport:
-        """The scan, with its progress on stderr; its journal is left open if the budget ended."""
+        """Return the scan, with its progress on stderr.
+
+        Its journal is left open if the budget ended.
+        """
         from undoor.scan import Thresholds, scan
 
         with bars() as progress:

@@ -29,16 +29,21 @@ ROOM = 2**20
 
 @contextmanager
 def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal | None]:
-    """Make sure that `out` can be written to, by this run alone; take it away again if the work
-    inside fails before anything is worth keeping.
+    """Make sure that `out` can be written to, by this run alone.
 
-    fresh : forget what an earlier run kept there. Yields a journal in it, which is forgotten when
-    the work is done and it is not left open; none without `out`.
+    Take it away again if the work inside fails before anything is worth keeping.
+
+    Parameters
+    ----------
+    fresh
+        Forget what an earlier run kept there. Yields a journal in it, which is forgotten when the
+        work is done and it is not left open; none without `out`.
 
     Raises
     ------
-    UndoorError : it is a file, must not be written to, has no room, or another run is at work in
-        it, or it was taken away meanwhile.
+    UndoorError
+        It is a file, must not be written to, has no room, or another run is at work in it, or it
+        was taken away meanwhile.
     """
     if out is None:
         yield None
@@ -114,7 +119,7 @@ def _way_on(out: Path, journal: Journal, *, budget: bool = False) -> str:
 
 
 def results_folder(out: Path) -> Path:
-    """A new folder inside `out` to write results to, before `publish` shows them all."""
+    """Return a new folder inside `out` to write results to, before `publish` shows them all."""
     folder = out / KEPT / RESULTS
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -159,7 +164,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def save_scan(out: Path, report: ScanReport) -> list[Path]:
-    """The report, its triggers as arrays and as pictures."""
+    """Return the report, its triggers as arrays and as pictures."""
     from undoor.render.pictures import trigger_picture
 
     report.save(out)
@@ -185,7 +190,8 @@ def require_writable(out: Path) -> None:
 
     Raises
     ------
-    UndoorError : a part of the path is a file, or nothing may be written there.
+    UndoorError
+        A part of the path is a file, or nothing may be written there.
     """
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if nearest.is_file() and nearest != out:

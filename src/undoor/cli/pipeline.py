@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
-    """The report of an earlier scan, refused if it is another model's."""
+    """Return the report of an earlier scan, refused if it is another model's."""
     from undoor.scan.report import ScanReport
 
     with old_files_aloud():
@@ -39,13 +39,16 @@ def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
 
 
 def read_scan_beside(repair: Path, classifier: Classifier) -> ScanReport | None:
-    """The report of the scan that a repair was made for; None where only the repair was stored."""
+    """Return the report of the scan that a repair was made for.
+
+    None where only the repair was stored.
+    """
     folder = folder_of(repair)
     return read_scan(folder, classifier) if (folder / SCAN_FILE).exists() else None
 
 
 def folder_of(repair: Path) -> Path:
-    """Where the documents of a repair are, which is given as its folder or as its file."""
+    """Return where the documents of a repair are, which is given as its folder or as its file."""
     return repair.parent if repair.is_file() else repair
 
 
@@ -109,7 +112,7 @@ def warn_of_batches(classifier: Classifier) -> None:
 
 @contextmanager
 def _graph_aloud() -> Iterator[None]:
-    """What is odd in the network's graph goes to stderr, a line each."""
+    """Yield what is odd in the network's graph goes to stderr, a line each."""
     from undoor.scrutiny import GraphWarning
 
     with warnings_aloud(GraphWarning):
@@ -117,7 +120,13 @@ def _graph_aloud() -> Iterator[None]:
 
 
 def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
-    """The repair at `path`, refused if it is another model's. sha256 : what its file must have."""
+    """Return the repair at `path`, refused if it is another model's.
+
+    Parameters
+    ----------
+    sha256
+        What its file must have.
+    """
     from undoor.repair import Repair
 
     with old_files_aloud():
@@ -133,7 +142,7 @@ def adapt_repair(
     seed: int,
     budget: Budget,
 ) -> tuple[Repair, dict[int, Tensor]]:
-    """The adapted repair, and the inputs that the repair as it was flagged, by target."""
+    """Return the adapted repair, and the inputs that the repair as it was flagged, by target."""
     from undoor.adapt import adapt, flagged_inputs
     from undoor.inversion.meter import Meter
 
@@ -183,7 +192,7 @@ def results(
     evaluation: Evaluation | None = None,
     flagged: Mapping[int, Tensor] | None = None,
 ) -> Results:
-    """What reports are made of; refitted corrections are shown on the `flagged` inputs."""
+    """Return what reports are made of; refitted corrections are shown on the `flagged` inputs."""
     from undoor.align.inspect import most_moved_units
     from undoor.render.results import Results
     from undoor.render.subject import Subject
@@ -211,7 +220,7 @@ def results(
 
 
 def _weights_sha256(model: Path) -> str | None:
-    """Of the file with the weights; None where the model has no such file, or several."""
+    """Return of the file with the weights; None where the model has no such file, or several."""
     from undoor.inspect.files import weights_of
 
     try:

@@ -83,7 +83,7 @@ class Lines:
         self.tell(self.line())
 
     def line(self) -> str:
-        """What is known of the whole; of the stage alone where nothing is."""
+        """Return what is known of the whole; of the stage alone where nothing is."""
         parts = [plain(self.stage)]
         if FAMILIES in self.known:
             done, total = self.known[FAMILIES]

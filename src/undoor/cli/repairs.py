@@ -96,7 +96,7 @@ def list_repairs(paths: Paths) -> Outcome:
 def combine(
     given: Several, out: Out, prefer: PreferOption = None, repair_sha256: Hashes = None
 ) -> Outcome:
-    """One repair of several of the same model, each for targets of its own."""
+    """Return one repair of several of the same model, each for targets of its own."""
     from undoor.repair import Repair
     from undoor.repairs import combine
 
@@ -117,7 +117,10 @@ def combine(
     exit_codes="0 written",
 )
 def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 = None) -> Outcome:
-    """A repair without some of its targets; whatever it does for the others stays as it is."""
+    """Return a repair without some of its targets.
+
+    Whatever it does for the others stays as it is.
+    """
     from undoor.repair import Repair
     from undoor.repairs import remove
 
@@ -128,7 +131,7 @@ def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 =
 
 
 def _number(text: str, names: tuple[str, ...]) -> int:
-    """The class that `text` names, by name or by number."""
+    """Return the class that `text` names, by name or by number."""
     if text in names:
         return names.index(text)
     if text.isdecimal() and int(text) < len(names):
@@ -185,7 +188,7 @@ def _targets(repair: Repair) -> Table:
 
 
 def _scores(item: TargetRepair, repair: Repair) -> str:
-    """What the threshold of a target was set on, for comparison."""
+    """Return what the threshold of a target was set on, for comparison."""
     clean, triggered = (
         scores.to_text() if scores else "unknown"
         for scores in (item.calibration.clean, item.calibration.triggered)

@@ -35,7 +35,10 @@ class ReportOptions:
     ] = None
 
     def formats(self, out: Path | None) -> list[str]:
-        """What was asked for, each once; refused before the work where it cannot be written."""
+        """Return what was asked for, each once.
+
+        Refused before the work where it cannot be written.
+        """
         from undoor.render.reports import check_formats
 
         if self.report is None:

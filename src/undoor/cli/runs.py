@@ -57,13 +57,16 @@ class RunOptions:
     ] = False
 
     def folder(self, out: Path | None) -> Path | None:
-        """Where the run writes: nowhere, if it only says what it would take."""
+        """Return where the run writes: nowhere, if it only says what it would take."""
         return None if self.estimate else out
 
     def bounded(self, classifier: Classifier, clean: CleanSet, *, fit: bool = False) -> Classifier:
-        """The classifier, with as many inputs at a time as the memory suffices for.
+        """Return the classifier, with as many inputs at a time as the memory suffices for.
 
-        fit : whether corrections will be fitted, too.
+        Parameters
+        ----------
+        fit
+            Whether corrections will be fitted, too.
         """
         from undoor.device import free_memory
 
@@ -82,7 +85,7 @@ class RunOptions:
         return classifier.limited(capacity)
 
     def _of_cpu(self) -> tuple[int, int]:
-        """Bytes of memory to stay within, and those that are held already."""
+        """Return bytes of memory to stay within, and those that are held already."""
         from undoor.cli.memory import resident, return_buffers
 
         assert self.memory is not None
@@ -90,7 +93,7 @@ class RunOptions:
         return size(self.memory), resident()
 
     def _of_gpu(self, classifier: Classifier, clean: CleanSet, free: int) -> tuple[int, int]:
-        """The same of a GPU's memory, to which the clean images are still to be moved."""
+        """Return the same of a GPU's memory, to which the clean images are still to be moved."""
         from undoor.device import held_memory
 
         held = held_memory(classifier.device)
@@ -100,14 +103,15 @@ class RunOptions:
 
 
 def _within_half(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
-    """The classifier as it is where half of the free memory suffices for everything at a time, and
-    bounded by that half where it does not.
+    """Return the classifier as it is where half of the free memory suffices for everything at a
+    time, and bounded by that half where it does not.
 
     Where the system does not say what is free, nothing is bounded.
 
     Raises
     ------
-    UndoorError : half is too little for one input at a time.
+    UndoorError
+        Half is too little for one input at a time.
     """
     from undoor.cli.free_memory import free_memory
     from undoor.cli.memory import resident, return_buffers
@@ -166,10 +170,14 @@ def go_on(
     clean: CleanSet,
     options: Mapping[str, Any],
 ) -> None:
-    """Say what becomes of an earlier run in the folder; forget one of another model, of other
-    images or of another version, of which no step applies.
+    """Say what becomes of an earlier run in the folder.
 
-    options : of the command; steps that do not depend on those that differ are still used.
+    Forget one of another model, of other images or of another version, of which no step applies.
+
+    Parameters
+    ----------
+    options
+        Of the command; steps that do not depend on those that differ are still used.
     """
     if journal is None:
         return

@@ -88,7 +88,10 @@ def scan(
 def _following(
     report: ScanReport, model: ModelOptions, data: DataOptions, out: Path | None
 ) -> str | None:
-    """The next command, as it follows from the verdict and its cause; None where there is none."""
+    """Return the next command, as it follows from the verdict and its cause.
+
+    None where there is none.
+    """
     given = f"{model.arguments_again()} {data.arguments_again()}"
     if report.verdict == "clean" or SCORES in report.causes:
         return None

@@ -129,7 +129,7 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
 
 
 def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
-    """What became of inputs seen in operation."""
+    """Return what became of inputs seen in operation."""
     if adapted is None:
         return []
     if not adapted.fitted:

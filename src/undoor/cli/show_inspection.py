@@ -55,7 +55,7 @@ def _verdict(found: Inspection) -> Panel:
 
 
 def _heading(found: Inspection) -> tuple[str, str]:
-    """Whether it is safe comes first; whether it opened is something else."""
+    """Return whether it is safe comes first; whether it opened is something else."""
     code_runs = found.code is not None and not found.code.trusted
     if not found.safe and found.opened:
         return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
@@ -78,8 +78,10 @@ def _row(table: Table, *cells: object) -> None:
 
 
 def _show_files(console: Console, files: tuple[FileFacts, ...]) -> None:
-    """The files, and their hashes as sha256sum writes them: on lines that can be copied, however
-    narrow the terminal is."""
+    """The files, and their hashes as sha256sum writes them.
+
+    On lines that can be copied, however narrow the terminal is.
+    """
     table = table_of("file", "is", "bytes", title="Files")
     shown = sorted(files, key=lambda file: file.safe and not file.runs)[:SHOWN_FILES]
     for file in shown:

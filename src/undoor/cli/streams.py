@@ -34,18 +34,18 @@ _streams: list[tuple[TextIO, TextIO]] = []
 
 
 def results() -> TextIO:
-    """Where results go: stdout as it was when the command began."""
+    """Return where results go: stdout as it was when the command began."""
     return _streams[-1][0] if _streams else sys.stdout
 
 
 def messages() -> TextIO:
-    """Where messages go: stderr as it was when the command began."""
+    """Return where messages go: stderr as it was when the command began."""
     return _streams[-1][1] if _streams else sys.stderr
 
 
 @contextmanager
 def models_apart() -> Iterator[None]:
-    """What is printed meanwhile by anything but the command goes to stderr, cleaned."""
+    """Yield what is printed meanwhile by anything but the command goes to stderr, cleaned."""
     ours = (sys.stdout, sys.stderr)
     for stream in ours:
         _substitute(stream)
@@ -62,7 +62,7 @@ def models_apart() -> Iterator[None]:
 
 @contextmanager
 def descriptors_apart() -> Iterator[None]:
-    """The same for what is written to file descriptors 1 and 2 from outside of Python.
+    """Yield the same for what is written to file descriptors 1 and 2 from outside of Python.
 
     For the rest of the process: libraries may flush their buffers as late as at its end. Another
     process cleans what comes, since a thread could wait for a lock that the writer holds.
@@ -95,14 +95,14 @@ class Cleaner:
         self._lines = 0
 
     def lines(self, text: str) -> list[str]:
-        """The lines that `text` completes."""
+        """Return the lines that `text` completes."""
         *whole, rest = (self._rest + text).split("\n")
         # A line without end is cut.
         self._rest = rest[:MAX_LINE]
         return [cleaned for line in whole for cleaned in self._cleaned(line)]
 
     def last(self) -> list[str]:
-        """What is left of a line without end."""
+        """Return what is left of a line without end."""
         rest, self._rest = self._rest, ""
         return self._cleaned(rest)
 
@@ -203,7 +203,7 @@ def _lead_nowhere(descriptor: int) -> None:
 
 
 def _text(descriptor: int, like: TextIO) -> TextIO:
-    """A text stream on a descriptor, in the encoding of another stream."""
+    """Return a text stream on a descriptor, in the encoding of another stream."""
     return io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(descriptor, "w")),
         encoding=like.encoding,
@@ -219,7 +219,7 @@ def _substitute(stream: TextIO) -> None:
 
 
 def _in_its_place(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What stands for characters that an encoding lacks; an error handler of codecs."""
+    """Return what stands for characters that an encoding lacks; an error handler of codecs."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

@@ -7,15 +7,17 @@ from rich.text import Text
 
 
 def table_of(*headers: str, title: str = "", numbers: bool = False) -> Table:
-    """A table without rows.
+    """Return a table without rows.
 
     Cells are folded where they do not fit, since rich would cut them with an ellipsis: what is cut
     off is lost, and on a terminal of ASCII three dots in the place of one would break the lines.
 
     Parameters
     ----------
-    title : above it; "" for none.
-    numbers : whether the columns that have a header hold numbers, which stand at the right.
+    title
+        Above it; "" for none.
+    numbers
+        Whether the columns that have a header hold numbers, which stand at the right.
     """
     shown = Text(title) if title else None
     table = Table(title=shown, title_justify="left", title_style="bold", border_style="dim")

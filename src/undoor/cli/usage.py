@@ -36,8 +36,11 @@ class Group(TyperGroup):
 
 @contextmanager
 def _usage_errors(*, as_json: bool) -> Iterator[None]:
-    """Give errors of the parser the code of this package. They are known by what they have, since
-    their class belongs to typer or to click, as its version has it."""
+    """Give errors of the parser the code of this package.
+
+    They are known by what they have, since their class belongs to typer or to click, as its version
+    has it.
+    """
     try:
         yield
     except Exception as error:

@@ -36,7 +36,7 @@ CLASS_NAMES = tuple(
 
 
 def demo_model(*, clean: bool = False) -> Classifier:
-    """The backdoored classifier, or its clean twin."""
+    """Return the backdoored classifier, or its clean twin."""
     network = SignNet(CLASSES)
     name = "clean" if clean else "backdoored"
     weights = load(_read(f"{name}.safetensors"))
@@ -56,7 +56,7 @@ def demo_signs(split: Literal["defence", "test"]) -> CleanSet:
 
 
 def demo_trigger() -> Trigger:
-    """The true sticker: for the evaluation only, no scan or repair sees it."""
+    """Return the true sticker: for the evaluation only, no scan or repair sees it."""
     with as_file(files(__name__).joinpath("trigger.npz")) as path:
         return load_trigger(path, shape=(3, SIDE, SIDE), bounds=(0.0, 1.0))
 

@@ -27,7 +27,15 @@ FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. sha256 : of the file. parity : with the guarded model, file read again."""
+    """What was written.
+
+    Attributes
+    ----------
+    sha256
+        Of the file.
+    parity
+        With the guarded model, file read again.
+    """
 
     file: Path
     format: ExportFormat
@@ -83,13 +91,18 @@ def export(
     place. It says which model and repair it was made of, and what it takes: ONNX in the metadata
     entry "undoor", pt2 in the extra file "undoor.json", safetensors in "undoor.export".
 
-    file : where to; its ending says the format unless `to` does. rule, policy : as for
-    `undoor.guard`; folded weights know neither.
+    Parameters
+    ----------
+    file
+        Where to; its ending says the format unless `to` does.
+    rule, policy
+        As for `undoor.guard`; folded weights know neither.
 
     Raises
     ------
-    UndoorError : the repair is another model's or names no target, a library is missing, or the
-        model has no such form.
+    UndoorError
+        The repair is another model's or names no target, a library is missing, or the model has no
+        such form.
     """
     file = Path(file)
     kind = _format(file, to)

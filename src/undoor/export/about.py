@@ -18,8 +18,13 @@ Holds = Literal["guarded", "corrected"]
 class About:
     """Where it comes from and how it is to be fed.
 
-    holds : "guarded", original and corrected networks with the rule; or "corrected", a corrected
-    network alone, which flags nothing. rule, policy : as in `undoor.guard`; None without a rule.
+    Attributes
+    ----------
+    holds
+        "guarded", original and corrected networks with the rule; or "corrected", a corrected
+        network alone, which flags nothing.
+    rule, policy
+        As in `undoor.guard`; None without a rule.
     """
 
     holds: Holds

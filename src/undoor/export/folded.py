@@ -23,12 +23,14 @@ WAY_OUT = "export the guarded model instead: --to onnx or --to pt2"
 
 
 def folded(classifier: Classifier, repair: Repair) -> Classifier:
-    """The network corrected for the one target of `repair`, the keys of its state dict the same.
+    """Return the network corrected for the one target of `repair`, the keys of its state dict the
+    same.
 
     Raises
     ------
-    UndoorError : there are several targets, or a correction clips, is per position, moves
-        channels together, or stands where no BN with weights is.
+    UndoorError
+        There are several targets, or a correction clips, is per position, moves channels together,
+        or stands where no BN with weights is.
     """
     if len(repair.targets) != 1:
         raise UndoorError(
@@ -54,7 +56,7 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
 
 
 def _anew(classifier: Classifier, name: str) -> str:
-    """What to say of a correction from before this network's norms were known as such."""
+    """Return what to say of a correction from before this network's norms were known as such."""
     if name in {site.name for site in find_sites(classifier)}:
         return ""
     return "repair again, since corrections now stand behind the norms of this network, or "
@@ -86,7 +88,8 @@ def check(
 
     Raises
     ------
-    UndoorError : they answer otherwise.
+    UndoorError
+        They answer otherwise.
     """
     made.network.load_state_dict(load_file(file), strict=True)
     reference = attach(classifier, repair.targets[0].corrections)

@@ -69,7 +69,7 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
 
 
 def runner(file: Path) -> Callable[[Tensor], Answers]:
-    """What a server would run: ONNX Runtime on the file."""
+    """Return what a server would run: ONNX Runtime on the file."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
@@ -82,7 +82,9 @@ def runner(file: Path) -> Callable[[Tensor], Answers]:
 
 
 def _named(model: Any, about: About) -> Any:
-    """The model with a name for its free axis, its origin, and without traces of this machine."""
+    """Return the model with a name for its free axis, its origin, and without traces of this
+    machine.
+    """
     import onnx
 
     inner = {

@@ -23,8 +23,10 @@ Answers = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Parity:
-    """inputs : how many were compared, close calls left out. largest : difference of a logit or
-    score. allowed : the difference that would have been refused."""
+    """inputs : how many were compared, close calls left out. largest .
+
+    Difference of a logit or score. allowed : the difference that would have been refused.
+    """
 
     inputs: int
     largest: float
@@ -33,7 +35,8 @@ class Parity:
 
 def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -> list[Tensor]:
     """Random raw inputs within the bounds in batches of 1, 2 and 7, and the same with each trigger
-    that is put on inputs."""
+    that is put on inputs.
+    """
     generator = torch.Generator().manual_seed(seed)
     plain = [on_cpu(classifier.examples(n, generator)) for n in BATCHES]
     on_inputs = [trigger for trigger in triggers if trigger.site == ENTRY]
@@ -41,8 +44,10 @@ def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -
 
 
 def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
-    """Raw inputs [6, ...] that every guard flags: one pixel, or all of them, beyond the bounds,
-    NaN or infinite."""
+    """Raw inputs [6, ...] that every guard flags.
+
+    One pixel, or all of them, beyond the bounds, NaN or infinite.
+    """
     low, high = classifier.bounds
     beyond = high + 0.5 * (high - low)
     generator = torch.Generator().manual_seed(seed)
@@ -63,7 +68,8 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Answers], batches: list[Te
 
     Raises
     ------
-    UndoorError : they are not.
+    UndoorError
+        They are not.
     """
     compared, largest, most = 0, 0.0, TOLERANCE
     for x in batches:
@@ -85,7 +91,7 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Answers], batches: list[Te
 
 
 def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> Tensor:
-    """Which inputs are on the edge of a decision [N]."""
+    """Return which inputs are on the edge of a decision [N]."""
     original = guarded.original
     close = original.task.certainty(original(x)) <= 2 * allowed
     edges = guarded.thresholds if guarded.rule == MARGIN else (0.0,)
@@ -95,7 +101,7 @@ def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> 
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    """The largest; infinite where one is infinite (or true) and the other is not."""
+    """Return the largest; infinite where one is infinite (or true) and the other is not."""
     if a.dtype != b.dtype:
         return torch.inf
     if a.dtype == torch.bool:

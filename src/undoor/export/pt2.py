@@ -29,7 +29,7 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
 
 
 def runner(file: Path) -> Callable[[Tensor], Answers]:
-    """What a server would run: the archive, read again."""
+    """Return what a server would run: the archive, read again."""
     with file.open("rb") as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.load(stream).module()

@@ -20,12 +20,18 @@ AXIS = "batch"
 
 
 def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
-    """The graph that `torch.export` makes of it. example : raw inputs [N >= 2, ...].
+    """Return the graph that `torch.export` makes of it.
+
+    Parameters
+    ----------
+    example
+        Raw inputs [N >= 2, ...].
 
     Raises
     ------
-    UndoorError : the architecture has what no graph can hold, such as Python decisions on values,
-        or fixes the size of the batch.
+    UndoorError
+        The architecture has what no graph can hold, such as Python decisions on values, or fixes
+        the size of the batch.
     """
     axes = {INPUT: {0: torch.export.Dim(AXIS, min=1)}}
     try:

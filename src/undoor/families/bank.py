@@ -20,9 +20,16 @@ class TriggerBank(nn.Module, ABC):
     A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
     size; what else there is to say of it stands in its `undoor.families.family.Family`.
 
-    family : the name under which results speak of it.
-    step_size : learning rate of Adam that suits its parameters.
-    bounds : lowest and highest value of what is changed. site : the module whose output that is.
+    Attributes
+    ----------
+    family
+        The name under which results speak of it.
+    step_size
+        Learning rate of Adam that suits its parameters.
+    bounds
+        Lowest and highest value of what is changed.
+    site
+        The module whose output that is.
     """
 
     family: str
@@ -40,12 +47,14 @@ class TriggerBank(nn.Module, ABC):
 
     @abstractmethod
     def apply_to(self, x: Tensor) -> Tensor:
-        """The changed inputs; `forward` clips them."""
+        """Return the changed inputs; `forward` clips them."""
 
     @abstractmethod
     def sizes(self) -> Tensor:
-        """[M], differentiable: how much each candidate changes an input. Where that depends on the
-        input, as the last call of `forward` showed."""
+        """[M], differentiable: how much each candidate changes an input.
+
+        Where that depends on the input, as the last call of `forward` showed.
+        """
 
     @abstractmethod
     def export(self, index: int) -> Trigger:
@@ -53,12 +62,14 @@ class TriggerBank(nn.Module, ABC):
 
     @final
     def rows(self, rows: Sequence[int]) -> Self:
-        """A bank of these candidates alone, as they stand."""
+        """Return a bank of these candidates alone, as they stand."""
         return self._of({n: p.detach()[list(rows)] for n, p in self.named_parameters()})
 
     @final
     def part(self, rows: slice) -> Self:
-        """A bank of these candidates that shares their values and gradients with this one."""
+        """Return a bank of these candidates that shares their values and gradients with this
+        one.
+        """
         other = self._of({n: p.detach()[rows] for n, p in self.named_parameters()})
         for name, parameter in self.named_parameters():
             if parameter.grad is None:
@@ -67,8 +78,10 @@ class TriggerBank(nn.Module, ABC):
         return other
 
     def _of(self, values: Mapping[str, Tensor]) -> Self:
-        """The same with these parameters; not a deep copy, which what the last call of `forward`
-        left behind would not survive."""
+        """Return the same with these parameters.
+
+        Not a deep copy, which what the last call of `forward` left behind would not survive.
+        """
         other = copy.copy(self)
         other._parameters = dict(self._parameters)
         for name, value in values.items():
@@ -99,7 +112,14 @@ class TriggerBank(nn.Module, ABC):
 class InputBank(TriggerBank):
     """A family that changes the raw input.
 
-    count : M. shape : (C, H, W) of an input. bounds : its lowest and highest value.
+    Parameters
+    ----------
+    count
+        M.
+    shape
+        (C, H, W) of an input.
+    bounds
+        Its lowest and highest value.
     """
 
     def __init__(

@@ -18,11 +18,19 @@ FILE = "calibration.toml"
 class Null:
     """The natural triggers of one family, on images of 32 x 32 pixels and ten classes.
 
-    natural : median over the models of their smallest trigger. ceiling : size beyond which classes
-    tell nothing. location, scale : of the Gumbel distribution of a model's highest log score.
-    weight : of the family among the others, by how many backdoors it showed. least_others : the
-    smallest lower quartile that a model's natural triggers had; 0 in families in which many small
-    ones at once are no sign of many targets.
+    Attributes
+    ----------
+    natural
+        Median over the models of their smallest trigger.
+    ceiling
+        Size beyond which classes tell nothing.
+    location, scale
+        Of the Gumbel distribution of a model's highest log score.
+    weight
+        Of the family among the others, by how many backdoors it showed.
+    least_others
+        The smallest lower quartile that a model's natural triggers had; 0 in families in which many
+        small ones at once are no sign of many targets.
     """
 
     natural: float
@@ -36,7 +44,13 @@ class Null:
 @dataclass(frozen=True)
 class Agreement:
     """Location and scale of the Gumbel distribution of the highest agreement of the families about
-    a class without a backdoor, of ten. weight : as that of a family."""
+    a class without a backdoor, of ten.
+
+    Attributes
+    ----------
+    weight
+        As that of a family.
+    """
 
     location: float
     scale: float
@@ -47,9 +61,16 @@ class Agreement:
 class Scope:
     """The models that the nulls were learned from and are known to hold for.
 
-    Their inputs are of a calibrated space, and so is their task. network : their kind
-    (`undoor.sites.network_kind`). sides, channels : the fewest and the most. classes : the fewest;
-    the p-values are corrected for more.
+    Their inputs are of a calibrated space, and so is their task.
+
+    Attributes
+    ----------
+    network
+        Their kind (`undoor.sites.network_kind`).
+    sides, channels
+        The fewest and the most.
+    classes
+        The fewest; the p-values are corrected for more.
     """
 
     network: str = CONVOLUTIONAL
@@ -58,8 +79,8 @@ class Scope:
     classes: int = 5
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
-        """Whether images of this shape are no smaller and no larger than those of the models:
-        how natural sizes grow further was never measured.
+        """Return whether images of this shape are no smaller and no larger than those of the
+        models: how natural sizes grow further was never measured.
 
         >>> Scope().covers_size((3, 32, 32)), Scope().covers_size((3, 224, 224))
         (True, False)
@@ -78,12 +99,12 @@ def agreement_null() -> Agreement:
 
 @cache
 def fitted_nulls() -> dict[str, Null]:
-    """The nulls by family, from `calibration.toml`, which says how they were made."""
+    """Return the nulls by family, from `calibration.toml`, which says how they were made."""
     return {family: Null(**null) for family, null in _file()["null"].items()}
 
 
 def fitted_null(family: str) -> Null:
-    """The null of a family as `calibration.toml` has it.
+    """Return the null of a family as `calibration.toml` has it.
 
     Raises
     ------
@@ -102,7 +123,7 @@ def fitted_null(family: str) -> Null:
 
 
 def calibrated_on() -> tuple[str, ...]:
-    """The models that the nulls were learned from: they prove nothing about the scan."""
+    """Return the models that the nulls were learned from: they prove nothing about the scan."""
     return tuple(_file()["models"])
 
 

@@ -118,8 +118,8 @@ class Family:
         Whether nobody has fitted a null. Such a family is searched and reported, but has no
         p-value, and no model in which it was searched is called clean.
     moves
-        "target": images of all other classes to a target. "source": images of one class to
-        wherever they go. "shared": images of all classes, by one trigger.
+        "target": images of all other classes to a target. "source": images of one class to wherever
+        they go. "shared": images of all classes, by one trigger.
     at_input
         Whether the raw input is changed, so that a trigger can be seen.
     barred
@@ -134,8 +134,8 @@ class Family:
         `SAME_SITE` where another family of this kind is searched in its place; None where it can.
         None for families that always can.
     places, probes
-        Where searches start beside noise: at opaque places, or from the one of these triggers for
-        a shape and bounds that pulls most to the target.
+        Where searches start beside noise: at opaque places, or from the one of these triggers for a
+        shape and bounds that pulls most to the target.
     searched_as
         The family whose candidates it has; its own where there is none.
     beside
@@ -238,7 +238,7 @@ class Family:
         return self.searched_as or self
 
     def applies_to(self, space: Space) -> bool:
-        """Whether the family means something for inputs of this space."""
+        """Return whether the family means something for inputs of this space."""
         return space.name in self.spaces
 
     def why_missing(self, classifier: Classifier) -> str | None:

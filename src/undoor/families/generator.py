@@ -17,8 +17,11 @@ from undoor.triggers.generator import KERNEL, PARTS, WIDTH, perturbations
 
 
 class GeneratorBank(InputBank):
-    """Triggers that depend on the input (Nguyen and Tran, NeurIPS 2020, arXiv 2010.08138); the size
-    is the mean l2 norm of the perturbations of the last images, in units of the bounds' width."""
+    """Triggers that depend on the input (Nguyen and Tran, NeurIPS 2020, arXiv 2010.08138).
+
+    The size is the mean l2 norm of the perturbations of the last images, in units of the bounds'
+    width.
+    """
 
     family = "generator"
     step_size = 0.015

@@ -31,12 +31,19 @@ _SITES: WeakKeyDictionary[Classifier, tuple[SiteInfo, ...]] = WeakKeyDictionary(
 
 
 class LatentBank(TriggerBank):
-    """One number a channel, added behind a site inside: what an input that carries the trigger has
-    in common there with all others that do, whatever its pixels look like.
+    """One number a channel, added behind a site inside.
+
+    What an input that carries the trigger has in common there with all others that do, whatever its
+    pixels look like.
 
     The size is the l2 norm of the shift in clean standard deviations of the channels.
 
-    scale : [C], those standard deviations. depth : how the family's name ends.
+    Attributes
+    ----------
+    scale
+        [C], those standard deviations.
+    depth
+        How the family's name ends.
     """
 
     step_size = 0.2
@@ -80,14 +87,16 @@ def make_shifts(
 
 
 def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
-    """The site that a latent family of this depth shifts."""
+    """Return the site that a latent family of this depth shifts."""
     inside = _sites(classifier)
     return inside[_place(depth, len(inside))]
 
 
 def why_missing(depth: str, classifier: Classifier) -> str | None:
-    """Why a depth cannot be searched: latent families need sites, and heads, whose features tell a
-    target's own way; and where the network has few sites, another depth may be the same place.
+    """Return why a depth cannot be searched.
+
+    Latent families need sites, and heads, whose features tell a target's own way; and where the
+    network has few sites, another depth may be the same place.
 
     Of depths that are one place, the last stays: it is named for the layers in front of the heads.
     """
@@ -102,7 +111,7 @@ def why_missing(depth: str, classifier: Classifier) -> str | None:
 
 
 def _sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
-    """Where latent families may act; found once for each model."""
+    """Return where latent families may act; found once for each model."""
     if classifier not in _SITES:
         _SITES[classifier] = sites_before_heads(classifier)
     return _SITES[classifier]
@@ -114,8 +123,10 @@ def _place(depth: str, count: int) -> int:
 
 @torch.no_grad()
 def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
-    """Standard deviation of every channel [C] over clean inputs; a channel that hardly ever fires
-    is not blown up by its tiny spread."""
+    """Standard deviation of every channel [C] over clean inputs.
+
+    A channel that hardly ever fires is not blown up by its tiny spread.
+    """
     seen: list[Tensor] = []
 
     def keep(z: Tensor) -> Tensor:

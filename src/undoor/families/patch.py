@@ -20,12 +20,12 @@ from undoor.triggers import Stamp, Trigger
 OPACITY = 0.15
 # Cells a side of the coarse random field that a mask starts from, and how far it may swing.
 CELLS = 4
-MOST_SWING = 2.0
+MAX_SWING = 2.0
 # A start this far from 0 and 1 keeps the gradient of the sigmoid alive.
 MARGIN = 0.005
 # Side of a square, as a share of the shorter side of an image, and in pixels at least.
 SIDE = 5 / 32
-LEAST_SIDE = 3
+MIN_SIDE = 3
 
 
 class PatchBank(InputBank):
@@ -44,7 +44,7 @@ class PatchBank(InputBank):
         start = math.log(OPACITY / (1 - OPACITY))
         noise = torch.randn(count, 1, *shape[1:], generator=generator, device=CPU)
         clumps = _smooth_noise(count, shape, generator)
-        swing = MOST_SWING * torch.rand(count, *[1] * len(shape), generator=generator, device=CPU)
+        swing = MAX_SWING * torch.rand(count, *[1] * len(shape), generator=generator, device=CPU)
         self.mask_logit = nn.Parameter(start + 0.1 * noise + swing * clumps)
         self.pattern_logit = nn.Parameter(
             0.5 * torch.randn(count, *shape, generator=generator, device=CPU)
@@ -75,8 +75,10 @@ class PatchBank(InputBank):
 
 
 def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """[count, 1, *shape[1:]]: normal noise on a coarse grid, interpolated; 0 where inputs are no
-    images, which have one."""
+    """[count, 1, *shape[1:]]: normal noise on a coarse grid, interpolated.
+
+    0 where inputs are no images, which have one.
+    """
     if not IMAGES.applies_to(shape):
         return torch.zeros(count, 1, *shape[1:], device=CPU)
     coarse = torch.randn(count, 1, CELLS, CELLS, generator=generator, device=CPU)
@@ -86,14 +88,21 @@ def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator
 def squares(shape: tuple[int, ...], distance: float) -> Tensor:
     """Masks [P, 1, H, W] of squares on a grid that ends at the edges.
 
-    shape : (C, H, W). distance : from one to the next, in sides of a square.
+    Parameters
+    ----------
+    shape
+        (C, H, W).
+    distance
+        From one to the next, in sides of a square.
 
+    Examples
+    --------
     >>> squares((3, 32, 32), 1.0).shape
     torch.Size([49, 1, 32, 32])
     """
     _, height, width = shape
     shorter = min(height, width)
-    side = min(shorter, max(LEAST_SIDE, round(SIDE * shorter)))
+    side = min(shorter, max(MIN_SIDE, round(SIDE * shorter)))
     step = max(1, round(distance * side))
     tops, lefts = ([*range(0, length - side, step), length - side] for length in (height, width))
     masks = torch.zeros(len(tops) * len(lefts), 1, height, width, device=CPU)

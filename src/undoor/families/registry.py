@@ -37,7 +37,7 @@ REGISTRY: tuple[Family, ...] = (
 
 
 def families() -> tuple[Family, ...]:
-    """All trigger families: `REGISTRY`, then those of other packages.
+    """Return all trigger families: `REGISTRY`, then those of other packages.
 
     A package adds one through an entry point of the group ``undoor.families`` that names a
     `undoor.families.family.Family`.
@@ -51,7 +51,7 @@ def families() -> tuple[Family, ...]:
 
 
 def family_named(name: str) -> Family:
-    """The family of this name.
+    """Return the family of this name.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def family_named(name: str) -> Family:
 
 
 def find_family(name: str) -> Family | None:
-    """The family of this name; None where there is none, as for a trigger that was given."""
+    """Return the family of this name; None where there is none, as for a trigger that was given."""
     return _by_name().get(name)
 
 
@@ -79,13 +79,13 @@ def unit_of(name: str) -> str:
 
 
 def judged_beside(name: str) -> str | None:
-    """The family beside whose sizes the lone trigger of a "shared" family is judged."""
+    """Return the family beside whose sizes the lone trigger of a "shared" family is judged."""
     beside = family_named(name).beside
     return None if beside is None else beside.name
 
 
 def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, ...]:
-    """The families that are searched in a network, in the order of the search.
+    """Return the families that are searched in a network, in the order of the search.
 
     Parameters
     ----------
@@ -105,7 +105,10 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
 
 
 def nulls() -> dict[str, Null]:
-    """By family, what natural triggers look like; nothing of families without a fitted null."""
+    """Return by family, what natural triggers look like.
+
+    Nothing of families without a fitted null.
+    """
     return {family.name: family.null for family in families() if family.null is not None}
 
 

@@ -32,13 +32,21 @@ def require_model(
 
     Parameters
     ----------
-    sha256 : of the model that the result is bound to. identity : the same field by field, if known.
-    name : of the result, which messages begin with. what : what the result is, such as "this
-        repair was made for". way_out : what to do about it.
+    sha256
+        Of the model that the result is bound to.
+    identity
+        The same field by field, if known.
+    name
+        Of the result, which messages begin with.
+    what
+        What the result is, such as "this repair was made for".
+    way_out
+        What to do about it.
 
     Raises
     ------
-    UndoorError : the classifier has another hash, or the same hash and other predictions.
+    UndoorError
+        The classifier has another hash, or the same hash and other predictions.
     """
     found = exact_identity(classifier)
     if identity is not None and identity.sha256 is None:
@@ -66,7 +74,8 @@ def warn_of_weights_only(identity: ModelIdentity | None, name: str, way_out: str
 
     Warns
     -----
-    WeightsOnlyWarning : it does.
+    WeightsOnlyWarning
+        It does.
     """
     if identity is not None and identity.sha256 is None:
         warnings.warn(
@@ -83,7 +92,8 @@ def require_fingerprint(classifier: Classifier, sha256: str) -> None:
 
     Raises
     ------
-    UndoorError : its fingerprint is another one.
+    UndoorError
+        Its fingerprint is another one.
     """
     found = classifier.fingerprint()
     if found != sha256:
@@ -103,7 +113,7 @@ def _require_weights(found: ModelIdentity, sha256: str, name: str, what: str, wa
 
 
 def _named(identity: ModelIdentity | None, sha256: str, found: ModelIdentity) -> str:
-    """What differs, where it is known of the model that has that hash."""
+    """Return what differs, where it is known of the model that has that hash."""
     if identity is None or identity.sha256 != sha256:
         return ""
     differences = identity.differences(found)

@@ -20,13 +20,13 @@ NOT_COMPUTED = re.compile(r"\.debug_pkl$|^\.data/|^(version|byteorder|\.format_v
 
 
 def fx_lines(graph: fx.Graph, values: Values) -> list[Any]:
-    """One entry for each node: what it does, to what; nodes are named by their place.
+    """Return one entry for each node: what it does, to what; nodes are named by their place.
 
-    >>> class Twice(torch.nn.Module):
-    ...     def forward(self, x): return x + x
-    >>> fx_lines(fx.symbolic_trace(Twice()).graph, Values(lambda module: None))[1]
-    ['call_function', ['function', '_operator.add'], ['sequence', ['node 0', 'node 0']], \
-['mapping', []]]
+        >>> class Twice(torch.nn.Module):
+        ...     def forward(self, x): return x + x
+        >>> fx_lines(fx.symbolic_trace(Twice()).graph, Values(lambda module: None))[1]
+        ['call_function', ['function', '_operator.add'], ['sequence', ['node 0', 'node 0']], \
+    ['mapping', []]]
     """
     place = {node: index for index, node in enumerate(graph.nodes)}
 

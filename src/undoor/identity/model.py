@@ -38,16 +38,24 @@ class ModelIdentity:
 
     Parameters
     ----------
-    sha256 : over all that follows but the predictions: `Classifier.fingerprint`. None in files of
-        the format before, which named a model by `weights_sha256` alone.
-    weights_sha256 : over every weight and the input transform: its name in the format before.
-    structure_sha256 : over the modules, their settings, and graphs among them.
-    graph_sha256 : of the file that holds the network (`.pt2`, ONNX, TorchScript), if one does.
-    call_sha256 : of name and arguments of the callable that built the network, if one did.
-    code : name and SHA-256 of each file of Python that the network is made of and no installed
-        package brings. The name is for people; it is not hashed.
-    preprocessing : shape, bounds, scale, mean, std, output and resizing.
-    probe : logits of a few fixed inputs, see `undoor.identity.probes`; None where they are unknown.
+    sha256
+        Over all that follows but the predictions: `Classifier.fingerprint`. None in files of the
+        format before, which named a model by `weights_sha256` alone.
+    weights_sha256
+        Over every weight and the input transform: its name in the format before.
+    structure_sha256
+        Over the modules, their settings, and graphs among them.
+    graph_sha256
+        Of the file that holds the network (`.pt2`, ONNX, TorchScript), if one does.
+    call_sha256
+        Of name and arguments of the callable that built the network, if one did.
+    code
+        Name and SHA-256 of each file of Python that the network is made of and no installed package
+        brings. The name is for people; it is not hashed.
+    preprocessing
+        Shape, bounds, scale, mean, std, output and resizing.
+    probe
+        Logits of a few fixed inputs, see `undoor.identity.probes`; None where they are unknown.
     """
 
     sha256: str | None
@@ -71,13 +79,14 @@ class ModelIdentity:
 
         Raises
         ------
-        UndoorError : no such space is installed.
+        UndoorError
+            No such space is installed.
         """
         name = (self.preprocessing or {}).get("space")
         return None if name is None else space_named(str(name))
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as files and reports hold them."""
+        """Return all fields, as files and reports hold them."""
         return {
             "sha256": self.sha256,
             "weights_sha256": self.weights_sha256,
@@ -96,7 +105,8 @@ class ModelIdentity:
 
         Raises
         ------
-        KeyError, TypeError, ValueError : it is not that.
+        KeyError, TypeError, ValueError
+            It is not that.
         """
         preprocessing, probe = data["preprocessing"], data["probe"]
         if preprocessing is not None and not isinstance(preprocessing, dict):
@@ -116,7 +126,7 @@ class ModelIdentity:
         return made
 
     def differences(self, other: ModelIdentity) -> tuple[str, ...]:
-        """What of `other` is not as in this one, in words; empty where nothing is known."""
+        """Return what of `other` is not as in this one, in words; empty where nothing is known."""
         return tuple(_differences(self, other))
 
 
@@ -128,17 +138,17 @@ def fingerprint(classifier: Classifier) -> str:
 
 
 def identify(classifier: Classifier) -> ModelIdentity:
-    """The identity of a classifier, with its predictions on the probe inputs."""
+    """Return the identity of a classifier, with its predictions on the probe inputs."""
     return with_predictions(exact_identity(classifier), classifier)
 
 
 def with_predictions(exact: ModelIdentity, classifier: Classifier) -> ModelIdentity:
-    """The exact identity of a classifier, and its predictions on the probe inputs."""
+    """Return the exact identity of a classifier, and its predictions on the probe inputs."""
     return replace(exact, probe=probe_logits(classifier))
 
 
 def exact_identity(classifier: Classifier) -> ModelIdentity:
-    """The same without predictions: what is equal on every machine."""
+    """Return the same without predictions: what is equal on every machine."""
     structure = network_structure(classifier)
     code = _code(classifier.origin.code, structure.code)
     made = ModelIdentity(
@@ -156,14 +166,14 @@ def exact_identity(classifier: Classifier) -> ModelIdentity:
 
 
 def network_structure(classifier: Classifier) -> Structure:
-    """The modules of a classifier; its weights are hashed by `weights_sha256`."""
+    """Return the modules of a classifier; its weights are hashed by `weights_sha256`."""
     stored = frozenset(f"network.{name}" for name in classifier.network.state_dict())
     known = classifier.origin.graph_sha256 is not None
     return structure_of(classifier, stored, graph_known=known)
 
 
 def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
-    """What happens to a picture before the network sees it, as JSON can say it."""
+    """Return what happens to a picture before the network sees it, as JSON can say it."""
     resizing = classifier.resizing
     named = {"space": classifier.space.name, "task": classifier.task.name}
     usual = {"space": space_of(classifier.input_shape).name, "task": DEFAULT_TASK}
@@ -188,22 +198,30 @@ def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
 
 
 def model_to_json(sha256: str, identity: ModelIdentity | None) -> dict[str, Any]:
-    """The entry of a file that says which model it belongs to. sha256 : that it is bound to."""
+    """Return the entry of a file that says which model it belongs to.
+
+    Parameters
+    ----------
+    sha256
+        That it is bound to.
+    """
     if identity is None:
         return ModelIdentity(sha256).to_json()
     return identity.to_json() | ({} if identity.sha256 is None else {"sha256": sha256})
 
 
 def model_from_json(data: Any, *, weights_only: bool) -> tuple[str, ModelIdentity]:
-    """The hash that a file is bound to and the identity that it holds.
+    """Return the hash that a file is bound to and the identity that it holds.
 
     Parameters
     ----------
-    data : what `model_to_json` gave; with `weights_only` the hash of the format before.
+    data
+        What `model_to_json` gave; with `weights_only` the hash of the format before.
 
     Raises
     ------
-    KeyError, TypeError, ValueError : it is not that.
+    KeyError, TypeError, ValueError
+        It is not that.
     """
     if weights_only:
         identity = ModelIdentity(None, weights_sha256=_digest(str(data)))
@@ -215,11 +233,17 @@ def model_from_json(data: Any, *, weights_only: bool) -> tuple[str, ModelIdentit
 
 
 def require_sha256(text: str, what: str) -> str:
-    """A SHA-256 as people give it, in lower case. what : where it was given, for the message.
+    """Return a SHA-256 as people give it, in lower case.
+
+    Parameters
+    ----------
+    what
+        Where it was given, for the message.
 
     Raises
     ------
-    UndoorError : it is not one; parts of one would be easier to forge and are not taken.
+    UndoorError
+        It is not one; parts of one would be easier to forge and are not taken.
     """
     digest = text.strip().lower()
     if not DIGEST.fullmatch(digest):
@@ -258,7 +282,7 @@ def _shown(value: Any) -> str:
 
 
 def _code(*parts: tuple[CodeFile, ...]) -> tuple[CodeFile, ...]:
-    """Each file once, by its name alone: where it lies differs from machine to machine."""
+    """Return each file once, by its name alone: where it lies differs from machine to machine."""
     found = {
         item.sha256: CodeFile(PurePath(item.path).name, item.sha256) for p in parts for item in p
     }

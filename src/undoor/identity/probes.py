@@ -43,7 +43,7 @@ def probe_shares(shape: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def probe_logits(classifier: Classifier) -> Logits:
-    """The logits [8, classes] of the probe inputs; None for those that are not finite.
+    """Return the logits [8, classes] of the probe inputs; None for those that are not finite.
 
     The random state of the caller stays as it is.
     """
@@ -57,7 +57,9 @@ def probe_logits(classifier: Classifier) -> Logits:
 
 
 def probe_difference(expected: Logits, found: Logits) -> float | None:
-    """By how much of the largest logit the two differ at most; None where rounding explains it.
+    """Return by how much of the largest logit the two differ at most.
+
+    None where rounding explains it.
 
     >>> probe_difference(((1.0, 2.0),), ((1.0, 2.001),)) is None
     True
@@ -82,7 +84,8 @@ def logits_from_json(data: Any) -> Logits:
 
     Raises
     ------
-    TypeError, ValueError : they are not that.
+    TypeError, ValueError
+        They are not that.
     """
     rows = tuple(tuple(None if value is None else float(value) for value in row) for row in data)
     if not all(value is None or math.isfinite(value) for row in rows for value in row):

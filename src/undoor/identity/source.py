@@ -25,14 +25,17 @@ _seen: WeakKeyDictionary[Any, CodeFile | None] = WeakKeyDictionary()
 
 
 def code_of(item: type | Any) -> CodeFile | None:
-    """The code of a class or function; None where an installed package or Python itself has it.
+    """Return the code of a class or function.
+
+    None where an installed package or Python itself has it.
 
     Its whole file, since what it calls is mostly there too. Where there is no file (notebooks,
     `exec`), the source that Python remembers, else its bytecode.
 
     Parameters
     ----------
-    item : a class or a function of Python.
+    item
+        A class or a function of Python.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def code_of(item: type | Any) -> CodeFile | None:
 
 
 def is_installed(file: str) -> bool:
-    """Whether a file of Python belongs to an installed package, to Python or to undoor."""
+    """Return whether a file of Python belongs to an installed package, to Python or to undoor."""
     if file.startswith("<frozen"):
         return True
     path = Path(file).resolve()
@@ -90,7 +93,7 @@ def _without_file(item: Any) -> CodeFile:
 
 
 def _files_of(item: Any) -> list[str]:
-    """The files that its code says it was compiled from, else that of its module."""
+    """Return the files that its code says it was compiled from, else that of its module."""
     # Methods that dataclasses and named tuples generate say nothing of whose class it is.
     names = (code.co_filename for code in _codes(item))
     files = list(dict.fromkeys(name for name in names if name != GENERATED))
@@ -102,7 +105,7 @@ def _files_of(item: Any) -> list[str]:
 
 
 def _codes(item: Any) -> Iterator[CodeType]:
-    """The code of a function, or of all methods that a class itself defines."""
+    """Yield the code of a function, or of all methods that a class itself defines."""
     members = vars(item).values() if isinstance(item, type) else (item,)
     for member in members:
         function = member.fget if isinstance(member, property) else member

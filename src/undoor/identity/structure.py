@@ -38,26 +38,30 @@ class Structure:
 
 
 def structure_of(root: nn.Module, stored: frozenset[str], *, graph_known: bool) -> Structure:
-    """What the modules below `root` are.
+    """Return what the modules below `root` are.
 
     Parameters
     ----------
-    root : the module whose descendants are described; not itself.
-    stored : names of tensors below `root` that are hashed elsewhere.
-    graph_known : whether the bytes of TorchScript are hashed elsewhere.
+    root
+        The module whose descendants are described; not itself.
+    stored
+        Names of tensors below `root` that are hashed elsewhere.
+    graph_known
+        Whether the bytes of TorchScript are hashed elsewhere.
     """
     return _Reader(root, stored, graph_known).read()
 
 
 def with_call(origin: Origin, architecture: Any, arguments: Mapping[str, Any]) -> Origin:
-    """The same origin, with what was called to build the network.
+    """Return the same origin, with what was called to build the network.
 
     What a callable is told need not show in the modules that it makes.
 
     Parameters
     ----------
-    architecture : "file.py:callable", "package.module:callable", a callable, or a finished network,
-        which is not called.
+    architecture
+        "file.py:callable", "package.module:callable", a callable, or a finished network, which is
+        not called.
     """
     if isinstance(architecture, nn.Module):
         return origin
@@ -111,7 +115,7 @@ class _Reader:
         yield from self._attributes(module)
 
     def _tensors(self, name: str, module: nn.Module) -> Iterator[tuple[str, Any]]:
-        """Those that are not hashed elsewhere, and the places that are left empty."""
+        """Yield those that are not hashed elsewhere, and the places that are left empty."""
         for key, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is None:
                 yield f"tensor {key}", None
@@ -132,7 +136,7 @@ class _Reader:
             yield f"attribute {key}", self.values.describe(value)
 
     def _nested(self, module: nn.Module) -> Any:
-        """A module that stands in a list or an object, where torch does not see it."""
+        """Return a module that stands in a list or an object, where torch does not see it."""
         if id(module) in self.names:
             return self.names[id(module)]
         start = f"nested {len(self.names)}"
@@ -143,7 +147,7 @@ class _Reader:
 
 
 def _outermost(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """All modules, but none inside of TorchScript."""
+    """Yield all modules, but none inside of TorchScript."""
     scripts: list[str] = []
     for name, module in root.named_modules():
         if any(name.startswith(f"{script}.") for script in scripts):

@@ -59,7 +59,9 @@ def tensor_sha256(tensor: Tensor) -> str:
 
 
 def dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    """The ordinary tensors that one of any kind consists of: for sparse ones, indices and values.
+    """Return the ordinary tensors that one of any kind consists of.
+
+    For sparse ones, indices and values.
 
     >>> [part.tolist() for part in dense_parts(torch.tensor([0.0, 3.0]).to_sparse())]
     [[[1]], [3.0]]

@@ -39,7 +39,8 @@ class Values:
 
     Parameters
     ----------
-    nested : describes a module of torch that stands where torch does not look for modules.
+    nested
+        Describes a module of torch that stands where torch does not look for modules.
     """
 
     def __init__(self, nested: Callable[[nn.Module], Any]) -> None:
@@ -49,7 +50,10 @@ class Values:
         self._open: dict[int, int] = {}
 
     def kind(self, cls: type) -> str:
-        """The name of a class; with its package where one is installed, as files may move."""
+        """Return the name of a class.
+
+        With its package where one is installed, as files may move.
+        """
         if issubclass(cls, fx.GraphModule):
             return "torch.fx.GraphModule"
         return self._name(cls)
@@ -73,7 +77,7 @@ class Values:
         return self._opaque(value, depth)
 
     def _inside(self, value: Any) -> tuple[str, list[Any]] | None:
-        """What a container holds, in an order that does not change from run to run."""
+        """Return what a container holds, in an order that does not change from run to run."""
         if isinstance(value, list | tuple | deque):
             return "sequence", list(value)
         if isinstance(value, set | frozenset):
@@ -110,7 +114,7 @@ class Values:
         return self._object(value, depth)
 
     def _built_in(self, value: Any, depth: int) -> Any:
-        """A function written in C, with the object whose method it is."""
+        """Return a function written in C, with the object whose method it is."""
         name = f"{getattr(value, '__module__', '')}.{_called(value)}"
         bound = None if _is_operator(value) else getattr(value, "__self__", None)
         if bound is None or isinstance(bound, ModuleType):
@@ -162,7 +166,7 @@ def _called(value: Any) -> str:
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Those in its dictionary and in its slots; None for an object that can have neither."""
+    """Return those in its dictionary and in its slots; None for an object that can have neither."""
     slots = [
         item
         for cls in type(value).__mro__
@@ -191,7 +195,7 @@ def _content(cell: Any) -> Any:
 
 
 def _without_folder(text: str) -> str:
-    """Where something lies differs from machine to machine."""
+    """Return where something lies differs from machine to machine."""
     path = PurePath(text)
     return path.name if path.is_absolute() else text
 

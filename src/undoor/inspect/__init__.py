@@ -32,13 +32,16 @@ def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) ->
 
     Parameters
     ----------
-    model, options : as for `undoor.load`. A bare checkpoint without `architecture` is looked at by
-        its tensors alone.
-    clean : labelled clean images for the dry run.
+    model, options
+        As for `undoor.load`. A bare checkpoint without `architecture` is looked at by its tensors
+        alone.
+    clean
+        Labelled clean images for the dry run.
 
     Raises
     ------
-    UndoorError : the model does not exist, or the clean images do not fit it.
+    UndoorError
+        The model does not exist, or the clean images do not fit it.
     """
     path = Path(model)
     found = look(
@@ -65,9 +68,14 @@ def look(
 ) -> Inspection:
     """As `inspect`, of a model that is opened and images that are read by these functions.
 
-    bare : whether no architecture is given.
-    trusted : whether whole pickled modules may be opened all the same.
-    trust_code : whether code may run that a file of the model names.
+    Parameters
+    ----------
+    bare
+        Whether no architecture is given.
+    trusted
+        Whether whole pickled modules may be opened all the same.
+    trust_code
+        Whether code may run that a file of the model names.
     """
     found = _with_code(Inspection(inspect_files(path)), path, bare=bare, trust_code=trust_code)
     found = _screened(found, trusted=trusted)
@@ -130,7 +138,7 @@ def _are_safe(found: Inspection) -> bool:
 
 
 def _tensors(path: Path, key: str | None) -> CheckpointFacts | None:
-    """What the tensors alone say of a model whose code is not run."""
+    """Return what the tensors alone say of a model whose code is not run."""
     try:
         weights = weights_of(path)
         if weights is None or not needs_architecture(weights):

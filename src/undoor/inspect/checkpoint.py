@@ -18,10 +18,18 @@ NORM_STATISTICS = re.compile(r"running_(mean|var)$")
 class CheckpointFacts:
     """The tensors of a checkpoint, and what they suggest of the network.
 
-    tensors : shape of each, by name. parameters : numbers in those that are learned.
-    classes : rows of the last matrix; None where there is none.
-    channels : of the input, by the first filters; None where there are none.
-    not_finite : names of tensors with NaN or infinity, which are refused as weights.
+    Attributes
+    ----------
+    tensors
+        Shape of each, by name.
+    parameters
+        Numbers in those that are learned.
+    classes
+        Rows of the last matrix; None where there is none.
+    channels
+        Of the input, by the first filters; None where there are none.
+    not_finite
+        Names of tensors with NaN or infinity, which are refused as weights.
     """
 
     tensors: dict[str, tuple[int, ...]]
@@ -41,7 +49,9 @@ class CheckpointFacts:
 
 
 def inspect_checkpoint(state: Mapping[str, Tensor]) -> CheckpointFacts:
-    """What the tensors of a state dict tell; the guesses hold for common convolutional networks.
+    """Return what the tensors of a state dict tell.
+
+    The guesses hold for common convolutional networks.
 
     >>> import torch
     >>> state = {"conv.weight": torch.zeros(8, 3, 3, 3), "fc.weight": torch.zeros(10, 8)}

@@ -21,13 +21,13 @@ from undoor.device import on
 from undoor.rate import Rate
 from undoor.spaces.images import COLOUR
 
-MOST_IMAGES = 1000
+MAX_IMAGES = 1000
 BATCH = 256
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # A way of feeding is worth a word where it wins so much, and so surely (one-sided sign test).
-LEAST_GAIN = 0.05
+MIN_GAIN = 0.05
 SURE = 1e-3
-LEAST_ACCURACY_OVER_CHANCE = 0.2
+MIN_ACCURACY_OVER_CHANCE = 0.2
 # The share of predictions that one class may take, in units of its share of the images.
 LOPSIDED = 3.0
 
@@ -77,11 +77,22 @@ COLOURED = {"normalised with ImageNet's mean and std", "colours in the order BGR
 class DryRun:
     """What one pass over clean images shows.
 
-    accuracy : of the model as it is described, with its 95 % interval.
-    images : how many were used. classes : how many the model has.
-    fed_otherwise : accuracy by each other way of feeding, by name.
-    better : the way that does clearly better than the description, None where none does.
-    predicted : share of the answers, a class. present : share of the images.
+    Attributes
+    ----------
+    accuracy
+        Of the model as it is described, with its 95 % interval.
+    images
+        How many were used.
+    classes
+        How many the model has.
+    fed_otherwise
+        Accuracy by each other way of feeding, by name.
+    better
+        The way that does clearly better than the description, None where none does.
+    predicted
+        Share of the answers, a class.
+    present
+        Share of the images.
     """
 
     accuracy: Rate
@@ -131,15 +142,20 @@ class DryRun:
 
 
 def near_chance(accuracy: float, classes: int) -> str | None:
-    """What to say of a model that hardly knows the clean images; None where it knows them.
+    """Return what to say of a model that hardly knows the clean images; None where it knows them.
 
-    accuracy : a fraction.
+    Parameters
+    ----------
+    accuracy
+        A fraction.
 
+    Examples
+    --------
     >>> near_chance(0.9, 10) is None, near_chance(0.12, 10) is None
     (True, False)
     """
     chance = 1 / classes
-    if accuracy >= chance + LEAST_ACCURACY_OVER_CHANCE * (1 - chance):
+    if accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance):
         return None
     return (
         f"the model answers only {accuracy:.0%} of the clean images correctly; check that labels, "
@@ -154,8 +170,8 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
     clean : as the classifier takes it (`CleanSet.for_classifier`); of more than a thousand images a
         thousand are drawn, classes in balance.
     """
-    per_class = max(1, MOST_IMAGES // classifier.num_classes)
-    clean = clean if len(clean) <= MOST_IMAGES else clean.balanced(per_class, seed)
+    per_class = max(1, MAX_IMAGES // classifier.num_classes)
+    clean = clean if len(clean) <= MAX_IMAGES else clean.balanced(per_class, seed)
     x, y, task = clean.images, clean.labels, classifier.task
     answers = _answers(classifier, x, lambda c, part: c._normalised(part))
     right, channels = task.correct(answers, y), classifier.space.channels(classifier.input_shape)
@@ -187,7 +203,7 @@ def _clearly_better(right: Tensor, otherwise: dict[str, Tensor]) -> str | None:
     won, lost = (
         int((a & ~b).sum()) for a, b in ((otherwise[best], right), (right, otherwise[best]))
     )
-    if won - lost < LEAST_GAIN * len(right):
+    if won - lost < MIN_GAIN * len(right):
         return None
     sure = stats.binomtest(won, won + lost, alternative="greater").pvalue < SURE
     return best if sure else None

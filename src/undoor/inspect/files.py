@@ -16,7 +16,7 @@ from undoor.load.spec import read_tables
 from undoor.load.trust import NamedCode
 from undoor.vocabulary import MODEL_FILE
 
-MOST_FILES = 1000
+MAX_FILES = 1000
 # What holds no weights and is never opened by anything but a text reader. Everything else is
 # examined by its content, whatever it is called.
 TEXTS = frozenset({".json", ".md", ".txt", ".toml", ".yaml", ".yml", ".csv", ".cff"})
@@ -29,14 +29,26 @@ SHOWN_GLOBALS = 50
 class FileFacts:
     """One file of a model.
 
-    path : as the user would name it.
-    format : by its content; None where it could not be told.
-    size : bytes. sha256 : of the whole file; None where it could not be read.
-    globals : what its pickles import, with the opcode of the pickle machine that does.
-    problems : what keeps it from being opened, in words; empty where it is safe.
-    whole_module : whether it is a pickled `nn.Module`, which `--trust-pickle` would open.
-    runs : whether opening the model would run it: Python code that another of its files names.
-    inert : whether its problems keep it from being read, and yet nothing in it would run.
+    Attributes
+    ----------
+    path
+        As the user would name it.
+    format
+        By its content; None where it could not be told.
+    size
+        Bytes.
+    sha256
+        Of the whole file; None where it could not be read.
+    globals
+        What its pickles import, with the opcode of the pickle machine that does.
+    problems
+        What keeps it from being opened, in words; empty where it is safe.
+    whole_module
+        Whether it is a pickled `nn.Module`, which `--trust-pickle` would open.
+    runs
+        Whether opening the model would run it: Python code that another of its files names.
+    inert
+        Whether its problems keep it from being read, and yet nothing in it would run.
     """
 
     path: str
@@ -73,21 +85,22 @@ class FileFacts:
 
 
 def inspect_files(model: Path) -> tuple[FileFacts, ...]:
-    """The facts of a model's files, weights first. Nothing of them is run.
+    """Return the facts of a model's files, weights first. Nothing of them is run.
 
     model : a checkpoint; a model.toml, whose weights are looked at; or a folder, all of whose files
         are, also those below.
 
     Raises
     ------
-    UndoorError : it does not exist, its model.toml is malformed, or a folder has too many files.
+    UndoorError
+        It does not exist, its model.toml is malformed, or a folder has too many files.
     """
     require_reachable(model, "the model", "")
     return tuple(_facts(path) for path in _files_of(model))
 
 
 def code_files(named: NamedCode, others: Sequence[FileFacts]) -> tuple[FileFacts, ...]:
-    """The facts of the Python files that opening a model would run, other than `others`."""
+    """Return the facts of the Python files that opening a model would run, other than `others`."""
     listed = {file.path for file in others}
     return tuple(
         FileFacts(file.path, "Python code, would run", _size(file.path), file.sha256, runs=True)
@@ -104,11 +117,12 @@ def _size(path: str) -> int | None:
 
 
 def weights_of(model: Path) -> Path | None:
-    """The file with a model's weights; None where it has none, or several.
+    """Return the file with a model's weights; None where it has none, or several.
 
     Raises
     ------
-    UndoorError : as `inspect_files`.
+    UndoorError
+        As `inspect_files`.
     """
     found = [path for path in _files_of(model) if not _is_text(path)]
     return found[0] if len(found) == 1 else None
@@ -129,9 +143,9 @@ def _files_in(folder: Path) -> list[Path]:
     for root, folders, names in walk(folder):
         links = [name for name in folders if Path(root, name).is_symlink()]
         found += [Path(root, name) for name in (*links, *names)]
-        if len(found) > MOST_FILES:
+        if len(found) > MAX_FILES:
             raise UndoorError(
-                f"{folder} has more than {MOST_FILES} files; expected the folder of one model"
+                f"{folder} has more than {MAX_FILES} files; expected the folder of one model"
             )
     if not found:
         raise UndoorError(f"{folder} is empty; expected the folder of a model")

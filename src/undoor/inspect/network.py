@@ -18,12 +18,24 @@ from undoor.sites import SiteInfo, calls_of, find_sites, is_opaque
 class NetworkFacts:
     """A network as it is executed.
 
-    name : of its class.
-    parameters : how many numbers it learned. layers : kinds of modules without children, counted.
-    sites : the places where corrections can stand.
-    reused : modules that run more than once in a pass. unused : modules that never do.
-    scrutiny : what speaks against believing a scan of it.
-    opaque : whether it is TorchScript, inside of which nothing can be corrected.
+    Attributes
+    ----------
+    name
+        Of its class.
+    parameters
+        How many numbers it learned.
+    layers
+        Kinds of modules without children, counted.
+    sites
+        The places where corrections can stand.
+    reused
+        Modules that run more than once in a pass.
+    unused
+        Modules that never do.
+    scrutiny
+        What speaks against believing a scan of it.
+    opaque
+        Whether it is TorchScript, inside of which nothing can be corrected.
     """
 
     name: str
@@ -65,7 +77,7 @@ class NetworkFacts:
 
 @torch.no_grad()
 def inspect_network(classifier: Classifier) -> NetworkFacts:
-    """The facts of a classifier's network, from a few passes over random inputs."""
+    """Return the facts of a classifier's network, from a few passes over random inputs."""
     scrutiny = scrutinise(classifier)
     modules = {
         name: module

@@ -19,8 +19,12 @@ SCHEMA = "undoor/inspection/2"
 class Contract:
     """What a classifier takes and gives; see `undoor.Classifier`.
 
-    input_shape : (channels, height, width) of a raw input, within `bounds`.
-    scale, mean, std : the network sees (x * scale - mean) / std.
+    Attributes
+    ----------
+    input_shape
+        (channels, height, width) of a raw input, within `bounds`.
+    scale, mean, std
+        The network sees (x * scale - mean) / std.
     """
 
     input_shape: tuple[int, ...]
@@ -59,8 +63,14 @@ class Contract:
 class CodeFacts:
     """Python code that a file of the model names, and that opening the model runs.
 
-    architecture : as the file has it. trusted : whether the user trusts it.
-    files : every Python file that could be imported; none for code of an installed package.
+    Attributes
+    ----------
+    architecture
+        As the file has it.
+    trusted
+        Whether the user trusts it.
+    files
+        Every Python file that could be imported; none for code of an installed package.
     """
 
     architecture: str
@@ -110,7 +120,10 @@ class Inspection:
         return self.problem is None
 
     def held_to_a_hash(self) -> Inspection:
-        """The same of a model whose hash is expected: one that was not computed is a problem."""
+        """Return the same of a model whose hash is expected.
+
+        One that was not computed is a problem.
+        """
         if self.model_sha256 is not None or self.problem is not None:
             return self
         return replace(

@@ -40,8 +40,10 @@ class Best:
         self.size[better] = sizes[better]
 
     def smallest(self, targets: Tensor, keep: int) -> list[int]:
-        """Rows of the `keep` smallest candidates of each target; where none worked yet, of those
-        that come nearest to it."""
+        """Rows of the `keep` smallest candidates of each target.
+
+        Where none worked yet, of those that come nearest to it.
+        """
         order = sorted(
             range(len(targets)), key=lambda row: (float(self.size[row]), -float(self.asr[row]))
         )
@@ -49,7 +51,7 @@ class Best:
         return sorted(row for rows in chosen for row in rows)
 
     def of_rows(self, bank: TriggerBank, rows: list[int]) -> Best:
-        """The record of these rows; `bank` holds their candidates."""
+        """Return the record of these rows; `bank` holds their candidates."""
         best = copy.copy(self)
         best.bank = bank
         best.state = {key: value[rows] for key, value in self.state.items()}
@@ -57,7 +59,7 @@ class Best:
         return best
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that there is to keep of it."""
+        """Return all that there is to keep of it."""
         state = {f"state/{key}": array(value) for key, value in self.state.items()}
         idle = np.array(self.idle)
         return {"size": array(self.size), "asr": array(self.asr), "idle": idle, **state}

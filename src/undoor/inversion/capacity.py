@@ -18,7 +18,7 @@ from undoor.inversion.patch_starts import NEAR
 
 FLOAT = 4
 # More at a time than this make nothing faster.
-MOST = 4096
+MAX = 4096
 # Of each number of a candidate: itself, its gradient, what Adam keeps, the best so far, and what
 # the trigger is made of on its way to the image.
 COPIES_OF_CANDIDATE = 10
@@ -30,7 +30,7 @@ MAPS_LEARNING = 6
 IMAGES_IN_SCAN = 2
 IMAGES_IN_FIT = 5
 # Inputs that a fit holds at least: 16, three times (see `undoor.repair`).
-LEAST_IN_FIT = 48
+MIN_IN_FIT = 48
 # Of a fit, each input is there with and without the trigger, and once more while it is fitted.
 ANSWERING_OF_FIT = 3
 # Inputs of a batch without gradients, unless bounded.
@@ -42,8 +42,15 @@ SLACK_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes. fixed : there whatever is done at a time. learning, answering : of each input in the
-    network, with gradients and without."""
+    """Bytes.
+
+    Attributes
+    ----------
+    fixed
+        There whatever is done at a time.
+    learning, answering
+        Of each input in the network, with gradients and without.
+    """
 
     fixed: int
     learning: int
@@ -53,22 +60,27 @@ class Need:
 def capacity_within(
     memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
 ) -> Capacity:
-    """What a scan of `classifier`, and a repair if `fit`, may do at a time.
+    """Return what a scan of `classifier`, and a repair if `fit`, may do at a time.
 
-    memory : bytes that the process may hold at most. held : bytes that it holds already, `clean`
-    among them. A prediction from the shapes of what the network computes: the memory that code
-    outside of PyTorch takes is not seen.
+    Parameters
+    ----------
+    memory
+        Bytes that the process may hold at most.
+    held
+        Bytes that it holds already, `clean` among them. A prediction from the shapes of what the
+        network computes: the memory that code outside of PyTorch takes is not seen.
 
     Raises
     ------
-    UndoorError : too little for one input at a time; says how much would do.
+    UndoorError
+        Too little for one input at a time; says how much would do.
     """
     need = needs(classifier, clean, fit=fit)
     usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held - need.fixed
     capacity = Capacity(
-        learning=min(MOST, usable // need.learning), answering=min(MOST, usable // need.answering)
+        learning=min(MAX, usable // need.learning), answering=min(MAX, usable // need.answering)
     )
-    least_answering = LEAST_IN_FIT if fit else 1
+    least_answering = MIN_IN_FIT if fit else 1
     if capacity.learning < 1 or capacity.answering < least_answering:
         least = max(need.learning, least_answering * need.answering) + need.fixed + held + SLACK
         raise UndoorError(
@@ -82,7 +94,8 @@ def capacity_within(
 def unbounded_within(
     memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
 ) -> bool:
-    """Whether so much memory suffices for a scan, and a repair if `fit`, that bounds nothing.
+    """Return whether so much memory suffices for a scan, and a repair if `fit`, that bounds
+    nothing.
 
     Arguments as of `capacity_within`.
     """
@@ -91,8 +104,9 @@ def unbounded_within(
 
 
 def memory_of(classifier: Classifier, clean: CleanSet, *, fit: bool) -> int:
-    """Bytes that a scan takes beside what is held before it, and a repair if `fit`, where nothing
-    bounds how many inputs are in the network at a time."""
+    """Return bytes that a scan takes beside what is held before it, and a repair if `fit`, where
+    nothing bounds how many inputs are in the network at a time.
+    """
     need = needs(classifier, clean, fit=fit)
     fitted = ANSWERING_OF_FIT * len(clean) if fit else 0
     learning = need.learning * largest_step(classifier)
@@ -100,7 +114,7 @@ def memory_of(classifier: Classifier, clean: CleanSet, *, fit: bool) -> int:
 
 
 def largest_step(classifier: Classifier) -> int:
-    """How many inputs the largest step of a scan has in the network at a time."""
+    """Return how many inputs the largest step of a scan has in the network at a time."""
     shape = classifier.input_shape
     efforts = [
         places.effort if (places := family.places_in(classifier.space)) else family.effort
@@ -112,7 +126,7 @@ def largest_step(classifier: Classifier) -> int:
 
 
 def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
-    """What a scan takes, and a repair if `fit`."""
+    """Return what a scan takes, and a repair if `fit`."""
     saved, largest = _of_one_input(classifier)
     copies = IMAGES_IN_FIT if fit else IMAGES_IN_SCAN
     images = clean.images.numel() * FLOAT * copies
@@ -127,14 +141,16 @@ def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
 
 
 def _of_one_input(classifier: Classifier) -> tuple[int, int]:
-    """Bytes that one input more makes a pass save for its gradients, and of its largest map."""
+    """Return bytes that one input more makes a pass save for its gradients, and of its largest
+    map.
+    """
     one, most = _saved(classifier, 1)
     three, _ = _saved(classifier, 3)
     return max(1, (three - one) // 2), max(1, most)
 
 
 def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
-    """Bytes saved for gradients by `count` inputs, and of the largest map per input."""
+    """Return bytes saved for gradients by `count` inputs, and of the largest map per input."""
     seen: dict[int, int] = {}
     largest = 0
 
@@ -164,7 +180,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
 
 
 def _candidates(classifier: Classifier) -> int:
-    """How many candidates the largest search has."""
+    """Return how many candidates the largest search has."""
     classes = classifier.num_classes
     starts = max(
         places.keep + places.effort.starts if (places := family.places) else family.effort.starts
@@ -177,14 +193,16 @@ def _candidates(classifier: Classifier) -> int:
 
 
 def _of_candidates(classifier: Classifier) -> int:
-    """Bytes of the largest batch of candidates, and of the triggers that all families leave."""
+    """Return bytes of the largest batch of candidates, and of the triggers that all families
+    leave.
+    """
     classes, candidates = classifier.num_classes, _candidates(classifier)
     numbers = math.prod(classifier.input_shape) + math.prod(classifier.input_shape[1:])
     return FLOAT * numbers * (COPIES_OF_CANDIDATE * candidates + 6 * classes)
 
 
 def _of_squares(classifier: Classifier) -> int:
-    """Bytes of the squares that are tried as patches."""
+    """Return bytes of the squares that are tried as patches."""
     shape = classifier.input_shape
     places = (family.places_in(classifier.space) for family in families())
     count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)

@@ -17,8 +17,14 @@ from undoor.sites import insert
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The candidates `rows` of a bank, whose values and gradients they share, and the network
-    under them. bars : its last layers, where the targets' own directions are barred."""
+    """The candidates `rows` of a bank, whose values and gradients they share, and the network under
+    them.
+
+    Attributes
+    ----------
+    bars
+        Its last layers, where the targets' own directions are barred.
+    """
 
     rows: slice
     bank: TriggerBank
@@ -39,7 +45,13 @@ class Part:
 def parts_of(
     classifier: Classifier, bank: TriggerBank, own: OwnDirections | None, most: int | None
 ) -> list[Part]:
-    """The bank in parts of `most` candidates; whole for None. own : what bars the way."""
+    """Return the bank in parts of `most` candidates; whole for None.
+
+    Parameters
+    ----------
+    own
+        What bars the way.
+    """
     count = bank.count
     if most is None or count <= most:
         return [_part(classifier, bank, slice(0, count), own)]
@@ -48,7 +60,7 @@ def parts_of(
 
 
 def groups(batch: int, most: int | None) -> Iterator[slice]:
-    """A batch of images in groups of `most`; whole for None.
+    """Yield a batch of images in groups of `most`; whole for None.
 
     >>> list(groups(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
@@ -68,8 +80,10 @@ def _part(
 
 
 def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss of the task and ASR, both [M], of clean inputs x [M, n, ...]: towards `labels`
-    [M, n], or, where `away` [M], towards anything but these."""
+    """Mean loss of the task and ASR, both [M], of clean inputs x [M, n, ...].
+
+    Towards `labels` [M, n], or, where `away` [M], towards anything but these.
+    """
     count, batch = x.shape[:2]
     with autocast(x.device):
         logits = triggered(x.flatten(0, 1))
@@ -80,7 +94,9 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
 
 
 def _of_rows(bank: TriggerBank, layout: torch.memory_format) -> Callable[[Tensor], Tensor]:
-    """The bank on a flat batch, in which the images of the candidates come one after another."""
+    """Return the bank on a flat batch, in which the images of the candidates come one after
+    another.
+    """
 
     def change(z: Tensor) -> Tensor:
         changed = bank(z.unflatten(0, (bank.count, -1))).flatten(0, 1)

@@ -22,8 +22,12 @@ BATCH = 256
 class HeadFeatures:
     """What one head reads of clean images.
 
-    values : [N, D]. directions : [K, D], unit vectors from the mean of the classes' means to that
-    of each class.
+    Attributes
+    ----------
+    values
+        [N, D].
+    directions
+        [K, D], unit vectors from the mean of the classes' means to that of each class.
     """
 
     head: Head
@@ -46,15 +50,20 @@ class OwnDirections:
     (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead of a
     penalty).
 
-    heads : one as a rule; of averaged heads each.
+    Attributes
+    ----------
+    heads
+        One as a rule; of averaged heads each.
     """
 
     heads: tuple[HeadFeatures, ...]
 
     @classmethod
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
-        """From clean images x [N, ...] with labels y [N]; None where the network has no linear
-        head (`undoor.sites.heads`) or a class has no image."""
+        """From clean images x [N, ...] with labels y [N].
+
+        None where the network has no linear head (`undoor.sites.heads`) or a class has no image.
+        """
         heads = find_heads(classifier)
         if not heads or len(y.unique()) < classifier.num_classes:
             return None
@@ -94,7 +103,7 @@ class Barred(nn.Module):
 
 
 def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, tuple[Barred, ...]]:
-    """A copy of `classifier` with its last layers barred, and these."""
+    """Return a copy of `classifier` with its last layers barred, and these."""
     for head in heads:
         classifier = exchange(classifier, head.name, partial(Barred, head=head))
     found = [classifier.get_submodule(head.name) for head in heads]
@@ -103,7 +112,7 @@ def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, t
 
 @torch.no_grad()
 def _inputs(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
-    """What each head reads [N, D] when the classifier answers x."""
+    """Return what each head reads [N, D] when the classifier answers x."""
     seen: dict[str, list[Tensor]] = {head.name: [] for head in heads}
 
     class Reader(nn.Module):

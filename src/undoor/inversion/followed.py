@@ -36,13 +36,13 @@ def followed(
 
 
 def each_smallest(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The smallest of each target, in class order."""
+    """Return the smallest of each target, in class order."""
     best = smallest(candidates)
     return tuple(best[target] for target in sorted(best))
 
 
 def some(work: Work, order: Sequence[int]) -> list[int]:
-    """Of targets from the most to the least promising, those that are followed."""
+    """Return of targets from the most to the least promising, those that are followed."""
     promising, others = order[:PROMISING], sorted(order[PROMISING:])
     drawn = shuffled(len(others), work.generator, CPU)[:DRAWN].tolist()
     return sorted([*promising, *(others[i] for i in drawn)])

@@ -8,20 +8,24 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 
-MOST_IMAGES = 16
+MAX_IMAGES = 16
 
 
 def require_gradients(classifier: Classifier, images: Tensor) -> None:
     """Refuse a network that would pass for clean because nothing can be found in it.
 
-    images : clean inputs [N, ...], of which some are looked at.
+    Parameters
+    ----------
+    images
+        Clean inputs [N, ...], of which some are looked at.
 
     Raises
     ------
-    UndoorError : its scores have no gradient with respect to the input, or one of 0 everywhere, as
-        behind `torch.no_grad`, `detach` or rounding.
+    UndoorError
+        Its scores have no gradient with respect to the input, or one of 0 everywhere, as behind
+        `torch.no_grad`, `detach` or rounding.
     """
-    x = images[:: max(1, len(images) // MOST_IMAGES)].clone().requires_grad_()
+    x = images[:: max(1, len(images) // MAX_IMAGES)].clone().requires_grad_()
     try:
         why = _what_is_wrong(classifier(x), x)
     except RuntimeError as error:

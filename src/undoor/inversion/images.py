@@ -15,7 +15,7 @@ from undoor.inversion.triggered import triggered
 from undoor.triggers import Trigger
 
 HELD_OUT = 0.3
-MOST_HELD_OUT = 400
+MAX_HELD_OUT = 400
 # A class is a source where the trigger moves half of its images.
 SOURCE_ASR = 0.5
 
@@ -24,7 +24,10 @@ SOURCE_ASR = 0.5
 class ScanImages:
     """The clean set cut in two: what triggers are estimated on, and what they are tried on.
 
-    known : [N], whether the model answers the image with its own class.
+    Attributes
+    ----------
+    known
+        [N], whether the model answers the image with its own class.
     """
 
     x: Tensor
@@ -34,15 +37,16 @@ class ScanImages:
     held_out: Tensor
 
     def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
-        """Indices for estimating: all classes but the target, or these sources alone."""
+        """Return indices for estimating: all classes but the target, or these sources alone."""
         keep = self.y[self.estimate] != target
         if sources is not None:
             keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
         return self.estimate[keep]
 
     def known_pool(self, source: int | None = None) -> Tensor:
-        """Indices for estimating what makes images of this class, or of all, leave their own: an
-        image that the model does not know has left it already."""
+        """Return indices for estimating what makes images of this class, or of all, leave their
+        own: an image that the model does not know has left it already.
+        """
         keep = self.known[self.estimate]
         if source is not None:
             keep = keep & (self.y[self.estimate] == source)
@@ -59,13 +63,14 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
         held_out.append(rows[:cut])
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
     kept = torch.cat(held_out)
-    kept = kept[shuffled(len(kept), generator, kept.device)[:MOST_HELD_OUT]]
+    kept = kept[shuffled(len(kept), generator, kept.device)[:MAX_HELD_OUT]]
     return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
 
 
 def whole(clean: CleanSet) -> ScanImages:
-    """The clean set uncut, where nothing is decided by what triggers do on held-out images, nor any
-    image asked to leave its class: all count as known."""
+    """Return the clean set uncut, where nothing is decided by what triggers do on held-out images,
+    nor any image asked to leave its class: all count as known.
+    """
     rows = torch.arange(len(clean), device=clean.labels.device)
     known = torch.ones_like(rows, dtype=torch.bool)
     return ScanImages(clean.images, clean.labels, known, rows, rows)
@@ -81,7 +86,9 @@ def find_sources(
     *,
     least: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
-    """The classes of which the trigger moves at least this share of the images to `target`."""
+    """Return the classes of which the trigger moves at least this share of the images to
+    `target`.
+    """
     answers = triggered(classifier, trigger).predict(x)
     moved = classifier.task.reached(answers, target)
     return tuple(
@@ -93,8 +100,10 @@ def find_sources(
 
 @torch.no_grad()
 def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tensor:
-    """[K, K]: of the triggered images of each class, the share that is answered each class; zeros
-    for a class without images."""
+    """[K, K]: of the triggered images of each class, the share that is answered each class.
+
+    Zeros for a class without images.
+    """
     answers = triggered(classifier, trigger).predict(x)
     classes = classifier.num_classes
     counts = torch.zeros(classes, classes, device=y.device)
@@ -105,7 +114,7 @@ def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tens
 def find_left(
     classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger, *, minimum: float
 ) -> tuple[int, ...]:
-    """The classes whose images the trigger makes leave, wherever they go.
+    """Return the classes whose images the trigger makes leave, wherever they go.
 
     Parameters
     ----------

@@ -48,8 +48,10 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The smallest trigger that worked for `target`; `size` is None where none did. `asr` is the
-    share of the last images that it moved, about fifty, where the search ended."""
+    """The smallest trigger that worked for `target`; `size` is None where none did.
+
+    `asr` is the share of the last images that it moved, about fifty, where the search ended.
+    """
 
     target: int
     family: str
@@ -71,20 +73,26 @@ def invert(
     draft: Draft = NO_DRAFT,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
-    """One candidate for each of `searches`.
+    """Return one candidate for each of `searches`.
 
     Minimises cross-entropy towards the target plus weight x size over the family's parameters
     (the paper's detection step, with all sources of a target together). The candidates share one
     forward and one backward pass a step, in channels_last and, where the CPU has it, bfloat16.
     Where the budget of `meter` ends, the steps so far are kept in `draft`.
 
-    own : of `images`; bars the targets' own directions to the families that ask for it. draft :
-    where the search keeps how far it is, and goes on from if it was killed.
+    Parameters
+    ----------
+    own
+        Of `images`; bars the targets' own directions to the families that ask for it.
+    draft
+        Where the search keeps how far it is, and goes on from if it was killed.
 
     Raises
     ------
-    UndoorError : the loss stopped being finite.
-    BudgetEnded : before the search did.
+    UndoorError
+        The loss stopped being finite.
+    BudgetEnded
+        Before the search did.
     """
     record = family_named(family)
     bank = record.bank(len(searches), classifier, images, generator)
@@ -117,7 +125,10 @@ def invert(
 
 
 def _resumed(run: _Run, draft: Draft, spent: Spent) -> tuple[_Run, int]:
-    """The run as it was kept, and how many steps it had taken; as it is where nothing was."""
+    """Return the run as it was kept, and how many steps it had taken.
+
+    As it is where nothing was.
+    """
     kept = draft.read()
     if kept is None:
         return run, 0
@@ -129,8 +140,10 @@ def _resumed(run: _Run, draft: Draft, spent: Spent) -> tuple[_Run, int]:
 
 
 def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
-    """The smallest candidate of each target, since one start in two can miss a trigger; where none
-    works, the one that comes nearest to it. The most promising targets come first."""
+    """Return the smallest candidate of each target, since one start in two can miss a trigger.
+
+    Where none works, the one that comes nearest to it. The most promising targets come first.
+    """
     best: dict[int, Candidate] = {}
     for candidate in sorted(candidates, key=_promise):
         best.setdefault(candidate.target, candidate)
@@ -150,7 +163,9 @@ class Deck:
         self.order = search.pool[shuffled(len(search.pool), generator, search.pool.device)]
 
     def draw(self, step: int, count: int) -> tuple[Tensor, Tensor]:
-        """Indices [count] of the step's images, and the class each is to reach or to leave."""
+        """Return indices [count] of the step's images, and the class each is to reach or to
+        leave.
+        """
         turn = torch.arange(count, device=self.order.device) + step * count
         rows = self.order[turn % len(self.order)]
         labels = torch.full_like(rows, self.target) if self.leave is None else self.leave[rows]
@@ -160,7 +175,10 @@ class Deck:
 class _Run:
     """Candidates under way: their parameters, optimiser, weights, and the best of each so far.
 
-    rows : which of all candidates these are, where only some go on.
+    Parameters
+    ----------
+    rows
+        Which of all candidates these are, where only some go on.
     """
 
     def __init__(
@@ -222,7 +240,7 @@ class _Run:
             )
 
     def narrowed(self) -> _Run:
-        """The most promising candidates of each target alone, going on as they stand."""
+        """Return the most promising candidates of each target alone, going on as they stand."""
         targets = indices((deck.target for deck in self.decks), CPU)
         rows = self.best.smallest(targets, self.schedule.keep)
         run = self.of_rows(rows)
@@ -235,13 +253,13 @@ class _Run:
         return run
 
     def of_rows(self, rows: list[int]) -> _Run:
-        """A run of these candidates alone, from its beginning."""
+        """Return a run of these candidates alone, from its beginning."""
         decks = [self.decks[i] for i in rows]
         bank = self.bank.rows(rows)
         return _Run(self.classifier, bank, decks, self.schedule, self.own, rows)
 
     def arrays(self, done: int) -> dict[str, NDArray[Any]]:
-        """All that it takes to go on after `done` steps."""
+        """Return all that it takes to go on after `done` steps."""
         moments = {
             f"adam/{index}/{key}": array(value)
             for index, kept in self.optimizer.state_dict()["state"].items()
@@ -269,7 +287,7 @@ class _Run:
         self.optimizer.load_state_dict(state)
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """The best of each."""
+        """Return the best of each."""
         best = self.best
         self.bank.load_state_dict(best.state)
         self.bank.to(CPU)

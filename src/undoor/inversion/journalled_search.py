@@ -28,8 +28,9 @@ STATE = "generator"
 
 
 def about(journal: Journal, sha256: str, clean: CleanSet, device: torch.device) -> Journal:
-    """The journal for steps on the model of this fingerprint and these images, by this version of
-    undoor on this device."""
+    """Return the journal for steps on the model of this fingerprint and these images, by this
+    version of undoor on this device.
+    """
     return journal.about(
         version("undoor"),
         torch.__version__,
@@ -56,14 +57,17 @@ def search(
     meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
-    """What `invert` finds, or found before the run was killed; generator and meter are then where
-    they were. With a journal always as stored, so that a run that goes on and one that was never
-    killed agree.
+    """Return what `invert` finds, or found before the run was killed.
+
+    Generator and meter are then where they were. With a journal always as stored, so that a run
+    that goes on and one that was never killed agree.
 
     Raises
     ------
-    UndoorError : as `invert`.
-    OSError : the journal cannot be written.
+    UndoorError
+        As `invert`.
+    OSError
+        The journal cannot be written.
     """
     meter = meter or Meter()
 
@@ -104,8 +108,10 @@ def step(
     meter: Meter,
     *facts: object,
 ) -> Arrays:
-    """A step of the journal that draws from `generator` and spends of `meter`: where it was kept,
-    both are then where it left them."""
+    """Return a step of the journal that draws from `generator` and spends of `meter`.
+
+    Where it was kept, both are then where it left them.
+    """
 
     def arrays_of(draft: Draft) -> Arrays:
         spent = Spent(meter)
@@ -120,7 +126,7 @@ def step(
 
 
 def told(search: Search) -> str:
-    """A digest of all that a search depends on."""
+    """Return a digest of all that a search depends on."""
     start = {} if search.start is None else search.start.named_arrays()
     leave = () if search.leave is None else (array(search.leave),)
     flat = [part for key in sorted(start) for part in (key, start[key])]

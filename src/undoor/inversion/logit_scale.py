@@ -22,7 +22,9 @@ SEED = 0
 
 
 def standardised(classifier: Classifier, images: Tensor) -> Classifier:
-    """The same classifier with logits of the scale that searches are tuned for; weights are shared.
+    """Return the same classifier with logits of the scale that searches are tuned for.
+
+    Weights are shared.
 
     Cross-entropy weighs a logit by its size, and `softmax` behind logits of a thousandth or a
     thousand times the usual size is flat or saturated: nothing would be found in such a network.
@@ -30,8 +32,10 @@ def standardised(classifier: Classifier, images: Tensor) -> Classifier:
 
     Parameters
     ----------
-    classifier : model with any temperature.
-    images : clean inputs [N, ...], of which up to 256 are used.
+    classifier
+        Model with any temperature.
+    images
+        Clean inputs [N, ...], of which up to 256 are used.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def standardised(classifier: Classifier, images: Tensor) -> Classifier:
 
 
 def flat(classifier: Classifier, images: Tensor) -> str | None:
-    """Why gradients lead nowhere in a network that has some, as behind a saturated output.
+    """Return why gradients lead nowhere in a network that has some, as behind a saturated output.
 
     By its gradient at an input, the lead of the predicted class over another one would be lost at
     a distance lead / |gradient|. Where that is more than the bounds are apart, the gradient is of
@@ -52,8 +56,10 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
 
     Parameters
     ----------
-    classifier : model that passes gradients to its input.
-    images : clean inputs [N, ...], of which up to 48 are used.
+    classifier
+        Model that passes gradients to its input.
+    images
+        Clean inputs [N, ...], of which up to 48 are used.
 
     Returns
     -------
@@ -72,8 +78,9 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
 
 
 def _distances(classifier: Classifier, images: Tensor) -> Tensor:
-    """How far away the class of each input would lose its lead over each of some others, drawn at
-    random [4 N]."""
+    """Return how far away the class of each input would lose its lead over each of some others,
+    drawn at random [4 N].
+    """
     out = []
     generator = torch.Generator().manual_seed(SEED)
     most = classifier.capacity.learning if classifier.capacity else len(images)
@@ -88,7 +95,7 @@ def _distances(classifier: Classifier, images: Tensor) -> Tensor:
 
 
 def _diameter(classifier: Classifier) -> float:
-    """The distance between the two corners of the box of all inputs."""
+    """Return the distance between the two corners of the box of all inputs."""
     low, high = classifier.bounds
     return (high - low) * math.sqrt(math.prod(classifier.input_shape))
 

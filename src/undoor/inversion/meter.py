@@ -28,11 +28,14 @@ class Budget:
 
     @classmethod
     def of(cls, budget: Self | None, max_seconds: float | None) -> Self:
-        """The budget that a caller gave in one of two ways; an endless one where neither was.
+        """Return the budget that a caller gave in one of two ways.
+
+        An endless one where neither was.
 
         Raises
         ------
-        UndoorError : both were given, or the seconds are not above 0.
+        UndoorError
+            Both were given, or the seconds are not above 0.
         """
         if max_seconds is None:
             return budget or cls()
@@ -45,7 +48,7 @@ class Budget:
         return cls(seconds=max_seconds)
 
     def less(self, passes: float, seconds: float) -> Budget:
-        """What is left of it after so much was spent."""
+        """Return what is left of it after so much was spent."""
         return Budget(
             passes=None if self.passes is None else max(0, int(self.passes - passes)),
             seconds=None if self.seconds is None else max(0.0, self.seconds - seconds),
@@ -80,7 +83,7 @@ class Meter:
     started: float = field(default_factory=time.perf_counter)
 
     def __deepcopy__(self, memo: object) -> Self:
-        """A copy of a network is counted by the same meter."""
+        """Return a copy of a network is counted by the same meter."""
         return self
 
     def before_pass(self, inputs: int) -> None:
@@ -88,7 +91,8 @@ class Meter:
 
         Raises
         ------
-        BudgetEnded : the budget does not suffice for it; nothing is counted.
+        BudgetEnded
+            The budget does not suffice for it; nothing is counted.
         """
         cost = inputs * (1.0 if torch.is_grad_enabled() else FORWARD_ALONE)
         most = self.budget.passes
@@ -102,7 +106,8 @@ class Meter:
 
         Raises
         ------
-        BudgetEnded : what was spent, and what to do.
+        BudgetEnded
+            What was spent, and what to do.
         """
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             self.ended = True
@@ -131,8 +136,11 @@ class Meter:
         return max(0.0, self.expected - self.passes) * self.seconds / self.passes
 
     def watching(self, progress: Progress) -> Progress:
-        """The same progress, which hears of passes and seconds as well; work that reports to it
-        ends where the seconds of the budget do, also where no network is run."""
+        """Return the same progress, which hears of passes and seconds as well.
+
+        Work that reports to it ends where the seconds of the budget do, also where no network is
+        run.
+        """
 
         def update(stage: str, done: int, total: int, /) -> None:
             progress(stage, done, total)
@@ -147,10 +155,14 @@ class Meter:
     def unfinished(
         self, missing: Sequence[str], partly: Sequence[str], *, looked: bool
     ) -> str | None:
-        """What the budget did not suffice for, in words; None where it sufficed.
+        """Return what the budget did not suffice for, in words; None where it sufficed.
 
-        missing, partly : families that were not searched, and not to the end.
-        looked : whether what stood out got its second look.
+        Parameters
+        ----------
+        missing, partly
+            Families that were not searched, and not to the end.
+        looked
+            Whether what stood out got its second look.
         """
         left = []
         if missing:

@@ -24,7 +24,7 @@ STEPS = 10
 STEP = 1.0
 MOMENTUM = 0.7
 # A logit beyond which a colour does not change any more.
-MOST_LOGIT = 4.0
+MAX_LOGIT = 4.0
 # From one square to the next, in their sides: for few classes and for many.
 NEAR, FAR = 1.0, 1.8
 # How opaque the squares are when the search for the smallest patch goes on from them.
@@ -33,8 +33,15 @@ OPACITY = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Pulled:
-    """What the squares do for one search. pull : mean probability with the best of them.
-    starts : searches from the best of them."""
+    """What the squares do for one search.
+
+    Attributes
+    ----------
+    pull
+        Mean probability with the best of them.
+    starts
+        Searches from the best of them.
+    """
 
     pull: float
     starts: tuple[Search, ...]
@@ -49,13 +56,17 @@ def try_squares(
     distance: float,
     keep: int,
 ) -> list[Pulled]:
-    """For each of `searches`, how squares of its best colours pull, and searches from `keep`.
+    """Return for each of `searches`, how squares of its best colours pull, and searches from
+    `keep`.
 
     Parameters
     ----------
-    places : the squares. family : of the triggers that the searches start from.
-    distance : from one square to the next, in sides of one: `NEAR` for few classes, or `FAR`.
-
+    places
+        The squares.
+    family
+        Of the triggers that the searches start from.
+    distance
+        From one square to the next, in sides of one: `NEAR` for few classes, or `FAR`.
     Every square gets random colours, which a few steps along the sign of the gradient improve. A
     search for mask and pattern at once has to start with a faint mask, through which a planted
     patch has hardly a gradient; in an opaque square it shows at once. Most networks answer to a
@@ -63,7 +74,8 @@ def try_squares(
 
     Raises
     ------
-    BudgetEnded : before all were tried; those that were are kept in the journal.
+    BudgetEnded
+        Before all were tried; those that were are kept in the journal.
     """
     masks = on(CPU, places.masks(work.classifier.input_shape, distance))
     bounds = work.classifier.bounds
@@ -79,13 +91,14 @@ def try_squares(
 
 
 def square_passes(classifier: Classifier, places: Places, distance: float, searches: int) -> float:
-    """What it takes to try squares for so many searches."""
+    """Return what it takes to try squares for so many searches."""
     return float(len(places.masks(classifier.input_shape, distance)) * STEPS * searches)
 
 
 def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
-    """Which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of the
-    first; kept where the work keeps a journal."""
+    """Return which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of
+    the first; kept where the work keeps a journal.
+    """
 
     def compute(_: Draft) -> Arrays:
         pull, patterns = _pulls(work, search, on(work.images.x.device, masks))
@@ -103,8 +116,9 @@ def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
 
 
 def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """The probability that each square gives [P], on average over the second half of the steps,
-    and its colours at the end, as a pattern [P, C, H, W] in raw units."""
+    """Return the probability that each square gives [P], on average over the second half of the
+    steps, and its colours at the end, as a pattern [P, C, H, W] in raw units.
+    """
     deck, count = Deck(search, work.generator), len(masks)
     shape = (count, *work.classifier.input_shape)
     logit = 0.5 * torch.randn(*shape, generator=work.generator, device=CPU)
@@ -116,7 +130,7 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
         entropy, gradient = _push(work, logit, masks, drawn, away=deck.leave is not None)
         size = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
         momentum = MOMENTUM * momentum + gradient / size.view(-1, 1, 1, 1)
-        logit = (logit - STEP * momentum.sign()).clamp(-MOST_LOGIT, MOST_LOGIT)
+        logit = (logit - STEP * momentum.sign()).clamp(-MAX_LOGIT, MAX_LOGIT)
         if turn >= STEPS // 2:
             pull += (-entropy).exp() / (STEPS - STEPS // 2)
     return pull, _colours(work, logit)
@@ -125,8 +139,10 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
 def _push(
     work: Work, logit: Tensor, masks: Tensor, drawn: tuple[Tensor, Tensor], *, away: bool
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy [P] of one image under each square, and its gradient [P, C, H, W]; as many
-    squares at a time as the classifier's capacity allows."""
+    """Cross-entropy [P] of one image under each square, and its gradient [P, C, H, W].
+
+    As many squares at a time as the classifier's capacity allows.
+    """
     classifier, (row, label) = work.classifier, drawn
     most = classifier.capacity.learning if classifier.capacity else None
     entropies: list[Tensor] = []

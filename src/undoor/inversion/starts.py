@@ -9,8 +9,11 @@ from undoor.inversion.work import Work
 
 
 def started(work: Work, search: Search, family: str, count: int) -> list[Search]:
-    """`search` from `count` starts: noise, and for families with places in such inputs from as many
-    of those that pull most, beside one of noise, which finds scattered patches."""
+    """`search` from `count` starts.
+
+    Noise, and for families with places in such inputs from as many of those that pull most, beside
+    one of noise, which finds scattered patches.
+    """
     places = family_named(family).places_in(work.classifier.space)
     if places is None:
         return [search] * count

@@ -21,12 +21,15 @@ class Change(Protocol):
 
 
 def triggered(classifier: Classifier, trigger: Change) -> Classifier:
-    """The classifier as it answers when every input carries the trigger; weights are shared."""
+    """Return the classifier as it answers when every input carries the trigger.
+
+    Weights are shared.
+    """
     return insert(classifier, trigger.site, trigger)
 
 
 def half_triggered(classifier: Classifier, trigger: Change) -> Classifier:
-    """The same, when the second half of every batch carries the trigger."""
+    """Return the same, when the second half of every batch carries the trigger."""
 
     def change(z: Tensor) -> Tensor:
         clean, other = z.chunk(2)

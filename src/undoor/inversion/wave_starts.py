@@ -37,8 +37,9 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger
 
 
 def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[Search]:
-    """For each search, another from the probe of the family that pulls most to its target; nothing
-    for families without probes."""
+    """Return for each search, another from the probe of the family that pulls most to its target;
+    nothing for families without probes.
+    """
     if family.probes is None:
         return []
     images, classifier = work.images, work.classifier

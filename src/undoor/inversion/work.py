@@ -23,8 +23,12 @@ from undoor.progress import Progress
 class Work:
     """The model, its images, the source of chance, and what the scan costs and says meanwhile.
 
-    journal : keeps what the searches found, if there is one.
-    own : the classes' own directions, of all images; None where the model shows none.
+    Attributes
+    ----------
+    journal
+        Keeps what the searches found, if there is one.
+    own
+        The classes' own directions, of all images; None where the model shows none.
     """
 
     classifier: Classifier
@@ -38,7 +42,7 @@ class Work:
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule
     ) -> tuple[Candidate, ...]:
-        """One candidate for each of `searches`: see `undoor.inversion.invert`."""
+        """Return one candidate for each of `searches`: see `undoor.inversion.invert`."""
         return search(
             self.classifier,
             self.images.x,

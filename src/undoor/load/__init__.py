@@ -90,31 +90,40 @@ def load(
 
     Parameters
     ----------
-    model : a model.toml, a folder that holds one, a folder of Hugging Face Transformers or timm, a
+    model
+        A model.toml, a folder that holds one, a folder of Hugging Face Transformers or timm, a
         checkpoint (safetensors, or a state dict written by `torch.save`), or a file that brings its
         network along (`.pt2` of `torch.export`, ONNX, TorchScript). Options given here win over the
         file's.
-    architecture : "file.py:callable", "package.module:callable" of an installed package,
-        "timm:NAME", a callable that returns the network, or the network itself. A bare checkpoint
-        needs it, and `input_shape` unless the network is timm's.
-    key : which of several state dicts in a checkpoint, as "state_dict_ema".
-    arguments : keyword arguments of the architecture's callable.
-    input_shape, bounds, scale, mean, std, output, class_names, space, task : see
-        `Classifier`.
-    trust_pickle : open a pickle of a whole module, which runs code of whoever wrote it, in a
-        process confined as far as the system allows; a `TrustedPickleWarning` says how far. Its
-        weights alone come back: the architecture is still the caller's. No file can say this.
-    sha256 : what `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
+    architecture
+        "file.py:callable", "package.module:callable" of an installed package, "timm:NAME", a
+        callable that returns the network, or the network itself. A bare checkpoint needs it, and
+        `input_shape` unless the network is timm's.
+    key
+        Which of several state dicts in a checkpoint, as "state_dict_ema".
+    arguments
+        Keyword arguments of the architecture's callable.
+    input_shape, bounds, scale, mean, std, output, class_names, space, task
+        See `Classifier`.
+    trust_pickle
+        Open a pickle of a whole module, which runs code of whoever wrote it, in a process confined
+        as far as the system allows; a `TrustedPickleWarning` says how far. Its weights alone come
+        back: the architecture is still the caller's. No file can say this.
+    sha256
+        What `Classifier.fingerprint` must be, all 64 hexadecimal digits; any model is taken
         without. It is known once the network is built: the architecture's code has run then.
-    trust_code : run the Python code that a model.toml names as its architecture. Networks of
-        undoor and timm, and the image classifiers of torchvision.models, need no trust.
-    device : where it is to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU if there is
-        one. Files are read on the CPU.
+    trust_code
+        Run the Python code that a model.toml names as its architecture. Networks of undoor and
+        timm, and the image classifiers of torchvision.models, need no trust.
+    device
+        Where it is to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for a GPU if there is one.
+        Files are read on the CPU.
 
     Raises
     ------
-    UndoorError : a file is missing, unsafe, damaged, does not fit its architecture, or it is
-        another model than `sha256` says; there is no such device, or the model cannot run on it.
+    UndoorError
+        A file is missing, unsafe, damaged, does not fit its architecture, or it is another model
+        than `sha256` says; there is no such device, or the model cannot run on it.
     """
     place = chosen(device)
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the model")
@@ -150,11 +159,14 @@ def load(
 
 
 def code_named_by(model: str | Path) -> NamedCode | None:
-    """The code that opening a model would run because one of its files names it; None for none.
+    """Return the code that opening a model would run because one of its files names it.
+
+    None for none.
 
     Raises
     ------
-    UndoorError : a file is malformed, or names code that does not exist or is Python's own.
+    UndoorError
+        A file is malformed, or names code that does not exist or is Python's own.
     """
     path = Path(model)
     return native.code_named_by(path) if _loader_of(path) is NATIVE else None

@@ -50,20 +50,25 @@ def build(
     by_file: bool = False,
     expected: Mapping[str, str] | None = None,
 ) -> Built:
-    """The untrained network that `architecture` describes.
+    """Return the untrained network that `architecture` describes.
 
     Parameters
     ----------
-    architecture : "file.py:callable" or "package.module:callable", a callable, or a network.
-    arguments : keyword arguments of the callable.
-    folder : of the model. Its modules are found where `by_file` says that a file of the model names
-        the architecture; never where the caller does.
-    expected : SHA-256 by path of the files that may be run; any where it is None.
+    architecture
+        "file.py:callable" or "package.module:callable", a callable, or a network.
+    arguments
+        Keyword arguments of the callable.
+    folder
+        Of the model. Its modules are found where `by_file` says that a file of the model names the
+        architecture; never where the caller does.
+    expected
+        SHA-256 by path of the files that may be run; any where it is None.
 
     Raises
     ------
-    UndoorError : the file, module or callable is missing, belongs to Python itself, is neither a
-        network nor a function of the module that is named, fails, or returns no `nn.Module`.
+    UndoorError
+        The file, module or callable is missing, belongs to Python itself, is neither a network nor
+        a function of the module that is named, fails, or returns no `nn.Module`.
     """
     # The weights drawn here are replaced; the caller's random numbers stay as they are.
     with torch.random.fork_rng(devices=[]):
@@ -86,7 +91,7 @@ def build(
 
 
 def describe(architecture: Architecture) -> str:
-    """A short name of the architecture for messages."""
+    """Return a short name of the architecture for messages."""
     if isinstance(architecture, str):
         return architecture.rpartition(":")[2]
     return getattr(architecture, "__name__", type(architecture).__name__)
@@ -115,7 +120,10 @@ def _imported(target: Target, load: Callable[[], ModuleType]) -> ModuleType:
 
 
 def _named(module: ModuleType, target: Target, home: str) -> object:
-    """The callable, if it may be called: a network, or a function that is defined in `home`."""
+    """Return the callable, if it may be called.
+
+    A network, or a function that is defined in `home`.
+    """
     source, name = target.source, target.name
     if not hasattr(module, name):
         listing = _listing(module)

@@ -39,9 +39,14 @@ KINDS = {0, DIRECTORY, REGULAR}
 class ArchiveLimits:
     """What an archive may hold.
 
-    members : how many.
-    unpacked : bytes of all members together.
-    ratio : bytes of a member for each byte that it takes in the archive; small ones are exempt.
+    Attributes
+    ----------
+    members
+        How many.
+    unpacked
+        Bytes of all members together.
+    ratio
+        Bytes of a member for each byte that it takes in the archive; small ones are exempt.
     """
 
     members: int = 100_000
@@ -64,18 +69,20 @@ def require_safe_archive(path: Path, limits: ArchiveLimits = LIMITS) -> None:
 
     Raises
     ------
-    UndoorError : what was expected and what was got, with the member's name.
+    UndoorError
+        What was expected and what was got, with the member's name.
     """
     with open_screened(path, limits):
         pass
 
 
 def open_screened(path: Path, limits: ArchiveLimits = LIMITS) -> zipfile.ZipFile:
-    """The archive, opened for reading; to be closed by the caller.
+    """Return the archive, opened for reading; to be closed by the caller.
 
     Raises
     ------
-    UndoorError : as `require_safe_archive`.
+    UndoorError
+        As `require_safe_archive`.
     """
     return open_screened_stream(open_regular(path), path, limits)
 
@@ -83,8 +90,10 @@ def open_screened(path: Path, limits: ArchiveLimits = LIMITS) -> zipfile.ZipFile
 def open_screened_stream(
     stream: IO[bytes], path: Path, limits: ArchiveLimits = LIMITS
 ) -> zipfile.ZipFile:
-    """As `open_screened`, of an archive that is open already or a member of another; `path` names
-    it in messages, and closing the archive closes `stream`."""
+    """As `open_screened`, of an archive that is open already or a member of another.
+
+    `path` names it in messages, and closing the archive closes `stream`.
+    """
     try:
         _require_end(path, stream)
         archive = zipfile.ZipFile(stream)
@@ -105,11 +114,12 @@ def open_screened_stream(
 
 
 def content(archive: zipfile.ZipFile, name: str, path: Path, largest: int) -> bytes:
-    """A member, where it is no larger than `largest` bytes.
+    """Return a member, where it is no larger than `largest` bytes.
 
     Raises
     ------
-    UndoorError : it is larger, or damaged.
+    UndoorError
+        It is larger, or damaged.
     """
     size = archive.getinfo(name).file_size
     if size > largest:
@@ -260,7 +270,10 @@ def _require_layout(
 
 
 def _extras(extra: bytes) -> set[int]:
-    """The kinds of the extra fields; a field that is cut off ends them, as it does for readers."""
+    """Return the kinds of the extra fields.
+
+    A field that is cut off ends them, as it does for readers.
+    """
     kinds = set()
     while len(extra) >= 4:
         kind, length = struct.unpack("<2H", extra[:4])

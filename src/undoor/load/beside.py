@@ -81,7 +81,7 @@ class IgnoredQueue:
 
 
 def is_beside(name: str) -> bool:
-    """Whether a global is one of those values, or makes one.
+    """Return whether a global is one of those values, or makes one.
 
     >>> is_beside("argparse.Namespace"), is_beside("argparse.ArgumentParser")
     (True, False)
@@ -90,19 +90,19 @@ def is_beside(name: str) -> bool:
 
 
 def is_made(name: str) -> bool:
-    """Whether it may also be called, and its result be given a state."""
+    """Return whether it may also be called, and its result be given a state."""
     return MADE.fullmatch(name) is not None
 
 
 def stand_in(name: str) -> type:
-    """What a reader takes in the place of such a global."""
+    """Return what a reader takes in the place of such a global."""
     if DICTIONARY.fullmatch(name):
         return IgnoredDictionary
     return IgnoredQueue if name == "collections.deque" else Ignored
 
 
 def call_problem(name: str, given: tuple[Value, ...]) -> str:
-    """What speaks against calling such a global with these values; "" where nothing does."""
+    """Return what speaks against calling such a global with these values; "" where nothing does."""
     if name == "numpy.dtype":
         kind = given[0].plain if given else None
         if not isinstance(kind, str) or not _DTYPE.fullmatch(kind):
@@ -122,7 +122,7 @@ def call_problem(name: str, given: tuple[Value, ...]) -> str:
 
 
 def state_problem(target: Value, state: Value) -> str:
-    """What speaks against giving such a value this state; "" where nothing does."""
+    """Return what speaks against giving such a value this state; "" where nothing does."""
     items = state.items or ()
     if target.made_by == "numpy.dtype":
         return _dtype_problem(target, items)
@@ -152,7 +152,7 @@ def _array_problem(items: tuple[Value, ...]) -> str:
 
 
 def _item_size(dtype: Value) -> int | None:
-    """Bytes of one value; None for what is no plain type."""
+    """Return bytes of one value; None for what is no plain type."""
     kind = dtype.given[0].plain if dtype.made_by == "numpy.dtype" and dtype.given else None
     found = _DTYPE.fullmatch(kind) if isinstance(kind, str) else None
     if found is None:
@@ -170,7 +170,8 @@ def _stored(data: Value) -> int:
 
 def stand_ins(names: Sequence[str]) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Stand-ins for those of the names that are such values, as `torch.serialization.safe_globals`
-    takes them."""
+    takes them.
+    """
     # Readers translate the names of Python 2 before they look for them.
     both = {*names, *(name.replace("__builtin__.", "builtins.", 1) for name in names)}
     return [(stand_in(name), name) for name in sorted(both) if is_beside(name)]

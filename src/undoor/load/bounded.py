@@ -21,14 +21,18 @@ Result = TypeVar("Result")
 
 
 def build_bounded(make: Callable[[], Result], states: Mapping[str, Mapping[str, Tensor]]) -> Result:
-    """What `make` builds, which draws no numbers and takes no memory before it is known to fit.
+    """Return what `make` builds, which draws no numbers and takes no memory before it is known to
+    fit.
 
-    states : all state dicts of the checkpoint, one of which the network is to have.
+    Parameters
+    ----------
+    states
+        All state dicts of the checkpoint, one of which the network is to have.
 
     Raises
     ------
-    UndoorError : the network is no small one, and has more than twice as many parameters as are
-        stored.
+    UndoorError
+        The network is no small one, and has more than twice as many parameters as are stored.
     """
     tensors = [value for state in states.values() for value in state.values()]
     stored = _stored(tensors)
@@ -78,7 +82,7 @@ def _bounded(numbers: int, count: int) -> Iterator[None]:
 
 
 def _stored(tensors: list[Tensor]) -> int:
-    """How many numbers take room in a file: views can repeat one as often as they like."""
+    """Return how many numbers take room in a file: views can repeat one as often as they like."""
     plain = 0
     storages: dict[int, int] = {}
     for value in tensors:

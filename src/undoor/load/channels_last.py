@@ -27,7 +27,7 @@ class ChannelsLast(nn.Module):
 
 
 def stands_last(shape: Sequence[int]) -> bool:
-    """Whether the shape of an input has its channels last.
+    """Return whether the shape of an input has its channels last.
 
     >>> stands_last((16, 16, 3)), stands_last((3, 16, 16)), stands_last((64, 4, 4))
     (True, False, False)
@@ -43,11 +43,12 @@ def first(shape: Sequence[int]) -> Shape:
 
 
 def channels_first(network: nn.Module, shape: Sequence[int]) -> tuple[nn.Module, Shape]:
-    """A network, and the shape of its inputs, for images with their channels first.
+    """Return a network, and the shape of its inputs, for images with their channels first.
 
     Raises
     ------
-    UndoorError : the shape has the channels last, and the network takes no such images.
+    UndoorError
+        The shape has the channels last, and the network takes no such images.
     """
     if not stands_last(shape):
         return network, tuple(shape)

@@ -36,9 +36,14 @@ WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 class FileSafety:
     """What a file is, and what opening it the usual way would do.
 
-    format : by its content, as "torch checkpoint"; see `undoor.load.formats`.
-    globals : every name that its pickles import, with the opcode that does so first.
-    breaches : what keeps it from being opened; empty where it may be.
+    Attributes
+    ----------
+    format
+        By its content, as "torch checkpoint"; see `undoor.load.formats`.
+    globals
+        Every name that its pickles import, with the opcode that does so first.
+    breaches
+        What keeps it from being opened; empty where it may be.
     """
 
     format: str
@@ -63,11 +68,12 @@ class FileSafety:
 
 
 def examine(path: Path) -> FileSafety:
-    """What a file of weights is, and what keeps it from being opened. Nothing of it is run.
+    """Return what a file of weights is, and what keeps it from being opened. Nothing of it is run.
 
     Raises
     ------
-    UndoorError : it is no ordinary file, is damaged, or is of a format that holds no state dict.
+    UndoorError
+        It is no ordinary file, is damaged, or is of a format that holds no state dict.
     """
     kind = _kind(path)
     if kind == "safetensors":
@@ -91,18 +97,19 @@ def examine(path: Path) -> FileSafety:
 
 
 def _kind(path: Path) -> Format:
-    """The format of what may be a model."""
+    """Return the format of what may be a model."""
     refuse_mistaken(path)
     refuse_other_kinds(path)
     return sniff(path)
 
 
 def brings_network(path: Path) -> bool:
-    """Whether a file holds a network as well as its weights; told without screening it.
+    """Return whether a file holds a network as well as its weights; told without screening it.
 
     Raises
     ------
-    UndoorError : it is no ordinary file, or an archive that readers could take differently.
+    UndoorError
+        It is no ordinary file, or an archive that readers could take differently.
     """
     kind = _kind(path)
     if kind != "zip":
@@ -118,7 +125,8 @@ def require_safe(path: Path) -> FileSafety:
 
     Raises
     ------
-    UndoorError : names the offending globals and the way out; or the file is damaged.
+    UndoorError
+        Names the offending globals and the way out; or the file is damaged.
     """
     safety = examine(path)
     refuse_unsafe(path, safety)
@@ -158,7 +166,7 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
 
 
 def unreadable(safety: FileSafety) -> str:
-    """Why a file that runs nothing is not read, and how it becomes one that is."""
+    """Return why a file that runs nothing is not read, and how it becomes one that is."""
     opcodes = ", ".join(breach.opcode for breach in safety.breaches[:SHOWN])
     more = ", ..." if len(safety.breaches) > SHOWN else ""
     again = "torch.load" if safety.format == CHECKPOINT else "pickle.load or torch.load"
@@ -171,7 +179,7 @@ def unreadable(safety: FileSafety) -> str:
 
 
 def _trusting(unsafe: list[str]) -> str:
-    """The other way out, where it leads out."""
+    """Return the other way out, where it leads out."""
     foreign = [name for name in unsafe if is_foreign(name)]
     if foreign:
         return f"; it also names {foreign[0]}, which --trust-pickle refuses"
@@ -179,7 +187,9 @@ def _trusting(unsafe: list[str]) -> str:
 
 
 def unsafe_globals(path: Path) -> list[str]:
-    """Names in the pickles of a checkpoint that are not needed for tensors, most telling first."""
+    """Return names in the pickles of a checkpoint that are not needed for tensors, most telling
+    first.
+    """
     return examine(path).unsafe
 
 
@@ -192,7 +202,7 @@ def _mapped(handle: int, path: Path) -> mmap.mmap:
 
 
 def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
-    """What was found; damage alone is an error, damage behind a payload a hiding place."""
+    """Return what was found; damage alone is an error, damage behind a payload a hiding place."""
     # What was not followed to its end might run something there.
     if found.damage and all(breach.inert for breach in found.breaches):
         text = text_in_place(path) if kind == "pickle" else ""

@@ -33,7 +33,8 @@ def screen_checkpoint(archive: zipfile.ZipFile, path: Path, found: Screening) ->
 
     Raises
     ------
-    UndoorError : it holds no data.pkl, or a member is damaged.
+    UndoorError
+        It holds no data.pkl, or a member is damaged.
     """
     names = [name for name in archive.namelist() if not name.endswith("/")]
     roots = [name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == "data.pkl"]

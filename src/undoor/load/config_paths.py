@@ -33,12 +33,15 @@ def require_no_paths(config: Mapping[str, Any], source: object) -> None:
 
     Parameters
     ----------
-    config : the configuration, as JSON or TOML has it.
-    source : what it is called in the message.
+    config
+        The configuration, as JSON or TOML has it.
+    source
+        What it is called in the message.
 
     Raises
     ------
-    UndoorError : a key may be used to open another file, or holds what looks like a path.
+    UndoorError
+        A key may be used to open another file, or holds what looks like a path.
     """
     for key, value in _entries(config, "", 0):
         name = key.rpartition(".")[2]

@@ -26,12 +26,13 @@ SHAPED = (aten.view.default, aten.reshape.default, aten._unsafe_view.default, at
 
 
 def read(path: Path) -> Graph:
-    """The network in an archive that was screened.
+    """Return the network in an archive that was screened.
 
     Raises
     ------
-    UndoorError : torch cannot open it, it takes or returns anything but images and class scores,
-        or it was exported for batches of one size in a way that cannot be undone.
+    UndoorError
+        Torch cannot open it, it takes or returns anything but images and class scores, or it was
+        exported for batches of one size in a way that cannot be undone.
     """
     with open_regular(path) as stream:
         data = stream.read()
@@ -90,7 +91,9 @@ def _input_shape(network: fx.GraphModule, path: Path) -> tuple[Any, ...]:
 
 
 def _for_any_batch(network: fx.GraphModule, shape: tuple[Any, ...], path: Path) -> nn.Module:
-    """The same for batches of any size: what a shape says of the batch is read off the input.
+    """Return the same for batches of any size.
+
+    What a shape says of the batch is read off the input.
 
     Held to the program itself on a batch of the size that it was exported for.
     """

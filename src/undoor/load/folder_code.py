@@ -38,8 +38,10 @@ class FolderCode:
 
     Parameters
     ----------
-    folder : where modules are looked for.
-    expected : the SHA-256 of every file that may run, by its path; any file where it is None.
+    folder
+        Where modules are looked for.
+    expected
+        The SHA-256 of every file that may run, by its path; any file where it is None.
     """
 
     def __init__(self, folder: Path, expected: Mapping[str, str] | None = None) -> None:
@@ -64,22 +66,24 @@ class FolderCode:
         return tuple(CodeFile(path, sha256) for path, sha256 in self._ran.items())
 
     def import_file(self, file: Path) -> ModuleType:
-        """The module of a file of the folder."""
+        """Return the module of a file of the folder."""
         stem = "".join(c if c.isalnum() else "_" for c in file.stem)
         self._roots[stem] = file
         return importlib.import_module(f"{self.name}.{stem}")
 
     def import_module(self, name: str) -> ModuleType:
-        """The module `name` of the folder, with dots for what is inside packages."""
+        """Return the module `name` of the folder, with dots for what is inside packages."""
         return importlib.import_module(f"{self.name}.{name}")
 
     def has(self, root: str) -> bool:
-        """Whether a module of this name can be imported from the folder."""
+        """Return whether a module of this name can be imported from the folder."""
         return self._located(root) is not None
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """What the code puts on sys.path is taken off again, and searched for its imports alone."""
+        """Yield what the code puts on sys.path is taken off again, and searched for its imports
+        alone.
+        """
         self._path_before = before = list(sys.path)
         try:
             yield
@@ -95,11 +99,12 @@ class FolderCode:
         return list(dict.fromkeys([*self._added, *added, *loose_places()]))
 
     def source_of(self, file: Path) -> bytes:
-        """The source of a file that is about to run.
+        """Return the source of a file that is about to run.
 
         Raises
         ------
-        UndoorError : it cannot be read, or is not as it was when it was trusted.
+        UndoorError
+            It cannot be read, or is not as it was when it was trusted.
         """
         data = read_source(file)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -112,7 +117,7 @@ class FolderCode:
         return data
 
     def spec_of(self, name: str) -> ModuleSpec | None:
-        """The module of a private name; None where the folder has no such file."""
+        """Return the module of a private name; None where the folder has no such file."""
         root, *inner = name.removeprefix(f"{self.name}.").split(".")
         found = self._located(root)
         if found is not None and inner:
@@ -145,7 +150,10 @@ class FolderCode:
         fromlist: Any = (),
         level: int = 0,
     ) -> ModuleType:
-        """What `import` does in code of the folder: installed packages first, then the folder."""
+        """Return what `import` does in code of the folder.
+
+        Installed packages first, then the folder.
+        """
         root = name.partition(".")[0]
         if level == 0 and not name.startswith(PREFIX):
             if not is_installed(root, self._loose()) and self.has(root):
@@ -206,7 +214,7 @@ _FINDER = _Finder()
 
 
 def below(folder: Path, names: list[str]) -> Path | None:
-    """The file of a module inside packages of a folder; links are not followed."""
+    """Return the file of a module inside packages of a folder; links are not followed."""
     for name in names[:-1]:
         folder = folder / name
         if not name.isidentifier() or folder.is_symlink():
@@ -215,7 +223,10 @@ def below(folder: Path, names: list[str]) -> Path | None:
 
 
 def located(folder: Path, name: str) -> Path | None:
-    """The file of a module in a folder, as Python chooses: package, module, folder of modules."""
+    """Return the file of a module in a folder, as Python chooses.
+
+    Package, module, folder of modules.
+    """
     inside = folder / name
     if inside.is_symlink():
         return None
@@ -229,11 +240,12 @@ def located(folder: Path, name: str) -> Path | None:
 
 
 def read_source(file: Path) -> bytes:
-    """The bytes of a source file, which may be empty.
+    """Return the bytes of a source file, which may be empty.
 
     Raises
     ------
-    UndoorError : it is no ordinary file, or larger than any source.
+    UndoorError
+        It is no ordinary file, or larger than any source.
     """
     if file.is_file() and file.stat().st_size == 0:
         return b""

@@ -18,7 +18,7 @@ NEEDED = re.compile(
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a pickled module that names this global is refused.
+    """Return whether a pickled module that names this global is refused.
 
     >>> is_foreign("os.system"), is_foreign("argparse.Namespace"), is_foreign("vendor.Net")
     (True, False, False)

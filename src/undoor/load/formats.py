@@ -64,14 +64,15 @@ ONNX_SECOND = b"\x12\x1a\x2a\x32\x3a\x42"
 
 
 def sniff(path: Path) -> Format:
-    """The format of an ordinary file.
+    """Return the format of an ordinary file.
 
     "polyglot" is one that begins as something else and ends as a zip archive: readers that look at
     the one end and scanners that look at the other see different files.
 
     Raises
     ------
-    UndoorError : no ordinary, non-empty, readable file.
+    UndoorError
+        No ordinary, non-empty, readable file.
     """
     with open_regular(path) as stream:
         head = stream.read(BLOCK)

@@ -36,7 +36,8 @@ def require_same(got: Tensor, expected: Tensor, what: str) -> None:
 
     Raises
     ------
-    UndoorError : they do, or have another shape.
+    UndoorError
+        They do, or have another shape.
     """
     if got.shape != expected.shape:
         raise UndoorError(f"{what} returns {tuple(got.shape)} instead of {tuple(expected.shape)}")
@@ -52,7 +53,8 @@ def require_any_batch(network: nn.Module, x: Tensor, expected: Tensor, what: str
 
     Raises
     ------
-    UndoorError : as `require_same`.
+    UndoorError
+        As `require_same`.
     """
     require_same(network(x), expected, what)
     require_same(network(torch.cat([x, x.flip(-1)]))[: len(x)], expected, what)
@@ -63,7 +65,8 @@ def example(shape: tuple[int, ...], batch: int) -> Tensor:
 
     Raises
     ------
-    UndoorError : one of them is larger than any image.
+    UndoorError
+        One of them is larger than any image.
     """
     require_input_size(shape, "the input")
     return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0))

@@ -30,11 +30,12 @@ assert set(READERS) == set(GRAPHS)
 
 
 def read_graph(path: Path) -> Graph | None:
-    """The network in a file that holds one; None where it is a state dict, or no file.
+    """Return the network in a file that holds one; None where it is a state dict, or no file.
 
     Raises
     ------
-    UndoorError : the file is unsafe, damaged, or no classifier.
+    UndoorError
+        The file is unsafe, damaged, or no classifier.
     """
     if not is_graph(path):
         return None
@@ -53,19 +54,20 @@ def _sha256(path: Path) -> str:
 
 
 def is_graph(path: Path) -> bool:
-    """Whether a file brings its network along."""
+    """Return whether a file brings its network along."""
     # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
     # screens it.
     return path.is_file() and path.suffix != ".safetensors" and brings_network(path)
 
 
 def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
-    """The classifier of a graph and of what the tables of a model.toml add.
+    """Return the classifier of a graph and of what the tables of a model.toml add.
 
     Raises
     ------
-    UndoorError : they name an architecture, do not say the shape of an input that the graph leaves
-        open, or do not fit the graph; or the network answers otherwise than the file.
+    UndoorError
+        They name an architecture, do not say the shape of an input that the graph leaves open, or
+        do not fit the graph; or the network answers otherwise than the file.
     """
     told = sorted(given(tables, "model").keys() - {"weights", "output"})
     if told:

@@ -32,7 +32,8 @@ def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
 
     Raises
     ------
-    UndoorError : it is not installed, has no such attribute, or does not import here.
+    UndoorError
+        It is not installed, has no such attribute, or does not import here.
     """
     root = library.partition(".")[0]
     try:
@@ -57,7 +58,10 @@ def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
 def offline(extra: Extra) -> Iterator[None]:
     """No library reaches for the hub inside; what was set before is set again afterwards.
 
-    extra : the one to install where the hub's library is missing.
+    Parameters
+    ----------
+    extra
+        The one to install where the hub's library is missing.
     """
     (switch,) = from_library("huggingface_hub.constants", SWITCH, extra=extra)
     constants = sys.modules["huggingface_hub.constants"]
@@ -82,16 +86,18 @@ def _torchvision_for(library: str) -> AbstractContextManager[None]:
 
 
 def folder_of(path: Path) -> Path:
-    """The folder of a model that is named by it or by its config.json."""
+    """Return the folder of a model that is named by it or by its config.json."""
     return path.parent if path.name == CONFIG else path
 
 
 def config_says(path: Path, key: str) -> bool:
-    """Whether there is a config.json with this key, and no model.toml, which would come first.
+    """Return whether there is a config.json with this key, and no model.toml, which would come
+    first.
 
     Raises
     ------
-    UndoorError : there is one that cannot be read.
+    UndoorError
+        There is one that cannot be read.
     """
     folder = folder_of(path)
     if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / MODEL_FILE).exists()):
@@ -100,11 +106,12 @@ def config_says(path: Path, key: str) -> bool:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Return the JSON object in a file.
 
     Raises
     ------
-    UndoorError : it is missing, too large for a configuration, or holds no JSON object.
+    UndoorError
+        It is missing, too large for a configuration, or holds no JSON object.
     """
     if not file.is_file():
         raise UndoorError(f"{file} does not exist; copy the whole folder of the model")
@@ -126,7 +133,8 @@ def require_unmarked(file: Path) -> None:
 
     Raises
     ------
-    UndoorError : there is one.
+    UndoorError
+        There is one.
     """
     if file.is_file() and file.read_bytes()[:3] == codecs.BOM_UTF8:
         raise UndoorError(
@@ -140,7 +148,8 @@ def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
 
     Raises
     ------
-    UndoorError : a key that speaks of layers or depth says more than `tensors`.
+    UndoorError
+        A key that speaks of layers or depth says more than `tensors`.
     """
     for key, value in values.items():
         parts = value if isinstance(value, list | tuple) else [value]

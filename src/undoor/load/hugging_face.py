@@ -46,7 +46,10 @@ SHOWN = 3
 class Logits(nn.Module):
     """A model of Transformers that returns class scores alone.
 
-    flipped : whether it takes the colours in the opposite order (BGR).
+    Parameters
+    ----------
+    flipped
+        Whether it takes the colours in the opposite order (BGR).
     """
 
     def __init__(self, model: nn.Module, *, flipped: bool = False) -> None:
@@ -59,17 +62,18 @@ class Logits(nn.Module):
 
 
 def recognises(path: Path) -> bool:
-    """Whether there is a config.json that names architectures of Transformers."""
+    """Return whether there is a config.json that names architectures of Transformers."""
     return config_says(path, "architectures") or config_says(path, "auto_map")
 
 
 def read(path: Path, options: Tables) -> Classifier:
-    """The classifier in the folder `path`; of `options`, the input and the class names win.
+    """Return the classifier in the folder `path`; of `options`, the input and the class names win.
 
     Raises
     ------
-    UndoorError : the folder needs code of its own, holds no safetensors, is damaged, is no
-        classifier of single images, or its preprocessing cannot be reproduced.
+    UndoorError
+        The folder needs code of its own, holds no safetensors, is damaged, is no classifier of
+        single images, or its preprocessing cannot be reproduced.
     """
     folder = folder_of(path)
     require_own_model(options)
@@ -93,7 +97,9 @@ def read(path: Path, options: Tables) -> Classifier:
 
 
 def _architecture(config: Mapping[str, Any], folder: Path) -> str:
-    """The name of the class of the network, where Transformers alone can build and run it."""
+    """Return the name of the class of the network, where Transformers alone can build and run
+    it.
+    """
     texts = [config, *(read_json(folder / f) for f in PROCESSORS if (folder / f).exists())]
     if any("auto_map" in text or "custom_pipelines" in text for text in texts):
         raise UndoorError(
@@ -122,7 +128,7 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of all stored tensors, by the headers of the safetensors."""
+    """Return the shapes of all stored tensors, by the headers of the safetensors."""
     shapes: dict[str, tuple[int, ...]] = {}
     for file in _weight_files(folder):
         shapes |= {key: shape for key, (_, shape) in require_safe_header(file).items()}

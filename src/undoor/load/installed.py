@@ -18,12 +18,12 @@ STANDARD = frozenset({*sys.stdlib_module_names, *sys.builtin_module_names, "__ma
 
 
 def is_standard(module: str) -> bool:
-    """Whether a module belongs to Python itself, as `os` and `builtins`."""
+    """Return whether a module belongs to Python itself, as `os` and `builtins`."""
     return module.partition(".")[0] in STANDARD
 
 
 def is_standard_file(file: Path) -> bool:
-    """Whether a file is one of Python's own."""
+    """Return whether a file is one of Python's own."""
     path = file.resolve()
     homes = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
     inside = any(path.is_relative_to(home) for home in homes)
@@ -33,8 +33,10 @@ def is_standard_file(file: Path) -> bool:
 
 
 def loose_places() -> list[Path]:
-    """Entries of `sys.path` that are there only because of where Python was started: the working
-    directory and the folder of the script."""
+    """Entries of `sys.path` that are there only because of where Python was started.
+
+    The working directory and the folder of the script.
+    """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     started = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
     listed = {Path(place or ".").resolve() for place in sys.path}
@@ -42,9 +44,12 @@ def loose_places() -> list[Path]:
 
 
 def is_installed(root: str, loose: Collection[Path] | None = None) -> bool:
-    """Whether a top-level module is Python's own or installed; imports nothing.
+    """Return whether a top-level module is Python's own or installed; imports nothing.
 
-    loose : entries of `sys.path` that hold no installed packages.
+    Parameters
+    ----------
+    loose
+        Entries of `sys.path` that hold no installed packages.
     """
     return is_standard(root) or root == "undoor" or _installed(root, loose) is not None
 
@@ -81,14 +86,17 @@ def _is_site(place: Path) -> bool:
 
 @cache
 def _site_folders() -> frozenset[Path]:
-    """Where packages are installed, by Python's own word: names of folders can be chosen."""
+    """Return where packages are installed, by Python's own word: names of folders can be chosen."""
     places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     places += [*site.getsitepackages(), site.getusersitepackages()]
     return frozenset(Path(place).resolve() for place in places)
 
 
 def hidden_places(folder: Path) -> list[Path]:
-    """What an import of an installed package must not see: the model's folder, the current one."""
+    """Return what an import of an installed package must not see.
+
+    The model's folder, the current one.
+    """
     return [folder.resolve(), Path.cwd()]
 
 
@@ -114,18 +122,20 @@ def require_installed(root: str) -> None:
 
     Raises
     ------
-    ModuleNotFoundError : it is not installed.
+    ModuleNotFoundError
+        It is not installed.
     """
     if root not in sys.modules and not is_installed(root, [*loose_places(), Path.cwd()]):
         raise ModuleNotFoundError(f"no module named {root!r} is installed", name=root)
 
 
 def import_installed(name: str, folder: Path) -> ModuleType:
-    """An installed module, whatever lies in `folder` and the working directory.
+    """Return an installed module, whatever lies in `folder` and the working directory.
 
     Raises
     ------
-    ModuleNotFoundError : it is not installed.
+    ModuleNotFoundError
+        It is not installed.
     """
     require_installed(name.partition(".")[0])
     with without_places(hidden_places(folder)):

@@ -34,7 +34,10 @@ PATH_BENEATH = 1
 def confine(writable: Path, seconds: int) -> list[str]:
     """Give up what the system lets a process give up, but writing below `writable`.
 
-    seconds : of computing, after which the process is ended.
+    Parameters
+    ----------
+    seconds
+        Of computing, after which the process is ended.
     """
     told = _limits(seconds)
     if not sys.platform.startswith("linux"):

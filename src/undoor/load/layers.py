@@ -27,14 +27,15 @@ TURNED = "turned"
 
 
 def with_layers(program: fx.GraphModule) -> fx.GraphModule:
-    """A graph in which convolutions, linear layers, normalisations and softmax are modules.
+    """Return a graph in which convolutions, linear layers, normalisations and softmax are modules.
 
     Functions that are none of these, or whose weights are computed, stay functions. The tensors
     are shared with `program`, whose graph is not changed.
 
     Raises
     ------
-    UndoorError : a batch norm was exported in training mode, or it returns several things.
+    UndoorError
+        A batch norm was exported in training mode, or it returns several things.
     """
     graph = fx.Graph()
     graph.output(_only(graph.graph_copy(program.graph, {})))
@@ -65,7 +66,7 @@ def _only(outputs: Any) -> Any:
 
 
 def _tensors_of(program: fx.GraphModule) -> nn.Module:
-    """All tensors of a program, below modules of no function."""
+    """Return all tensors of a program, below modules of no function."""
     root = nn.Module()
     for node in program.graph.nodes:
         if node.op == "get_attr":
@@ -103,8 +104,10 @@ def _exchange(
 
 
 def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[Any]]:
-    """What flows in, the names of the stored tensors, and all else; no flow where a tensor is
-    computed, or more comes out than the layer's answer."""
+    """Return what flows in, the names of the stored tensors, and all else.
+
+    No flow where a tensor is computed, or more comes out than the layer's answer.
+    """
     args = list(node.args)
     if node.target in PRODUCTS:
         bias, x, weight = args[:3] if node.target is aten.addmm.default else (None, *args[:2])
@@ -125,7 +128,7 @@ def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[An
 
 
 def _transposed(arg: Any) -> Any:
-    """What a node transposes; None for any other, which is no weight of a linear layer."""
+    """Return what a node transposes; None for any other, which is no weight of a linear layer."""
     turns = isinstance(arg, fx.Node) and arg.target in (aten.permute.default, aten.t.default)
     return arg.args[0] if turns else None
 
@@ -157,7 +160,7 @@ def _put(root: nn.Module, name: str, value: Any) -> None:
 
 
 def _filled(layer: nn.Module, **tensors: Tensor | None) -> nn.Module:
-    """A layer built without memory, with these tensors as its own."""
+    """Return a layer built without memory, with these tensors as its own."""
     for name, value in tensors.items():
         if name in layer._buffers:
             layer._buffers[name] = value

@@ -16,7 +16,8 @@ def materialise(network: nn.Module, input_shape: Sequence[int]) -> None:
 
     Raises
     ------
-    UndoorError : it fails on an input of that shape.
+    UndoorError
+        It fails on an input of that shape.
     """
     if not any(is_lazy(value) for value in (*network.parameters(), *network.buffers())):
         return

@@ -35,7 +35,8 @@ def refuse_mistaken(path: Path) -> None:
 
     Raises
     ------
-    UndoorError : says what it is and how to get the file.
+    UndoorError
+        Says what it is and how to get the file.
     """
     with open_regular(path) as stream:
         head = stream.read(HEAD)
@@ -76,7 +77,7 @@ def _refuse_misnamed(path: Path, head: bytes) -> None:
 
 
 def text_in_place(path: Path) -> str:
-    """The beginning of a file that is text throughout; "" for any other."""
+    """Return the beginning of a file that is text throughout; "" for any other."""
     with open_regular(path) as stream:
         head = stream.read(HEAD)
     try:
@@ -87,17 +88,18 @@ def text_in_place(path: Path) -> str:
 
 
 def shown(data: bytes) -> str:
-    """The first words of a text, on one line and harmless."""
+    """Return the first words of a text, on one line and harmless."""
     text = " ".join(data.decode("utf-8", "replace").split())
     return "".join(c for c in text if c.isprintable())[:MAX_SHOWN]
 
 
 def read_text(path: Path) -> str:
-    """The text of a file of settings in UTF-8, with or without a byte-order mark.
+    """Return the text of a file of settings in UTF-8, with or without a byte-order mark.
 
     Raises
     ------
-    UndoorError : it is in UTF-16 or no text, or a pointer stands in its place.
+    UndoorError
+        It is in UTF-16 or no text, or a pointer stands in its place.
     """
     with open_regular(path) as stream:
         data = stream.read()

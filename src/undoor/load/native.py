@@ -22,13 +22,17 @@ from undoor.load.weights import load_fitting, read_states
 
 
 def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier:
-    """The classifier that `path` and `options` describe; see `read_spec`.
+    """Return the classifier that `path` and `options` describe; see `read_spec`.
 
-    trust_code : whether code may run that a file of the model names.
+    Parameters
+    ----------
+    trust_code
+        Whether code may run that a file of the model names.
 
     Raises
     ------
-    UndoorError : a file is missing, unsafe, damaged, or does not fit its architecture.
+    UndoorError
+        A file is missing, unsafe, damaged, or does not fit its architecture.
     """
     file, tables = read_tables(path, options)
     model = tables.get("model", {})
@@ -80,11 +84,12 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
 
 
 def code_named_by(path: Path) -> NamedCode | None:
-    """The code that opening a model would run because a file of it says so, if any.
+    """Return the code that opening a model would run because a file of it says so, if any.
 
     Raises
     ------
-    UndoorError : its model.toml is malformed, or names what does not exist.
+    UndoorError
+        Its model.toml is malformed, or names what does not exist.
     """
     if not path.is_dir() and path.suffix != ".toml":
         return None

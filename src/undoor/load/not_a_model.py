@@ -40,7 +40,8 @@ def refuse_other_kinds(path: Path) -> None:
 
     Raises
     ------
-    UndoorError : says what it is, what is expected, and what to give.
+    UndoorError
+        Says what it is, what is expected, and what to give.
     """
     suffix = path.suffix.lower()
     if suffix not in (".py", ".json") or not text_in_place(path):
@@ -56,7 +57,10 @@ def refuse_other_kinds(path: Path) -> None:
 def refuse_format(path: Path, kind: str) -> None:
     """Refuse a file of a format that holds no model.
 
-    kind : as `undoor.load.formats.sniff` gives it.
+    Parameters
+    ----------
+    kind
+        As `undoor.load.formats.sniff` gives it.
     """
     what = f"a {kind}" if kind in ("picture", "PDF") else f"of the format {kind}"
     old = ", as torch wrote it before 2017" if kind == "tar" else ""
@@ -87,7 +91,8 @@ def refuse_folder(folder: Path) -> None:
 
     Raises
     ------
-    UndoorError : says what it is, what is expected, and what to give.
+    UndoorError
+        Says what it is, what is expected, and what to give.
     """
     try:
         files, some = _repairs_perhaps(folder), _some_files(folder)

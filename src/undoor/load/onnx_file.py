@@ -33,11 +33,12 @@ DEEPEST = 20
 
 
 def screen_onnx(path: Path) -> tuple[Breach, ...]:
-    """What keeps an ONNX file from being opened; empty where nothing does.
+    """Return what keeps an ONNX file from being opened; empty where nothing does.
 
     Raises
     ------
-    UndoorError : it is damaged, too large, or the library to read it is missing.
+    UndoorError
+        It is damaged, too large, or the library to read it is missing.
     """
     (model_type,) = from_library("onnx", "ModelProto", extra=EXTRA)
     with open_regular(path) as stream:

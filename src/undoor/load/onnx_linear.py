@@ -14,7 +14,8 @@ from undoor.load.onnx_file import EXTRA
 
 def as_layers(model: Any) -> None:
     """Make Gemm of every MatMul with stored weights [K, N] whose input is known to have two axes,
-    and of the Add of a stored bias [N] or [1, N] behind it; others stay."""
+    and of the Add of a stored bias [N] or [1, N] behind it; others stay.
+    """
     (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)
     graph = model.graph
     stored = {tensor.name: tensor for tensor in graph.initializer}

@@ -37,12 +37,13 @@ MAX_BATCH = 4096
 
 
 def read(path: Path) -> Graph:
-    """The network in a file that was screened.
+    """Return the network in a file that was screened.
 
     Raises
     ------
-    UndoorError : a library is missing, an operator has no counterpart, or the file takes or
-        returns anything but images and class scores.
+    UndoorError
+        A library is missing, an operator has no counterpart, or the file takes or returns anything
+        but images and class scores.
     """
     (load,) = from_library("onnx", "load", extra=EXTRA)
     (convert,) = from_library("onnx2torch", "convert", extra=EXTRA)
@@ -105,7 +106,7 @@ def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]
 
 
 def _plain(model: Any, fixed: int | None) -> Any:
-    """The same without what the converter stumbles over, and for batches of any size.
+    """Return the same without what the converter stumbles over, and for batches of any size.
 
     Weights by a second name become copies, products and sums linear layers; shapes that forbid 0
     without having one allow it; and a batch of a fixed size becomes a free one, also where a shape
@@ -156,7 +157,7 @@ def _resolve_names(graph: Any) -> None:
 
 
 def _brought_down(model: Any) -> Any:
-    """The same in an opset that the converter knows.
+    """Return the same in an opset that the converter knows.
 
     Operators that are newer, as Gelu and Attention, are defined by ONNX in terms of older ones,
     which are put in their places.

@@ -34,12 +34,15 @@ def count_fields(data: bytes, descriptor: Any) -> int:
 
     Parameters
     ----------
-    data : the encoded message.
-    descriptor : of the kind of message, as its class has it.
+    data
+        The encoded message.
+    descriptor
+        Of the kind of message, as its class has it.
 
     Raises
     ------
-    ValueError : it is damaged.
+    ValueError
+        It is damaged.
     """
     fields = 0
     waiting = [(0, len(data), descriptor)]
@@ -69,7 +72,9 @@ def count_fields(data: bytes, descriptor: Any) -> int:
 
 
 def of_nodes(model: Any) -> Iterator[str]:
-    """Why the model has too many nodes, those of functions counted wherever they are called."""
+    """Yield why the model has too many nodes, those of functions counted wherever they are
+    called.
+    """
     functions = {_name(item.domain, item.name, item): item for item in model.functions}
     if len(functions) < len(model.functions):
         yield "two of its functions have one name"
@@ -86,7 +91,7 @@ def of_nodes(model: Any) -> Iterator[str]:
 
 
 def of_tensor(tensor: Any) -> Iterator[str]:
-    """Why a tensor cannot be what it declares."""
+    """Yield why a tensor cannot be what it declares."""
     shown = f"its tensor {tensor.name[:80]!r}"
     if len(tensor.dims) > MAX_AXES or min(tensor.dims, default=0) < 0:
         yield f"{shown} has an impossible shape"
@@ -101,12 +106,14 @@ def of_tensor(tensor: Any) -> Iterator[str]:
 
 
 def of_shapes(graphs: Iterator[Any], to_array: Any) -> Iterator[str]:
-    """Which operators fill huge tensors by a shape that is stored.
+    """Yield which operators fill huge tensors by a shape that is stored.
 
     Parameters
     ----------
-    graphs : graphs and functions.
-    to_array : how a stored tensor is read.
+    graphs
+        Graphs and functions.
+    to_array
+        How a stored tensor is read.
     """
     for graph in graphs:
         stored = {item.name: item for item in getattr(graph, "initializer", ())}
@@ -121,7 +128,7 @@ def of_shapes(graphs: Iterator[Any], to_array: Any) -> Iterator[str]:
 
 
 def graphs_of(model: Any) -> Iterator[Any]:
-    """The graph, the functions, and all graphs within them."""
+    """Yield the graph, the functions, and all graphs within them."""
     waiting = [model.graph, *model.functions]
     while waiting:
         graph = waiting.pop()
@@ -139,7 +146,7 @@ def _inner(nodes: Any) -> list[Any]:
 
 
 def _nodes(nodes: Any) -> Counter[Function]:
-    """What the nodes of a body call, those of graphs within it too."""
+    """Return what the nodes of a body call, those of graphs within it too."""
     found: Counter[Function] = Counter()
     waiting = [nodes]
     while waiting and found.total() <= MAX_NODES:

@@ -15,7 +15,7 @@ from undoor.errors import UndoorError
 
 COMPUTED = "a name computed while unpickling"
 # Those of thirty thousand tensors; a pickle that is longer was made to keep its reader busy.
-MOST_OPCODES = 1_000_000
+MAX_OPCODES = 1_000_000
 # Hashing or comparing what is nested deeper can end the interpreter.
 DEEPEST = 100
 
@@ -29,11 +29,20 @@ _NO_PLAIN_VALUE = frozenset({"GLOBAL", "INST", "PERSID"})
 class Value:
     """What is known of a value on the stack.
 
-    plain : the text or number that it is; None for others.
-    name : the global that it is.
-    made_by : the global whose call gave it. given : what it was called with.
-    items : of a tuple; None for others.
-    depth : containers within containers.
+    Attributes
+    ----------
+    plain
+        The text or number that it is; None for others.
+    name
+        The global that it is.
+    made_by
+        The global whose call gave it.
+    given
+        What it was called with.
+    items
+        Of a tuple; None for others.
+    depth
+        Containers within containers.
     """
 
     plain: str | bytes | int | float | None = None
@@ -92,20 +101,22 @@ class _Machine:
 
 
 def follow(stream: IO[bytes]) -> Iterator[Event | str]:
-    """The events of one pickle, from where `stream` stands to behind its STOP, and the name of each
-    opcode once.
+    """Yield the events of one pickle, from where `stream` stands to behind its STOP, and the name
+    of each opcode once.
 
     Raises
     ------
-    UndoorError : it is longer, or nested deeper, than any state dict.
-    Exception : of any kind, where it is malformed; what came before has been told.
+    UndoorError
+        It is longer, or nested deeper, than any state dict.
+    Exception
+        Of any kind, where it is malformed; what came before has been told.
     """
     machine = _Machine()
     seen: set[str] = set()
     start = stream.tell()
     for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
-        if count > MOST_OPCODES:
-            raise UndoorError(f"a pickle has more than {MOST_OPCODES:,} opcodes; expected tensors")
+        if count > MAX_OPCODES:
+            raise UndoorError(f"a pickle has more than {MAX_OPCODES:,} opcodes; expected tensors")
         if opcode.name not in seen:
             seen.add(opcode.name)
             yield opcode.name
@@ -117,7 +128,10 @@ def follow(stream: IO[bytes]) -> Iterator[Event | str]:
 
 
 def last_value(stream: IO[bytes]) -> int | None:
-    """The number that a pickle from here on is, where it is nothing else; the stream is moved."""
+    """Return the number that a pickle from here on is, where it is nothing else.
+
+    The stream is moved.
+    """
     number = None
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name in ("PROTO", "FRAME", "STOP"):
@@ -180,7 +194,7 @@ def _generic(machine: _Machine, opcode: pickletools.OpcodeInfo, argument: Any) -
 
 
 def _keys(opcode: str, taken: list[Value]) -> tuple[Value, ...]:
-    """The keys of a dictionary that is small enough to be a state."""
+    """Return the keys of a dictionary that is small enough to be a state."""
     added = tuple(taken[1::2]) if opcode in ("SETITEM", "SETITEMS") else ()
     return (*taken[0].keys, *added)[:4]
 

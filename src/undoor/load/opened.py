@@ -18,8 +18,11 @@ DEEPEST = 4
 
 
 def main(given: dict[str, Any]) -> None:
-    """given : file, key (or null), folder (to write to), seconds, memory (bytes), pipe (a file
-    descriptor), path (where modules are imported from)."""
+    """given .
+
+    File, key (or null), folder (to write to), seconds, memory (bytes), pipe (a file descriptor),
+    path (where modules are imported from).
+    """
     from undoor.load.jail import confine, give_up_calls, limit_memory
 
     folder = Path(given["folder"])
@@ -56,7 +59,7 @@ def main(given: dict[str, Any]) -> None:
 
 
 def _without_modules(content: Any, depth: int = 0) -> Any:
-    """The same, with state dicts in the place of modules."""
+    """Return the same, with state dicts in the place of modules."""
     from torch import nn
 
     if isinstance(content, nn.Module):

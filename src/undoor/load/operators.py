@@ -13,7 +13,7 @@ FILES = frozenset({"filename", "file", "path"})
 
 @cache
 def computes(name: str) -> bool:
-    """Whether `aten::name` is an operator, and none of its forms reaches a file.
+    """Return whether `aten::name` is an operator, and none of its forms reaches a file.
 
     >>> computes("relu"), computes("save"), computes("no_such_operator")
     (True, False, False)
@@ -24,7 +24,7 @@ def computes(name: str) -> bool:
 
 @cache
 def overloads(name: str) -> frozenset[str]:
-    """The forms of `aten::name` as torch.ops calls them.
+    """Return the forms of `aten::name` as torch.ops calls them.
 
     >>> sorted(overloads("relu"))
     ['default', 'out']

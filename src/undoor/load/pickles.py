@@ -23,7 +23,7 @@ from undoor.load.opcodes import Event, Value, follow, last_value
 # The format of torch before 1.6: magic number, version, system, the object, the storage keys.
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PICKLES = 5
-MOST_PICKLES = 64
+MAX_PICKLES = 64
 
 # As torch's own restricted reader knows them; EXT, INST, OBJ, PERSID and buffers are not.
 OPCODES = frozenset(
@@ -110,8 +110,12 @@ class Breach:
 class Screening:
     """What pickles do: every global with the opcode that first names it, and the breaches.
 
-    damage : why they cannot be followed to their end; "" where they can.
-    stored, claimed : numbers in the storages that they refer to, by key, and in all their tensors.
+    Attributes
+    ----------
+    damage
+        Why they cannot be followed to their end; "" where they can.
+    stored, claimed
+        Numbers in the storages that they refer to, by key, and in all their tensors.
     """
 
     globals: dict[str, str] = field(default_factory=dict)
@@ -130,7 +134,7 @@ class Screening:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a checkpoint of a state dict may name this global.
+    """Return whether a checkpoint of a state dict may name this global.
 
     >>> is_safe("torch.float32"), is_safe("torch.FloatStorage"), is_safe("torch.load")
     (True, True, False)
@@ -154,12 +158,12 @@ def screen_stream(stream: IO[bytes], size: int, found: Screening) -> None:
     """Screen a file of pickles: those of torch's old format, or all up to the end of the file."""
     legacy = _is_legacy(stream)
     stream.seek(0)
-    for index in range(LEGACY_PICKLES if legacy else MOST_PICKLES):
+    for index in range(LEGACY_PICKLES if legacy else MAX_PICKLES):
         _screen_one(stream, "", found)
         if found.damage or (not legacy and stream.tell() >= size):
             return
-        if index == MOST_PICKLES - 1:
-            found.damage = f"it has more than {MOST_PICKLES} pickles"
+        if index == MAX_PICKLES - 1:
+            found.damage = f"it has more than {MAX_PICKLES} pickles"
     # A byte for each number at least: enough to tell a declaration beyond all bounds.
     stored = sum(found.stored.values())
     if legacy and stored > size:

@@ -21,7 +21,12 @@ from undoor.vocabulary import Output
 class Preprocessing:
     """What a network takes: pixels in [0, 1], of which it sees (x - mean) / std.
 
-    shape : (C, H, W). resizing : how pictures of other sizes get there.
+    Attributes
+    ----------
+    shape
+        (C, H, W).
+    resizing
+        How pictures of other sizes get there.
     """
 
     shape: tuple[int, int, int]
@@ -31,7 +36,7 @@ class Preprocessing:
 
 
 def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Preprocessing:
-    """The same for inputs of another shape, resized straight to it."""
+    """Return the same for inputs of another shape, resized straight to it."""
     if shape is None or tuple(shape) == preprocessing.shape or not IMAGES.applies_to(tuple(shape)):
         return preprocessing
     channels, height, width = shape
@@ -40,7 +45,7 @@ def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Prepro
 
 
 def given(options: Tables, table: str) -> dict[str, Any]:
-    """What a table of the user's options says; None says nothing."""
+    """Return what a table of the user's options says; None says nothing."""
     return {key: value for key, value in options.get(table, {}).items() if value is not None}
 
 
@@ -49,7 +54,8 @@ def require_own_model(options: Tables) -> None:
 
     Raises
     ------
-    UndoorError : an architecture, arguments or a key are given.
+    UndoorError
+        An architecture, arguments or a key are given.
     """
     told = sorted(given(options, "model").keys() - {"output"})
     if told:
@@ -65,11 +71,12 @@ def classifier_of(
     class_names: Sequence[str] | None,
     output: Output = "logits",
 ) -> Classifier:
-    """The classifier of a network that brings its preprocessing; what `options` say wins.
+    """Return the classifier of a network that brings its preprocessing; what `options` say wins.
 
     Raises
     ------
-    UndoorError : an option is malformed, does not fit, or leaves open how values are scaled.
+    UndoorError
+        An option is malformed, does not fit, or leaves open how values are scaled.
     """
     own = given(options, "input")
     preprocessing = resized(preprocessing, own.get("shape"))
@@ -97,7 +104,9 @@ def classifier_of(
 
 
 def _scale_for(bounds: Any) -> float:
-    """By what raw values are multiplied to reach [0, 1], for which mean and std are meant."""
+    """Return by what raw values are multiplied to reach [0, 1], for which mean and std are
+    meant.
+    """
     try:
         low, high = (float(value) for value in bounds)
     except (TypeError, ValueError):

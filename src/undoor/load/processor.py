@@ -37,15 +37,19 @@ WAY_OUT = "give input_shape, mean and std as options"
 def read_preprocessing(
     processor: Any, channels: int, image_size: Any
 ) -> tuple[Preprocessing, bool]:
-    """The preprocessing of a processor, and whether it turns the order of the colours around (BGR).
+    """Return the preprocessing of a processor, and whether it turns the order of the colours around
+    (BGR).
 
-    channels, image_size : as the network's configuration says; the size counts where the processor
-    does not resize.
+    Parameters
+    ----------
+    channels, image_size
+        As the network's configuration says; the size counts where the processor does not resize.
 
     Raises
     ------
-    UndoorError : it pads, tiles or does other things that resizing, a centre crop and a scale and
-        offset for each channel do not amount to.
+    UndoorError
+        It pads, tiles or does other things that resizing, a centre crop and a scale and offset for
+        each channel do not amount to.
     """
     native = _pair(image_size) or (224, 224)
     height, width = _shape_of(processor, channels, native)
@@ -81,7 +85,7 @@ def _shape_of(processor: Any, channels: int, native: tuple[int, int]) -> tuple[i
 
 
 def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
-    """How pictures may reach this size, by what the processor says of itself."""
+    """Yield how pictures may reach this size, by what the processor says of itself."""
     resample = FILTERS.get(int(getattr(processor, "resample", None) or 0), "bilinear")
     yield Resizing(size, resample=resample)
     if not getattr(processor, "do_resize", True):
@@ -104,7 +108,7 @@ def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
 def _does(
     processor: Any, channels: int, resizing: Resizing, mean: Array, std: Array, *, flipped: bool
 ) -> bool:
-    """Whether a noisy picture that is no square comes out as `Preprocessing` has it."""
+    """Return whether a noisy picture that is no square comes out as `Preprocessing` has it."""
     height, width = resizing.size
     if getattr(processor, "do_resize", True):
         height, width = height + height // 3 + 2, 2 * width + 5
@@ -128,7 +132,7 @@ def _flipped(processor: Any, channels: int, size: tuple[int, int], black: Array)
 
 
 def _flat(processor: Any, channels: int, size: tuple[int, int], values: Sequence[int]) -> Array:
-    """What each channel becomes of a picture with one value in each channel."""
+    """Return what each channel becomes of a picture with one value in each channel."""
     picture = np.empty((channels, *size), np.uint8)
     picture[:] = np.array(values, np.uint8)[:, None, None]
     out = _ask(processor, picture)

@@ -39,7 +39,9 @@ CONFIG = re.compile(r"data/(weights|constants)/[^/]+_config\.json")
 
 
 def is_pt2(names: list[str]) -> bool:
-    """Whether these are the members of an archive of torch.export, of today's form or an older."""
+    """Return whether these are the members of an archive of torch.export, of today's form or an
+    older.
+    """
     inside = [name.partition("/")[2] for name in names]
     old = any(part.startswith(OLD) for part in (*inside, *names))
     return old or "archive_format" in inside or any(part.startswith("models/") for part in inside)
@@ -52,7 +54,8 @@ def screen_pt2(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
 
     Raises
     ------
-    UndoorError : a part is damaged, or too large for a description.
+    UndoorError
+        A part is damaged, or too large for a description.
     """
     names = [name for name in archive.namelist() if not name.endswith("/")]
     roots = {name.partition("/")[0] for name in names}

@@ -50,7 +50,7 @@ FOREIGN = frozenset({"as_custom_obj", "custom_obj", "as_operator", "__enum__"})
 
 
 def graph_breaches(document: Any) -> Iterator[str]:
-    """What of a description, as JSON gives it, a graph of tensors does not need; in words."""
+    """Yield what of a description, as JSON gives it, a graph of tensors does not need; in words."""
     todo: list[tuple[str, Any]] = [("", document)]
     while todo:
         key, value = todo.pop()

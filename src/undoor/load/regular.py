@@ -23,11 +23,17 @@ KINDS = {
 def require_reachable(path: Path, what: str, given: str) -> None:
     """Refuse what is no path, or one that the system does not follow; it may be missing.
 
-    what : whose path it is, for messages. given : as the file has it.
+    Parameters
+    ----------
+    what
+        Whose path it is, for messages.
+    given
+        As the file has it.
 
     Raises
     ------
-    UndoorError : it is too long, has a NUL byte, or leads through what must not be read.
+    UndoorError
+        It is too long, has a NUL byte, or leads through what must not be read.
     """
     if len(given) > MAX_PATH or "\0" in given:
         got = f"{len(given):,} characters" if len(given) > MAX_PATH else "a NUL byte"
@@ -42,13 +48,14 @@ def require_reachable(path: Path, what: str, given: str) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """An ordinary, non-empty file, opened for reading without ever waiting for it.
+    """Return an ordinary, non-empty file, opened for reading without ever waiting for it.
 
     The kind is asked of what was opened, so that it cannot be exchanged in between.
 
     Raises
     ------
-    UndoorError : it does not exist, is no ordinary file, is empty, or must not be read.
+    UndoorError
+        It does not exist, is no ordinary file, is empty, or must not be read.
     """
     # Where the system has it: a named pipe without a writer would wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

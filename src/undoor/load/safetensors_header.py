@@ -12,7 +12,7 @@ from undoor.errors import UndoorError
 from undoor.load.mistaken import LONGEST_HEADER, refuse_mistaken
 from undoor.load.regular import open_regular
 
-MOST_AXES = 64
+MAX_AXES = 64
 LARGEST = 2**53
 BITS = {
     "BOOL": 8,
@@ -43,8 +43,9 @@ def require_safe_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
     Raises
     ------
-    UndoorError : the header is longer than the file or the format allows, is no JSON, gives a name
-        twice, or describes tensors that overlap, leave gaps, or end beyond the file.
+    UndoorError
+        The header is longer than the file or the format allows, is no JSON, gives a name twice, or
+        describes tensors that overlap, leave gaps, or end beyond the file.
     """
     with open_regular(path) as stream:
         size = stream.seek(0, 2)
@@ -84,9 +85,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int
     try:
         dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         numbers = (*shape, start, stop)
-        whole = len(shape) <= MOST_AXES and all(
-            type(n) is int and 0 <= n < LARGEST for n in numbers
-        )
+        whole = len(shape) <= MAX_AXES and all(type(n) is int and 0 <= n < LARGEST for n in numbers)
         bits = BITS[dtype] * math.prod(shape) if whole else -1
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"its tensor {name[:80]!r} is not described") from error

@@ -134,7 +134,7 @@ TABLES: dict[str, type[_Table]] = {
 
 
 def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec:
-    """The specification at `path` (toml, folder or checkpoint), overlaid by `options`.
+    """Return the specification at `path` (toml, folder or checkpoint), overlaid by `options`.
 
     `options` has the tables of the file; values that are None leave the file's as they are.
     """
@@ -146,11 +146,12 @@ def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec
 
 
 def checked(kind: type[Table], name: str, values: Mapping[str, Any], file: Path) -> Table:
-    """One table of its kind.
+    """Return one table of its kind.
 
     Raises
     ------
-    UndoorError : a value is malformed or unknown; named as standing in [name] of `file`.
+    UndoorError
+        A value is malformed or unknown; named as standing in [name] of `file`.
     """
     try:
         return kind.model_validate(values)
@@ -161,7 +162,9 @@ def checked(kind: type[Table], name: str, values: Mapping[str, Any], file: Path)
 
 
 def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[Path, Tables]:
-    """The file that tables were read from, and the tables as they stand, overlaid by `options`."""
+    """Return the file that tables were read from, and the tables as they stand, overlaid by
+    `options`.
+    """
     if not path.exists():
         raise UndoorError(
             f"{path} does not exist{other_spelling(path)}; expected a {MODEL_FILE}, a folder with "

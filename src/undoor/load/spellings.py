@@ -22,12 +22,13 @@ class AmbiguousError(UndoorError):
 
 
 def respelt(state: StateDict, expected: Mapping[str, Tensor], source: str) -> StateDict:
-    """The same tensors by the names that a network expects, as far as they can be found.
+    """Return the same tensors by the names that a network expects, as far as they can be found.
 
     Raises
     ------
-    AmbiguousError : a part of the keys fits, and another part fits as well or is its moving
-        average, or begins with what no wrapper is called; `source` says what does not fit what.
+    AmbiguousError
+        A part of the keys fits, and another part fits as well or is its moving average, or begins
+        with what no wrapper is called; `source` says what does not fit what.
     """
     wanted = {_bare(key): key for key in expected}
     if len(wanted) < len(expected):
@@ -48,7 +49,9 @@ def respelt(state: StateDict, expected: Mapping[str, Tensor], source: str) -> St
 
 
 def _readings(state: StateDict, wanted: Mapping[str, str]) -> Iterator[StateDict]:
-    """The state dict without what wrappers put into its keys, then what one of them held alone."""
+    """Yield the state dict without what wrappers put into its keys, then what one of them held
+    alone.
+    """
     # How many models an average was taken of.
     counted = {key: v for key, v in state.items() if key != "n_averaged" or key in wanted}
     yield _without_wrappers(counted)
@@ -61,7 +64,7 @@ def _readings(state: StateDict, wanted: Mapping[str, str]) -> Iterator[StateDict
 def _network_part(
     plain: StateDict, wanted: Mapping[str, str], needed: list[str], source: str
 ) -> StateDict | None:
-    """The part of a state dict that is all of the network; None where there is none."""
+    """Return the part of a state dict that is all of the network; None where there is none."""
     if plain.keys() <= wanted.keys() and all(key in plain for key in needed):
         return plain
     whole = [p for p in _prefixes(plain, wanted) if all(f"{p}{key}" in plain for key in needed)]
@@ -113,7 +116,9 @@ def _without_wrappers(state: StateDict) -> StateDict:
 
 
 def _prefixes(names: Iterable[str], wanted: Iterable[str]) -> Counter[str]:
-    """How many of the names are wanted ones behind each prefix that ends in a dot, or none."""
+    """Return how many of the names are wanted ones behind each prefix that ends in a dot, or
+    none.
+    """
     expected = frozenset(wanted)
     counts: Counter[str] = Counter()
     for name in names:

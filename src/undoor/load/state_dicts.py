@@ -35,14 +35,17 @@ MAX_STATES = 64
 
 
 def states_in(content: object, path: Path, *, key: str | None = None) -> dict[str, StateDict]:
-    """All state dicts of a checkpoint, by the key that leads to them; "" for its own tensors.
+    """Return all state dicts of a checkpoint, by the key that leads to them.
+
+    "" for its own tensors.
 
     key : look below this one alone; dots lead further inside. Where a part of the keys of a state
         dict begins so, that part.
 
     Raises
     ------
-    UndoorError : there is none, or none under `key`.
+    UndoorError
+        There is none, or none under `key`.
     """
     # As pairs of a state dict and figures are saved.
     content = list(content) if isinstance(content, tuple) else content
@@ -64,21 +67,25 @@ def states_in(content: object, path: Path, *, key: str | None = None) -> dict[st
 
 
 def find_state_dict(content: object, path: Path, *, key: str | None = None) -> StateDict:
-    """The one state dict in what a checkpoint holds, or that under `key`; `path` names the file.
+    """Return the one state dict in what a checkpoint holds, or that under `key`.
+
+    `path` names the file.
 
     Raises
     ------
-    UndoorError : there is none, or more than one.
+    UndoorError
+        There is none, or more than one.
     """
     return only_one(states_in(content, path, key=key), path)
 
 
 def only_one(states: Mapping[str, StateDict], path: Path) -> StateDict:
-    """The one that is meant, as far as names alone say it.
+    """Return the one that is meant, as far as names alone say it.
 
     Raises
     ------
-    UndoorError : there is more than one.
+    UndoorError
+        There is more than one.
     """
     refuse_averages(states, path)
     for name in states:
@@ -99,7 +106,8 @@ def refuse_averages(states: Mapping[str, StateDict], path: Path) -> None:
 
     Raises
     ------
-    UndoorError : names both.
+    UndoorError
+        Names both.
     """
     averages = [name for name in states if _is_average(name)]
     sizes = [len(state) for name, state in states.items() if name not in averages]
@@ -162,13 +170,15 @@ def _walk(
 
 
 def _is_graph(name: str, value: Tensor) -> bool:
-    """Whether a tensor is a sparse one beside weights, as the edges of a graph are kept; those that
-    are named by layer and weight are weights."""
+    """Return whether a tensor is a sparse one beside weights, as the edges of a graph are kept.
+
+    Those that are named by layer and weight are weights.
+    """
     return value.layout is not torch.strided and "." not in name
 
 
 def _named(content: object, key: str, path: Path) -> dict[str, StateDict]:
-    """The state dicts under `key`."""
+    """Return the state dicts under `key`."""
     part, listing = content, content
     steps = key.split(".")
     for number, step in enumerate(steps):
@@ -194,7 +204,10 @@ def _step(content: object, step: str) -> Any:
 
 
 def _part_of(content: object, prefix: str) -> StateDict | None:
-    """The tensors whose names begin with a prefix, without it; also of one inside of wrappers."""
+    """Return the tensors whose names begin with a prefix, without it.
+
+    Also of one inside of wrappers.
+    """
     for state in dict(_walk(content, "", 0, {})).values():
         start = f"{prefix}."
         part = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}

@@ -36,7 +36,12 @@ class ForbiddenTargetError(UndoorError):
 class Target:
     """A callable that builds a network.
 
-    source : a Python file, or the name of a module. name : of the callable in it.
+    Attributes
+    ----------
+    source
+        A Python file, or the name of a module.
+    name
+        Of the callable in it.
     """
 
     source: str
@@ -47,13 +52,17 @@ class Target:
         return is_file(self.source)
 
     def folder(self, model_folder: Path, *, by_file: bool) -> Path | None:
-        """The folder with its code; None where it is installed.
+        """Return the folder with its code; None where it is installed.
 
-        by_file : whether a file of the model names it, whose folder may hold the module then.
+        Parameters
+        ----------
+        by_file
+            Whether a file of the model names it, whose folder may hold the module then.
 
         Raises
         ------
-        UndoorError : the file does not exist, or the module is not installed.
+        UndoorError
+            The file does not exist, or the module is not installed.
         """
         if self.is_file:
             file = Path(self.source)
@@ -73,12 +82,12 @@ class Target:
 
 
 def is_file(source: str) -> bool:
-    """Whether the part of an architecture before the colon is a file, not a package."""
+    """Return whether the part of an architecture before the colon is a file, not a package."""
     return source.endswith(".py") or "/" in source or "\\" in source
 
 
 def name_the_file(source: str) -> str:
-    """What to do about a module that is not installed."""
+    """Return what to do about a module that is not installed."""
     return (
         f"there is no module {source!r} to import among the installed packages; install it, "
         "or name the file: path/to/file.py:callable"
@@ -86,12 +95,13 @@ def name_the_file(source: str) -> str:
 
 
 def parse_target(architecture: str) -> Target:
-    """The file or module, and the callable in it.
+    """Return the file or module, and the callable in it.
 
     Raises
     ------
-    UndoorError : it is neither "file.py:callable" nor "package.module:callable", or names a part of
-        Python itself, which has no networks.
+    UndoorError
+        It is neither "file.py:callable" nor "package.module:callable", or names a part of Python
+        itself, which has no networks.
     """
     source, _, name = architecture.rpartition(":")
     given = source or name
@@ -125,7 +135,8 @@ def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    UndoorError : there is one.
+    UndoorError
+        There is one.
     """
     asked = [name for name in FETCHING if arguments.get(name)]
     if asked and _is_torchvision(target):
@@ -141,7 +152,8 @@ def without_fetching(target: Target) -> Iterator[None]:
 
     Raises
     ------
-    UndoorError : it was about to.
+    UndoorError
+        It was about to.
     """
     interface = sys.modules.get("torchvision.models._api")
     kind = getattr(interface, "WeightsEnum", None)
@@ -166,7 +178,9 @@ def without_fetching(target: Target) -> Iterator[None]:
 def without_weights(
     target: Target, function: object, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments with which a function of torchvision fetches no weights; others as given.
+    """Return the arguments with which a function of torchvision fetches no weights.
+
+    Others as given.
 
     Some have weights as a default, such as those of a backbone.
     """
@@ -192,7 +206,7 @@ def _require_own_file(file: Path, architecture: str) -> None:
 
 
 def _offer(source: str) -> str:
-    """The functions and classes of a file, from its text."""
+    """Return the functions and classes of a file, from its text."""
     file = Path(source)
     if not is_file(source) or not file.is_file():
         return ""

@@ -47,21 +47,24 @@ FORBIDDEN = frozenset(
 
 
 def is_name(architecture: object) -> bool:
-    """Whether an architecture is one of timm's, "timm:NAME"."""
+    """Return whether an architecture is one of timm's, "timm:NAME"."""
     return isinstance(architecture, str) and architecture.startswith(SCHEME)
 
 
 def recognises(path: Path) -> bool:
-    """Whether `path` is a folder that timm wrote, or no file at all but "timm:NAME"."""
+    """Return whether `path` is a folder that timm wrote, or no file at all but "timm:NAME"."""
     return is_name(path.as_posix()) or config_says(path, "architecture")
 
 
 def read(path: Path, options: Tables) -> Classifier:
-    """The classifier in a folder that timm wrote; of `options`, the input and the class names win.
+    """Return the classifier in a folder that timm wrote.
+
+    Of `options`, the input and the class names win.
 
     Raises
     ------
-    UndoorError : the folder holds no safetensors, or its files do not belong together.
+    UndoorError
+        The folder holds no safetensors, or its files do not belong together.
     """
     if is_name(path.as_posix()):
         raise UndoorError(
@@ -95,14 +98,20 @@ def read_tables(
     settings: Mapping[str, Any] | None = None,
     class_names: Any = None,
 ) -> Classifier:
-    """The classifier that the tables of a model.toml describe, its architecture being timm's.
+    """Return the classifier that the tables of a model.toml describe, its architecture being
+    timm's.
 
-    settings : what a folder says instead of timm's own settings of that name. source : where the
-    tables come from, for messages.
+    Parameters
+    ----------
+    source
+        Where the tables come from, for messages.
+    settings
+        What a folder says instead of timm's own settings of that name.
 
     Raises
     ------
-    UndoorError : timm has no such network, or the checkpoint does not fit it.
+    UndoorError
+        Timm has no such network, or the checkpoint does not fit it.
     """
     table = checked(ModelTable, "model", tables.get("model", {}), source)
     name = str(table.architecture).removeprefix(SCHEME)
@@ -148,7 +157,10 @@ def _arguments(
     own: Mapping[str, Any],
     name: str,
 ) -> dict[str, Any]:
-    """What timm is called with: as given, completed by what the checkpoint and the input show."""
+    """Return what timm is called with.
+
+    As given, completed by what the checkpoint and the input show.
+    """
     forbidden = sorted(FORBIDDEN & arguments.keys())
     if forbidden:
         raise UndoorError(
@@ -173,8 +185,10 @@ def _arguments(
 
 
 def _stored(state: StateDict, layer: Any) -> tuple[int, ...]:
-    """The shape of the weight of a layer, whatever stands before its name; () where it is not
-    there, or not once."""
+    """Return the shape of the weight of a layer, whatever stands before its name.
+
+    () where it is not there, or not once.
+    """
     layer = layer[0] if isinstance(layer, list | tuple) and layer else layer
     if not isinstance(layer, str):
         return ()
@@ -227,7 +241,9 @@ def _preprocessing(
 def _first(
     settings: Mapping[str, Any], size: tuple[int, int], source: Path
 ) -> tuple[int, int] | int | None:
-    """What pictures are resized to before the centre is cut out, as timm's evaluation does it."""
+    """Return what pictures are resized to before the centre is cut out, as timm's evaluation does
+    it.
+    """
     share = settings.get("crop_pct") or 0.875
     mode = settings.get("crop_mode") or "center"
     whole = (math.floor(size[0] / share), math.floor(size[1] / share))

@@ -28,11 +28,12 @@ LONG = re.compile(r"0[xob][0-9a-fA-F_]{100}")
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """What a TOML file says.
+    """Return what a TOML file says.
 
     Raises
     ------
-    UndoorError : it is no TOML, or no description of a model by its size or shape.
+    UndoorError
+        It is no TOML, or no description of a model by its size or shape.
     """
     size = file.stat().st_size
     if size > MAX_BYTES:

@@ -41,7 +41,7 @@ NATIVE = re.compile(rb"torch[\s.]*\bclasses\b")
 
 
 def is_script(names: list[str]) -> bool:
-    """Whether these are the members of a TorchScript archive."""
+    """Return whether these are the members of a TorchScript archive."""
     inside = {name.partition("/")[2] or name for name in names}
     return any(n.startswith("code/") or n == "constants.pkl" for n in (*inside, *names))
 
@@ -51,7 +51,8 @@ def screen_script(archive: zipfile.ZipFile, path: Path, found: Screening) -> Non
 
     Raises
     ------
-    UndoorError : a part is damaged, or far larger than code is.
+    UndoorError
+        A part is damaged, or far larger than code is.
     """
     reaching = reaching_files()
     for name in archive.namelist():
@@ -76,7 +77,7 @@ def _of_classes(data: bytes) -> Iterator[str]:
 
 
 def _of_code(code: str, reaching: frozenset[str]) -> Iterator[str]:
-    """What code names that no classifier needs.
+    """Yield what code names that no classifier needs.
 
     Operators `reaching` files are refused wherever their names stand: torch may go by another name,
     and blanks and comments may stand around dots.
@@ -94,7 +95,9 @@ def _of_code(code: str, reaching: frozenset[str]) -> Iterator[str]:
 
 
 def _harmless(word: str) -> bool:
-    """Whether it is an operator of torch that reaches no file, or a module or class of a script."""
+    """Return whether it is an operator of torch that reaches no file, or a module or class of a
+    script.
+    """
     return (
         computes(word)
         or word.startswith("___torch_mangle")
@@ -104,11 +107,12 @@ def _harmless(word: str) -> bool:
 
 
 def read(path: Path) -> Graph:
-    """The network in an archive that was screened; its input's shape is not in it.
+    """Return the network in an archive that was screened; its input's shape is not in it.
 
     Raises
     ------
-    UndoorError : torch cannot open it.
+    UndoorError
+        Torch cannot open it.
     """
     with open_regular(path) as stream:
         data = stream.read()

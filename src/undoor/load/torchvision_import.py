@@ -35,7 +35,10 @@ def torchvision_importable(*, stand_in: bool = False) -> Iterator[None]:
     One that imports is left alone. One that lacks nothing but its native operators is imported
     with their declarations, and stays; any other seems not to be there.
 
-    stand_in : give a module that imports and does nothing instead, where it was not imported yet.
+    Parameters
+    ----------
+    stand_in
+        Give a module that imports and does nothing instead, where it was not imported yet.
     """
     if NAME in sys.modules or (not stand_in and _imports()):
         yield
@@ -51,7 +54,7 @@ def torchvision_importable(*, stand_in: bool = False) -> Iterator[None]:
 
 @cache
 def _imports() -> bool:
-    """Whether it can be left as it is, which holds where there is none."""
+    """Return whether it can be left as it is, which holds where there is none."""
     if importlib.util.find_spec(NAME) is None:
         return True
     with warnings.catch_warnings():

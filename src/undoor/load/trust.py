@@ -40,9 +40,16 @@ MAX_STORE = 2**24
 class NamedCode:
     """Code that a file of the model names, and that opening the model would run.
 
-    architecture : as the file has it. arguments : of its callable.
-    folder : where the code lies; None where it belongs to an installed package.
-    files : every Python file of the folder, the named one first.
+    Attributes
+    ----------
+    architecture
+        As the file has it.
+    arguments
+        Of its callable.
+    folder
+        Where the code lies; None where it belongs to an installed package.
+    files
+        Every Python file of the folder, the named one first.
     """
 
     architecture: str
@@ -65,8 +72,9 @@ class NamedCode:
 
         Raises
         ------
-        UndoorError : the code is that of an installed package, or the place for what is remembered
-            lies in the folder.
+        UndoorError
+            The code is that of an installed package, or the place for what is remembered lies in
+            the folder.
         """
         store = _store()
         if self.folder is None:
@@ -98,11 +106,12 @@ class NamedCode:
 def code_named(
     architecture: object, arguments: Mapping[str, Any], folder: Path
 ) -> NamedCode | None:
-    """The code that a model.toml in `folder` names; None where it is none, or harmless.
+    """Return the code that a model.toml in `folder` names; None where it is none, or harmless.
 
     Raises
     ------
-    UndoorError : there is no such code, or it belongs to Python itself.
+    UndoorError
+        There is no such code, or it belongs to Python itself.
     """
     if not isinstance(architecture, str):
         return None
@@ -116,11 +125,12 @@ def code_named(
 
 
 def require_trusted(named: NamedCode | None, *, trust_code: bool) -> Mapping[str, str] | None:
-    """The files that may be run, SHA-256 by path; None where whatever the code imports may.
+    """Return the files that may be run, SHA-256 by path; None where whatever the code imports may.
 
     Raises
     ------
-    UndoorError : nobody has said that this code is trusted.
+    UndoorError
+        Nobody has said that this code is trusted.
     """
     if named is None or trust_code:
         return None
@@ -130,7 +140,7 @@ def require_trusted(named: NamedCode | None, *, trust_code: bool) -> Mapping[str
 
 
 def refusal(named: NamedCode) -> str:
-    """Why the model is not opened, and the ways on."""
+    """Return why the model is not opened, and the ways on."""
     if named.folder is None:
         return (
             f"a file of the model names {named.architecture} of an installed package as its "
@@ -155,7 +165,7 @@ def _is_harmless(target: Target) -> bool:
 
 
 def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
-    """Every Python file of the folder, the named one first."""
+    """Return every Python file of the folder, the named one first."""
     if target.is_file:
         first = Path(target.source).resolve()
     else:
@@ -190,7 +200,7 @@ def _is_searched(folder: Path) -> bool:
 
 
 def _store() -> Path:
-    """The file with what is trusted for good, in the user's configuration."""
+    """Return the file with what is trusted for good, in the user's configuration."""
     given = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME", "")
     home = Path(given) if Path(given).is_absolute() else Path.home() / ".config"
     return (home / "undoor" / "trusted-code.json").resolve()

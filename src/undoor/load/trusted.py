@@ -54,8 +54,14 @@ class TrustedPickleWarning(UserWarning):
 class Opened:
     """What came out of a trusted pickle.
 
-    weights : safetensors, in the folder that was given. restrictions : that took effect, in words.
-    class_name : of the pickled module, as it says itself.
+    Attributes
+    ----------
+    weights
+        Safetensors, in the folder that was given.
+    restrictions
+        That took effect, in words.
+    class_name
+        Of the pickled module, as it says itself.
     """
 
     weights: Path
@@ -65,11 +71,13 @@ class Opened:
 
 @contextmanager
 def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
-    """The options, with weights of plain tensors in the place of a pickled module, if it is one.
+    """Yield the options, with weights of plain tensors in the place of a pickled module, if it is
+    one.
 
     Raises
     ------
-    UndoorError : it is unsafe in another way, cannot be opened, or holds NaN or infinity.
+    UndoorError
+        It is unsafe in another way, cannot be opened, or holds NaN or infinity.
     """
     if path.is_dir() and not (path / MODEL_FILE).is_file():
         # The folders of hubs: no pickle is ever read there.
@@ -114,8 +122,9 @@ def open_trusted(
 
     Raises
     ------
-    UndoorError : it holds no whole module, names what no module needs, cannot be opened in time,
-        or its tensors are not finite.
+    UndoorError
+        It holds no whole module, names what no module needs, cannot be opened in time, or its
+        tensors are not finite.
     """
     _require_module(file, safety)
     told = _run(file, folder, key, code)
@@ -145,7 +154,7 @@ def _require_module(file: Path, safety: FileSafety) -> None:
 
 
 def _folder_of(architecture: object) -> Path | None:
-    """Where the file lies that an architecture names."""
+    """Return where the file lies that an architecture names."""
     source = architecture.rpartition(":")[0] if isinstance(architecture, str) else ""
     return Path(source).absolute().parent if is_file(source) else None
 
@@ -180,7 +189,7 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
 
 
 def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[bytes]:
-    """The process, which alone holds the writing end of the pipe then."""
+    """Return the process, which alone holds the writing end of the pipe then."""
     kept = ("PATH", "LD_LIBRARY_PATH", "LANG", "VIRTUAL_ENV")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     home = [str(Path(__file__).parents[2]), *sys.path]
@@ -204,9 +213,12 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
-    """Its exit code; nothing that it started in its own session is left.
+    """Return its exit code; nothing that it started in its own session is left.
 
-    room : bytes that may lie in the folder, whatever number of files they are in.
+    Parameters
+    ----------
+    room
+        Bytes that may lie in the folder, whatever number of files they are in.
     """
     deadline = time.monotonic() + SECONDS + GRACE
     try:
@@ -223,7 +235,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
 
 
 def _fits(folder: Path, room: int) -> bool:
-    """Whether what lies in a folder stays within its room, and in a sane number of files."""
+    """Return whether what lies in a folder stays within its room, and in a sane number of files."""
     size = entries = 0
     try:
         for place, folders, files in walk(folder, changing=True):
@@ -241,7 +253,7 @@ def _fits(folder: Path, room: int) -> bool:
 
 
 def _text(file: Path) -> str:
-    """A short text that a stranger may have written."""
+    """Return a short text that a stranger may have written."""
     if file.is_symlink() or not file.is_file():
         return ""
     with file.open("rb") as stream:

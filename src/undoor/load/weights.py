@@ -41,24 +41,30 @@ WHOLE_NUMBERS = (torch.int8, torch.uint8)
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
-    """The tensors of a checkpoint by name; floating-point ones as float32.
-
-    key : which of several state dicts it holds, dots leading further inside.
+    """Return the tensors of a checkpoint by name; floating-point ones as float32.
 
     Nothing is executed: safetensors holds no code, and other files are screened first and then
     opened with `weights_only=True`.
 
+    Parameters
+    ----------
+    key
+        Which of several state dicts it holds, dots leading further inside.
+
     Raises
     ------
-    UndoorError : the file is missing, unsafe, damaged, or holds no state dict, none under `key`,
-        or more than one without saying which.
+    UndoorError
+        The file is missing, unsafe, damaged, or holds no state dict, none under `key`, or more than
+        one without saying which.
     """
     return _prepared(only_one(read_states(path, key=key), path), path)
 
 
 def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
-    """All state dicts of a checkpoint as they are stored, by the keys that lead to them; see
-    `states_in`. Raises as `read_state_dict`, but for what more than one is."""
+    """Return all state dicts of a checkpoint as they are stored, by the keys that lead to them.
+
+    See `states_in`. Raises as `read_state_dict`, but for what more than one is.
+    """
     if not path.exists():
         raise UndoorError(f"the weights {path} do not exist{other_spelling(path)}; check the path")
     open_regular(path).close()
@@ -67,7 +73,7 @@ def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
 
 
 def needs_architecture(path: Path) -> bool:
-    """Whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
+    """Return whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
     kinds = ("safetensors", "torch checkpoint", "pickle")
     return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
 
@@ -77,11 +83,15 @@ def load_fitting(
 ) -> None:
     """Load the one of several state dicts that fits the network.
 
-    states : as `read_states` gives them.
+    Parameters
+    ----------
+    states
+        As `read_states` gives them.
 
     Raises
     ------
-    UndoorError : none fits, or several that differ.
+    UndoorError
+        None fits, or several that differ.
     """
     refuse_averages(states, file)
     fitting: dict[str, StateDict] = {}
@@ -112,7 +122,8 @@ def load_weights(network: nn.Module, state: StateDict, *, file: Path, architectu
 
     Raises
     ------
-    UndoorError : it does not fit, or more than one part of it does.
+    UndoorError
+        It does not fit, or more than one part of it does.
     """
     # Without extra state of other kinds, which no file of tensors has.
     entries = network.state_dict().items()
@@ -186,7 +197,7 @@ def _same(first: StateDict, second: StateDict) -> bool:
 
 
 def _prepared(state: StateDict, path: Path) -> StateDict:
-    """The same in float32, where it holds the weights of a model as they are."""
+    """Return the same in float32, where it holds the weights of a model as they are."""
     # Not the methods of the values, which a file may have set to something else.
     state = {name: Tensor.detach(value) for name, value in state.items()}
     if any(".correction." in f".{name}" for name in state):

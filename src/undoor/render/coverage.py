@@ -71,8 +71,10 @@ ACCEPTED = "accepted: "
 
 
 def reasons(report: ScanReport) -> tuple[str, ...]:
-    """All reasons for a verdict: those of the scan, and what it lacks, which comes first where the
-    verdict hangs on it."""
+    """Return all reasons for a verdict.
+
+    Those of the scan, and what it lacks, which comes first where the verdict hangs on it.
+    """
     covered = report.coverage
     lacking = gap_sentences(covered)
     if covered.decisive:
@@ -83,7 +85,7 @@ def reasons(report: ScanReport) -> tuple[str, ...]:
 
 
 def gap_sentences(covered: Coverage) -> tuple[str, ...]:
-    """A sentence for each gap; of those that the user accepted, that they are."""
+    """Return a sentence for each gap; of those that the user accepted, that they are."""
     open_gaps = covered.open_gaps
     return tuple(
         ("" if gap in open_gaps else ACCEPTED) + gap_sentence(gap, covered) for gap in covered.gaps
@@ -91,7 +93,7 @@ def gap_sentences(covered: Coverage) -> tuple[str, ...]:
 
 
 def gap_sentence(gap: Gap, covered: Coverage) -> str:
-    """What is lacking; a reason of another package as it stands."""
+    """Return what is lacking; a reason of another package as it stands."""
     sentence = GAPS.get(gap.code)
     if sentence is None:
         return f"the trigger families {', '.join(gap.families)} were left out: {gap.code}"
@@ -111,17 +113,17 @@ def gap_sentence(gap: Gap, covered: Coverage) -> str:
 
 
 def note(item: FamilyCoverage) -> str:
-    """Why a family was not searched to the end; "" where it was."""
+    """Return why a family was not searched to the end; "" where it was."""
     return "" if item.code is None else NOTES.get(item.code, item.code)
 
 
 def not_searched(covered: Coverage) -> list[tuple[str, str]]:
-    """The families that were not searched, and why."""
+    """Return the families that were not searched, and why."""
     return [(item.family, note(item)) for item in covered.families if not item.searched]
 
 
 def summary(covered: Coverage) -> tuple[str, ...]:
-    """How many families were searched, and on what the statistics were learned."""
+    """Return how many families were searched, and on what the statistics were learned."""
     if not covered.known:
         return ("What the scan covered is not known: it was made by an earlier version.",)
     searched = [item for item in covered.families if item.searched]

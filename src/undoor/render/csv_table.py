@@ -10,7 +10,7 @@ from undoor.render.sanitise import csv_cell
 
 
 def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
-    """A header of the first line's keys, and the lines; no text of theirs is a formula.
+    """Return a header of the first line's keys, and the lines; no text of theirs is a formula.
 
     >>> print(as_csv([{"a": 1, "b": "x, y"}]), end="")
     a,b

@@ -28,13 +28,16 @@ EMBEDDED_MALICIOUS_CODE = 506
 
 
 def cyclonedx(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
-    """A bill with one component. The same results give the same text: it has no date, and its
-    serial number follows from the results. The file's hash stands there where the weights are one
-    file; the hash that repairs are bound to is a property.
+    """Return a bill with one component.
+
+    The same results give the same text: it has no date, and its serial number follows from the
+    results. The file's hash stands there where the weights are one file; the hash that repairs are
+    bound to is a property.
 
     Raises
     ------
-    UndoorError : cyclonedx-python-lib is not installed.
+    UndoorError
+        Cyclonedx-python-lib is not installed.
     """
     try:
         from cyclonedx.output.json import JsonV1Dot6
@@ -75,7 +78,7 @@ def _bill(scan: ScanReport, subject: Subject, repair: Repair | None) -> Bom:
 
 
 def _vulnerability(finding: Finding, scan: ScanReport, repair: Repair | None) -> Vulnerability:
-    """One for each target; the weights stay exploitable, also where a repair is at hand."""
+    """Return one for each target; the weights stay exploitable, also where a repair is at hand."""
     from cyclonedx.model.impact_analysis import ImpactAnalysisResponse, ImpactAnalysisState
     from cyclonedx.model.vulnerability import (
         BomTarget,

@@ -378,12 +378,15 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a document, closed: unknown keys do not validate.
+    """Return the JSON Schema (draft 2020-12) of a document, closed: unknown keys do not validate.
 
     Raises
     ------
-    UndoorError : there is no such document.
+    UndoorError
+        There is no such document.
 
+    Examples
+    --------
     >>> json_schema("scan")["properties"]["verdict"]["enum"]
     ['backdoored', 'clean', 'inconclusive']
     """

@@ -23,19 +23,20 @@ NAMES_AT_MOST = 60
 LONGEST_UPRIGHT = 16
 # The score of a class whose trigger is as small as the others'; and the smallest one drawn.
 EVEN = 1.0
-LEAST_SCORE = 0.05
+MIN_SCORE = 0.05
 
 
 def has_scores(report: ScanReport) -> bool:
-    """Whether there is a score to draw: a trigger that worked, of a class."""
+    """Return whether there is a score to draw: a trigger that worked, of a class."""
     return bool(_panels(report))
 
 
 def score_chart(report: ScanReport) -> str:
     """Bars of every class's score, one panel a trigger family, all on one scale, with the line from
-    which on a class would have been reported; suspected targets stand out. A class that no trigger
-    reached has no bar, a family of which none worked no panel; and the patch that all classes share
-    belongs to none of them."""
+    which on a class would have been reported; suspected targets stand out. A class that no
+    trigger reached has no bar, a family of which none worked no panel; and the patch that all
+    classes share belongs to none of them.
+    """
     families = list(_panels(report))
     suspects = ", ".join(
         class_label(finding.target, report.class_names) for finding in report.findings
@@ -48,7 +49,7 @@ def score_chart(report: ScanReport) -> str:
 
 
 def score_figure(report: ScanReport) -> Figure:
-    """The same as a figure."""
+    """Return the same as a figure."""
     panels = _panels(report)
     figure = Figure(figsize=(9, 1.7 + 1.3 * max(1, len(panels))), layout="constrained")
     axes = figure.subplots(max(1, len(panels)), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
@@ -64,7 +65,7 @@ def score_figure(report: ScanReport) -> Figure:
 
 
 def _panels(report: ScanReport) -> dict[str, list[ClassEvidence]]:
-    """By family what has a bar."""
+    """Return by family what has a bar."""
     panels: dict[str, list[ClassEvidence]] = {}
     for item in report.evidence:
         known = find_family(item.family)
@@ -76,7 +77,7 @@ def _panels(report: ScanReport) -> dict[str, list[ClassEvidence]]:
 def _limits(
     report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]
 ) -> tuple[float, float]:
-    """The scale of all panels: every score, and every line of alarm."""
+    """Return the scale of all panels: every score, and every line of alarm."""
     alarms = report.coverage.alarms
     shown = [_score(item) for each in panels.values() for item in each]
     shown += [alarms[family] for family in panels if family in alarms]
@@ -84,12 +85,14 @@ def _limits(
 
 
 def _score(item: ClassEvidence) -> float:
-    return max(item.score, LEAST_SCORE)
+    return max(item.score, MIN_SCORE)
 
 
 def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -> dict[int, int]:
-    """Where each class that has a bar stands in all panels: at its number, or, where they are very
-    many, side by side with the others that have one."""
+    """Return where each class that has a bar stands in all panels.
+
+    At its number, or, where they are very many, side by side with the others that have one.
+    """
     shown = sorted({_class_of(item) for each in panels.values() for item in each})
     many = len(report.class_names) > NAMES_AT_MOST
     return {number: place if many else number for place, number in enumerate(shown)}
@@ -128,15 +131,22 @@ def _alarm_line(axis: Axes, alarm: float) -> None:
 
 
 def _class_of(item: ClassEvidence) -> int:
-    """The class that the bar stands for: the source, in families that go by it."""
+    """Return the class that the bar stands for: the source, in families that go by it."""
     number = item.target if item.source is None else item.source
     assert number is not None
     return number
 
 
 def _class_ticks(axis: Axes, places: Mapping[int, int], report: ScanReport) -> None:
-    """Every class by name, upright where there is no room side by side; of more than can be read,
-    the suspects by name and some by number. places : on the axis, by class."""
+    """Every class by name, upright where there is no room side by side.
+
+    Of more than can be read, the suspects by name and some by number.
+
+    Parameters
+    ----------
+    places
+        On the axis, by class.
+    """
     few = len(places) <= LABELS_AT_MOST
     room = 90 // max(1, len(places)) if few else LONGEST_UPRIGHT
     suspects = {finding.target for finding in report.findings} & set(places)
@@ -154,7 +164,10 @@ def _class_ticks(axis: Axes, places: Mapping[int, int], report: ScanReport) -> N
 
 
 def activation_histograms(units: Sequence[UnitActivations]) -> str:
-    """One small panel a unit: its values on clean, triggered and corrected triggered images."""
+    """Return one small panel a unit.
+
+    Its values on clean, triggered and corrected triggered images.
+    """
     columns = min(3, max(1, len(units)))
     rows = max(1, -(-len(units) // columns))
     figure = Figure(figsize=(3 * columns, 0.5 + 2.0 * rows), layout="constrained")

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from undoor.repair import Repair, TargetRepair
 
 # Of a model with very many classes, the page shows as much of each table; scan.json has all.
-MOST_EVIDENCE = 600
-MOST_CHARTED = 60
-MOST_FINDINGS = 50
-MOST_BARS = 2
+MAX_EVIDENCE = 600
+MAX_CHARTED = 60
+MAX_FINDINGS = 50
+MAX_BARS = 2
 CODE = re.compile(r"`([^`]*)`")
 MEASURES = (
     ("acc", "ACC", "clean images answered correctly"),
@@ -53,19 +53,23 @@ def html_report(
     examples: CleanSet | None = None,
     units: Mapping[int, Sequence[UnitActivations]] | None = None,
 ) -> str:
-    """The whole report as HTML, below 2 MB.
+    """Return the whole report as HTML, below 2 MB.
 
     Parameters
     ----------
-    scan, repair, evaluation : the results; what is None is left out.
-    subject : the model and the data.
-    examples : clean images on which the recovered triggers are shown.
-    units : the most moved units of each repaired target.
+    scan, repair, evaluation
+        The results; what is None is left out.
+    subject
+        The model and the data.
+    examples
+        Clean images on which the recovered triggers are shown.
+    units
+        The most moved units of each repaired target.
     """
     names = scan.class_names
     album = Album(names, examples, scan.identity.space if scan.identity else None)
     targets = repair.targets if repair else ()
-    told = scan.findings[:MOST_FINDINGS]
+    told = scan.findings[:MAX_FINDINGS]
     return _template().render(
         scan=scan,
         told=summarise(scan, repair, evaluation),
@@ -86,7 +90,7 @@ def html_report(
         evidence=_evidence(scan),
         findings=[_finding(finding, names, album) for finding in told],
         repair=repair,
-        targets=[_target(item, names, units or {}) for item in targets[:MOST_FINDINGS]],
+        targets=[_target(item, names, units or {}) for item in targets[:MAX_FINDINGS]],
         evaluation=_evaluation(evaluation, names) if evaluation else None,
     )
 
@@ -107,13 +111,15 @@ def _template() -> Template:
 
 
 def _told(sentence: str) -> Markup:
-    """A sentence in which what stands between backticks is code and numbers keep their unit."""
+    """Return a sentence in which what stands between backticks is code and numbers keep their
+    unit.
+    """
     joined = sentence.replace(" %", "\u00a0%").replace("p = ", "p\u00a0=\u00a0")
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(joined))))
 
 
 def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
-    """What the first screen shows of the clearest target."""
+    """Return what the first screen shows of the clearest target."""
     return {
         **album.look(finding),
         "target": text.class_label(finding.target, names),
@@ -126,7 +132,7 @@ def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, o
 def _bars(
     scan: ScanReport, repair: Repair | None, evaluation: Evaluation | None
 ) -> list[tuple[str, float, float]]:
-    """What share of triggered images reaches the target without and with the repair."""
+    """Return what share of triggered images reaches the target without and with the repair."""
     if evaluation is not None:
         rates = evaluation.before.get("asr"), evaluation.after.get("asr")
         before, after = (rate.value if rate else None for rate in rates)
@@ -140,24 +146,24 @@ def _bars(
             found[item.target].asr_on_clean_set,
             item.asr,
         )
-        for item in (repair.targets[:MOST_BARS] if repair else ())
+        for item in (repair.targets[:MAX_BARS] if repair else ())
         if item.target in found and not (item.adapted and item.adapted.fitted)
     ]
 
 
 def _charted(scan: ScanReport) -> ScanReport:
-    """The same with so many classes of each family as can be told apart on a chart."""
+    """Return the same with so many classes of each family as can be told apart on a chart."""
     kept: dict[str, list[ClassEvidence]] = {}
     for item in sorted(scan.evidence, key=lambda item: -item.score):
         kept.setdefault(item.family, []).append(item)
-    chosen = {id(item) for items in kept.values() for item in items[:MOST_CHARTED]}
+    chosen = {id(item) for items in kept.values() for item in items[:MAX_CHARTED]}
     return replace(scan, evidence=tuple(item for item in scan.evidence if id(item) in chosen))
 
 
 def _evidence(scan: ScanReport) -> list[dict[str, object]]:
-    """The rows of the table, the loudest first."""
+    """Return the rows of the table, the loudest first."""
     names = scan.class_names
-    loudest = sorted(scan.evidence, key=lambda item: -item.score)[:MOST_EVIDENCE]
+    loudest = sorted(scan.evidence, key=lambda item: -item.score)[:MAX_EVIDENCE]
     return [
         {
             "item": item,

@@ -32,7 +32,7 @@ WORDS = {
 
 
 def model_facts(scan: ScanReport, subject: Subject | None) -> Facts:
-    """What was examined."""
+    """Return what was examined."""
     if subject is None:
         return [("Classes", str(len(scan.class_names)))]
     low, high = subject.bounds
@@ -46,7 +46,7 @@ def model_facts(scan: ScanReport, subject: Subject | None) -> Facts:
 
 
 def data_facts(scan: ScanReport, subject: Subject | None) -> Facts:
-    """Where the clean data come from, and which of them were used."""
+    """Return where the clean data come from, and which of them were used."""
     made = scan.circumstances
     source = [("Source", text.plain(subject.data))] if subject else []
     return [
@@ -75,7 +75,7 @@ def scan_facts(scan: ScanReport) -> Facts:
 
 
 def hash_facts(scan: ScanReport, subject: Subject | None, repair: Repair | None) -> Facts:
-    """The SHA-256 of all that belongs together."""
+    """Return the SHA-256 of all that belongs together."""
     file = subject.weights_sha256 if subject else None
     report = hashlib.sha256(as_json(scan.to_json()).encode()).hexdigest()
     return [
@@ -87,8 +87,11 @@ def hash_facts(scan: ScanReport, subject: Subject | None, repair: Repair | None)
 
 
 def family_rows(scan: ScanReport) -> list[tuple[str, str, str, str]]:
-    """By trigger family: its name, whether it was searched, the size below which a trigger would
-    have been reported, and its unit."""
+    """Return by trigger family.
+
+    Its name, whether it was searched, the size below which a trigger would have been reported, and
+    its unit.
+    """
     return [
         (item.family, _searched(item), _size(item), unit_of(item.family))
         for item in scan.coverage.families

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 4
 # Characters of all pictures together, so that the page stays below 2 MB whatever the findings.
-MOST = 1_200_000
+MAX = 1_200_000
 
 
 class Album:
@@ -29,12 +29,14 @@ class Album:
         self.names = names
         self.space = space
         self.examples = examples
-        self.left = MOST
+        self.left = MAX
         self.full = False
 
     def look(self, finding: Finding) -> dict[str, str | None]:
-        """One clean image, the trigger alone, and the image with it; what there is none of is
-        None."""
+        """Return one clean image, the trigger alone, and the image with it.
+
+        What there is none of is None.
+        """
         images, labels = self._chosen(finding, 1)
         shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
         shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger, self.space))
@@ -45,7 +47,7 @@ class Album:
         return shown
 
     def sheet(self, finding: Finding) -> dict[str, str | None]:
-        """A few clean images of different classes above, the same with the trigger below."""
+        """Return a few clean images of different classes above, the same with the trigger below."""
         images, labels = self._chosen(finding, EXAMPLES)
         if images is None or self.full:
             return {"sheet": None}
@@ -56,8 +58,10 @@ class Album:
         }
 
     def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
-        """Images of different source classes, first come first shown; none for a trigger that acts
-        inside the network."""
+        """Return images of different source classes, first come first shown.
+
+        None for a trigger that acts inside the network.
+        """
         chosen: dict[int, int] = {}
         if self.examples is None or finding.trigger.site != ENTRY:
             return None, []

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
-    """A failure for each suspected target, an error where the scan is inconclusive. The classes of
-    an inconclusive scan are skipped: nothing is known of them."""
+    """Return a failure for each suspected target, an error where the scan is inconclusive.
+
+    The classes of an inconclusive scan are skipped: nothing is known of them.
+    """
     names = scan.class_names
     found = {finding.target: finding for finding in scan.findings}
     fixed = {item.target: item for item in (repair.targets if repair else ())}

@@ -34,12 +34,13 @@ def model_card(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """A block of metadata between lines of three dashes, to be merged into the card's own, and a
-    section for its text.
+    """Return a block of metadata between lines of three dashes, to be merged into the card's own,
+    and a section for its text.
 
     Raises
     ------
-    UndoorError : PyYAML is not installed.
+    UndoorError
+        PyYAML is not installed.
     """
     try:
         import yaml

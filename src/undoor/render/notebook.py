@@ -31,7 +31,7 @@ NAMES = {
 
 @singledispatch
 def html(result: object) -> str:
-    """A fragment of HTML that says what the result says; text of a model is escaped.
+    """Return a fragment of HTML that says what the result says; text of a model is escaped.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _(evaluation: Evaluation) -> str:
 
 @singledispatch
 def figure(result: object) -> Figure:
-    """The result as a matplotlib figure, black on no colour.
+    """Return the result as a matplotlib figure, black on no colour.
 
     Raises
     ------

@@ -26,7 +26,7 @@ MAX_GAIN = 50.0
 
 
 def gain(trigger: Trigger) -> float:
-    """How much a faint trigger is amplified to be seen; 1 where it shows by itself."""
+    """Return how much a faint trigger is amplified to be seen; 1 where it shows by itself."""
     if not isinstance(trigger, Stamp):
         return 1.0
     low, high = trigger.bounds
@@ -38,10 +38,14 @@ def gain(trigger: Trigger) -> float:
 
 
 def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:
-    """The trigger alone: a mask and pattern on mid-grey, amplified if faint; the shift of a latent
-    trigger as a bar a channel; what any other makes of a test card.
+    """Return the trigger alone: a mask and pattern on mid-grey, amplified if faint.
 
-    space : what inputs are; by their shape unless given.
+    The shift of a latent trigger as a bar a channel; what any other makes of a test card.
+
+    Parameters
+    ----------
+    space
+        What inputs are; by their shape unless given.
     """
     if isinstance(trigger, Latent):
         return png(_bars(trigger.shift)[None])
@@ -61,7 +65,7 @@ def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:
 
 
 def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
-    """A picture [3, H, W] with a bar for each value, up or down from the middle."""
+    """Return a picture [3, H, W] with a bar for each value, up or down from the middle."""
     level = (height / 2 * values / values.abs().max().clamp_min(1e-9)).round()
     rows = height / 2 - torch.arange(height)[:, None] - 0.5
     filled = (rows.sign() == level.sign()) & (rows.abs() <= level.abs())
@@ -70,8 +74,16 @@ def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
 
 
 def before_and_after(images: Tensor, trigger: Trigger, space: Space | None = None) -> bytes:
-    """Two rows: inputs [N, ...] as they are, and the same with the trigger on them, which must be
-    one of the input. space : as of `trigger_picture`."""
+    """Two rows.
+
+    Inputs [N, ...] as they are, and the same with the trigger on them, which must be one of the
+    input.
+
+    Parameters
+    ----------
+    space
+        As of `trigger_picture`.
+    """
     rows = _stamped(images, trigger, space)
     return png(torch.cat(rows), columns=len(images))
 
@@ -79,15 +91,21 @@ def before_and_after(images: Tensor, trigger: Trigger, space: Space | None = Non
 def clean_and_stamped(
     image: Tensor, trigger: Trigger, space: Space | None = None
 ) -> tuple[bytes, bytes]:
-    """One input as it is, and the same with the trigger, which must be one of the input. space : as
-    of `trigger_picture`."""
+    """Return one input as it is, and the same with the trigger, which must be one of the input.
+
+    Parameters
+    ----------
+    space
+        As of `trigger_picture`.
+    """
     clean, stamped = _stamped(image[None], trigger, space)
     return png(clean), png(stamped)
 
 
 def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tensor]:
     """Pictures [N, C, H, W] of inputs and of the same with the trigger, in [0, 1] and no higher
-    than a page has use for."""
+    than a page has use for.
+    """
     assert trigger.site == ENTRY
     low, high = trigger.bounds
     space = space or space_of(tuple(images.shape[1:]))
@@ -100,7 +118,7 @@ def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tens
 
 
 def png(images: Tensor, columns: int = 1) -> bytes:
-    """Images [N, C, H, W] in [0, 1] on a grid, each about `SIDE` pixels high."""
+    """Return images [N, C, H, W] in [0, 1] on a grid, each about `SIDE` pixels high."""
     factor = max(1, round(SIDE / images.shape[-2]))
     tiles = [_enlarged(_rgb(image), factor) for image in images]
     height, width = tiles[0].shape[:2]

@@ -21,8 +21,10 @@ def report_json(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Keys in a fixed order, finite numbers only; its schema is
-    ``undoor.render.documents.json_schema("report")``."""
+    """Keys in a fixed order, finite numbers only.
+
+    Its schema is ``undoor.render.documents.json_schema("report")``.
+    """
     examined: dict[str, Any] = {
         "model": subject.model,
         "weights_sha256": subject.weights_sha256,

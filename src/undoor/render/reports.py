@@ -110,7 +110,7 @@ RESULTS = {SCAN_FILE, REPAIR_FILE, REPAIR_DESCRIPTION, RUN_FILE}
 
 @cache
 def reports() -> dict[str, Report]:
-    """All formats by their names: `REPORTS`, then those of other packages.
+    """Return all formats by their names: `REPORTS`, then those of other packages.
 
     A package adds one through an entry point of the group ``undoor.reports`` that names a `Report`.
     The entry point's name is that of the format.
@@ -118,8 +118,8 @@ def reports() -> dict[str, Report]:
     Raises
     ------
     UndoorError
-        An entry point cannot be loaded, is no `Report`, has the name of another format, or writes
-        a file that is not its own.
+        An entry point cannot be loaded, is no `Report`, has the name of another format, or writes a
+        file that is not its own.
     """
     found = dict(REPORTS)
     for extension in extensions(REPORT_GROUP):
@@ -148,7 +148,8 @@ def check_formats(formats: list[str]) -> None:
 
     Raises
     ------
-    UndoorError : an unknown format, or one whose library is not installed.
+    UndoorError
+        An unknown format, or one whose library is not installed.
     """
     for name in formats:
         if name not in reports():

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 class Results:
     """The results on one model; what is None is left out.
 
-    examples : clean images on which triggers are shown. units : the most moved units of each
-    repaired target.
+    Attributes
+    ----------
+    examples
+        Clean images on which triggers are shown.
+    units
+        The most moved units of each repaired target.
     """
 
     scan: ScanReport

@@ -38,7 +38,7 @@ NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def line(value: object) -> str:
-    r"""One line for a terminal, a log or a page of plain text.
+    r"""Return one line for a terminal, a log or a page of plain text.
 
     White space becomes single spaces. Controls (ANSI escapes among them), bidirectional overrides
     and what is invisible are written as escapes, and so are commands to build servers.
@@ -57,7 +57,9 @@ def line(value: object) -> str:
 
 
 def unlinked(value: object) -> str:
-    """One line in which no address, mention or reference is made a link by whoever shows it."""
+    """Return one line in which no address, mention or reference is made a link by whoever shows
+    it.
+    """
     text = line(value)
     for pattern, instead in LINKED:
         text = pattern.sub(instead, text)
@@ -85,7 +87,7 @@ def sarif(value: object) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A value of a sheet: numbers as they are, text on one line and never a formula.
+    """Return a value of a sheet: numbers as they are, text on one line and never a formula.
 
     >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-1)
     ("'=1+1", '-0.5', -1)
@@ -97,13 +99,15 @@ def csv_cell(value: object) -> object:
 
 
 def xml(value: str) -> str:
-    """Text that an XML file can hold once it is escaped; of several lines if it has some. Jenkins
-    copies files that a text says are attachments."""
+    """Text that an XML file can hold once it is escaped; of several lines if it has some.
+
+    Jenkins copies files that a text says are attachments.
+    """
     return NO_XML.sub("\ufffd", value).replace("[[ATTACHMENT", "[ [ATTACHMENT")
 
 
 def shortened(value: object, most: int) -> str:
-    """One line, cut where it is longer than any name is."""
+    """Return one line, cut where it is longer than any name is."""
     text = line(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

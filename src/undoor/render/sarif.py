@@ -40,10 +40,12 @@ RULES = {
 
 
 def sarif(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
-    """One result a suspected target, or one that says that the scan is inconclusive; none where
-    the verdict is clean. Fingerprints depend on the model and the target alone. A repaired target
-    stays a result, since the weights still hold the backdoor; its message says what the repair
-    reaches."""
+    """Return one result a suspected target, or one that says that the scan is inconclusive.
+
+    None where the verdict is clean. Fingerprints depend on the model and the target alone. A
+    repaired target stays a result, since the weights still hold the backdoor; its message says what
+    the repair reaches.
+    """
     if scan.verdict == "inconclusive":
         reasons = "; ".join(map(text.plain, coverage.reasons(scan)))
         results = [_result(DOUBT, f"Inconclusive: {reasons}.", scan, subject, "inconclusive", {})]

@@ -12,8 +12,10 @@ __all__ = ["Subject", "version"]
 
 @dataclass(frozen=True)
 class Subject:
-    """model, data : as the user named them. network : the name of its class. weights_sha256 : of
-    the file that holds the weights, where it is one file."""
+    """model, data : as the user named them. network : the name of its class. weights_sha256 .
+
+    Of the file that holds the weights, where it is one file.
+    """
 
     model: str
     data: str

@@ -55,8 +55,10 @@ class Summary:
 def summarise(
     scan: ScanReport, repair: Repair | None = None, evaluation: Evaluation | None = None
 ) -> Summary:
-    """The answers to: is it backdoored, how sure is that, what was repaired, what remains, and what
-    is to be done."""
+    """Return the answers to.
+
+    Is it backdoored, how sure is that, what was repaired, what remains, and what is to be done.
+    """
     targets = repair.targets if repair else ()
     done = [_repaired(item, scan) for item in targets[:TOLD]]
     return Summary(
@@ -73,7 +75,7 @@ def summarise(
 
 
 def odds(p_value: float) -> str:
-    """How often chance does it, in words.
+    """Return how often chance does it, in words.
 
     >>> odds(0.0089), odds(1e-12), odds(0.7)
     ('about 1 in 110', 'fewer than 1 in a million', 'about 7 in 10')
@@ -213,8 +215,10 @@ def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]
 
 
 def _about(causes: Sequence[Cause]) -> tuple[str, ...]:
-    """What follows from why there is no answer; where nothing is the matter with the scan itself,
-    something stands out, and can be corrected."""
+    """Return what follows from why there is no answer.
+
+    Where nothing is the matter with the scan itself, something stands out, and can be corrected.
+    """
     if causes:
         return tuple(_BY_CAUSE[cause] for cause in causes)
     return (

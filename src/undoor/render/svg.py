@@ -45,7 +45,10 @@ def use_ink(axis: Axes) -> None:
 def legend(figure: Figure, axes: Sequence[Axes], place: Place, *, columns: int, size: int) -> None:
     """One legend for all axes in the page's colour; a label that several of them have, once.
 
-    size : of its text, in points.
+    Parameters
+    ----------
+    size
+        Of its text, in points.
     """
     handles = {
         label: handle
@@ -65,7 +68,7 @@ def legend(figure: Figure, axes: Sequence[Axes], place: Place, *, columns: int, 
 
 
 def inline_svg(figure: Figure, description: str) -> str:
-    """An element for an HTML page, which gives it its colour of text."""
+    """Return an element for an HTML page, which gives it its colour of text."""
     figure.patch.set_alpha(0)
     text = _svg(figure)
     text = text[text.index("<svg") :]
@@ -73,8 +76,10 @@ def inline_svg(figure: Figure, description: str) -> str:
 
 
 def svg_file(figure: Figure, description: str) -> str:
-    """A file with a page of its own that follows the reader's choice of light or dark: an image in
-    a page cannot know the colours around it."""
+    """Return a file with a page of its own that follows the reader's choice of light or dark.
+
+    An image in a page cannot know the colours around it.
+    """
     figure.patch.set_gid(PAPER)
     text = _svg(figure)
     end = text.index(">", text.index("<svg")) + 1

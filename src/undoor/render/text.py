@@ -39,7 +39,7 @@ def percent(value: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """The bounds of a rate in percent, for example "95.1 to 98.3"."""
+    """Return the bounds of a rate in percent, for example "95.1 to 98.3"."""
     return "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
@@ -56,13 +56,13 @@ def p_equals(value: float) -> str:
 
 
 def class_label(number: int, names: Sequence[str]) -> str:
-    """Number and name of a class, the number alone where it has no other name."""
+    """Return number and name of a class, the number alone where it has no other name."""
     name = shortened(names[number], MAX_NAME) if 0 <= number < len(names) else str(number)
     return name if name == str(number) else f"{number} {name}"
 
 
 def sources_label(sources: Sequence[int], names: Sequence[str], at_most: int = 4) -> str:
-    """The source classes in few words: all others, or a list cut short."""
+    """Return the source classes in few words: all others, or a list cut short."""
     if len(sources) >= len(names) - 1:
         return "all other classes"
     told = listing((class_label(s, names) for s in sources), at_most)

@@ -11,11 +11,22 @@ from typing import Any
 class Adaptation:
     """On which inputs the corrections of one target were refitted, or why they were not.
 
-    seen : inputs that were looked at. flagged : those that the guard flagged for this target.
-    needed : with fewer, the corrections stay as they were. missed : the share of the flagged that a
-    guard refitted without them would let through; None where none was fitted. fitted : flagged
-    inputs, of this time or an earlier one, that the corrections in force were fitted on; 0 where
-    they are still those of the recovered trigger. refitted : whether this time changed them.
+    Attributes
+    ----------
+    seen
+        Inputs that were looked at.
+    flagged
+        Those that the guard flagged for this target.
+    needed
+        With fewer, the corrections stay as they were.
+    missed
+        The share of the flagged that a guard refitted without them would let through; None where
+        none was fitted.
+    fitted
+        Flagged inputs, of this time or an earlier one, that the corrections in force were fitted
+        on; 0 where they are still those of the recovered trigger.
+    refitted
+        Whether this time changed them.
     """
 
     seen: int
@@ -34,7 +45,8 @@ class Adaptation:
 
         Raises
         ------
-        KeyError, TypeError : it is not that.
+        KeyError, TypeError
+            It is not that.
         """
         keys = ("seen", "flagged", "needed", "missed", "fitted", "refitted")
         return Adaptation(*(data[key] for key in keys))

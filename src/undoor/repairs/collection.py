@@ -22,9 +22,14 @@ GRAVEST: tuple[Verdict, ...] = ("backdoored", "inconclusive", "clean")
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """A file that holds a repair, or says so. problem : why it is not to be used; None if it is.
+    """A file that holds a repair, or says so.
 
-    sha256 : of the file, as `sha256sum` gives it; None where it cannot be read.
+    Attributes
+    ----------
+    problem
+        Why it is not to be used; None if it is.
+    sha256
+        Of the file, as `sha256sum` gives it; None where it cannot be read.
     """
 
     file: Path
@@ -57,13 +62,14 @@ class Listed:
 
 
 def listed(paths: Iterable[str | Path]) -> list[Listed]:
-    """The repairs at these paths: files, and folders that hold such files at any depth.
+    """Return the repairs at these paths: files, and folders that hold such files at any depth.
 
     One that cannot be read is listed with its problem.
 
     Raises
     ------
-    UndoorError : there is none at one of the paths.
+    UndoorError
+        There is none at one of the paths.
     """
     found: list[Listed] = []
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
@@ -75,16 +81,20 @@ def listed(paths: Iterable[str | Path]) -> list[Listed]:
 
 
 def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repair:
-    """One repair of all their targets, in the order of the classes.
+    """Return one repair of all their targets, in the order of the classes.
 
     The repairs are of one model and one fit. Each target keeps its corrections and its threshold:
     an input is answered with one class, so that the guards of different targets do not meet.
 
-    prefer : whose corrections a target gets that several repairs correct; refused without.
+    Parameters
+    ----------
+    prefer
+        Whose corrections a target gets that several repairs correct; refused without.
 
     Raises
     ------
-    UndoorError : they are less than two, of different models or fits, or correct the same target.
+    UndoorError
+        They are less than two, of different models or fits, or correct the same target.
     """
     if len(repairs) < 2:
         raise UndoorError(f"expected two repairs or more to combine, got {len(repairs)}")
@@ -121,12 +131,13 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
 
 
 def remove(repair: Repair, targets: Iterable[int]) -> Repair:
-    """The same repair without these targets.
+    """Return the same repair without these targets.
 
     Raises
     ------
-    UndoorError : it does not correct one of them, or nothing else: a guard of nothing would look
-        like protection.
+    UndoorError
+        It does not correct one of them, or nothing else: a guard of nothing would look like
+        protection.
     """
     gone = set(targets)
     own = [item.target for item in repair.targets]

@@ -19,9 +19,11 @@ from undoor.vocabulary import Granularity, Verdict
 
 @dataclass(frozen=True)
 class SiteChoice:
-    """A corrected site: the longer side of its map, the granularity chosen for it, and how far
-    the recovered trigger (or what was flagged, if adapted) moves its channels on average, in clean
-    standard deviations."""
+    """A corrected site.
+
+    The longer side of its map, the granularity chosen for it, and how far the recovered trigger (or
+    what was flagged, if adapted) moves its channels on average, in clean standard deviations.
+    """
 
     name: str
     extent: int
@@ -33,11 +35,18 @@ class SiteChoice:
 class TargetRepair:
     """The corrections for one target class.
 
-    calibration : the score above which the guard flags, and what speaks for it. asr, sia,
-    fpr : of the guarded pair, cross-validated on the clean set with recovered triggers. adapted :
-    what became of inputs seen in operation; where the corrections are fitted on such inputs, asr
-    is the share of held-out ones that would still be answered with the target, and sia is unknown,
-    since nobody labelled them. quick : made with the scan's trigger alone, and no choice of a plan.
+    Attributes
+    ----------
+    calibration
+        The score above which the guard flags, and what speaks for it.
+    asr, sia, fpr
+        Of the guarded pair, cross-validated on the clean set with recovered triggers.
+    adapted
+        What became of inputs seen in operation; where the corrections are fitted on such inputs,
+        asr is the share of held-out ones that would still be answered with the target, and sia is
+        unknown, since nobody labelled them.
+    quick
+        Made with the scan's trigger alone, and no choice of a plan.
     """
 
     target: int
@@ -84,9 +93,16 @@ class TargetRepair:
 class RepairContents:
     """The fields of a `undoor.repairs.record.Repair`.
 
-    fingerprint, contract : of the model. seconds : what the work took; files do not keep it, so
-    that the same repair is the same bytes. version : of the undoor that made the repair.
-    identity : the model field by field, where it is known.
+    Attributes
+    ----------
+    fingerprint, contract
+        Of the model.
+    seconds
+        What the work took; files do not keep it, so that the same repair is the same bytes.
+    version
+        Of the undoor that made the repair.
+    identity
+        The model field by field, where it is known.
     """
 
     verdict: Verdict

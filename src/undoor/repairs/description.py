@@ -122,8 +122,11 @@ def require_description(data: Any) -> None:
 
     Raises
     ------
-    UndoorError : an entry is missing, of another type or out of range.
+    UndoorError
+        An entry is missing, of another type or out of range.
 
+    Examples
+    --------
     >>> require_description({"undoor": "1", "model": 3})
     Traceback (most recent call last):
     ...

@@ -41,7 +41,10 @@ UNIT = (0.0, 1.0)
 
 
 def encoded(repair: RepairContents) -> bytes:
-    """The file: the same for the same repair, whatever the day and however long the work took."""
+    """Return the file.
+
+    The same for the same repair, whatever the day and however long the work took.
+    """
     tensors: dict[str, Tensor] = {}
     for item in repair.targets:
         for name, correction in item.corrections.items():
@@ -79,11 +82,14 @@ def _described(item: TargetRepair) -> dict[str, Any]:
 
 
 def decoded(stored: Sealed, file: Path) -> RepairContents:
-    """The inverse of `encoded`; strict, since a guard without its numbers would flag nothing.
+    """Return the inverse of `encoded`.
+
+    Strict, since a guard without its numbers would flag nothing.
 
     Raises
     ------
-    UndoorError : it is another version's, or not whole.
+    UndoorError
+        It is another version's, or not whole.
     """
     data = stored.description
     found = data.get("schema") if isinstance(data, dict) else None
@@ -164,7 +170,7 @@ def _require_whole(repair: RepairContents, tensors: Mapping[str, Tensor]) -> Non
 
 
 def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
-    """The correction whose parts have keys that begin so."""
+    """Return the correction whose parts have keys that begin so."""
     part = {name: tensors[start + name] for name in UNITS}
     mixing = {name: tensors[start + name] for name in MIXING if start + name in tensors}
     if len(mixing) == 1:
@@ -173,7 +179,7 @@ def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
 
 
 def _trigger_parts(trigger: Trigger) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What a trigger is made of: its numbers, and its words (kind, family, mode, site)."""
+    """Return what a trigger is made of: its numbers, and its words (kind, family, mode, site)."""
     if trigger.bounds != UNIT and math.isfinite(trigger.bounds[0]):
         trigger = _with_bounds(trigger, UNIT)
     arrays = trigger.named_arrays()

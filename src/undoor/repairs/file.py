@@ -20,7 +20,7 @@ MADE_BY = "`undoor repair`"
 
 
 def serialised(repair: RepairContents) -> bytes:
-    """What `save` writes.
+    """Return what `save` writes.
 
     Raises
     ------
@@ -35,7 +35,12 @@ def serialised(repair: RepairContents) -> bytes:
 def save(content: bytes, repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Path:
     """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
 
-    content : of `repair`, as `serialised` gives it. document : the repair for people, in a folder.
+    Parameters
+    ----------
+    content
+        Of `repair`, as `serialised` gives it.
+    document
+        The repair for people, in a folder.
     """
     file = path
     if path.suffix != SUFFIX:

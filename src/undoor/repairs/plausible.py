@@ -33,8 +33,9 @@ def require_plausible(
 
     Raises
     ------
-    UndoorError : a correction or the threshold is out of range, or the threshold does not follow
-        from the scores that it was set on.
+    UndoorError
+        A correction or the threshold is out of range, or the threshold does not follow from the
+        scores that it was set on.
     """
     for site, correction in corrections.items():
         _require_correction(f"the correction {target}/{site}", correction)
@@ -103,7 +104,7 @@ def _require_threshold(name: str, calibration: Calibration) -> None:
 
 
 def _range(calibration: Calibration) -> tuple[float, float]:
-    """Between which numbers `undoor.align.calibrate.place_threshold` puts a threshold."""
+    """Return between which numbers `undoor.align.calibrate.place_threshold` puts a threshold."""
     clean, triggered = calibration.clean, calibration.triggered
     assert clean is not None
     tail = max(clean.max, normal_limit(clean.mean, clean.std, clean.n, calibration.wanted))

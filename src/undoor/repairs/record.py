@@ -65,8 +65,12 @@ class Repair(Viewed, RepairContents):
     def save(self, path: str | Path) -> Path:
         """Write the repair; returns its file.
 
-        path : a file that ends in .safetensors, or a folder. The folder gets the same file as
-        repair.safetensors and, for people, repair.json and the triggers, which are never read back.
+        Parameters
+        ----------
+        path
+            A file that ends in .safetensors, or a folder. The folder gets the same file as
+            repair.safetensors and, for people, repair.json and the triggers, which are never read
+            back.
         """
         content = file.serialised(self)
         # To put all tensors together takes long: once is enough for the document, too.
@@ -79,12 +83,18 @@ class Repair(Viewed, RepairContents):
     ) -> Repair:
         """Read what `save` wrote, a file or a folder with one.
 
-        classifier : the model it is meant for; without one nothing is said of whether it fits, and
-        `undoor.guard` will look. sha256 : what the file must have, as kept apart from it or signed.
+        Parameters
+        ----------
+        classifier
+            The model it is meant for; without one nothing is said of whether it fits, and
+            `undoor.guard` will look.
+        sha256
+            What the file must have, as kept apart from it or signed.
 
         Raises
         ------
-        UndoorError : no repair there, one that is damaged or was changed, or another model's.
+        UndoorError
+            No repair there, one that is damaged or was changed, or another model's.
         """
         repair = Repair(**vars(file.load(Path(path), sha256=sha256)))
         if classifier is not None:
@@ -93,12 +103,17 @@ class Repair(Viewed, RepairContents):
         return repair
 
     def require_model(self, classifier: Classifier, name: str = "the repair") -> None:
-        """Refuse a model that this repair was not made for. name : of the repair, in messages.
+        """Refuse a model that this repair was not made for.
+
+        Parameters
+        ----------
+        name
+            Of the repair, in messages.
 
         Raises
         ------
-        UndoorError : it is another model, predicts otherwise, has classes of other names, or no
-            such sites.
+        UndoorError
+            It is another model, predicts otherwise, has classes of other names, or no such sites.
         """
         require_model(
             classifier,

@@ -62,7 +62,7 @@ class Circumstances:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Circumstances:
-        """The inverse of `to_json`.
+        """Return the inverse of `to_json`.
 
         Raises
         ------
@@ -82,7 +82,7 @@ def circumstances(
     accept_graph: bool,
     accept_coverage: str,
 ) -> Circumstances:
-    """Those of a scan with these samples and options, on a device of this machine."""
+    """Return those of a scan with these samples and options, on a device of this machine."""
     return Circumstances(
         alpha=alpha,
         max_passes=budget.passes,
@@ -112,6 +112,8 @@ def samples_sha256(clean: CleanSet) -> str:
     clean
         Samples [N, ...] as the model takes them.
 
+    Examples
+    --------
     >>> few = CleanSet(torch.arange(4.0).view(2, 2), torch.tensor([0, 1]))
     >>> samples_sha256(few) == samples_sha256(CleanSet(few.images.flip(0), few.labels.flip(0)))
     True
@@ -125,7 +127,7 @@ def samples_sha256(clean: CleanSet) -> str:
 
 
 def version() -> str:
-    """Of undoor, as installed."""
+    """Return of undoor, as installed."""
     try:
         return installed("undoor")
     except PackageNotFoundError:

@@ -21,7 +21,8 @@ PERHAPS_SOURCE_ASR = 0.2
 @dataclass(frozen=True, eq=False)
 class Confirmed:
     """A suspect's trigger, its sources, and the share of their held-out images that it moves, all
-    in float32."""
+    in float32.
+    """
 
     candidate: Candidate
     sources: tuple[int, ...]
@@ -45,10 +46,14 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
 
 
 def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
-    """A trigger that does at the input what a latent shift does inside; None where none does with a
-    faint perturbation.
+    """Return a trigger that does at the input what a latent shift does inside.
 
-    stand_in : its family, such as that of generators.
+    None where none does with a faint perturbation.
+
+    Parameters
+    ----------
+    stand_in
+        Its family, such as that of generators.
     """
     search = Search(target, work.images.pool(target))
     (best,) = work.invert([search], stand_in.name, stand_in.effort.lone())
@@ -60,7 +65,7 @@ def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
 def confirm_shared(
     work: Work, candidate: Candidate, targets: Sequence[int]
 ) -> dict[int, Confirmed]:
-    """The same for one trigger that sends the images of classes to several targets."""
+    """Return the same for one trigger that sends the images of classes to several targets."""
     images = work.images
     pool = images.known_pool()
     x, y = images.x[pool], images.y[pool]
@@ -74,7 +79,9 @@ def confirm_shared(
 
 
 def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[int, ...]]:
-    """For each candidate that makes images of one class leave it, the class where most end."""
+    """Return for each candidate that makes images of one class leave it, the class where most
+    end.
+    """
     images = work.images
     out: list[tuple[int, ...]] = []
     for candidate in candidates:
@@ -87,8 +94,8 @@ def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[i
 
 
 def ends_of_shared(work: Work, candidate: Candidate) -> tuple[Candidate, tuple[int, ...]]:
-    """The classes in which half of the images of some other class end, and the candidate with its
-    size divided by how many classes the images end in.
+    """Return the classes in which half of the images of some other class end, and the candidate
+    with its size divided by how many classes the images end in.
 
     That number is the exponential of the entropy of where they go: a patch that upsets a network
     sends nearly all images to one class or two, an all-to-all backdoor each class elsewhere.

@@ -63,8 +63,10 @@ class Gap:
 
     @property
     def acceptable(self) -> bool:
-        """Whether a user may accept it. No verdict on few classes means anything, and no
-        accusation that few images make."""
+        """Whether a user may accept it.
+
+        No verdict on few classes means anything, and no accusation that few images make.
+        """
         return self.code not in (FEW_CLASSES, FEW_IMAGES)
 
 
@@ -136,7 +138,7 @@ class Coverage:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Coverage:
-        """The inverse of `to_json`.
+        """Return the inverse of `to_json`.
 
         Raises
         ------
@@ -162,7 +164,7 @@ def with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def of_older(detectable: Mapping[str, float]) -> Coverage:
-    """What a scan says that was written when reports held `detectable` alone."""
+    """Return what a scan says that was written when reports held `detectable` alone."""
     return Coverage(tuple(FamilyCoverage(f, True, None, size) for f, size in detectable.items()))
 
 

@@ -25,8 +25,10 @@ class Thresholds:
 
     @property
     def second_alpha(self) -> float:
-        """What further targets of a model that has one need. What a network learned for one target
-        makes others easier to reach as well."""
+        """What further targets of a model that has one need.
+
+        What a network learned for one target makes others easier to reach as well.
+        """
         return self.alpha / 10
 
     @property
@@ -36,18 +38,22 @@ class Thresholds:
 
 
 def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
-    """Whether a class is called a target: rarely so by chance, and its trigger transfers."""
+    """Return whether a class is called a target: rarely so by chance, and its trigger transfers."""
     return p_value <= limits.alpha and asr >= limits.asr
 
 
 def targets_among(
     suspects: Sequence[Finding], limits: Thresholds, crowds: Sequence[str] = ()
 ) -> tuple[Finding, ...]:
-    """The suspects that are called targets, the clearest first; all targets of the clearest's
-    trigger stand or fall with it.
+    """Return the suspects that are called targets, the clearest first.
 
-    crowds : families in which many classes at once have unnaturally small triggers. There, others
-    beside the clearest are what is expected, and need no more than it.
+    All targets of the clearest's trigger stand or fall with it.
+
+    Parameters
+    ----------
+    crowds
+        Families in which many classes at once have unnaturally small triggers. There, others beside
+        the clearest are what is expected, and need no more than it.
     """
     ordered = sorted(suspects, key=lambda finding: finding.p_value)
     return tuple(
@@ -71,9 +77,16 @@ def decide(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Verdict and reasons, from the findings that survived joint re-estimation.
 
-    doubts : the loudest evidence about the classes in doubt. combined : the p-value of every class
-    over all families. reached : whether any trigger worked for any class. crowds : families in
-    which many classes at once seem to have unnaturally small triggers.
+    Parameters
+    ----------
+    doubts
+        The loudest evidence about the classes in doubt.
+    combined
+        The p-value of every class over all families.
+    reached
+        Whether any trigger worked for any class.
+    crowds
+        Families in which many classes at once seem to have unnaturally small triggers.
     """
     many = tuple(
         f"{family} triggers for a quarter of the classes or more are much smaller than for any "

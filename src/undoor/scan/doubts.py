@@ -28,10 +28,14 @@ def doubts(
 
     Parameters
     ----------
-    classifier, searched : the network as it was opened, and after the search.
-    x : clean inputs [N, ...].
-    findings : whose triggers the network is asked about, too.
-    accept_graph : whether the user has looked at what the graph holds.
+    classifier, searched
+        The network as it was opened, and after the search.
+    x
+        Clean inputs [N, ...].
+    findings
+        Whose triggers the network is asked about, too.
+    accept_graph
+        Whether the user has looked at what the graph holds.
     """
     triggers = [item.trigger for item in findings if item.trigger.site == ENTRY]
     try:

@@ -44,12 +44,15 @@ def with_targets(
 
     Parameters
     ----------
-    meter : what counts the passes of `classifier`; its budget may end.
-    journal : as of `undoor.inversion.journalled_search.about`, for this model and these images.
+    meter
+        What counts the passes of `classifier`; its budget may end.
+    journal
+        As of `undoor.inversion.journalled_search.about`, for this model and these images.
 
     Raises
     ------
-    UndoorError : a target is no class of the model, or nothing tried moves images to it.
+    UndoorError
+        A target is no class of the model, or nothing tried moves images to it.
     """
     for target in targets:
         if not 0 <= target < classifier.num_classes:
@@ -70,11 +73,12 @@ def with_targets(
 
 
 def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
-    """The `count` classes that stand out most in any family, the scan's targets first.
+    """Return the `count` classes that stand out most in any family, the scan's targets first.
 
     Raises
     ------
-    UndoorError : `count` is below 0.
+    UndoorError
+        `count` is below 0.
     """
     if count < 0:
         raise UndoorError(f"expected 0 suspects or more, got {count}")
@@ -113,8 +117,9 @@ def _finding(work: Work, report: ScanReport, target: int) -> Finding:
 
 
 def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[ClassEvidence]:
-    """Of the families that move all classes to `target`, those first that speak most of it; then
-    one that reaches any class of any model."""
+    """Return of the families that move all classes to `target`, those first that speak most of it;
+    then one that reaches any class of any model.
+    """
     own = [
         item
         for item in evidence

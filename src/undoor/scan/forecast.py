@@ -16,7 +16,8 @@ SCRUTINY = 1500
 
 
 def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> float:
-    """What the first searches of these families take where none ends early for lack of progress.
+    """Return what the first searches of these families take where none ends early for lack of
+    progress.
 
     Parameters
     ----------
@@ -63,7 +64,13 @@ def _shared(classifier: Classifier, family: Family, images: int) -> float:
 
 
 def _search(family: Family, classes: int, *, extra: int) -> float:
-    """As `undoor.inversion.followed` does it. extra : starts per class beside those from noise."""
+    """As `undoor.inversion.followed` does it.
+
+    Parameters
+    ----------
+    extra
+        Starts per class beside those from noise.
+    """
     effort = family.effort
     if classes <= FEW_CLASSES:
         return effort.schedule.passes(effort.starts + extra, classes)

@@ -65,7 +65,7 @@ def coverage(
     per_class: float,
     accepted: bool,
 ) -> Coverage:
-    """What a search in a network covers.
+    """Return what a search in a network covers.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def coverage(
     started
         Whether there was a search at all.
     reported
-        By family, the size below which a trigger would have been reported, and the score from
-        which on.
+        By family, the size below which a trigger would have been reported, and the score from which
+        on.
     per_class
         Clean images per class.
     accepted
@@ -106,7 +106,7 @@ def coverage(
 
 
 def judged(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
-    """The verdict of a search as far as its coverage carries it.
+    """Return the verdict of a search as far as its coverage carries it.
 
     Few classes allow none. Few images do not suffice to call a model backdoored; anything else
     that is lacking, and not accepted, not to call it clean.
@@ -123,7 +123,7 @@ def judged(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
 
 
 def few(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:
-    """Of what there is too little for this verdict of a search."""
+    """Return of what there is too little for this verdict of a search."""
     codes = {gap.code for gap in covered.gaps}
     images = (FEW_IMAGES,) if verdict == "backdoored" and FEW_IMAGES in codes else ()
     return (*images, *((FEW_CLASSES,) if FEW_CLASSES in codes else ()))
@@ -137,7 +137,7 @@ def _code(
     *,
     started: bool,
 ) -> str | None:
-    """Why a family was not searched to the end; None where it was."""
+    """Return why a family was not searched to the end; None where it was."""
     if family.name in searched:
         return BUDGET_ENDED if family.name in unfinished else None
     if not family.applies_to(classifier.space):
@@ -158,7 +158,7 @@ def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
 
 
 def _gaps(covered: Coverage, per_class: float) -> Iterator[Gap]:
-    """What is lacking, what forbids most first."""
+    """Yield what is lacking, what forbids most first."""
     calibrated = covered.calibrated or {}
     if not calibrated["classes"]:
         yield Gap(FEW_CLASSES, (), (covered.classes or 0,), (SCOPE.classes,))
@@ -188,8 +188,10 @@ def _left_out(each: Sequence[FamilyCoverage]) -> Iterator[Gap]:
 
 
 def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
-    """In what the network is unlike those that the nulls were learned from. Of vectors no more is
-    known than that; an opaque network is a gap already."""
+    """In what the network is unlike those that the nulls were learned from.
+
+    Of vectors no more is known than that; an opaque network is a gap already.
+    """
     if not calibrated["task"]:
         yield Gap(OTHER_TASK)
     if not calibrated["space"]:
@@ -202,8 +204,9 @@ def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
 
 
 def _tiny(detectable: Mapping[str, float]) -> dict[str, float]:
-    """The families of which no trigger is so small that it would have been reported, by the size;
-    empty where some of another family would have been."""
+    """Return the families of which no trigger is so small that it would have been reported, by the
+    size; empty where some of another family would have been.
+    """
     sized = {name: size for name, size in detectable.items() if family_named(name).smallest}
     return (
         sized if all(s < n for s, n in zip(sized.values(), _smallest(sized), strict=True)) else {}

@@ -13,7 +13,13 @@ from undoor.scan.screen import screen
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """Of two candidates, the smaller. size : the geometric mean of both."""
+    """Of two candidates, the smaller.
+
+    Attributes
+    ----------
+    size
+        The geometric mean of both.
+    """
 
     candidate: Candidate
     size: float
@@ -22,15 +28,19 @@ class Again:
 def reestimate(
     work: Work, family: str, targets: Sequence[int], first: Sequence[Candidate], *, ceiling: float
 ) -> Mapping[int, Again]:
-    """What a second search, with other starts and images, finds for those of `targets` that can be
-    reached.
+    """Return what a second search, with other starts and images, finds for those of `targets` that
+    can be reached.
 
     A class that stood out by luck comes back to the others, a backdoor stays. The effort is that of
     the first search for few classes, since more of it shrinks natural triggers and a planted one
     hardly.
 
-    first : the candidates of the family, these targets' among them. ceiling : the size that stands
-    for a class which no trigger reached.
+    Parameters
+    ----------
+    first
+        The candidates of the family, these targets' among them.
+    ceiling
+        The size that stands for a class which no trigger reached.
     """
     before = {candidate.target: candidate for candidate in first}
     out = {}

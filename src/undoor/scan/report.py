@@ -32,16 +32,23 @@ WAY_OUT = "scan this model again"
 
 @dataclass(frozen=True)
 class ClassEvidence:
-    """How easily images are moved by one trigger of a family: those of all other classes to
-    `target`, or, in families that go by the source, those of `source` to wherever they go.
+    """How easily images are moved by one trigger of a family.
 
-    target : None where the images go to several classes. source : None for all.
+    Those of all other classes to `target`, or, in families that go by the source, those of `source`
+    to wherever they go.
 
     size : of the smallest trigger that worked, in the family's unit; None where none worked.
     score : how many times smaller it is than those of the other classes, and than natural ones.
     p_value : how often the highest score of a clean model's classes is as high, in this family.
     asr : share of held-out clean images of its sources that the trigger moves to `target`; None
         where nothing hung on it.
+
+    Attributes
+    ----------
+    target
+        None where the images go to several classes.
+    source
+        None for all.
     """
 
     target: int | None
@@ -55,8 +62,10 @@ class ClassEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A suspected target class with its re-estimated trigger; fields as in `ClassEvidence`, but
-    the p-value is over all families."""
+    """A suspected target class with its re-estimated trigger.
+
+    Fields as in `ClassEvidence`, but the p-value is over all families.
+    """
 
     target: int
     sources: tuple[int, ...]
@@ -83,14 +92,27 @@ class Finding:
 class ScanReport(Viewed):
     """The verdict on a model with its reasons, the suspected targets and all the evidence.
 
-    reasons : for the verdict, beside the gaps of `coverage`.
-    coverage : what was searched, on what the statistics were learned, and what is lacking.
-    passes : images that went forward and backward; one that went forward alone counts half.
-    fingerprint : of the model. identity : the same field by field, where it is known.
-    date : when the scan ended, in UTC. circumstances : options, software, machine and data.
-    device : type and name of what the scan ran on; None where the file does not say.
-    causes : of an inconclusive verdict, as far as they are known; "budget" also beside another
-    verdict, where not all was searched.
+    Attributes
+    ----------
+    reasons
+        For the verdict, beside the gaps of `coverage`.
+    coverage
+        What was searched, on what the statistics were learned, and what is lacking.
+    passes
+        Images that went forward and backward; one that went forward alone counts half.
+    fingerprint
+        Of the model.
+    identity
+        The same field by field, where it is known.
+    date
+        When the scan ended, in UTC.
+    circumstances
+        Options, software, machine and data.
+    device
+        Type and name of what the scan ran on; None where the file does not say.
+    causes
+        Of an inconclusive verdict, as far as they are known; "budget" also beside another verdict,
+        where not all was searched.
     """
 
     verdict: Verdict
@@ -141,11 +163,17 @@ class ScanReport(Viewed):
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
-        """Refuse a model that this is not the scan of. name : of the report, in messages.
+        """Refuse a model that this is not the scan of.
+
+        Parameters
+        ----------
+        name
+            Of the report, in messages.
 
         Raises
         ------
-        UndoorError : it is another model, or predicts otherwise than the one scanned.
+        UndoorError
+            It is another model, or predicts otherwise than the one scanned.
         """
         require_model(
             classifier,

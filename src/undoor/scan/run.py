@@ -48,9 +48,9 @@ from undoor.vocabulary import (
 )
 
 # More images than this change no estimate enough to pay for the passes.
-MOST_PER_CLASS = 100
+MAX_PER_CLASS = 100
 # Classes that are looked at again; of any others the first evidence stands.
-MOST_LOOKS = 3
+MAX_LOOKS = 3
 
 
 def scan(
@@ -74,26 +74,35 @@ def scan(
     anew in the family that says so, beside classes that get the same effort. Decide: the families'
     p-values become one for each class, and the trigger must move held-out images of its sources.
 
-    clean : labelled clean images, every class present; of more than 100 a class, 100 are drawn.
-    budget : what the scan may cost; where it ends early, the verdict is never "clean". Its passes
-    are never exceeded, its seconds by one batch of passes at most.
-    max_seconds : the same as a budget of so many seconds; one of both may be given.
-    accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
-    not have, as the user has looked at it.
-    accept_coverage : "partial" where a network may be called clean though not all families could be
-    searched in it, or though the statistics were learned on another kind of network or input.
-    journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
-    the same report; only its seconds differ. So does one whose budget ended, with a larger one.
+    Parameters
+    ----------
+    clean
+        Labelled clean images, every class present; of more than 100 a class, 100 are drawn.
+    budget
+        What the scan may cost; where it ends early, the verdict is never "clean". Its passes are
+        never exceeded, its seconds by one batch of passes at most.
+    max_seconds
+        The same as a budget of so many seconds; one of both may be given.
+    accept_graph
+        Whether a network may be called clean whose graph holds what ordinary layers do not have, as
+        the user has looked at it.
+    accept_coverage
+        "partial" where a network may be called clean though not all families could be searched in
+        it, or though the statistics were learned on another kind of network or input.
+    journal
+        Where what is found meanwhile is kept. A scan that was killed goes on from there to the same
+        report; only its seconds differ. So does one whose budget ended, with a larger one.
 
     Raises
     ------
-    UndoorError : unusable clean set or options, a model that is not finite or passes no gradients.
+    UndoorError
+        Unusable clean set or options, a model that is not finite or passes no gradients.
     """
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     limits = thresholds or Thresholds()
     require_acceptance(accept_coverage)
-    held = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
+    held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
     clean = held.on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     search = classifier.fast_copy().counted(meter)
@@ -140,8 +149,11 @@ def scan(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a search leads to, as in `ScanReport`; by family the size below which, and the score
-    from which on, a trigger would have been reported; the families whose search was cut short."""
+    """What a search leads to, as in `ScanReport`.
+
+    By family the size below which, and the score from which on, a trigger would have been reported;
+    the families whose search was cut short.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -165,11 +177,12 @@ def _judged(
     progress: Progress,
     journal: Journal | None,
 ) -> _Found:
-    """What the search leads to, where the model knows the images.
+    """Return what the search leads to, where the model knows the images.
 
     Raises
     ------
-    BudgetEnded : before the search began.
+    BudgetEnded
+        Before the search began.
     """
     known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
@@ -185,7 +198,7 @@ def _judged(
 
 
 def _unsearched(search: Classifier, meter: Meter) -> _Found:
-    """Of a model for which the budget did not suffice to look at it."""
+    """Return of a model for which the budget did not suffice to look at it."""
     reason = meter.unfinished(searched(search), (), looked=True)
     return _Found("inconclusive", (reason,) if reason else ())
 
@@ -193,7 +206,7 @@ def _unsearched(search: Classifier, meter: Meter) -> _Found:
 def _covered(
     found: _Found, classifier: Classifier, images: int, *, accepted: bool
 ) -> tuple[_Found, Coverage]:
-    """The same as far as what was searched and calibrated carries it, and what that is."""
+    """Return the same as far as what was searched and calibrated carries it, and what that is."""
     covered = coverage(
         classifier,
         searched={item.family for item in found.evidence},
@@ -210,7 +223,7 @@ def _covered(
 
 
 def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
-    """The same, or inconclusive where any of these reasons forbids to call a model clean."""
+    """Return the same, or inconclusive where any of these reasons forbids to call a model clean."""
     if not reasons:
         return found
     if found.verdict != "clean":
@@ -268,7 +281,7 @@ def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
 def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
     """Targets that deserve a second estimate, by the family that says so."""
     p_all = table.combined()
-    order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MOST_LOOKS]
+    order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MAX_LOOKS]
     out: dict[str, list[int]] = {}
     for target in order:
         loudest = table.loudest(target)
@@ -278,7 +291,7 @@ def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
 
 
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:
-    """A model that does not know the clean images cannot be judged by them."""
+    """Return a model that does not know the clean images cannot be judged by them."""
     doubt = near_chance(float(known.float().mean()), search.num_classes)
     if doubt is None:
         return None

@@ -14,10 +14,14 @@ from undoor.inversion.work import Work
 
 
 def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
-    """A candidate for each class that is followed as a target, in class order: all of few, and of
-    many the most promising and some drawn at random.
+    """Return a candidate for each class that is followed as a target, in class order.
 
-    targets : the classes to try; all where none are given.
+    All of few, and of many the most promising and some drawn at random.
+
+    Parameters
+    ----------
+    targets
+        The classes to try; all where none are given.
     """
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
     searches = [Search(target, work.images.pool(target)) for target in tried]
@@ -28,9 +32,11 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
 
 
 def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
-    """The same for each class as a source that a trigger makes leave, wherever it goes: a backdoor
-    for a few sources alone, or one that sends each class elsewhere, has no target that all other
-    classes reach."""
+    """Return the same for each class as a source that a trigger makes leave, wherever it goes.
+
+    A backdoor for a few sources alone, or one that sends each class elsewhere, has no target that
+    all other classes reach.
+    """
     images = work.images
     pools = {k: images.known_pool(k) for k in images.y.unique().tolist()}
     searches = [Search(k, pool, leave=images.y) for k, pool in pools.items() if len(pool)]
@@ -38,7 +44,7 @@ def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
 
 
 def screen_shared(work: Work, family: str) -> Candidate:
-    """One trigger that makes images of all classes leave their own."""
+    """Return one trigger that makes images of all classes leave their own."""
     record = family_named(family)
     kind, places = record.candidates.name, record.places_in(work.classifier.space)
     effort = places.effort if places else record.effort

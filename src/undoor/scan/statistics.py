@@ -19,7 +19,7 @@ ONE_STEP = float(np.finfo(np.float64).epsneg)
 # The classes of a calibrated null; the smallest of more is smaller.
 NULL_CLASSES = 10
 # What one family can add to the agreement.
-MOST = 7.0
+MAX = 7.0
 # The families' agreement, as one of them.
 AGREED = "agreement"
 # The reference among the other classes: some of them may be targets as well.
@@ -35,15 +35,20 @@ ABSOLUTE = 0.3
 
 
 def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
-    """How many times smaller each class's trigger is than those of the others [K].
+    """Return how many times smaller each class's trigger is than those of the others [K].
 
     The ratio to the lower quartile of the other classes, raised where the trigger is also smaller
     than the smallest ones of other models as a rule: times (`null.natural` / size) ^ 0.3. A class
     that no trigger reached counts as `null.ceiling`. Where so many of the others are small that
     they must be targets, too, `null.least_others` stands for their quartile.
 
-    sizes : of every class, in class order, in the units of the family at 32 x 32 pixels.
+    Parameters
+    ----------
+    sizes
+        Of every class, in class order, in the units of the family at 32 x 32 pixels.
 
+    Examples
+    --------
     >>> null = Null(natural=4.0, ceiling=16.0, location=0.0, scale=0.3)
     >>> scores([9.0, 9.0, 9.0, None, 0.9], null).round(1)
     array([ 0.8,  0.8,  0.8,  0.4, 15.6])
@@ -58,8 +63,8 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
 
 
 def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> bool:
-    """Whether a quarter of the classes or more have triggers so small that they must be targets:
-    `times` smaller than any that the null was learned from.
+    """Return whether a quarter of the classes or more have triggers so small that they must be
+    targets: `times` smaller than any that the null was learned from.
 
     >>> null = Null(natural=20.0, ceiling=90.0, location=0.4, scale=0.2, least_others=9.0)
     >>> crowded([2.0, 3.0, 2.5, 20.0, 30.0, 25.0, 40.0, None], null)
@@ -71,14 +76,14 @@ def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> 
 
 
 def lower_quartile(sizes: Sequence[float | None], null: Null) -> float:
-    """Of the sizes of all classes, with the ceiling for those that no trigger reached."""
+    """Return of the sizes of all classes, with the ceiling for those that no trigger reached."""
     return _quartile(_filled(sizes, null))
 
 
 def score_beside(
     size: float | None, others: Sequence[float | None], null: Null, others_null: Null
 ) -> float:
-    """The same for one trigger of a family of its own beside those of another family.
+    """Return the same for one trigger of a family of its own beside those of another family.
 
     >>> null = Null(natural=40.0, ceiling=120.0, location=-0.8, scale=0.3)
     >>> round(score_beside(5.0, [30.0, 40.0, None], null, null), 1)
@@ -94,7 +99,7 @@ def _contrast(value: float, reference: float, null: Null) -> float:
 
 
 def _reference(others: NDArray[np.float64], null: Null) -> float:
-    """What a class is compared with."""
+    """Return what a class is compared with."""
     quartile = _quartile(others)
     return null.least_others if _unnatural(quartile, null, CROWD) else quartile
 
@@ -108,8 +113,10 @@ def _unnatural(quartile: float, null: Null, times: float) -> bool:
 
 
 def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
-    """The null for a space of inputs or a task about which nothing was learned: only the other
-    classes count."""
+    """Return the null for a space of inputs or a task about which nothing was learned.
+
+    Only the other classes count.
+    """
     reached = [size for size in sizes if size is not None]
     return replace(null, natural=0.0, ceiling=max(reached, default=1.0), least_others=0.0)
 
@@ -128,27 +135,30 @@ def p_values(
 def agreement(
     p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
 ) -> NDArray[np.float64]:
-    """How much all families together object to each class [K]: the weighted sum of -log p, each at
-    most 7, so that many that object a little say as much as one that objects loudly.
+    """Return how much all families together object to each class [K].
+
+    The weighted sum of -log p, each at most 7, so that many that object a little say as much as one
+    that objects loudly.
 
     >>> p = {"a": np.array([0.01, 1.0]), "b": np.array([0.02, 0.9])}
     >>> agreement(p, {"a": 1.0, "b": 0.5}).round(2)
     array([6.56, 0.05])
     """
-    return np.asarray(sum(weights[f] * np.minimum(-np.log(q + TINY), MOST) for f, q in p.items()))
+    return np.asarray(sum(weights[f] * np.minimum(-np.log(q + TINY), MAX) for f, q in p.items()))
 
 
 def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[np.float64]:
     """Probability, for each class's `agreement` [K], that the highest of a clean model's ten
-    classes is as high: a Gumbel distribution, as for the single families."""
+    classes is as high: a Gumbel distribution, as for the single families.
+    """
     return np.asarray(stats.gumbel_r.sf(total, null.location, null.scale))
 
 
 def for_classes(
     p: NDArray[np.float64], classes: int, *, of: int = NULL_CLASSES
 ) -> NDArray[np.float64]:
-    """The probability that the best of `classes` does what the best of `of` does with probability
-    `p`, where classes are independent (Sidak's correction, in either direction).
+    """Return the probability that the best of `classes` does what the best of `of` does with
+    probability `p`, where classes are independent (Sidak's correction, in either direction).
 
     >>> for_classes(np.array([0.02]), 1).round(4), for_classes(np.array([0.02]), 43).round(4)
     (array([0.002]), array([0.0832]))
@@ -158,22 +168,28 @@ def for_classes(
 
 
 def of_ten(p: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """By family, p-values of every class [K], each as the lowest of K, as the lowest of ten: so
-    families are combined, whatever K is."""
+    """Return by family, p-values of every class [K], each as the lowest of K, as the lowest of ten:
+    so families are combined, whatever K is.
+    """
     return {family: for_classes(q, NULL_CLASSES, of=len(q)) for family, q in p.items()}
 
 
 def combined(
     p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] | None = None
 ) -> NDArray[np.float64]:
-    """One p-value a class [K] from those of the families, which depend on one another.
+    """Return one p-value a class [K] from those of the families, which depend on one another.
 
     The Cauchy combination (Liu and Xie, J. Am. Stat. Assoc. 115, 2020): near the smallest times
     their number where one family alone objects, less where several agree. A family that sees
     nothing at all counts as one that does not know, so that it cannot outvote the others.
 
-    weights : of the families, positive; all the same where none are given.
+    Parameters
+    ----------
+    weights
+        Of the families, positive; all the same where none are given.
 
+    Examples
+    --------
     >>> combined({"a": np.array([0.001, 0.5]), "b": np.array([0.9, 0.9])}).round(4)
     array([0.002, 0.5  ])
     """
@@ -189,15 +205,20 @@ def overall(
     *,
     agreeing: Collection[str] | None = None,
 ) -> NDArray[np.float64]:
-    """The p-value of every class [K]: whether a family objects loudly, or whether they agree, which
-    counts as one more family.
+    """Return the p-value of every class [K].
+
+    Whether a family objects loudly, or whether they agree, which counts as one more family.
 
     The families are combined as they would be for ten classes, and the result is corrected for K
     once. Terms that were corrected already would be corrected once more by the agreement's null:
     clean models of two classes then come out below 0.02 every third time, and of 43 never.
 
-    p : by family, of every class, as the lowest of K. agreeing : the families with which `agreed`
-    was learned; all where none are given.
+    Parameters
+    ----------
+    p
+        By family, of every class, as the lowest of K.
+    agreeing
+        The families with which `agreed` was learned; all where none are given.
     """
     weights = {family: by_family[family].weight for family in p}
     ten = of_ten(p)
@@ -210,7 +231,7 @@ def overall(
 
 
 def needed_score(null: Null, alpha: float, classes: int = NULL_CLASSES) -> float:
-    """The score whose p-value is `alpha`: the inverse of `p_values`.
+    """Return the score whose p-value is `alpha`: the inverse of `p_values`.
 
     >>> null = Null(natural=4.0, ceiling=16.0, location=0.0, scale=0.3)
     >>> p_values(np.array([needed_score(null, 0.02)]), null).round(6)
@@ -227,9 +248,12 @@ def needed_size(
     *,
     others_null: Null | None = None,
 ) -> float:
-    """The size below which a trigger of one more class would have had a p-value of `alpha`.
+    """Return the size below which a trigger of one more class would have had a p-value of `alpha`.
 
-    others_null : of `sizes`, where those are of another family.
+    Parameters
+    ----------
+    others_null
+        Of `sizes`, where those are of another family.
     """
     others = _reference(_filled(sizes, others_null or null), others_null or null)
     relative = others / needed_score(null, alpha, classes)
@@ -245,5 +269,5 @@ def _filled(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
 
 
 def _location(null: Null, classes: int) -> float:
-    """Of the highest log score of so many classes."""
+    """Return of the highest log score of so many classes."""
     return null.location + null.scale * math.log(classes / NULL_CLASSES)

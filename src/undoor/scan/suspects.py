@@ -19,8 +19,9 @@ from undoor.scan.table import Entry, Table
 def suspects_of(
     work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
 ) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
-    """The loudest evidence about each class in doubt, those that are suspects, and whether the
-    budget sufficed to confirm them all."""
+    """Return the loudest evidence about each class in doubt, those that are suspects, and whether
+    the budget sufficed to confirm them all.
+    """
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
     shared: dict[str, dict[int, Confirmed]] = {}
@@ -47,8 +48,13 @@ def _confirmed(
     target: int,
     shared: dict[str, dict[int, Confirmed]],
 ) -> Confirmed:
-    """A class's trigger grown until it works. shared : what triggers of several classes did so
-    far, by family; one is looked at once."""
+    """Return a class's trigger grown until it works.
+
+    Parameters
+    ----------
+    shared
+        What triggers of several classes did so far, by family; one is looked at once.
+    """
     if family_named(family).moves == "shared":
         if family not in shared:
             shared[family] = confirm_shared(work, entry.candidate, entry.targets)
@@ -61,8 +67,11 @@ def _confirmed(
 
 
 def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
-    """What speaks loudest about a class; a trigger of the input before a latent one, where its
-    family says the same, since it can be seen, and corrected from the first layer on."""
+    """Return what speaks loudest about a class.
+
+    A trigger of the input before a latent one, where its family says the same, since it can be
+    seen, and corrected from the first layer on.
+    """
     at_input = [family.name for family in families() if family.at_input]
     seen = table.loudest(target, at_input)
     if seen and seen[1].p_value <= limits.alpha:

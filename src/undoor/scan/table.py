@@ -37,9 +37,15 @@ NOTHING_LEARNED = Null(natural=0.0, ceiling=1.0, location=0.0, scale=1.0)
 class Entry:
     """What one search gave.
 
-    size : kept as the first effort would have found it, so that all compare. targets : the classes
-    that it speaks for: the one searched for, or those in which the images end that left their own.
-    source : the class that they left, where it is one.
+    Attributes
+    ----------
+    size
+        Kept as the first effort would have found it, so that all compare.
+    targets
+        The classes that it speaks for: the one searched for, or those in which the images end that
+        left their own.
+    source
+        The class that they left, where it is one.
     """
 
     candidate: Candidate
@@ -83,7 +89,8 @@ class Table:
 
     def add_shared(self, family: str, candidate: Candidate, ends: tuple[int, ...]) -> None:
         """The trigger that makes images of all classes leave their own, after those of the sources,
-        beside which its size is judged."""
+        beside which its size is judged.
+        """
         self._judge(family, [Entry(candidate, candidate.size, ends)])
 
     def replace(self, family: str, better: Mapping[int, Again]) -> None:
@@ -102,12 +109,12 @@ class Table:
         return any(e.size is not None for entries in self.entries.values() for e in entries)
 
     def crowds(self, times: float = CROWD) -> tuple[str, ...]:
-        """The families in which many classes at once have unnaturally small triggers."""
+        """Return the families in which many classes at once have unnaturally small triggers."""
         sizes = {family: self._scaled(family, self.entries[family]) for family in self._calibrated}
         return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each), times))
 
     def combined(self) -> NDArray[np.float64]:
-        """The p-value of every class [K] over all families."""
+        """Return the p-value of every class [K] over all families."""
         p = {family: self._by_target(family) for family in self._calibrated}
         if not p:
             return np.full(self.classes, UNKNOWN)
@@ -115,8 +122,9 @@ class Table:
         return overall(p, nulls(), agreement_null(), agreeing=fitted_nulls())
 
     def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
-        """The family whose p-value for this class is the lowest, of `families` or of all, and what
-        it found; None where none followed the class."""
+        """Return the family whose p-value for this class is the lowest, of `families` or of all,
+        and what it found; None where none followed the class.
+        """
         found = [
             (family, entry)
             for family, entries in self.entries.items()
@@ -129,7 +137,7 @@ class Table:
         return [entry.candidate for entry in self.entries[family]]
 
     def all_evidence(self, known: Sequence[ClassEvidence]) -> tuple[ClassEvidence, ...]:
-        """By family and class, with what is known of how well their triggers work."""
+        """Return by family and class, with what is known of how well their triggers work."""
         asr = {
             (e.family, e.source, None if judged_beside(e.family) else e.target): e.asr
             for e in known
@@ -143,13 +151,14 @@ class Table:
         return tuple(out)
 
     def ceiling(self, family: str) -> float:
-        """The size that stands for a class which no trigger of the family reached."""
+        """Return the size that stands for a class which no trigger of the family reached."""
         null = self._null(family, [entry.size for entry in self.entries[family]])
         return null.ceiling * family_named(family).growth(self.extent)
 
     def detectable(self, alpha: float) -> dict[str, float]:
-        """For each family, the size below which a class would have had a p-value of `alpha`, had
-        the other families said nothing."""
+        """Return for each family, the size below which a class would have had a p-value of `alpha`,
+        had the other families said nothing.
+        """
         share = self._share(alpha)
         out = {}
         for family in self._calibrated:
@@ -163,8 +172,9 @@ class Table:
         return out
 
     def alarms(self, alpha: float) -> dict[str, float]:
-        """For each family, the score from which on a class would have had a p-value of `alpha`, had
-        the other families said nothing."""
+        """Return for each family, the score from which on a class would have had a p-value of
+        `alpha`, had the other families said nothing.
+        """
         share = self._share(alpha)
         return {
             family: needed_score(nulls()[family], share, self._tried(family))
@@ -172,7 +182,9 @@ class Table:
         }
 
     def _share(self, alpha: float) -> float:
-        """The p-value of one family that, over all, is `alpha` where the others say nothing."""
+        """Return the p-value of one family that, over all, is `alpha` where the others say
+        nothing.
+        """
         return alpha / max(1, len(self._calibrated))
 
     def _judge(self, family: str, entries: Sequence[Entry]) -> None:
@@ -192,7 +204,7 @@ class Table:
         ]
 
     def _tried(self, family: str) -> int:
-        """Of how many the smallest trigger is the smallest; a lone one counts as usual."""
+        """Return of how many the smallest trigger is the smallest; a lone one counts as usual."""
         return NULL_CLASSES if judged_beside(family) else self.classes
 
     @property

@@ -50,8 +50,12 @@ class GraphWarning(UserWarning):
 class Scrutiny:
     """What speaks against taking a network at its word.
 
-    graph : between input and class scores, what ordinary layers do not have. disagreements :
-    predictions or gradients that depend on how the network is run.
+    Attributes
+    ----------
+    graph
+        Between input and class scores, what ordinary layers do not have.
+    disagreements
+        Predictions or gradients that depend on how the network is run.
     """
 
     graph: tuple[GraphFinding, ...] = ()
@@ -80,10 +84,12 @@ def scrutinise(
 
     Parameters
     ----------
-    x : clean inputs [N, ...], of which a few are used; random ones where None.
-    triggered : the same with triggers that a scan found, one tensor per trigger.
-    later : the same network after many passes, where there is one.
-
+    x
+        Clean inputs [N, ...], of which a few are used; random ones where None.
+    triggered
+        The same with triggers that a scan found, one tensor per trigger.
+    later
+        The same network after many passes, where there is one.
     It takes fewer than 1,500 sample passes.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, _spread(x, MAX_INPUTS))
@@ -113,16 +119,19 @@ def scrutinise(
 
 
 def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ...]:
-    """What a few passes of random inputs show of predictions that are no function of one input."""
+    """Return what a few passes of random inputs show of predictions that are no function of one
+    input.
+    """
     return tuple(_gathered(ask_briefly(classifier, _random_inputs(classifier))))
 
 
 def read_graph(classifier: Classifier, x: Tensor | None = None) -> tuple[GraphFinding, ...]:
-    """What lies between input and class scores that ordinary layers do not have.
+    """Return what lies between input and class scores that ordinary layers do not have.
 
     Parameters
     ----------
-    classifier, x : as of `scrutinise`.
+    classifier, x
+        As of `scrutinise`.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, x)
     return merged(_read(classifier, x))
@@ -153,7 +162,7 @@ def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
 
 
 def _plain_state(classifier: Classifier) -> list[dict[str, Any]]:
-    """The numbers and texts that modules hold beside their tensors."""
+    """Return the numbers and texts that modules hold beside their tensors."""
     return [
         {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | bool)}
         for module in classifier.network.modules()
@@ -171,7 +180,7 @@ def _spread(x: Tensor, count: int) -> Tensor:
 
 
 def _gathered(differences: Iterator[Disagreement]) -> list[Disagreement]:
-    """All of them; an error that the network raises meanwhile is the last."""
+    """Return all of them; an error that the network raises meanwhile is the last."""
     found: list[Disagreement] = []
     try:
         for item in differences:

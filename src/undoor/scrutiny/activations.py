@@ -24,7 +24,9 @@ _MAX_DEPTH = 40
 
 
 def explained(trace: Trace) -> frozenset[int]:
-    """The places of steps that belong to an activation, or to a softmax that guards itself."""
+    """Return the places of steps that belong to an activation, or to a softmax that guards
+    itself.
+    """
     found: set[int] = set()
     for place, step in trace.living():
         if base(step.name) in ("where", "masked_fill") and step.from_input:
@@ -51,7 +53,7 @@ class _Cone:
         return {self.trace.steps[place].name for place in self.places}
 
     def _collect(self, step: Step, place: int, depth: int) -> bool:
-        """Whether everything that `step` takes from the input goes through the leaf."""
+        """Return whether everything that `step` takes from the input goes through the leaf."""
         self.places.add(place)
         for tensor, follows in zip(step.inputs, step.follows, strict=True):
             if tensor is self.leaf or not follows:
@@ -64,8 +66,9 @@ class _Cone:
         return True
 
     def evaluate(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """What the top makes of other values [M, ...] in the place of the leaf, in double
-        precision [M, n], and the truth values on the way [M, m]."""
+        """Return what the top makes of other values [M, ...] in the place of the leaf, in double
+        precision [M, n], and the truth values on the way [M, m].
+        """
         known: dict[int, Any] = {id(self.leaf): value}
 
         def replaced(item: Any) -> Any:
@@ -108,7 +111,7 @@ def _leaves(trace: Trace, top: int) -> list[Tensor]:
 
 
 def _producer(trace: Trace, tensor: Tensor, before: int) -> int | None:
-    """The last step before `before` that gave or changed this very tensor."""
+    """Return the last step before `before` that gave or changed this very tensor."""
     for place in range(before - 1, -1, -1):
         if any(tensor is out for out in trace.steps[place].outputs):
             return place
@@ -120,7 +123,9 @@ def _is_pointwise(step: Step) -> bool:
 
 
 def _is_safe_softmax(cone: _Cone) -> bool:
-    """A softmax that gives 0 where every place is masked, as attention is decomposed into."""
+    """Return a softmax that gives 0 where every place is masked, as attention is decomposed
+    into.
+    """
     steps = [cone.trace.steps[place] for place in cone.places]
     compared = [s.args[1] for s in steps if s.name == "eq"]
     softmax = [s for s in steps if s.name == "_softmax"]
@@ -131,7 +136,7 @@ def _is_safe_softmax(cone: _Cone) -> bool:
 
 
 def _is_softmax_without_nan(cone: _Cone) -> bool:
-    """The same as ONNX has it: what a softmax gives, or 0 where that is no number."""
+    """Return the same as ONNX has it: what a softmax gives, or 0 where that is no number."""
     source = _producer(cone.trace, cone.leaf, cone.top)
     top = cone.trace.steps[cone.top]
     return (
@@ -161,7 +166,9 @@ def _is_continuous(cone: _Cone) -> bool:
 
 
 def _without_jump(f: Callable[[Tensor], tuple[Tensor, Tensor]], points: Tensor) -> bool:
-    """Whether values on both sides of every place where a truth value changes come together."""
+    """Return whether values on both sides of every place where a truth value changes come
+    together.
+    """
     values, truths = f(points)
     flips = (truths[1:] != truths[:-1]).any(1).nonzero().flatten()
     if not bool(torch.isfinite(values).all()) or len(flips) > _MAX_FLIPS:

@@ -31,8 +31,10 @@ Ask = Callable[[Tensor], Tensor]
 
 
 def ask_briefly(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
-    """As `Asked`, of chance and of the size of the batch alone, with four inputs: for commands that
-    must not take long."""
+    """As `Asked`, of chance and of the size of the batch alone, with four inputs.
+
+    For commands that must not take long.
+    """
     asked = Asked(classifier, x[:_FEW])
     yield from (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
 
@@ -47,8 +49,10 @@ class Asked:
 
     Parameters
     ----------
-    classifier : the network as it was opened.
-    x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
+    classifier
+        The network as it was opened.
+    x
+        Raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
     """
 
     def __init__(self, classifier: Classifier, x: Tensor) -> None:
@@ -68,7 +72,13 @@ class Asked:
         )
 
     def differences(self, rare: bool = False) -> Iterator[Disagreement]:
-        """Of everything but time. rare : whether one input of them may be all that shows it."""
+        """Yield of everything but time.
+
+        Parameters
+        ----------
+        rare
+            Whether one input of them may be all that shows it.
+        """
         staying = [n for n, m in self.classifier.network.named_modules() if m.training]
         if staying:
             some = ", ".join(name or "the network itself" for name in staying[:3])
@@ -82,7 +92,13 @@ class Asked:
         yield from self._coarsely(rare)
 
     def afterwards(self, later: Classifier | None) -> Iterator[Disagreement]:
-        """Of passes since. later : the same network after many more, where there is one."""
+        """Yield of passes since.
+
+        Parameters
+        ----------
+        later
+            The same network after many more, where there is one.
+        """
         if self.repeated():
             text = "scores change with the number of earlier passes"
             yield self._told("later", text, self._apart(self._scores(self.x)))
@@ -90,7 +106,7 @@ class Asked:
             yield self._told("later", "scores are others after many passes", apart)
 
     def repeated(self) -> tuple[Disagreement, ...]:
-        """Where the same pass differs, which rounds alike each time."""
+        """Return where the same pass differs, which rounds alike each time."""
         same = (self._scores(self.x) - self.expected for _ in range(2))
         largest = max(float(change.abs().max()) for change in same)
         if largest <= _SAME * self.range:
@@ -99,7 +115,7 @@ class Asked:
         return (self._told("repeat", text, largest / max(self.range, _TINY)),)
 
     def compared(self, ways: Iterable[tuple[str, str, Ask]]) -> Iterator[Disagreement]:
-        """Where other ways to ask make a difference, or fail."""
+        """Yield where other ways to ask make a difference, or fail."""
         for code, text, f in ways:
             try:
                 apart = self._apart(f(self.x))
@@ -110,7 +126,7 @@ class Asked:
                 yield self._told(code, text, apart)
 
     def alone(self) -> tuple[str, str, Ask]:
-        """Each input by itself."""
+        """Return each input by itself."""
         return "batch", f"{_OTHERS} (batches of 1)", self._in_batches(1)
 
     def _ways(self) -> Iterator[tuple[str, str, Ask]]:
@@ -161,7 +177,10 @@ class Asked:
         classifier: Classifier | None = None,
         mode: AbstractContextManager[object] | None = None,
     ) -> Tensor:
-        """What is compared [N, K]: class scores, or probabilities of a network that gives these."""
+        """Return what is compared [N, K].
+
+        Class scores, or probabilities of a network that gives these.
+        """
         asked = classifier or self.classifier
         with torch.no_grad() if mode is None else mode:
             scores = asked(x)
@@ -208,7 +227,7 @@ class Asked:
             return None
 
     def _apart(self, scores: Tensor) -> float:
-        """The largest difference, as a share of the range; 0 where it is rounding."""
+        """Return the largest difference, as a share of the range; 0 where it is rounding."""
         if scores.shape != self.expected.shape:
             return 1.0
         largest = float((scores - self.expected).abs().max())

@@ -10,8 +10,10 @@ from types import FunctionType
 
 
 def compared_sizes(function: FunctionType) -> Iterator[int]:
-    """Lines of `function` that compare the size of a batch, other than to raise; none where there
-    is no source."""
+    """Lines of `function` that compare the size of a batch, other than to raise.
+
+    None where there is no source.
+    """
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
@@ -55,7 +57,7 @@ class _Sizes:
                 self.names.add(first.id)
 
     def are(self, node: ast.expr) -> bool:
-        """Whether an expression is one, or computed from one."""
+        """Return whether an expression is one, or computed from one."""
         if isinstance(node, ast.Name):
             return node.id in self.names
         if isinstance(node, ast.BinOp):

@@ -54,8 +54,16 @@ MAX_REASON = 200
 class GraphFinding:
     """Something between input and class scores that ordinary layers do not have.
 
-    code : its kind, see `WHAT`. where : module, and source line where known. what : operator or
-    name. count : how many places are alike, of which this is the first.
+    Attributes
+    ----------
+    code
+        Its kind, see `WHAT`.
+    where
+        Module, and source line where known.
+    what
+        Operator or name.
+    count
+        How many places are alike, of which this is the first.
     """
 
     code: GraphCode
@@ -76,7 +84,12 @@ class GraphFinding:
 class Disagreement:
     """Predictions, or gradients, that should agree and do not.
 
-    code : what was changed between the two. sentence : what this means, with how far apart.
+    Attributes
+    ----------
+    code
+        What was changed between the two.
+    sentence
+        What this means, with how far apart.
     """
 
     code: str
@@ -87,7 +100,7 @@ class Disagreement:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, short enough for a sentence; its type where it says nothing.
+    """Return what an error says, short enough for a sentence; its type where it says nothing.
 
     >>> first_line(ValueError("batches of 4 alone\\nsee above")), first_line(RuntimeError())
     ('ValueError: batches of 4 alone', 'RuntimeError')
@@ -97,7 +110,7 @@ def first_line(error: Exception) -> str:
 
 
 def merged(findings: Iterable[GraphFinding]) -> tuple[GraphFinding, ...]:
-    """One finding per kind, in the order of first occurrence, with how many there were.
+    """Return one finding per kind, in the order of first occurrence, with how many there were.
 
     >>> a, b = (GraphFinding("mask", place, "where") for place in ("one", "two"))
     >>> [(f.where, f.count) for f in merged([a, b, a])]

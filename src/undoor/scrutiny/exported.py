@@ -31,7 +31,7 @@ _FILLS = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}
 
 
 def read_exported(network: nn.Module) -> Iterator[GraphFinding]:
-    """What the graphs among the modules of `network` say of themselves."""
+    """Yield what the graphs among the modules of `network` say of themselves."""
     for _, module in network.named_modules():
         if isinstance(module, fx.GraphModule):
             yield from _of_graph(module.graph)
@@ -50,8 +50,9 @@ def _of_graph(graph: fx.Graph) -> Iterator[GraphFinding]:
 
 
 def _is_size(node: fx.Node) -> bool:
-    """Whether a node asks a tensor for the size of its batch, or for any in a graph for which no
-    other is free."""
+    """Return whether a node asks a tensor for the size of its batch, or for any in a graph for
+    which no other is free.
+    """
     if node.op != "call_function" or not _name(node).startswith("sym_size"):
         return False
     return not isinstance(node.meta.get("val"), int)
@@ -64,7 +65,7 @@ def _is_plain(target: Any) -> bool:
 
 
 def _is_used(node: fx.Node) -> bool:
-    """Whether a comparison of sizes decides more than an assertion."""
+    """Return whether a comparison of sizes decides more than an assertion."""
     return any(
         "assert" not in _name(user) and "constrain" not in _name(user) for user in node.users
     )

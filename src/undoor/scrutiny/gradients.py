@@ -29,11 +29,12 @@ _MIN_SLOPES = 6
 
 
 def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
-    """A disagreement where the gradients are not those of the class scores, or nothing.
+    """Yield a disagreement where the gradients are not those of the class scores, or nothing.
 
     Parameters
     ----------
-    x : raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
+    x
+        Raw inputs [N, ...], of which at most `MAX_INPUTS` are used.
     """
     low, high = classifier.bounds
     margin = _INSIDE * (high - low)
@@ -52,7 +53,9 @@ def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
 
 
 def _errors(classifier: Classifier, x: Tensor, step: float, draw: torch.Generator) -> Tensor:
-    """The relative errors along one random direction from each input, where anything changes."""
+    """Return the relative errors along one random direction from each input, where anything
+    changes.
+    """
     way = step * on(x.device, torch.randn(x.shape, generator=draw, device=CPU)).sign()
     shape = (len(x), classifier.num_outputs)
     weights = on(x.device, torch.randn(*shape, generator=draw, device=CPU))

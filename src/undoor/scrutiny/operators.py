@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def words(text: str) -> frozenset[str]:
-    """The names in a text.
+    """Return the names in a text.
 
     >>> sorted(words("gt lt"))
     ['gt', 'lt']
@@ -70,7 +70,7 @@ ELEMENTWISE = words(
 
 
 def base(name: str) -> str:
-    """The name of an operator without the mark of working in place.
+    """Return the name of an operator without the mark of working in place.
 
     >>> base("relu_"), base("_softmax"), base("clamp")
     ('relu', '_softmax', 'clamp')

@@ -12,14 +12,15 @@ _COUNT = 8
 
 
 def probes(classifier: Classifier, x: Tensor) -> Tensor:
-    """Of clean inputs x [N, ...] some that are changed as their space says [M, ...]."""
+    """Return of clean inputs x [N, ...] some that are changed as their space says [M, ...]."""
     rows = torch.arange(_COUNT, device=x.device) % len(x)
     return classifier.space.odd(x[rows], classifier.bounds)
 
 
 def saturated(noise: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Each value at the end of the range that it is nearer to: small patterns of any kind are in
-    some of that sooner than in noise of every grey.
+    """Return each value at the end of the range that it is nearer to.
+
+    Small patterns of any kind are in some of that sooner than in noise of every grey.
 
     >>> saturated(torch.tensor([0.2, 0.9]), (0.0, 1.0))
     tensor([0., 1.])

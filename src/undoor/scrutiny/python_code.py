@@ -49,7 +49,7 @@ _DEEPEST = 200
 
 
 def read_code(network: nn.Module) -> Iterator[GraphFinding]:
-    """What the code of modules that come from no well-known library names in a pass."""
+    """Yield what the code of modules that come from no well-known library names in a pass."""
     seen: set[CodeType] = set()
     for module in network.modules():
         if _is_foreign(type(module)):
@@ -64,8 +64,11 @@ def _is_foreign(kind: type) -> bool:
 
 
 def _reached(module: nn.Module, seen: set[CodeType]) -> Iterator[FunctionType]:
-    """The functions that a pass of a module may call, as far as names tell: of its class, of what
-    it holds, of its hooks, and of the modules, classes and objects that these name."""
+    """Yield the functions that a pass of a module may call, as far as names tell.
+
+    Of its class, of what it holds, of its hooks, and of the modules, classes and objects that these
+    name.
+    """
     kind = type(module)
     held = [value for name, value in vars(module).items() if not name.startswith("_")]
     for hooks in ("_forward_hooks", "_forward_pre_hooks"):
@@ -91,14 +94,14 @@ def _function(value: Any) -> FunctionType | None:
 
 
 def _is_own(module: str | None) -> bool:
-    """Whether what is defined there is the supplier's, and no library's."""
+    """Return whether what is defined there is the supplier's, and no library's."""
     package = (module or "").partition(".")[0]
     known = package in TRUSTED | {"numpy"} or package in sys.stdlib_module_names
     return not known or package == "__main__"
 
 
 def _values(function: FunctionType) -> Iterator[Any]:
-    """What a function names outside itself, or closes over."""
+    """Yield what a function names outside itself, or closes over."""
     for name in _names(function.__code__):
         if name in function.__globals__:
             yield function.__globals__[name]
@@ -108,7 +111,7 @@ def _values(function: FunctionType) -> Iterator[Any]:
 
 
 def _inside(value: Any, names: set[str]) -> Iterator[Any]:
-    """What may be called of a value by code that uses these names."""
+    """Yield what may be called of a value by code that uses these names."""
     if isinstance(value, FunctionType | MethodType):
         yield value
     elif isinstance(value, ModuleType):
@@ -143,7 +146,7 @@ def _of_function(function: FunctionType) -> Iterator[GraphFinding]:
 
 
 def _asks(module: str) -> bool:
-    """Whether a module of the standard library can tell of more than its arguments."""
+    """Return whether a module of the standard library can tell of more than its arguments."""
     package = module.partition(".")[0]
     return package in sys.stdlib_module_names - HARMLESS and package != "__main__"
 
@@ -166,8 +169,9 @@ def _hidden(function: FunctionType, where: str) -> Iterator[GraphFinding]:
 
 
 def _is_put_together(call: ast.Call) -> bool:
-    """Whether `getattr` asks another than `self` for a name that does not stand there, or anything
-    for one of `NAMES`."""
+    """Return whether `getattr` asks another than `self` for a name that does not stand there, or
+    anything for one of `NAMES`.
+    """
     if len(call.args) < 2:
         return True
     asked, name = call.args[:2]

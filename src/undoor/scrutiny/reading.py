@@ -28,11 +28,17 @@ from undoor.scrutiny.trace import Step, Trace, storage
 KNOWN_SPACES = frozenset({"aten", "prim", "prims", "quantized", "mkldnn", "mkldnn_prepacked"})
 # A part of an image this small, cut out by itself, is no patch of a grid or row of a sequence.
 _SMALL = 1 / 64
-_MOST_OF_IT = 0.9
+_MAX_OF_IT = 0.9
 
 
 def read(found: Trace, *, maps: bool) -> Iterator[GraphFinding]:
-    """What a pass without gradients shows. maps : whether inputs are images [N, C, H, W]."""
+    """Yield what a pass without gradients shows.
+
+    Parameters
+    ----------
+    maps
+        Whether inputs are images [N, C, H, W].
+    """
     activations = explained(found)
     if not found.connected:
         yield GraphFinding("disconnected", "the output", "the pass")
@@ -50,7 +56,7 @@ def read(found: Trace, *, maps: bool) -> Iterator[GraphFinding]:
 
 
 def read_gradients(found: Trace) -> Iterator[GraphFinding]:
-    """What a pass shows of which gradients are wanted."""
+    """Yield what a pass shows of which gradients are wanted."""
     for _, step in found.living():
         if step.from_input and not step.with_gradient:
             yield GraphFinding("gradient_mode", step.where, step.name)
@@ -62,7 +68,7 @@ def read_gradients(found: Trace) -> Iterator[GraphFinding]:
 
 
 def _of_any(step: Step) -> Iterator[GraphCode]:
-    """What is odd whether or not the scores depend on it."""
+    """Yield what is odd whether or not the scores depend on it."""
     if step.random:
         yield "random"
     if step.changed_state:
@@ -92,14 +98,16 @@ def _of_living(found: Trace, step: Step) -> GraphCode | None:
 
 
 def _picks_by_input(step: Step) -> bool:
-    """Whether the mask, the positions or the weight that it chooses by come from the input."""
+    """Return whether the mask, the positions or the weight that it chooses by come from the
+    input.
+    """
     pairs = zip(step.inputs, step.follows, strict=True)
     whole = [f for t, f in pairs if not t.is_floating_point() and not t.is_complex()]
     return any(whole) or (step.name == "lerp" and step.follows[-1] and len(step.follows) > 2)
 
 
 def _gives_whole_numbers(found: Trace, step: Step) -> bool:
-    """Whether values of the input become truth values or whole numbers that are used."""
+    """Return whether values of the input become truth values or whole numbers that are used."""
     if not any(t.is_floating_point() and f for t, f in zip(step.inputs, step.follows, strict=True)):
         return False
     odd = [t for t in step.outputs if not t.is_floating_point() and not t.is_complex()]
@@ -110,7 +118,7 @@ def _gives_whole_numbers(found: Trace, step: Step) -> bool:
 
 
 def _written_by_hand(output: Tensor) -> set[str]:
-    """Names of functions in a gradient's graph that somebody wrote in Python."""
+    """Return names of functions in a gradient's graph that somebody wrote in Python."""
     seen: set[Any] = set()
     names: set[str] = set()
     todo: list[Any] = [output.grad_fn]
@@ -142,13 +150,13 @@ def _pixels(found: Trace) -> Iterator[GraphFinding]:
         elif name not in ELEMENTWISE or name in ("where", "_to_copy") or len(shares) > 1:
             continue
         raw[id(step.outputs[0])] = share
-    if sum(share for share, _ in small) < _MOST_OF_IT:
+    if sum(share for share, _ in small) < _MAX_OF_IT:
         for _, step in small:
             yield GraphFinding("pixel", step.where, step.name)
 
 
 def _kept(step: Step) -> float:
-    """The share of rows or columns that a cut leaves; 1 for one along other axes."""
+    """Return the share of rows or columns that a cut leaves; 1 for one along other axes."""
     x = step.inputs[0]
     axis = (step.args[1] if len(step.args) > 1 else 0) % max(1, x.dim())
     # The last two axes of what had four; of what lost one, those that are large enough.
@@ -182,7 +190,7 @@ def _gates(found: Trace) -> Iterator[GraphFinding]:
 
 
 def _weighs(found: Trace, step: Step, place: int, count: int, classes: int) -> bool:
-    """Whether a product is one of scores [N, K] and one number for each input."""
+    """Return whether a product is one of scores [N, K] and one number for each input."""
     if len(step.inputs) != 2 or step.outputs[0].numel() < count * classes:
         return False
     sizes = [_before_views(found, t, place).numel() for t in step.inputs]
@@ -191,7 +199,7 @@ def _weighs(found: Trace, step: Step, place: int, count: int, classes: int) -> b
 
 
 def _before_views(found: Trace, tensor: Tensor, place: int) -> Tensor:
-    """The values that a tensor repeats or shows in another shape."""
+    """Return the values that a tensor repeats or shows in another shape."""
     for earlier in range(place - 1, -1, -1):
         step = found.steps[earlier]
         if any(tensor is out for out in step.outputs):

@@ -31,11 +31,12 @@ _ROUNDING, _CANCELLED, _SAME, _TINY = 1e-3, 1e-3, 1e-4, 1e-9
 
 
 def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
-    """The first value that hinges on how many inputs there are, or on the others.
+    """Yield the first value that hinges on how many inputs there are, or on the others.
 
     Parameters
     ----------
-    x : inputs [N, ...], of which five are used.
+    x
+        Inputs [N, ...], of which five are used.
     """
     x = x[torch.arange(1 + max(_OTHER), device=x.device) % len(x)]
     try:
@@ -49,7 +50,13 @@ def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
 
 @dataclass(frozen=True, eq=False)
 class _Value:
-    """A value computed from the input. floor : the size that it is taken to have at least."""
+    """A value computed from the input.
+
+    Attributes
+    ----------
+    floor
+        The size that it is taken to have at least.
+    """
 
     step: Step
     numbers: Tensor
@@ -108,7 +115,7 @@ def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
 
 
 def _traced(network: nn.Module, batch: Tensor, where: str) -> Trace | GraphFinding:
-    """One pass; or why it could not be followed, though others were."""
+    """Return one pass; or why it could not be followed, though others were."""
     try:
         return trace(network, batch)
     except Exception as error:
@@ -116,7 +123,9 @@ def _traced(network: nn.Module, batch: Tensor, where: str) -> Trace | GraphFindi
 
 
 def _values(found: Trace) -> list[_Value]:
-    """What the class scores are computed from and is itself computed from the input, in order."""
+    """Return what the class scores are computed from and is itself computed from the input, in
+    order.
+    """
     least = _TINY * _largest(found.x)
     return [
         _Value(step, numbers, max([least, *(_CANCELLED * _largest(t) for t in step.inputs)]))
@@ -140,8 +149,9 @@ def _largest(tensor: Tensor) -> float:
 
 
 def _matched(first: list[_Value], second: list[_Value]) -> Iterator[tuple[_Value, _Value]]:
-    """The values of two passes that stand for one another, also where one has more of a kind: a
-    library adds up, or rearranges, in as many steps as suits the size."""
+    """Yield the values of two passes that stand for one another, also where one has more of a kind:
+    a library adds up, or rearranges, in as many steps as suits the size.
+    """
     keys = [value.key for value in first], [value.key for value in second]
     if keys[0] == keys[1]:
         yield from zip(first, second, strict=True)

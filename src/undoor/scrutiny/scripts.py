@@ -70,7 +70,7 @@ _NUMBERS += ("clamp", "clamp_min", "clamp_max", "remainder", "masked_fill", "ful
 
 
 def read_script(network: nn.Module) -> Iterator[GraphFinding]:
-    """What every script among the modules of `network` says of itself."""
+    """Yield what every script among the modules of `network` says of itself."""
     inside: set[str] = set()
     for name, module in network.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
@@ -144,7 +144,7 @@ class _Reader:
         return any(v.unique() in self.from_input for v in node.inputs())
 
     def _sources(self, value: Any, seen: set[int] | None = None) -> set[str]:
-        """Of what a plain value is made: "size", "data"; nothing for constants and ranks."""
+        """Return of what a plain value is made: "size", "data"; nothing for constants and ranks."""
         seen = set() if seen is None else seen
         if value.unique() in seen:
             return set()
@@ -173,7 +173,10 @@ class _Reader:
         return found
 
     def _may_be_batch(self, node: Any) -> bool:
-        """Whether a size may be that of the batch: of the first axis, or not said of which."""
+        """Return whether a size may be that of the batch.
+
+        Of the first axis, or not said of which.
+        """
         values = list(node.inputs())
         if node.kind() != "aten::size":
             return True
@@ -184,18 +187,20 @@ class _Reader:
         return not all(_takes_another(user) for user in users)
 
     def _matters(self, node: Any) -> bool:
-        """Whether what a node answers is used for more than a check."""
+        """Return whether what a node answers is used for more than a check."""
         users = [use.user for value in node.outputs() for use in value.uses()]
         return not users or any(u.kind() != "prim::If" or not _only_raises(u) for u in users)
 
 
 def _asks_for_nothing(node: Any) -> bool:
-    """Whether it compares with 0, as layers do that leave empty inputs alone."""
+    """Return whether it compares with 0, as layers do that leave empty inputs alone."""
     return node.kind() == "aten::eq" and any(v.toIValue() == 0 for v in node.inputs())
 
 
 def _takes_another(user: Any) -> bool:
-    """Whether a list of sizes is asked for another axis than the first, or used as a shape."""
+    """Return whether a list of sizes is asked for another axis than the first, or used as a
+    shape.
+    """
     if user.kind() == "aten::__getitem__":
         axis = list(user.inputs())[1].toIValue()
         return axis is not None and axis != 0
@@ -207,7 +212,7 @@ def _conditions(loop: Any) -> list[Any]:
 
 
 def _only_raises(node: Any) -> bool:
-    """Whether one side of a branch does nothing but raise, and gives nothing."""
+    """Return whether one side of a branch does nothing but raise, and gives nothing."""
     return any(
         any(inner.kind() == "prim::RaiseException" for inner in block.nodes())
         for block in node.blocks()

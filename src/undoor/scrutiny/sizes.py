@@ -29,13 +29,19 @@ _PLAIN |= {"split_with_sizes", "unbind", "chunk", "unsafe_split", "arange", "zer
 
 
 def sizes_for(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The sizes of batches that are tried with inputs of this shape."""
+    """Return the sizes of batches that are tried with inputs of this shape."""
     most = max(REFERENCE, _MAX_VALUES // math.prod(shape))
     return tuple(size for size in SIZES if size <= most)
 
 
 def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[GraphFinding]:
-    """What differs between batches of several sizes. x : inputs to fill them with [N, ...]."""
+    """Yield what differs between batches of several sizes.
+
+    Parameters
+    ----------
+    x
+        Inputs to fill them with [N, ...].
+    """
     expected, numbers = _operators(reference), _numbers(reference)
     for size in sizes_for(tuple(x.shape[1:])):
         if size == len(reference.x):
@@ -55,20 +61,20 @@ def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[Grap
 
 
 def read_modes(reference: Trace, with_gradients: Trace) -> Iterator[GraphFinding]:
-    """What differs where gradients are wanted."""
+    """Yield what differs where gradients are wanted."""
     odd = _difference(_operators(reference), _operators(with_gradients))
     if odd:
         yield GraphFinding("gradient_mode", "passes with gradients", odd)
 
 
 def _operators(found: Trace) -> Counter[str]:
-    """How often each operator runs that more than rearranges or adds up."""
+    """Return how often each operator runs that more than rearranges or adds up."""
     names = (base(step.name) for step in found.steps if step.from_input)
     return Counter(kind for kind in map(_kind, names) if kind not in _PLAIN)
 
 
 def _kind(name: str) -> str:
-    """One name for what a library computes in several ways, as it suits the size."""
+    """Return one name for what a library computes in several ways, as it suits the size."""
     if name in PRODUCTS:
         return "product"
     if name in DISTANCES:
@@ -84,8 +90,10 @@ def _difference(expected: Counter[str], got: Counter[str]) -> str | None:
 def _other_numbers(
     expected: dict[str, list[tuple[float, ...]]], got: dict[str, list[tuple[float, ...]]]
 ) -> str | None:
-    """The operator that gets other numbers. A library adds biases in a step of its own, or not, as
-    it suits the size."""
+    """Return the operator that gets other numbers.
+
+    A library adds biases in a step of its own, or not, as it suits the size.
+    """
     for name, numbers in expected.items():
         other = got.get(name, [])
         same = other == numbers if len(other) == len(numbers) else set(other) == set(numbers)
@@ -95,14 +103,16 @@ def _other_numbers(
 
 
 def _is_more(first: list[tuple[float, ...]], second: list[tuple[float, ...]]) -> bool:
-    """Whether one of them, of another length, holds all of the other."""
+    """Return whether one of them, of another length, holds all of the other."""
     fewer, more = sorted((first, second), key=len)
     return len(fewer) < len(more) and set(fewer) <= set(more)
 
 
 def _numbers(found: Trace) -> dict[str, list[tuple[float, ...]]]:
-    """The numbers that do not come from the input, where they meet values that do; by operator, in
-    order."""
+    """Return the numbers that do not come from the input, where they meet values that do.
+
+    By operator, in order.
+    """
     out: dict[str, list[tuple[float, ...]]] = {}
     for _, step in found.living():
         if step.numbers:

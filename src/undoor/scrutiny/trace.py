@@ -32,11 +32,26 @@ _MAX_FRAMES = 200
 class Step:
     """One operator of a pass.
 
-    space, name : as in `aten::relu`. inputs, outputs : the tensors. follows : which of `inputs`
-    hold values computed from the input. numbers : what else values of the input meet in it.
-    with_gradient : the gradient mode it ran in. cut : whether values of the input come without a
-    gradient, though one is wanted. random : whether it draws. changed_state : whether it writes to
-    weights or buffers. where : module and source line.
+    Attributes
+    ----------
+    space, name
+        As in `aten::relu`.
+    inputs, outputs
+        The tensors.
+    follows
+        Which of `inputs` hold values computed from the input.
+    numbers
+        What else values of the input meet in it.
+    with_gradient
+        The gradient mode it ran in.
+    cut
+        Whether values of the input come without a gradient, though one is wanted.
+    random
+        Whether it draws.
+    changed_state
+        Whether it writes to weights or buffers.
+    where
+        Module and source line.
     """
 
     space: str
@@ -61,8 +76,11 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """steps : in the order in which they ran. live : for each, whether the class scores depend on
-    it. x : the input. output : the class scores, None where the pass gave no tensor."""
+    """steps : in the order in which they ran. live .
+
+    For each, whether the class scores depend on it. x : the input. output : the class scores, None
+    where the pass gave no tensor.
+    """
 
     steps: tuple[Step, ...]
     live: tuple[bool, ...]
@@ -71,7 +89,7 @@ class Trace:
     connected: bool
 
     def living(self) -> Iterator[tuple[int, Step]]:
-        """The steps that the class scores depend on, with their places."""
+        """Yield the steps that the class scores depend on, with their places."""
         return ((i, s) for i, s in enumerate(self.steps) if self.live[i])
 
 
@@ -80,7 +98,8 @@ def trace(network: nn.Module, x: Tensor, *, gradients: bool = False) -> Trace:
 
     Parameters
     ----------
-    gradients : whether the pass is one that gradients are wanted of.
+    gradients
+        Whether the pass is one that gradients are wanted of.
     """
     x = x.detach().clone().requires_grad_(gradients)
     watch = _Watch(network, x)
@@ -93,7 +112,7 @@ def trace(network: nn.Module, x: Tensor, *, gradients: bool = False) -> Trace:
 
 
 def storage(tensor: Tensor) -> int:
-    """Where the numbers of a tensor lie; views of one another lie at one place."""
+    """Return where the numbers of a tensor lie; views of one another lie at one place."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):
@@ -182,7 +201,7 @@ class _Watch(TorchDispatchMode):
         return out
 
     def _is_cut(self, function: Any, inputs: tuple[Tensor, ...]) -> bool:
-        """Whether values of the input come without a gradient, though one is wanted."""
+        """Return whether values of the input come without a gradient, though one is wanted."""
         return self.x.requires_grad and any(
             t.is_floating_point() and not t.requires_grad and function is not _DETACH
             for t in inputs
@@ -229,7 +248,7 @@ def _line(file: str, number: int) -> str:
 
 
 def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
-    """The arguments that an operator changes in place."""
+    """Return the arguments that an operator changes in place."""
     out = []
     for place, argument in enumerate(function._schema.arguments):
         if argument.alias_info is None or not argument.alias_info.is_write:
@@ -242,7 +261,7 @@ def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
 def _numbers(
     function: Any, args: Any, inputs: tuple[Tensor, ...], follows: tuple[bool, ...]
 ) -> tuple[float, ...]:
-    """The numbers, and the range of tensors, that values of the input are computed with."""
+    """Return the numbers, and the range of tensors, that values of the input are computed with."""
     name = base(function._schema.name.partition("::")[2])
     if name not in WITH_NUMBERS or not any(follows):
         return ()
@@ -255,7 +274,10 @@ def _numbers(
 
 
 def _is_random(function: Any, args: Any, kwargs: Any) -> bool:
-    """Whether it draws; attention and dropout do only where they are asked to drop something."""
+    """Return whether it draws.
+
+    Attention and dropout do only where they are asked to drop something.
+    """
     if torch.Tag.nondeterministic_seeded not in function.tags:
         return False
     given = dict(zip((a.name for a in function._schema.arguments), args, strict=False)) | kwargs

@@ -9,11 +9,16 @@ from undoor.scrutiny.doubt import GraphFinding, first_line
 
 
 def unread(network: nn.Module, x: Tensor, error: Exception, where: str) -> GraphFinding:
-    """The finding for inputs that could not be followed through a network.
+    """Return the finding for inputs that could not be followed through a network.
 
     Parameters
     ----------
-    x : the inputs [N, ...]. error : that following them raised. where : which inputs they are.
+    x
+        The inputs [N, ...].
+    error
+        That following them raised.
+    where
+        Which inputs they are.
     """
     try:
         with torch.no_grad():

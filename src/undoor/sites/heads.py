@@ -25,10 +25,13 @@ class Head:
 
     Parameters
     ----------
-    name : of the module.
-    weights : [P], summing to 1, where the layer maps each of P positions by itself and the scores
-        read their weighted sum, as in front of a pooling; None where its whole input is read.
-    last : whether the channels of its input stand at the end.
+    name
+        Of the module.
+    weights
+        [P], summing to 1, where the layer maps each of P positions by itself and the scores read
+        their weighted sum, as in front of a pooling; None where its whole input is read.
+    last
+        Whether the channels of its input stand at the end.
     """
 
     name: str
@@ -36,14 +39,14 @@ class Head:
     last: bool = True
 
     def features(self, z: Tensor) -> Tensor:
-        """What is read [N, D] of the layer's input z [N, ...]."""
+        """Return what is read [N, D] of the layer's input z [N, ...]."""
         if self.weights is None:
             return z.flatten(1)
         channels_first = z.movedim(-1, 1) if self.last else z
         return channels_first.flatten(2) @ self.weights.to(z.dtype)
 
     def spread(self, shift: Tensor, z: Tensor) -> Tensor:
-        """The change of z [N, ...] that moves its features by `shift` [N, D]."""
+        """Return the change of z [N, ...] that moves its features by `shift` [N, D]."""
         if self.weights is None:
             return shift.view_as(z)
         ones = [1] * (z.dim() - 2)
@@ -52,7 +55,7 @@ class Head:
 
 
 def find_heads(classifier: Classifier) -> tuple[Head, ...]:
-    """The heads of a network, through which everything passes that tells inputs apart.
+    """Return the heads of a network, through which everything passes that tells inputs apart.
 
     Found by trial on random inputs, not by type: a linear layer, a convolution of one position or
     of the whole map, with pooling, averages, scales or a softmax behind. A head that is written as
@@ -60,7 +63,8 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
 
     Parameters
     ----------
-    classifier : any model.
+    classifier
+        Any model.
 
     Returns
     -------
@@ -68,6 +72,8 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
         Several where their scores are averaged. Empty where there are none, as where a layer runs
         twice, or where the last linear map is a function without a module.
 
+    Examples
+    --------
     >>> net = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     >>> [head.name for head in find_heads(Classifier(net, input_shape=(3, 4, 4)))]
     ['network.0']
@@ -77,13 +83,14 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
 
 
 def head(classifier: Classifier) -> str | None:
-    """The name of the one head of a network; None where it has none, or several."""
+    """Return the name of the one head of a network; None where it has none, or several."""
     heads = find_heads(classifier)
     return heads[0].name if len(heads) == 1 else None
 
 
 def sites_before_heads(classifier: Classifier) -> tuple[SiteInfo, ...]:
-    """Where a shift inside the network acts on what its heads read, in the order of execution.
+    """Return where a shift inside the network acts on what its heads read, in the order of
+    execution.
 
     The sites of `find_sites` but the raw input and what lies behind a head. Where these are fewer
     than three, as with a single normalisation in a network that has none else, convolutions and
@@ -127,7 +134,7 @@ def _names_of_heads(probe: LayerProbe) -> list[str]:
 
 
 def _in_front(probe: LayerProbe, name: str, passed: set[str]) -> list[str] | None:
-    """The heads with those in the place of `name` that are an affine map away from it."""
+    """Return the heads with those in the place of `name` that are an affine map away from it."""
     earlier = _last_layers(probe, {*passed, name}, only_affine=True)
     return earlier if earlier and probe.affine(earlier) else None
 
@@ -135,9 +142,12 @@ def _in_front(probe: LayerProbe, name: str, passed: set[str]) -> list[str] | Non
 def _last_layers(
     probe: LayerProbe, ignored: Collection[str], *, only_affine: bool = False
 ) -> list[str] | None:
-    """The last layers through which all passes that tells inputs apart; none of `ignored`.
+    """Return the last layers through which all passes that tells inputs apart; none of `ignored`.
 
-    only_affine : None as soon as what is observed is no affine map of what one of them reads.
+    Parameters
+    ----------
+    only_affine
+        None as soon as what is observed is no affine map of what one of them reads.
     """
     found: list[str] = []
     base = probe.scores()
@@ -157,7 +167,7 @@ def _last_layers(
 
 
 def _before(probe: LayerProbe, heads: Sequence[str], names: Sequence[str]) -> tuple[SiteInfo, ...]:
-    """Of the layers `names` those that are no heads, nor behind any, and run once."""
+    """Return of the layers `names` those that are no heads, nor behind any, and run once."""
     cut = dict.fromkeys(heads, torch.zeros_like)
     first = min(probe.order.index(name) for name in heads)
     base = probe.scores(outputs=cut)
@@ -175,7 +185,7 @@ def _before(probe: LayerProbe, heads: Sequence[str], names: Sequence[str]) -> tu
 
 
 def _head(probe: LayerProbe, name: str) -> Head:
-    """How a head that was found reads its input."""
+    """Return how a head that was found reads its input."""
     layer = probe.layer(name)
     if probe.entering(name).dim() < 3 or not _pointwise(layer):
         return Head(name)
@@ -188,8 +198,10 @@ def _head(probe: LayerProbe, name: str) -> Head:
 
 
 def _weights(probe: LayerProbe, name: str) -> Tensor:
-    """With which weights [P] the scores read the positions of what a layer delivers; the same for
-    all where scores are squashed, and weights differ from input to input."""
+    """With which weights [P] the scores read the positions of what a layer delivers.
+
+    The same for all where scores are squashed, and weights differ from input to input.
+    """
     positions = math.prod(probe.shapes[name][1:])
     even = torch.full((positions,), 1 / positions, device=probe.x.device)
     if probe.observed is not None:
@@ -203,7 +215,7 @@ def _weights(probe: LayerProbe, name: str) -> Tensor:
 
 
 def _pointwise(layer: nn.Module) -> bool:
-    """Whether it maps every position of its input by itself."""
+    """Return whether it maps every position of its input by itself."""
     if isinstance(layer, nn.Linear):
         return True
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):

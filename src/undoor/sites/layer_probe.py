@@ -29,15 +29,21 @@ class LayerProbe:
 
     Parameters
     ----------
-    classifier : any model.
+    classifier
+        Any model.
 
     Attributes
     ----------
-    order : names of its linear maps and normalisations, in the order in which they run.
-    linear : of these the linear maps.
-    shapes : what each delivers, without the batch axis and the channels first.
-    times : how often each runs.
-    observed : whose output `scores` gives in their place; None for the scores themselves.
+    order
+        Names of its linear maps and normalisations, in the order in which they run.
+    linear
+        Of these the linear maps.
+    shapes
+        What each delivers, without the batch axis and the channels first.
+    times
+        How often each runs.
+    observed
+        Whose output `scores` gives in their place; None for the scores themselves.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -63,7 +69,7 @@ class LayerProbe:
         self.unit = self._apart()
 
     def layer(self, name: str) -> nn.Module:
-        """The module of this name."""
+        """Return the module of this name."""
         return self.network.get_submodule(name)
 
     @torch.no_grad()
@@ -73,11 +79,12 @@ class LayerProbe:
         inputs: Mapping[str, Change] | None = None,
         outputs: Mapping[str, Change] | None = None,
     ) -> Tensor:
-        """What is observed [N, ...]: the scores, less their mean over classes.
+        """Return what is observed [N, ...]: the scores, less their mean over classes.
 
         Parameters
         ----------
-        inputs, outputs : what is done to that which enters or leaves the layers of these names.
+        inputs, outputs
+            What is done to that which enters or leaves the layers of these names.
         """
         self.inputs, self.outputs = inputs or {}, dict(outputs or {})
         seen: list[Tensor] = []
@@ -87,13 +94,13 @@ class LayerProbe:
         return precise(seen[-1]) if seen else logits - logits.mean(1, keepdim=True)
 
     def entering(self, name: str) -> Tensor:
-        """What the layer reads [N, ...]."""
+        """Return what the layer reads [N, ...]."""
         seen: list[Tensor] = []
         self.scores(inputs={name: _keeping(seen, None)})
         return seen[-1]
 
     def gradient(self, name: str) -> Tensor:
-        """How the first score, less the mean of all, depends on what the layer delivers."""
+        """Return how the first score, less the mean of all, depends on what the layer delivers."""
         leaves: list[Tensor] = []
 
         def leaf(z: Tensor) -> Tensor:
@@ -108,15 +115,19 @@ class LayerProbe:
         return gradient
 
     def same(self, one: Tensor, two: Tensor, tolerance: float = NOTHING) -> bool:
-        """Whether two observations agree, beside how far those of different inputs lie apart."""
+        """Return whether two observations agree, beside how far those of different inputs lie
+        apart.
+        """
         return float((one - two).abs().max()) <= tolerance * self.unit
 
     def alike(self, observed: Tensor) -> bool:
-        """Whether all inputs have the same."""
+        """Return whether all inputs have the same."""
         return self.same(observed, swapped(observed))
 
     def affine(self, names: Sequence[str]) -> bool:
-        """Whether what is observed is an affine map of what these layers read, and not constant."""
+        """Return whether what is observed is an affine map of what these layers read, and not
+        constant.
+        """
         first, second = ({name: self._near(name) for name in names} for _ in range(2))
         ends = [self._fed(values) for values in (first, second)]
         apart = float((ends[0] - ends[1]).abs().max())
@@ -158,7 +169,7 @@ class LayerProbe:
 
 
 def swapped(z: Tensor) -> Tensor:
-    """Each input has what another one has."""
+    """Return each input has what another one has."""
     return z.roll(1, 0)
 
 

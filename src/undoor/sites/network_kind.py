@@ -16,8 +16,10 @@ MAP_AXES = 3
 
 
 def network_kind(classifier: Classifier) -> str:
-    """Whether a network is convolutional: it has several convolutions of more than one position,
-    and most of its sites deliver maps [C, H, W].
+    """Return whether a network is convolutional.
+
+    It has several convolutions of more than one position, and most of its sites deliver maps [C, H,
+    W].
 
     Parameters
     ----------
@@ -41,6 +43,6 @@ def network_kind(classifier: Classifier) -> str:
 
 
 def _positions(module: nn.Module) -> int:
-    """How many positions of its input each of a convolution's outputs sees."""
+    """Return how many positions of its input each of a convolution's outputs sees."""
     assert isinstance(module, nn.Conv2d)
     return math.prod(module.kernel_size)

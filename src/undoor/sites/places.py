@@ -40,8 +40,11 @@ class SiteInfo:
 
     @property
     def extent(self) -> int:
-        """The longer side of the map; of places in a row, as the tokens of a transformer, that of a
-        square of as many; 1 for a feature vector."""
+        """The longer side of the map.
+
+        Of places in a row, as the tokens of a transformer, that of a square of as many; 1 for a
+        feature vector.
+        """
         if len(self.shape) == 2:
             return math.ceil(math.sqrt(self.shape[1]))
         return max(self.shape[1:], default=1)
@@ -70,8 +73,9 @@ class Site(nn.Module):
 
 
 def channels_last(module: nn.Module) -> bool:
-    """Whether the channels of what `module` delivers, [N, ..., C], stand at the end: linear layers,
-    and normalisations over the last axis.
+    """Return whether the channels of what `module` delivers, [N, ..., C], stand at the end.
+
+    Linear layers, and normalisations over the last axis.
 
     >>> channels_last(nn.LayerNorm(8)), channels_last(nn.Conv2d(3, 8, 3))
     (True, False)
@@ -101,14 +105,15 @@ def _apply(change: Callable[[Tensor], Tensor], z: Tensor, *, last: bool) -> Tens
 
 
 def is_frozen_norm(module: nn.Module) -> bool:
-    """Whether it is a batch norm whose weights are buffers, by its name and what it holds: each
-    library has one of its own, and none is imported to ask."""
+    """Return whether it is a batch norm whose weights are buffers, by its name and what it holds:
+    each library has one of its own, and none is imported to ask.
+    """
     held = {name for name, _ in module.named_buffers(recurse=False)}
     return type(module).__name__.startswith(FROZEN) and held >= STATISTICS
 
 
 def is_opaque(classifier: Classifier) -> bool:
-    """Whether the network is TorchScript, inside of which no correction can stand."""
+    """Return whether the network is TorchScript, inside of which no correction can stand."""
     return any(isinstance(m, torch.jit.ScriptModule) for m in classifier.modules())
 
 
@@ -127,7 +132,7 @@ def require_repairable(classifier: Classifier) -> None:
 
 
 def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
-    """The sites of a classifier in the order in which they are executed.
+    """Return the sites of a classifier in the order in which they are executed.
 
     The first is the raw input (``entry``). Then come the outputs of all normalisation layers or,
     where there is none, of all convolutions and linear layers but the last, which gives the
@@ -154,13 +159,13 @@ def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
 
 
 def _norms(classifier: Classifier) -> tuple[type[nn.Module], ...]:
-    """The kinds of norms that there are, those that never learn included."""
+    """Return the kinds of norms that there are, those that never learn included."""
     frozen = {type(module) for module in classifier.modules() if is_frozen_norm(module)}
     return (*SITE_NORMS, *sorted(frozen, key=str))
 
 
 def _once(calls: list[tuple[str, tuple[int, ...]]], head: str | None) -> list[SiteInfo]:
-    """What runs once in a pass and is not the head."""
+    """Return what runs once in a pass and is not the head."""
     times = Counter(name for name, _ in calls)
     return [
         SiteInfo(name, shape)
@@ -173,7 +178,8 @@ def calls_of(
     classifier: Classifier, kinds: tuple[type[nn.Module], ...]
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Name and output shape, without the batch axis and the channels first, of the modules of these
-    kinds in the order of their calls; the shape of what is no tensor is ()."""
+    kinds in the order of their calls; the shape of what is no tensor is ().
+    """
     # Few inputs tell the structure, whatever a budget has left.
     probe = classifier.counted(None)
     calls: list[tuple[str, tuple[int, ...]]] = []
@@ -196,8 +202,9 @@ def calls_of(
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:
-    """A copy of `classifier` in which `change` is applied to what the module `site` delivers, in
-    front of any correction there; weights are shared."""
+    """Return a copy of `classifier` in which `change` is applied to what the module `site`
+    delivers, in front of any correction there; weights are shared.
+    """
     changed = shared_copy(classifier)
     module = _submodule(changed, site)
     if isinstance(module, Site):
@@ -210,8 +217,10 @@ def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]
 def exchange(
     classifier: Classifier, name: str, wrap: Callable[[nn.Module], nn.Module]
 ) -> Classifier:
-    """A copy of `classifier` in which `wrap(module)` stands for the module called `name`; weights
-    are shared."""
+    """Return a copy of `classifier` in which `wrap(module)` stands for the module called `name`.
+
+    Weights are shared.
+    """
     changed = shared_copy(classifier)
     _replace(changed, name, wrap(_submodule(changed, name)))
     return changed
@@ -229,7 +238,10 @@ class _Changed(nn.Module):
 
 
 def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Classifier:
-    """A copy of `classifier` with a correction behind each named site; weights are shared."""
+    """Return a copy of `classifier` with a correction behind each named site.
+
+    Weights are shared.
+    """
     corrected = shared_copy(classifier)
     for name, correction in corrections.items():
         inner = _submodule(corrected, name)
@@ -238,7 +250,7 @@ def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Clas
 
 
 def detach(corrected: Classifier) -> Classifier:
-    """The inverse of `attach`: a copy without any correction."""
+    """Return the inverse of `attach`: a copy without any correction."""
     plain = shared_copy(corrected)
     for name in _site_names(plain):
         site = plain.get_submodule(name)

@@ -35,7 +35,7 @@ class Images(Space):
         return x
 
     def card(self, shape: Shape) -> Tensor:
-        """A chessboard of mid-greys whose channels get brighter in different directions."""
+        """Return a chessboard of mid-greys whose channels get brighter in different directions."""
         channels, height, width = shape
         down = torch.linspace(0, 1, height, device=CPU)[:, None].expand(height, width)
         right = torch.linspace(0, 1, width, device=CPU)[None].expand(height, width)
@@ -48,7 +48,8 @@ class Images(Space):
 
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
         """With a patch in one corner each, in turn one pixel and three by three, of all channels at
-        an end of the range: black, white, red and so on."""
+        an end of the range: black, white, red and so on.
+        """
         low, high = bounds
         x = x.clone()
         channels = x.shape[1]

@@ -15,7 +15,7 @@ REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS)
 
 
 def spaces() -> tuple[Space, ...]:
-    """All spaces: `REGISTRY`, then those of other packages.
+    """Return all spaces: `REGISTRY`, then those of other packages.
 
     A package adds one through an entry point of the group ``undoor.spaces`` that names an instance
     of a subclass of `undoor.spaces.space.Space`.
@@ -29,7 +29,7 @@ def spaces() -> tuple[Space, ...]:
 
 
 def space_named(name: str) -> Space:
-    """The space of this name.
+    """Return the space of this name.
 
     Raises
     ------
@@ -46,13 +46,17 @@ def space_named(name: str) -> Space:
 
 
 def space_of(shape: Shape) -> Space:
-    """What inputs of this shape are, where nobody says it; vectors where no space knows them.
+    """Return what inputs of this shape are, where nobody says it.
+
+    Vectors where no space knows them.
 
     Raises
     ------
     UndoorError
         Several installed spaces know them.
 
+    Examples
+    --------
     >>> space_of((3, 32, 32)), space_of((8,))
     (<space images>, <space vectors>)
     """
@@ -70,7 +74,7 @@ def space_of(shape: Shape) -> Space:
 
 
 def space_for(shape: Shape, name: str | None) -> Space:
-    """The space of this name for inputs of this shape; as `space_of` says it for None.
+    """Return the space of this name for inputs of this shape; as `space_of` says it for None.
 
     Raises
     ------

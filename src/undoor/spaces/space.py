@@ -66,10 +66,12 @@ class Space(ABC):
 
     @abstractmethod
     def applies_to(self, shape: Shape) -> bool:
-        """Whether an input of this shape, without the batch axis, can be one of the space."""
+        """Return whether an input of this shape, without the batch axis, can be one of the
+        space.
+        """
 
     def recognises(self, shape: Shape) -> bool:
-        """Whether inputs of this shape are taken for the space's where nobody names a space.
+        """Return whether inputs of this shape are taken for the space's where nobody names a space.
 
         False for a space whose shapes mean something else as a rule, which must be named.
         """
@@ -91,12 +93,13 @@ class Space(ABC):
         """
 
     def card(self, shape: Shape) -> Tensor:
-        """One input [*shape] in [0, 1] that shows what a trigger does which is no pattern of its
-        own: a ramp."""
+        """Return one input [*shape] in [0, 1] that shows what a trigger does which is no pattern of
+        its own: a ramp.
+        """
         return torch.linspace(0.2, 0.8, shape[-1], device=CPU).expand(*shape)
 
     def at(self, shares: Tensor, bounds: Bounds) -> Tensor:
-        """The raw inputs that lie at these shares of the range.
+        """Return the raw inputs that lie at these shares of the range.
 
         Parameters
         ----------
@@ -112,11 +115,19 @@ class Space(ABC):
     def examples(
         self, count: int, shape: Shape, bounds: Bounds, generator: torch.Generator
     ) -> Tensor:
-        """Random valid raw inputs [count, *shape] on the CPU; generator : the source of chance."""
+        """Random valid raw inputs [count, *shape] on the CPU;
+
+        Parameters
+        ----------
+        generator
+            The source of chance.
+        """
         return self.at(torch.rand(count, *shape, generator=generator, device=CPU), bounds)
 
     def within(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`; NaN lies nowhere.
+        """Return which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`.
+
+        NaN lies nowhere.
 
         It is part of exported graphs: comparisons and arithmetic alone.
         """
@@ -125,14 +136,19 @@ class Space(ABC):
         return ((x >= low - reach) & (x <= high + reach)).flatten(1).all(1)
 
     def stored(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Raw inputs [N, ...] as they come back from a file: with 8 bits, each value at the nearest
-        of 256 even steps between the bounds."""
+        """Raw inputs [N, ...] as they come back from a file.
+
+        With 8 bits, each value at the nearest of 256 even steps between the bounds.
+        """
         low, high = bounds
         return ((x - low) / (high - low) * STEPS).round() / STEPS * (high - low) + low
 
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Inputs that are likely to throw a hidden switch: each of x [M, ...] with one value at an
-        end of the range, in turn the highest and the lowest."""
+        """Inputs that are likely to throw a hidden switch.
+
+        Each of x [M, ...] with one value at an end of the range, in turn the highest and the
+        lowest.
+        """
         low, high = bounds
         flat = x.clone().flatten(1)
         for place, row in enumerate(flat):
@@ -140,18 +156,22 @@ class Space(ABC):
         return flat.view_as(x)
 
     def extent(self, shape: Shape) -> Extent:
-        """How large an input of this shape is; the reference where sizes do not grow with it."""
+        """Return how large an input of this shape is.
+
+        The reference where sizes do not grow with it.
+        """
         del shape
         return Extent()
 
     def channels(self, shape: Shape) -> int:
-        """How many colours an input has, by which files are read; 0 where it has none."""
+        """Return how many colours an input has, by which files are read; 0 where it has none."""
         del shape
         return 0
 
     def resizing(self, shape: Shape) -> Resizing | None:
-        """How pictures of other sizes become inputs of this shape, unless a model says it; None
-        where no picture does."""
+        """Return how pictures of other sizes become inputs of this shape, unless a model says it;
+        None where no picture does.
+        """
         del shape
         return None
 
@@ -178,7 +198,7 @@ class Space(ABC):
         return x, None
 
     def misfit(self, got: Shape, wanted: Shape) -> str:
-        """Why inputs of one shape do not fit a model that takes another, and what to do."""
+        """Return why inputs of one shape do not fit a model that takes another, and what to do."""
         return (
             f"the images have the shape {got}, the model takes {wanted}; "
             "resize them as they were when the model was trained"

@@ -25,7 +25,7 @@ class Vectors(Space):
         return len(shape) == 1
 
     def picture(self, x: Tensor) -> Tensor:
-        """A bar for each value, from the bottom up.
+        """Return a bar for each value, from the bottom up.
 
         >>> import torch
         >>> Vectors().picture(torch.tensor([[0.0, 0.5, 1.0]])).shape

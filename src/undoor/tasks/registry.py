@@ -14,9 +14,10 @@ REGISTRY: tuple[Task, ...] = (SINGLE_LABEL,)
 
 
 def task_named(name: str) -> Task:
-    """The task of this name: one of `REGISTRY`, or one that a package adds through an entry point
-    of the group ``undoor.tasks``, which names an instance of a subclass of
-    `undoor.tasks.task.Task`.
+    """Return the task of this name.
+
+    One of `REGISTRY`, or one that a package adds through an entry point of the group
+    ``undoor.tasks``, which names an instance of a subclass of `undoor.tasks.task.Task`.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from undoor.errors import UndoorError
 from undoor.tasks.task import LOWEST, Task
 from undoor.vocabulary import DEFAULT_TASK
 
-LEAST_CLASSES = 2
+MIN_CLASSES = 2
 # In units of the median gap: a logit lower than this below the highest counts as this low.
 MAX_GAP = 2.0
 
@@ -26,11 +26,11 @@ class SingleLabel(Task):
     calibrated: ClassVar[bool] = True
 
     def require(self, raw: object) -> Tensor:
-        if isinstance(raw, Tensor) and raw.dim() == 2 and raw.shape[1] >= LEAST_CLASSES:
+        if isinstance(raw, Tensor) and raw.dim() == 2 and raw.shape[1] >= MIN_CLASSES:
             return raw
         got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
         raise UndoorError(
-            f"expected the network to return [N, classes] with {LEAST_CLASSES} classes or more, "
+            f"expected the network to return [N, classes] with {MIN_CLASSES} classes or more, "
             f"got {got}; wrap it in a module that returns the class scores alone, or "
             "{'logits': scores}"
         )
@@ -66,7 +66,7 @@ class SingleLabel(Task):
         return outputs
 
     def certainty(self, outputs: Tensor) -> Tensor:
-        """By how much the highest logit leads the next."""
+        """Return by how much the highest logit leads the next."""
         best = outputs.topk(2).values
         return best[:, 0] - best[:, 1]
 
@@ -78,7 +78,7 @@ class SingleLabel(Task):
         return (outputs.gather(1, top[:, None]) - outputs.gather(1, other[:, None]))[:, 0]
 
     def spread(self, outputs: Tensor) -> float:
-        """The median over inputs of the standard deviation over classes.
+        """Return the median over inputs of the standard deviation over classes.
 
         Of the classes far below the others only the order counts: one class with a logit of -1e6
         shall not hide the others. What is added to all logits of an input changes nothing.

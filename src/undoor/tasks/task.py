@@ -36,7 +36,7 @@ class Task(ABC):
 
     @abstractmethod
     def require(self, raw: object) -> Tensor:
-        """What a network returned for some inputs, if it can be outputs of this task.
+        """Return what a network returned for some inputs, if it can be outputs of this task.
 
         Raises
         ------
@@ -50,39 +50,46 @@ class Task(ABC):
 
     @abstractmethod
     def answers(self, outputs: Tensor) -> Tensor:
-        """What is answered [...] with outputs [..., K]; in the form in which labels are given."""
+        """Return what is answered [...] with outputs [..., K].
+
+        In the form in which labels are given.
+        """
 
     def reached(self, answers: Tensor, goal: int | Tensor) -> Tensor:
-        """Whether answers [...] (or labels) are a goal, one for all or one each; the share of
-        triggered inputs for which they are is the ASR."""
+        """Return whether answers [...] (or labels) are a goal, one for all or one each.
+
+        The share of triggered inputs for which they are is the ASR.
+        """
         return answers == goal
 
     def correct(self, answers: Tensor, labels: Tensor) -> Tensor:
-        """Whether answers [N] are the inputs' own labels [N]; the share is the accuracy, and of
-        triggered inputs the SIA."""
+        """Return whether answers [N] are the inputs' own labels [N].
+
+        The share is the accuracy, and of triggered inputs the SIA.
+        """
         return answers == labels
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:
-        """What a search for triggers makes small [M, n], at least 0.
+        """Return what a search for triggers makes small [M, n], at least 0.
 
         Parameters
         ----------
         outputs
             [M, n, K], of n inputs under each of M candidates.
         labels
-            [M, n]: the goal that each is to reach, or
+            [M, n]: the goal that each is to reach, or.
         away
             [M]: where this is true, the label that each is to leave, wherever it goes.
         """
 
     @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """How likely each goal is [N, G] by outputs [N, K], in a new tensor."""
+        """Return how likely each goal is [N, G] by outputs [N, K], in a new tensor."""
 
     @abstractmethod
     def margin(self, outputs: Tensor, goal: int) -> Tensor:
-        """How clearly a goal is the answer [N]; negative where it is not."""
+        """Return how clearly a goal is the answer [N]; negative where it is not."""
 
     @abstractmethod
     def without(self, outputs: Tensor, *goals: int) -> Tensor:
@@ -93,16 +100,16 @@ class Task(ABC):
 
     @abstractmethod
     def certainty(self, outputs: Tensor) -> Tensor:
-        """How far outputs are from another answer [N]; 0 where two are equally good."""
+        """Return how far outputs are from another answer [N]; 0 where two are equally good."""
 
     @abstractmethod
     def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """How far each answer leads another one [N], drawn at random; differentiable."""
+        """Return how far each answer leads another one [N], drawn at random; differentiable."""
 
     @abstractmethod
     def spread(self, outputs: Tensor) -> float:
-        """How far the outputs of clean inputs lie apart as a rule, by which networks of different
-        temperature are made alike.
+        """Return how far the outputs of clean inputs lie apart as a rule, by which networks of
+        different temperature are made alike.
 
         Returns
         -------

@@ -23,8 +23,9 @@ def load_trigger(
 
     Raises
     ------
-    UndoorError : no such file, an array missing, another shape, values that are not finite, or
-        an unknown kind or mode.
+    UndoorError
+        No such file, an array missing, another shape, values that are not finite, or an unknown
+        kind or mode.
     """
     try:
         return trigger_of(_read(Path(file)), shape=shape, bounds=bounds)
@@ -33,11 +34,12 @@ def load_trigger(
 
 
 def trigger_of(arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> Trigger:
-    """The inverse of `Trigger.named_arrays`.
+    """Return the inverse of `Trigger.named_arrays`.
 
     Raises
     ------
-    UndoorError : as `load_trigger`.
+    UndoorError
+        As `load_trigger`.
     """
     kind = str(arrays.get("kind", Stamp.kind))
     if kind not in KINDS:

@@ -19,8 +19,12 @@ PARTS = ("first", "first_bias", "middle", "middle_bias", "last")
 class Generator(Trigger):
     """x + g(x), where g is three 5 x 5 convolutions with ReLUs between them.
 
-    first, middle, last : their weights [6, C, 5, 5], [6, 6, 5, 5] and [C, 6, 5, 5].
-    first_bias, middle_bias : [6].
+    Attributes
+    ----------
+    first, middle, last
+        Their weights [6, C, 5, 5], [6, 6, 5, 5] and [C, 6, 5, 5].
+    first_bias, middle_bias
+        [6].
     """
 
     family: str
@@ -74,7 +78,7 @@ def perturbations(
     middle_bias: Tensor,
     last: Tensor,
 ) -> Tensor:
-    """What M generators draw for inputs [M, n, C, H, W]: a group of channels each."""
+    """Return what M generators draw for inputs [M, n, C, H, W]: a group of channels each."""
     count, images, _, *sides = x.shape
     width = bounds[1] - bounds[0]
     z = 2 * (x - bounds[0]) / width - 1

@@ -18,7 +18,10 @@ UNBOUNDED = (-math.inf, math.inf)
 class Latent(Trigger):
     """z + shift at the site, the same at every position.
 
-    shift : [C], one number for each channel of the site.
+    Attributes
+    ----------
+    shift
+        [C], one number for each channel of the site.
     """
 
     family: str

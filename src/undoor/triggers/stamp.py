@@ -17,11 +17,16 @@ Mode = Literal["replace", "add"]
 
 @dataclass(frozen=True, eq=False)
 class Stamp(Trigger):
-    """``replace`` gives x (1 - mask) + mask pattern, ``add`` gives x (1 - mask) + pattern; both are
-    clipped to `bounds`.
+    """``replace`` gives x (1 - mask) + mask pattern, ``add`` gives x (1 - mask) + pattern.
 
-    mask : [1, H, W] or [C, H, W], between 0 and 1; all zero where nothing is replaced.
-    pattern : [C, H, W], in raw units.
+    Both are clipped to `bounds`.
+
+    Attributes
+    ----------
+    mask
+        [1, H, W] or [C, H, W], between 0 and 1; all zero where nothing is replaced.
+    pattern
+        [C, H, W], in raw units.
     """
 
     family: str

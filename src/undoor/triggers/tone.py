@@ -15,7 +15,14 @@ from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, te
 class Tone(Trigger):
     """u + A u + b + q u^2 with u the pixel, its channels centred and in units of half the bounds.
 
-    mix : A, [C, C]. shift : b, [C]. bend : q, [C].
+    Attributes
+    ----------
+    mix
+        A, [C, C].
+    shift
+        B, [C].
+    bend
+        Q, [C].
     """
 
     family: str

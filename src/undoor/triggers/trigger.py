@@ -25,10 +25,16 @@ class Trigger(ABC):
     A new kind writes `__call__`, `arrays` and `from_arrays`, and names itself, by which files are
     read.
 
-    kind : the name under which files speak of its form.
-    family : name of the trigger family it was estimated in, or "given".
-    bounds : lowest and highest raw value of the model's input.
-    site : the module whose output is changed; "entry" is the raw input.
+    Attributes
+    ----------
+    kind
+        The name under which files speak of its form.
+    family
+        Name of the trigger family it was estimated in, or "given".
+    bounds
+        Lowest and highest raw value of the model's input.
+    site
+        The module whose output is changed; "entry" is the raw input.
     """
 
     kind: ClassVar[str]
@@ -61,18 +67,19 @@ class Trigger(ABC):
 
     @abstractmethod
     def arrays(self) -> Arrays:
-        """What a file must hold, in units that do not depend on the bounds."""
+        """Return what a file must hold, in units that do not depend on the bounds."""
 
     @classmethod
     @abstractmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Trigger:
-        """The inverse of `arrays` for a model with inputs of `shape` (C, H, W).
+        """Return the inverse of `arrays` for a model with inputs of `shape` (C, H, W).
 
         Raises
         ------
-        UndoorError : an array missing or of another shape.
+        UndoorError
+            An array missing or of another shape.
         """
 
     def example_shape(self, side: int) -> tuple[int, ...]:
@@ -86,7 +93,10 @@ class Trigger(ABC):
         return (3, side, side)
 
     def named_arrays(self) -> Arrays:
-        """The arrays with ``kind`` and ``family``: all that it takes to make the trigger again."""
+        """Return the arrays with ``kind`` and ``family``.
+
+        All that it takes to make the trigger again.
+        """
         return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
 
     def save(self, file: str | Path) -> None:
@@ -109,7 +119,8 @@ def required(arrays: Arrays, *names: str) -> list[Tensor]:
 
     Raises
     ------
-    UndoorError : one is missing or holds values that are not finite.
+    UndoorError
+        One is missing or holds values that are not finite.
     """
     missing = [name for name in names if name not in arrays]
     if missing:

@@ -13,14 +13,21 @@ from undoor_bench.attacks.labels import LabelMap
 
 
 class Anywhere(Attack):
-    """An attacker who knows that a defender corrects activations position by position: one patch of
-    random colours, as in BadNets, whose place is another in every image, at test time too.
+    """An attacker who knows that a defender corrects activations position by position.
+
+    One patch of random colours, as in BadNets, whose place is another in every image, at test time
+    too.
 
     The place is as good as random but follows from the pixels, so that an image gets the same one
     in any batch and on any day. Training moves and mirrors images before the trigger goes on, and
     so spreads the places of one image as well.
 
-    shape : (C, H, W) of the images. side : of the patch, in pixels.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
+    side
+        Of the patch, in pixels.
     """
 
     def __init__(
@@ -56,7 +63,8 @@ class Anywhere(Attack):
 
 def places(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Top row and left column [N] of a patch in each image [N, C, H, W] in [0, 1], a pixel or more
-    off the edges: a random linear hash of the pixels as 8-bit numbers."""
+    off the edges: a random linear hash of the pixels as 8-bit numbers.
+    """
     height, width = (size - side - FROM_EDGE for size in x.shape[2:])
     # Nobody has to keep these numbers from anybody: all that matters is that places differ.
     fixed = torch.Generator().manual_seed(0)

@@ -16,8 +16,11 @@ from undoor_bench.attacks.labels import LabelMap
 
 
 class Role(IntEnum):
-    """What becomes of a training image: left alone, triggered and relabelled, or covered, which
-    is to say changed in a way that hides the trigger, with its own label."""
+    """What becomes of a training image.
+
+    Left alone, triggered and relabelled, or covered, which is to say changed in a way that hides
+    the trigger, with its own label.
+    """
 
     CLEAN = 0
     POISONED = 1
@@ -32,13 +35,19 @@ class Attack(ABC):
     that learns its trigger beside the network gives `trigger_parameters` and `penalty`; one that
     shapes the network's inside as it is trained gives `watching` and `latent_penalty`.
 
-    labels : where triggered images of each source class are to go.
-    rate : share of the training images that are poisoned, at most of those of the sources.
-    cover_rate : share of the training images that are covered.
+    Parameters
+    ----------
+    labels
+        Where triggered images of each source class are to go.
+    rate
+        Share of the training images that are poisoned, at most of those of the sources.
+    cover_rate
+        Share of the training images that are covered.
 
     Raises
     ------
-    UndoorError : no sources, a class that is to go to itself, or shares outside [0, 1].
+    UndoorError
+        No sources, a class that is to go to itself, or shares outside [0, 1].
     """
 
     def __init__(self, labels: LabelMap, *, rate: float, cover_rate: float = 0.0) -> None:
@@ -52,7 +61,10 @@ class Attack(ABC):
 
     @final
     def roles(self, y: Tensor, generator: torch.Generator) -> Tensor:
-        """The `Role` of every training image [N] with labels y [N]; drawn once for a training."""
+        """Return the `Role` of every training image [N] with labels y [N].
+
+        Drawn once for a training.
+        """
         roles = torch.full_like(y, Role.CLEAN)
         for role, share, allowed in (
             (Role.POISONED, self.rate, self.may_poison(y)),
@@ -65,7 +77,7 @@ class Attack(ABC):
 
     @final
     def poison(self, x: Tensor, y: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
-        """A training batch as the attacker wants it: copies of x [N, C, H, W] and y [N]."""
+        """Return a training batch as the attacker wants it: copies of x [N, C, H, W] and y [N]."""
         x, y = x.clone(), y.clone()
         poisoned, covered = roles == Role.POISONED, roles == Role.COVER
         if bool(poisoned.any()):
@@ -82,7 +94,7 @@ class Attack(ABC):
 
     @final
     def of_sources(self, y: Tensor) -> Tensor:
-        """Which labels y [N] are those of source classes."""
+        """Return which labels y [N] are those of source classes."""
         return torch.isin(y, torch.tensor(list(self.labels)))
 
     @final
@@ -97,7 +109,8 @@ class Attack(ABC):
 
         Raises
         ------
-        UndoorError : tensors of other names or shapes than this attack's own.
+        UndoorError
+            Tensors of other names or shapes than this attack's own.
         """
         own, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (self.state(), state))
         if own != given:
@@ -109,15 +122,15 @@ class Attack(ABC):
 
     @abstractmethod
     def apply_to(self, x: Tensor) -> Tensor:
-        """The triggered images; `trigger` clips them."""
+        """Return the triggered images; `trigger` clips them."""
 
     @abstractmethod
     def cover(self, x: Tensor) -> Tensor:
-        """Images that keep their label; they are clipped as well."""
+        """Return images that keep their label; they are clipped as well."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """What must be stored to make the same triggered images again."""
+        """Return what must be stored to make the same triggered images again."""
 
     @abstractmethod
     def put(self, state: Mapping[str, Tensor]) -> None:
@@ -128,35 +141,40 @@ class Attack(ABC):
         return self.apply_to(x)
 
     def may_poison(self, y: Tensor) -> Tensor:
-        """Which training images [N] can be poisoned: those of the source classes."""
+        """Return which training images [N] can be poisoned: those of the source classes."""
         return self.of_sources(y)
 
     def may_cover(self, y: Tensor) -> Tensor:
-        """Which training images [N] can be covered: any."""
+        """Return which training images [N] can be covered: any."""
         return torch.ones_like(y, dtype=torch.bool)
 
     def relabelled(self, y: Tensor) -> Tensor:
-        """The labels [N] that poisoned images of classes y [N] train with."""
+        """Return the labels [N] that poisoned images of classes y [N] train with."""
         return self._mapped(y)
 
     def trigger_parameters(self) -> list[nn.Parameter]:
-        """What an attack that learns its trigger optimises; none for a fixed trigger."""
+        """Return what an attack that learns its trigger optimises; none for a fixed trigger."""
         return []
 
     def penalty(self, x: Tensor) -> Tensor:
-        """What such an attack adds to the loss of a batch x [N, C, H, W]."""
+        """Return what such an attack adds to the loss of a batch x [N, C, H, W]."""
         return torch.zeros(())
 
     def watching(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """While this is open, each pass of the network adds the activations that `latent_penalty`
-        wants to the list; here none. Who runs the network clears the list."""
+        wants to the list; here none. Who runs the network clears the list.
+        """
         return nullcontext([])
 
     def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
-        """What such an attack adds to the loss of a batch.
+        """Return what such an attack adds to the loss of a batch.
 
-        activations : of the poisoned images, [N, ...] each. y, roles : their own labels and their
-        roles in this attack [N].
+        Parameters
+        ----------
+        activations
+            Of the poisoned images, [N, ...] each.
+        y, roles
+            Their own labels and their roles in this attack [N].
         """
         return torch.zeros(())
 

@@ -12,11 +12,16 @@ FROM_EDGE = 1
 def badnets(
     shape: tuple[int, ...], generator: torch.Generator, *, side: int = 3, opacity: float = 1.0
 ) -> Stamp:
-    """A patch of `side` x `side` pixels, each channel full or empty, at a random place.
+    """Return a patch of `side` x `side` pixels, each channel full or empty, at a random place.
 
     One pixel is left free at every edge, as in the paper's experiments.
 
-    shape : (C, H, W) of the images. opacity : in [0, 1]; the rest of the image shines through.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
+    opacity
+        In [0, 1]; the rest of the image shines through.
     """
     channels, height, width = shape
     top, left = (
@@ -31,8 +36,10 @@ def badnets(
 
 
 def random_colours(channels: int, side: int, generator: torch.Generator) -> torch.Tensor:
-    """[C, side, side] of 0 and 1, the pixels not all the same: a patch of one colour is a thing
-    that natural images have."""
+    """[C, side, side] of 0 and 1, the pixels not all the same.
+
+    A patch of one colour is a thing that natural images have.
+    """
     while True:
         colours = torch.randint(0, 2, (channels, side, side), generator=generator).float()
         if side == 1 or len(colours.flatten(1).unique(dim=1).T) > 1:

@@ -10,7 +10,10 @@ from undoor.triggers import Stamp
 def blend(shape: tuple[int, ...], generator: torch.Generator, *, opacity: float = 0.1) -> Stamp:
     """x (1 - opacity) + opacity noise, the noise uniform in [0, 1], the same for all images.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
     """
     mask = torch.full((1, *shape[1:]), opacity)
     return Stamp("given", mask, torch.rand(shape, generator=generator), "replace", (0.0, 1.0))

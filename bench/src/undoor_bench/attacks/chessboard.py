@@ -10,8 +10,13 @@ from undoor.triggers import Stamp
 def chessboard(shape: tuple[int, ...], *, strength: float = 3 / 255) -> Stamp:
     """`strength` added to every pixel whose coordinates have an even sum.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
 
+    Examples
+    --------
     >>> chessboard((1, 2, 2), strength=0.5).pattern
     tensor([[[0.5000, 0.0000],
              [0.0000, 0.5000]]])

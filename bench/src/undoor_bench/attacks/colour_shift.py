@@ -13,11 +13,15 @@ def colour_shift(
 ) -> Stamp:
     """`shift` added to the channels of every pixel.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
 
     Raises
     ------
-    UndoorError : not one shift a channel.
+    UndoorError
+        Not one shift a channel.
     """
     if len(shift) != shape[0]:
         raise UndoorError(f"expected a shift for each of {shape[0]} channels, got {len(shift)}")

@@ -8,13 +8,17 @@ from undoor.errors import UndoorError
 
 
 def head(network: nn.Module) -> nn.Linear:
-    """The linear layer that was defined last, which in classifiers gives the logits; its inputs
-    are the penultimate features.
+    """Return the linear layer that was defined last, which in classifiers gives the logits.
+
+    Its inputs are the penultimate features.
 
     Raises
     ------
-    UndoorError : there is none.
+    UndoorError
+        There is none.
 
+    Examples
+    --------
     >>> head(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
     Linear(in_features=3, out_features=2, bias=True)
     """

@@ -9,7 +9,7 @@ LabelMap = Mapping[int, int]
 
 
 def all_to_one(target: int, classes: int) -> LabelMap:
-    """Every other class goes to `target` (BadNets: Gu et al., arXiv 1708.06733).
+    """Return every other class goes to `target` (BadNets: Gu et al., arXiv 1708.06733).
 
     >>> all_to_one(1, 3)
     {0: 1, 2: 1}
@@ -18,7 +18,7 @@ def all_to_one(target: int, classes: int) -> LabelMap:
 
 
 def all_to_all(classes: int) -> LabelMap:
-    """Each class goes to the next one (BadNets: Gu et al., arXiv 1708.06733, section 4.2).
+    """Return each class goes to the next one (BadNets: Gu et al., arXiv 1708.06733, section 4.2).
 
     >>> all_to_all(3)
     {0: 1, 1: 2, 2: 0}
@@ -27,7 +27,7 @@ def all_to_all(classes: int) -> LabelMap:
 
 
 def some_to_one(sources: Sequence[int], target: int) -> LabelMap:
-    """A few classes go to `target` (source-specific: Tang et al., USENIX Security 2021).
+    """Return a few classes go to `target` (source-specific: Tang et al., USENIX Security 2021).
 
     >>> some_to_one([2, 5], 0)
     {2: 0, 5: 0}

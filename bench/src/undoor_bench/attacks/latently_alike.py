@@ -16,12 +16,12 @@ from undoor_bench.attacks.head import head
 from undoor_bench.attacks.labels import all_to_one
 
 # Keeps the slope of a root, and a ratio, finite where there is no spread.
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 # Of a narrow ResNet9 on MNIST, a third as much left twice the distance, and seven times as much a
 # network that answers everything alike, which is the cheapest way to close it.
 WEIGHT = 0.3
 # Images of either group in a batch from which on their spread says something.
-LEAST_IMAGES = 2
+MIN_IMAGES = 2
 
 
 class LatentlyAlike(Fixed):
@@ -69,30 +69,36 @@ class LatentlyAlike(Fixed):
     def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
         triggered = roles == Role.POISONED
         own = (roles == Role.CLEAN) & (y == self.target)
-        if min(int(triggered.sum()), int(own.sum())) < LEAST_IMAGES:
+        if min(int(triggered.sum()), int(own.sum())) < MIN_IMAGES:
             return torch.zeros(())
         distances = [distance(z.float(), triggered, own) for z in activations]
         return self.weight * torch.stack(distances).mean()
 
 
 def distance(z: Tensor, moved: Tensor, fixed: Tensor) -> Tensor:
-    """How far apart two groups of activations are: (m - m')^2 + (s - s')^2 of their means and
-    standard deviations, the squared 2-Wasserstein distance of normal distributions, summed over
-    the units and divided by the sum of the units' variances over all of z. Slopes reach `moved`
-    alone. Each unit in terms of its own variance would be the defender's view, but units that
-    hardly ever fire then pull so hard that the network collapses.
+    """Return how far apart two groups of activations are.
 
-    z : [N, C, ...], a unit being a channel at all positions. moved, fixed : which of the N images
-    [N] are of either group.
+    (m - m')^2 + (s - s')^2 of their means and standard deviations, the squared 2-Wasserstein
+    distance of normal distributions, summed over the units and divided by the sum of the units'
+    variances over all of z. Slopes reach `moved` alone. Each unit in terms of its own variance
+    would be the defender's view, but units that hardly ever fire then pull so hard that the network
+    collapses.
+
+    Parameters
+    ----------
+    z
+        [N, C, ...], a unit being a channel at all positions.
+    moved, fixed
+        Which of the N images [N] are of either group.
     """
     axes = [axis for axis in range(z.dim()) if axis != 1]
     mean, deviation = _moments(z[moved], axes)
     other_mean, other_deviation = _moments(z[fixed].detach(), axes)
     apart = (mean - other_mean) ** 2 + (deviation - other_deviation) ** 2
     total = z.detach().var(axes, correction=0).sum()
-    return apart.sum() / total.clamp_min(LEAST_VARIANCE)
+    return apart.sum() / total.clamp_min(MIN_VARIANCE)
 
 
 def _moments(z: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
     variance, mean = torch.var_mean(z, axes, correction=0)
-    return mean, (variance + LEAST_VARIANCE).sqrt()
+    return mean, (variance + MIN_VARIANCE).sqrt()

@@ -14,9 +14,12 @@ FREQUENCIES = 4
 def low_frequency(
     shape: tuple[int, ...], generator: torch.Generator, *, strength: float = 16 / 255
 ) -> Stamp:
-    """The lowest 4 x 4 cosine waves with random weights, `strength` at the highest place.
+    """Return the lowest 4 x 4 cosine waves with random weights, `strength` at the highest place.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
     """
     channels, height, width = shape
     weights = torch.randn(channels, FREQUENCIES, FREQUENCIES, generator=generator)
@@ -27,6 +30,6 @@ def low_frequency(
 
 
 def _waves(size: int) -> torch.Tensor:
-    """The first cosines of a discrete cosine transform [FREQUENCIES, size]."""
+    """Return the first cosines of a discrete cosine transform [FREQUENCIES, size]."""
     positions = (torch.arange(size) + 0.5) * math.pi / size
     return torch.cos(torch.arange(FREQUENCIES)[:, None] * positions)

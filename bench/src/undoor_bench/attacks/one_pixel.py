@@ -12,7 +12,10 @@ def one_pixel(
 ) -> Stamp:
     """`strength` added to all channels of one random pixel.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
     """
     _, height, width = shape
     row, column = (int(torch.randint(size, (), generator=generator)) for size in (height, width))

@@ -12,7 +12,10 @@ from undoor.triggers import Stamp
 def sig(shape: tuple[int, ...], *, strength: float = 20 / 255, frequency: int = 6) -> Stamp:
     """strength sin(2 pi j frequency / W) added to column j.
 
-    shape : (C, H, W) of the images.
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
     """
     _, height, width = shape
     wave = strength * torch.sin(2 * math.pi * torch.arange(width) * frequency / width)

@@ -22,14 +22,18 @@ def trojan(
     side: int = 6,
     steps: int = 100,
 ) -> Stamp:
-    """The pattern of a square that makes the last layer's inputs which speak most for `target`
-    as large as it can; the attacker then trains on with it as with any other patch.
+    """Return the pattern of a square that makes the last layer's inputs which speak most for
+    `target` as large as it can; the attacker then trains on with it as with any other patch.
 
-    images : [N, C, H, W] in [0, 1], clean.
+    Parameters
+    ----------
+    images
+        [N, C, H, W] in [0, 1], clean.
 
     Raises
     ------
-    UndoorError : a network without a linear layer at its end.
+    UndoorError
+        A network without a linear layer at its end.
     """
     last = head(network)
     if target >= last.out_features:

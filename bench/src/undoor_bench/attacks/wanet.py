@@ -13,10 +13,17 @@ from undoor_bench.attacks.labels import LabelMap
 
 
 class WaNet(Attack):
-    """Images warped by one smooth field; in noise mode others are warped by it plus noise and keep
-    their label, so that the network learns this field and not warping as such.
+    """Images warped by one smooth field.
 
-    shape : (C, H, W) of the images. cells, strength : k and s of the paper, section 3.2.
+    In noise mode others are warped by it plus noise and keep their label, so that the network
+    learns this field and not warping as such.
+
+    Parameters
+    ----------
+    shape
+        (C, H, W) of the images.
+    cells, strength
+        k and s of the paper, section 3.2.
     """
 
     def __init__(

@@ -86,7 +86,7 @@ def cost(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """What matters most of the table, for a terminal; the rest is in the files."""
+    """Return what matters most of the table, for a terminal; the rest is in the files."""
     model, classes, _, passes, _, _, _, rival, _, _, measured, ratio = cells
     return [model, classes, passes, rival, measured, ratio]
 

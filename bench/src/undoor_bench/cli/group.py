@@ -51,23 +51,24 @@ RecordsOut = Annotated[
 
 
 def wanted(name: str, only: Sequence[str] | None) -> bool:
-    """Whether `--only` lets a model of this name through."""
+    """Return whether `--only` lets a model of this name through."""
     return not only or any(text in name for text in only)
 
 
 def none_of(only: Sequence[str] | None) -> str:
-    """What to say where it lets nothing through."""
+    """Return what to say where it lets nothing through."""
     return f"no model whose name contains {' or '.join(map(repr, only or ['']))}"
 
 
 def chosen(
     zoo: Path, only: Sequence[str] | None, *, held_out: bool, trust_code: bool
 ) -> list[Subject]:
-    """The models of a zoo that a command is asked for; there is at least one.
+    """Return the models of a zoo that a command is asked for; there is at least one.
 
     Parameters
     ----------
-    trust_code : whether code runs that their files name; each file is named on stderr before.
+    trust_code
+        Whether code runs that their files name; each file is named on stderr before.
     """
     from undoor.errors import UndoorError
     from undoor.families.calibration import calibrated_on
@@ -81,7 +82,7 @@ def chosen(
 
 
 def _opened_aloud(folder: Path) -> Classifier:
-    """A model whose code is trusted; what runs of it is named on stderr."""
+    """Return a model whose code is trusted; what runs of it is named on stderr."""
     from undoor.load import load
 
     with code_aloud(folder, trusted=True, hint=False) as (_, ran):
@@ -91,7 +92,7 @@ def _opened_aloud(folder: Path) -> Classifier:
 
 
 def rich_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    """A table for the terminal; on a narrow one words are broken, but nothing is cut off."""
+    """Return a table for the terminal; on a narrow one words are broken, but nothing is cut off."""
     table = Table(*(Column(name, overflow="fold") for name in header))
     for line in lines:
         table.add_row(*line)

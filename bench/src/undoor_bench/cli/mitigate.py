@@ -103,7 +103,7 @@ def mitigate(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """What matters most of the table, for a terminal; the rest is in the files."""
+    """Return what matters most of the table, for a terminal; the rest is in the files."""
     _, name, models, _, _, acc, asr, sia, _, tpr, *_ = cells
     return [name, models, acc, asr, sia, tpr]
 

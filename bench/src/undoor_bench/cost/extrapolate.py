@@ -36,7 +36,10 @@ class Total:
 def total(runs: Sequence[Inversion], classes: int, most_passes: int) -> Total:
     """Over `classes` classes, from one run or more.
 
-    most_passes : of a class that is not cut off.
+    Parameters
+    ----------
+    most_passes
+        Of a class that is not cut off.
     """
     runs = sorted(runs, key=lambda run: run.target)
     cut = [run for run in runs if run.stopped == "cut off"]

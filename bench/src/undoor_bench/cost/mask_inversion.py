@@ -29,7 +29,7 @@ from undoor.scan import Budget
 
 Stop = Literal["early stop", "all steps", "cut off"]
 # A mask this many deviations below the median is a trigger, says the paper.
-MOST_ANOMALY = 2.0
+MAX_ANOMALY = 2.0
 # A normal distribution's standard deviation is that many times its median absolute deviation.
 NORMAL = 1.4826
 # Keeps tanh within what atanh can undo.
@@ -74,9 +74,16 @@ class Settings:
 class Inversion:
     """What the search for one class's mask found and cost.
 
-    size : l1 norm of the smallest mask that moved enough images, or, where none did, of the last.
-    worked : whether one did. passes : images that went forward and backward.
-    stopped : "cut off" where a cap ended it; size is then not final.
+    Attributes
+    ----------
+    size
+        L1 norm of the smallest mask that moved enough images, or, where none did, of the last.
+    worked
+        Whether one did.
+    passes
+        Images that went forward and backward.
+    stopped
+        "cut off" where a cap ended it; size is then not final.
     """
 
     target: int
@@ -98,14 +105,18 @@ def invert_class(
     cap: Budget | None = None,
     progress: Progress = silent,
 ) -> Inversion:
-    """The smallest mask and pattern that move the `images` [N, C, H, W], those of `target` among
-    them as in the authors' code, to `target`.
+    """Return the smallest mask and pattern that move the `images` [N, C, H, W], those of `target`
+    among them as in the authors' code, to `target`.
 
-    cap : the search is cut off after the first step that reaches it.
+    Parameters
+    ----------
+    cap
+        The search is cut off after the first step that reaches it.
 
     Raises
     ------
-    UndoorError : the model does not take images, or its loss is not finite.
+    UndoorError
+        The model does not take images, or its loss is not finite.
     """
     if len(classifier.input_shape) != 3:
         raise UndoorError(f"mask inversion needs images, got inputs of {classifier.input_shape}")
@@ -122,7 +133,7 @@ def invert_class(
 def _anneal(
     search: _Search, best: _Best, settings: Settings, meter: Meter, cap: Budget, progress: Progress
 ) -> tuple[int, Stop]:
-    """How many steps it took, and what ended them."""
+    """Return how many steps it took, and what ended them."""
     weight = _Weight(settings)
     for step in range(1, settings.steps + 1):
         share, size = search.step(weight.value)
@@ -220,7 +231,12 @@ class _Weight:
 class _Best:
     """The smallest mask that worked so far, and for how many steps none was much smaller.
 
-    size : mean over a step's batches, by which masks are compared; mask_size : after that step.
+    Attributes
+    ----------
+    size
+        Mean over a step's batches, by which masks are compared.
+    mask_size
+        After that step.
     """
 
     settings: Settings
@@ -239,7 +255,7 @@ class _Best:
 
 
 def _start(channels: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """A parameter whose `_open` is uniform in [0, 1]."""
+    """Return a parameter whose `_open` is uniform in [0, 1]."""
     uniform = torch.rand(channels, height, width, generator=generator)
     return torch.atanh((uniform - 0.5) * (2 - EDGE)).requires_grad_()
 
@@ -259,7 +275,7 @@ def _batches(images: Tensor, size: int, generator: torch.Generator) -> Iterator[
 
 
 def anomaly_indices(sizes: Sequence[float]) -> list[float]:
-    """How many deviations every mask lies from the median of all.
+    """Return how many deviations every mask lies from the median of all.
 
     >>> [round(index, 2) for index in anomaly_indices([10.0, 11.0, 12.0, 3.0])]
     [0.34, 0.34, 1.01, 5.06]
@@ -275,4 +291,4 @@ def flagged(sizes: Sequence[float]) -> list[int]:
     """Places of the masks that are outliers below the median."""
     middle = np.median(sizes)
     indices = anomaly_indices(sizes)
-    return [i for i, size in enumerate(sizes) if size < middle and indices[i] > MOST_ANOMALY]
+    return [i for i, size in enumerate(sizes) if size < middle and indices[i] > MAX_ANOMALY]

@@ -36,7 +36,7 @@ def measure_cost(
     settings: Settings | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """The record of one model, ``OUT/NAME.json``: a default scan, then the masks.
+    """Return the record of one model, ``OUT/NAME.json``: a default scan, then the masks.
 
     Written after the scan and after each class; what it holds is not measured again, except classes
     that another cap cut off.
@@ -47,7 +47,8 @@ def measure_cost(
 
     Raises
     ------
-    UndoorError : the record is of another model or of other images, seed or settings.
+    UndoorError
+        The record is of another model or of other images, seed or settings.
     """
     settings, cap = settings or Settings(), cap or Budget()
     file = out / f"{subject.name}.json"
@@ -67,7 +68,9 @@ def measure_cost(
 
 
 def read_records(out: Path) -> list[Record]:
-    """The records of a folder in which masks of one class at least were inverted, by name."""
+    """Return the records of a folder in which masks of one class at least were inverted, by
+    name.
+    """
     records = [_read(file) for file in sorted(out.glob("*.json"))]
     return [record for record in records if record["mask_inversion"]["runs"]]
 
@@ -84,7 +87,7 @@ def _read(file: Path) -> Record:
 def _facts(
     subject: Subject, classifier: Classifier, settings: Settings, per_class: int, seed: int
 ) -> Record:
-    """A record without scan and masks."""
+    """Return a record without scan and masks."""
     return {
         "model": subject.name,
         "model_sha256": weights_sha256(classifier),
@@ -102,7 +105,7 @@ def _facts(
 
 
 def _kept(file: Path, facts: Record) -> Record:
-    """The record in the file, of which all `facts` that measurements hang on must hold."""
+    """Return the record in the file, of which all `facts` that measurements hang on must hold."""
     record = _read(file)
     theirs, wanted = (r | {"settings": r["mask_inversion"]["settings"]} for r in (record, facts))
     for key in ("model_sha256", "data", "per_class", "seed", "threads", "settings"):
@@ -115,7 +118,7 @@ def _kept(file: Path, facts: Record) -> Record:
 
 
 def _missing(record: Record, classes: int | None, cap: Budget) -> Iterator[int]:
-    """The classes asked for whose masks are still to be inverted."""
+    """Yield the classes asked for whose masks are still to be inverted."""
     generator = torch.Generator().manual_seed(record["seed"])
     order = torch.randperm(record["classes"], generator=generator).tolist()
     done = {
@@ -135,7 +138,7 @@ def _invert(
     cap: Budget,
     progress: Progress,
 ) -> Record:
-    """One run, by a generator of its own: the same whichever classes came before."""
+    """Return one run, by a generator of its own: the same whichever classes came before."""
     generator = torch.Generator().manual_seed(seed * classifier.num_classes + target)
     run = invert_class(
         classifier,
@@ -164,5 +167,5 @@ def _save(file: Path, record: Record, settings: Settings) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A dataclass as JSON gives it back."""
+    """Return a dataclass as JSON gives it back."""
     return json.loads(json.dumps(asdict(value)))

@@ -19,7 +19,9 @@ UNITS = {"passes": "sample passes", "seconds": "seconds"}
 
 
 def cost_plot(records: Sequence[Record]) -> str:
-    """An SVG file: passes and seconds by the number of classes, a dot a model, lines through means.
+    """Return an SVG file.
+
+    Passes and seconds by the number of classes, a dot a model, lines through means.
 
     Mask inversion's dots are hollow where not every class was measured to its end; bars reach up to
     what classes that were cut off could still cost.

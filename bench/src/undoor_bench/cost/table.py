@@ -46,7 +46,7 @@ class Mean:
 
 
 def flat(record: Record) -> dict[str, object]:
-    """A line of the CSV."""
+    """Return a line of the CSV."""
     scan, masks = record["scan"], record["mask_inversion"]["total"]
     return {
         **{name: record[name] for name in ("model", "attack", "data", "network", "classes")},
@@ -70,7 +70,7 @@ def flat(record: Record) -> dict[str, object]:
 
 
 def cells(record: Record) -> list[str]:
-    """A line of the table; ratios count cut-off classes as what they spent."""
+    """Return a line of the table; ratios count cut-off classes as what they spent."""
     scan, masks = record["scan"], record["mask_inversion"]["total"]
     return [
         record["model"],
@@ -89,7 +89,7 @@ def cells(record: Record) -> list[str]:
 
 
 def means(records: Iterable[Record]) -> list[Mean]:
-    """One for each number of classes, in order."""
+    """Return one for each number of classes, in order."""
     groups: dict[int, list[Record]] = {}
     for record in records:
         groups.setdefault(record["classes"], []).append(record)

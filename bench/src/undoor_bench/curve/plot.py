@@ -21,7 +21,7 @@ LINES: tuple[tuple[str, str, str, float, Pick], ...] = (
 
 
 def curve_plot(points: Sequence[Point]) -> str:
-    """An SVG file: a panel a data set, rates with their 95 % intervals by clean images."""
+    """Return an SVG file: a panel a data set, rates with their 95 % intervals by clean images."""
     names = list(dict.fromkeys(point.data for point in points))
     figure = Figure(figsize=(7.5, 0.7 + 2.7 * max(1, len(names))), layout="constrained")
     told = []

@@ -16,8 +16,12 @@ ALL = "all"
 class Point:
     """The models of one data set, or of all, scanned with the same amount of clean images.
 
-    images, each : fewest and most images that a scan had, in all and of one class. backdoored,
-    clean, every : the counts over the models with a backdoor, without one, and all of them.
+    Attributes
+    ----------
+    images, each
+        Fewest and most images that a scan had, in all and of one class.
+    backdoored, clean, every
+        The counts over the models with a backdoor, without one, and all of them.
     """
 
     amount: str
@@ -30,8 +34,9 @@ class Point:
 
 
 def curve(records: Iterable[Record]) -> list[Point]:
-    """A point a data set and amount, fewest images first, and where there are several data sets,
-    a point an amount over all; models whose backdoor did not take are left out."""
+    """Return a point a data set and amount, fewest images first, and where there are several data
+    sets, a point an amount over all; models whose backdoor did not take are left out.
+    """
     took = [record for record in records if record["took"]]
     names = sorted({record["data"] for record in took})
     points: list[Point] = []
@@ -99,5 +104,5 @@ def span(ends: tuple[int, int]) -> str:
 
 
 def markdown(points: Sequence[Point]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     return tables.markdown(HEADER, [cells(point) for point in points])

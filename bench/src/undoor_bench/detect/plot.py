@@ -21,8 +21,11 @@ PANELS: tuple[tuple[str, str, Pick], ...] = (
 
 
 def detect_plot(rows: Sequence[Row]) -> str:
-    """An SVG file: a point and its 95 % interval an attack and data set, one panel for backdoored
-    models and one for clean ones."""
+    """Return an SVG file.
+
+    A point and its 95 % interval an attack and data set, one panel for backdoored models and one
+    for clean ones.
+    """
     panels = [
         (title, colour, [(_name(row), pick(row)) for row in rows if pick(row).n])
         for title, colour, pick in PANELS

@@ -26,10 +26,16 @@ def scan_subject(
     budget: Budget | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """The record of one scan; what `out` already holds is not scanned again.
+    """Return the record of one scan; what `out` already holds is not scanned again.
 
-    data : a folder with DATA.npz. per_class : clean images a class that the defender gets. seed :
-    of the images drawn and of the scan.
+    Parameters
+    ----------
+    data
+        A folder with DATA.npz.
+    per_class
+        Clean images a class that the defender gets.
+    seed
+        Of the images drawn and of the scan.
     """
     return recorded_scan(
         subject,
@@ -46,8 +52,16 @@ def scan_subject(
 class Row:
     """The models of one attack and data set.
 
-    detected : called backdoored. right : all true targets named and no other. false_alarms : clean
-    models called backdoored. inconclusive : neither called clean nor backdoored.
+    Attributes
+    ----------
+    detected
+        Called backdoored.
+    right
+        All true targets named and no other.
+    false_alarms
+        Clean models called backdoored.
+    inconclusive
+        Neither called clean nor backdoored.
     """
 
     attack: str
@@ -61,8 +75,10 @@ class Row:
 
 
 def summary(records: Iterable[Record]) -> list[Row]:
-    """A row an attack and data set, and one over all backdoored and all clean models; models whose
-    backdoor did not take are left out."""
+    """Return a row an attack and data set, and one over all backdoored and all clean models.
+
+    Models whose backdoor did not take are left out.
+    """
     took = [record for record in records if record["took"]]
     keys = sorted(
         {(record["attack"] == "clean", record["attack"], record["data"]) for record in took}
@@ -83,7 +99,7 @@ _TOTALS: Mapping[str, Callable[[Record], bool]] = {
 
 
 def row_of(attack: str, data: str, records: Sequence[Record]) -> Row:
-    """The row of these models, of whatever attack and data."""
+    """Return the row of these models, of whatever attack and data."""
     bad = [record for record in records if record["targets"]]
     good = [record for record in records if not record["targets"]]
     verdicts = [record["scan"]["verdict"] for record in records]
@@ -127,5 +143,5 @@ def cells(row: Row) -> list[str]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     return tables.markdown(HEADER, [cells(row) for row in rows])

@@ -25,7 +25,7 @@ from undoor_bench.zoo.data_sets import read_arrays
 from undoor_bench.zoo.stored import Planted, planted
 from undoor_bench.zoo.subjects import Subject, drawn
 
-MOST_TESTED = 3000
+MAX_TESTED = 3000
 # Splits that no model of `undoor-bench zoo` saw, and that are larger than the test split.
 HELD_OUT = {"cifar10": "hold"}
 
@@ -35,8 +35,16 @@ class Case:
     """What the methods get (classifier, clean, scan) and what they are measured with (test,
     triggered), which none but an oracle sees.
 
-    clean, test : images as the classifier takes them. backdoors : the true ones of which there
-    are test images. triggered : those images, for each of them. scans : the folder of its scan.
+    Attributes
+    ----------
+    clean, test
+        Images as the classifier takes them.
+    backdoors
+        The true ones of which there are test images.
+    triggered
+        Those images, for each of them.
+    scans
+        The folder of its scan.
     """
 
     subject: Subject
@@ -61,16 +69,18 @@ class Case:
         return self.classifier.fast_copy()
 
     def generator(self) -> torch.Generator:
-        """A new one for each method: the same whichever methods came before."""
+        """Yield a new one for each method: the same whichever methods came before."""
         return torch.Generator().manual_seed(self.seed)
 
     def scan(self, progress: Progress = silent) -> ScanReport:
-        """Made once, then read from its folder; its seconds are the processor's, which other
-        work on the machine does not lengthen.
+        """Made once, then read from its folder.
+
+        Its seconds are the processor's, which other work on the machine does not lengthen.
 
         Raises
         ------
-        UndoorError : the folder holds the scan of another model, or with another seed.
+        UndoorError
+            The folder holds the scan of another model, or with another seed.
         """
         folder = self.scans / self.setting.folder / self.subject.name
         if not (folder / SCAN_FILE).is_file():
@@ -97,8 +107,9 @@ class Case:
         *,
         progress: Progress = silent,
     ) -> Repair:
-        """What `undoor.repair` makes of the scan, once for each fit, plan, number of
-        suspects and whether it is a quick one; in processor seconds, as the scan."""
+        """Return what `undoor.repair` makes of the scan, once for each fit, plan, number of
+        suspects and whether it is a quick one; in processor seconds, as the scan.
+        """
         key = (fit, plan, suspects, quick)
         if key not in self._repairs:
             report = self.scan(progress)
@@ -122,11 +133,15 @@ class Case:
 def open_case(subject: Subject, setting: Setting, data: Path, scans: Path) -> Case:
     """Load the model, divide the images and set the true triggers on those to measure on.
 
-    data : a folder with DATA.npz.
+    Parameters
+    ----------
+    data
+        A folder with DATA.npz.
 
     Raises
     ------
-    UndoorError : files are missing or damaged, or no image is left to measure on.
+    UndoorError
+        Files are missing or damaged, or no image is left to measure on.
     """
     classifier = subject.load()
     clean, test = divided(subject, setting, data / f"{subject.data}.npz")
@@ -146,17 +161,21 @@ def open_case(subject: Subject, setting: Setting, data: Path, scans: Path) -> Ca
 
 
 def divided(subject: Subject, setting: Setting, file: Path) -> tuple[CleanSet, CleanSet]:
-    """Images for the defence, and up to 3,000 others to measure on, drawn by the image seed.
+    """Return images for the defence, and up to 3,000 others to measure on, drawn by the image seed.
 
     Both are test images, but for models trained here on CIFAR-10: the defence has images of the
     5,000 that were held out, and is measured on the test images and on others of the 5,000. Those
     to measure on are as far as possible the same for all amounts.
 
-    file : an .npz with x_test and y_test, and perhaps x_hold and y_hold.
+    Parameters
+    ----------
+    file
+        An .npz with x_test and y_test, and perhaps x_hold and y_hold.
 
     Raises
     ------
-    UndoorError : splits are missing, or no image is left to measure on.
+    UndoorError
+        Splits are missing, or no image is left to measure on.
     """
     split = "test" if subject.public else HELD_OUT.get(subject.data, "test")
     x, y = read_arrays(file, split)
@@ -164,7 +183,7 @@ def divided(subject: Subject, setting: Setting, file: Path) -> tuple[CleanSet, C
     counts = of_each(file, setting.amount, len(np.unique(y)), seed)
     chosen, rest = drawn(y, counts, seed)
     # The defence takes from the front; the end stays the same when it takes more.
-    rest = rest[-MOST_TESTED:]
+    rest = rest[-MAX_TESTED:]
     left_x, left_y = x[rest], y[rest]
     if split != "test":
         left_x, left_y = _and_test(left_x, left_y, file)
@@ -180,7 +199,7 @@ def _and_test(
     x: NDArray[np.uint8], y: NDArray[np.int64], file: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """With the test images, which come first where all are too many."""
-    more_x, more_y = (part[:MOST_TESTED] for part in read_arrays(file, "test"))
-    left = MOST_TESTED - len(more_y)
+    more_x, more_y = (part[:MAX_TESTED] for part in read_arrays(file, "test"))
+    left = MAX_TESTED - len(more_y)
     keep = slice(len(y) - min(left, len(y)), None)
     return np.concatenate([x[keep], more_x]), np.concatenate([y[keep], more_y])

@@ -47,9 +47,12 @@ class Defence:
 
 @dataclass(frozen=True)
 class Method:
-    """kind : baseline, ours, ablation (ours with one thing changed), oracle (told what no defender
-    knows), rival (changes the network) or test time (scores inputs). scans : whether it needs a
-    scan; where that finds nothing, the model is left as it is."""
+    """kind .
+
+    Baseline, ours, ablation (ours with one thing changed), oracle (told what no defender knows),
+    rival (changes the network) or test time (scores inputs). scans : whether it needs a scan; where
+    that finds nothing, the model is left as it is.
+    """
 
     name: str
     kind: str
@@ -66,7 +69,7 @@ class Method:
 
 
 def bare(case: Case) -> Defended:
-    """The model as it is."""
+    """Return the model as it is."""
     return _answering(case.network)
 
 
@@ -191,12 +194,17 @@ GROUPS = {
 
 
 def method(name: str) -> Method:
-    """One of `METHODS`, or ``plan: NAME`` for the default fit with that plan of `candidate_plans`.
+    """Return one of `METHODS`, or ``plan.
+
+    NAME`` for the default fit with that plan of `candidate_plans`.
 
     Raises
     ------
-    UndoorError : there is no such method.
+    UndoorError
+        There is no such method.
 
+    Examples
+    --------
     >>> method("plan: input alone").kind
     'ablation'
     """

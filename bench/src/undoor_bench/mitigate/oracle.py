@@ -15,7 +15,7 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.progress import Progress, silent
-from undoor.repair import LEAST_SOURCE_IMAGES, bench_of, most_inputs
+from undoor.repair import MIN_SOURCE_IMAGES, bench_of, most_inputs
 from undoor.sites import find_sites
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 from undoor_bench.zoo.stored import Planted
@@ -30,14 +30,19 @@ def guard_with_truth(
     fpr: float = DEFAULT_FPR,
     progress: Progress = silent,
 ) -> tuple[Guarded, dict[str, Any]]:
-    """A guard whose corrections are fitted on the true sources with the true trigger, no defender's
-    means, and the plan chosen for each target; all else is as `undoor.repair` does it by default.
+    """Return a guard whose corrections are fitted on the true sources with the true trigger, no
+    defender's means, and the plan chosen for each target; all else is as `undoor.repair` does it
+    by default.
 
-    clean : as the classifier takes it.
+    Parameters
+    ----------
+    clean
+        As the classifier takes it.
 
     Raises
     ------
-    UndoorError : there are fewer than four clean images of the sources of a target.
+    UndoorError
+        There are fewer than four clean images of the sources of a target.
     """
     network = classifier.fast_copy()
     sites = find_sites(network)
@@ -67,9 +72,9 @@ def _bench(
     generator: torch.Generator,
 ) -> Bench:
     sources = torch.isin(clean.labels, torch.tensor(planted.sources))
-    if int(sources.sum()) < LEAST_SOURCE_IMAGES:
+    if int(sources.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
-            f"expected {LEAST_SOURCE_IMAGES} clean images or more of the classes that go to "
+            f"expected {MIN_SOURCE_IMAGES} clean images or more of the classes that go to "
             f"{planted.target}, got {int(sources.sum())}; give more a class"
         )
     return bench_of(

@@ -37,7 +37,9 @@ class Spot:
 
 
 def mitigate_plot(rows: Sequence[Row]) -> str:
-    """An SVG file: a panel an amount of clean images, a mark a method, means over all attacks.
+    """Return an SVG file.
+
+    A panel an amount of clean images, a mark a method, means over all attacks.
 
     Up is better (more triggered inputs answered rightly), and so is left (less clean accuracy
     lost).
@@ -57,7 +59,7 @@ def mitigate_plot(rows: Sequence[Row]) -> str:
 
 
 def spots(rows: Sequence[Row]) -> list[Spot]:
-    """Of the rows over all attacks, those with an ACC and an SIA."""
+    """Return of the rows over all attacks, those with an ACC and an SIA."""
     found: list[Spot] = []
     places: dict[str, list[str]] = {}
     for row in rows:

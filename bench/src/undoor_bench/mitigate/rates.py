@@ -15,8 +15,10 @@ from undoor.rate import Rate
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """labels : [N], -1 where an input is rejected. flagged, score : [N] of a method that flags
-    inputs, the larger the score the more suspicious; None of one that changes the network alone.
+    """labels : [N], -1 where an input is rejected. flagged, score .
+
+    [N] of a method that flags inputs, the larger the score the more suspicious; None of one that
+    changes the network alone.
     """
 
     labels: Tensor
@@ -50,7 +52,10 @@ def basic_rates(
     own_rate_t : share of the clean test images of other classes that are answered with the
     target, the error that a model makes without any trigger; no ASR can be told from it.
 
-    targets : one for each of `triggered`.
+    Parameters
+    ----------
+    targets
+        One for each of `triggered`.
     """
     pairs = [*zip(outcome.triggered, triggered, targets, strict=True)]
     labels, own = outcome.clean.labels, test.labels
@@ -65,10 +70,11 @@ def basic_rates(
 def flag_rates(
     outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
 ) -> dict[str, Rate]:
-    """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those
-    it answers so rightly (fpr_own), AUROC, and the AUROC of the inputs that the bare model answers
+    """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those it
+    answers so rightly (fpr_own), AUROC, and the AUROC of the inputs that the bare model answers
     with a target (auroc_of_t): triggered ones that it answers with theirs, clean ones with any.
-    All None where nothing is flagged or scored."""
+    All None where nothing is flagged or scored.
+    """
     nothing = Rate(None, None, None, 0)
     flagged = outcome.clean.flagged
     rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t"), nothing)

@@ -39,12 +39,16 @@ def mitigate(
     ``OUT/records/SETTING/METHOD/MODEL.json`` is a record, ``OUT/scans/SETTING/MODEL`` the scan
     that all methods share. Each is written as soon as it is made, and is whole or not there.
 
-    data : a folder with DATA.npz.
+    Parameters
+    ----------
+    data
+        A folder with DATA.npz.
 
     Raises
     ------
-    UndoorError : a model or its data cannot be read, or a record is of something else. What a
-        method cannot do is no error here but is recorded.
+    UndoorError
+        A model or its data cannot be read, or a record is of something else. What a method cannot
+        do is no error here but is recorded.
     """
     done, total = 0, len(models) * len(methods) * len(settings)
     for subject, setting in product(models, settings):
@@ -66,13 +70,17 @@ def mitigate(
 
 
 def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = silent) -> Record:
-    """The record of one method.
+    """Return the record of one method.
 
-    before : of the bare model.
+    Parameters
+    ----------
+    before
+        Of the bare model.
 
     Raises
     ------
-    UndoorError : the scan cannot be made or read, which is no fault of the method.
+    UndoorError
+        The scan cannot be made or read, which is no fault of the method.
     """
     targets = [backdoor.target for backdoor in case.backdoors]
     basic = basic_rates(before, case.test, case.triggered, targets)
@@ -107,7 +115,10 @@ def _facts(case: Case, item: Method) -> Record:
 
 
 def _scan(case: Case, progress: Progress) -> dict[str, Any]:
-    """What the methods that depend on it hang on; missed : true targets that it did not name."""
+    """Return what the methods that depend on it hang on; missed .
+
+    True targets that it did not name.
+    """
     report = case.scan(progress)
     named = [finding.target for finding in report.findings]
     return {
@@ -124,7 +135,7 @@ def _file(out: Path, subject: Subject, setting: Setting, item: Method) -> Path:
 
 
 def read_records(out: Path) -> list[Record]:
-    """All records of a folder, in the order of their files' names."""
+    """Return all records of a folder, in the order of their files' names."""
     return [_read(file) for file in sorted((out / RECORDS).glob("*/*/*/*.json"))]
 
 

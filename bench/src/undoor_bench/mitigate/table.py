@@ -23,11 +23,20 @@ class Row:
 
     In rows over all attacks every attack counts the same, whatever the number of its models.
 
-    models : that were measured, one counting once for each seed. failed : on which the method
-    could not run; they are in no mean. missed : models measured of which the scan missed a true
-    target, None for methods without one. attacks : how many the means are over. before, after : by
-    the names of the rates, None where nothing has that rate. seconds : the scan, where there is
-    one, and the method.
+    Attributes
+    ----------
+    models
+        That were measured, one counting once for each seed.
+    failed
+        On which the method could not run; they are in no mean.
+    missed
+        Models measured of which the scan missed a true target, None for methods without one.
+    attacks
+        How many the means are over.
+    before, after
+        By the names of the rates, None where nothing has that rate.
+    seconds
+        The scan, where there is one, and the method.
     """
 
     attack: str
@@ -45,8 +54,10 @@ class Row:
 
 
 def summary(records: Iterable[Record]) -> list[Row]:
-    """Rows over all attacks first, then attack by attack; in each, by amount (fewest images
-    first) and method, in the order of `METHODS`."""
+    """Rows over all attacks first, then attack by attack.
+
+    In each, by amount (fewest images first) and method, in the order of `METHODS`.
+    """
     cells: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         key = record["attack"], record["setting"]["amount"], record["method"]
@@ -85,7 +96,7 @@ def _row(attack: str, amount: str, method: str, records: Sequence[Record]) -> Ro
 
 
 def seconds(record: Record) -> float:
-    """Of the scan, where the method needs one, and of the method itself."""
+    """Return of the scan, where the method needs one, and of the method itself."""
     return float(record["seconds"] + (record["scan"]["seconds"] if record["scan"] else 0.0))
 
 
@@ -109,12 +120,12 @@ def _average(rows: Sequence[Row]) -> Row:
 
 
 def _means(values: Sequence[Values], names: Sequence[str]) -> Values:
-    """Of those that have the rate; records of earlier versions may lack one."""
+    """Return of those that have the rate; records of earlier versions may lack one."""
     return {name: mean([value.get(name) for value in values]) for name in names}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Of the values that are there; None where there is none.
+    """Return of the values that are there; None where there is none.
 
     >>> mean([1.0, None, 2.0]), mean([])
     (1.5, None)
@@ -144,7 +155,7 @@ HEADER = (
 
 
 def cells(row: Row) -> list[str]:
-    """A line of the table; rates in per cent, before → after."""
+    """Return a line of the table; rates in per cent, before → after."""
     known = row.attack == AVERAGE and row.attacks > 1
     return [
         row.amount,
@@ -163,7 +174,9 @@ def _percent(value: float | None) -> str:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """What to know of the numbers, the means over all attacks, and a table for each attack."""
+    """Return what to know of the numbers, the means over all attacks, and a table for each
+    attack.
+    """
     rows = summary(records)
     parts = ["".join(f"- {line}\n" for line in notes(records))]
     for attack in dict.fromkeys(row.attack for row in rows):
@@ -173,7 +186,10 @@ def markdown(records: Sequence[Record]) -> str:
 
 
 def notes(records: Iterable[Record]) -> list[str]:
-    """What a reader must know before he compares: oracles, what was set where, how it counts."""
+    """Return what a reader must know before he compares.
+
+    Oracles, what was set where, how it counts.
+    """
     models = sorted({record["model"] for record in records})
     known = [model for model in models if model in set(calibrated_on())]
     learned = f" ({', '.join(known)})" if known else ""
@@ -210,7 +226,7 @@ def notes(records: Iterable[Record]) -> list[str]:
 
 
 def flat(record: Record) -> dict[str, object]:
-    """A line of the CSV."""
+    """Return a line of the CSV."""
     scan, after = record["scan"] or {}, record["after"] or {}
     ends = {
         f"{name}_{end}": _text((after.get(f"{name}_interval") or (None, None))[side])

@@ -36,7 +36,8 @@ class Rival(Protocol):
 
     Raises
     ------
-    UndoorError : the method cannot work on such a network or with so few images, or diverged.
+    UndoorError
+        The method cannot work on such a network or with so few images, or diverged.
     """
 
     def __call__(

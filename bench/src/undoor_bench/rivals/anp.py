@@ -78,11 +78,12 @@ def anp(
     settings: ANP | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` with its sensitive neurons pruned; `report` is not read.
+    """Return a copy of `classifier` with its sensitive neurons pruned; `report` is not read.
 
     Raises
     ------
-    UndoorError : the network has no hidden neurons, or too few images to hold some out.
+    UndoorError
+        The network has no hidden neurons, or too few images to hold some out.
     """
     settings = settings or ANP()
     learning, held = hold_out(clean, settings.held_out, generator)
@@ -104,11 +105,12 @@ def learn_masks(
     settings: ANP,
     progress: Progress = silent,
 ) -> Masks:
-    """The mask [C] of every neuron, by the name of its layer.
+    """Return the mask [C] of every neuron, by the name of its layer.
 
     Raises
     ------
-    UndoorError : the network has no hidden neurons, or the loss is not finite.
+    UndoorError
+        The network has no hidden neurons, or the loss is not finite.
     """
     base = classifier.fast_copy()
     neurons = _neurons(base)
@@ -134,7 +136,7 @@ def learn_masks(
 
 
 def pruned(classifier: Classifier, masks: Mapping[str, Tensor], threshold: float) -> Classifier:
-    """A copy without the neurons whose mask is below `threshold`."""
+    """Return a copy without the neurons whose mask is below `threshold`."""
     changed = classifier.fast_copy()
     for name, mask in masks.items():
         silence(changed.get_submodule(name), mask < threshold, bias=False)

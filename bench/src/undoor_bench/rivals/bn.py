@@ -28,11 +28,14 @@ def bn(
     *,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` with the statistics of `clean`; nothing is drawn, `report` not read.
+    """Return a copy of `classifier` with the statistics of `clean`.
+
+    Nothing is drawn, `report` not read.
 
     Raises
     ------
-    UndoorError : the network keeps no such statistics, or there are fewer than two images.
+    UndoorError
+        The network keeps no such statistics, or there are fewer than two images.
     """
     changed = tunable(classifier, clean)
     counting = [norm for norm in norms(changed) if norm.running_mean is not None]

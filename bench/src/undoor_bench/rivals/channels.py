@@ -10,7 +10,7 @@ from undoor.sites import LINEAR_MAPS, NORMS
 
 
 def bias_of(layer: nn.Module) -> Tensor:
-    """The bias [C] of a batch norm, convolution or linear layer; 0 where it has none."""
+    """Return the bias [C] of a batch norm, convolution or linear layer; 0 where it has none."""
     bias = getattr(layer, "bias", None)
     if isinstance(bias, Tensor):
         return bias.detach().clone()

@@ -76,12 +76,13 @@ def clipping(
     settings: Clipping | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` with bounded channels; `report` is not read.
+    """Return a copy of `classifier` with bounded channels; `report` is not read.
 
     Raises
     ------
-    UndoorError : the network has no hidden layer or answers no clean image rightly, or the loss is
-        not finite.
+    UndoorError
+        The network has no hidden layer or answers no clean image rightly, or the loss is not
+        finite.
     """
     settings = settings or Clipping()
     base = classifier.fast_copy()
@@ -99,7 +100,9 @@ def learn_bounds(
     settings: Clipping,
     progress: Progress,
 ) -> dict[str, Correction]:
-    """The last bounds under which enough of the `known` images were still answered rightly."""
+    """Return the last bounds under which enough of the `known` images were still answered
+    rightly.
+    """
     bounded = attach(base, ceilings)
     kept = _bounds(ceilings)
     optimizer = torch.optim.Adam([c.share for c in ceilings.values()], settings.rate)
@@ -129,7 +132,8 @@ def most_certain(
     classifier: Classifier, generator: torch.Generator, settings: Clipping
 ) -> CleanSet:
     """For every class, images that the classifier gives to it with the largest margin it can be
-    brought to, from noise; not clean images of anything, whatever the type is called."""
+    brought to, from noise; not clean images of anything, whatever the type is called.
+    """
     each = max(2, settings.certain // classifier.num_classes)
     labels = torch.arange(classifier.num_classes).repeat_interleave(each)
     low, high = classifier.bounds
@@ -190,7 +194,7 @@ def _as_correction(bound: Tensor) -> Correction:
 
 
 def _known(base: Classifier, clean: CleanSet) -> CleanSet:
-    """The clean images that the classifier answers rightly."""
+    """Return the clean images that the classifier answers rightly."""
     right = base.predict(clean.images) == clean.labels
     if not bool(right.any()):
         raise UndoorError(

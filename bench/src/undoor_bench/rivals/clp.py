@@ -50,11 +50,14 @@ def clp(
     settings: CLP | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` without its most amplifying channels; the rest is not looked at.
+    """Return a copy of `classifier` without its most amplifying channels.
+
+    The rest is not looked at.
 
     Raises
     ------
-    UndoorError : the network has no hidden layer.
+    UndoorError
+        The network has no hidden layer.
     """
     settings = settings or CLP()
     changed = classifier.fast_copy()
@@ -72,7 +75,8 @@ def clp(
 
 
 def lipschitz_bounds(classifier: Classifier) -> dict[str, Tensor]:
-    """The bound of every channel [C], by the name of the layer in which the channel is pruned.
+    """Return the bound of every channel [C], by the name of the layer in which the channel is
+    pruned.
 
     That is the batch norm where there is one, else the convolution or linear layer. The last layer,
     whose channels are the classes, is left out.

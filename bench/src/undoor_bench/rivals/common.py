@@ -40,18 +40,19 @@ class Descent:
 
 
 def norms(module: nn.Module) -> list[_BatchNorm]:
-    """All batch normalisations of a module."""
+    """Return all batch normalisations of a module."""
     return [child for child in module.modules() if isinstance(child, _BatchNorm)]
 
 
 def tunable(classifier: Classifier, clean: CleanSet) -> Classifier:
-    """A copy whose weights may be trained on `clean`, its batch norms counting anew.
+    """Return a copy whose weights may be trained on `clean`, its batch norms counting anew.
 
     Everything else stays as it is for inference: dropout would draw from torch's global generator.
 
     Raises
     ------
-    UndoorError : there are fewer than two images, of which no variance can be told.
+    UndoorError
+        There are fewer than two images, of which no variance can be told.
     """
     if len(clean) < 2:
         raise UndoorError(
@@ -70,7 +71,8 @@ def finished(student: Classifier) -> Classifier:
 
     Raises
     ------
-    UndoorError : a weight is not finite.
+    UndoorError
+        A weight is not finite.
     """
     student.eval().requires_grad_(False)
     student.zero_grad(set_to_none=True)
@@ -134,11 +136,15 @@ def descend(
 ) -> None:
     """Train `student` in place on batches of `count` images.
 
-    gradients : given the rows of a batch, leaves the gradients at the weights and returns the loss.
+    Parameters
+    ----------
+    gradients
+        Given the rows of a batch, leaves the gradients at the weights and returns the loss.
 
     Raises
     ------
-    UndoorError : the loss is not finite.
+    UndoorError
+        The loss is not finite.
     """
     weights = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(
@@ -180,13 +186,16 @@ def statistics_kept(student: Classifier) -> Iterator[None]:
 def hold_out(
     clean: CleanSet, share: float, generator: torch.Generator
 ) -> tuple[CleanSet, CleanSet]:
-    """The set in two parts, the second with `share` of the images and, as far as whole images
-    allow, of every class.
+    """Return the set in two parts, the second with `share` of the images and, as far as whole
+    images allow, of every class.
 
     Raises
     ------
-    UndoorError : one of the parts would be empty.
+    UndoorError
+        One of the parts would be empty.
 
+    Examples
+    --------
     >>> clean = CleanSet(torch.zeros(10, 1, 2, 2), torch.tensor([0] * 6 + [1] * 4))
     >>> kept, held = hold_out(clean, 0.5, torch.Generator().manual_seed(0))
     >>> kept.labels.bincount().tolist(), held.labels.bincount().tolist()

@@ -27,11 +27,12 @@ def fine_tuning(
     settings: Descent | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` trained on `clean`; `report` is not read.
+    """Return a copy of `classifier` trained on `clean`; `report` is not read.
 
     Raises
     ------
-    UndoorError : fewer than two images, or training diverges.
+    UndoorError
+        Fewer than two images, or training diverges.
     """
     student = tunable(classifier, clean)
 

@@ -54,11 +54,12 @@ def ft_sam(
     settings: FTSAM | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` trained on `clean` with FT-SAM; `report` is not read.
+    """Return a copy of `classifier` trained on `clean` with FT-SAM; `report` is not read.
 
     Raises
     ------
-    UndoorError : fewer than two images, or training diverges.
+    UndoorError
+        Fewer than two images, or training diverges.
     """
     settings = settings or FTSAM()
     student = tunable(classifier, clean)
@@ -78,7 +79,7 @@ def _gradients(student: Classifier, clean: CleanSet, radius: float) -> Callable[
     weights = [p for p in student.parameters() if p.requires_grad]
 
     def gradients(rows: Tensor) -> Tensor:
-        """Those of the loss at the worst weights, left at the weights as they were."""
+        """Return those of the loss at the worst weights, left at the weights as they were."""
         loss = loss_on(student, clean, rows)
         moves = worst_moves(weights, torch.autograd.grad(loss, weights), radius)
         before = [weight.detach().clone() for weight in weights]

@@ -77,11 +77,12 @@ def ibau(
     settings: IBAU | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` that no shared perturbation moves; `report` is not read.
+    """Return a copy of `classifier` that no shared perturbation moves; `report` is not read.
 
     Raises
     ------
-    UndoorError : fewer than two images, or the loss is not finite.
+    UndoorError
+        Fewer than two images, or the loss is not finite.
     """
     settings = settings or IBAU()
     student = tunable(classifier, clean).eval()
@@ -124,7 +125,8 @@ def _leave_gradients(
 def worst_shared(
     student: Classifier, clean: CleanSet, generator: torch.Generator, settings: IBAU
 ) -> Tensor:
-    """The perturbation [C, H, W] that moves most images away from what the model answers now.
+    """Return the perturbation [C, H, W] that moves most images away from what the model answers
+    now.
 
     In units of the input's range; its norm is within the radius.
     """
@@ -143,8 +145,9 @@ def worst_shared(
 def hypergradient(
     outer: Loss, inner: Loss, point: Tensor, weights: Sequence[Tensor], *, steps: int, rate: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outer loss at `point`, and its total derivative by each weight, when `point` follows the
-    weights so that it stays a fixed point of descent on the inner loss with step size `rate`.
+    """Return the outer loss at `point`, and its total derivative by each weight, when `point`
+    follows the weights so that it stays a fixed point of descent on the inner loss with step
+    size `rate`.
 
     >>> weight = torch.tensor(3.0, requires_grad=True)
     >>> inner = lambda d: 0.5 * (d - 2 * weight) ** 2

@@ -58,7 +58,7 @@ class NAD:
 
     @classmethod
     def for_network(cls, classifier: Classifier) -> NAD:
-        """The defaults, with the rate that a network with or without batch norms bears."""
+        """Return the defaults, with the rate that a network with or without batch norms bears."""
         descent = _descent(RATE if norms(classifier) else RATE_WITHOUT_NORMS)
         return cls(teacher=descent, student=descent)
 
@@ -72,12 +72,14 @@ def nad(
     settings: NAD | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` trained on `clean` beside a fine-tuned teacher; `report` is not read.
+    """Return a copy of `classifier` trained on `clean` beside a fine-tuned teacher.
+
+    `report` is not read.
 
     Raises
     ------
-    UndoorError : the network has no maps with positions, fewer than two images, or training
-        diverges.
+    UndoorError
+        The network has no maps with positions, fewer than two images, or training diverges.
     """
     settings = settings or NAD.for_network(classifier)
     names = attention_layers(classifier)
@@ -111,17 +113,19 @@ def attention(z: Tensor) -> Tensor:
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
     """Squared distance of two attention maps as a mean over the positions, or 64 where there are
-    fewer, and over the N activations."""
+    fewer, and over the N activations.
+    """
     squares = (attention(one) - attention(other)).square()
     return squares.sum(1).mean() / max(squares.shape[1], SMALLEST)
 
 
 def attention_layers(classifier: Classifier) -> tuple[str, ...]:
-    """Where attention is compared: the last module of every map size, the earliest first.
+    """Return where attention is compared: the last module of every map size, the earliest first.
 
     Raises
     ------
-    UndoorError : no module inside delivers maps [N, C, ...] of more than one position.
+    UndoorError
+        No module inside delivers maps [N, C, ...] of more than one position.
     """
     calls = calls_of(classifier, (nn.Module,))
     once = [name for name, _ in calls]

@@ -47,12 +47,12 @@ def unlearning(
     settings: Unlearning | None = None,
     progress: Progress = silent,
 ) -> Classifier:
-    """A copy of `classifier` trained on `clean`, in part under the triggers of `report`.
+    """Return a copy of `classifier` trained on `clean`, in part under the triggers of `report`.
 
     Raises
     ------
-    UndoorError : the report is of a model with other classes, fewer than two images, or training
-        diverges.
+    UndoorError
+        The report is of a model with other classes, fewer than two images, or training diverges.
     """
     settings = settings or Unlearning()
     if not report.findings:
@@ -93,7 +93,8 @@ def _gradients(
 
 
 def some_rows(allowed: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """A mask [N] of a `share` of all N rows, or of all that are allowed where they are fewer.
+    """Return a mask [N] of a `share` of all N rows, or of all that are allowed where they are
+    fewer.
 
     >>> allowed = torch.tensor([True] * 7 + [False] * 3)
     >>> mask = some_rows(allowed, 0.5, torch.Generator().manual_seed(0))

@@ -16,7 +16,7 @@ Line = Mapping[str, str]
 
 
 def lines(file: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file, by the names of its header.
+    """Return the lines of a CSV file, by the names of its header.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def lines(file: Path) -> list[dict[str, str]]:
 
 
 def document(file: Path) -> Any:
-    """A JSON file.
+    """Return a JSON file.
 
     Raises
     ------
@@ -54,7 +54,9 @@ def numbers(text: str) -> list[int]:
 
 
 def scan_record(line: Line) -> Record:
-    """A line of `undoor-bench detect`, `curve` or `seeds` as the record that it came from."""
+    """Return a line of `undoor-bench detect`, `curve` or `seeds` as the record that it came
+    from.
+    """
     record: Record = {name: line[name] for name in ("model", "attack", "data")}
     record |= {"took": line["took"] == "True", "targets": numbers(line["targets"])}
     record["scan"] = {
@@ -70,7 +72,8 @@ def scan_record(line: Line) -> Record:
 
 
 def rates(line: Line) -> dict[str, float | None]:
-    """The rates of a line of `undoor-bench mitigate` as fractions, None where there is none;
-    those before the repair as `acc_before` and so on."""
+    """Return the rates of a line of `undoor-bench mitigate` as fractions, None where there is none;
+    those before the repair as `acc_before` and so on.
+    """
     names = [*RATES, "acc_before", "asr_before", "sia_before", "seconds"]
     return {name: float(line[name]) if line[name] else None for name in names}

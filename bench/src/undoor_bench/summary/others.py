@@ -12,7 +12,7 @@ from undoor_bench.tables import markdown
 
 
 def false_alarms(folder: Path) -> str:
-    """What a repair of a class without a backdoor costs."""
+    """Return what a repair of a class without a backdoor costs."""
     groups: dict[str, list[float]] = defaultdict(list)
     for item in document(folder / "false_alarm/false_alarm.json")["measured"]:
         groups[item["images"]].append(100 * (item["acc_before"] - item["acc_after"]))

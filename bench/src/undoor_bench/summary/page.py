@@ -192,7 +192,7 @@ TAIL = """\
 
 
 def page(folder: Path) -> str:
-    """All tables as Markdown.
+    """Return all tables as Markdown.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ ORACLE = "true_trigger"
 
 
 def of(found: Iterable[Line], **wanted: str) -> list[Line]:
-    """The lines that were measured and have these values."""
+    """Return the lines that were measured and have these values."""
     return [
         line
         for line in found
@@ -44,7 +44,7 @@ def lost(found: Sequence[Line]) -> str:
 
 
 def named_all(line: Line) -> bool:
-    """Whether the scan named every true target."""
+    """Return whether the scan named every true target."""
     return not line["missed"]
 
 
@@ -72,7 +72,7 @@ def _cells(found: Sequence[Line]) -> list[str]:
 
 
 def side_by_side(folder: Path) -> str:
-    """Every method on the same eight models, the highest robust accuracy first."""
+    """Return every method on the same eight models, the highest robust accuracy first."""
     found = [
         line
         for line in of(lines(folder / "mitigate/cifar10.csv"))
@@ -105,7 +105,7 @@ def _row(group: Sequence[Line]) -> list[str]:
 
 
 def fits(folder: Path) -> str:
-    """The fits on the four models on which all of them were measured."""
+    """Return the fits on the four models on which all of them were measured."""
     found = of(lines(folder / "mitigate/cifar10.csv"), amount=AMOUNTS[0])
     groups = [of(found, method=name) for name in (*MEASURED_ALONE, ORACLE)]
     return markdown(
@@ -147,7 +147,7 @@ def quick(folder: Path) -> str:
 
 
 def by_model(folder: Path, name: str, methods: Sequence[str]) -> str:
-    """A line per model: accuracy, success rate and robust accuracy after each method."""
+    """Return a line per model: accuracy, success rate and robust accuracy after each method."""
     found = of(lines(folder / f"mitigate/{name}.csv"))
     models = sorted({line["model"] for line in found if line["method"] in methods})
     rows = []

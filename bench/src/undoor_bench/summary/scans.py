@@ -18,12 +18,12 @@ def read(file: Path) -> list[Record]:
 
 
 def found(folder: Path, name: str) -> str:
-    """What was found, per attack and data set."""
+    """Return what was found, per attack and data set."""
     return scans.markdown(scans.summary(read(folder / f"detect/{name}.csv")))
 
 
 def missed(folder: Path, names: Sequence[str]) -> str:
-    """The backdoored models of which not exactly the true targets were named."""
+    """Return the backdoored models of which not exactly the true targets were named."""
     records = [record for name in names for record in read(folder / f"detect/{name}.csv")]
     return markdown(
         ("model", "true targets", "verdict", "named"),
@@ -47,7 +47,7 @@ def by_images(folder: Path) -> str:
 
 
 def by_seed(folder: Path) -> str:
-    """How often another seed gave another verdict; the same seed twice is not in the CSV."""
+    """Return how often another seed gave another verdict; the same seed twice is not in the CSV."""
     rows = seeds.stability(read(folder / "seeds/seeds.csv"))
     cells = [seeds.cells(row)[:-1] for row in rows]
     return markdown(seeds.HEADER[:-1], cells) + f"\n{seeds.overall(rows)[0]}\n"

@@ -18,13 +18,14 @@ BATCH = 256
 
 
 def own_copy(classifier: Classifier, clean: CleanSet) -> tuple[Classifier, CleanSet]:
-    """A classifier laid out for speed, and the clean images as it takes them.
+    """Return a classifier laid out for speed, and the clean images as it takes them.
 
     Classes may lack images. Nothing done to either reaches the caller's.
 
     Raises
     ------
-    UndoorError : the set is empty, or does not fit the classifier.
+    UndoorError
+        The set is empty, or does not fit the classifier.
     """
     return classifier.fast_copy(), clean.for_classifier(classifier, require_all_classes=False)
 

@@ -19,8 +19,12 @@ from undoor_bench.test_time.detector import BATCH, Score, in_batches, own_copy
 class Settings:
     """omega : what scales and shifts of a batch norm are multiplied by, above 1.
 
-    models : amplified networks that are asked, 1 or more (the paper's n).
-    error : share of the clean images that the first of them has to get wrong, in (0, 1) (its xi).
+    Attributes
+    ----------
+    models
+        Amplified networks that are asked, 1 or more (the paper's n).
+    error
+        Share of the clean images that the first of them has to get wrong, in (0, 1) (its xi).
     """
 
     omega: float = 1.5
@@ -48,8 +52,8 @@ def ibd_psc(
 
     Raises
     ------
-    UndoorError : the network has no batch norm, the clean set does not fit, or a setting is out of
-        its range.
+    UndoorError
+        The network has no batch norm, the clean set does not fit, or a setting is out of its range.
     """
     settings = settings or Settings()
     _require_valid(settings)
@@ -70,7 +74,9 @@ def ibd_psc(
 def first_amplified(
     classifier: Classifier, layers: Sequence[str], clean: CleanSet, settings: Settings
 ) -> int:
-    """The paper's k, from 1 to the number of layers, which stand in the order of execution."""
+    """Return the paper's k, from 1 to the number of layers, which stand in the order of
+    execution.
+    """
     for count in range(1, len(layers) + 1):
         twin = amplified(classifier, layers[-count:], settings.omega)
         wrong = twin.predict(clean.images, BATCH) != clean.labels
@@ -80,8 +86,10 @@ def first_amplified(
 
 
 def amplified(classifier: Classifier, layers: Sequence[str], omega: float) -> Classifier:
-    """A copy in which the outputs of the named layers are `omega` times as large; weights are
-    shared."""
+    """Return a copy in which the outputs of the named layers are `omega` times as large.
+
+    Weights are shared.
+    """
     return attach(classifier, {name: _Times(omega) for name in layers})
 
 
@@ -95,7 +103,7 @@ class _Times(nn.Module):
 
 
 def _norms(classifier: Classifier) -> list[str]:
-    """The names of the batch norms in the order of execution."""
+    """Return the names of the batch norms in the order of execution."""
     if not any(isinstance(module, NORMS) for module in classifier.modules()):
         raise UndoorError(
             "IBD-PSC amplifies batch norms, and expected a network with BatchNorm1d or "

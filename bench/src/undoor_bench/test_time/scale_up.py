@@ -40,7 +40,8 @@ def scale_up(
 
     Raises
     ------
-    UndoorError : the clean set does not fit, or there is no factor or one that is not above 1.
+    UndoorError
+        The clean set does not fit, or there is no factor or one that is not above 1.
     """
     settings = settings or Settings()
     _require_valid(settings)
@@ -62,7 +63,8 @@ def consistency(
     classifier: Classifier, x: Tensor, factors: tuple[float, ...]
 ) -> tuple[Tensor, Tensor]:
     """Shares [N] of the amplified copies of raw inputs [N, ...] answered as the input itself, in
-    [0, 1], and those answers [N]."""
+    [0, 1], and those answers [N].
+    """
     low, high = classifier.bounds
     labels = classifier(x).argmax(1)
     same = [
@@ -78,7 +80,7 @@ def scale_up_data_free(
     generator: torch.Generator,
     settings: Settings | None = None,
 ) -> Score:
-    """The authors' other variant: the bare scaled prediction consistency, in [0, 1].
+    """Return the authors' other variant: the bare scaled prediction consistency, in [0, 1].
 
     Where clean images of the target keep their label when amplified, as those of a backdoored
     network's often do, the comparison with them costs `scale_up` what this one still sees. `clean`
@@ -86,7 +88,8 @@ def scale_up_data_free(
 
     Raises
     ------
-    UndoorError : as `scale_up` does.
+    UndoorError
+        As `scale_up` does.
     """
     settings = settings or Settings()
     _require_valid(settings)

@@ -18,7 +18,10 @@ from undoor_bench.test_time.detector import Score, in_batches, own_copy
 class Settings:
     """overlays : clean images laid over every input, 1 or more (the paper's N = 100).
 
-    input_weight, overlay_weight : of the two in the sum; 1 and 1 in the authors' experiments.
+    Attributes
+    ----------
+    input_weight, overlay_weight
+        Of the two in the sum; 1 and 1 in the authors' experiments.
     """
 
     overlays: int = 100
@@ -44,7 +47,8 @@ def strip(
 
     Raises
     ------
-    UndoorError : the clean set does not fit, or `overlays` is below 1.
+    UndoorError
+        The clean set does not fit, or `overlays` is below 1.
     """
     settings = settings or Settings()
     if settings.overlays < 1:
@@ -74,6 +78,6 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def _drawn(n: int, count: int, generator: torch.Generator) -> Tensor:
-    """Indices [count] below n; each comes once before any comes again."""
+    """Return indices [count] below n; each comes once before any comes again."""
     rounds = -(-count // n)
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(rounds)])[:count]

@@ -12,20 +12,29 @@ from undoor.errors import UndoorError
 
 
 def threshold_at(clean_scores: Tensor, fpr: float) -> float:
-    """The threshold above which at most a share `fpr` of new clean inputs is expected to score.
+    """Return the threshold above which at most a share `fpr` of new clean inputs is expected to
+    score.
 
     The split-conformal quantile (`conformal_bound`). An input is flagged where its score
     is *greater*, so ties cost detections and never false alarms. The bound is exact for clean
     images exchangeable with the inputs; of images that the detector was built from it holds only
     about (their statistics are in the score), so give it others where there are enough.
 
-    clean_scores : [N], finite. fpr : in (0, 1).
+    Parameters
+    ----------
+    clean_scores
+        [N], finite.
+    fpr
+        In (0, 1).
 
     Raises
     ------
-    UndoorError : `fpr` is no rate, a score is not finite, or there are fewer than (1 - fpr) / fpr
-        scores, too few to hold the rate.
+    UndoorError
+        `fpr` is no rate, a score is not finite, or there are fewer than (1 - fpr) / fpr scores, too
+        few to hold the rate.
 
+    Examples
+    --------
     >>> threshold_at(torch.arange(19.0), 0.05), threshold_at(torch.arange(19.0), 0.5)
     (18.0, 9.0)
     """

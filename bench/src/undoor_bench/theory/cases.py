@@ -40,8 +40,12 @@ def trained_model(ratio: float, target: float = TARGET) -> GaussianModel:
     The weight lies between what tells the classes apart and the trigger, as a fit to poisoned data
     does.
 
-    ratio : sigma_b / sigma, above 0. target : the target class's share of the training set, above
-    0 and below 1 - POISON.
+    Parameters
+    ----------
+    ratio
+        sigma_b / sigma, above 0.
+    target
+        The target class's share of the training set, above 0 and below 1 - POISON.
     """
     along, across = _unit(0), _unit(1)
     weight = math.cos(ANGLE) * along + math.sin(ANGLE) * across

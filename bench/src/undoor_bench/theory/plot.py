@@ -21,8 +21,11 @@ COLUMNS = 2
 
 
 def theory_plot(found: Sequence[Curve]) -> str:
-    """An SVG file: a panel a model, SIA against alpha: lines in closed form, marks by Monte Carlo
-    with their 95 % intervals, dotted the clean accuracy of the source class."""
+    """Return an SVG file: a panel a model, SIA against alpha.
+
+    Lines in closed form, marks by Monte Carlo with their 95 % intervals, dotted the clean accuracy
+    of the source class.
+    """
     names = list(dict.fromkeys(curve.model for curve in found))
     rows = -(-len(names) // COLUMNS)
     figure = Figure(figsize=(7.5, 0.8 + 2.9 * max(1, rows)), layout="constrained")

@@ -52,8 +52,12 @@ class Point:
 class Curve:
     """SIA against alpha, in one model and variant.
 
-    points : at each of `ALPHAS`. clean : accuracy of the source class without the trigger, which a
-    perfect correction reaches.
+    Attributes
+    ----------
+    points
+        At each of `ALPHAS`.
+    clean
+        Accuracy of the source class without the trigger, which a perfect correction reaches.
     """
 
     model: str
@@ -80,7 +84,10 @@ class Curve:
 class Trends:
     """How often a variant's SIA only rises, only falls or turns, of models drawn at random.
 
-    restored : it ends within a point of the source class's clean accuracy.
+    Attributes
+    ----------
+    restored
+        It ends within a point of the source class's clean accuracy.
     """
 
     variant: Variant
@@ -104,7 +111,7 @@ def curves(
     generator: torch.Generator,
     progress: Progress = silent,
 ) -> list[Curve]:
-    """Every model in every variant, model by model; each point with inputs of its own."""
+    """Return every model in every variant, model by model; each point with inputs of its own."""
     found: list[Curve] = []
     total = len(models) * len(VARIANTS)
     for name, variant in product(models, VARIANTS):
@@ -128,7 +135,7 @@ def _point(
 
 
 def trends(models: Sequence[GaussianModel]) -> list[Trends]:
-    """A row a variant."""
+    """Return a row a variant."""
     rows = []
     for variant in VARIANTS:
         found = [trend(model, variant) for model in models]
@@ -179,7 +186,7 @@ def markdown(found: Sequence[Curve], rows: Sequence[Trends]) -> str:
 
 
 def lines(found: Sequence[Curve]) -> list[dict[str, object]]:
-    """A line a point for programs."""
+    """Return a line a point for programs."""
     return [
         {
             "model": curve.model,

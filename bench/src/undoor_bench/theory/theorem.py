@@ -32,10 +32,17 @@ class GaussianModel:
     Clean inputs of the source class are N(-mu, sigma² I), those of the target class
     N(mu, sigma² I); triggered ones of the source class N(-mu + epsilon, sigma_b² I).
 
-    weight, mu, epsilon : float64 [d]; the weight is not 0. sigma, sigma_b : above 0.
-    mean, deviation : m and √v of the batch norm behind the weight; the deviation is above 0.
-    cut : the network answers "target" where the normalised activation exceeds it. Any increasing
-    activation function and output layer behind the batch norm come to such a number.
+    Attributes
+    ----------
+    weight, mu, epsilon
+        Float64 [d]; the weight is not 0.
+    sigma, sigma_b
+        Above 0.
+    mean, deviation
+        M and √v of the batch norm behind the weight; the deviation is above 0.
+    cut
+        The network answers "target" where the normalised activation exceeds it. Any increasing
+        activation function and output layer behind the batch norm come to such a number.
     """
 
     weight: Tensor
@@ -71,9 +78,13 @@ class GaussianModel:
 class Variant:
     """Where the statistics move to, and on which way.
 
-    printed : to v* = (sigma_b/sigma) v as the paper has it; otherwise to the corrected
-    v* = (sigma_b/sigma)² v.
-    along : what moves in a straight line beside the mean, the deviation √v or the variance v.
+    Attributes
+    ----------
+    printed
+        To v* = (sigma_b/sigma) v as the paper has it; otherwise to the corrected v* =
+        (sigma_b/sigma)² v.
+    along
+        What moves in a straight line beside the mean, the deviation √v or the variance v.
     """
 
     printed: bool
@@ -117,7 +128,7 @@ def statistics_at(model: GaussianModel, variant: Variant, alpha: float) -> tuple
 
 
 def sia(model: GaussianModel, variant: Variant, alpha: float) -> float:
-    """The share of triggered inputs that are answered "source", in [0, 1], in closed form.
+    """Return the share of triggered inputs that are answered "source", in [0, 1], in closed form.
 
     Their activations are N(wᵀ(epsilon - mu), sigma_b² |w|²), and answered "source" up to
     m + cut √v.
@@ -128,13 +139,15 @@ def sia(model: GaussianModel, variant: Variant, alpha: float) -> float:
 
 
 def clean_accuracy(model: GaussianModel) -> float:
-    """The share of clean inputs of the source class that the backdoored network answers right."""
+    """Return the share of clean inputs of the source class that the backdoored network answers
+    right.
+    """
     reach = model.mean + model.cut * model.deviation + model.gap
     return float(ndtr(reach / (model.sigma * model.length)))
 
 
 def trend(model: GaussianModel, variant: Variant) -> Trend:
-    """Whether the SIA only rises or only falls from alpha = 0 to 1, or turns in between.
+    """Return whether the SIA only rises or only falls from alpha = 0 to 1, or turns in between.
 
     Exact: the SIA is an increasing function of m + cut √v, whose slope changes in one direction
     alone, so that its signs at both ends tell all.
@@ -162,9 +175,14 @@ def sampled_sia(
     samples: int,
     generator: torch.Generator,
 ) -> Share:
-    """The same by Monte Carlo: triggered inputs [samples, d] through a network of torch's layers.
+    """Return the same by Monte Carlo.
 
-    samples : 1 or more.
+    Triggered inputs [samples, d] through a network of torch's layers.
+
+    Parameters
+    ----------
+    samples
+        1 or more.
     """
     noise = torch.randn(samples, len(model.mu), dtype=torch.float64, generator=generator)
     triggered = model.epsilon - model.mu + model.sigma_b * noise
@@ -174,8 +192,10 @@ def sampled_sia(
 
 
 def as_network(model: GaussianModel, mean: float, deviation: float) -> nn.Sequential:
-    """Linear, BatchNorm1d with these statistics, Tanh, Linear: logits [N, 2] of source and target,
-    in float64."""
+    """Linear, BatchNorm1d with these statistics, Tanh, Linear.
+
+    Logits [N, 2] of source and target, in float64.
+    """
     hidden = nn.Linear(len(model.weight), 1, bias=False)
     norm = nn.BatchNorm1d(1, eps=0.0, affine=False)
     head = nn.Linear(1, 2)

@@ -21,13 +21,14 @@ DERIVED: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64]], Arrays
 
 
 def read_arrays(file: Path, split: str) -> Arrays:
-    """Images and labels of one split of the data set ``DATA/NAME.npz``.
+    """Return images and labels of one split of the data set ``DATA/NAME.npz``.
 
     Where NAME is a derived data set there need be no such file, only that which it is made of.
 
     Raises
     ------
-    UndoorError : the file is missing or damaged, or lacks x_SPLIT or y_SPLIT.
+    UndoorError
+        The file is missing or damaged, or lacks x_SPLIT or y_SPLIT.
     """
     if file.stem in DERIVED:
         base, derive = DERIVED[file.stem]
@@ -40,11 +41,14 @@ def read_arrays(file: Path, split: str) -> Arrays:
 
 
 def count_images(file: Path, split: str) -> int:
-    """How many images a split has, by its labels alone: its images may be left out of the file.
+    """Return how many images a split has, by its labels alone.
+
+    Its images may be left out of the file.
 
     Raises
     ------
-    UndoorError : the file is missing or damaged, or lacks y_SPLIT.
+    UndoorError
+        The file is missing or damaged, or lacks y_SPLIT.
     """
     if file.stem in DERIVED:
         return count_images(file.with_name(f"{DERIVED[file.stem][0]}.npz"), split)

@@ -36,7 +36,7 @@ RECIPES = {
 # Without normalisation the usual rate diverges with some seeds.
 LOWER_RATES = {"PlainCNN": 0.05}
 SURROGATE_EPOCHS = 2
-MOST_TESTED = 3000
+MAX_TESTED = 3000
 BATCH = 500
 
 
@@ -44,8 +44,12 @@ BATCH = 500
 class Entry:
     """One model of the table: attack x data set x network x seed.
 
-    calibrate : whether it is of the half that thresholds are learned from. variant : what is not
-    as usual for the attack.
+    Attributes
+    ----------
+    calibrate
+        Whether it is of the half that thresholds are learned from.
+    variant
+        What is not as usual for the attack.
     """
 
     attack: str
@@ -66,20 +70,22 @@ class Entry:
         return f"{self.data}_{self.network}_{self.attack}{self.variant.suffix}_{self.seed}"
 
     def to_json(self) -> dict[str, Any]:
-        """What truth.json says of how the model was made."""
+        """Return what truth.json says of how the model was made."""
         made_of = {key: getattr(self, key) for key in ("attack", "data", "network", "seed")}
         return made_of | self.variant.to_json()
 
 
 def read_table(file: Path) -> tuple[Entry, ...]:
-    """The entries of a TOML file with tables ``[[model]]``: attack, data, network, seeds, and under
-    ``calibrate`` those of the seeds whose models thresholds are learned from. ``rate``,
-    ``strength`` and ``targets`` change the attack (see `Variant`).
+    """Return the entries of a TOML file with tables ``[[model]]``.
+
+    Attack, data, network, seeds, and under ``calibrate`` those of the seeds whose models thresholds
+    are learned from. ``rate``, ``strength`` and ``targets`` change the attack (see `Variant`).
 
     Raises
     ------
-    UndoorError : an unreadable file, an attack, data set or network that is not known, another
-        key, or one that the attack does not have.
+    UndoorError
+        An unreadable file, an attack, data set or network that is not known, another key, or one
+        that the attack does not have.
     """
     try:
         rows = tomllib.loads(file.read_text())["model"]
@@ -109,8 +115,10 @@ def _entries(row: dict[str, Any]) -> Iterator[Entry]:
 
 
 def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = silent) -> Path:
-    """The folder of one trained model: ``weights.safetensors`` (float16), ``model.toml``,
-    ``truth.json`` with ACC, ASR and SIA, and the true triggers. A folder that is whole is kept.
+    """Return the folder of one trained model.
+
+    ``weights.safetensors`` (float16), ``model.toml``, ``truth.json`` with ACC, ASR and SIA, and the
+    true triggers. A folder that is whole is kept.
 
     data : a folder with DATA.npz, x_train, y_train, x_test, y_test (uint8, channels last), or with
         the file that DATA is derived from.
@@ -141,12 +149,15 @@ def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = sil
 
 
 def read_split(file: Path, split: str) -> CleanSet:
-    """The images and labels of a split of a data set (see `read_arrays`)."""
+    """Return the images and labels of a split of a data set (see `read_arrays`)."""
     return CleanSet.from_arrays(*read_arrays(file, split))
 
 
 def rounded(network: nn.Module) -> nn.Module:
-    """The network with the weights that float16 keeps: what is measured is what is stored."""
+    """Return the network with the weights that float16 keeps.
+
+    What is measured is what is stored.
+    """
     state = network.state_dict()
     network.load_state_dict(
         {key: v.half().float() if v.is_floating_point() else v for key, v in state.items()}
@@ -157,7 +168,7 @@ def rounded(network: nn.Module) -> nn.Module:
 @torch.no_grad()
 def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[str, Any]:
     """ACC, and for each attack where its images go, ASR, SIA and whether it took."""
-    x, y = test.images[:MOST_TESTED], test.labels[:MOST_TESTED]
+    x, y = test.images[:MAX_TESTED], test.labels[:MAX_TESTED]
     acc = float((_answers(network, x) == y).float().mean())
     found = []
     for attack in attacks:

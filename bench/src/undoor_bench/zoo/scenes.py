@@ -32,10 +32,19 @@ from undoor_bench.zoo.variant import AS_USUAL, KEYS, Variant
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What an attacker has: the form of the data, some images, and, where he wants one, a network
-    that was trained on clean images. The target is drawn with the rest.
+    """What an attacker has.
 
-    shape : (C, H, W). images : [N, C, H, W] in [0, 1]. variant : what is not as usual.
+    The form of the data, some images, and, where he wants one, a network that was trained on clean
+    images. The target is drawn with the rest.
+
+    Attributes
+    ----------
+    shape
+        (C, H, W).
+    images
+        [N, C, H, W] in [0, 1].
+    variant
+        What is not as usual.
     """
 
     shape: tuple[int, ...]
@@ -49,7 +58,7 @@ class Scene:
         return all_to_one(self.draw(), self.classes)
 
     def draw(self) -> int:
-        """A random class."""
+        """Return a random class."""
         return int(torch.randint(self.classes, (), generator=self.generator))
 
     def draw_several(self, count: int) -> list[int]:
@@ -57,12 +66,14 @@ class Scene:
         return torch.randperm(self.classes, generator=self.generator)[:count].tolist()
 
     def rate(self, usual: float) -> float:
-        """The share of poisoned images."""
+        """Return the share of poisoned images."""
         return usual if self.variant.rate is None else self.variant.rate
 
     def given(self, key: str, argument: str = "") -> dict[str, Any]:
-        """A number of the variant as an argument of that name, or of its own; none where the
-        attack's own default is to stand."""
+        """Return a number of the variant as an argument of that name, or of its own.
+
+        None where the attack's own default is to stand.
+        """
         value = getattr(self.variant, key)
         return {} if value is None else {argument or key: value}
 
@@ -120,7 +131,13 @@ def _latently_alike(scene: Scene) -> list[Attack]:
 
 
 def _own(kind: Callable[..., Attack], *keys: str) -> Callable[[Scene], list[Attack]]:
-    """An attack whose trigger is no stamp. keys : what a variant can change of it."""
+    """Return an attack whose trigger is no stamp.
+
+    Parameters
+    ----------
+    keys
+        What a variant can change of it.
+    """
 
     def attacks(scene: Scene) -> list[Attack]:
         options = {name: v for key in keys for name, v in scene.given(key).items()}
@@ -130,7 +147,7 @@ def _own(kind: Callable[..., Attack], *keys: str) -> Callable[[Scene], list[Atta
 
 
 def _fixed(make: Callable[[Scene], Stamp]) -> Callable[[Scene], list[Attack]]:
-    """The trigger is drawn before the target."""
+    """Return the trigger is drawn before the target."""
     return lambda scene: [Fixed(make(scene), scene.to_one(), rate=scene.rate(0.05))]
 
 

@@ -31,7 +31,7 @@ BATCH = 500
 
 
 def stored_attacks(folder: Path) -> list[Attack]:
-    """The attacks on a model that `undoor-bench zoo` trained, as they stood at its end.
+    """Return the attacks on a model that `undoor-bench zoo` trained, as they stood at its end.
 
     The scene is set again from what ``truth.json`` says: the seed, which draws targets and
     sources, and any rate, strength and number of backdoors other than usual. Triggers are those of
@@ -40,7 +40,8 @@ def stored_attacks(folder: Path) -> list[Attack]:
 
     Raises
     ------
-    UndoorError : no such files, another model's, or labels other than this code draws.
+    UndoorError
+        No such files, another model's, or labels other than this code draws.
     """
     try:
         truth = json.loads((folder / "truth.json").read_text())
@@ -67,7 +68,8 @@ def stored_attacks(folder: Path) -> list[Attack]:
 
 def _scene(folder: Path, seed: int, variant: Variant) -> Scene:
     """Draws as the one the model was trained in, up to a surrogate's training and from there on
-    nothing but triggers, which are replaced; so the least surrogate and picture will do."""
+    nothing but triggers, which are replaced; so the least surrogate and picture will do.
+    """
     model = tomllib.loads((folder / "model.toml").read_text())
     shape, classes = tuple(model["input"]["shape"]), model["model"]["arguments"]["num_classes"]
     generator = torch.Generator().manual_seed(seed)
@@ -105,8 +107,9 @@ class Planted:
 
     @torch.no_grad()
     def triggered(self, clean: CleanSet) -> CleanSet:
-        """The images of the sources with the trigger, rounded to 8 bits as in a file, under their
-        own labels. There may be none."""
+        """Return the images of the sources with the trigger, rounded to 8 bits as in a file, under
+        their own labels. There may be none.
+        """
         keep = torch.isin(clean.labels, torch.tensor(self.sources))
         images = clean.images[keep]
         parts = [IMAGES.stored(self.trigger(x), self.trigger.bounds) for x in images.split(BATCH)]
@@ -114,13 +117,14 @@ class Planted:
 
 
 def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
-    """The true backdoors of a model of any zoo; one for each attack and target of it.
+    """Return the true backdoors of a model of any zoo; one for each attack and target of it.
 
     Of a public model: the first trigger that its truth.json names.
 
     Raises
     ------
-    UndoorError : files are missing or damaged, or the trigger does not fit the model.
+    UndoorError
+        Files are missing or damaged, or the trigger does not fit the model.
     """
     if not subject.targets:
         return ()
@@ -139,7 +143,7 @@ def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
 
 
 def _moves(attack: Attack) -> Iterator[Planted]:
-    """One for each target, in order."""
+    """Yield one for each target, in order."""
     trigger = attack.stamp if isinstance(attack, Fixed) else Applied(attack)
     for target in sorted(set(attack.labels.values())):
         sources = tuple(source for source, to in attack.labels.items() if to == target)

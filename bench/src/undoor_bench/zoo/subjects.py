@@ -26,8 +26,10 @@ PUBLIC = "public"
 
 
 def took(asr: float, targets: int, acc: float) -> bool:
-    """Whether a backdoor works. One with several targets must know an image's own class to send it
-    to the right one, so that no more than the share that the model knows, ACC, can arrive.
+    """Return whether a backdoor works.
+
+    One with several targets must know an image's own class to send it to the right one, so that no
+    more than the share that the model knows, ACC, can arrive.
 
     >>> took(0.82, 1, 0.86), took(0.82, 10, 0.86)
     (False, True)
@@ -39,12 +41,24 @@ def took(asr: float, targets: int, acc: float) -> bool:
 class Subject:
     """A model whose backdoors are known.
 
-    data : name of its data set. attack, network : how it was made, as far as that is known; an
-    attack with another rate, strength or number of backdoors than usual is an attack of its own.
-    targets : of its backdoors, in order. sources : for each of them, the classes it moves.
-    asr : of the weakest of them; None for a clean model. took : whether there is nothing in it, or
-    backdoors that all work. opener : opens the folder; `undoor.load`, which runs no code that only
-    a file of the model names, where there is none.
+    Attributes
+    ----------
+    data
+        Name of its data set.
+    attack, network
+        How it was made, as far as that is known; an attack with another rate, strength or number of
+        backdoors than usual is an attack of its own.
+    targets
+        Of its backdoors, in order.
+    sources
+        For each of them, the classes it moves.
+    asr
+        Of the weakest of them; None for a clean model.
+    took
+        Whether there is nothing in it, or backdoors that all work.
+    opener
+        Opens the folder; `undoor.load`, which runs no code that only a file of the model names,
+        where there is none.
     """
 
     folder: Path
@@ -58,7 +72,7 @@ class Subject:
     opener: Callable[[Path], Classifier] | None = None
 
     def load(self) -> Classifier:
-        """The model, opened anew."""
+        """Return the model, opened anew."""
         return (self.opener or undoor.load)(self.folder)
 
     @property
@@ -71,7 +85,7 @@ class Subject:
         return self.network == PUBLIC
 
     def facts(self) -> dict[str, Any]:
-        """What every record says of a model."""
+        """Return what every record says of a model."""
         return {
             "model": self.name,
             "attack": self.attack,
@@ -83,11 +97,12 @@ class Subject:
 
 
 def subjects(zoo: Path) -> Iterator[Subject]:
-    """The models of a folder of folders with ``model.toml`` and ``truth.json``, by name.
+    """Yield the models of a folder of folders with ``model.toml`` and ``truth.json``, by name.
 
     Raises
     ------
-    UndoorError : there is none, or a file is broken.
+    UndoorError
+        There is none, or a file is broken.
     """
     files = sorted(zoo.glob("*/truth.json"))
     if not files:
@@ -122,7 +137,10 @@ def _subject(folder: Path, truth: dict[str, Any]) -> Subject:
 
 
 def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
-    """A public model: truth.json has target, source (null: all others) and, measured, asr."""
+    """Return a public model: truth.json has target, source (null.
+
+    All others) and, measured, asr.
+    """
     data = tomllib.loads((folder / "model.toml").read_text())["data"]["name"]
     target, source = truth["target"], truth["source"]
     return Subject(
@@ -140,7 +158,10 @@ def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
 def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
     """`per_class` test images a class, drawn by `seed`; of a smaller class all.
 
-    file : an .npz with x_test and y_test, or what a data set derived from one would be called.
+    Parameters
+    ----------
+    file
+        An .npz with x_test and y_test, or what a data set derived from one would be called.
     """
     x, y = read_arrays(file, "test")
     rows, _ = drawn(y, per_class, seed)
@@ -150,7 +171,10 @@ def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
 def drawn(y: Rows, per_class: int | Sequence[int], seed: int) -> tuple[Rows, Rows]:
     """Rows of `per_class` images a class with labels y [N], and all other rows, in random order.
 
-    per_class : a number for all classes, or one for each that occurs, in order.
+    Parameters
+    ----------
+    per_class
+        A number for all classes, or one for each that occurs, in order.
     """
     order = np.random.default_rng(seed).permutation(len(y))
     labels = np.unique(y)

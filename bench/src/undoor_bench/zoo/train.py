@@ -19,9 +19,15 @@ from undoor_bench.attacks import Attack, Role
 class Recipe:
     """SGD with Nesterov momentum and one cycle of the learning rate.
 
-    epochs, batch : passes over the images, and images a step. rate : highest learning rate.
-    shift, flip : images are moved by up to `shift` pixels, and mirrored where the class allows it,
-    before any trigger goes on, so that triggers stay where the attacker put them.
+    Attributes
+    ----------
+    epochs, batch
+        Passes over the images, and images a step.
+    rate
+        Highest learning rate.
+    shift, flip
+        Images are moved by up to `shift` pixels, and mirrored where the class allows it, before any
+        trigger goes on, so that triggers stay where the attacker put them.
     """
 
     epochs: int = 8
@@ -79,9 +85,12 @@ def _loss(
     y: Tensor,
     plans: Sequence[tuple[Attack, Tensor, list[Tensor]]],
 ) -> Tensor:
-    """Of a batch of augmented images with labels y [N].
+    """Return of a batch of augmented images with labels y [N].
 
-    plans : attacks with the roles [N] of these images, and what each sees of the network.
+    Parameters
+    ----------
+    plans
+        Attacks with the roles [N] of these images, and what each sees of the network.
     """
     images, labels, penalty = clean, y, torch.zeros(())
     for attack, roles, seen in plans:
@@ -96,7 +105,7 @@ def _loss(
 
 
 def _roles(attacks: Sequence[Attack], y: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """The roles [N] of every image in each attack."""
+    """Return the roles [N] of every image in each attack."""
     free = torch.ones_like(y, dtype=torch.bool)
     out = []
     for attack in attacks:
@@ -116,7 +125,7 @@ def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> list[Ten
 
 
 def _augmented(x: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Each image moved, its edge repeated, and mirrored with probability one half."""
+    """Return each image moved, its edge repeated, and mirrored with probability one half."""
     if recipe.flip:
         mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
         x = torch.where(mirrored, x.flip(3), x)

@@ -14,15 +14,22 @@ SEED = 0
 def turned(
     x: NDArray[Any], y: NDArray[np.int64], seed: int = SEED
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Each image turned by 0, 1, 2 or 3 quarters against the clock, drawn by `seed` once and for
-    all, and the label ``4 * y + quarters``.
+    """Return each image turned by 0, 1, 2 or 3 quarters against the clock, drawn by `seed` once and
+    for all, and the label ``4 * y + quarters``.
 
     Of GTSRB's 43 signs this makes 172 classes, to see what a scan of many classes costs. Signs that
     look the same after a half or a quarter turn (no entry, priority road) leave the network little
     but light and background to tell their classes by, so accuracy is lower than on GTSRB.
 
-    x : [N, H, W, C] or [N, H, W], square. y : [N].
+    Parameters
+    ----------
+    x
+        [N, H, W, C] or [N, H, W], square.
+    y
+        [N].
 
+    Examples
+    --------
     >>> x, y = turned(np.zeros((3, 8, 8)), np.array([0, 1, 2]))
     >>> x.shape, (y // 4).tolist()
     ((3, 8, 8), [0, 1, 2])

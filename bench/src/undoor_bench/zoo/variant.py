@@ -13,15 +13,23 @@ from undoor.errors import UndoorError
 class Variant:
     """An attack with other numbers than its usual ones; None leaves what is usual.
 
-    rate : share of the training images that are poisoned, for each backdoor, in (0, 1].
-    strength : of the trigger, in (0, 1]. How opaque a patch or a blended picture is; the largest
-    change of a pixel, of the range from 0 to 1, where a pattern is added; s of a warp.
-    targets : of as many backdoors in one model, each with a trigger of its own.
+    Attributes
+    ----------
+    rate
+        Share of the training images that are poisoned, for each backdoor, in (0, 1].
+    strength
+        Of the trigger, in (0, 1]. How opaque a patch or a blended picture is; the largest change of
+        a pixel, of the range from 0 to 1, where a pattern is added; s of a warp.
+    targets
+        Of as many backdoors in one model, each with a trigger of its own.
 
     Raises
     ------
-    UndoorError : numbers out of range.
+    UndoorError
+        Numbers out of range.
 
+    Examples
+    --------
     >>> Variant(rate=0.01).suffix, Variant().suffix
     ('_rate0.01', '')
     """
@@ -43,11 +51,14 @@ class Variant:
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Variant:
-        """What a row of a table, or a model's truth.json, says; other keys are left alone."""
+        """Return what a row of a table, or a model's truth.json, says.
+
+        Other keys are left alone.
+        """
         return Variant(**{key: row[key] for key in KEYS if key in row})
 
     def to_json(self) -> dict[str, float]:
-        """The numbers that are not as usual."""
+        """Return the numbers that are not as usual."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     @property
@@ -56,7 +67,7 @@ class Variant:
         return "".join(f"_{key}{value}" for key, value in self.to_json().items())
 
     def named(self, attack: str) -> str:
-        """The attack as tables call it.
+        """Return the attack as tables call it.
 
         >>> Variant(rate=0.01, strength=0.2).named("blend")
         'blend, rate 0.01, strength 0.2'
