@@ -192,7 +192,7 @@ def test_accept_coverage(cli: Cli) -> None:
     assert cli.accept_coverage == "full"
     cli.scan("--accept-coverage", "partial")
     assert cli.accept_coverage == "partial"
-    assert cli.scan("--accept-coverage", "none").exit_code == 2
+    assert cli.scan("--accept-coverage", "none").exit_code == 3
 
 
 @pytest.mark.parametrize("option", [("--alpha", 0.5), ("--max-seconds", -1), ("--max-passes", 0)])
