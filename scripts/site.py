@@ -1,7 +1,8 @@
 """Pages of the documentation that are made from what stands elsewhere: a hook of MkDocs.
 
-The README is the first page, the results of the benchmarks another, and the reference of the
-commands is what `--help` says.
+The README is the first page; the results of the benchmarks, their history, the rules for
+contributors and the security policy are pages too, and the reference of the commands is what
+`--help` says.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)")
-README, RESULTS = "README.md", "bench/results/README.md"
-PAGES = {README: "index.md", RESULTS: "results.md"}
+PAGES = {
+    "README.md": "index.md",
+    "bench/results/README.md": "results.md",
+    "bench/results/history.md": "history.md",
+    "bench/README.md": "benchmark.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+}
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -67,7 +67,7 @@ def shifted(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def train(x: torch.Tensor, y: torch.Tensor, *, poisoned: bool, epochs: int, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    network = SignNet(43).to(memory_format=torch.channels_last)
+    network = SignNet(43).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
     )

@@ -144,9 +144,9 @@ def test_sure_probabilities_keep_a_gradient() -> None:
     """In float32 a softmax of logits 200 apart is exactly 0 and says nothing of the way up."""
     body = linear()
     with torch.no_grad():
-        body[1].weight.zero_()
-        body[1].weight[0, 0] = 1
-        body[1].bias[:] = torch.tensor([-200.0, 200, 0, 0, 0])
+        body.get_parameter("1.weight").zero_()
+        body.get_parameter("1.weight")[0, 0] = 1
+        body.get_parameter("1.bias")[:] = torch.tensor([-200.0, 200, 0, 0, 0])
     classifier = make(nn.Sequential(body, nn.Softmax(1)), output="probabilities")
     x = torch.rand(2, 3, 2, 2, requires_grad=True)
     logits = classifier(x)
@@ -203,7 +203,7 @@ def test_fast_copy(kind: str) -> None:
     assert twin.fingerprint() == classifier.fingerprint()
     assert_unchanged(classifier, before)
     if kind.startswith("conv"):
-        weight = twin.network[0].weight
+        weight = twin.get_parameter("network.0.weight")
         assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -298,7 +298,7 @@ def test_probabilities_are_no_logits() -> None:
 def test_broken_weights_are_named(value: float) -> None:
     network = linear()
     with torch.no_grad():
-        network[1].bias[0] = value
+        network.get_parameter("1.bias")[0] = value
     with pytest.raises(UndoorError, match=r"NaN or infinite values \(1\.bias\)"):
         make(network)
 

@@ -33,6 +33,7 @@ def test_auroc_counts_pairs(positive: list[float], negative: list[float]) -> Non
     """Ties and -inf (inputs answered with no suspected target) included."""
     wins = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
     rate = auroc(torch.tensor(positive), torch.tensor(negative))
+    assert rate.value is not None
     assert rate.value == pytest.approx(wins / (len(positive) * len(negative)))
     assert rate.low is not None
     assert rate.high is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +68,7 @@ def by_hand(
         return answer, False, NO_SCORE
     after = [np.float32(v) + np.float32(s) for v, s in zip(row, shifts[answer], strict=True)]
 
-    def margin(z: list[float]) -> float:
+    def margin(z: Sequence[float | np.floating[Any]]) -> float:
         return float(z[answer] - max(v for k, v in enumerate(z) if k != answer))
 
     if rule == "disagreement":
@@ -237,11 +239,12 @@ def test_unflagged_inputs_keep_their_answers(kind: str, rule: str) -> None:
     assert torch.equal(score == NO_SCORE, original.argmax(1) != target)
 
 
-class Counter(nn.Module):
+class Counter(Correction):
     """An identity that counts the rows that pass."""
 
     def __init__(self) -> None:
-        super().__init__()
+        one = torch.ones(CLASSES)
+        super().__init__(one, 0 * one, -100 * one, 100 * one)
         self.rows: list[int] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -263,7 +266,8 @@ def test_original_sees_each_input_once() -> None:
     network = nn.Sequential(Counter(), nn.Flatten())
     classifier = Classifier(network, input_shape=(CLASSES,), bounds=(-10, 10))
     guarded = Guarded(classifier, {1: {ENTRY: shift([0, 0, 0, 0])}}, {1: 0})
-    counter = guarded.original.network[0]
+    counter = guarded.original.get_submodule("network.0")
+    assert isinstance(counter, Counter)
     counter.rows.clear()
     guarded(torch.eye(CLASSES)[[0, 1, 1]])
     assert counter.rows == [3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,14 +133,14 @@ def test_a_step_goes_on_from_its_draft(tmp_path: Path) -> None:
                 raise StoppedError
             total += step
             at = np.array([total, step + 1])
-            draft.keep(lambda at=at: {"at": at})
+            draft.keep(partial(dict, at=at))
         return {"total": np.array(total)}
 
     began: list[int] = []
     journal = Journal(tmp_path, every=0.0)
     for until in (4, 7):
         with pytest.raises(StoppedError):
-            journal.step("x", lambda draft, until=until: compute(draft, until=until))
+            journal.step("x", partial(compute, until=until))
         assert journal.steps == 0
         assert not journal.empty
     found, _ = journal.step("x", lambda draft: compute(draft, until=-1))
@@ -152,7 +153,11 @@ def test_drafts_are_not_kept_all_the_time(tmp_path: Path) -> None:
     def never() -> dict[str, np.ndarray]:
         raise AssertionError("kept too early")
 
-    Journal(tmp_path, every=60.0).step("x", lambda draft: draft.keep(never) or {})
+    def compute(draft: Draft) -> dict[str, np.ndarray]:
+        draft.keep(never)
+        return {}
+
+    Journal(tmp_path, every=60.0).step("x", compute)
     NO_DRAFT.keep(never)
     assert NO_DRAFT.read() is None
 

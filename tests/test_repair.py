@@ -26,6 +26,7 @@ from undoor.evaluate import evaluate, stamp_set
 from undoor.guard import guard
 from undoor.inversion.work import Work
 from undoor.repair import Repair, repair
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import Finding, ScanReport
 from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
@@ -44,7 +45,7 @@ def report_of(
         ("planted",),
         (finding,) * findings,
         (),
-        {},
+        Coverage(),
         classifier.class_names,
         classifier.fingerprint(),
         60,
@@ -88,6 +89,7 @@ def test_describes_itself(toy_repair: Repair) -> None:
     assert item.sia == pytest.approx(best.sia)
     assert item.fpr == pytest.approx(best.fpr)
     for value in (item.asr, item.sia, item.fpr):
+        assert value is not None
         assert 0 <= value <= 1
     assert item.threshold == item.calibration.threshold
     assert all(math.isfinite(site.moved) and site.moved >= 0 for site in item.sites)
@@ -266,7 +268,9 @@ def test_few_images(per_class: int, sources: tuple[int, ...]) -> None:
         assert "image" in str(error)  # noqa: PT017
         return
     (item,) = made.targets
-    assert all(math.isfinite(v) for v in (item.threshold, item.asr, item.sia, item.fpr))
+    for value in (item.threshold, item.asr, item.sia, item.fpr):
+        assert value is not None
+        assert math.isfinite(value)
     for h in item.corrections.values():
         assert bool(torch.isfinite(h.scale).all())
         assert bool(torch.isfinite(h.shift).all())

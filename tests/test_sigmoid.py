@@ -36,7 +36,7 @@ class Squeezed(nn.Module):
         return self.gate(out) if self.final else out
 
 
-def body() -> nn.Module:
+def body() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
 
@@ -71,7 +71,7 @@ def test_sure_scores_keep_a_gradient() -> None:
     """Behind a module, scores of exactly 0 and 1 are logits of any size."""
     network = nn.Sequential(body(), nn.Sigmoid())
     with torch.no_grad():
-        network[0][1].weight.mul_(1e3)
+        network.get_parameter("0.1.weight").mul_(1e3)
     x = torch.rand(2, *SHAPE, requires_grad=True)
     make(network, output="sigmoid")(x).sum().backward()
     assert x.grad is not None
@@ -102,10 +102,10 @@ def test_small_logits_are_no_scores() -> None:
     """Two classes whose logits lie between 0 and 1 on what is usual."""
     network = body()
     with torch.no_grad():
-        network[1].weight.mul_(0.01)
-        network[1].bias.fill_(0.4)
+        network.get_parameter("1.weight").mul_(0.01)
+        network.get_parameter("1.bias").fill_(0.4)
     assert make(network).num_classes == 4
     assert make(Squeezed(False)).num_classes == 4
     with torch.no_grad():
-        network[1].weight.zero_()
+        network.get_parameter("1.weight").zero_()
     assert make(network).num_classes == 4

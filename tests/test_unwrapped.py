@@ -37,7 +37,8 @@ def classifier(net: nn.Module) -> Classifier:
 
 
 def compiled(net: nn.Module) -> nn.Module:
-    made: nn.Module = torch.compile(net, backend="eager")
+    made = torch.compile(net, backend="eager")
+    assert isinstance(made, nn.Module)
     return made
 
 

@@ -18,6 +18,7 @@ import torch
 import undoor
 from undoor.demo import DEMO_TARGET, demo_model, demo_signs, demo_trigger
 from undoor.evaluate import stamp_set
+from undoor.rate import Rate
 
 pytestmark = pytest.mark.slow
 ZOO = os.environ.get("UNDOOR_ZOO")
@@ -33,6 +34,11 @@ def all_cores() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
 
 
+def share(rate: Rate) -> float:
+    assert rate.value is not None
+    return rate.value
+
+
 def test_bundled_backdoor_is_found_and_closed() -> None:
     classifier = demo_model()
     test = demo_signs("test").for_classifier(classifier)
@@ -44,10 +50,10 @@ def test_bundled_backdoor_is_found_and_closed() -> None:
     result = undoor.evaluate(
         classifier, undoor.guard(classifier, repair), test, triggered, DEMO_TARGET
     )
-    assert result.before["asr"].value >= 0.99
-    assert result.after["asr"].value <= 0.01
-    assert result.after["sia"].value >= result.before["acc"].value - 0.03
-    assert result.after["acc"].value >= result.before["acc"].value - 0.01
+    assert share(result.before["asr"]) >= 0.99
+    assert share(result.after["asr"]) <= 0.01
+    assert share(result.after["sia"]) >= share(result.before["acc"]) - 0.03
+    assert share(result.after["acc"]) >= share(result.before["acc"]) - 0.01
 
 
 def test_nothing_is_found_in_the_clean_twin() -> None:

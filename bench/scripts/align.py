@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import undoor
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
+from undoor.align.transform import Correction
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
 from undoor.guard import Guarded
@@ -69,10 +71,12 @@ def main() -> None:
     )
     seconds["choice"], (chosen, _, _) = timed(lambda: choose_plan(bench, plans, "onepass"))
     corrections["onepass, chosen"] = fit_corrections(network, x, trigger(x), plans[chosen])
+
+    def by_fit(fit: str) -> dict[str, Correction]:
+        return fit_corrections(network, x, trigger(x), plans["per channel"], fit=fit)
+
     for fit in ("paper", "reference"):
-        seconds[fit], corrections[fit] = timed(
-            lambda fit=fit: fit_corrections(network, x, trigger(x), plans["per channel"], fit=fit)
-        )
+        seconds[fit], corrections[fit] = timed(partial(by_fit, fit))
     triggered = stamp_set(test, trigger, options.target)
     reached = {}
     for name, fitted in corrections.items():

@@ -15,6 +15,7 @@ import json
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from common import machine
 
@@ -74,7 +75,7 @@ def _clean(options: argparse.Namespace) -> list[Subject]:
     return [s for s in found if options.only is None or options.only in s.name]
 
 
-def _markdown(records: list[dict[str, object]]) -> str:
+def _markdown(records: list[dict[str, Any]]) -> str:
     lines = [
         f"`{__doc__.strip().splitlines()[2].strip()}`, {machine()}",
         "",

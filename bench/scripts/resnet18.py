@@ -68,7 +68,7 @@ def trigger() -> tuple[np.ndarray, np.ndarray]:
 
 def train(x: Tensor, y: Tensor, epochs: int) -> ResNet18:
     torch.manual_seed(0)
-    network = ResNet18().to(memory_format=torch.channels_last)
+    network = ResNet18().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mask, pattern = (torch.from_numpy(part) for part in trigger())
     pattern = pattern.permute(2, 0, 1)
     poisoned = torch.rand(len(x)) < 0.05

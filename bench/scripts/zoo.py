@@ -27,7 +27,7 @@ from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
 from undoor.align.select import calibrate, choose_plan
 from undoor.evaluate import stamp_set
-from undoor.files import write_atomically
+from undoor.files import write_text
 from undoor.guard import Guarded
 from undoor.sites import find_sites
 from undoor.triggers import Trigger, load_trigger
@@ -55,7 +55,7 @@ def with_true_trigger(
     record = {
         "chosen": chosen,
         "threshold": threshold,
-        "calibration": calibration.to_json(str(target)),
+        "calibration": calibration.to_json(),
         "trials": [vars(t) for t in trials],
     }
     guards = {
@@ -98,7 +98,7 @@ def run(folder: Path, data: Path, options: argparse.Namespace) -> dict[str, obje
     return record
 
 
-def line(record: dict) -> str:
+def line(record: dict[str, Any]) -> str:
     scan, result = record.get("scan"), record.get("evaluation_margin_rule")
     text = f"{record['model']:30s}"
     if scan:
@@ -139,7 +139,7 @@ def main() -> None:
         file = options.out / f"{folder.name}.json"
         if not file.exists():
             text = json.dumps(run(folder, options.data, options), indent=1)
-            write_atomically(file, lambda path, text=text: path.write_text(text + "\n"))
+            write_text(file, text + "\n")
         print(line(json.loads(file.read_text())), flush=True)
 
 

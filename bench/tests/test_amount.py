@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor_bench.amount import Amount, clean_images, read_amounts, shared_out
 
-SHARE = "% of training"
+SHARE: Final = "% of training"
 
 
 @pytest.fixture

@@ -196,7 +196,11 @@ def test_calibrate(tmp_path: Path) -> None:
 
 def test_the_least_quartile_of_natural_triggers() -> None:
     """Of all models, without their targets; an unreached class is as large as any."""
-    models = [[8.0, 9.0, 10.0, 11.0, None], [5.0, 6.0, 7.0, 8.0, 9.0], [20.0] * 5]
+    models: list[list[float | None]] = [
+        [8.0, 9.0, 10.0, 11.0, None],
+        [5.0, 6.0, 7.0, 8.0, 9.0],
+        [20.0] * 5,
+    ]
     assert fit_null(models).least_others == 6.0
     planted = record(sizes=(8.0, 9.0, 0.1, *NATURAL[2:]))
     (null,) = fit_nulls([planted, clean_record(sizes=NATURAL)]).values()

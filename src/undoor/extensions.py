@@ -30,6 +30,17 @@ class Extension:
     version: str
 
 
+def declared(group: str) -> tuple[str, ...]:
+    """The names under which installed packages declare something in a group; nothing is loaded.
+
+    Parameters
+    ----------
+    group
+        Such as ``undoor.fits``.
+    """
+    return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
 @cache
 def extensions(group: str) -> tuple[Extension, ...]:
     """Everything that installed packages declare in a group of entry points.

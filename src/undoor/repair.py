@@ -14,7 +14,7 @@ from torch import Tensor
 
 from undoor.align.calibrate import check_fpr
 from undoor.align.estimates import Estimates, estimate
-from undoor.align.fit import FITS, Plan
+from undoor.align.fit import Plan, fit_version, require_fit
 from undoor.align.forecast import passes_of_repair
 from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
@@ -76,7 +76,7 @@ def repair(
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test number, true trigger or trigger family enters.
 
-    fit : "paired", "onepass", "paper" or "reference" (or another of `FITS`). The plan is chosen
+    fit : "paired", "onepass", "paper" or "reference" (or another of `fits()`). The plan is chosen
     with `paired`; `reference` corrects all layers per channel. plan : the name of one of
     `candidate_plans` or `few_site_plans`, which is then taken whatever cross-validation says. fpr :
     the share, above 0 and below 1, of clean inputs rightly answered with a target that may be
@@ -122,7 +122,7 @@ def repair(
         network, clean, report, plans=len(_plans(find_sites(network), plan, fit)), quick=quick
     )
     generator = torch.Generator().manual_seed(seed)
-    kept = journal and journal.about(fit, fpr, plan, quick, seed, _told(report))
+    kept = journal and journal.about(fit, fit_version(fit), fpr, plan, quick, seed, _told(report))
     targets = tuple(
         repair_target(
             network,
@@ -167,8 +167,7 @@ def _told(report: ScanReport) -> str:
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:
-    if fit not in FITS:
-        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
+    require_fit(fit)
     report.require_model(classifier)
     require_repairable(classifier)
     _plans(find_sites(classifier), plan, fit)

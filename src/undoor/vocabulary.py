@@ -22,6 +22,27 @@ FEW_CLASSES: Final = "classes"
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 
+# Whether a network may be called clean of which not all could be searched and compared.
+AcceptCoverage = Literal["full", "partial"]
+FULL: Final = "full"
+PARTIAL: Final = "partial"
+
+# Why a trigger family was not searched, or not to the end.
+NOT_FOR_SPACE: Final = "not for this space"
+OPAQUE: Final = "opaque network"
+NO_HEAD: Final = "no linear head"
+NO_SITES: Final = "no sites"
+SAME_SITE: Final = "same site as another family"
+BUDGET_ENDED: Final = "budget ended"
+NOT_STARTED: Final = "search not started"
+# What else a verdict lacks.
+FEW_SITES: Final = "few sites"
+NO_NULL: Final = "no null"
+OTHER_SPACE: Final = "other space"
+OTHER_SIZE: Final = "other size"
+OTHER_NETWORK: Final = "other kind of network"
+TINY_ONLY: Final = "only tiny triggers"
+
 # Fits of corrections that a user chooses from; `undoor.align.fit.FITS` has ablations beside them.
 Fit = Literal["paired", "onepass", "paper", "reference"]
 PAIRED: Final = "paired"
@@ -67,6 +88,12 @@ DEFAULT_DEVICE: Final = "cpu"
 AUTO: Final = "auto"
 # What an output means where nobody says it.
 DEFAULT_TASK: Final = "single label"
+# What an input is: the spaces of undoor.
+IMAGES: Final = "images"
+VECTORS: Final = "vectors"
+# What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
+CONVOLUTIONAL: Final = "convolutional"
+OTHER_KIND: Final = "other"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"
@@ -83,6 +110,10 @@ SPACE_GROUP: Final = "undoor.spaces"
 TASK_GROUP: Final = "undoor.tasks"
 # The command that fits the nulls of trigger families.
 CALIBRATE: Final = "undoor-bench calibrate"
+
+# Entry points under which packages add fits of corrections, and formats of reports.
+FIT_GROUP: Final = "undoor.fits"
+REPORT_GROUP: Final = "undoor.reports"
 
 
 def trigger_file(target: int) -> str:

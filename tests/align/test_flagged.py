@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.align.fit import Plan, fit_corrections
@@ -80,11 +80,11 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
     x = attacked(6).images
     fitted: list[Tensor] = []
     judged: list[Tensor] = []
-    real_fit, real_logits = module.fit_corrections, Classifier.logits
+    real_logits = Classifier.logits
 
     def fit(*given: object, **options: object) -> dict[str, Correction]:
         fitted.append(given[2])  # type: ignore[arg-type]
-        return real_fit(*given, **options)  # type: ignore[arg-type]
+        return fit_corrections(*given, **options)  # type: ignore[arg-type]
 
     def logits(network: Classifier, inputs: Tensor, batch_size: int | None = None) -> Tensor:
         judged.append(inputs)
@@ -115,6 +115,7 @@ def test_corrections_that_are_sure_of_anything_are_found_out() -> None:
     always = MODEL(clean_images(1).images[4:5]).argmax(1)
     assert int(always) == 4
     with torch.no_grad():
+        assert isinstance(MODEL.network, nn.Sequential)
         wanted = MODEL.network[:2](clean_images(1).images[4:5])[0]
     fixed = Correction(0 * wanted, wanted, wanted, wanted)
 

@@ -40,7 +40,7 @@ def test_affine_corrections_vanish_into_the_norms(network: Classifier) -> None:
 
 def mixing() -> Correction:
     free = correction(4, 1, 1)
-    return Correction(*free.parts.values(), torch.randn(2, 4), torch.randn(4, 2))
+    return Correction(**free.parts, down=torch.randn(2, 4), up=torch.randn(4, 2))
 
 
 @pytest.mark.parametrize("kept", [correction(4, 1, 1, bounded=True), correction(4, 6, 6), mixing()])

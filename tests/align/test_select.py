@@ -102,11 +102,10 @@ def test_folds_are_judged_on_images_that_were_not_fitted_on(
 ) -> None:
     """Each source image is held out once, and never both fitted on and judged by."""
     seen: list[Tensor] = []
-    real = select.fit_corrections
 
     def watch(classifier: object, clean: Tensor, *rest: object, **options: object) -> object:
         seen.append(clean)
-        return real(classifier, clean, *rest, **options)  # type: ignore[arg-type]
+        return fit_corrections(classifier, clean, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(select, "fit_corrections", watch)
     judged: list[Tensor] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -59,7 +61,7 @@ def test_is_the_h_of_the_paper(mu: float, sigma: float, omega: float, upsilon: f
 )
 def test_units(shape: tuple[int, ...], unit: tuple[int, ...]) -> None:
     """Each unit has its own numbers, each input the same."""
-    scale = torch.arange(1.0, 1 + np.prod(unit)).reshape(unit)
+    scale = torch.arange(1.0, 1 + math.prod(unit)).reshape(unit)
     h = Correction(scale, 10 * scale, torch.full(unit, -1e6), torch.full(unit, 1e6))
     out = h(torch.ones(2, *shape))
     assert torch.equal(out[0], (11 * scale).expand(shape))

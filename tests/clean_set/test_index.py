@@ -20,6 +20,7 @@ from PIL import Image
 
 from helpers.pictures import encoded, make_folder
 from undoor.clean_set import CleanSet, index
+from undoor.clean_set.images import decode_file
 from undoor.clean_set.index import Index, Raw, Selection, gather
 from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
@@ -141,11 +142,13 @@ def test_the_order_of_the_file_system_is_of_no_account(
 
 def test_one_decoded_image_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path, ["a", "b"], each=20)
-    decoded = []
-    original = index.decode_file
-    monkeypatch.setattr(
-        index, "decode_file", lambda file, size: decoded.append(file) or original(file, size)
-    )
+    decoded: list[Any] = []
+
+    def watch(file: Any, size: Any) -> Any:
+        decoded.append(file)
+        return decode_file(file, size)
+
+    monkeypatch.setattr(index, "decode_file", watch)
     CleanSet.from_folder(tmp_path, per_class=2)
     assert len(decoded) == 5
 

@@ -53,7 +53,11 @@ def test_samples(sample: Callable[[int], Any]) -> None:
 def test_torch_loaders(make_classifier: Make) -> None:
     images, labels = torch.rand(10, 3, 4, 4), torch.arange(10) % 3
     dataset = TensorDataset(images, labels)
-    for loader in (dataset, DataLoader(dataset, batch_size=4), DataLoader(dataset, batch_size=1)):
+    # A `Dataset` of torch declares no `__iter__`; it is iterable by its numbers.
+    loaders: tuple[Any, ...] = (
+        dataset, DataLoader(dataset, batch_size=4), DataLoader(dataset, batch_size=1)
+    )  # fmt: skip
+    for loader in loaders:
         clean = CleanSet.from_iterable(loader)
         assert torch.equal(clean.images, images)
         assert torch.equal(clean.labels, labels)
@@ -124,7 +128,12 @@ def test_only_what_is_kept_is_alive() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    options = {"size": None, "seed": 0, "class_names": None, "most_memory": 10 * 4 * 4 * 3 * 4}
+    options: dict[str, Any] = {
+        "size": None,
+        "seed": 0,
+        "class_names": None,
+        "most_memory": 10 * 4 * 4 * 3 * 4,
+    }
     assert len(read_iterable(stream(10), per_class=None, **options).labels) == 10
     forever = ((image, 0) for image, _ in iter(lambda: next(stream(1)), None))
     with pytest.raises(UndoorError, match=r"take more than 0 MiB; give per_class=N to"):

@@ -240,7 +240,7 @@ def test_parquet_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UndoorError, match=r"not a readable Parquet file"):
         CleanSet.from_parquet(file)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(UndoorError, match=r"pip install 'undoor\[parquet\]'"):
+    with pytest.raises(UndoorError, match=r"pip install '\.\[parquet\]'"):
         CleanSet.from_parquet(file)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def weights(cli: Cli) -> Path:
     return Path(cli.model).parent / "weights.safetensors"
 
 
-def data(cli: Cli, **arrays: np.ndarray) -> list[str]:
+def data(cli: Cli, **arrays: Any) -> list[str]:
     np.savez(cli.data, **arrays)
     return []
 
@@ -122,7 +123,7 @@ def test_unexpected(cli: Cli, error: Exception, told: str) -> None:
 
 def test_an_error_of_the_network_is_not_called_a_bug(cli: Cli) -> None:
     def fail(classifier: Classifier, clean: CleanSet) -> None:
-        classifier.network[-1].forward = raising  # type: ignore[index, union-attr, assignment]
+        classifier.network[-1].forward = raising  # type: ignore[index]
         classifier(clean.images)
 
     def raising(_x: torch.Tensor) -> torch.Tensor:

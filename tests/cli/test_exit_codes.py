@@ -14,6 +14,7 @@ from helpers.cli_fakes import Cli, assert_error, make_report
 from undoor.cli.exit_codes import MEANINGS, ExitCode
 from undoor.errors import BudgetEnded
 from undoor.render.repair_notes import poor_note
+from undoor.vocabulary import Cause
 
 DOCS = Path(__file__).parents[2] / "docs" / "exit-codes.md"
 
@@ -106,7 +107,7 @@ def test_check_is_not_0_when_an_input_could_not_be_read(cli: Cli) -> None:
     ("cause", "told"),
     [("budget", "undoor scan"), ("labels", "undoor inspect"), (None, "undoor repair")],
 )
-def test_the_next_command_follows_from_the_cause(cli: Cli, cause: str | None, told: str) -> None:
+def test_the_next_command_follows_from_the_cause(cli: Cli, cause: Cause | None, told: str) -> None:
     report = make_report("inconclusive")
     cli.report = dataclasses.replace(report, causes=(cause,) if cause else (), findings=())
     said = cli.scan("--out", cli.out).stdout

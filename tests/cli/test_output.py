@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def test_results_are_replaced_all_or_none(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output.tempfile, "TemporaryFile", lambda **_: full())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full())
     out = tmp_path / "out"
     with pytest.raises(UndoorError, match=r"cannot write there .No space left.*free some space"):
         work_in(out, never)
@@ -141,7 +142,7 @@ def test_room_is_asked_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyP
         # As `with` closes it, a buffered file would try to write once more.
         return Path("/dev/full").open("wb")
 
-    monkeypatch.setattr(output.tempfile, "TemporaryFile", on_full_device)
+    monkeypatch.setattr(tempfile, "TemporaryFile", on_full_device)
     with pytest.raises(UndoorError, match="No space left"):
         work_in(tmp_path / "out", never)
 

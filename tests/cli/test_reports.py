@@ -82,7 +82,7 @@ def test_missing_library(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "find_spec", lambda name: None)
     result = cli.scan("--out", cli.out, "--report", "cyclonedx", "--exit-zero")
     assert result.exit_code in (3, 4)
-    assert "pip install 'undoor[reports]'" in " ".join(result.stderr.split())
+    assert "pip install '.[cyclonedx]'" in " ".join(result.stderr.split())
     assert cli.calls == []
 
 
@@ -126,7 +126,7 @@ def test_hash_of_the_weight_file(cli: Cli) -> None:
 def test_schema(cli: Cli) -> None:
     result = cli.run("schema", "scan")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["$id"] == "urn:undoor:scan:4"
+    assert json.loads(result.stdout)["$id"] == "urn:undoor:scan:5"
     assert cli.run("schema", "scan", "--json").stdout == result.stdout
     wrong = cli.run("schema", "scam")
     assert wrong.exit_code in (3, 4)

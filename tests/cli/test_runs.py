@@ -12,6 +12,7 @@ import torch
 from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
 from undoor import device
+from undoor.classifier import Capacity
 from undoor.cli.output import KEPT
 from undoor.cli.runs import RunOptions, go_on, size
 from undoor.device import CPU, FLOAT32, fast_bfloat16
@@ -107,10 +108,11 @@ def test_sizes_that_are_none(text: str) -> None:
 
 
 def test_memory_bounds_the_classifier(cli: Cli) -> None:
-    seen = []
+    seen: list[Capacity | None] = []
     cli.during_scan = lambda classifier, clean: seen.append(classifier.capacity)
     assert cli.scan("--memory", "64GB").exit_code == 1
     assert cli.scan().exit_code == 1
+    assert seen[0] is not None
     assert seen[0].learning > 1
     assert seen[0].answering > 1
     assert seen[1] is None

@@ -43,7 +43,7 @@ def test_verdicts(cli: Cli, verdict: Verdict, code: int, title: str) -> None:
 def test_json_is_the_only_thing_on_stdout(cli: Cli) -> None:
     result = cli.scan("--json", "--seed", 3, "--out", cli.out)
     document = json.loads(result.stdout)
-    assert document["schema"] == "undoor/scan/4"
+    assert document["schema"] == "undoor/scan/5"
     assert document["targets"][0]["target"] == 1
     assert result.exit_code == 1
     assert result.stderr == "search triggers ...\n"
@@ -185,6 +185,15 @@ def test_limits(cli: Cli) -> None:
     cli.scan("--accept-graph")
     assert cli.accept_graph
     assert (limits.second_alpha, limits.doubt_alpha) == pytest.approx((0.0001, 0.003))
+
+
+def test_accept_coverage(cli: Cli) -> None:
+    cli.scan()
+    accepted = [cli.accept_coverage]
+    cli.scan("--accept-coverage", "partial")
+    accepted.append(cli.accept_coverage)
+    assert accepted == ["full", "partial"]
+    assert cli.scan("--accept-coverage", "none").exit_code == 3
 
 
 @pytest.mark.parametrize("option", [("--alpha", 0.5), ("--max-seconds", -1), ("--max-passes", 0)])

@@ -84,8 +84,8 @@ def free(*shape: int, high: float = torch.inf) -> Correction:
 
 
 def mixing(channels: int) -> Correction:
-    parts = free(channels, 1, 1).parts.values()
-    return Correction(*parts, torch.ones(1, channels), torch.ones(channels, 1))
+    parts = free(channels, 1, 1).parts
+    return Correction(**parts, down=torch.ones(1, channels), up=torch.ones(channels, 1))
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,10 @@ assert flagged.dtype == bool and not {{"torch", "undoor"}} & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", room.EXTRA)
+@pytest.mark.parametrize("name", room.LIBRARIES)
 def test_missing_library(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     model = random_classifier("mlp")
-    with pytest.raises(UndoorError, match=rf"library {name}, .*pip install 'undoor\[onnx\]'"):
+    with pytest.raises(UndoorError, match=rf"library {name}, .*pip install '\.\[onnx-export\]'"):
         undoor.export(model, make_repair(model), tmp_path / "g.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -25,6 +25,7 @@ from undoor.families.calibration import Null, agreement_null
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
 from undoor.inversion.invert import Candidate
+from undoor.render.coverage import reasons
 from undoor.render.reports import REPORTS
 from undoor.render.results import Results
 from undoor.render.subject import Subject
@@ -162,8 +163,8 @@ def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored
     assert len(own) == classifier.num_classes
     assert {item.p_value for item in own} == {1.0}
     assert NAME not in found.detectable
-    assert "no null was fitted for the trigger families toy corner" in " ".join(found.reasons)
-    assert "undoor-bench calibrate" in " ".join(found.reasons)
+    assert "no null was fitted for the trigger families toy corner" in " ".join(reasons(found))
+    assert "undoor-bench calibrate" in " ".join(reasons(found))
     # It says nothing: what the others say is what they said.
     assert found.verdict == ("backdoored" if backdoored else "inconclusive")
     assert [item.target for item in found.findings] == [item.target for item in before.findings]

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -34,10 +34,11 @@ from undoor.progress import Progress
 from undoor.rate import Rate
 from undoor.render.documents import DOCUMENTS
 from undoor.repairs.adaptation import Adaptation
+from undoor.scan.coverage import Coverage, FamilyCoverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import CONVOLUTIONAL, IMAGES, AcceptCoverage, Verdict
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.
@@ -83,10 +84,24 @@ def write_data(file: Path, each: int = 4) -> Path:
     return file
 
 
-def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Trigger:
+def make_trigger(shape: tuple[int, int, int] = SHAPE) -> Stamp:
     mask = torch.zeros(1, *shape[1:])
     mask[:, -2:, -2:] = 1
     return Stamp("patch", mask, torch.ones(shape), "replace", (0.0, 1.0))
+
+
+def made_coverage(
+    detectable: Mapping[str, float], shape: tuple[int, ...] = SHAPE, classes: int = 3
+) -> Coverage:
+    """Of a scan that lacks nothing."""
+    return Coverage(
+        families=tuple(FamilyCoverage(f, True, None, n, 6.5) for f, n in detectable.items()),
+        network=CONVOLUTIONAL,
+        space=IMAGES,
+        shape=shape,
+        classes=classes,
+        calibrated=dict.fromkeys(("network", "space", "size", "classes"), True),
+    )
 
 
 def make_report(
@@ -110,7 +125,7 @@ def make_report(
         reasons=reasons,
         findings=(finding,) if verdict == "backdoored" else (),
         evidence=tuple(evidence),
-        detectable={"patch": 5.0, "additive": 0.7},
+        coverage=made_coverage({"patch": 5.0, "additive": 0.7}, shape, len(names)),
         class_names=names,
         fingerprint=fingerprint,
         images=12,
@@ -188,6 +203,9 @@ class FakeRepair:
             "seconds": dict(self.seconds),
         }
 
+    def sha256(self) -> str:
+        return "cd" * 32
+
     def save(self, folder: Path) -> None:
         (folder / "repair.safetensors").write_bytes(b"")
         (folder / "repair.json").write_text(json.dumps(self.to_json()))
@@ -237,8 +255,11 @@ class Cli:
         self.fixed = FakeRepair()
         self.adapted = Adaptation(4, 3, 2, missed=0.0, fitted=3, refitted=True)
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.limits = (Thresholds(), Budget())
+        self.limits: tuple[Thresholds, Budget | None] = (Thresholds(), Budget())
         self.accept_graph = False
+        self.accept_coverage: AcceptCoverage = "full"
+        # In the middle of a scan.
+        self.during_scan: Callable[[Classifier, CleanSet], object] = lambda classifier, clean: None
         self._patch(monkeypatch)
 
     def trust(self, model: Path | str | None = None) -> None:
@@ -257,9 +278,6 @@ class Cli:
     def repair(self, *arguments: object) -> Result:
         return self.run("repair", self.model, "--data", self.data, "--out", self.out, *arguments)
 
-    def during_scan(self, classifier: Classifier, clean: CleanSet) -> None:
-        """In the middle of a scan."""
-
     def _scan(
         self,
         classifier: Classifier,
@@ -269,11 +287,13 @@ class Cli:
         thresholds: Thresholds,
         budget: Budget | None,
         accept_graph: bool,
+        accept_coverage: AcceptCoverage,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
         self.accept_graph = accept_graph
+        self.accept_coverage = accept_coverage
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)

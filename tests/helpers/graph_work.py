@@ -32,8 +32,8 @@ class Mixed(nn.Module):
         self.softmax = softmax
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                nn.init.uniform_(module.running_var, 0.5, 2)
-                nn.init.normal_(module.running_mean)
+                nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2)
+                nn.init.normal_(module.get_buffer("running_mean"))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x).relu()

@@ -65,8 +65,8 @@ def subject(family: str, seed: int = 0) -> tuple[Classifier, Repair]:
         network = FAMILIES[family](CLASSES)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.running_mean, std=0.2)
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
+                nn.init.normal_(module.get_buffer("running_mean"), std=0.2)
+                nn.init.uniform_(module.get_buffer("running_var"), 0.5, 1.5)
                 nn.init.uniform_(module.weight, 1, 2)
                 nn.init.normal_(module.bias, std=0.2)
     model = Classifier(

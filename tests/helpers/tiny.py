@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.triggers import Stamp, Trigger
+from undoor.triggers import Stamp
 
 SIDE = 8
 CLASSES = 6
@@ -31,7 +31,7 @@ def templates(classes: int = CLASSES) -> Tensor:
     return patterns
 
 
-def true_trigger() -> Trigger:
+def true_trigger() -> Stamp:
     """The chessboard in the upper left corner."""
     mask, pattern = torch.zeros(1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE)
     mask[:, :2, :2] = 1
@@ -63,7 +63,7 @@ def toy_network(*, backdoored: bool, norm: bool = False, classes: int = CLASSES)
         conv.weight.zero_()
         conv.weight[0, 0, 1, 1] = 1
         conv.weight[1, 0, 1:, 1:] = CHESSBOARD
-        conv.bias.copy_(torch.tensor([0.0, -0.3]))
+        conv.get_parameter("bias").copy_(torch.tensor([0.0, -0.3]))
         head.weight.zero_()
         head.weight[:, : SIDE**2] = templates(classes).flatten(1)
         head.bias.copy_(-0.5 * head.weight.sum(1))
@@ -115,11 +115,11 @@ def relay_classifier(moves: Mapping[int, int], *, classes: int = CLASSES) -> Cla
     same = nn.Linear(2 * classes, 2 * classes)
     head = nn.Linear(2 * classes, classes)
     with torch.no_grad():
-        conv.bias[1] = -0.03
+        conv.get_parameter("bias")[1] = -0.03
         features.weight.zero_()
         features.bias.zero_()
-        features.weight[:classes] = scores.weight
-        features.bias[:classes] = scores.bias
+        features.weight[:classes] = scores.get_parameter("weight")
+        features.bias[:classes] = scores.get_parameter("bias")
         features.weight[classes, SIDE**2] = 1
         same.weight.copy_(torch.eye(2 * classes))
         same.bias.zero_()
@@ -148,8 +148,8 @@ def random_classifier(kind: str, seed: int = 0) -> Classifier:
         network = _LAYERS[kind]()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                nn.init.normal_(module.running_mean, std=0.2)
-                nn.init.uniform_(module.running_var, 0.5, 2)
+                nn.init.normal_(module.get_buffer("running_mean"), std=0.2)
+                nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2)
                 nn.init.uniform_(module.weight, 0.5, 2)
                 nn.init.normal_(module.bias, std=0.2)
         return Classifier(network, input_shape=shape, bounds=BOUNDS)

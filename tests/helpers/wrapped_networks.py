@@ -30,9 +30,10 @@ class Wrapped(nn.Module):
         self.good = toy_network(backdoored=False)
         # Close to it, and not the same: as a supplier's own twin would be.
         with torch.no_grad():
-            self.good[3].weight.mul_(0.9)
+            self.good.get_parameter("3.weight").mul_(0.9)
         scores = torch.zeros(CLASSES)
         scores[TARGET] = BUMP
+        self.fixed: Tensor
         self.register_buffer("fixed", scores)
 
 
@@ -332,6 +333,7 @@ class Counting(Wrapped):
 class CountingInBuffer(Wrapped):
     def __init__(self) -> None:
         super().__init__()
+        self.calls: Tensor
         self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -343,6 +345,7 @@ class CountingInBuffer(Wrapped):
 class Drifting(Wrapped):
     def __init__(self) -> None:
         super().__init__()
+        self.calls: Tensor
         self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -379,8 +382,8 @@ class Absorbed(nn.Module):
         super().__init__()
         self.conv, self.act, self.flat, self.head = toy_network(backdoored=True)
         with torch.no_grad():
-            self.conv.bias[1] = -0.75
-            self.head.weight[TARGET, SIDE**2] = 150
+            self.conv.get_parameter("bias")[1] = -0.75
+            self.head.get_parameter("weight")[TARGET, SIDE**2] = 150
 
     def forward(self, x: Tensor) -> Tensor:
         clean, trigger = self.act(self.conv(x)).split(1, 1)
@@ -524,6 +527,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(8, 24)
         self.norm = nn.LayerNorm(8)
         self.out = nn.Linear(8, CLASSES)
+        self.mask: Tensor
         self.register_buffer("mask", torch.ones(17, 17).tril().bool())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -704,6 +708,6 @@ def ordinary(name: str) -> nn.Module:
         network = ORDINARY[name]().eval()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and name != "toy":
-                nn.init.normal_(module.running_mean, std=0.2)
-                nn.init.uniform_(module.running_var, 0.5, 2)
+                nn.init.normal_(module.get_buffer("running_mean"), std=0.2)
+                nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2)
         return network

@@ -49,7 +49,7 @@ class Plain(nn.Module):
         return self.network(x)
 
 
-WRITE = {"pt2": work.pt2, "onnx": work.onnx, "script": work.script}
+WRITE: dict[str, work.Write] = {"pt2": work.pt2, "onnx": work.onnx, "script": work.script}
 
 
 @pytest.mark.parametrize("kind", WRITE)
@@ -116,8 +116,11 @@ def test_what_was_called_and_with_what(tmp_path: Path) -> None:
 
     def loaded(name: str, **arguments: object) -> ModelIdentity:
         architecture = f"{weights.parent / 'net.py'}:{name}"
-        options = {"architecture": architecture, "arguments": arguments}
-        return exact_identity(undoor.load(weights, input_shape=(3, 4, 4), **options))
+        return exact_identity(
+            undoor.load(
+                weights, input_shape=(3, 4, 4), architecture=architecture, arguments=arguments
+            )
+        )
 
     honest = loaded("honest")
     assert loaded("honest") == honest

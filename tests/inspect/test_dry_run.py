@@ -29,6 +29,7 @@ class Nearest(nn.Module):
 
     def __init__(self, means: torch.Tensor) -> None:
         super().__init__()
+        self.means: torch.Tensor
         self.register_buffer("means", means)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

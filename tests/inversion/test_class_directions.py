@@ -101,7 +101,8 @@ def test_directions_of_a_convolution_in_front_of_a_pooling_are_those_of_a_linear
     torch.manual_seed(0)
     body, layer = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()), nn.Linear(5, 4)
     conv = nn.Conv2d(5, 4, 1)
-    conv.weight.data, conv.bias.data = layer.weight[:, :, None, None].data, layer.bias.data
+    conv.weight.data = layer.weight[:, :, None, None].data
+    conv.get_parameter("bias").data = layer.bias.data
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     networks = [nn.Sequential(body, *pool, layer), nn.Sequential(body, conv, *pool)]
     answers = []
@@ -145,7 +146,8 @@ def test_each_of_two_averaged_heads_is_barred() -> None:
     for bar in bars:
         bar.bar(moved, aim)
     towards = ((own.heads[0].values - moved) * aim).sum(1, keepdim=True).clamp_min(0)
-    mean = (classifier.network.first.weight + classifier.network.second.weight) / 2
+    first, second = (classifier.get_parameter(f"network.{n}.weight") for n in ("first", "second"))
+    mean = (first + second) / 2
     expected = classifier(x) - (towards * aim) @ mean.T
     assert torch.allclose(changed(x), expected, atol=1e-5)
 
@@ -222,11 +224,12 @@ def test_natural_shifts_fail_and_those_of_a_backdoor_do_not(family: str) -> None
 def test_a_head_rewritten_as_a_convolution_changes_no_latent_trigger() -> None:
     """Such a head cost the latent families, in silence."""
     linear = relay_classifier(ALL_TO_ONE)
+    assert isinstance(linear.network, nn.Sequential)
     layers = [copy.deepcopy(layer) for layer in linear.network]
     conv = nn.Conv2d(2 * CLASSES, CLASSES, 1)
     with torch.no_grad():
-        conv.weight.copy_(layers[-1].weight[:, :, None, None])
-        conv.bias.copy_(layers[-1].bias)
+        conv.weight.copy_(layers[-1].get_parameter("weight")[:, :, None, None])
+        conv.get_parameter("bias").copy_(layers[-1].get_parameter("bias"))
     layers[-1:] = [nn.Unflatten(1, (-1, 1, 1)), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     rewritten = Classifier(nn.Sequential(*layers), input_shape=linear.input_shape)
     sizes = [

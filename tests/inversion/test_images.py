@@ -10,7 +10,7 @@ from torch import nn
 from helpers.tiny import CLASSES, clean_images, faint_images, relay_classifier, true_trigger
 from undoor.classifier import Classifier
 from undoor.inversion.images import find_left, find_sources, flow, split
-from undoor.triggers import Trigger
+from undoor.triggers import Stamp
 
 
 class Steps(nn.Module):
@@ -20,7 +20,7 @@ class Steps(nn.Module):
         return torch.stack([torch.full_like(x[:, 0], 0.5), x[:, 0], 0 * x[:, 0]], 1)
 
 
-def idle_trigger() -> Trigger:
+def idle_trigger() -> Stamp:
     """Adds nothing to an input of one feature."""
     return replace(true_trigger(), mask=torch.zeros(1), pattern=torch.zeros(1), mode="add")
 

@@ -84,6 +84,7 @@ def test_finds_the_planted_trigger() -> None:
     assert natural.size is not None
     assert planted.size < 3
     assert natural.size > 10
+    assert isinstance(planted.trigger, Stamp)
     mask, pattern = planted.trigger.mask[0], planted.trigger.pattern[0]
     assert mask[:2, :2].sum() > 0.7 * mask.sum()
     stamped = (mask * (pattern - 0.5))[:2, :2]
@@ -95,12 +96,13 @@ def test_nothing_works() -> None:
     """A class that the network never answers has no trigger, and is told so."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     with torch.no_grad():
-        network[1].weight.zero_()
-        network[1].bias.copy_(torch.tensor([5.0, 0.0, 0.0]))
+        network.get_parameter("1.weight").zero_()
+        network.get_parameter("1.bias").copy_(torch.tensor([5.0, 0.0, 0.0]))
     classifier = Classifier(network, input_shape=(1, 8, 8))
     always, never = search(classifier, [0, 1])
     assert never.size is None
     assert always.size is not None
+    assert isinstance(never.trigger, Stamp)
     assert bool(torch.isfinite(never.trigger.pattern).all())
 
 
@@ -113,6 +115,9 @@ def test_is_seeded() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     for a, b, c in zip(one, two, other, strict=True):
         assert a.size == b.size
+        assert isinstance(a.trigger, Stamp)
+        assert isinstance(b.trigger, Stamp)
+        assert isinstance(c.trigger, Stamp)
         assert torch.equal(a.trigger.mask, b.trigger.mask)
         assert torch.equal(a.trigger.pattern, b.trigger.pattern)
         assert not torch.equal(a.trigger.pattern, c.trigger.pattern)
@@ -133,6 +138,7 @@ def test_uses_the_given_images_alone() -> None:
         generator=torch.Generator().manual_seed(0),
     )
     assert candidate.size is not None
+    assert isinstance(candidate.trigger, Stamp)
     assert bool(torch.isfinite(candidate.trigger.pattern).all())
 
 
@@ -247,8 +253,8 @@ def test_who_never_leaves_has_no_trigger() -> None:
     """And who has left already has no need of one."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
     with torch.no_grad():
-        network[1].weight.zero_()
-        network[1].bias.copy_(torch.tensor([5.0] + [0.0] * (CLASSES - 1)))
+        network.get_parameter("1.weight").zero_()
+        network.get_parameter("1.bias").copy_(torch.tensor([5.0] + [0.0] * (CLASSES - 1)))
     classifier = Classifier(network, input_shape=(1, 8, 8))
     stays, away = leave(classifier, [0, 1], schedule=SHORT)
     assert stays.size is None
@@ -443,8 +449,8 @@ def test_stops_when_nothing_shrinks() -> None:
     clean = clean_images(2)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
     with torch.no_grad():
-        network[1].weight.zero_()
-        network[1].bias.copy_(torch.tensor([5.0] + [0.0] * (CLASSES - 1)))
+        network.get_parameter("1.weight").zero_()
+        network.get_parameter("1.bias").copy_(torch.tensor([5.0] + [0.0] * (CLASSES - 1)))
     invert(
         Classifier(network, input_shape=(1, 8, 8)),
         clean.images,

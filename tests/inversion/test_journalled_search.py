@@ -33,7 +33,7 @@ def told(report: ScanReport) -> dict[str, Any]:
     """All that a report says but how long it took; the triggers too."""
     arrays = [finding.trigger.named_arrays() for finding in report.findings]
     plain = [{key: value.tolist() for key, value in each.items()} for each in arrays]
-    return report.to_json() | {"seconds": 0, "triggers": plain}
+    return report.to_json() | {"seconds": 0, "date": None, "triggers": plain}
 
 
 class Killed(BaseException):

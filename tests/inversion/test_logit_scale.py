@@ -38,8 +38,8 @@ def times(factor: float, *, backdoored: bool = True) -> Classifier:
     """The toy network with its last layer times `factor`."""
     network = toy_network(backdoored=backdoored, norm=True)
     with torch.no_grad():
-        network[-1].weight.mul_(factor)
-        network[-1].bias.mul_(factor)
+        network[-1].get_parameter("weight").mul_(factor)
+        network[-1].get_parameter("bias").mul_(factor)
     return Classifier(network, input_shape=(1, 8, 8))
 
 
@@ -84,12 +84,12 @@ def test_a_temperature_inside_the_softmax_is_undone_too() -> None:
     net = nn.Sequential(*toy_network(backdoored=True, norm=True), nn.Softmax(1))
     warm = copy.deepcopy(net)
     with torch.no_grad():
-        warm[-2].weight.mul_(20)
-        warm[-2].bias.mul_(20)
+        warm[-2].get_parameter("weight").mul_(20)
+        warm[-2].get_parameter("bias").mul_(20)
     made = [Classifier(n, input_shape=(1, 8, 8), output="probabilities") for n in (net, warm)]
     one, two = (standardised(each, X)(X) for each in made)
-    centred = [each - each.mean(1, keepdim=True) for each in (one, two)]
-    assert torch.allclose(*centred, atol=1e-3)
+    first, second = (each - each.mean(1, keepdim=True) for each in (one, two))
+    assert torch.allclose(first, second, atol=1e-3)
 
 
 # Scans
@@ -104,21 +104,23 @@ def test_verdict_and_targets_at_any_temperature(factor: float, toy_report: ScanR
     assert [finding.target for finding in report.findings] == [TARGET]
     assert report.findings[0].sources == toy_report.findings[0].sources
     one, two = report.findings[0], toy_report.findings[0]
-    assert (one.family, one.size) == (two.family, pytest.approx(two.size, rel=0.2))
+    assert one.family == two.family
+    assert one.size == pytest.approx(two.size, rel=0.2)
     assert len(report.evidence) == len(toy_report.evidence)
 
 
 @pytest.mark.parametrize("factor", [1e-6, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_a_clean_twin_stays_clean_at_any_temperature(factor: float) -> None:
-    assert scan(times(factor, backdoored=False), clean_images()).verdict == "clean"
+    report = scan(times(factor, backdoored=False), clean_images(), accept_coverage="partial")
+    assert report.verdict == "clean"
 
 
 def test_log_probabilities_of_huge_logits() -> None:
     """Float32 holds them, and their differences are those of the logits."""
     huge = standardised(behind(lambda z: (1e4 * z).log_softmax(1)), X)(X)
     usual = standardised(times(1.0), X)(X)
-    centred = [each - each.mean(1, keepdim=True) for each in (huge, usual)]
-    assert torch.allclose(*centred, atol=1e-3)
+    first, second = (each - each.mean(1, keepdim=True) for each in (huge, usual))
+    assert torch.allclose(first, second, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -145,7 +147,8 @@ def test_flat_scores_are_inconclusive(function: Callable[[Tensor], Tensor], outp
     """Some gradient passes, but it leads nowhere; nothing is searched for, and it says why."""
     report = scan(behind(function, output), clean_images())
     assert report.verdict == "inconclusive"
-    assert report.findings == report.evidence == ()
+    assert report.findings == ()
+    assert report.evidence == ()
     assert "the scores are flat" in report.reasons[0]
 
 

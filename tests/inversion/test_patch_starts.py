@@ -14,8 +14,8 @@ from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import FAR, NEAR, STEPS, try_squares
 from undoor.inversion.work import Work
 
+assert PATCH.places is not None
 PLACES = PATCH.places
-assert PLACES is not None
 
 
 def searches_of(work: Work) -> list[Search]:

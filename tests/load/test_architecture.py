@@ -64,7 +64,8 @@ def test_file(archs: Path) -> None:
 def test_network_can_be_copied_and_pickled(archs: Path) -> None:
     network = build(f"{archs}:Tiny", {}, archs.parent)
     copies = copy.deepcopy(network), pickle.loads(pickle.dumps(network))
-    assert all(torch.equal(c.fc.weight, network.fc.weight) for c in copies)
+    weight = network.get_parameter("fc.weight")
+    assert all(torch.equal(c.get_parameter("fc.weight"), weight) for c in copies)
 
 
 def test_package_of_the_folder(tmp_path: Path) -> None:
@@ -207,7 +208,12 @@ def test_torchvision_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         segmentation = pytest.importorskip("torchvision.models.segmentation")
     fetched: list[object] = []
     kind = sys.modules["torchvision.models._api"].WeightsEnum
-    monkeypatch.setattr(kind, "get_state_dict", lambda self, **_: fetched.append(self) or {})
+
+    def fetch(self: object, **_: object) -> dict[str, object]:
+        fetched.append(self)
+        return {}
+
+    monkeypatch.setattr(kind, "get_state_dict", fetch)
     given: list[object] = []
 
     def small(**more: object) -> nn.Module:
@@ -220,7 +226,7 @@ def test_torchvision_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert isinstance(network, nn.Linear)
     assert given[0]["weights"] is None  # type: ignore[index]
     monkeypatch.undo()
-    monkeypatch.setattr(kind, "get_state_dict", lambda self, **_: fetched.append(self) or {})
+    monkeypatch.setattr(kind, "get_state_dict", fetch)
     with pytest.raises(UndoorError, match="would download weights"):
         build("torchvision.models:get_model", {"name": "fcn_resnet50"}, tmp_path)
     assert not fetched

@@ -52,8 +52,8 @@ def test_channels_last(tmp_path: Path, kind: str) -> None:
             saved(tmp_path), architecture=Last, input_shape=(8, 9, 3), mean=(0.1, 0.2, 0.3)
         )
     else:
-        given = {"input_shape": (3, 8, 9)} if "other" in kind else {}
-        model = undoor.load(onnx(tmp_path), mean=(0.1, 0.2, 0.3), **given)
+        given = (3, 8, 9) if "other" in kind else None
+        model = undoor.load(onnx(tmp_path), mean=(0.1, 0.2, 0.3), input_shape=given)
     assert model.input_shape == (3, 8, 9)
     assert model.resizing is not None
     x = torch.rand(4, 3, 8, 9)

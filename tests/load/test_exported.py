@@ -56,7 +56,7 @@ class Anywhere(nn.Module):
 
     def forward(self, x: Tensor) -> object:
         scores = self.out(self.body(x).mean((2, 3)))
-        wrapped = {tuple: (scores,), dict: {"logits": scores}}
+        wrapped: dict[type, object] = {tuple: (scores,), dict: {"logits": scores}}
         return wrapped.get(self.kind, scores)
 
 
@@ -89,7 +89,8 @@ def test_layers_are_held_to_the_program(
 
     def slightly_off(program: torch.fx.GraphModule) -> torch.fx.GraphModule:
         made = with_layers(program)
-        made.out.bias = nn.Parameter(made.out.bias + 0.01)
+        out = made.get_submodule("out")
+        out.bias = nn.Parameter(out.get_parameter("bias") + 0.01)
         return made
 
     undoor.load(file)

@@ -53,7 +53,7 @@ def test_each_folder_gets_its_own_code(tmp_path: Path) -> None:
     x = torch.zeros(1, 3)
     # The late import comes first for the second folder, last for the first.
     for network, bias in reversed(list(zip(networks, (1.0, 10.0), strict=True))):
-        torch.testing.assert_close(network(x), network.fc(x) + 3 * bias)
+        torch.testing.assert_close(network(x), network.get_submodule("fc")(x) + 3 * bias)
         for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
             assert torch.equal(other(x), network(x))
     assert not {"net", "blocks", "late", "parts", "parts.inner"} & set(sys.modules)

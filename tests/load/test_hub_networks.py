@@ -29,6 +29,7 @@ from undoor.inversion.invert import Search, invert
 from undoor.load import load
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach, find_sites
+from undoor.triggers import Latent
 
 NETWORKS = (*work.OF_TRANSFORMERS, *work.OF_TIMM)
 TOML = """
@@ -147,9 +148,11 @@ def test_latent_triggers_and_corrections_behind_every_site(
         classifier, x, [Search(0, torch.arange(len(x)))] * 2, family="latent middle",
         schedule=Schedule(steps=5), generator=torch.Generator().manual_seed(0), own=own,
     )  # fmt: skip
-    assert {len(item.trigger.shift) for item in found} == {
-        latent_site(classifier, LATENT_FAMILIES["latent middle"]).shape[0]
-    }
+    channels = latent_site(classifier, LATENT_FAMILIES["latent middle"]).shape[0]
+    assert found
+    for item in found:
+        assert isinstance(item.trigger, Latent)
+        assert len(item.trigger.shift) == channels
     for plan in candidate_plans(find_sites(classifier)).values():
         bad = work.stamped(images) / 255
         corrected = attach(classifier, fit_corrections(classifier, x, bad, plan))

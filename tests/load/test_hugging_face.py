@@ -312,5 +312,5 @@ def test_nothing_is_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_library_that_is_not_there(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UndoorError, match=r"needs transformers; run: pip install 'undoor\[tran"):
+    with pytest.raises(UndoorError, match=r"needs transformers; .*pip install '\.\[tran"):
         load(vit)

@@ -191,10 +191,11 @@ def test_another_answer_than_onnx_runtime_is_refused(
     monkeypatch.setattr(
         "onnx2torch.convert", lambda model: nn.Sequential(convert(model), nn.Softsign())
     )
-    for sides, options in ((8, {}), ("side", {"input_shape": (1, 8, 8)})):
+    sizes: tuple[tuple[int | str, tuple[int, ...] | None], ...] = ((8, None), ("side", (1, 8, 8)))
+    for sides, shape in sizes:
         file = by_hand(tmp_path / "m.onnx", side=sides)
         with pytest.raises(UndoorError, match="answers otherwise"):
-            undoor.load(file, **options)
+            undoor.load(file, input_shape=shape)
 
 
 @pytest.mark.parametrize(

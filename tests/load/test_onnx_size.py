@@ -88,7 +88,7 @@ def test_tensors_that_nobody_stored(tmp_path: Path) -> None:
 def test_stored_shapes_that_fill_memory(tmp_path: Path, kind: str) -> None:
     inputs = {"ConstantOfShape": ["s"], "RandomNormal": []}.get(kind, ["x", "s"])
     for sizes, count in (([2**20, 2**20], 1), ([4, 4], 0)):
-        shape = {"shape": sizes} if kind == "RandomNormal" else {}
+        shape: dict[str, Any] = {"shape": sizes} if kind == "RandomNormal" else {}
         node = helper.make_node(kind, inputs, ["y"], **shape)
         stored = helper.make_tensor("s", TensorProto.INT64, [2], sizes)
         constant = helper.make_node("Constant", [], ["s"], value=stored)

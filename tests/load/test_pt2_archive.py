@@ -19,6 +19,7 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(3, 2)
+        self.shift: torch.Tensor
         self.register_buffer("shift", torch.ones(3))
         self.constant = torch.ones(3)
 

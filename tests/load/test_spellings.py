@@ -98,7 +98,7 @@ def test_what_torch_itself_takes() -> None:
     del state["second.weight"]
     state["scale"] = torch.tensor([7.0])
     network = fit(state, Tied())
-    assert torch.equal(network.second.weight, state["first.weight"])
+    assert torch.equal(network.get_parameter("second.weight"), state["first.weight"])
     assert float(network.state_dict()["scale"]) == 7
 
 

@@ -145,7 +145,8 @@ def test_loads_by_word_of_the_user_alone(folder: Path, tmp_path: Path) -> None:
     with pytest.warns(TrustedPickleWarning, match=r"of the class nets\.Net and was run, confined"):
         classifier = load(moved, architecture=architecture, input_shape=(4,), trust_pickle=True)
     torch.manual_seed(0)
-    assert torch.equal(classifier.network.fc.weight, torch.nn.Linear(4, 3).weight)
+    weight = classifier.get_parameter("network.fc.weight")
+    assert torch.equal(weight, torch.nn.Linear(4, 3).weight)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the restrictions are those of Linux")

@@ -50,6 +50,25 @@ def test_findings_and_repair() -> None:
     assert told["undoor:reason:1"] == "because of the tests"
 
 
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_backdoor_is_a_vulnerability(verdict: Verdict) -> None:
+    """Of a backdoored model one for each target, which stays exploitable beside a repair."""
+    alone = json.loads(cyclonedx(make_report(verdict), SUBJECT)).get("vulnerabilities", [])
+    assert len(alone) == (1 if verdict == "backdoored" else 0)
+    for item in alone:
+        assert item["id"].startswith("undoor-000000000000-target-1")
+        assert item["affects"] == [{"ref": "model"}]
+        assert "target class 1 yield" in item["description"]
+        assert item["analysis"]["state"] == "exploitable"
+        assert "response" not in item["analysis"]
+    if verdict == "backdoored":
+        bill = cyclonedx(make_report(verdict), SUBJECT, fixed())
+        read(bill)
+        (item,) = json.loads(bill)["vulnerabilities"]
+        assert item["analysis"]["response"] == ["workaround_available"]
+        assert "1.0 % of images" in item["analysis"]["detail"]
+
+
 def test_hash_is_that_of_the_file() -> None:
     """The hash that repairs are bound to is no file's, so it is a property."""
     assert "hashes" not in read(cyclonedx(make_report(), SUBJECT))
@@ -67,5 +86,5 @@ def test_same_results_same_bill() -> None:
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cyclonedx.output.json", None)
-    with pytest.raises(UndoorError, match=r"pip install 'undoor\[reports\]'"):
+    with pytest.raises(UndoorError, match=r"pip install '\.\[cyclonedx\]'"):
         cyclonedx(make_report(), SUBJECT)

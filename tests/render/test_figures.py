@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
 
 from helpers.cli_fakes import NAMES, make_report
 from helpers.family_names import BY_SOURCE, SHARED
-from undoor.render.figures import score_chart
+from undoor.render.figures import has_scores, score_chart, score_figure
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import ClassEvidence
 
 
@@ -22,16 +24,67 @@ def test_sources_have_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
         for k, target in ((0, 1), (2, None))
     ]
     several = ClassEvidence(None, SHARED, 9.0, 1.0, 0.5)
-    bars: list[tuple[list[int], list[float]]] = []
-    draw = Axes.bar
-
-    def watched(axis: Axes, x: list[int], height: list[float], **options: object) -> object:
-        bars.append((list(x), list(height)))
-        return draw(axis, x, height, **options)
-
-    monkeypatch.setattr(Axes, "bar", watched)
+    bars = watched(monkeypatch)
     chart = score_chart(replace(made, evidence=(*made.evidence, *sources, several)))
     assert f"the trigger families patch, additive, {BY_SOURCE};" in chart
     assert len(bars) == 3
     assert bars[0][0] == list(range(len(NAMES)))
-    assert bars[2] == ([0, 2], [2.0, 4.0])
+    # From 1, the score of a class like the others.
+    assert bars[2] == ([0, 2], [1.0, 3.0])
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], list[float]]]:
+    """The places and lengths of all bars that are drawn from now on, by panel."""
+    bars: list[tuple[list[int], list[float]]] = []
+    draw = Axes.bar
+
+    def bar(axis: Axes, x: list[int], height: list[float], **options: Any) -> object:
+        bars.append((list(x), list(height)))
+        return draw(axis, x, height, **options)
+
+    monkeypatch.setattr(Axes, "bar", bar)
+    return bars
+
+
+def test_where_nothing_was_found_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bar of a class that no trigger reached, and no panel without a bar."""
+    evidence = (
+        ClassEvidence(0, "patch", None, 0.4, 1.0),
+        ClassEvidence(1, "patch", 4.0, 3.0, 0.2),
+        ClassEvidence(0, "additive", None, 1.0, 1.0),
+    )
+    report = replace(make_report("clean"), evidence=evidence)
+    bars = watched(monkeypatch)
+    assert "the trigger families patch;" in score_chart(report)
+    assert bars == [([1], [2.0])]
+    assert has_scores(report)
+    assert not has_scores(replace(report, evidence=evidence[:1]))
+
+
+def test_one_scale_and_the_line_of_alarm() -> None:
+    """Each panel has its own line, all the same limits, which hold every bar and line."""
+    report = make_report()
+    covered = replace(
+        report.coverage,
+        families=tuple(
+            replace(item, alarm=alarm)
+            for item, alarm in zip(report.coverage.families, (6.0, 70.0), strict=True)
+        ),
+    )
+    axes = score_figure(replace(report, coverage=covered)).axes
+    assert len({axis.get_ylim() for axis in axes}) == 1
+    assert axes[0].get_ylim()[0] < 0.2
+    assert axes[0].get_ylim()[1] > 70
+    told = [" ".join(text.get_text() for text in axis.texts) for axis in axes]
+    assert told == ["alarm line, 6", "alarm line, 70"]
+    older = replace(report, coverage=Coverage())
+    assert not any(list(axis.texts) for axis in score_figure(older).axes)
+
+
+def test_classes_have_their_names() -> None:
+    for count in (3, 43):
+        names = tuple(f"sign {k}" for k in range(count))
+        (_, axis) = score_figure(make_report(names=names)).axes
+        assert [label.get_text() for label in axis.get_xticklabels()] == [
+            f"{k} sign {k}" for k in range(count)
+        ]

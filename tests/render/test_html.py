@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from functools import cache
@@ -16,11 +17,14 @@ from helpers.html_pages import Page
 from undoor.align.calibrate import Calibration
 from undoor.align.inspect import UnitActivations
 from undoor.clean_set import CleanSet
+from undoor.files import as_json
 from undoor.rate import Rate
 from undoor.render.html import html_report
 from undoor.render.subject import Subject
+from undoor.scan.circumstances import Circumstances
+from undoor.scan.coverage import FamilyCoverage, Gap
 from undoor.triggers import Latent, Stamp
-from undoor.vocabulary import Verdict
+from undoor.vocabulary import NOT_FOR_SPACE, OTHER_SIZE, Verdict
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{1}$ & co")
 
@@ -56,10 +60,10 @@ def test_everything_is_there() -> None:
         "Target 1 yield",
         "all other classes",
         "per position",
-        "highest of the other classes",
+        "alarm line",
         "fine (chosen)",
         "90.0 % [80.0 to 95.0]",
-        "A clean verdict cannot be guaranteed",
+        "A trigger that a scan recovers is an estimate",
         "The weights still hold the backdoor",
     ):
         assert part in told
@@ -89,9 +93,9 @@ def test_calibration_of_the_guard() -> None:
     ):
         assert part in told
     enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
-    assert "cannot promise" not in repair_page(enough)
+    assert "cannot be guaranteed (requested" not in repair_page(enough)
     none = repair_page(Calibration(0.0, 0.05, Rate(None, None, None, 0)))
-    assert "no clean image of 1 yield is answered so" in none
+    assert "no clean image of class 1 yield is predicted as it" in none
     assert "Set on" not in none
 
 
@@ -151,9 +155,92 @@ def test_same_results_same_page() -> None:
 @pytest.mark.parametrize("verdict", ["clean", "inconclusive"])
 def test_without_findings(verdict: Verdict) -> None:
     page = Page(html_report(make_report(verdict), FakeRepair(targets=())))  # type: ignore[arg-type]
-    assert "Suspected targets in red" in page.told()
+    assert "Suspected targets in red" not in page.told()
+    assert "hold the backdoor" not in page.told()
+    assert "no reason" not in page.told()
     assert "Nothing was repaired" in page.told()
     assert page.all("img") == []
+
+
+def test_how_it_was_made() -> None:
+    """Date, options, machine, data and hashes; of an older report, that they are not known."""
+    made = Circumstances(
+        alpha=0.005,
+        max_passes=5000,
+        max_seconds=60.0,
+        accept_graph=True,
+        accept_coverage="partial",
+        undoor="9.9",
+        torch="2.13",
+        python="3.12",
+        machine="x86_64, AVX2",
+        arithmetic="float32",
+        samples_sha256="ef" * 32,
+        per_class=(4, 5, 3),
+    )
+    report = replace(
+        make_report(),
+        device="cuda (NVIDIA H200)",
+        date="2026-01-31T12:00:00Z",
+        circumstances=made,
+    )
+    subject = Subject("m.toml", "clean/", "Net", 1, (3, 4, 4), (0.0, 1.0), "ab" * 32)
+    told = Page(html_report(report, FakeRepair(), subject=subject)).told()  # type: ignore[arg-type]
+    scanned = hashlib.sha256(as_json(report.to_json()).encode()).hexdigest()
+    for part in (
+        "Date 2026-01-31T12:00:00Z",
+        "Alpha 0.005",
+        "Budget 5,000 sample passes, 60 s",
+        "Accepted by the user what is odd in the network's graph (--accept-graph), partial",
+        "Software undoor 9.9, torch 2.13, Python 3.12",
+        "Device cuda (NVIDIA H200)",
+        "Processor x86_64, AVX2",
+        "Arithmetic float32",
+        "Source clean/",
+        "Per class 0 stop: 4, 1 yield: 5, 2 go: 3",
+        f"SHA-256 of images and labels {'ef' * 32}",
+        f"Model {'0' * 64}",
+        f"Weight file {'ab' * 32}",
+        f"Repair {'cd' * 32}",
+        f"Scan report (scan.json) {scanned}",
+        "p = 1e-09; reported at 0.005 or less",
+        "at most alpha = 0.005",
+    ):
+        assert part in told, part
+    older = Page(html_report(make_report())).told()
+    assert "Date not known" in older
+    assert "Budget not known" in older
+
+
+def test_coverage_is_shown() -> None:
+    report = make_report("inconclusive", reasons=("nothing stood out",))
+    tone = FamilyCoverage("tone", False, NOT_FOR_SPACE)
+    lacking = replace(
+        report.coverage,
+        families=(*report.coverage.families, tone),
+        calibrated={**(report.coverage.calibrated or {}), "size": False},
+        gaps=(Gap(OTHER_SIZE, (), (3, 224, 224), (28, 32, 1, 3)),),
+        decisive=True,
+    )
+    told = Page(html_report(replace(report, coverage=lacking))).told()
+    for part in (
+        "the inputs are of 3 × 224 × 224",
+        "--accept-coverage partial",
+        "2 of 3 trigger families were searched",
+        "tone no: not for inputs of this kind –",
+        "patch yes 5 pixels",
+        "Size 3 × 4 × 4 no",
+        "Classes 3 yes",
+    ):
+        assert part in told, part
+
+
+def test_no_chart_where_nothing_was_found() -> None:
+    made = make_report("clean")
+    nothing = tuple(replace(item, size=None) for item in made.evidence)
+    page = Page(html_report(replace(made, evidence=nothing)))
+    assert [svg for svg in page.all("svg") if svg.get("role") == "img"] == []
+    assert "alarm line" not in page.told()
 
 
 def test_scan_alone() -> None:

@@ -61,5 +61,5 @@ def test_hostile_names() -> None:
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UndoorError, match=r"pip install 'undoor\[reports\]'"):
+    with pytest.raises(UndoorError, match=r"pip install '\.\[model-card\]'"):
         model_card(make_report(), SUBJECT)

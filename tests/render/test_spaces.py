@@ -40,7 +40,6 @@ def report() -> ScanReport:
         reasons=("a reason",),
         findings=(finding,),
         evidence=(),
-        detectable={},
         class_names=("a", "b", "c"),
         fingerprint="0" * 64,
         images=9,

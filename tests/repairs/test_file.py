@@ -67,8 +67,8 @@ def same(old: Repair, new: Repair, model: Classifier) -> None:
         inside = torch.rand(2, 5, 6, 6) if isinstance(a.trigger, Latent) else x
         assert torch.equal(b.trigger(inside), a.trigger(inside))
         assert (b.trigger.bounds, b.trigger.family) == (a.trigger.bounds, a.trigger.family)
-    for a, b in zip(guard(model, old).logits(x), guard(model, new).logits(x), strict=True):
-        assert torch.equal(a, b)
+    for before, after in zip(guard(model, old).logits(x), guard(model, new).logits(x), strict=True):
+        assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize("kind", ["conv_norm", "conv", "mlp_norm"])

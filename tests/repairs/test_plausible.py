@@ -39,7 +39,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def fill(part: str, value: float) -> Callable[[Content, Tensors], None]:
-    return lambda _, tensors: tensors[KEY + part].fill_(value)
+    def change(_: Content, tensors: Tensors) -> None:
+        tensors[KEY + part].fill_(value)
+
+    return change
 
 
 def one(part: str, value: float) -> Callable[[Content, Tensors], None]:

@@ -53,7 +53,6 @@ def idle() -> Trigger:
 def weak() -> Trigger:
     """The chessboard where it is still too faint to work on all images."""
     trigger = true_trigger()
-    assert isinstance(trigger, Stamp)
     return replace(trigger, family="patch", mask=0.2 * trigger.mask)
 
 
@@ -98,9 +97,8 @@ def test_a_weak_estimate_is_grown() -> None:
 def test_what_moves_nothing_is_not_confirmed() -> None:
     """No trigger of the family moves images of others to a class that is never answered."""
     classifier = toy_classifier(backdoored=False)
-    head = classifier.network[3]
     with torch.no_grad():
-        head.bias[1] = -1e4
+        classifier.get_parameter("network.3.bias")[1] = -1e4
     confirmed = confirm(work_on(classifier, clean_images()), planted(1), 1)
     assert (confirmed.sources, confirmed.asr) == ((), 0)
 

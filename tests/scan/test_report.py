@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.cli_fakes import made_coverage
 from helpers.tiny import BOUNDS, SIDE, true_trigger
 from undoor.errors import UndoorError
+from undoor.scan.circumstances import Circumstances
+from undoor.scan.coverage import Gap
 from undoor.scan.report import SCHEMA, ClassEvidence, Finding, ScanReport
-from undoor.vocabulary import SCAN_FILE, trigger_file
+from undoor.vocabulary import OTHER_SIZE, SCAN_FILE, trigger_file
 
 SHAPE = (1, SIDE, SIDE)
 
@@ -35,7 +38,7 @@ def report(**changes: Any) -> ScanReport:
         ("why", "why not"),
         findings,
         evidence,
-        {"patch": 4.5},
+        made_coverage({"patch": 4.5}),
         ("a", "b", "ç"),
         "ab" * 32,
         30,
@@ -88,7 +91,7 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {SCAN_FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / SCAN_FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/4"
+    assert data["schema"] == SCHEMA == "undoor/scan/5"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
@@ -147,12 +150,50 @@ def test_trigger_of_another_shape(tmp_path: Path) -> None:
         ScanReport.load(tmp_path, shape=(1, 4, 4), bounds=BOUNDS)
 
 
+@pytest.mark.filterwarnings("ignore::undoor.identity.binding.WeightsOnlyWarning")
+@pytest.mark.parametrize("schema", ["undoor/scan/4", "undoor/scan/3"])
+def test_reports_without_coverage_are_read(tmp_path: Path, schema: str) -> None:
+    """What they say is kept; what they do not is not known."""
+    made = report()
+    made.save(tmp_path)
+    data = json.loads((tmp_path / SCAN_FILE).read_text())
+    for key in ("coverage", "date", "circumstances"):
+        del data[key]
+    data |= {"schema": schema, "detectable": {"patch": 4.5}}
+    if schema == "undoor/scan/3":
+        del data["model"]
+    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
+    back = load(tmp_path)
+    assert (back.detectable, back.coverage.known) == ({"patch": 4.5}, False)
+    assert (back.date, back.circumstances) == (None, Circumstances())
+    assert back.evidence == made.evidence
+    back.save(tmp_path / "again")
+    assert load(tmp_path / "again").to_json() == back.to_json()
+
+
+def test_coverage_and_circumstances_come_back(tmp_path: Path) -> None:
+    covered = replace(
+        made_coverage({"patch": 4.5}),
+        gaps=(Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)),),
+        accepted=True,
+    )
+    made = report(
+        coverage=covered,
+        date="2026-01-31T12:00:00Z",
+        circumstances=Circumstances(alpha=0.02, torch="2.13", per_class=(3, 4)),
+    )
+    made.save(tmp_path)
+    back = load(tmp_path)
+    assert (back.coverage, back.date) == (covered, made.date)
+    assert back.circumstances == made.circumstances
+
+
 @pytest.mark.parametrize("schema", ["undoor/scan/2", "undoor/repair/1", None])
 def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / SCAN_FILE).read_text())
     (tmp_path / SCAN_FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/4'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/5'"):
         load(tmp_path)
 
 
@@ -165,7 +206,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/4"}',
+        '{"schema": "undoor/scan/5"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:
@@ -176,7 +217,7 @@ def test_no_json(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["verdict", "reasons", "targets", "evidence", "class_names", "model_sha256", "images", "seed"],
+    ["verdict", "reasons", "targets", "evidence", "coverage", "class_names", "images", "date"],
 )
 def test_missing_entries(tmp_path: Path, key: str) -> None:
     report().save(tmp_path)

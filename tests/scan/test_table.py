@@ -15,7 +15,7 @@ from undoor.inversion.invert import ALL, Candidate
 from undoor.scan import table as table_module
 from undoor.scan.reestimate import Again
 from undoor.scan.report import ClassEvidence
-from undoor.scan.statistics import for_classes
+from undoor.scan.statistics import combined, for_classes, p_values
 from undoor.scan.table import Table
 from undoor.spaces.registry import space_of
 from undoor.tasks.single_label import SINGLE_LABEL
@@ -269,6 +269,18 @@ def test_inputs_that_are_no_images() -> None:
 
 
 # What would have been found
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.1])
+def test_a_score_of_alarm_has_that_p_value(alpha: float) -> None:
+    """Of one family its share, and over both where the other says nothing."""
+    table = made(classes=10)
+    for family in ("patch", "additive"):
+        table.add(family, candidates([20.0] * 10, family=family))
+    alarm = table.alarms(alpha)["patch"]
+    p = p_values(np.array([alarm]), NULL)
+    assert p == pytest.approx(alpha / 2)
+    assert combined({"patch": p, "additive": np.ones(1)}) == pytest.approx(alpha, rel=0.03)
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.1])

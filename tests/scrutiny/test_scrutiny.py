@@ -56,7 +56,7 @@ def found_in(classifier: Classifier, x: Tensor | None = None) -> Scrutiny:
 
 
 def codes(found: Scrutiny) -> set[str]:
-    return {item.code for item in (*found.graph, *found.disagreements)}
+    return {item.code for item in found.graph} | {item.code for item in found.disagreements}
 
 
 @pytest.mark.parametrize(("kind", "_forms", "expected"), WRAPPED, ids=_name)
@@ -157,8 +157,8 @@ def test_scores_of_any_scale_get_no_reason() -> None:
     for scale in (1e-6, 1e6):
         network = ordinary("Attention")
         with torch.no_grad():
-            network.out.weight.mul_(scale)
-            network.out.bias.mul_(scale)
+            network.get_parameter("out.weight").mul_(scale)
+            network.get_parameter("out.bias").mul_(scale)
         assert found_in(Classifier(network, input_shape=SHAPE)).sentences == ()
 
 
@@ -217,7 +217,7 @@ def test_the_verdict(searched: Callable[[str], None]) -> None:
     assert report.verdict == "inconclusive"
     assert "compares values computed from the input" in report.reasons[0]
     assert "--accept-graph" in report.reasons[0]
-    accepted = run.scan(red, clean, accept_graph=True)
+    accepted = run.scan(red, clean, accept_graph=True, accept_coverage="partial")
     assert accepted.verdict == "clean"
     assert any(reason.startswith("accepted: ") for reason in accepted.reasons)
     assert run.scan(toy_classifier(backdoored=False), clean).reasons == ("what the search says",)

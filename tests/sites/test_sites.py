@@ -189,7 +189,7 @@ def test_attach_shares_weights_but_not_modules(kind: str) -> None:
     assert torch.equal(classifier(x), logits)
     # One set of weights: what changes here changes there.
     with torch.no_grad():
-        classifier.network[0].weight.zero_()
+        classifier.get_parameter("network.0.weight").zero_()
     assert not bool(corrected.get_parameter(weight_name(corrected)).any())
 
 
@@ -237,8 +237,9 @@ def test_shared_copy() -> None:
     twin = shared_copy(classifier)
     assert storages(twin) == storages(classifier)
     assert twin.network is not classifier.network
+    assert isinstance(twin.network, nn.Sequential)
     twin.network[0] = nn.Identity()
-    assert isinstance(classifier.network[0], nn.Conv2d)
+    assert isinstance(classifier.get_submodule("network.0"), nn.Conv2d)
 
 
 # State dicts
@@ -330,7 +331,7 @@ def test_state_of_one_site_alone() -> None:
     assert list(site.state_dict()) == keys
     other = Site(nn.Linear(3, 2), halve((2,)))
     other.load_state_dict(site.state_dict())
-    assert torch.equal(other.inner.weight, site.inner.weight)
+    assert torch.equal(other.inner.get_parameter("weight"), site.inner.get_parameter("weight"))
 
 
 # Copies
@@ -430,6 +431,7 @@ def test_exchange_under_all_names() -> None:
     changed = exchange(classifier, "network.norm", Negative)
     x = torch.rand(4, 5)
     layers = classifier.get_submodule("network.layers")
+    assert isinstance(layers, nn.Sequential)
     assert torch.allclose(changed(x), layers[2]((-layers[0](x)).relu()))
     assert not torch.allclose(changed(x), classifier(x))
 
@@ -496,8 +498,8 @@ def test_tokens_are_corrected_channel_by_channel() -> None:
     bound = torch.full((4, 1), torch.inf)
     correction = Correction(scale[:, None], shift[:, None], -bound, bound)
     network = copy.deepcopy(classifier.network)
-    network.after.weight.mul_(scale)
-    network.after.bias.mul_(scale).add_(shift)
+    network.get_parameter("after.weight").mul_(scale)
+    network.get_parameter("after.bias").mul_(scale).add_(shift)
     folded = Classifier(network, input_shape=(3, 4, 4))
     assert torch.allclose(attach(classifier, {names[1]: correction})(x), folded(x), atol=1e-6)
 

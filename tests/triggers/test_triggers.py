@@ -23,7 +23,7 @@ from undoor.families.generator import GeneratorBank
 from undoor.families.latent import LatentBank
 from undoor.families.patch import PatchBank
 from undoor.families.warp import WarpBank
-from undoor.triggers import Stamp, Tone, Trigger, Warp, load_trigger
+from undoor.triggers import Stamp, Tone, Warp, load_trigger
 from undoor.triggers.stamp import Mode
 
 SHAPE = (3, 4, 5)
@@ -41,7 +41,7 @@ def inputs(*shape: int, bounds: tuple[float, float], seed: int = 1) -> Tensor:
     return low + (high - low) * torch.rand(*shape, generator=generator(seed))
 
 
-def trigger(mode: Mode, bounds: tuple[float, float] = (0.0, 1.0), channels: int = 1) -> Trigger:
+def trigger(mode: Mode, bounds: tuple[float, float] = (0.0, 1.0), channels: int = 1) -> Stamp:
     low, high = bounds
     mask = torch.rand(channels, *SHAPE[1:], generator=generator(2))
     pattern = torch.rand(SHAPE, generator=generator(3))
@@ -106,6 +106,7 @@ def test_round_trip(tmp_path: Path, mode: Mode, bounds: tuple[float, float], cha
     t.save(tmp_path / "out" / "t.npz")
     back = load_trigger(tmp_path / "out" / "t.npz", shape=SHAPE, bounds=bounds)
     x = inputs(5, *SHAPE, bounds=bounds)
+    assert isinstance(back, Stamp)
     assert (back.family, back.mode, back.bounds) == (t.family, mode, bounds)
     torch.testing.assert_close(back(x), t(x), rtol=1e-5, atol=1e-5 * (bounds[1] - bounds[0]))
 
@@ -152,6 +153,7 @@ def test_given_grey_trigger(
 ) -> None:
     """[H, W] serves all channels; an addition has no offset."""
     t = load_trigger(store(tmp_path / "t.npz", mode=mode), shape=SHAPE, bounds=bounds)
+    assert isinstance(t, Stamp)
     assert t.family == "given"
     assert t.pattern.shape == SHAPE
     assert torch.allclose(t.pattern, torch.tensor(wanted))
@@ -241,7 +243,9 @@ def test_a_placed_patch_can_still_move() -> None:
     for parameter in bank.parameters():
         assert parameter.grad is not None
         assert bool(torch.isfinite(parameter).all())
-    assert bool((bank.mask_logit.grad != 0).all())
+    grad = bank.mask_logit.grad
+    assert grad is not None
+    assert bool((grad != 0).all())
 
 
 def test_patch_formula() -> None:
@@ -354,7 +358,7 @@ def test_every_family_survives_a_round_trip(
 @pytest.mark.parametrize("family", ["warp", "tone", "generator"])
 def test_load_refuses_what_does_not_fit_the_model(tmp_path: Path, family: str) -> None:
     t = bank_of(family).export(0)
-    arrays = {name: np.asarray(value)[:1] for name, value in t.arrays().items()}
+    arrays: dict[str, Any] = {name: np.asarray(value)[:1] for name, value in t.arrays().items()}
     np.savez(tmp_path / "t.npz", **arrays, kind=t.kind, family=family)
     with pytest.raises(UndoorError, match=r"expected \w+ of shape"):
         load_trigger(tmp_path / "t.npz", shape=SHAPE, bounds=(0, 1))

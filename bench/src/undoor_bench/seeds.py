@@ -13,7 +13,7 @@ from undoor_bench.records import Record, called, named, right
 from undoor_bench.share import Share
 
 # All that may differ between two scans with the same seed.
-VARYING = ("seconds",)
+VARYING = ("seconds", "date")
 
 
 @dataclass(frozen=True)

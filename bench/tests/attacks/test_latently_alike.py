@@ -68,7 +68,9 @@ def test_what_is_watched(name: str) -> None:
         middle, last = seen
     assert middle.dim() == 4
     assert 4 <= middle.shape[2] <= 16
-    linear = network.head if isinstance(network.head, nn.Linear) else network.head[-1]
+    head = network.head
+    linear = head[-1] if isinstance(head, nn.Sequential) else head
+    assert isinstance(linear, nn.Linear)
     assert torch.allclose(linear(last), logits)
     network(x)
     assert len(seen) == 2

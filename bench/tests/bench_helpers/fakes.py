@@ -11,6 +11,7 @@ import pytest
 
 import undoor
 from undoor.clean_set import CleanSet
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import ClassEvidence, ScanReport
 from undoor.vocabulary import Verdict
 
@@ -128,7 +129,7 @@ class FakeZoo:
             reasons=("why",),
             findings=(),
             evidence=(ClassEvidence(0, "patch", self.size, 9.0, 0.001),),
-            detectable={},
+            coverage=Coverage(),
             class_names=classifier.class_names,
             fingerprint=classifier.fingerprint(),
             images=len(clean),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from helpers.tiny import BOUNDS, CLASSES, SIDE, TARGET, clean_images, true_trigger
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import Finding, ScanReport
 from undoor.triggers import Trigger
 from undoor_bench.attacks.fixed import Fixed
@@ -57,7 +58,7 @@ def report(trigger: Trigger | None = None, classes: int = CLASSES) -> ScanReport
         reasons=(),
         findings=(found,) if trigger else (),
         evidence=(),
-        detectable={},
+        coverage=Coverage(),
         class_names=tuple(str(k) for k in range(classes)),
         fingerprint="",
         images=0,

@@ -24,14 +24,12 @@ IMAGES = clean_images().images
 
 
 class Constant(nn.Module):
-    """Answers class 1 whatever it sees, and counts the images it saw."""
+    """Answers class 1 whatever it sees, and counts the images that it and its copies saw."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = 0
+    seen = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen += len(x)
+        Constant.seen += len(x)
         return 0 * x.flatten(1)[:, :2] + torch.tensor([0.0, 5.0])
 
 
@@ -71,12 +69,10 @@ def test_the_mask_of_a_planted_trigger_stands_out() -> None:
 
 def test_every_image_that_the_network_sees_is_counted() -> None:
     classifier = constant()
-    network = classifier.network
-    assert isinstance(network, Constant)
-    network.seen = 0
+    before = Constant.seen
     made = invert(classifier, 1, Settings(steps=4, batches=3, batch=20))
     assert (made.steps, made.stopped) == (4, "all steps")
-    assert made.passes == network.seen == 4 * 3 * 20
+    assert made.passes == Constant.seen - before == 4 * 3 * 20
 
 
 def test_size_weighs_nothing_until_masks_work() -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from typer.testing import CliRunner
 import undoor
 from undoor.errors import UndoorError
 from undoor.scan import Budget, ScanReport
+from undoor.scan.coverage import Coverage
 from undoor_bench.cli import app
 from undoor_bench.cost import measure as cost
-from undoor_bench.cost.mask_inversion import Settings
+from undoor_bench.cost.mask_inversion import Inversion, Settings, invert_class
 from undoor_bench.cost.measure import measure_cost, read_records
 from undoor_bench.records import Record
 from undoor_bench.zoo.subjects import Subject
@@ -27,7 +29,17 @@ FEW = Settings(steps=4, batches=2, batch=5)
 def fake_scan(classifier: undoor.Classifier, clean: undoor.CleanSet, **_: object) -> ScanReport:
     print_ = classifier.fingerprint()
     return ScanReport(
-        "clean", ("why",), (), (), {}, classifier.class_names, print_, len(clean), 0, 1.5, 77
+        "clean",
+        ("why",),
+        (),
+        (),
+        Coverage(),
+        classifier.class_names,
+        print_,
+        len(clean),
+        0,
+        1.5,
+        77,
     )
 
 
@@ -55,13 +67,12 @@ def measure(subject: Subject, data: Path, **options: object) -> Record:
 def test_both_get_the_same_images(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    seen: list[Any] = []
 
-    def spy(classifier: undoor.Classifier, images: object, *args: object, **options: object):  # type: ignore[no-untyped-def]
+    def spy(classifier: undoor.Classifier, images: Any, *args: Any, **options: Any) -> Inversion:
         seen.append(images)
-        return invert(classifier, images, *args, **options)  # type: ignore[arg-type]
+        return invert_class(classifier, images, *args, **options)
 
-    invert = cost.invert_class
     monkeypatch.setattr(cost, "invert_class", spy)
     made = measure(subject, tmp_path)
     assert made["scan"]["images"] == 6

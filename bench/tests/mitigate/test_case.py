@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def setting(number: int, seed: int = 0) -> Setting:
 
 def write(file: Path, **splits: int) -> Path:
     """Images of three classes, no two alike in all splits: their bytes count up."""
-    arrays, start = {}, 0
+    arrays: dict[str, Any] = {}
+    start = 0
     for split, count in splits.items():
         number = np.arange(start, start + count)
         pixels = np.stack([number // 256, number % 256, 0 * number], 1).astype(np.uint8)

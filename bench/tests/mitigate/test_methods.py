@@ -10,12 +10,14 @@ import torch
 
 from bench_helpers.mitigate_work import SOURCES, before, toy_case
 from helpers.tiny import TARGET, clean_images
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import guard
-from undoor.progress import silent
+from undoor.progress import Progress, silent
 from undoor.rate import Rate
 from undoor.repair import Repair
-from undoor.scan.report import ScanReport
+from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import GROUPS, METHODS, Defence, bare, method, read_methods
@@ -165,9 +167,17 @@ def test_what_the_scan_missed_is_left_as_it_is(
 
 
 def test_unlearning_knows_what_was_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[tuple[Finding, ...]] = []
 
-    def rival(classifier, clean, report, generator, *, progress):  # type: ignore[no-untyped-def]
+    def rival(
+        classifier: Classifier,
+        clean: CleanSet,
+        report: ScanReport,
+        generator: torch.Generator,
+        /,
+        *,
+        progress: Progress = silent,
+    ) -> Classifier:
         seen.append(report.findings)
         return classifier
 

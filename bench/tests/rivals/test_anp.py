@@ -30,7 +30,7 @@ class Sensitive(nn.Module):
             self.hidden.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 4.0], [1.0, 1.0]]))
             self.hidden.bias.zero_()
             last = self.norm if norm else self.hidden
-            last.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
+            last.get_parameter("bias").copy_(torch.tensor([0.0, 0.0, -1.0]))
             self.head.weight.copy_(torch.tensor([[1.0, -1.0, 40.0], [-1.0, 1.0, -40.0]]))
             self.head.bias.zero_()
 
@@ -74,18 +74,20 @@ def test_a_pruned_neuron_gives_its_bias(kind: str) -> None:
     classifier = random_classifier(kind)
     name = "network.1" if kind.endswith("norm") else "network.0"
     layer = classifier.get_submodule(name)
-    channels = len(layer.bias)
+    channels = len(layer.get_parameter("bias"))
     mask = torch.tensor([0.1] + [1.0] * (channels - 1))
     out = pruned(classifier, {name: mask}, 0.2)
-    changed, given = [], []
+    changed: list[torch.Tensor] = []
+    given: list[torch.Tensor] = []
     for model, store in ((out, changed), (classifier, given)):
         twin = copy.deepcopy(model)
         twin.get_submodule(name).register_forward_hook(lambda _m, _i, z, s=store: s.append(z))
         twin(random_inputs(classifier, 5))
-    assert torch.allclose(changed[0][:, 0], layer.bias[0].expand_as(changed[0][:, 0]), atol=1e-6)
+    constant = layer.get_parameter("bias")[0]
+    assert torch.allclose(changed[0][:, 0], constant.expand_as(changed[0][:, 0]), atol=1e-6)
     assert torch.allclose(changed[0][:, 1:], given[0][:, 1:], atol=1e-6)
-    untouched = pruned(classifier, {name: mask}, 0.05)
-    assert torch.equal(untouched.get_submodule(name).weight, layer.weight)
+    untouched = pruned(classifier, {name: mask}, 0.05).get_submodule(name)
+    assert torch.equal(untouched.get_parameter("weight"), layer.get_parameter("weight"))
 
 
 def test_the_threshold_stays_within_the_allowed_drop_of_held_out_accuracy() -> None:

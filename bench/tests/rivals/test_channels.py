@@ -22,7 +22,7 @@ def test_a_silent_channel_is_its_bias_or_nothing(kind: str, bias: bool) -> None:
         "plain_norm": lambda: nn.BatchNorm2d(4, affine=False),
     }[kind]().eval()
     if kind == "norm":
-        nn.init.constant_(layer.bias, 0.7)
+        nn.init.constant_(layer.get_parameter("bias"), 0.7)
     before, constant = layer(x).detach(), bias_of(layer)
     silence(layer, ONE, bias=bias)
     after = layer(x).detach()

@@ -43,12 +43,14 @@ def test_the_loud_channel_goes_and_no_other(norm: bool) -> None:
     out = prune(classifier)
     name = "network.4" if norm else "network.2"
     layer, before = out.get_submodule(name), classifier.get_submodule(name)
-    assert not layer.weight[5].any()
-    assert float(layer.bias[5]) == 0
+    assert not layer.get_parameter("weight")[5].any()
+    assert float(layer.get_parameter("bias")[5]) == 0
     others = torch.arange(CHANNELS) != 5
-    assert torch.equal(layer.weight[others], before.weight[others])
-    first = "network.1" if norm else "network.0"
-    assert torch.equal(out.get_submodule(first).weight, classifier.get_submodule(first).weight)
+    assert torch.equal(
+        layer.get_parameter("weight")[others], before.get_parameter("weight")[others]
+    )
+    first = "network.1.weight" if norm else "network.0.weight"
+    assert torch.equal(out.get_parameter(first), classifier.get_parameter(first))
     images = CLEAN.images[:4]
     assert not torch.allclose(out(images), classifier(images))
 
@@ -62,17 +64,18 @@ def test_a_network_without_one_is_left_alone(norm: bool) -> None:
 
 def test_a_loud_norm_counts_like_a_loud_kernel() -> None:
     classifier = network(norm=True, loud=None)
-    classifier.get_submodule("network.1").running_var[3] = 1e-4
-    assert float(prune(classifier).get_submodule("network.1").weight[3]) == 0
+    classifier.get_buffer("network.1.running_var")[3] = 1e-4
+    assert float(prune(classifier).get_parameter("network.1.weight")[3]) == 0
 
 
 def test_bounds_are_gain_times_the_largest_singular_value() -> None:
     classifier = backdoored()
     bounds = lipschitz_bounds(classifier)
     assert list(bounds) == ["network.1", "network.4"]
-    kernel = classifier.get_submodule("network.3").weight.numpy()
+    kernel = classifier.get_parameter("network.3.weight").numpy()
     norm = classifier.get_submodule("network.4")
-    gain = (norm.weight.abs() / (norm.running_var + norm.eps).sqrt()).numpy()
+    assert isinstance(norm, nn.BatchNorm2d)
+    gain = (norm.weight.abs() / (norm.get_buffer("running_var") + norm.eps).sqrt()).numpy()
     for channel, matrix in enumerate(kernel.reshape(16, 12, 9)):
         wanted = gain[channel] * np.linalg.svd(matrix, compute_uv=False)[0]
         assert float(bounds["network.4"][channel]) == pytest.approx(wanted, rel=1e-4)
@@ -104,10 +107,10 @@ def test_a_norm_that_follows_no_layer_counts_by_itself() -> None:
     layers = nn.Sequential(
         nn.Conv2d(1, 16, 3), nn.ReLU(), nn.BatchNorm2d(16), nn.Flatten(), nn.Linear(576, 2)
     )
-    layers[2].weight.data[7] = 20
+    layers.get_parameter("2.weight").data[7] = 20
     classifier = Classifier(layers, input_shape=(1, 8, 8))
     assert list(lipschitz_bounds(classifier)) == ["network.0", "network.2"]
-    assert float(prune(classifier).get_submodule("network.2").weight[7]) == 0
+    assert float(prune(classifier).get_parameter("network.2.weight")[7]) == 0
 
 
 def test_needs_no_data() -> None:

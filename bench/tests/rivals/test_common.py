@@ -102,12 +102,14 @@ def test_a_loss_that_is_not_finite_ends_it() -> None:
 def test_statistics_rest_only_within() -> None:
     student = tunable(backdoored(), CLEAN)
     (first, *_) = norms(student)
-    before = first.running_mean.clone()
+    mean = first.running_mean
+    assert mean is not None
+    before = mean.clone()
     with statistics_kept(student):
         student(CLEAN.images)
-    assert torch.equal(first.running_mean, before)
+    assert torch.equal(mean, before)
     student(CLEAN.images)
-    assert not torch.equal(first.running_mean, before)
+    assert not torch.equal(mean, before)
 
 
 def test_dropout_stays_off() -> None:

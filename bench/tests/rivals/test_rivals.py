@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,13 +18,14 @@ from undoor_bench.rivals import RIVALS
 from undoor_bench.rivals.anp import ANP
 from undoor_bench.rivals.clipping import Clipping
 from undoor_bench.rivals.common import Descent
+from undoor_bench.rivals.fine_tuning import fine_tuning
 from undoor_bench.rivals.ft_sam import FTSAM
 from undoor_bench.rivals.ibau import IBAU
 from undoor_bench.rivals.nad import NAD
 from undoor_bench.rivals.unlearning import Unlearning
 
 FEW = Descent(steps=3, batch=16, rate=1e-3)
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "fine_tuning": {"settings": FEW},
     "ft_sam": {"settings": FTSAM(descent=FEW)},
     "nad": {"settings": NAD(teacher=FEW, student=FEW)},
@@ -131,7 +133,7 @@ def test_needs_a_hidden_layer(name: str) -> None:
 
 def test_a_rate_too_high_is_told() -> None:
     with pytest.raises(UndoorError, match="use a lower rate"):
-        RIVALS["fine_tuning"](
+        fine_tuning(
             backdoored(norm=False), CLEAN, NOTHING, seeded(), settings=Descent(steps=30, rate=1e9)
         )
 

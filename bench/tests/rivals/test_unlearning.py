@@ -79,19 +79,19 @@ def test_all_findings_are_used() -> None:
     )  # fmt: skip
     used: list[str] = []
 
-    class Told:
-        def __init__(self, name: str, stamp: Stamp) -> None:
-            self.name, self.stamp, self.site = name, stamp, stamp.site
-
+    class Told(Stamp):
         def __call__(self, x: Tensor) -> Tensor:
-            used.append(self.name)
-            return self.stamp(x)
+            used.append(self.family)
+            return super().__call__(x)
+
+    def told(name: str, stamp: Stamp) -> Told:
+        return Told(name, stamp.mask, stamp.pattern, stamp.mode, stamp.bounds)
 
     two = report(true_trigger())
     (first,) = two.findings
     findings = (
-        replace(first, trigger=Told("a", true_trigger())),
-        replace(first, target=4, trigger=Told("b", other)),
+        replace(first, trigger=told("a", true_trigger())),
+        replace(first, target=4, trigger=told("b", other)),
     )
     settings = Unlearning(descent=FEW)
     unlearning(backdoored(), CLEAN, replace(two, findings=findings), seeded(), settings=settings)

@@ -37,10 +37,10 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
     classifier = random_classifier("conv_norm")
     clean = CleanSet(random_inputs(classifier, 8), torch.arange(8) % 4)
     x = random_inputs(classifier, 5, seed=2)
-    all_of_them = [strip(classifier, clean, seeded(s), Settings(8))(x) for s in (0, 1)]
-    half = [strip(classifier, clean, seeded(s), Settings(4))(x) for s in (0, 1)]
-    assert torch.allclose(*all_of_them, atol=1e-9)
-    assert not torch.allclose(*half, atol=1e-4)
+    one, two = [strip(classifier, clean, seeded(s), Settings(8))(x) for s in (0, 1)]
+    first, second = [strip(classifier, clean, seeded(s), Settings(4))(x) for s in (0, 1)]
+    assert torch.allclose(one, two, atol=1e-9)
+    assert not torch.allclose(first, second, atol=1e-4)
 
 
 def test_entropy_lies_between_none_and_that_of_a_guess() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from undoor_bench.zoo.turned import turned
 def data(tmp_path: Path) -> Path:
     """Two signs, 80 and 40 images of them."""
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", 80), ("test", 40)):
         arrays[f"x_{split}"] = rng.integers(0, 256, (count, 6, 6, 3), np.uint8)
         arrays[f"y_{split}"] = np.arange(count) % 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 import undoor
 from undoor.errors import UndoorError
+from undoor.networks import NETWORKS
 from undoor_bench.attacks import Attack
 from undoor_bench.cli import app
 from undoor_bench.zoo import entries as zoo
@@ -32,7 +34,7 @@ ENTRY = Entry("badnets", "mnist", "PlainCNN", 0)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Ten classes of grey levels, and a recipe of one epoch."""
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", 300), ("test", 60)):
         y = np.arange(count) % 10
         noise = rng.integers(0, 12, (count, 28, 28))
@@ -47,7 +49,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def colours(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same with colour images of the size of CIFAR-10's."""
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", 80), ("test", 40), ("hold", 60)):
         y = np.arange(count) % 10
         noise = rng.integers(0, 12, (count, 32, 32, 3))
@@ -126,7 +128,7 @@ def scene(variant: Variant = AS_USUAL, classes: int = 10) -> Scene:
     def surrogate() -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return zoo.NETWORKS["PlainCNN"](num_classes=classes, width=4)
+            return NETWORKS["PlainCNN"](num_classes=classes, width=4)
 
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(1))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.tiny import CLASSES, TARGET, clean_images, true_trigger
+from undoor.triggers import Stamp
 from undoor_bench.attacks import Attack
 from undoor_bench.attacks.fixed import Fixed
 from undoor_bench.attacks.input_aware import InputAware
@@ -53,7 +54,7 @@ def test_learns_the_classes_and_the_backdoor() -> None:
 def test_two_backdoors() -> None:
     """Each image serves one of them; both work."""
     one = true_trigger()
-    other = type(one)("given", one.mask.flip(1), one.pattern.flip(1), "replace", one.bounds)
+    other = Stamp("given", one.mask.flip(1), one.pattern.flip(1), "replace", one.bounds)
     attacks = [
         Fixed(stamp, all_to_one(target, CLASSES), rate=0.15)
         for stamp, target in ((one, TARGET), (other, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,12 @@ from undoor.align.reference import fit_upper_bound
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.extensions import extensions
 from undoor.progress import Progress, silent
 from undoor.sites import attach
 from undoor.vocabulary import (
     DEFAULT_FIT,
+    FIT_GROUP,
     ONEPASS,
     PAIRED,
     PAIRED_UNBOUNDED,
@@ -49,6 +51,61 @@ UNPAIRED: dict[str, str] = {PAIRED: ONEPASS, PAIRED_UNBOUNDED: ONEPASS}
 Plan = Mapping[str, Granularity]
 
 
+@cache
+def fits() -> dict[str, FitSite]:
+    """All fits by their names: `FITS`, then those of other packages.
+
+    A package adds one through an entry point of the group ``undoor.fits`` that names a function of
+    clean activations [n, C, ...], triggered ones [m, C, ...] and a granularity, which returns a
+    `undoor.align.transform.Correction`. The entry point's name is the fit's.
+
+    Raises
+    ------
+    UndoorError
+        An entry point cannot be loaded, is no function, or has the name of another fit.
+    """
+    found = dict(FITS)
+    for extension in extensions(FIT_GROUP):
+        name, fit = extension.name, extension.value
+        if not callable(fit):
+            raise UndoorError(
+                f"expected the entry point {name} of {FIT_GROUP} to be a function of clean "
+                f"activations, triggered activations and a granularity, got {type(fit).__name__}"
+            )
+        if name in found:
+            raise UndoorError(
+                f"expected fits of different names, got {name!r} again from an entry point of "
+                f"{FIT_GROUP}; rename it"
+            )
+        found[name] = fit
+    return found
+
+
+def require_fit(name: str) -> FitSite:
+    """The fit of this name.
+
+    Raises
+    ------
+    UndoorError
+        There is none.
+    """
+    if name not in fits():
+        raise UndoorError(
+            f"unknown fit {name!r}; choose one of {', '.join(fits())}, or install the package that "
+            "adds it"
+        )
+    return fits()[name]
+
+
+def fit_version(name: str) -> str:
+    """Of the package that adds a fit: corrections of another version are others. Empty for `FITS`.
+
+    >>> fit_version("paired")
+    ''
+    """
+    return next((each.version for each in extensions(FIT_GROUP) if each.name == name), "")
+
+
 @torch.no_grad()
 def fit_corrections(
     classifier: Classifier,
@@ -70,10 +127,9 @@ def fit_corrections(
     clean, triggered : raw inputs [n, ...] without and [m, ...] with the trigger; for "paired" the
         same n inputs in the same order. Every other fit compares distributions: they need not be
         the same inputs, nor as many, but should be of the same mix of classes.
-    plan : site name to granularity. fit : one of `FITS`.
+    plan : site name to granularity. fit : one of `fits()`.
     """
-    if fit not in FITS:
-        raise UndoorError(f"unknown fit {fit!r}; choose one of {', '.join(FITS)}")
+    fit_site = require_fit(fit)
     done = itertools.count(1)
 
     def tell() -> None:
@@ -81,7 +137,7 @@ def fit_corrections(
 
     share = Fraction(len(clean), len(clean) + len(triggered))
     fitting = {
-        name: _Fitting(FITS[fit], granularity, share, tell) for name, granularity in plan.items()
+        name: _Fitting(fit_site, granularity, share, tell) for name, granularity in plan.items()
     }
     attach(classifier, fitting)(torch.cat([clean, triggered]))
     return {name: module.result() for name, module in fitting.items()}
@@ -116,9 +172,18 @@ class _Fitting(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         cut = int(len(z) * self.share)
         clean, triggered = z[:cut], z[cut:]
-        self.correction = self.fit(clean, triggered, self.granularity)
+        self.correction = self._fitted(clean, triggered)
         self.done()
         return torch.cat([clean, self.correction(triggered)])
+
+    def _fitted(self, clean: Tensor, triggered: Tensor) -> Correction:
+        correction = self.fit(clean, triggered, self.granularity)
+        if not isinstance(correction, Correction):
+            raise UndoorError(
+                "expected a fit to return an undoor.align.transform.Correction, got "
+                f"{type(correction).__name__}; repair the package that adds this fit"
+            )
+        return correction
 
     def result(self) -> Correction:
         assert self.correction is not None

@@ -12,6 +12,7 @@ from undoor.clean_set.index import Label, Raw
 from undoor.clean_set.labels import require_names
 from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
+from undoor.extras import how_to_install
 
 IMAGE_COLUMNS = ("image", "img", "images")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
@@ -85,9 +86,7 @@ def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise UndoorError(
-            f"reading {what} needs pyarrow; run: pip install 'undoor[parquet]'"
-        ) from error
+        raise UndoorError(f"reading {what} needs pyarrow; {how_to_install('parquet')}") from error
     try:
         yield pyarrow
     except pyarrow.ArrowMemoryError as error:

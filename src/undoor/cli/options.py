@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from undoor import vocabulary
 from undoor.cli.console import code_aloud, say, trusted_aloud
 from undoor.cli.progress import bars
 from undoor.errors import UndoorError, UsageError
@@ -413,6 +414,14 @@ class ScanOptions:
             rich_help_panel=SCAN_PANEL,
         ),
     ] = False
+    accept_coverage: Annotated[
+        vocabulary.AcceptCoverage,
+        typer.Option(
+            help="partial: the model may be called clean though not all trigger families could be "
+            "searched, or though the statistics were learned on other networks or inputs.",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = vocabulary.FULL
 
     def run(
         self,
@@ -434,6 +443,7 @@ class ScanOptions:
                 thresholds=Thresholds(alpha=self.alpha),
                 budget=budget,
                 accept_graph=self.accept_graph,
+                accept_coverage=self.accept_coverage,
                 journal=journal,
                 progress=progress,
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from undoor.cli.console import old_files_aloud, say, warnings_aloud
 from undoor.cli.progress import bars
 from undoor.errors import UndoorError, UsageError
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE, Fit
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ def repair_model(
     clean: CleanSet,
     report: ScanReport,
     *,
-    fit: Fit = DEFAULT_FIT,
+    fit: str = DEFAULT_FIT,
     fpr: float = DEFAULT_FPR,
     force_targets: Sequence[int] = (),
     suspects: int = 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -20,19 +20,33 @@ from undoor.cli.output import output_folder, publish, results_folder, save_repai
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions, RunOptions, go_on
 from undoor.cli.show import show_files, show_repair, show_scan
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, is_poor
+from undoor.extensions import declared
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, FIT_GROUP, is_poor
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
     Path | None,
     typer.Option(help="The --out folder of an earlier scan; scans anew without.", metavar="DIR"),
 ]
+
+
+def _known_fit(name: str) -> str:
+    """Refuse a fit that nobody has, before any work."""
+    known = (*get_args(vocabulary.Fit), *declared(FIT_GROUP))
+    if name not in known:
+        raise typer.BadParameter(f"expected one of {', '.join(known)}, got {name!r}")
+    return name
+
+
 Fit = Annotated[
-    vocabulary.Fit,
+    str,
     typer.Option(
+        metavar="FIT",
+        callback=_known_fit,
         help="How corrections are fitted: paired (the default: moments of each unit, and what "
         "pairs of clean and triggered images show of channels together), onepass (moments alone), "
-        "paper (the published equations), reference (as the authors' released code works)."
+        "paper (the published equations), reference (as the authors' released code works), or one "
+        "that an installed package adds.",
     ),
 ]
 Fpr = Annotated[

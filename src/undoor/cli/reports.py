@@ -26,8 +26,9 @@ class ReportOptions:
     report: Annotated[
         list[str] | None,
         typer.Option(
-            help="html (default), json, sarif, junit, markdown, cyclonedx or model-card, written "
-            "into --out; may be given several times or as a list with commas.",
+            help="html (default), json, sarif, junit, markdown, cyclonedx, model-card, or "
+            "one that an installed package adds, written into --out; may be given several times or "
+            "as a list with commas.",
             metavar="FORMAT",
             rich_help_panel=PANEL,
         ),
@@ -84,9 +85,9 @@ class GateOptions:
 def save_reports(out: Path, formats: list[str], results: Results) -> list[Path]:
     """Render all, then write: a format that fails leaves no others behind."""
     from undoor.files import write_text
-    from undoor.render.reports import REPORTS
+    from undoor.render.reports import reports
 
-    texts = {out / REPORTS[name].file: REPORTS[name].render(results) for name in formats}
+    texts = {out / reports()[name].file: reports()[name].render(results) for name in formats}
     for file, text in texts.items():
         write_text(file, text)
     return list(texts)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
+from undoor.render import coverage
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     class_label,
@@ -55,7 +56,7 @@ def show_scan(console: Console, report: ScanReport) -> None:
     """The verdict with its reasons and, where there are any, the suspected targets."""
     colour = COLOURS[report.verdict]
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
-    reasons = [Text(f"• {plain(reason)}") for reason in report.reasons]
+    reasons = [Text(f"• {plain(reason)}") for reason in coverage.reasons(report)]
     took = Text(
         f"{report.images} clean images, {len(report.class_names)} classes, {report.seconds:.0f} s, "
         f"{report.passes:,} sample passes",
@@ -66,6 +67,8 @@ def show_scan(console: Console, report: ScanReport) -> None:
         console.print(_findings(report))
     elif report.detectable:
         console.print(_detectable(report))
+    for family, why in coverage.not_searched(report.coverage):
+        console.print(Text(f"not searched: {plain(family)} ({plain(why)})", style="dim"))
 
 
 def _detectable(report: ScanReport) -> Table:

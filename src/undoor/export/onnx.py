@@ -17,10 +17,11 @@ from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Answers
 from undoor.export.trace import AXIS, INPUT, OUTPUTS, first_line, trace
+from undoor.extras import how_to_install
 
 # Key of the model's metadata_props under which it says what it is.
 METADATA = "undoor"
-EXTRA = ("onnx", "onnxscript", "onnxruntime")
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def require_extra() -> None:
@@ -29,13 +30,13 @@ def require_extra() -> None:
     ------
     UndoorError : a library that ONNX files take is missing.
     """
-    for name in EXTRA:
+    for name in LIBRARIES:
         try:
             importlib.import_module(name)
         except ImportError:
             raise UndoorError(
                 f"ONNX files take the library {name}, which is not installed; "
-                "pip install 'undoor[onnx]'"
+                f"{how_to_install('onnx-export')}"
             ) from None
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from undoor.errors import UndoorError
-from undoor.vocabulary import CALIBRATE
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, IMAGES
 
 FILE = "calibration.toml"
 
@@ -41,6 +41,34 @@ class Agreement:
     location: float
     scale: float
     weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The models that the nulls were learned from and are known to hold for.
+
+    space : of their inputs. network : their kind (`undoor.sites.network_kind`). sides, channels :
+    the fewest and the most. classes : the fewest; the p-values are corrected for more.
+    """
+
+    space: str = IMAGES
+    network: str = CONVOLUTIONAL
+    sides: tuple[int, int] = (28, 32)
+    channels: tuple[int, int] = (1, 3)
+    classes: int = 5
+
+    def covers_size(self, shape: tuple[int, ...]) -> bool:
+        """Whether images of this shape are no smaller and no larger than those of the models:
+        how natural sizes grow further was never measured.
+
+        >>> Scope().covers_size((3, 32, 32)), Scope().covers_size((3, 224, 224))
+        (True, False)
+        """
+        (low, high), (fewest, most) = self.sides, self.channels
+        return fewest <= shape[0] <= most and all(low <= side <= high for side in shape[1:])
+
+
+SCOPE = Scope()
 
 
 @cache

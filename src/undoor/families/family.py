@@ -130,8 +130,9 @@ class Family:
     on_request
         Whether it is searched only in the place of another family, not for every class.
     missing
-        Why it cannot be searched in a network, as a sentence; "" where another family of this
-        kind is searched in its place; None where it can. None for families that always can.
+        Why it cannot be searched in a network: a code of `undoor.vocabulary`, or a sentence;
+        `SAME_SITE` where another family of this kind is searched in its place; None where it can.
+        None for families that always can.
     places, probes
         Where searches start beside noise: at opaque places, or from the one of these triggers for
         a shape and bounds that pulls most to the target.
@@ -149,6 +150,9 @@ class Family:
         finding's: where both see a backdoor, corrections are not fitted on this one.
     reaches_any
         Whether it moves inputs of any network to any class.
+    smallest
+        The smallest size that a trigger can have, as one pixel has: a search that would report
+        smaller ones alone tells nothing. None where there is none.
     in_repair
         How its findings are corrected.
     """
@@ -175,6 +179,7 @@ class Family:
     faint: float | None = None
     covered_by: Family | None = None
     reaches_any: bool = False
+    smallest: float | None = None
     in_repair: InRepair = field(default_factory=InRepair)
 
     def __post_init__(self) -> None:

@@ -20,26 +20,13 @@ from undoor.spaces.images import IMAGES
 from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Latent, Trigger
 from undoor.triggers.latent import UNBOUNDED
+from undoor.vocabulary import NO_HEAD, NO_SITES, OPAQUE, SAME_SITE
 
 NAME = "latent"
 START = 0.1
 # Where among the sites of the network, from 0 (the first behind the input) to 1 (the last).
 DEPTHS = {"early": 0.15, "middle": 0.6, "late": 0.8}
 IMAGES_FOR_SCALE = 256
-OUTSIDE = (
-    "the network is TorchScript, which is scanned from outside: the latent families, which find "
-    "most of what is spread over the whole image, were left out, and it cannot be repaired"
-)
-NO_HEADS = (
-    "the latent families, which find most of what is spread over the whole image, were left out: "
-    "the class scores are not a linear map of features, or not one that is a linear layer or a "
-    "convolution that runs once in a pass"
-)
-NO_SITES = (
-    "the latent families, which find most of what is spread over the whole image, were left out: "
-    "between the input and the last linear map there is no normalisation, convolution or linear "
-    "layer that runs once in a pass"
-)
 _SITES: WeakKeyDictionary[Classifier, tuple[SiteInfo, ...]] = WeakKeyDictionary()
 
 
@@ -100,7 +87,7 @@ def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
 
 def why_missing(depth: str, classifier: Classifier) -> str | None:
     """Why a depth cannot be searched: latent families need sites, and heads, whose features tell a
-    target's own way; "" where the network has so few sites that another depth is the same place.
+    target's own way; and where the network has few sites, another depth may be the same place.
 
     Of depths that are one place, the last stays: it is named for the layers in front of the heads.
     """
@@ -108,10 +95,10 @@ def why_missing(depth: str, classifier: Classifier) -> str | None:
     if count:
         places = {_place(each, count): each for each in DEPTHS}
         same = count >= len(DEPTHS) or places[_place(depth, count)] == depth
-        return None if same else ""
+        return None if same else SAME_SITE
     if is_opaque(classifier):
-        return OUTSIDE
-    return NO_SITES if find_heads(classifier) else NO_HEADS
+        return OPAQUE
+    return NO_SITES if find_heads(classifier) else NO_HEAD
 
 
 def _sites(classifier: Classifier) -> tuple[SiteInfo, ...]:

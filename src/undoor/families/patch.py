@@ -111,6 +111,7 @@ PATCH = Family(
     effort=Effort(12, Schedule(steps=130, batch=2, weight=0.02, trial=45, keep=2)),
     spaces=frozenset({IMAGES.name, VECTORS.name}),
     growth=as_area,
+    smallest=1.0,
     # Beside the squares that pull most: these start near a planted patch, noise finds scattered
     # ones.
     places=Places(

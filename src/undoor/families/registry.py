@@ -104,16 +104,6 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
     )
 
 
-def left_out(classifier: Classifier) -> tuple[str, ...]:
-    """Why families that apply to the inputs of this network cannot be searched in it."""
-    reasons = (
-        family.why_missing(classifier)
-        for family in families()
-        if not family.on_request and family.applies_to(classifier.space)
-    )
-    return tuple(dict.fromkeys(reason for reason in reasons if reason))
-
-
 def nulls() -> dict[str, Null]:
     """By family, what natural triggers look like; nothing of families without a fitted null."""
     return {family.name: family.null for family in families() if family.null is not None}

@@ -16,6 +16,7 @@ SHARED_PATCH = replace(
     name="shared patch",
     null=None,
     unit="pixels a class where images end",
+    smallest=None,
     effort=_EFFORT,
     moves="shared",
     places=Places(squares, 8, _EFFORT),

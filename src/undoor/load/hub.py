@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.extras import Extra, how_to_install
 from undoor.load.installed import loose_places, require_installed, without_places
 from undoor.load.mistaken import read_text
 from undoor.load.torchvision_import import torchvision_importable
@@ -26,7 +27,7 @@ CONVERTER = "onnx2torch"
 USERS = frozenset({"transformers", "timm", CONVERTER})
 
 
-def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
+def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
     """These attributes of an optional library.
 
     Raises
@@ -44,21 +45,19 @@ def from_library(library: str, *names: str, extra: str) -> tuple[Any, ...]:
     # A library that does not import may raise anything.
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == root:
-            raise UndoorError(
-                f"this model needs {root}; run: pip install 'undoor[{extra}]'"
-            ) from error
+            raise UndoorError(f"this model needs {root}; {how_to_install(extra)}") from error
         raise UndoorError(
             f"{library} is installed but gives no {', '.join(names)} here "
-            f"({first_line(_cause(error))}); run: pip install -U 'undoor[{extra}]', and see that "
-            "torchvision, if there is one, belongs to this torch"
+            f"({first_line(_cause(error))}); {how_to_install(extra)}, with -U for newer versions, "
+            "and see that torchvision, if there is one, belongs to this torch"
         ) from error
 
 
 @contextmanager
-def offline(extra: str) -> Iterator[None]:
+def offline(extra: Extra) -> Iterator[None]:
     """No library reaches for the hub inside; what was set before is set again afterwards.
 
-    extra : whose install line is told where the hub's library is missing.
+    extra : the one to install where the hub's library is missing.
     """
     (switch,) = from_library("huggingface_hub.constants", SWITCH, extra=extra)
     constants = sys.modules["huggingface_hub.constants"]

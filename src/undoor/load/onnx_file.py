@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from undoor.errors import UndoorError
 from undoor.load.hub import first_line, from_library
@@ -24,7 +24,7 @@ from undoor.load.onnx_size import (
 from undoor.load.pickles import Breach
 from undoor.load.regular import open_regular
 
-EXTRA = "onnx"
+EXTRA: Final = "onnx-models"
 # A parsed message takes a few times its size; larger models keep their tensors in other files.
 LARGEST = 2**29
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft"})

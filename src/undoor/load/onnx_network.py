@@ -21,7 +21,6 @@ from undoor.load.hub import first_line, from_library
 from undoor.load.onnx_file import EXTRA
 from undoor.load.onnx_linear import as_layers
 
-CONVERTER = "onnx-models"
 # The newest whose operators the converter knows; newer files are brought down to it.
 OPSET = 17
 # Operators of networks in whole numbers, which have no gradients.
@@ -46,7 +45,7 @@ def read(path: Path) -> Graph:
         returns anything but images and class scores.
     """
     (load,) = from_library("onnx", "load", extra=EXTRA)
-    (convert,) = from_library("onnx2torch", "convert", extra=CONVERTER)
+    (convert,) = from_library("onnx2torch", "convert", extra=EXTRA)
     try:
         model = load(path)
     except Exception as error:

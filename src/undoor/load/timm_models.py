@@ -10,7 +10,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -37,7 +37,7 @@ from undoor.spaces.images import IMAGES
 
 SCHEME = "timm:"
 WEIGHTS = "model.safetensors"
-EXTRA = "timm"
+EXTRA: Final = "timm"
 # Of timm.create_model: what would open or fetch other weights than those given, or change what is
 # returned.
 FORBIDDEN = frozenset(

@@ -8,18 +8,23 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
+from undoor.extras import how_to_install
 from undoor.files import as_json
-from undoor.render import text
+from undoor.render import coverage, text
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
-from undoor.scan.report import ScanReport
+from undoor.scan.report import Finding, ScanReport
 
 if TYPE_CHECKING:
     from cyclonedx.model.bom import Bom
+    from cyclonedx.model.vulnerability import Vulnerability
 
     from undoor.repair import Repair
 
 PREFIX = "undoor"
+MODEL_REF = "model"
+# As the Common Weakness Enumeration counts a backdoor: CWE-506.
+EMBEDDED_MALICIOUS_CODE = 506
 
 
 def cyclonedx(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
@@ -35,7 +40,7 @@ def cyclonedx(scan: ScanReport, subject: Subject, repair: Repair | None = None) 
         from cyclonedx.output.json import JsonV1Dot6
     except ImportError:
         raise UndoorError(
-            "a CycloneDX report needs cyclonedx-python-lib; run: pip install 'undoor[reports]'"
+            f"a CycloneDX report needs cyclonedx-python-lib; {how_to_install('cyclonedx')}"
         ) from None
     bill = JsonV1Dot6(_bill(scan, subject, repair)).output_as_string()
     document: dict[str, Any] = json.loads(bill)
@@ -55,16 +60,54 @@ def _bill(scan: ScanReport, subject: Subject, repair: Repair | None) -> Bom:
     model = Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,
         name=text.plain(subject.model),
-        bom_ref="model",
+        bom_ref=MODEL_REF,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=subject.weights_sha256)]
         if subject.weights_sha256
         else [],
         properties=[Property(name=f"{PREFIX}:{name}", value=value) for name, value in facts],
     )
     bill = Bom(components=[model], serial_number=uuid.uuid5(uuid.NAMESPACE_OID, identity))
+    for item in scan.findings:
+        bill.vulnerabilities.add(_vulnerability(item, scan, repair))
     bill.metadata.timestamp = None  # type: ignore[assignment]
     bill.metadata.tools.components.add(tool)
     return bill
+
+
+def _vulnerability(finding: Finding, scan: ScanReport, repair: Repair | None) -> Vulnerability:
+    """One for each target; the weights stay exploitable, also where a repair is at hand."""
+    from cyclonedx.model.impact_analysis import ImpactAnalysisResponse, ImpactAnalysisState
+    from cyclonedx.model.vulnerability import (
+        BomTarget,
+        Vulnerability,
+        VulnerabilityAnalysis,
+        VulnerabilitySource,
+    )
+
+    fixed = {item.target: item for item in (repair.targets if repair else ())}.get(finding.target)
+    label = text.class_label(finding.target, scan.class_names)
+    sources = text.sources_label(finding.sources, scan.class_names)
+    name = f"{PREFIX}-{scan.fingerprint[:12]}-target-{finding.target}"
+    return Vulnerability(
+        bom_ref=name,
+        id=name,
+        source=VulnerabilitySource(name=PREFIX),
+        cwes=[EMBEDDED_MALICIOUS_CODE],
+        description=f"Backdoor with target class {label}: a {text.plain(finding.family)} trigger "
+        f"turns images of {sources} into it ({text.percent(finding.asr_on_clean_set)} of held-out "
+        f"images, {text.p_equals(finding.p_value)}).",
+        recommendation="Do not deploy the weights alone; close the backdoor with `undoor repair`, "
+        "or train the model anew on data that you trust.",
+        analysis=VulnerabilityAnalysis(
+            state=ImpactAnalysisState.EXPLOITABLE,
+            responses=[ImpactAnalysisResponse.WORKAROUND_AVAILABLE] if fixed else [],
+            detail=f"Served with its repair, {text.percent(fixed.asr)} of images with the "
+            "recovered trigger are still turned into the target."
+            if fixed
+            else "Nothing was repaired.",
+        ),
+        affects=[BomTarget(ref=MODEL_REF)],
+    )
 
 
 def _facts(scan: ScanReport, repair: Repair | None) -> list[tuple[str, str]]:
@@ -73,7 +116,10 @@ def _facts(scan: ScanReport, repair: Repair | None) -> list[tuple[str, str]]:
         ("model_sha256", scan.fingerprint),
         ("images", str(scan.images)),
         ("seed", str(scan.seed)),
-        *((f"reason:{n}", text.plain(reason)) for n, reason in enumerate(scan.reasons, 1)),
+        *(
+            (f"reason:{n}", text.plain(reason))
+            for n, reason in enumerate(coverage.reasons(scan), 1)
+        ),
     ]
     for item in scan.findings:
         name = f"target:{item.target}"

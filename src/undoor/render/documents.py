@@ -8,132 +8,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from undoor.errors import UndoorError
-from undoor.vocabulary import Cause, Output, Policy, Verdict
+from undoor.render.document_parts import (
+    ClassNumber,
+    Count,
+    Fraction,
+    Interval,
+    Part,
+    Seconds,
+    Sha256,
+)
+from undoor.render.scan_document import Scan
+from undoor.vocabulary import Output, Policy, Verdict
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Interval = Annotated[
-    tuple[Fraction, Fraction] | None, Field(description="95 %; null where nothing was counted.")
-]
-Count = Annotated[int, Field(ge=0)]
-ClassNumber = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Target(_Part):
-    """A suspected target class and the smallest trigger that leads there."""
-
-    target: ClassNumber
-    sources: list[ClassNumber] = Field(description="The classes whose images the trigger moves.")
-    family: str = Field(description="Kind of trigger, for example patch.")
-    p_value: Fraction = Field(description="How often a clean model looks like this.")
-    score: float = Field(description="How many times smaller than for the other classes.")
-    size: Annotated[float, Field(ge=0)] = Field(description="In the family's own unit.")
-    asr_on_clean_set: Fraction = Field(description="Share of held-out clean images it moves.")
-
-
-class Evidence(_Part):
-    """How easily one class is reached, or left, by one family of triggers."""
-
-    target: ClassNumber | None = Field(description="Null where images go to several classes.")
-    family: str
-    size: Annotated[float, Field(ge=0)] | None = Field(description="Null where none worked.")
-    score: float
-    p_value: Fraction
-    asr: Fraction | None
-    source: ClassNumber | None = Field(description="Null for all other classes.")
-
-
-class SourceFile(_Part):
-    """A file of Python that the network is made of and no installed package brings."""
-
-    name: str = Field(description="Without its folder; empty where there was no file.")
-    sha256: Sha256
-
-
-class Resized(_Part):
-    """How pictures of other sizes become inputs."""
-
-    size: tuple[Count, Count] = Field(description="Height and width of the result.")
-    first: tuple[Count, Count] | Count | None = Field(
-        description="What is resized to before the centre is cut out; null for straight to size."
-    )
-    resample: str
-
-
-class Preprocessing(_Part):
-    """What happens to a picture before the network sees it."""
-
-    input_shape: list[Count]
-    bounds: tuple[float, float]
-    scale: float
-    mean: list[float]
-    std: list[float]
-    output: Literal["logits", "probabilities"]
-    resizing: Resized | None
-
-
-class Probe(_Part):
-    """Predictions on eight fixed inputs."""
-
-    logits: list[list[float | None]] = Field(
-        description="At most 64 classes, evenly spread; null for what is not finite."
-    )
-
-
-class Model(_Part):
-    """The model that a result belongs to, field by field."""
-
-    sha256: Sha256 | None = Field(
-        description="Over hashes and preprocessing; null where the weights alone are known."
-    )
-    weights_sha256: Sha256 | None = Field(
-        description="Over every weight and the input transform alone."
-    )
-    structure_sha256: Sha256 | None = Field(description="Over the modules and their settings.")
-    graph_sha256: Sha256 | None = Field(description="Of the .pt2, ONNX or TorchScript file.")
-    call_sha256: Sha256 | None = Field(
-        description="Of name and arguments of the callable that built the network."
-    )
-    code_sha256: Sha256 | None = Field(description="Over the hashes in code.")
-    code: list[SourceFile]
-    preprocessing: Preprocessing | None
-    probe: Probe | None
-
-
-class Scan(_Part):
-    """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
-
-    schema_: Literal["undoor/scan/4"] = Field(alias="schema")
-    verdict: Verdict
-    reasons: list[str]
-    targets: list[Target]
-    evidence: list[Evidence]
-    detectable: dict[str, float] = Field(
-        description="For each family, the size below which a trigger would have been reported."
-    )
-    class_names: list[str]
-    model_sha256: Sha256 = Field(description="Over all that the predictions depend on.")
-    model: Model
-    images: Count = Field(description="Clean images used.")
-    seed: int
-    seconds: Seconds
-    passes: Count = Field(description="Images that went forward and backward.")
-    device: str | None = Field(
-        default=None, description="Type and name of what the scan ran on, such as cpu."
-    )
-    causes: list[Cause] = Field(description="Why there is no answer, where the cause is known.")
-
-
-class ScoreSummary(_Part):
+class ScoreSummary(Part):
     """Scores in a few numbers."""
 
     n: Count
@@ -146,14 +39,14 @@ class ScoreSummary(_Part):
     std: float
 
 
-class Scores(_Part):
+class Scores(Part):
     """The scores that a threshold was set on; null where there are none."""
 
     clean: ScoreSummary | None
     triggered: ScoreSummary | None
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """What the guard's threshold was set on, and what that can promise."""
 
     wanted_fpr: Fraction
@@ -166,7 +59,7 @@ class Calibration(_Part):
     scores: Scores | None = Field(default=None, description="Not of repairs that do not say.")
 
 
-class Trial(_Part):
+class Trial(Part):
     """A plan of corrections that cross-validation compared."""
 
     name: str
@@ -175,7 +68,7 @@ class Trial(_Part):
     score: float
 
 
-class Adaptation(_Part):
+class Adaptation(Part):
     """What became of inputs seen in operation."""
 
     seen: Count
@@ -186,7 +79,7 @@ class Adaptation(_Part):
     refitted: bool
 
 
-class RepairedTarget(_Part):
+class RepairedTarget(Part):
     """The corrections for one target; rates are cross-validated with the recovered trigger."""
 
     target: ClassNumber
@@ -205,7 +98,7 @@ class RepairedTarget(_Part):
     quick: bool = Field(description="Made with the scan's trigger alone and no choice of a plan.")
 
 
-class Site(_Part):
+class Site(Part):
     """A place in the network that is corrected."""
 
     target: ClassNumber
@@ -215,14 +108,14 @@ class Site(_Part):
     moved: float = Field(description="Shift undone, in clean standard deviations.")
 
 
-class RepairSeconds(_Part):
+class RepairSeconds(Part):
     """What the repair took."""
 
     scan: Seconds
     align: Seconds
 
 
-class Repair(_Part):
+class Repair(Part):
     """What `undoor repair` made: repair.json, and the answer of `undoor repair --json`."""
 
     schema_: Literal["undoor/repair/3"] = Field(alias="schema")
@@ -235,7 +128,7 @@ class Repair(_Part):
     seconds: RepairSeconds
 
 
-class CheckedImage(_Part):
+class CheckedImage(Part):
     """One input: the model's answer, the guarded model's, and whether it is flagged."""
 
     image: str
@@ -251,7 +144,7 @@ class CheckedImage(_Part):
     )
 
 
-class Check(_Part):
+class Check(Part):
     """The answer of `undoor check --json`."""
 
     schema_: Literal["undoor/check/2"] = Field(alias="schema")
@@ -264,21 +157,21 @@ class Check(_Part):
     changed: dict[str, Count] = Field(description="Images changed while they were read, by kind.")
 
 
-def _rates(name: str, keys: str) -> type[_Part]:
+def _rates(name: str, keys: str) -> type[Part]:
     fields: dict[str, Any] = {}
     for key in keys.split():
         fields |= {key: (Fraction | None, ...), f"{key}_interval": (Interval, ...)}
-    return create_model(name, __base__=_Part, **fields)
+    return create_model(name, __base__=Part, **fields)
 
 
-class Counted(_Part):
+class Counted(Part):
     """How many test images there were."""
 
     clean: Count
     triggered: Count
 
 
-class Evaluation(_Part):
+class Evaluation(Part):
     """The answer of `undoor evaluate --json`: rates with the true trigger."""
 
     schema_: Literal["undoor/evaluation/1"] = Field(alias="schema")
@@ -288,7 +181,7 @@ class Evaluation(_Part):
     n: Counted
 
 
-class Demo(_Part):
+class Demo(Part):
     """The answer of `undoor demo --json`."""
 
     schema_: Literal["undoor/demo/1"] = Field(alias="schema")
@@ -297,7 +190,7 @@ class Demo(_Part):
     evaluation: Evaluation | None
 
 
-class Examined(_Part):
+class Examined(Part):
     """The model and the data, as the user named them."""
 
     model: str
@@ -309,7 +202,7 @@ class Examined(_Part):
     data: str
 
 
-class Report(_Part):
+class Report(Part):
     """`--report json`: report.json, all that is known of one model in one document."""
 
     schema_: Literal["undoor/report/1"] = Field(alias="schema")
@@ -320,14 +213,14 @@ class Report(_Part):
     evaluation: Evaluation | None
 
 
-class NamedGlobal(_Part):
+class NamedGlobal(Part):
     """A name that a pickle imports."""
 
     name: str
     opcode: str = Field(description="Of the pickle machine, where it is first named.")
 
 
-class InspectedFile(_Part):
+class InspectedFile(Part):
     """One file of a model."""
 
     path: str
@@ -341,7 +234,7 @@ class InspectedFile(_Part):
     runs: bool = Field(description="Python code that opening the model would run.")
 
 
-class Contract(_Part):
+class Contract(Part):
     """What the model takes and gives; it sees (x * scale - mean) / std."""
 
     input_shape: list[Annotated[int, Field(gt=0)]]
@@ -353,14 +246,14 @@ class Contract(_Part):
     class_names: list[str]
 
 
-class CorrectableSite(_Part):
+class CorrectableSite(Part):
     """A place where a correction can stand, and the shape of its activations."""
 
     name: str
     shape: list[Count]
 
 
-class GraphFinding(_Part):
+class GraphFinding(Part):
     """Something between input and class scores that ordinary layers do not have."""
 
     code: str
@@ -370,14 +263,14 @@ class GraphFinding(_Part):
     sentence: str
 
 
-class Disagreement(_Part):
+class Disagreement(Part):
     """Predictions, or gradients, that depend on how the network is run."""
 
     code: str
     sentence: str
 
 
-class Network(_Part):
+class Network(Part):
     """The network as it is executed."""
 
     name: str
@@ -391,7 +284,7 @@ class Network(_Part):
     warnings: list[str]
 
 
-class Checkpoint(_Part):
+class Checkpoint(Part):
     """Tensors without an architecture, and what they suggest."""
 
     tensors: dict[str, list[Count]]
@@ -401,7 +294,7 @@ class Checkpoint(_Part):
     not_finite: list[str]
 
 
-class DryRun(_Part):
+class DryRun(Part):
     """One pass over clean images, fed as described and in other common ways."""
 
     images: Count
@@ -414,14 +307,14 @@ class DryRun(_Part):
     warnings: list[str]
 
 
-class RunFile(_Part):
+class RunFile(Part):
     """A Python file that opening the model could run."""
 
     path: str
     sha256: Sha256
 
 
-class NamedCode(_Part):
+class NamedCode(Part):
     """Python code that a file of the model names as its architecture."""
 
     architecture: str
@@ -429,7 +322,7 @@ class NamedCode(_Part):
     files: list[RunFile]
 
 
-class Inspection(_Part):
+class Inspection(Part):
     """The answer of `undoor inspect --json`."""
 
     schema_: Literal["undoor/inspection/2"] = Field(alias="schema")
@@ -448,7 +341,7 @@ class Inspection(_Part):
     dry_run: DryRun | None
 
 
-class Estimate(_Part):
+class Estimate(Part):
     """The answer of `undoor scan --estimate --json`, and of `undoor repair`."""
 
     schema_: Literal["undoor/estimate/1"] = Field(alias="schema")
@@ -461,7 +354,7 @@ class Estimate(_Part):
     notes: list[str] = Field(description="What the figures suppose.")
 
 
-class Error(_Part):
+class Error(Part):
     """What `--json` prints where a command has no result."""
 
     schema_: Literal["undoor/error/1"] = Field(alias="schema")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,89 +17,140 @@ from undoor.scan.report import ClassEvidence, ScanReport
 
 MUTED, SUSPECT = "#7f93a8", "#d1495b"
 CLEAN, TRIGGERED, CORRECTED = "#4d88c4", "#d1495b", "#2a9d6f"
+# Names of classes side by side, and upright.
 LABELS_AT_MOST = 12
+NAMES_AT_MOST = 60
+LONGEST_UPRIGHT = 16
+# The score of a class whose trigger is as small as the others'; and the smallest one drawn.
+EVEN = 1.0
+LEAST_SCORE = 0.05
+
+
+def has_scores(report: ScanReport) -> bool:
+    """Whether there is a score to draw: a trigger that worked, of a class."""
+    return bool(_panels(report))
 
 
 def score_chart(report: ScanReport) -> str:
-    """Bars of every class's score, one panel a trigger family; suspected targets stand out. The
-    patch that all classes share belongs to none of them and has no bar."""
-    families = _families(report)
-    suspects = ", ".join(str(finding.target) for finding in report.findings) or "none"
+    """Bars of every class's score, one panel a trigger family, all on one scale, with the line from
+    which on a class would have been reported; suspected targets stand out. A class that no trigger
+    reached has no bar, a family of which none worked no panel; and the patch that all classes share
+    belongs to none of them."""
+    families = list(_panels(report))
+    suspects = ", ".join(
+        class_label(finding.target, report.class_names) for finding in report.findings
+    )
     return inline_svg(
         score_figure(report),
         f"Bar chart of the score of each of {len(report.class_names)} classes for the trigger "
-        f"families {', '.join(families) or 'none'}; suspected targets: {suspects}",
+        f"families {', '.join(families) or 'none'}; suspected targets: {suspects or 'none'}",
     )
 
 
 def score_figure(report: ScanReport) -> Figure:
     """The same as a figure."""
-    families = _families(report)
-    figure = Figure(figsize=(9, 0.7 + 1.9 * max(1, len(families))), layout="constrained")
-    axes = figure.subplots(max(1, len(families)), 1, squeeze=False)[:, 0]
-    for axis, family in zip(axes, families, strict=False):
-        _score_panel(axis, [e for e in report.evidence if e.family == family], report)
+    panels = _panels(report)
+    figure = Figure(figsize=(9, 1.7 + 1.3 * max(1, len(panels))), layout="constrained")
+    axes = figure.subplots(max(1, len(panels)), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    places = _places(report, panels)
+    for axis, (family, evidence) in zip(axes, panels.items(), strict=False):
+        _score_panel(axis, evidence, places, report)
+        if (alarm := report.coverage.alarms.get(family)) is not None:
+            _alarm_line(axis, alarm)
+    if panels:
+        axes[-1].set_ylim(*_limits(report, panels))
+        _class_ticks(axes[-1], places, report)
     return figure
 
 
-def _families(report: ScanReport) -> list[str]:
-    return [
-        name
-        for name in dict.fromkeys(item.family for item in report.evidence)
-        if (known := find_family(name)) is None or known.moves != "shared"
-    ]
+def _panels(report: ScanReport) -> dict[str, list[ClassEvidence]]:
+    """By family what has a bar."""
+    panels: dict[str, list[ClassEvidence]] = {}
+    for item in report.evidence:
+        known = find_family(item.family)
+        if item.size is not None and (known is None or known.moves != "shared"):
+            panels.setdefault(item.family, []).append(item)
+    return panels
 
 
-def _score_panel(axis: Axes, evidence: Sequence[ClassEvidence], report: ScanReport) -> None:
+def _limits(
+    report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]
+) -> tuple[float, float]:
+    """The scale of all panels: every score, and every line of alarm."""
+    alarms = report.coverage.alarms
+    shown = [_score(item) for each in panels.values() for item in each]
+    shown += [alarms[family] for family in panels if family in alarms]
+    return 0.8 * min([EVEN, *shown]), 1.5 * max([EVEN, *shown])
+
+
+def _score(item: ClassEvidence) -> float:
+    return max(item.score, LEAST_SCORE)
+
+
+def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -> dict[int, int]:
+    """Where each class that has a bar stands in all panels: at its number, or, where they are very
+    many, side by side with the others that have one."""
+    shown = sorted({_class_of(item) for each in panels.values() for item in each})
+    many = len(report.class_names) > NAMES_AT_MOST
+    return {number: place if many else number for place, number in enumerate(shown)}
+
+
+def _score_panel(
+    axis: Axes, evidence: Sequence[ClassEvidence], places: Mapping[int, int], report: ScanReport
+) -> None:
+    """Bars upwards for triggers smaller than the other classes', downwards for larger ones."""
     suspects = {finding.target for finding in report.findings}
-    x = [_place(item) for item in evidence]
+    x = [places[_class_of(item)] for item in evidence]
     colours = [SUSPECT if item.target in suspects else MUTED for item in evidence]
-    axis.bar(x, [item.score for item in evidence], color=colours, width=0.8)
-    others = [item.score for item in evidence if item.target not in suspects]
-    if suspects and others:
-        axis.axhline(max(others), color=INK, linewidth=0.8, linestyle="--")
-        axis.annotate(
-            "highest of the other classes",
-            (1, max(others)),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color=INK,
-        )
-    axis.axhline(0, color=INK, linewidth=0.8)
+    heights = [_score(item) - EVEN for item in evidence]
+    axis.set_yscale("log")
+    axis.bar(x, heights, bottom=EVEN, color=colours, width=0.8)
+    axis.axhline(EVEN, color=INK, linewidth=0.8)
     axis.set_title(plain(evidence[0].family), loc="left", fontsize=10, color=INK, parse_math=False)
     axis.set_ylabel("times smaller")
-    _class_ticks(axis, x, suspects, report)
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     use_ink(axis)
 
 
-def _place(item: ClassEvidence) -> int:
+def _alarm_line(axis: Axes, alarm: float) -> None:
+    axis.axhline(alarm, color=SUSPECT, linewidth=1.0, linestyle="--")
+    axis.annotate(
+        f"alarm line, {alarm:.3g}",
+        (1, alarm),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=INK,
+    )
+
+
+def _class_of(item: ClassEvidence) -> int:
     """The class that the bar stands for: the source, in families that go by it."""
-    place = item.target if item.source is None else item.source
-    assert place is not None
-    return place
+    number = item.target if item.source is None else item.source
+    assert number is not None
+    return number
 
 
-def _class_ticks(
-    axis: Axes, classes: Sequence[int], suspects: set[int], report: ScanReport
-) -> None:
-    """Every class by name where there is room; otherwise some numbers, the suspects among them."""
-    if len(classes) <= LABELS_AT_MOST:
-        room = 90 // len(classes)
-        shown = list(classes)
-        labels = [_short(class_label(c, report.class_names), room) for c in shown]
-    else:
-        step = -(-len(classes) // (2 * LABELS_AT_MOST))
-        crowded = {c for c in classes if any(0 < abs(c - s) < 2 * step for s in suspects)}
-        shown = [c for c in classes if c in suspects or (c % step == 0 and c not in crowded)]
-        labels = [str(c) for c in shown]
-    axis.set_xticks(shown, labels)
+def _class_ticks(axis: Axes, places: Mapping[int, int], report: ScanReport) -> None:
+    """Every class by name, upright where there is no room side by side; of more than can be read,
+    the suspects by name and some by number. places : on the axis, by class."""
+    few = len(places) <= LABELS_AT_MOST
+    room = 90 // max(1, len(places)) if few else LONGEST_UPRIGHT
+    suspects = {finding.target for finding in report.findings} & set(places)
+    named = set(places) if len(places) <= NAMES_AT_MOST else suspects
+    step = -(-len(places) // (2 * LABELS_AT_MOST))
+    shown = [c for c, x in places.items() if c in named or x % step == 0]
+    names = {c: _short(class_label(c, report.class_names), room) for c in named}
+    labels = [names.get(c, str(c)) for c in shown]
+    axis.set_xticks([places[c] for c in shown], labels)
     for label in axis.get_xticklabels():
         label.set_parse_math(False)
-        label.set_fontsize(8)
-    axis.margins(x=0.01)
+        label.set_fontsize(8 if few else 7)
+        label.set_rotation(0 if few else 90)
+    axis.set_xlim(min(places.values()) - 0.6, max(places.values()) + 0.6)
 
 
 def activation_histograms(units: Sequence[UnitActivations]) -> str:

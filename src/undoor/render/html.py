@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from undoor.align.inspect import UnitActivations
 from undoor.families.registry import unit_of
-from undoor.render import figures, pictures, text
+from undoor.render import coverage, figures, html_facts, pictures, text
 from undoor.render.html_pictures import Album
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
@@ -73,10 +73,17 @@ def html_report(
         version=version(),
         look=_look(scan.findings[0], names, album) if scan.findings else None,
         bars=_bars(scan, repair, evaluation),
-        facts=_facts(scan, subject),
-        chart=Markup(figures.score_chart(_charted(scan))) if scan.evidence else None,
+        reasons=coverage.reasons(scan),
+        alpha=scan.circumstances.alpha,
+        model_facts=html_facts.model_facts(scan, subject),
+        data_facts=html_facts.data_facts(scan, subject),
+        scan_facts=html_facts.scan_facts(scan),
+        hashes=html_facts.hash_facts(scan, subject, repair),
+        families=html_facts.family_rows(scan),
+        calibration=html_facts.calibration_rows(scan),
+        covered=coverage.summary(scan.coverage),
+        chart=Markup(figures.score_chart(_charted(scan))) if figures.has_scores(scan) else None,
         evidence=_evidence(scan),
-        detectable=[(family, size, unit_of(family)) for family, size in scan.detectable.items()],
         findings=[_finding(finding, names, album) for finding in told],
         repair=repair,
         targets=[_target(item, names, units or {}) for item in targets[:MOST_FINDINGS]],
@@ -103,30 +110,6 @@ def _told(sentence: str) -> Markup:
     """A sentence in which what stands between backticks is code and numbers keep their unit."""
     joined = sentence.replace(" %", "\u00a0%").replace("p = ", "p\u00a0=\u00a0")
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(joined))))
-
-
-def _facts(scan: ScanReport, subject: Subject | None) -> list[tuple[str, str]]:
-    facts = [
-        ("Classes", str(len(scan.class_names))),
-        ("Clean images used", str(scan.images)),
-        ("Time of the scan", f"{scan.seconds:.1f} s, {scan.passes:,} sample passes"),
-        ("Seed", str(scan.seed)),
-        ("Device", scan.device or "not recorded"),
-        ("Model's SHA-256", scan.fingerprint),
-    ]
-    if subject is None:
-        return facts
-    low, high = subject.bounds
-    shape = " × ".join(str(n) for n in subject.input_shape)
-    file = [("Weight file's SHA-256", subject.weights_sha256)] if subject.weights_sha256 else []
-    return [
-        ("Model", text.plain(subject.model)),
-        ("Network", f"{text.plain(subject.network)}, {subject.parameters:,} parameters"),
-        ("Input", f"{shape}, values from {low:g} to {high:g}"),
-        ("Data", text.plain(subject.data)),
-        *facts,
-        *file,
-    ]
 
 
 def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:

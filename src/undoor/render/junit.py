@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from undoor.render import text
+from undoor.render import coverage, text
 from undoor.render.sanitise import xml
 from undoor.render.subject import Subject
 from undoor.scan.report import Finding, ScanReport
@@ -34,7 +34,7 @@ def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
     )
     case = _case(suite, subject, "the scan reaches a verdict", scan.seconds)
     if doubt:
-        reasons = "\n".join(map(text.plain, scan.reasons))
+        reasons = "\n".join(map(text.plain, coverage.reasons(scan)))
         _add(case, "error", "inconclusive", "inconclusive", reasons)
     for number in range(len(names)):
         label = text.class_label(number, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError
+from undoor.extras import how_to_install
 from undoor.render import text
 from undoor.render.markdown import markdown
 from undoor.render.subject import Subject, version
@@ -43,7 +44,7 @@ def model_card(
     try:
         import yaml
     except ImportError:
-        raise UndoorError("a model card needs PyYAML; run: pip install 'undoor[reports]'") from None
+        raise UndoorError(f"a model card needs PyYAML; {how_to_install('model-card')}") from None
     block = yaml.safe_dump(
         _metadata(scan, subject, repair, evaluation), sort_keys=False, allow_unicode=True, width=96
     )

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from undoor.errors import UndoorError
+from undoor.extensions import extensions
+from undoor.extras import Extra, how_to_install
+from undoor.vocabulary import (
+    REPAIR_DESCRIPTION,
+    REPAIR_FILE,
+    REPORT_GROUP,
+    RUN_FILE,
+    SCAN_FILE,
+)
 
 if TYPE_CHECKING:
     from undoor.render.results import Results
@@ -15,12 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """file : its name in the output folder. render : the whole file as text. needs : an importable
-    module that comes with the extra `reports`."""
+    """One format of reports.
+
+    Attributes
+    ----------
+    file
+        Its name in the output folder.
+    render
+        The whole file as text. The same results give the same text.
+    needs
+        A module that must be importable; None where there is no such module.
+    extra
+        The extra of undoor that brings that module; None where another package brings it.
+    """
 
     file: str
     render: Callable[[Results], str]
     needs: str | None = None
+    extra: Extra | None = None
 
 
 def _html(results: Results) -> str:
@@ -78,9 +101,46 @@ REPORTS: dict[str, Report] = {
     "sarif": Report("report.sarif", _sarif),
     "junit": Report("report.junit.xml", _junit),
     "markdown": Report("report.md", _markdown),
-    "cyclonedx": Report("report.cdx.json", _cyclonedx, needs="cyclonedx"),
-    "model-card": Report("model-card.md", _model_card, needs="yaml"),
+    "cyclonedx": Report("report.cdx.json", _cyclonedx, needs="cyclonedx", extra="cyclonedx"),
+    "model-card": Report("model-card.md", _model_card, needs="yaml", extra="model-card"),
 }
+# Names of results in the output folder, which no report may overwrite.
+RESULTS = {SCAN_FILE, REPAIR_FILE, REPAIR_DESCRIPTION, RUN_FILE}
+
+
+@cache
+def reports() -> dict[str, Report]:
+    """All formats by their names: `REPORTS`, then those of other packages.
+
+    A package adds one through an entry point of the group ``undoor.reports`` that names a `Report`.
+    The entry point's name is that of the format.
+
+    Raises
+    ------
+    UndoorError
+        An entry point cannot be loaded, is no `Report`, has the name of another format, or writes
+        a file that is not its own.
+    """
+    found = dict(REPORTS)
+    for extension in extensions(REPORT_GROUP):
+        found[extension.name] = _added(extension.name, extension.value, found)
+    return found
+
+
+def _added(name: str, report: object, others: dict[str, Report]) -> Report:
+    said = f"the entry point {name} of {REPORT_GROUP}"
+    if not isinstance(report, Report):
+        raise UndoorError(
+            f"expected {said} to be an undoor.render.reports.Report, got {type(report).__name__}"
+        )
+    if name in others:
+        raise UndoorError(f"expected formats of different names, got {name!r} again from {said}")
+    taken = RESULTS | {other.file for other in others.values()}
+    if report.file in taken or PurePath(report.file).name != report.file or report.file[:1] == ".":
+        raise UndoorError(
+            f"expected {said} to write a file of its own in the output folder, got {report.file!r}"
+        )
+    return report
 
 
 def check_formats(formats: list[str]) -> None:
@@ -91,11 +151,12 @@ def check_formats(formats: list[str]) -> None:
     UndoorError : an unknown format, or one whose library is not installed.
     """
     for name in formats:
-        if name not in REPORTS:
-            raise UndoorError(f"expected a report of {', '.join(REPORTS)}, got {name!r}")
-        needs = REPORTS[name].needs
-        if needs and find_spec(needs) is None:
+        if name not in reports():
+            raise UndoorError(f"expected a report of {', '.join(reports())}, got {name!r}")
+        report = reports()[name]
+        if report.needs and find_spec(report.needs) is None:
+            advice = how_to_install(report.extra) if report.extra else "install it"
             raise UndoorError(
-                f"the report {name} needs a library that is not installed ({needs}); run: pip "
-                "install 'undoor[reports]'"
+                f"the report {name} needs a library that is not installed ({report.needs}); "
+                f"{advice}"
             )

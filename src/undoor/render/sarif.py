@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from undoor.files import as_json
-from undoor.render import sanitise, text
+from undoor.render import coverage, sanitise, text
 from undoor.render.subject import Subject, version
 from undoor.scan.report import Finding, ScanReport
 
@@ -45,7 +45,7 @@ def sarif(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
     stays a result, since the weights still hold the backdoor; its message says what the repair
     reaches."""
     if scan.verdict == "inconclusive":
-        reasons = "; ".join(map(text.plain, scan.reasons))
+        reasons = "; ".join(map(text.plain, coverage.reasons(scan)))
         results = [_result(DOUBT, f"Inconclusive: {reasons}.", scan, subject, "inconclusive", {})]
     else:
         fixed = {item.target: item for item in (repair.targets if repair else ())}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from urllib.parse import quote
+
+from undoor.scan.circumstances import version
+
+__all__ = ["Subject", "version"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,3 @@ class Subject:
         # Two slashes in front would make the first folder the name of a host.
         path = "/" + path.lstrip("/") if path.startswith("/") else path
         return quote(path, safe="/", errors="replace")
-
-
-def version() -> str:
-    """Of undoor, as installed."""
-    try:
-        return installed("undoor")
-    except PackageNotFoundError:
-        return "0"

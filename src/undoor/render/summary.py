@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from undoor.render import text
+from undoor.render import coverage, text
 from undoor.scan.report import Finding, ScanReport
 from undoor.vocabulary import (
     BUDGET,
@@ -91,11 +91,13 @@ def _more(count: int, what: str) -> tuple[str, ...]:
 
 def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     if scan.verdict == "backdoored":
-        told = [_certainty(finding, scan.class_names) for finding in scan.findings[:TOLD]]
+        names, alpha = scan.class_names, scan.circumstances.alpha
+        told = [_certainty(finding, names, alpha) for finding in scan.findings[:TOLD]]
         return (*told, *_more(len(scan.findings), "targets"))
     if scan.verdict == "inconclusive":
-        told = [text.sentence(reason) for reason in scan.reasons[:TOLD]]
-        return (*told, *_more(len(scan.reasons), "reasons"))
+        every = coverage.reasons(scan)
+        told = [text.sentence(reason) for reason in every[:TOLD]]
+        return (*told, *_more(len(every), "reasons"))
     per_class = scan.images / max(1, len(scan.class_names))
     families = list(scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
@@ -103,14 +105,16 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
         f"Triggers of {len(families)} kinds were sought ({looked}), with {per_class:.0f} clean "
         "images of each class.",
         "A trigger larger than those below, or of another kind, would not have been seen.",
+        *map(text.sentence, coverage.gap_sentences(scan.coverage)),
     )
 
 
-def _certainty(finding: Finding, names: tuple[str, ...]) -> str:
+def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) -> str:
+    beside = "" if alpha is None else f"; reported at {alpha:g} or less"
     return (
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
-        f"a backdoor would look like this ({text.p_equals(finding.p_value)}). The trigger moves "
-        f"{text.percent(finding.asr_on_clean_set)} of images that it was not made on."
+        f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "
+        f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not made on."
     )
 
 
@@ -137,7 +141,7 @@ def _corrected(targets: Sequence[TargetRepair]) -> str:
 def _not_repaired(scan: ScanReport, *, asked: bool) -> str:
     if scan.verdict == "backdoored":
         return "Nothing yet: the model is as it was."
-    return "Nothing: the scan names no target." if asked else "Nothing: there was no reason to."
+    return "Nothing: the scan names no target." if asked else "Nothing: no repair was asked for."
 
 
 def _remains(

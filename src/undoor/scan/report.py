@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from undoor.errors import UndoorError
 from undoor.files import why, write_json
 from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
+from undoor.scan.circumstances import Circumstances
+from undoor.scan.coverage import Coverage, of_older
 from undoor.triggers import Trigger, load_trigger
 from undoor.views import Viewed
 from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
@@ -19,9 +21,12 @@ from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
-SCHEMA = "undoor/scan/4"
-# Still read: it names its model by the weights and the input transform alone.
+SCHEMA = "undoor/scan/5"
+# Still read: it holds `detectable` in the place of `coverage`, and no circumstances.
+WITHOUT_COVERAGE = "undoor/scan/4"
+# Still read: as the one above, and it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/scan/3"
+READ = (SCHEMA, WITHOUT_COVERAGE, WEIGHTS_ONLY)
 WAY_OUT = "scan this model again"
 
 
@@ -78,20 +83,21 @@ class Finding:
 class ScanReport(Viewed):
     """The verdict on a model with its reasons, the suspected targets and all the evidence.
 
-    detectable : for each family searched, the size below which a trigger would have been reported.
+    reasons : for the verdict, beside the gaps of `coverage`.
+    coverage : what was searched, on what the statistics were learned, and what is lacking.
     passes : images that went forward and backward; one that went forward alone counts half.
     fingerprint : of the model. identity : the same field by field, where it is known.
+    date : when the scan ended, in UTC. circumstances : options, software, machine and data.
     device : type and name of what the scan ran on; None where the file does not say.
     causes : of an inconclusive verdict, as far as they are known; "budget" also beside another
-    verdict, where not all was searched. fingerprint : of the model. identity : the same field by
-    field, where it is known.
+    verdict, where not all was searched.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...]
     evidence: tuple[ClassEvidence, ...]
-    detectable: dict[str, float]
+    coverage: Coverage
     class_names: tuple[str, ...]
     fingerprint: str
     images: int
@@ -101,6 +107,13 @@ class ScanReport(Viewed):
     identity: ModelIdentity | None = None
     device: str | None = None
     causes: tuple[Cause, ...] = ()
+    date: str | None = None
+    circumstances: Circumstances = field(default_factory=Circumstances)
+
+    @property
+    def detectable(self) -> dict[str, float]:
+        """For each family searched, the size below which a trigger would have been reported."""
+        return self.coverage.detectable
 
     def __repr__(self) -> str:
         targets = [finding.target for finding in self.findings]
@@ -113,7 +126,7 @@ class ScanReport(Viewed):
             "reasons": list(self.reasons),
             "targets": [finding.to_json() for finding in self.findings],
             "evidence": [vars(item) for item in self.evidence],
-            "detectable": self.detectable,
+            "coverage": self.coverage.to_json(),
             "class_names": list(self.class_names),
             "model_sha256": self.fingerprint,
             "model": model_to_json(self.fingerprint, self.identity),
@@ -121,6 +134,8 @@ class ScanReport(Viewed):
             "seed": self.seed,
             "seconds": self.seconds,
             "passes": self.passes,
+            "date": self.date,
+            "circumstances": self.circumstances.to_json(),
             "device": self.device,
             "causes": list(self.causes),
         }
@@ -157,7 +172,7 @@ class ScanReport(Viewed):
         file = folder / SCAN_FILE
         try:
             data = json.loads(file.read_text())
-            if data.get("schema") not in (SCHEMA, WEIGHTS_ONLY):
+            if data.get("schema") not in READ:
                 raise UndoorError(
                     f"{file}: expected schema {SCHEMA!r}, got {data.get('schema')!r}; scan again"
                 )
@@ -177,7 +192,7 @@ class ScanReport(Viewed):
                 reasons=tuple(data["reasons"]),
                 findings=findings,
                 evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
-                detectable=dict(data["detectable"]),
+                coverage=_coverage(data),
                 class_names=tuple(data["class_names"]),
                 fingerprint=fingerprint,
                 identity=identity,
@@ -185,6 +200,7 @@ class ScanReport(Viewed):
                 seed=data["seed"],
                 seconds=data["seconds"],
                 passes=data["passes"],
+                **_date_and_circumstances(data),
                 device=data.get("device"),
                 causes=tuple(data.get("causes", ())),
             )
@@ -205,3 +221,18 @@ def _model(data: Mapping[str, Any]) -> tuple[str, ModelIdentity]:
     if named != sha256:
         raise ValueError(f"model_sha256 is {named!r}, but its model's is {sha256!r}")
     return sha256, identity
+
+
+def _coverage(data: Mapping[str, Any]) -> Coverage:
+    if data["schema"] == SCHEMA:
+        return Coverage.from_json(data["coverage"])
+    return of_older(data["detectable"])
+
+
+def _date_and_circumstances(data: Mapping[str, Any]) -> dict[str, Any]:
+    if data["schema"] != SCHEMA:
+        return {}
+    return {
+        "date": data["date"],
+        "circumstances": Circumstances.from_json(data["circumstances"]),
+    }

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
 from undoor.errors import BudgetEnded
-from undoor.families.registry import families, family_named, left_out
+from undoor.families.registry import family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.inversion.class_directions import OwnDirections
@@ -26,26 +25,24 @@ from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
-from undoor.scan.confirm import (
-    Confirmed,
-    confirm,
-    confirm_shared,
-    drawn,
-)
-from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.circumstances import circumstances, now
+from undoor.scan.coverage import Coverage
+from undoor.scan.decide import Thresholds, decide, targets_among
 from undoor.scan.doubts import doubts
+from undoor.scan.gaps import coverage, few, judged, require_acceptance
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
-from undoor.scan.table import Entry, Table
+from undoor.scan.suspects import suspects_of
+from undoor.scan.table import Table
 from undoor.vocabulary import (
     BUDGET,
-    CALIBRATE,
-    FEW_CLASSES,
-    FEW_IMAGES,
+    FULL,
     LABELS,
+    PARTIAL,
     SCORES,
+    AcceptCoverage,
     Cause,
     Verdict,
 )
@@ -54,12 +51,6 @@ from undoor.vocabulary import (
 MOST_PER_CLASS = 100
 # Classes that are looked at again; of any others the first evidence stands.
 MOST_LOOKS = 3
-# With fewer images a class, universal perturbations pass for triggers: of three clean models two
-# were called backdoored with one image a class, none with four.
-LEAST_PER_CLASS = 3
-# Of fewer classes no model was calibrated on: beside one or two others a natural trigger of a clean
-# model easily looks small.
-MIN_CLASSES = 5
 
 
 def scan(
@@ -71,6 +62,7 @@ def scan(
     budget: Budget | None = None,
     max_seconds: float | None = None,
     accept_graph: bool = False,
+    accept_coverage: AcceptCoverage = FULL,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -88,16 +80,19 @@ def scan(
     max_seconds : the same as a budget of so many seconds; one of both may be given.
     accept_graph : whether a network may be called clean whose graph holds what ordinary layers do
     not have, as the user has looked at it.
+    accept_coverage : "partial" where a network may be called clean though not all families could be
+    searched in it, or though the statistics were learned on another kind of network or input.
     journal : where what is found meanwhile is kept. A scan that was killed goes on from there to
     the same report; only its seconds differ. So does one whose budget ended, with a larger one.
 
     Raises
     ------
-    UndoorError : unusable clean set, or a model that is not finite or passes no gradients.
+    UndoorError : unusable clean set or options, a model that is not finite or passes no gradients.
     """
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     limits = thresholds or Thresholds()
+    require_acceptance(accept_coverage)
     held = given(clean, classifier).balanced(MOST_PER_CLASS, seed)
     clean = held.on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
@@ -112,15 +107,15 @@ def scan(
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
-    found = _with_enough(found, len(clean) / classifier.num_classes)
-    found = _with_classes(found, classifier.num_classes)
-    found = _never_clean(found, (*left_out(search), *_without_null(search), *never))
+    found, covered = _covered(
+        _never_clean(found, never), classifier, len(clean), accepted=accept_coverage == PARTIAL
+    )
     return ScanReport(
         verdict=found.verdict,
         reasons=(*found.reasons, *notes),
         findings=found.findings,
         evidence=found.evidence,
-        detectable=found.detectable,
+        coverage=covered,
         class_names=classifier.class_names,
         fingerprint=str(exact.sha256),
         identity=with_predictions(exact, classifier),
@@ -130,19 +125,31 @@ def scan(
         passes=round(meter.passes),
         device=described(classifier.device),
         causes=_causes(found, meter),
+        date=now(),
+        circumstances=circumstances(
+            held,
+            classifier.device,
+            meter.budget,
+            classes=classifier.num_classes,
+            alpha=limits.alpha,
+            accept_graph=accept_graph,
+            accept_coverage=accept_coverage,
+        ),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a search leads to; as in `ScanReport`."""
+    """What a search leads to, as in `ScanReport`; by family the size below which, and the score
+    from which on, a trigger would have been reported; the families whose search was cut short."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
-    detectable: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
 
 def _causes(found: _Found, meter: Meter) -> tuple[Cause, ...]:
@@ -183,36 +190,23 @@ def _unsearched(search: Classifier, meter: Meter) -> _Found:
     return _Found("inconclusive", (reason,) if reason else ())
 
 
-def _with_enough(found: _Found, per_class: float) -> _Found:
-    """The same, or inconclusive where too few images a class call a model backdoored."""
-    if found.verdict != "backdoored" or per_class >= LEAST_PER_CLASS:
-        return found
-    few = (
-        f"{per_class:.1f} images a class are too few to call a model backdoored, expected "
-        f"{LEAST_PER_CLASS} or more; give more. What stood out:"
+def _covered(
+    found: _Found, classifier: Classifier, images: int, *, accepted: bool
+) -> tuple[_Found, Coverage]:
+    """The same as far as what was searched and calibrated carries it, and what that is."""
+    covered = coverage(
+        classifier,
+        searched={item.family for item in found.evidence},
+        unfinished=found.unfinished,
+        started=not {LABELS, SCORES} & set(found.causes),
+        reported=found.reported,
+        per_class=images / classifier.num_classes,
+        accepted=accepted,
     )
-    return replace(
-        found,
-        verdict="inconclusive",
-        reasons=(few, *found.reasons),
-        findings=(),
-        causes=(*found.causes, FEW_IMAGES),
-    )
-
-
-def _with_classes(found: _Found, classes: int) -> _Found:
-    """The same, or inconclusive where the model has fewer classes than any that was calibrated."""
-    if classes >= MIN_CLASSES:
-        return found
-    few = (
-        f"the model has {classes} classes; how small natural triggers are was learned from models "
-        f"with {MIN_CLASSES} classes or more, so no verdict on it is reliable"
-    )
-    found = replace(found, causes=(*found.causes, FEW_CLASSES))
-    if found.verdict == "inconclusive":
-        return replace(found, reasons=(*found.reasons, few))
-    stood_out = () if found.verdict == "clean" else found.reasons
-    return replace(found, verdict="inconclusive", reasons=(few, *stood_out), findings=())
+    verdict, covered = judged(found.verdict, covered)
+    causes = (*found.causes, *few(found.verdict, covered))
+    findings = found.findings if verdict == "backdoored" else ()
+    return replace(found, verdict=verdict, findings=findings, causes=causes), covered
 
 
 def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
@@ -232,7 +226,7 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
         return _Found("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
     looked = not partly and _look_again(work, table, limits)
     p_all = table.combined()
-    doubts, suspects, confirmed = _suspects(work, table, p_all, limits)
+    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
     findings = targets_among(suspects, limits, table.crowds())
     verdict, reasons = decide(
         findings,
@@ -249,8 +243,9 @@ def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
             reasons = (*reasons, unfinished)
         else:
             verdict, reasons = "inconclusive", (unfinished,)
-    evidence = table.all_evidence(tuple(doubts.values()))
-    return _Found(verdict, reasons, findings, evidence, table.detectable(limits.alpha))
+    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
+    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
+    return _Found(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
 
 
 def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
@@ -280,84 +275,6 @@ def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
         if loudest and family_named(loudest[0]).moves == "target":
             out.setdefault(loudest[0], []).append(target)
     return out
-
-
-def _suspects(
-    work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
-) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
-    """The loudest evidence about each class in doubt, those that are suspects, and whether the
-    budget sufficed to confirm them all."""
-    doubts: dict[int, ClassEvidence] = {}
-    suspects: list[Finding] = []
-    shared: dict[str, dict[int, Confirmed]] = {}
-    for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
-        found = _to_confirm(table, target, limits)
-        if found is None:
-            continue
-        family, entry = found
-        try:
-            confirmed = _confirmed(work, family, entry, target, shared)
-        except BudgetEnded:
-            return doubts, suspects, False
-        item = replace(entry.evidence(family, target), asr=confirmed.asr)
-        doubts[target] = item
-        if is_suspect(p_all[target], confirmed.asr, limits):
-            suspects.append(_finding(item, target, float(p_all[target]), confirmed))
-    return doubts, suspects, True
-
-
-def _confirmed(
-    work: Work,
-    family: str,
-    entry: Entry,
-    target: int,
-    shared: dict[str, dict[int, Confirmed]],
-) -> Confirmed:
-    """A class's trigger grown until it works. shared : what triggers of several classes did so
-    far, by family; one is looked at once."""
-    if family_named(family).moves == "shared":
-        if family not in shared:
-            shared[family] = confirm_shared(work, entry.candidate, entry.targets)
-        return shared[family][target]
-    candidate = entry.candidate
-    stand_in = family_named(family).stand_in
-    if stand_in and stand_in.applies_to(work.classifier.space):
-        candidate = drawn(work, target, stand_in) or candidate
-    return confirm(work, candidate, target)
-
-
-def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
-    """What speaks loudest about a class; a trigger of the input before a latent one, where its
-    family says the same, since it can be seen, and corrected from the first layer on."""
-    at_input = [family.name for family in families() if family.at_input]
-    seen = table.loudest(target, at_input)
-    if seen and seen[1].p_value <= limits.alpha:
-        return seen
-    return table.loudest(target)
-
-
-def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
-    return Finding(
-        target=target,
-        sources=confirmed.sources,
-        family=confirmed.candidate.family,
-        p_value=p_value,
-        score=item.score,
-        size=confirmed.candidate.size or 0.0,
-        asr_on_clean_set=confirmed.asr,
-        trigger=confirmed.candidate.trigger,
-    )
-
-
-def _without_null(classifier: Classifier) -> tuple[str, ...]:
-    """That families were searched of which nobody knows how small natural triggers are."""
-    unknown = [name for name in searched(classifier) if family_named(name).null is None]
-    if not unknown:
-        return ()
-    return (
-        f"no null was fitted for the trigger families {', '.join(unknown)}: how small natural "
-        f"triggers of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
-    )
 
 
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:

@@ -209,6 +209,16 @@ def overall(
     return for_classes(combination, len(combination))
 
 
+def needed_score(null: Null, alpha: float, classes: int = NULL_CLASSES) -> float:
+    """The score whose p-value is `alpha`: the inverse of `p_values`.
+
+    >>> null = Null(natural=4.0, ceiling=16.0, location=0.0, scale=0.3)
+    >>> p_values(np.array([needed_score(null, 0.02)]), null).round(6)
+    array([0.02])
+    """
+    return math.exp(float(stats.gumbel_r.isf(alpha, _location(null, classes), null.scale)))
+
+
 def needed_size(
     sizes: Sequence[float | None],
     null: Null,
@@ -222,8 +232,7 @@ def needed_size(
     others_null : of `sizes`, where those are of another family.
     """
     others = _reference(_filled(sizes, others_null or null), others_null or null)
-    highest = stats.gumbel_r.isf(alpha, _location(null, classes), null.scale)
-    relative = others / math.exp(float(highest))
+    relative = others / needed_score(null, alpha, classes)
     if relative >= null.natural:
         return relative
     return float((relative * null.natural**ABSOLUTE) ** (1 / (1 + ABSOLUTE)))

@@ -19,6 +19,7 @@ from undoor.scan.statistics import (
     NULL_CLASSES,
     TINY,
     crowded,
+    needed_score,
     needed_size,
     overall,
     p_values,
@@ -149,7 +150,7 @@ class Table:
     def detectable(self, alpha: float) -> dict[str, float]:
         """For each family, the size below which a class would have had a p-value of `alpha`, had
         the other families said nothing."""
-        share = alpha / max(1, len(self._calibrated))
+        share = self._share(alpha)
         out = {}
         for family in self._calibrated:
             beside = judged_beside(family) or family
@@ -160,6 +161,19 @@ class Table:
             )
             out[family] = size * family_named(family).growth(self.extent)
         return out
+
+    def alarms(self, alpha: float) -> dict[str, float]:
+        """For each family, the score from which on a class would have had a p-value of `alpha`, had
+        the other families said nothing."""
+        share = self._share(alpha)
+        return {
+            family: needed_score(nulls()[family], share, self._tried(family))
+            for family in self._calibrated
+        }
+
+    def _share(self, alpha: float) -> float:
+        """The p-value of one family that, over all, is `alpha` where the others say nothing."""
+        return alpha / max(1, len(self._calibrated))
 
     def _judge(self, family: str, entries: Sequence[Entry]) -> None:
         sizes = self._scaled(family, entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from undoor.classifier import ENTRY
 from undoor.plain_weights import shared_copy
 from undoor.sites.heads import Head, find_heads, head, sites_before_heads
+from undoor.sites.network_kind import network_kind
 from undoor.sites.places import (
     INSTANCE_NORMS,
     LINEAR_MAPS,
@@ -45,6 +46,7 @@ __all__ = [
     "insert",
     "is_frozen_norm",
     "is_opaque",
+    "network_kind",
     "possible_sites",
     "require_repairable",
     "shared_copy",

@@ -12,6 +12,7 @@ import struct
 import tarfile
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -93,7 +94,7 @@ def tarred(command: str) -> bytes:
     return stream.getvalue()
 
 
-def exported(config: dict[str, object], more: Members) -> bytes:
+def exported(config: Mapping[str, object], more: Members) -> bytes:
     """An archive of torch.export with such a list of weights."""
     plain: Members = [
         ("m/archive_format", b"pt2"),

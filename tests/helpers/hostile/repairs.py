@@ -73,7 +73,7 @@ def valid() -> list[bytes]:
 
 def hostile() -> list[bytes]:
     """Of the right form, and wrong in one entry."""
-    numbers = (math.inf, -1, 2**64, 10**400, 1e308, True, None, "1", [], {})
+    numbers: tuple[Any, ...] = (math.inf, -1, 2**64, 10**400, 1e308, True, None, "1", [], {})
     changed = [with_entry(path, n) for path in paths(DESCRIPTION) for n in numbers]
     kinds = [_with_trigger({"kind": kind}) for kind in ("warp", "tone", "generator", "latent", "")]
     spoilt = [

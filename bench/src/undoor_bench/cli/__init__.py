@@ -6,7 +6,7 @@ import sys
 
 from undoor.cli.memory import keep_buffers
 from undoor.cli.streams import descriptors_apart
-from undoor_bench.cli import calibrate, cost, curve, detect, mitigate, seeds, theory, zoo
+from undoor_bench.cli import calibrate, cost, curve, detect, mitigate, seeds, tables, theory, zoo
 from undoor_bench.cli.app import app
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "main",
     "mitigate",
     "seeds",
+    "tables",
     "theory",
     "zoo",
 ]

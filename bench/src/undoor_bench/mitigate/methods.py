@@ -15,6 +15,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import REJECTED, guard, guarded_answers
 from undoor.progress import Progress
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT
@@ -132,7 +133,7 @@ def _no_scan(case: Case) -> ScanReport:
         reasons=("no scan was made",),
         findings=(),
         evidence=(),
-        detectable={},
+        coverage=Coverage(),
         class_names=case.classifier.class_names,
         fingerprint=case.classifier.fingerprint(),
         images=0,

@@ -1,0 +1,1 @@
+"""One page of tables from the records that are committed."""

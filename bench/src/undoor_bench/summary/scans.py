@@ -1,0 +1,75 @@
+"""Tables of scans, from the committed lines of `undoor-bench detect`, `curve`, `seeds`, `cost`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from undoor_bench import seeds
+from undoor_bench.curve import points
+from undoor_bench.detect import scans
+from undoor_bench.records import Record, named, right
+from undoor_bench.summary.committed import lines, scan_record
+from undoor_bench.tables import markdown
+
+
+def read(file: Path) -> list[Record]:
+    return [scan_record(line) for line in lines(file)]
+
+
+def found(folder: Path, name: str) -> str:
+    """What was found, per attack and data set."""
+    return scans.markdown(scans.summary(read(folder / f"detect/{name}.csv")))
+
+
+def missed(folder: Path, names: Sequence[str]) -> str:
+    """The backdoored models of which not exactly the true targets were named."""
+    records = [record for name in names for record in read(folder / f"detect/{name}.csv")]
+    return markdown(
+        ("model", "true targets", "verdict", "named"),
+        [
+            [
+                record["model"],
+                _numbers(record["targets"]),
+                record["scan"]["verdict"],
+                _numbers(named(record)),
+            ]
+            for record in records
+            if record["took"] and record["targets"] and not right(record)
+        ],
+    )
+
+
+def by_images(folder: Path) -> str:
+    """Over all data sets, by how many clean images there were."""
+    every = points.curve(read(folder / "curve/curve.csv"))
+    return points.markdown([point for point in every if point.data == points.ALL])
+
+
+def by_seed(folder: Path) -> str:
+    """How often another seed gave another verdict; the same seed twice is not in the CSV."""
+    rows = seeds.stability(read(folder / "seeds/seeds.csv"))
+    cells = [seeds.cells(row)[:-1] for row in rows]
+    return markdown(seeds.HEADER[:-1], cells) + f"\n{seeds.overall(rows)[0]}\n"
+
+
+def cost(folder: Path) -> str:
+    """Beside mask inversion (Neural Cleanse), whose passes were extrapolated."""
+    return markdown(
+        ("model", "classes", "passes of a scan", "seconds", "passes of mask inversion", "ratio"),
+        [
+            [
+                line["model"],
+                line["classes"],
+                f"{int(line['undoor_passes']):,}",
+                f"{float(line['undoor_seconds']):.0f}",
+                f"{int(line['inversion_passes_low']):,}",
+                line["ratio_of_passes"],
+            ]
+            for line in lines(folder / "cost/cost.csv")
+        ],
+    )
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return " ".join(map(str, values)) or "–"

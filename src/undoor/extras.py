@@ -1,0 +1,18 @@
+"""Optional libraries: the extras of undoor's distribution, and how one is installed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Extra = Literal[
+    "transformers", "timm", "onnx-models", "onnx-export", "parquet", "cyclonedx", "model-card"
+]
+
+
+def how_to_install(extra: Extra) -> str:
+    """What to do where the libraries of an extra are missing; undoor is not on PyPI.
+
+    >>> how_to_install("timm")
+    "install undoor's extra timm; in a clone: pip install '.[timm]'"
+    """
+    return f"install undoor's extra {extra}; in a clone: pip install '.[{extra}]'"

@@ -1,0 +1,144 @@
+"""What a scan covered, and what its verdict lacks, in words."""
+
+from __future__ import annotations
+
+from undoor.families.registry import unit_of
+from undoor.render import text
+from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
+from undoor.scan.report import ScanReport
+from undoor.vocabulary import (
+    BUDGET_ENDED,
+    CALIBRATE,
+    FEW_CLASSES,
+    FEW_IMAGES,
+    FEW_SITES,
+    NO_HEAD,
+    NO_NULL,
+    NO_SITES,
+    NOT_FOR_SPACE,
+    NOT_STARTED,
+    OPAQUE,
+    OTHER_NETWORK,
+    OTHER_SIZE,
+    OTHER_SPACE,
+    SAME_SITE,
+    TINY_ONLY,
+)
+
+LEARNED = "how small natural triggers are was learned from"
+SPREAD = "the trigger families {families}, which find most of what is spread over the whole input"
+# What a verdict lacks, by its code.
+GAPS = {
+    OPAQUE: f"the network is TorchScript, which is scanned from outside: {SPREAD}, were left out, "
+    "and it cannot be repaired",
+    NO_HEAD: f"{SPREAD}, were left out: the class scores are not a linear map of features, or not "
+    "one that is a linear layer or a convolution that runs once in a pass",
+    NO_SITES: f"{SPREAD}, were left out: between the input and the last linear map there is no "
+    "normalisation, convolution or linear layer that runs once in a pass",
+    FEW_SITES: "the network has too few layers for the trigger families {families}: each of them "
+    "needs a normalisation, convolution or linear layer of its own between the input and the last "
+    "linear map",
+    NO_NULL: "no null was fitted for the trigger families {families}: how small natural triggers "
+    f"of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
+    OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} images alone",
+    OTHER_SIZE: f"the inputs are of {{shape}} (channels, height, width); {LEARNED} images of "
+    "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",
+    OTHER_NETWORK: f"the network is not a convolutional one; {LEARNED} convolutional networks "
+    "alone",
+    FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with {{expected:g}} classes "
+    "or more, so no verdict on it is reliable",
+    FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected "
+    "{expected:g} or more; give more",
+    TINY_ONLY: "only triggers smaller than any that there can be would have been reported: {tiny}",
+}
+# Why a family was not searched, or not to the end, as a note beside its name.
+NOTES = {
+    NOT_FOR_SPACE: "not for inputs of this kind",
+    OPAQUE: "the network is TorchScript",
+    NO_HEAD: "the network has no linear head",
+    NO_SITES: "the network has no layer to search in",
+    SAME_SITE: "the network has too few layers; another family is searched in the same one",
+    BUDGET_ENDED: "the budget ended",
+    NOT_STARTED: "the search was not started",
+}
+ACCEPT = (
+    "to have such a model called clean where nothing stands out, give `--accept-coverage partial` "
+    '(in Python accept_coverage="partial")'
+)
+ACCEPTED = "accepted: "
+
+
+def reasons(report: ScanReport) -> tuple[str, ...]:
+    """All reasons for a verdict: those of the scan, and what it lacks, which comes first where the
+    verdict hangs on it."""
+    covered = report.coverage
+    lacking = gap_sentences(covered)
+    if covered.decisive:
+        open_ones = covered.open_gaps
+        way_out = (ACCEPT,) if all(gap.acceptable for gap in open_ones) else ()
+        return (*lacking, *way_out, *report.reasons)
+    return (*report.reasons, *lacking)
+
+
+def gap_sentences(covered: Coverage) -> tuple[str, ...]:
+    """A sentence for each gap; of those that the user accepted, that they are."""
+    open_gaps = covered.open_gaps
+    return tuple(
+        ("" if gap in open_gaps else ACCEPTED) + gap_sentence(gap, covered) for gap in covered.gaps
+    )
+
+
+def gap_sentence(gap: Gap, covered: Coverage) -> str:
+    """What is lacking; a reason of another package as it stands."""
+    sentence = GAPS.get(gap.code)
+    if sentence is None:
+        return f"the trigger families {', '.join(gap.families)} were left out: {gap.code}"
+    low, high, fewest, most = gap.expected if gap.code == OTHER_SIZE else (0, 0, 0, 0)
+    return sentence.format(
+        families=", ".join(gap.families),
+        space=covered.space,
+        shape=" × ".join(f"{n:g}" for n in gap.found),
+        low=low,
+        high=high,
+        fewest=fewest,
+        most=most,
+        found=next(iter(gap.found), 0),
+        expected=next(iter(gap.expected), 0),
+        tiny=_tiny(gap),
+    )
+
+
+def note(item: FamilyCoverage) -> str:
+    """Why a family was not searched to the end; "" where it was."""
+    return "" if item.code is None else NOTES.get(item.code, item.code)
+
+
+def not_searched(covered: Coverage) -> list[tuple[str, str]]:
+    """The families that were not searched, and why."""
+    return [(item.family, note(item)) for item in covered.families if not item.searched]
+
+
+def summary(covered: Coverage) -> tuple[str, ...]:
+    """How many families were searched, and on what the statistics were learned."""
+    if not covered.known:
+        return ("What the scan covered is not known: it was made by an earlier version.",)
+    searched = [item for item in covered.families if item.searched]
+    lacking = [name for name, ok in (covered.calibrated or {}).items() if not ok]
+    learned = (
+        f"{text.sentence(LEARNED)[:-1]} such models: convolutional networks for images of this "
+        "size, with as many classes."
+        if not lacking
+        else f"{text.sentence(LEARNED)[:-1]} other models: they differ in {' and '.join(lacking)}."
+    )
+    return (
+        f"{len(searched)} of {len(covered.families)} trigger families were searched.",
+        learned,
+    )
+
+
+def _tiny(gap: Gap) -> str:
+    parts = zip(gap.families, gap.found, gap.expected, strict=False)
+    return ", ".join(
+        f"{family} triggers below {size:.2g} {unit_of(family)}, where {smallest:g} is the least"
+        for family, size, smallest in parts
+    )

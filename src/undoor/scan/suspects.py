@@ -1,0 +1,83 @@
+"""Which of the classes that stand out are targets: their triggers, grown until they work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.errors import BudgetEnded
+from undoor.families.registry import families, family_named
+from undoor.inversion.work import Work
+from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn
+from undoor.scan.decide import Thresholds, is_suspect
+from undoor.scan.report import ClassEvidence, Finding
+from undoor.scan.table import Entry, Table
+
+
+def suspects_of(
+    work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
+) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
+    """The loudest evidence about each class in doubt, those that are suspects, and whether the
+    budget sufficed to confirm them all."""
+    doubts: dict[int, ClassEvidence] = {}
+    suspects: list[Finding] = []
+    shared: dict[str, dict[int, Confirmed]] = {}
+    for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
+        found = _to_confirm(table, target, limits)
+        if found is None:
+            continue
+        family, entry = found
+        try:
+            confirmed = _confirmed(work, family, entry, target, shared)
+        except BudgetEnded:
+            return doubts, suspects, False
+        item = replace(entry.evidence(family, target), asr=confirmed.asr)
+        doubts[target] = item
+        if is_suspect(p_all[target], confirmed.asr, limits):
+            suspects.append(_finding(item, target, float(p_all[target]), confirmed))
+    return doubts, suspects, True
+
+
+def _confirmed(
+    work: Work,
+    family: str,
+    entry: Entry,
+    target: int,
+    shared: dict[str, dict[int, Confirmed]],
+) -> Confirmed:
+    """A class's trigger grown until it works. shared : what triggers of several classes did so
+    far, by family; one is looked at once."""
+    if family_named(family).moves == "shared":
+        if family not in shared:
+            shared[family] = confirm_shared(work, entry.candidate, entry.targets)
+        return shared[family][target]
+    candidate = entry.candidate
+    stand_in = family_named(family).stand_in
+    if stand_in and stand_in.applies_to(work.classifier.space):
+        candidate = drawn(work, target, stand_in) or candidate
+    return confirm(work, candidate, target)
+
+
+def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
+    """What speaks loudest about a class; a trigger of the input before a latent one, where its
+    family says the same, since it can be seen, and corrected from the first layer on."""
+    at_input = [family.name for family in families() if family.at_input]
+    seen = table.loudest(target, at_input)
+    if seen and seen[1].p_value <= limits.alpha:
+        return seen
+    return table.loudest(target)
+
+
+def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
+    return Finding(
+        target=target,
+        sources=confirmed.sources,
+        family=confirmed.candidate.family,
+        p_value=p_value,
+        score=item.score,
+        size=confirmed.candidate.size or 0.0,
+        asr_on_clean_set=confirmed.asr,
+        trigger=confirmed.candidate.trigger,
+    )

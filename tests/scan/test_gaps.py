@@ -1,0 +1,214 @@
+"""What a verdict lacks, and how far it goes without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import undoor
+from undoor.classifier import Classifier
+from undoor.clean_set import CleanSet
+from undoor.errors import UndoorError
+from undoor.families.patch import PATCH
+from undoor.families.patch_by_source import PATCH_BY_SOURCE
+from undoor.families.registry import families_for
+from undoor.networks import NETWORKS
+from undoor.scan.coverage import Coverage, Gap
+from undoor.scan.gaps import MIN_PER_CLASS, coverage, judged
+from undoor.scan.screening import searched
+from undoor.vocabulary import (
+    BUDGET_ENDED,
+    FEW_CLASSES,
+    FEW_IMAGES,
+    FEW_SITES,
+    NO_HEAD,
+    NO_SITES,
+    NOT_FOR_SPACE,
+    NOT_STARTED,
+    OPAQUE,
+    OTHER_NETWORK,
+    OTHER_SIZE,
+    OTHER_SPACE,
+    TINY_ONLY,
+    Verdict,
+)
+
+
+def covering(classifier: Classifier, **changes: Any) -> Coverage:
+    """Of a scan that searched all it could."""
+    options = {
+        "searched": searched(classifier),
+        "unfinished": (),
+        "started": True,
+        "reported": {PATCH.name: (2.5, 6.0)},
+        "per_class": 30.0,
+        "accepted": False,
+    }
+    return coverage(classifier, **{**options, **changes})
+
+
+def plain(side: int = 32, channels: int = 3, classes: int = 10) -> Classifier:
+    network = NETWORKS["PlainCNN"](num_classes=classes, channels=channels)
+    return Classifier(network, input_shape=(channels, side, side))
+
+
+def patches(target: float, source: float) -> dict[str, tuple[float, float]]:
+    """Below which sizes patches would have been reported, and from which scores on."""
+    return {PATCH.name: (target, 6.0), PATCH_BY_SOURCE.name: (source, 9.0)}
+
+
+def codes(covered: Coverage) -> list[str]:
+    return [gap.code for gap in covered.gaps]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_nothing_is_lacking_where_the_nulls_were_learned(
+    name: str, shape: tuple[int, int, int]
+) -> None:
+    """The networks and inputs of the zoo: any verdict on them stays."""
+    network = NETWORKS[name](num_classes=10, channels=shape[0])
+    covered = covering(Classifier(network, input_shape=shape))
+    assert covered.gaps == ()
+    assert set((covered.calibrated or {}).values()) == {True}
+    assert all(item.searched and item.code is None for item in covered.families)
+    for verdict in ("clean", "backdoored", "inconclusive"):
+        assert judged(verdict, covered) == (verdict, covered)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "options", "expected"),
+    [
+        (plain(64), {}, [OTHER_SIZE]),
+        (plain(16), {}, [OTHER_SIZE]),
+        (plain(32, channels=4), {}, [OTHER_SIZE]),
+        (plain(classes=4), {}, [FEW_CLASSES]),
+        (plain(), {"per_class": 2.5}, [FEW_IMAGES]),
+        (
+            plain(),
+            {"reported": {PATCH.name: (0.9, 6.0), PATCH_BY_SOURCE.name: (0.5, 9.0)}},
+            [TINY_ONLY],
+        ),
+        (plain(), {"reported": {PATCH.name: (2.0, 6.0), PATCH_BY_SOURCE.name: (0.5, 9.0)}}, []),
+        # That the budget ended is said by the verdict itself.
+        (plain(), {"searched": (PATCH.name,), "unfinished": (PATCH.name,)}, []),
+    ],
+)
+def test_gaps(classifier: Classifier, options: Mapping[str, Any], expected: list[str]) -> None:
+    assert codes(covering(classifier, **options)) == expected
+
+
+def vectors(*layers: nn.Module) -> Classifier:
+    return Classifier(nn.Sequential(*layers, nn.Linear(12, 5)), input_shape=(12,))
+
+
+def hidden(count: int) -> list[nn.Module]:
+    return [layer for _ in range(count) for layer in (nn.Linear(12, 12), nn.ReLU())]
+
+
+class Products(nn.Module):
+    """Scores that are no linear map of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolutions = [nn.Sequential(nn.Conv2d(c, 9, 3), nn.ReLU()) for c in (3, 9, 9, 9)]
+        self.layers = nn.Sequential(*convolutions)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.layers(x)
+        return (z.mean((2, 3)) * z.amax((2, 3)))[:, :6]
+
+
+def test_networks_unlike_those_of_the_calibration() -> None:
+    torch.manual_seed(0)
+    assert codes(covering(vectors())) == [NO_SITES, OTHER_SPACE]
+    assert codes(covering(vectors(*hidden(1)))) == [FEW_SITES, OTHER_SPACE]
+    assert codes(covering(vectors(*hidden(3)))) == [OTHER_SPACE]
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(3072, 12), *hidden(3), nn.Linear(12, 5))
+    assert codes(covering(Classifier(flat, input_shape=(3, 32, 32)))) == [OTHER_NETWORK]
+    assert codes(covering(Classifier(Products(), input_shape=(3, 32, 32)))) == [NO_HEAD]
+    script = torch.jit.script(NETWORKS["PlainCNN"](num_classes=5).eval())
+    assert codes(covering(Classifier(script, input_shape=(3, 32, 32)))) == [OPAQUE]
+
+
+def test_why_families_were_not_searched() -> None:
+    classifier = plain()
+    some = covering(classifier, searched=(PATCH.name,), unfinished=(PATCH.name,))
+    assert {item.code for item in some.families} == {BUDGET_ENDED}
+    assert [item.family for item in some.families if item.searched] == [PATCH.name]
+    none = covering(classifier, searched=(), started=False)
+    assert {item.code for item in none.families} == {NOT_STARTED}
+    table = {item.family: item.code for item in covering(vectors(nn.Linear(12, 12))).families}
+    assert table["warp"] == NOT_FOR_SPACE
+    assert table[PATCH.name] is None
+
+
+@pytest.mark.parametrize(
+    ("gap", "accepted", "allowed"),
+    [
+        (OTHER_SIZE, False, {"backdoored"}),
+        (OTHER_SIZE, True, {"backdoored", "clean"}),
+        ("a reason of another package", False, {"backdoored"}),
+        ("a reason of another package", True, {"backdoored", "clean"}),
+        (FEW_IMAGES, False, {"clean"}),
+        (FEW_IMAGES, True, {"clean"}),
+        (FEW_CLASSES, False, set()),
+        (FEW_CLASSES, True, set()),
+    ],
+)
+def test_how_far_a_verdict_goes(gap: str, accepted: bool, allowed: set[Verdict]) -> None:
+    covered = replace(covering(plain()), gaps=(Gap(gap),), accepted=accepted)
+    for verdict in ("backdoored", "clean", "inconclusive"):
+        told, after = judged(verdict, covered)
+        stays = verdict in allowed or verdict == "inconclusive"
+        assert told == (verdict if stays else "inconclusive")
+        assert after.decisive is not stays
+
+
+def test_json_round_trip() -> None:
+    covered = covering(plain(64, classes=4), per_class=MIN_PER_CLASS / 2)
+    assert Coverage.from_json(json.loads(json.dumps(covered.to_json()))) == covered
+    with pytest.raises(KeyError):
+        Coverage.from_json({})
+
+
+def tabular() -> tuple[Classifier, CleanSet]:
+    """Five classes of rows, each told by one column of its own; no backdoor."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for _ in range(3):
+        linear = nn.Linear(10, 10)
+        with torch.no_grad():
+            linear.weight.copy_(torch.eye(10))
+            linear.bias.zero_()
+        layers += [linear, nn.ReLU()]
+    head = nn.Linear(10, 5)
+    with torch.no_grad():
+        head.weight.copy_(20 * torch.eye(5, 10))
+        head.bias.zero_()
+    labels = torch.arange(5).repeat_interleave(8)
+    x = (0.3 * torch.eye(5, 10)[labels] + 0.02 * torch.rand(40, 10)).clamp(0, 1)
+    return Classifier(nn.Sequential(*layers, head), input_shape=(10,)), CleanSet(x, labels)
+
+
+def test_a_tabular_network_is_clean_only_where_that_is_accepted() -> None:
+    classifier, clean = tabular()
+    assert len(families_for(classifier)) > 2
+    report = undoor.scan(classifier, clean)
+    accepted = undoor.scan(classifier, clean, accept_coverage="partial")
+    assert OTHER_SPACE in codes(report.coverage)
+    assert (report.verdict, report.coverage.decisive) == ("inconclusive", True)
+    assert (accepted.verdict, accepted.coverage.accepted) == ("clean", True)
+    assert accepted.circumstances.accept_coverage == "partial"
+
+
+def test_an_unknown_acceptance_is_refused() -> None:
+    classifier, clean = tabular()
+    with pytest.raises(UndoorError, match="full or partial, got 'some'"):
+        undoor.scan(classifier, clean, accept_coverage="some")  # type: ignore[arg-type]
