@@ -14,6 +14,7 @@ from PIL import Image
 from undoor.clean_set import CleanSet
 from undoor.cli.output import save_scan
 from undoor.render.html import html_report
+from undoor.scan.coverage import Coverage
 from undoor.scan.report import Finding, ScanReport
 from undoor.triggers import Stamp
 
@@ -40,6 +41,7 @@ def report() -> ScanReport:
         reasons=("a reason",),
         findings=(finding,),
         evidence=(),
+        coverage=Coverage(),
         class_names=("a", "b", "c"),
         fingerprint="0" * 64,
         images=9,
