@@ -87,11 +87,14 @@ Output = Literal["logits", "probabilities", "sigmoid"]
 # Where models compute unless the user says otherwise, and the name for "a GPU, if there is one".
 DEFAULT_DEVICE: Final = "cpu"
 AUTO: Final = "auto"
+# What an output means where nobody says it.
+DEFAULT_TASK: Final = "single label"
+# What an input is: the spaces of undoor.
+IMAGES: Final = "images"
+VECTORS: Final = "vectors"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
 OTHER_KIND: Final = "other"
-# What an output means where nobody says it.
-DEFAULT_TASK: Final = "single label"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"

@@ -74,8 +74,7 @@ def listener() -> Classifier:
         conv.weight.zero_()
         conv.weight[0, 0, 1] = 1
         conv.weight[1, 0] = 2 * CLICK - 1
-        assert conv.bias is not None
-        conv.bias.copy_(torch.tensor([0.0, -0.8]))
+        conv.bias = nn.Parameter(torch.tensor([0.0, -0.8]))
         head.weight.zero_()
         head.weight[:, :SAMPLES] = waves()
         head.bias.copy_(-0.5 * head.weight.sum(1))

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from undoor import vocabulary
 from undoor.device import CPU
 from undoor.resizing import Resizing
 from undoor.spaces.space import Bounds, Extent, Shape, Space
@@ -24,7 +25,7 @@ ODD_SIDES = (1, 3)
 class Images(Space):
     """[C, H, W] between the bounds, as a rule with one channel or three."""
 
-    name = "images"
+    name = vocabulary.IMAGES
     calibrated: ClassVar[bool] = True
     maps: ClassVar[bool] = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from undoor import vocabulary
 from undoor.spaces.images import IMAGES
 from undoor.spaces.space import Shape, Space
 
@@ -15,7 +16,7 @@ PAPER, INK = 0.9, 0.2
 class Vectors(Space):
     """Numbers between the bounds without an order: [D], or any other shape but that of images."""
 
-    name = "vectors"
+    name = vocabulary.VECTORS
 
     def applies_to(self, shape: Shape) -> bool:
         return not IMAGES.applies_to(shape)
