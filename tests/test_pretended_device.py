@@ -71,7 +71,7 @@ def there(device: torch.device) -> Classifier:
 
 def told(report: ScanReport) -> dict[str, Any]:
     # The device has no autocast, which networks are asked about: a few passes less.
-    return report.to_json() | {"seconds": 0, "passes": 0, "device": None}
+    return report.to_json() | {"seconds": 0, "passes": 0, "device": None, "date": None}
 
 
 def made(repair: Repair) -> list[dict[str, dict[str, list[Any]]]]:

@@ -10,6 +10,7 @@ from undoor.align.estimates import EACH, SCHEDULE, control_families, families_tr
 from undoor.align.select import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import indices
 from undoor.families.registry import families, family_named
 from undoor.inversion.patch_starts import NEAR, square_passes
 from undoor.scan.report import ScanReport
@@ -65,7 +66,7 @@ def _targets(
     return [
         (
             families_tried(finding, report.evidence, space)[1],
-            int(torch.isin(clean.labels, torch.tensor(finding.sources)).sum()),
+            int(torch.isin(clean.labels, indices(finding.sources, clean.labels.device)).sum()),
         )
         for finding in report.findings
     ]
