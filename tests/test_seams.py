@@ -38,6 +38,7 @@ AXES_OF_OTHERS = {
     "load/safetensors_header.py": "tensors of a file",
     "scrutiny/reading.py": "values inside the network",
     "sites/heads.py": "values inside the network",
+    "sites/network_kind.py": "what a site delivers",
     "sites/places.py": "values inside the network",
     "triggers/stamp.py": "a mask that all channels share",
 }
