@@ -110,9 +110,8 @@ def test_scan_repair_check(name: str, taught: Callable[[str], Path], quick: None
     folder = taught(name)
     data, out = ("--data", folder / "clean.npz"), folder / "out"
     code, scan, _ = run("scan", folder, *data, "--out", out, "--max-passes", 600)
-    assert code == {"backdoored": 1, "inconclusive": 2}[scan["verdict"]]
+    assert (code, scan["causes"]) == (2, ["budget"])
     assert scan["class_names"] == list(work.NAMES)
-    assert {item["family"] for item in scan["evidence"]} >= {"patch"}
 
     say_what_is_true(out, load(folder))
     code, repair, _ = run("repair", folder, *data, "--scan", out, "--out", folder / "fix")
