@@ -110,7 +110,8 @@ def test_scan_repair_check(name: str, taught: Callable[[str], Path], quick: None
     folder = taught(name)
     data, out = ("--data", folder / "clean.npz"), folder / "out"
     code, scan, _ = run("scan", folder, *data, "--out", out, "--max-passes", 600)
-    assert (code, scan["causes"]) == (2, ["budget"])
+    assert code == 2
+    assert "budget" in scan["causes"]
     assert scan["class_names"] == list(work.NAMES)
 
     say_what_is_true(out, load(folder))
