@@ -18,9 +18,10 @@ from helpers.tiny import BOUNDS, SIDE, random_classifier, toy_network
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import exact_identity
+from undoor.load.fitting import load_weights
 from undoor.load.spellings import PREFIXES
 from undoor.load.state_dicts import WRAPPERS
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load.weights import read_state_dict
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 

@@ -13,12 +13,13 @@ from undoor.load.architecture import build, describe
 from undoor.load.bounded import build_bounded
 from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
+from undoor.load.fitting import load_fitting
 from undoor.load.graph_files import is_graph, of_graph, read_graph
 from undoor.load.lazy_layers import materialise
 from undoor.load.not_a_model import refuse_repair_file
 from undoor.load.spec import ModelSpec, Tables, read_spec, read_tables
 from undoor.load.trust import NamedCode, code_named, require_trusted
-from undoor.load.weights import load_fitting, read_states
+from undoor.load.weights import read_states
 
 
 def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier:

@@ -18,6 +18,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load.bounded import build_bounded
 from undoor.load.config_paths import require_no_paths
+from undoor.load.fitting import load_fitting
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -31,7 +32,7 @@ from undoor.load.hub import (
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.state_dicts import StateDict
-from undoor.load.weights import load_fitting, read_states
+from undoor.load.weights import read_states
 from undoor.resizing import Resizing
 from undoor.spaces.images import IMAGES
 
