@@ -12,7 +12,7 @@ from undoor.errors import UndoorError
 
 aten = torch.ops.aten
 # From the function's tensors (None where it has none), its other arguments in its order, and the
-# number of axes of its result.
+# number of axes of its input (4 where that is unknown).
 Make = Callable[[Sequence[Tensor | None], Sequence[Any], int], nn.Module | None]
 META = torch.device("meta")
 # Stands among the other arguments of a product whose weight is stored as [inputs, outputs].
@@ -20,7 +20,7 @@ TRANSPOSED = "transposed"
 
 
 def _filled(layer: nn.Module, **tensors: Tensor | None) -> nn.Module:
-    """Return a layer built without memory, with these tensors as its own."""
+    """Fill a layer that was built without memory with these tensors."""
     for name, value in tensors.items():
         if name in layer._buffers:
             layer._buffers[name] = value
@@ -82,7 +82,8 @@ def _product(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) ->
 def _batch_norm(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) -> Any:
     if others[0]:
         raise UndoorError(
-            "the graph normalises by the batch at hand (a batch norm exported in training mode); "
+            "the graph normalises by the statistics of each batch (a batch norm exported in training "
+            "mode); "
             "call model.eval() and export it again"
         )
     return _eval_batch_norm(tensors, others[1:], d)
@@ -134,7 +135,7 @@ def _log_softmax(tensors: Sequence[Tensor | None], others: Sequence[Any], _: int
     return nn.LogSoftmax(dim=others[0])
 
 
-# For each function its layer, and which of its arguments are stored tensors.
+# For each function, what makes its layer, and the places of its arguments that are tensors.
 _KNOWN: dict[Any, tuple[Make, tuple[int, ...]]] = {
     aten.conv1d.default: (_conv, (1, 2)),
     aten.conv1d.padding: (_conv, (1, 2)),

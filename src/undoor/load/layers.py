@@ -24,7 +24,7 @@ PRODUCTS = (aten.addmm.default, aten.mm.default, aten.matmul.default)
 
 
 def with_layers(program: fx.GraphModule) -> fx.GraphModule:
-    """Return a graph in which convolutions, linear layers, normalisations and softmax are modules.
+    """Return a graph whose convolutions, linear layers, normalisations and softmax are modules.
 
     Functions that are none of these, or whose weights are computed, stay functions. The tensors
     are shared with `program`, whose graph is not changed.
@@ -47,7 +47,7 @@ def with_layers(program: fx.GraphModule) -> fx.GraphModule:
             _exchange(graph, node, root, names)
     module = fx.GraphModule(root, graph)
     module.graph.eliminate_dead_code()
-    # A second time, since only what is used by then is taken over.
+    # Built a second time, since only modules that are still used are taken over.
     return fx.GraphModule(module, module.graph).eval()
 
 
@@ -74,7 +74,7 @@ def _tensors_of(program: fx.GraphModule) -> nn.Module:
 def _exchange(
     graph: fx.Graph, node: fx.Node, root: nn.Module, names: dict[tuple[str, ...], str]
 ) -> None:
-    """Call a module instead of the function of `node`, where its weights are stored ones."""
+    """Replace the function of `node` by a module, if its weights are stored tensors."""
     x, tensors, others = _arguments(node)
     if x is None:
         return
@@ -101,9 +101,9 @@ def _exchange(
 
 
 def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[Any]]:
-    """Return what flows in, the names of the stored tensors, and all else.
+    """Return the input, the names of the stored tensors, and the other arguments.
 
-    No flow where a tensor is computed, or more comes out than the layer's answer.
+    The input is None where a tensor is computed, or where more than the layer's output is used.
     """
     args = list(node.args)
     if node.target in PRODUCTS:
@@ -125,13 +125,13 @@ def _arguments(node: fx.Node) -> tuple[fx.Node | None, list[str | None], list[An
 
 
 def _transposed(arg: Any) -> Any:
-    """Return what a node transposes; None for any other, which is no weight of a linear layer."""
+    """Return the node that is transposed; None where this is no transposition."""
     turns = isinstance(arg, fx.Node) and arg.target in (aten.permute.default, aten.t.default)
     return arg.args[0] if turns else None
 
 
 def _name(tensors: Sequence[str | None], node: fx.Node, root: nn.Module) -> str:
-    """That of the module the weights were in, unless something else stands there by now."""
+    """Return the name of the module that had the weights, or a new one where it is taken."""
     parents = {name.rpartition(".")[0] for name in tensors if name}
     parent = parents.pop() if len(parents) == 1 else ""
     here = _get(root, parent) if parent else None
@@ -144,7 +144,7 @@ def _get(root: nn.Module, name: str) -> Any:
 
 
 def _put(root: nn.Module, name: str, value: Any) -> None:
-    """Under a dotted name; a tensor that is no parameter becomes a buffer."""
+    """Set a value under a dotted name; a tensor that is no parameter becomes a buffer."""
     *path, last = name.split(".")
     for part in path:
         if not hasattr(root, part):
