@@ -150,8 +150,8 @@ def content(archive: zipfile.ZipFile, name: str, path: Path, largest: int) -> by
 
 def _refuse(path: Path, what: str) -> UndoorError:
     return UndoorError(
-        f"{path} is refused unopened: {what}, so that programs may read it differently or be harmed "
-        "by it; save the model again, on a machine you trust"
+        f"{path} is refused unopened: {what}, so that programs may read it differently or be "
+        "harmed by it; save the model again, on a machine you trust"
     )
 
 
@@ -256,7 +256,7 @@ def _require_kind(path: Path, member: zipfile.ZipInfo, limits: ArchiveLimits) ->
 def _require_layout(
     path: Path, members: Sequence[zipfile.ZipInfo], stream: IO[bytes], directory: int
 ) -> None:
-    """Require each member's own header to agree with the directory, and members not to overlap."""
+    """Require members' own headers to agree with the directory, and members not to overlap."""
     end = 0
     for member in sorted(members, key=lambda item: item.header_offset):
         shown = repr(member.filename[:80])

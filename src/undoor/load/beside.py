@@ -71,6 +71,7 @@ class IgnoredDictionary:
     """Stands for kinds of dictionaries: gives a plain one, which may hold the weights."""
 
     def __new__(cls, *given: object) -> Any:
+        """Return an empty dictionary."""
         return OrderedDict()
 
 
@@ -78,6 +79,7 @@ class IgnoredQueue:
     """Stands for kinds of lists."""
 
     def __new__(cls, *given: object) -> Any:
+        """Return an empty list."""
         return []
 
 

@@ -23,8 +23,12 @@ def load_fitting(
 
     Parameters
     ----------
+    network
+        Gets the weights.
     states
-        As `read_states` gives them.
+        As `read_states` returns them.
+    file, architecture
+        Their names, for messages.
 
     Raises
     ------
@@ -52,9 +56,9 @@ def load_fitting(
 
 
 def load_weights(network: nn.Module, state: StateDict, *, file: Path, architecture: str) -> None:
-    """Load `state` into `network`; every key must find its place.
+    """Load a state dict into a network, all of whose keys must match.
 
-    What wrappers such as DataParallel and torch.compile put into keys is left out; missing
+    The parts that wrappers such as DataParallel and torch.compile add to keys are removed; missing
     `num_batches_tracked` counters stay as they are, and weights that are stored once for two
     places are put into both.
 
@@ -75,7 +79,7 @@ def load_weights(network: nn.Module, state: StateDict, *, file: Path, architectu
             "network, and differ in the file; give the architecture that it was trained with"
         )
     try:
-        # Not an override of the network's, which may be content with less.
+        # Not the network's own method, which may be less strict.
         nn.Module.load_state_dict(network, state, strict=True)
     except RuntimeError as error:
         reason = problem or " ".join(str(error).split())
@@ -83,7 +87,7 @@ def load_weights(network: nn.Module, state: StateDict, *, file: Path, architectu
 
 
 def _torn(expected: Mapping[str, Tensor], state: StateDict) -> tuple[str, str] | None:
-    """Two names of one tensor of the network for which the file has different values."""
+    """Return two names of one tensor of the network for which the file has different values."""
     first: dict[tuple[int, torch.Size], str] = {}
     for key, value in expected.items():
         if key not in state or is_lazy(value) or not value.numel():
@@ -95,7 +99,7 @@ def _torn(expected: Mapping[str, Tensor], state: StateDict) -> tuple[str, str] |
 
 
 def _complete(state: StateDict, expected: Mapping[str, Tensor]) -> None:
-    """Add what a file may leave out: counters, and second names of the same tensor."""
+    """Add the entries that a file may lack: counters, and second names of the same tensor."""
     stored = {
         (value.data_ptr(), value.shape): state[key]
         for key, value in expected.items()
@@ -113,18 +117,18 @@ def _complete(state: StateDict, expected: Mapping[str, Tensor]) -> None:
 def _refuse_all(
     network: nn.Module, states: Mapping[str, StateDict], problems: Mapping[str, UndoorError]
 ) -> NoReturn:
-    """Raise what is wrong with the state dict that comes nearest."""
+    """Raise the problem of the state dict that is nearest to the network."""
     ends = {key.rpartition(".")[2] for key in network.state_dict()}
     near = {n: sum(k.rpartition(".")[2] in ends for k in state) for n, state in states.items()}
-    best = max(problems, key=lambda name: near[name])
-    others = [name or ITSELF for name in problems if name != best]
+    nearest = max(problems, key=lambda name: near[name])
+    others = [name or ITSELF for name in problems if name != nearest]
     if not others:
-        raise problems[best]
-    where = f" (its {best})" if best else ""
+        raise problems[nearest]
+    where = f" (its {nearest})" if nearest else ""
     more = ", ".join(others[:SHOWN]) + (" and more" if len(others) > SHOWN else "")
     raise UndoorError(
-        f"{problems[best]}{where}; nor does anything else in the file fit ({more})"
-    ) from problems[best]
+        f"{problems[nearest]}{where}; nor does anything else in the file fit ({more})"
+    ) from problems[nearest]
 
 
 def _same(first: StateDict, second: StateDict) -> bool:
@@ -148,8 +152,8 @@ def _mismatch(expected: Mapping[str, Tensor], state: StateDict) -> str:
         if keys
     ]
     if shapes:
-        told = [f"{key}: expected {want}, got {got}" for key, want, got in shapes]
-        parts.append(f"{len(shapes)} of another shape ({shorten(told, '; ')})")
+        details = [f"{key}: expected {want}, got {got}" for key, want, got in shapes]
+        parts.append(f"{len(shapes)} of another shape ({shorten(details, '; ')})")
     if not parts:
         return ""
     hint = "check the architecture and its arguments"

@@ -27,7 +27,7 @@ class Graph:
         Of one input, as the file has it; None where the file leaves it open.
     require_parity
         Takes the shape of one input, and raises an `UndoorError` where the network's scores differ
-        from those of the file, as another reader runs it. None where the network is the file itself.
+        from those of the file, as another reader runs it. None where there is no other reader.
     sha256
         Of the bytes of the file.
     """

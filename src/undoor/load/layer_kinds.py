@@ -82,8 +82,8 @@ def _product(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) ->
 def _batch_norm(tensors: Sequence[Tensor | None], others: Sequence[Any], d: int) -> Any:
     if others[0]:
         raise UndoorError(
-            "the graph normalises by the statistics of each batch (a batch norm exported in training "
-            "mode); "
+            "the graph normalises by the statistics of each batch (a batch norm exported in "
+            "training mode); "
             "call model.eval() and export it again"
         )
     return _eval_batch_norm(tensors, others[1:], d)

@@ -15,7 +15,7 @@ from undoor.load.onnx_file import EXTRA
 def as_layers(model: Any) -> None:
     """Replace products with a stored weight, and the sums with a bias after them, by Gemm nodes.
 
-    A MatMul is replaced where its weight is [K, N] and its input is known to have two axes, together
+    A MatMul is replaced where its weight is [K, N] and its input is known to have two axes, along
     with the Add of a stored bias [N] or [1, N] that follows. Other nodes are not changed.
     """
     (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)

@@ -27,7 +27,7 @@ QUANTISED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
     | {"ConvInteger", "MatMulInteger", "QGemm", "QLinearAdd", "MatMulNBits"}
 )
-# The attribute that opset 18 added to Split, the number of its outputs, can be read off its outputs.
+# What opset 18 added to Split, the number of its outputs, can be read off its outputs.
 UNCHANGED = frozenset({"ConstantOfShape", "Split"})
 ASIDE = "aside"
 # Inputs that the two are compared on, where the size of a batch is free.
@@ -188,7 +188,7 @@ def _brought_down(model: Any) -> Any:
 
 
 def _bound_constants(graph: Any) -> None:
-    """Replace -inf, as masks of attention have, by a finite number, since weights must be finite."""
+    """Replace -inf, as in attention masks, by a finite number, since weights must be finite."""
     from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
     for node in graph.node:
         for item in node.attribute if node.op_type == "Constant" else ():

@@ -18,7 +18,7 @@ DEEPEST = 4
 
 
 def main(given: dict[str, Any]) -> None:
-    """Confine this process, open a pickle in it, and save its tensors.
+    """Confine this process, open a pickle, and save its tensors.
 
     Parameters
     ----------

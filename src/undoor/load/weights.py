@@ -30,21 +30,23 @@ WHOLE_NUMBERS = (torch.int8, torch.uint8)
 
 
 def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
-    """Return the tensors of a checkpoint by name; floating-point ones as float32.
+    """Return the tensors of a checkpoint by name, floating-point ones as float32.
 
     Nothing is executed: safetensors holds no code, and other files are screened first and then
     opened with `weights_only=True`.
 
     Parameters
     ----------
+    path
+        A safetensors file, or one written by `torch.save`.
     key
-        Which of several state dicts it holds, dots leading further inside.
+        Which of several state dicts; dots lead further inside.
 
     Raises
     ------
     UndoorError
-        The file is missing, unsafe, damaged, or holds no state dict, none under `key`, or more than
-        one without saying which.
+        The file is missing, unsafe or damaged; or it holds no state dict, none under `key`, or
+        several without a `key` that chooses one.
     """
     return prepared(only_one(read_states(path, key=key), path), path)
 
@@ -52,7 +54,12 @@ def read_state_dict(path: Path, *, key: str | None = None) -> StateDict:
 def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
     """Return all state dicts of a checkpoint as they are stored, by the keys that lead to them.
 
-    See `states_in`. Raises as `read_state_dict`, but for what more than one is.
+    See `states_in`.
+
+    Raises
+    ------
+    UndoorError
+        As `read_state_dict`, but not for several state dicts.
     """
     if not path.exists():
         raise UndoorError(f"the weights {path} do not exist{other_spelling(path)}; check the path")
@@ -62,14 +69,20 @@ def read_states(path: Path, *, key: str | None = None) -> dict[str, StateDict]:
 
 
 def needs_architecture(path: Path) -> bool:
-    """Return whether `path` is a bare checkpoint: tensors by name, and no word on their network."""
+    """Return whether `path` is a bare checkpoint: tensors by name without their network."""
     kinds = ("safetensors", "torch checkpoint", "pickle")
     return path.is_file() and path.suffix != ".toml" and examine(path).format in kinds
 
 
 def prepared(state: StateDict, path: Path) -> StateDict:
-    """Return the same in float32, where it holds the weights of a model as they are."""
-    # Not the methods of the values, which a file may have set to something else.
+    """Return a state dict with floating-point tensors as float32.
+
+    Raises
+    ------
+    UndoorError
+        It is a repaired model or a repair, or its weights are sparse or quantised.
+    """
+    # Not the methods of the values, which a file may have replaced.
     state = {name: Tensor.detach(value) for name, value in state.items()}
     if any(".correction." in f".{name}" for name in state):
         raise UndoorError(
@@ -123,13 +136,13 @@ def _read_torch(path: Path) -> object:
         with (
             warnings.catch_warnings(),
             torch.serialization.safe_globals(stand_ins(names)),
-            # Indices of sparse tensors that lead outside of them are refused.
+            # Refuses sparse tensors with indices outside of their shape.
             torch.sparse.check_sparse_tensor_invariants(),
         ):
-            # What is deprecated in the file is nothing that its reader can change.
+            # Warnings about deprecated contents of the file are of no use to its reader.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    # Whatever torch stumbles over in a file that passed the screen, the file is not to be used.
+    # Torch may raise anything over a file that passed the screening; it is not used then.
     except Exception as error:
         raise UndoorError(
             f"{path} cannot be opened as a torch checkpoint ({_first_line(error)}); "
@@ -138,6 +151,7 @@ def _read_torch(path: Path) -> object:
 
 
 def shorten(items: list[str], separator: str = ", ") -> str:
+    """Return the first three items, and how many more there are."""
     more = f"{separator}and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return separator.join(items[:SHOWN]) + more
 
