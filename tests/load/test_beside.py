@@ -139,7 +139,7 @@ CORE = b"cnumpy._core.multiarray\n"
             "numbers from 0 stored bytes",
         ),
         (b"cargparse\nNamespace\n}" + text("x") + b"K\x01sb", "state of the global argparse"),
-        (b"cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x01\x85R", "values, which the file does not hold"),
+        (b"cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x01\x85R", "which the file does not hold"),
         (b"cnumpy\nload\n" + text("x") + b"\x85R", "it is not part of a state dict"),
         (b"cpathlib\nos.system\n" + text("true") + b"\x85R", "it is not part of a state dict"),
         (b"ctorch.optim\nsgd.torch.load\n" + text("x") + b"\x85R", "it is not part"),
