@@ -91,7 +91,7 @@ def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, 
 
 
 def _column(batch: Any, name: str) -> Any:
-    """Return a column whose offsets are checked: the file may come from a stranger."""
+    """Return a column whose offsets are checked, since the file may be untrusted."""
     column = batch.column(name)
     column.validate(full=True)
     return column

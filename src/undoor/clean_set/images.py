@@ -19,7 +19,7 @@ from undoor.resizing import Resizing
 Bytes = NDArray[np.uint8]
 Size = tuple[int, int] | Resizing | None
 
-# Fewer decoders, fewer surprises: data sets may come from strangers.
+# Fewer decoders, fewer surprises: data sets may be untrusted.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 SUFFIXES = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",

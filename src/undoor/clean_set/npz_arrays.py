@@ -85,7 +85,7 @@ def read_header(archive: NpzFile, name: str, path: Path) -> ArrayHeader:
     ------
     UndoorError
         The header is damaged or declares Python objects, or the member is not as large as the
-        header says, or unpacks to far more than it takes in the archive.
+        header declares, or unpacks to far more than it takes in the archive.
     """
     try:
         info = zip_of(archive).getinfo(f"{name}.npy")

@@ -41,7 +41,7 @@ def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) ->
     Returns
     -------
     Inspection
-        What was found; its `problem` says why the model was not opened, where it was not.
+        What was found; `problem` is the reason where the model was not opened.
 
     Raises
     ------

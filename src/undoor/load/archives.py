@@ -18,12 +18,8 @@ from undoor.errors import UndoorError
 from undoor.load.regular import open_regular
 
 GIB = 2**30
-LOCAL, CENTRAL_END, ZIP64_END, ZIP64_LOCATOR = (
-    b"PK\x03\x04",
-    b"PK\x05\x06",
-    b"PK\x06\x06",
-    b"PK\x06\x07",
-)
+LOCAL, CENTRAL_END = b"PK\x03\x04", b"PK\x05\x06"
+ZIP64_END, ZIP64_LOCATOR = b"PK\x06\x06", b"PK\x06\x07"
 END_SIZE, ZIP64_SIZE, LOCATOR_SIZE, LOCAL_SIZE = 22, 56, 20, 30
 # Encrypted, compressed patches, strongly encrypted, masked headers.
 FORBIDDEN_FLAGS = 0x1 | 0x20 | 0x40 | 0x2000

@@ -1,4 +1,4 @@
-"""Refuse files and folders that are given as the model by mistake, and tell where they belong."""
+"""Refuse files and folders that are given as the model by mistake, and name where they belong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACES = {
 }
 CONFIG_KEYS = frozenset({"model_type", "architectures", "architecture", "id2label"})
 MAX_JSON = 2**22
-# Of a folder with many; enough to tell what it holds.
+# Files of a folder that are examined; enough to know what it holds.
 MAX_LOOKED_AT = 200
 
 

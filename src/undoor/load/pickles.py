@@ -167,7 +167,7 @@ def screen_member(data: bytes, member: str, found: Screening) -> None:
     stream = io.BytesIO(data)
     _screen_one(stream, member, found)
     if not found.damage and stream.tell() != len(data):
-        text = f"{len(data) - stream.tell():,} bytes stand behind the end of its pickle"
+        text = f"{len(data) - stream.tell():,} bytes follow the end of its pickle"
         found.add(Breach("", text, "STOP", stream.tell(), member))
 
 

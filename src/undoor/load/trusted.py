@@ -234,14 +234,7 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
 def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
     """Return the exit code of a process, and end all that it started in its session.
 
-    Parameters
-    ----------
-    process
-        The leader of its session.
-    folder
-        Into which it writes.
-    room
-        Bytes that it may write there, in all files together.
+    It may write `room` bytes into the folder, in all files together.
     """
     deadline = time.monotonic() + SECONDS + GRACE
     try:
