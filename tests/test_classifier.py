@@ -22,8 +22,9 @@ from helpers.tiny import (
     snapshot,
     storages,
 )
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.passes import Capacity
 
 
 def linear(inputs: int = 12, classes: int = 5) -> nn.Sequential:

@@ -37,6 +37,12 @@ class Structure:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+def changed_facts(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
+    """Return which facts differ, or are in one of the two only."""
+    keys = before.keys() | after.keys()
+    return frozenset(key for key in keys if before.get(key) != after.get(key))
+
+
 def structure_of(root: nn.Module, stored: frozenset[str], *, graph_known: bool) -> Structure:
     """Return what the modules below `root` are.
 

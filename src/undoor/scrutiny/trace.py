@@ -25,6 +25,9 @@ from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
 _CLASSIFIER = str(Path(__file__).parent.parent / "classifier.py")
+_INPUT_TRANSFORM = str(Path(__file__).parent.parent / "input_transform.py")
+# Lines of these are no lines of the network's.
+_OTHER_CODE = (_TORCH, _HERE, _CLASSIFIER, _INPUT_TRANSFORM)
 _MAX_FRAMES = 200
 
 
@@ -219,7 +222,7 @@ class _Watch(TorchDispatchMode):
             if frame is None or (module is not None and line is not None):
                 break
             file = frame.f_code.co_filename
-            if line is None and not file.startswith((_TORCH, _HERE, _CLASSIFIER)):
+            if line is None and not file.startswith(_OTHER_CODE):
                 line = _line(file, frame.f_lineno)
             if module is None and file != _CLASSIFIER and frame.f_code.co_name == "forward":
                 module = self.names.get(id(frame.f_locals.get("self")))
