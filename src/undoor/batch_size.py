@@ -32,8 +32,8 @@ def failure(network: Callable[[Tensor], object], x: Tensor, error: Exception) ->
     size = next((n for n in _sizes(x) if n != len(x) and _failed(network, x, n) is None), None)
     if size is None:
         return UndoorError(
-            f"the network failed on an input of shape {tuple(x.shape)}: {reason}; check input.shape "
-            "and the architecture's arguments"
+            f"the network failed on an input of shape {tuple(x.shape)}: {reason}; check "
+            "input.shape and the architecture's arguments"
         )
     return _fixed(size, len(x), reason)
 
@@ -53,9 +53,9 @@ def require_another_size(network: Callable[[Tensor], object], x: Tensor) -> None
 
 def _fixed(taken: int, refused: int, reason: str) -> UndoorError:
     return UndoorError(
-        f"the network takes batches of {taken}, but fails on batches of {refused} ({reason}); scans "
-        "need one that takes batches of any size: export it with a dynamic batch axis, or have its "
-        "code take the size from the input, as x.flatten(1) does"
+        f"the network takes batches of {taken}, but fails on batches of {refused} ({reason}); "
+        "scans need one that takes batches of any size: export it with a dynamic batch axis, or "
+        "have its code take the size from the input, as x.flatten(1) does"
     )
 
 

@@ -280,6 +280,7 @@ class Classifier(PassSettings, InputTransform):
 
         Scans and repairs are bound to it. It covers weights, input transform and resizing, modules
         with their settings, the graph of a file that brings one, and the code that no installed
-        package has. It is equal for the same files in every process and on every machine. See `undoor.identity.model.ModelIdentity`.
+        package has. It is equal for the same files in every process and on every machine. See
+        `undoor.identity.model.ModelIdentity`.
         """
         return fingerprint(self)

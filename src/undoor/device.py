@@ -22,7 +22,8 @@ from undoor.errors import UndoorError
 from undoor.vocabulary import AUTO
 
 CPU = torch.device("cpu")
-# An environment variable; with any value but 0 or none, compute in float32 even where bfloat16 is fast.
+# An environment variable; with any value but 0 or none, compute in float32 even where
+# bfloat16 is fast.
 FLOAT32 = "UNDOOR_FLOAT32"
 # The first CUDA generation whose tensor cores multiply bfloat16 (Ampere).
 BFLOAT16_CAPABILITY = 8

@@ -63,7 +63,8 @@ def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> M
     Parameters
     ----------
     module
-        Stays unchanged. PyTorch refuses to copy tensors with a history; the copy holds their values.
+        Stays unchanged. PyTorch refuses to copy tensors with a history; the copy holds their
+        values.
     memo
         As for `copy.deepcopy`.
     """
@@ -103,8 +104,8 @@ def _require_floating_point(network: nn.Module) -> None:
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         raise UndoorError(
-            f"expected a network in floating point, got one that quantises ({found[0]}{more}); give the "
-            "network and its weights as they were before quantisation was prepared"
+            f"expected a network in floating point, got one that quantises ({found[0]}{more}); "
+            "give the network and its weights as they were before quantisation was prepared"
         )
 
 

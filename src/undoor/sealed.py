@@ -2,9 +2,9 @@
 
 A sealed file is a safetensors file. Its metadata has one entry (several would be written in an
 order that changes from run to run): canonical JSON of the description and of a SHA-256 over
-description and tensors. That digest reveals damage and careless edits. It does not reveal deliberate
-changes, after which it can be computed anew; a signature of the file, or its SHA-256 stored
-elsewhere, does.
+description and tensors. That digest reveals damage and careless edits. Deliberate changes
+are revealed only by a signature of the file, or by its SHA-256 stored elsewhere, since the digest
+can be computed anew.
 """
 
 from __future__ import annotations

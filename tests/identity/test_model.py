@@ -23,7 +23,8 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
-from undoor.identity.model import ModelIdentity, exact_identity, identify, require_sha256
+from undoor.identity.digests import require_sha256
+from undoor.identity.model import ModelIdentity, exact_identity, identify
 from undoor.identity.tensors import tensor_sha256, weights_sha256
 from undoor.origin import CodeFile, Origin
 from undoor.passes import Capacity

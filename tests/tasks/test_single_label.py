@@ -29,7 +29,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     ],
 )
 def test_what_is_no_output_is_refused(raw: object, got: str) -> None:
-    with pytest.raises(UndoorError, match=f"2 classes or more, got {got}; wrap it"):
+    with pytest.raises(UndoorError, match=f"at least 2 classes, got {got}; wrap it"):
         SINGLE_LABEL.require(raw)
 
 

@@ -1,4 +1,4 @@
-"""Hashes of tensors."""
+"""Hashes of tensors and weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def weights_sha256(classifier: Classifier) -> str:
-    """SHA-256 over every weight and the input transform, the name of a model in older files.
+    """Return a SHA-256 over all weights and the input transform, as files of old formats have it.
 
-    Two networks may share it that compute different things; see `Classifier.fingerprint`.
+    Networks that compute different things may share it; see `Classifier.fingerprint`.
     """
     spec = (classifier.input_shape, classifier.bounds, classifier.scale, classifier.output)
     digest = hashlib.sha256(repr(spec).encode())
@@ -43,7 +43,7 @@ def weights_sha256(classifier: Classifier) -> str:
 
 
 def tensor_sha256(tensor: Tensor) -> str:
-    """SHA-256 over shape, type and numbers of a tensor of any kind.
+    """Return a SHA-256 over shape, type and numbers of a tensor of any kind.
 
     >>> tensor_sha256(torch.zeros(2)) == tensor_sha256(torch.zeros(2, 1))
     False
