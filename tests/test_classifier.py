@@ -412,7 +412,7 @@ def test_scores_may_come_in_a_record(pack: Callable[[Tensor], object]) -> None:
 
 @pytest.mark.parametrize("pack", [lambda z: (z, z), lambda z: {"scores": z}, lambda _: "scores"])
 def test_other_records_are_refused(pack: Callable[[Tensor], object]) -> None:
-    with pytest.raises(UndoorError, match="returns the class scores alone"):
+    with pytest.raises(UndoorError, match="returns only the class scores"):
         Classifier(Record(pack), input_shape=(3, 2, 2))
 
 
