@@ -222,13 +222,13 @@ class Classifier(PassSettings, InputTransform):
         batch_size
             How many inputs go through the network at a time, at most.
         """
-        found = (self.task.answers(self(batch)) for batch in self.batches(x, batch_size))
+        found = (self.task.predictions(self(batch)) for batch in self.batches(x, batch_size))
         return torch.cat([on(x.device, labels) for labels in found])
 
     @torch.no_grad()
     def predict_normalised(self, x: Tensor) -> Tensor:
         """Return the predicted labels [N] of inputs [N, ...] that are normalised already."""
-        return self.task.answers(self._logits(self.network(x)))
+        return self.task.predictions(self._logits(self.network(x)))
 
     @torch.no_grad()
     def logits(self, x: Tensor, batch_size: int | None = None) -> Tensor:

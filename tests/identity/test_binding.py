@@ -103,9 +103,7 @@ def test_same_files_other_predictions(tmp_path: Path) -> None:
     model = Classifier(Restless(), input_shape=(3, 4, 4))
     file = small_repair(model).save(tmp_path / "r.safetensors")
     torch.manual_seed(5)
-    with pytest.raises(
-        UndoorError, match="files of the model are the same, but its pred"
-    ):
+    with pytest.raises(UndoorError, match="files of the model are the same, but its pred"):
         Repair.load(file, model)
 
 

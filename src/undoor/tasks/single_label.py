@@ -40,7 +40,7 @@ class SingleLabel(Task):
         """Return the number of classes, which is that of the outputs."""
         return outputs
 
-    def answers(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
         """Return the class [...] with the highest of the logits [..., K]."""
         return outputs.argmax(outputs.dim() - 1)
 
@@ -77,7 +77,7 @@ class SingleLabel(Task):
     def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return the highest logit minus that of another class, drawn at random: [N]."""
         classes = outputs.shape[1]
-        top = self.answers(outputs)
+        top = self.predictions(outputs)
         step = torch.randint(1, classes, (len(outputs),), generator=generator, device=CPU)
         other = (top + on(top.device, step)) % classes
         return (outputs.gather(1, top[:, None]) - outputs.gather(1, other[:, None]))[:, 0]

@@ -49,22 +49,22 @@ class Task(ABC):
         """Return the number of goals G of a network with K outputs."""
 
     @abstractmethod
-    def answers(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predictions [...] of outputs [..., K], in the form of labels."""
 
-    def reached(self, answers: Tensor, goal: int | Tensor) -> Tensor:
+    def reached(self, predicted: Tensor, goal: int | Tensor) -> Tensor:
         """Return whether predictions (or labels) [...] equal a goal, one for all or one for each.
 
         The share of triggered inputs for which they do is the attack success rate (ASR).
         """
-        return answers == goal
+        return predicted == goal
 
-    def correct(self, answers: Tensor, labels: Tensor) -> Tensor:
+    def correct(self, predicted: Tensor, labels: Tensor) -> Tensor:
         """Return whether predictions [N] equal the labels [N] of the inputs.
 
         The share is the accuracy; of triggered inputs, the robust accuracy (the paper's SIA).
         """
-        return answers == labels
+        return predicted == labels
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:
