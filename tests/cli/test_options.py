@@ -136,4 +136,4 @@ def test_a_repair_of_the_format_before_is_warned_about(
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
     assert "WARNING" in said
-    assert "by the weights and the input transform alone" in said
+    assert "by the weights and the input transform only" in said

@@ -49,10 +49,10 @@ def _imagenet(classifier: Classifier, x: Tensor) -> Tensor:
 # values between 0 and 1.
 FEEDINGS: dict[str, tuple[Feeding, str]] = {
     "multiplied by 255": (
-        lambda c, x: c._normalised(255 * x),
+        lambda c, x: c.normalised(255 * x),
         "multiply scale by 255",
     ),
-    "divided by 255": (lambda c, x: c._normalised(x / 255), "divide scale by 255"),
+    "divided by 255": (lambda c, x: c.normalised(x / 255), "divide scale by 255"),
     "0 to 1, not normalised": (_unit, "leave out mean and std (scale = 1 for bounds 0, 1)"),
     "0 to 255, not normalised": (
         lambda c, x: 255 * _unit(c, x),
@@ -67,7 +67,7 @@ FEEDINGS: dict[str, tuple[Feeding, str]] = {
         "set mean = 0.485,0.456,0.406 and std = 0.229,0.224,0.225 (for bounds 0, 1)",
     ),
     "colours in the order BGR": (
-        lambda c, x: c._normalised(x.flip(1)),
+        lambda c, x: c.normalised(x.flip(1)),
         "swap red and blue: let the architecture flip the channels of its input",
     ),
 }
@@ -188,7 +188,7 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
     per_class = max(1, MAX_IMAGES // classifier.num_classes)
     clean = clean if len(clean) <= MAX_IMAGES else clean.balanced(per_class, seed)
     x, y, task = clean.images, clean.labels, classifier.task
-    predictions = _predictions(classifier, x, lambda c, part: c._normalised(part))
+    predictions = _predictions(classifier, x, lambda c, part: c.normalised(part))
     right = task.correct(predictions, y)
     channels = classifier.space.channels(classifier.input_shape)
     otherwise = {
@@ -208,7 +208,7 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
 
 def _predictions(classifier: Classifier, x: Tensor, feed: Feeding) -> Tensor:
     parts = (on(classifier.device, part) for part in x.split(BATCH))
-    found = [classifier.answers_to(feed(classifier, part)) for part in parts]
+    found = [classifier.predict_normalised(feed(classifier, part)) for part in parts]
     return on(x.device, torch.cat(found))
 
 

@@ -15,7 +15,7 @@ from undoor.classifier import Classifier
 from undoor.device import chosen
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_fingerprint
-from undoor.identity.model import require_sha256
+from undoor.identity.digests import require_sha256
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.regular import require_reachable
