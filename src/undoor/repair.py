@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from undoor.align.calibrate import check_fpr
+from undoor.align.cross_validation import CrossValidation
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import Plan, fit_version, require_fit
 from undoor.align.forecast import passes_of_repair
-from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
-from undoor.align.select import Bench, calibrate, choose_plan, fit_to
+from undoor.align.select import calibrate_guard, choose_plan, fit_to
 from undoor.align.trial import Trial
+from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Capacity, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
@@ -229,26 +230,28 @@ def repair_target(
         estimates = estimate(
             search, clean, finding, evidence, sources, generator, meter, progress, journal
         )
-    most = most_inputs(sites, classifier.capacity)
-    bench = bench_of(
+    most = max_inputs(sites, classifier.capacity)
+    validation = cross_validation_of(
         classifier, clean, finding.target, sources, estimates.triggers, fpr, most, generator
     )
-    bench = replace(bench, fitted_on=estimates.change, held_out=estimates.held_out)
-    bench = replace(bench, journal=journal, meter=meter)
-    bench = bench.smaller() if quick else bench
+    validation = replace(validation, fitted_on=estimates.change, held_out=estimates.held_out)
+    validation = replace(validation, journal=journal, meter=meter)
+    validation = validation.smaller() if quick else validation
     family = find_family(finding.family)
     own = (family and family.in_repair.fit) or DEFAULT_FIT
     fit = own if fit == DEFAULT_FIT else fit
-    chosen, trials, outcome = choose_plan(bench, plans, own, progress)
-    x = bench.x[bench.sources]
+    chosen, trials, outcome = choose_plan(validation, plans, own, progress)
+    x = validation.x[validation.sources]
     chosen = feasible(chosen, plans, fit)
-    corrections = fit_to(classifier, bench.change, x, plans[chosen], fit=fit, progress=progress)
-    moved = site_shifts(classifier, plans[chosen], bench.triggers[0], x)
-    calibration = calibrate(bench, corrections)
+    corrections = fit_to(
+        classifier, validation.change, x, plans[chosen], fit=fit, progress=progress
+    )
+    moved = site_shifts(classifier, plans[chosen], validation.triggers[0], x)
+    calibration = calibrate_guard(validation, corrections)
     return TargetRepair(
         target=finding.target,
         sources=finding.sources,
-        trigger=bench.triggers[0],
+        trigger=validation.triggers[0],
         corrections={name: item.to(CPU) for name, item in corrections.items()},
         calibration=calibration,
         chosen=chosen,
@@ -279,7 +282,7 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
     return found
 
 
-def most_inputs(sites: Sequence[SiteInfo], capacity: Capacity | None = None) -> int:
+def max_inputs(sites: Sequence[SiteInfo], capacity: Capacity | None = None) -> int:
     """Return how many clean and as many triggered inputs fit into memory at the largest site."""
     most = MAX_VALUES // (2 * max(math.prod(site.shape) for site in sites))
     return min(most, capacity.answering // ANSWERING_OF_FIT) if capacity else most
@@ -324,7 +327,7 @@ def _plans(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, P
     return {only: plans[only]}
 
 
-def bench_of(
+def cross_validation_of(
     classifier: Classifier,
     clean: CleanSet,
     target: int,
@@ -333,7 +336,7 @@ def bench_of(
     fpr: float,
     most: int,
     generator: torch.Generator,
-) -> Bench:
+) -> CrossValidation:
     """Return what plans are tried on.
 
     Of the clean set, in random order, `most` images and at least 16, as a rule all.
@@ -343,9 +346,9 @@ def bench_of(
     sources
         [N] as `of_sources` gives it.
     most
-        See `most_inputs`.
+        See `max_inputs`.
     """
     keep = shuffled(len(clean), generator, clean.labels.device)[: max(MIN_INPUTS, most)]
-    return Bench(
+    return CrossValidation(
         classifier, target, clean.images[keep], clean.labels[keep], sources[keep], triggers, fpr
     )

@@ -11,9 +11,9 @@ import pytest
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
 from undoor.families.calibration import Null
-from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.candidates import ALL, Candidate
 from undoor.scan import table as table_module
-from undoor.scan.reestimate import Again
+from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import combined, for_classes, p_values
 from undoor.scan.table import Table
@@ -187,10 +187,10 @@ def test_better_candidates_replace_the_first() -> None:
     table.add("patch", candidates((20.0, 24.0, 5.0, 21.0)))
     before = table.entries["patch"]
     better = Candidate(2, "patch", 0.5, true_trigger())
-    table.replace("patch", {2: Again(better, 1.0)})
-    again = made()
-    again.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
-    assert [e.score for e in table.entries["patch"]] == [e.score for e in again.entries["patch"]]
+    table.replace("patch", {2: Reestimate(better, 1.0)})
+    second = made()
+    second.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
+    assert [e.score for e in table.entries["patch"]] == [e.score for e in second.entries["patch"]]
     assert table.entries["patch"][2].p_value < before[2].p_value
     assert table.entries["patch"][2].candidate is better
     assert table.all_evidence(())[2].size == 0.5

@@ -99,7 +99,7 @@ class Calibration:
     @property
     def needed(self) -> int:
         """The fewest clean inputs that can promise the wanted rate."""
-        return least_scores(self.wanted)
+        return min_scores(self.wanted)
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the threshold, which stands beside it."""
@@ -177,10 +177,10 @@ def conformal_bound(clean: Tensor, fpr: float) -> float:
     return float(clean.sort(descending=True).values[allowed - 1])
 
 
-def least_scores(fpr: float) -> int:
+def min_scores(fpr: float) -> int:
     """Return the fewest clean scores of which `conformal_bound` is finite.
 
-    >>> least_scores(0.05), least_scores(0.01)
+    >>> min_scores(0.05), min_scores(0.01)
     (19, 99)
     """
     return math.ceil(1 / fpr - ROUNDING) - 1

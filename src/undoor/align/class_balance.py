@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.fit import Plan
-from undoor.align.flagged import FlaggedBench
+from undoor.align.flagged import FlaggedValidation
 from undoor.device import shuffled
 
 # Each fit on a better mix gives better answers, and so a better mix.
@@ -22,7 +22,7 @@ ROUNDS = 4
 SUPPOSED = 0.5
 
 
-def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> FlaggedBench:
+def match_mix(on: FlaggedValidation, plan: Plan, generator: torch.Generator) -> FlaggedValidation:
     """Return the same with clean inputs resampled to the mix of the flagged ones.
 
     Nobody knows the classes of flagged inputs: they are those that a network answers whose

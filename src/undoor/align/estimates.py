@@ -13,7 +13,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
@@ -25,7 +25,7 @@ from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
 
 MIN_ASR = 0.5
-EACH = 2
+STARTS_PER_FAMILY = 2
 SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
 # A family in which the target stands out as rarely as this by chance has seen the backdoor too.
 TELLING = 0.05
@@ -100,7 +100,7 @@ def estimate(
     work = work_alone(classifier, clean, generator, meter, progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in tried:
-        starts = started(work, Search(finding.target, pool), family, EACH)
+        starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)
         for candidate in work.invert(starts, family, SCHEDULE):
             answers = triggered(classifier, candidate.trigger).predict(clean.images[pool])
             moved = classifier.task.reached(answers, finding.target)

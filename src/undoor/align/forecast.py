@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from undoor.align.estimates import EACH, SCHEDULE, control_families, families_tried
-from undoor.align.select import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
+from undoor.align.cross_validation import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
+from undoor.align.estimates import SCHEDULE, STARTS_PER_FAMILY, control_families, families_tried
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import indices
@@ -77,7 +77,7 @@ def _of_estimates(classifier: Classifier, tried: Sequence[str], sources: int) ->
     total = 0.0
     for name in tried:
         places = family_named(name).places_in(classifier.space)
-        starts = EACH if places is None else EACH + 1
+        starts = STARTS_PER_FAMILY if places is None else STARTS_PER_FAMILY + 1
         total += SCHEDULE.passes(starts, 1) + starts * sources / 2
         total += square_passes(classifier, places, NEAR, 1) if places else 0.0
     return total

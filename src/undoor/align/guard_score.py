@@ -10,7 +10,7 @@ from undoor.tasks.task import Task
 # of a large margin more than of a small one, triggered ones all of it. On the networks that it was
 # chosen on, clean inputs kept 0.4 to 1.1, and 0.6 to 0.8 told triggered inputs apart equally well;
 # 1, how far the margin drops, told blends worse, and less told warps worse.
-KEPT = 0.75
+KEPT_MARGIN = 0.75
 
 
 def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tensor:
@@ -31,4 +31,4 @@ def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tenso
     >>> shortfall(SINGLE_LABEL, tensor([[8.0, 0.0]]), tensor([[0.0, 2.0]]), 0)
     tensor([8.])
     """
-    return KEPT * task.margin(bare, target) - task.margin(corrected, target)
+    return KEPT_MARGIN * task.margin(bare, target) - task.margin(corrected, target)

@@ -19,7 +19,7 @@ RANK = 16
 RIDGE = 0.1
 # The weight of clean activations, which stay as they are, beside that of triggered ones. Clean
 # inputs of the target then lose less of their margin, and the guard tells them better.
-KEPT = 0.3
+CLEAN_WEIGHT = 0.3
 # Multiplications that the covariances of one site may take, and the least rows per channel.
 MAX_WORK = 20_000_000_000
 MIN_ROWS = 4
@@ -93,9 +93,9 @@ def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
     products = (away.T @ away, clean.T @ clean, away.T @ clean)
     of_away, of_clean, between = (on_cpu(product).double() for product in products)
     of_away = of_away / len(away)
-    seen = of_away + KEPT * of_clean / len(clean)
+    seen = of_away + CLEAN_WEIGHT * of_clean / len(clean)
     wanted = between / len(away) - of_away
-    ridge = (1 + KEPT) * SMALLEST_VARIANCE + seen.diagonal()
+    ridge = (1 + CLEAN_WEIGHT) * SMALLEST_VARIANCE + seen.diagonal()
     coefficients = torch.linalg.solve(seen + RIDGE * ridge.diag(), wanted)
     predicted = coefficients.T @ seen @ coefficients
     rank = min(RANK, len(predicted))

@@ -15,7 +15,7 @@ from undoor.device import array, from_array
 from undoor.families.bank import TriggerBank
 
 
-class Best:
+class BestSoFar:
     """The smallest working state of every candidate so far, and how long nothing got smaller."""
 
     def __init__(self, bank: TriggerBank, count: int, batch: int) -> None:
@@ -50,7 +50,7 @@ class Best:
         chosen = ([row for row in order if targets[row] == t][:keep] for t in targets.unique())
         return sorted(row for rows in chosen for row in rows)
 
-    def of_rows(self, bank: TriggerBank, rows: list[int]) -> Best:
+    def of_rows(self, bank: TriggerBank, rows: list[int]) -> BestSoFar:
         """Return the record of these rows; `bank` holds their candidates."""
         best = copy.copy(self)
         best.bank = bank

@@ -41,7 +41,7 @@ class HeadFeatures:
 
 
 @dataclass(frozen=True, eq=False)
-class OwnDirections:
+class ClassDirections:
     """The features that the last layers read, and where those of each class lie.
 
     Any class can be reached by making an input look like it. A backdoor does not: its inputs

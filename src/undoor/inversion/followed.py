@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from undoor.device import CPU, shuffled
 from undoor.families.family import Family
-from undoor.inversion.invert import Candidate, Search, smallest
+from undoor.inversion.candidates import Candidate, Search, smallest
 from undoor.inversion.work import Work
 
 # With more classes than this, all get a short trial and only some are followed to the end.

@@ -84,7 +84,7 @@ def find_sources(
     trigger: Trigger,
     target: int,
     *,
-    least: float = SOURCE_ASR,
+    min_asr: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
     """Return the classes of which the trigger moves at least this share of the images to
     `target`.
@@ -94,7 +94,7 @@ def find_sources(
     return tuple(
         label
         for label in y.unique().tolist()
-        if label != target and moved[y == label].float().mean() >= least
+        if label != target and moved[y == label].float().mean() >= min_asr
     )
 
 

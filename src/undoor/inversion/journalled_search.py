@@ -16,8 +16,9 @@ from undoor.clean_set import CleanSet
 from undoor.device import array, described, fast_bfloat16, from_array
 from undoor.extensions import extensions
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import Candidate, Search, invert
+from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.invert import invert
 from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
@@ -53,7 +54,7 @@ def search(
     schedule: Schedule,
     generator: torch.Generator,
     journal: Journal | None,
-    own: OwnDirections | None = None,
+    class_directions: ClassDirections | None = None,
     meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
@@ -79,7 +80,7 @@ def search(
             family=family,
             schedule=schedule,
             generator=generator,
-            own=own,
+            class_directions=class_directions,
             meter=meter,
             draft=draft,
             progress=progress,
@@ -94,7 +95,7 @@ def search(
 
     if journal is None:
         return compute()
-    facts = (family, schedule, *map(told, searches))
+    facts = (family, schedule, *map(search_digest, searches))
     arrays = step(journal, "search", arrays_of, generator, meter, *facts)
     count = sum(key.endswith("/target") for key in arrays)
     return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
@@ -125,7 +126,7 @@ def step(
     return arrays
 
 
-def told(search: Search) -> str:
+def search_digest(search: Search) -> str:
     """Return a digest of all that a search depends on."""
     start = {} if search.start is None else search.start.named_arrays()
     leave = () if search.leave is None else (array(search.leave),)

@@ -12,9 +12,10 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.device import CPU, array, from_array, on
 from undoor.families.family import Places
+from undoor.inversion.candidates import Search
 from undoor.inversion.chunks import attack, groups
-from undoor.inversion.invert import Deck, Search
-from undoor.inversion.journalled_search import step, told
+from undoor.inversion.journalled_search import search_digest, step
+from undoor.inversion.optimisation import Deck
 from undoor.inversion.work import Work
 from undoor.journal import NO_DRAFT, Arrays, Draft
 from undoor.triggers import Stamp
@@ -111,7 +112,7 @@ def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
 
     if work.journal is None:
         return compute(NO_DRAFT)
-    facts = (told(search), array(masks), keep)
+    facts = (search_digest(search), array(masks), keep)
     return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
 
 

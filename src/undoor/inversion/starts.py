@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undoor.families.registry import family_named
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.patch_starts import NEAR, try_squares
 from undoor.inversion.work import Work
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from undoor.classifier import Classifier
 from undoor.device import autocast, shuffled
 from undoor.families.family import Family
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.work import Work
 from undoor.triggers import Trigger
 

@@ -10,9 +10,9 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.images import ScanImages, whole
-from undoor.inversion.invert import Candidate, Search
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal
@@ -27,13 +27,13 @@ class Work:
     ----------
     journal
         Keeps what the searches found, if there is one.
-    own
+    class_directions
         The classes' own directions, of all images; None where the model shows none.
     """
 
     classifier: Classifier
     images: ScanImages
-    own: OwnDirections | None
+    class_directions: ClassDirections | None
     generator: torch.Generator
     meter: Meter
     progress: Progress
@@ -51,7 +51,7 @@ class Work:
             schedule=schedule,
             generator=self.generator,
             journal=self.journal,
-            own=self.own,
+            class_directions=self.class_directions,
             meter=self.meter,
             progress=self.progress,
         )

@@ -10,8 +10,8 @@ import torch
 from undoor.device import indices
 from undoor.families.family import Family
 from undoor.families.registry import family_named
+from undoor.inversion.candidates import ALL, Candidate, Search
 from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
-from undoor.inversion.invert import ALL, Candidate, Search
 from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
@@ -37,7 +37,7 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
     """
     classifier, images = work.classifier, work.images
     moved = find_sources(
-        classifier, images.x, images.y, candidate.trigger, target, least=PERHAPS_SOURCE_ASR
+        classifier, images.x, images.y, candidate.trigger, target, min_asr=PERHAPS_SOURCE_ASR
     )
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())

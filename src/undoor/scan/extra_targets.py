@@ -12,7 +12,7 @@ from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
 from undoor.families.registry import families, find_family
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search, smallest
+from undoor.inversion.candidates import Search, smallest
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from undoor.inversion.invert import Candidate, smallest
+from undoor.inversion.candidates import Candidate, smallest
 from undoor.inversion.work import Work
 from undoor.scan.screen import screen
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
+class Reestimate:
     """Of two candidates, the smaller.
 
     Attributes
@@ -27,7 +27,7 @@ class Again:
 
 def reestimate(
     work: Work, family: str, targets: Sequence[int], first: Sequence[Candidate], *, ceiling: float
-) -> Mapping[int, Again]:
+) -> Mapping[int, Reestimate]:
     """Return what a second search, with other starts and images, finds for those of `targets` that
     can be reached.
 
@@ -48,5 +48,5 @@ def reestimate(
         best = smallest([before[after.target], after])[after.target]
         if best.size is not None:
             sizes = (before[after.target].size or ceiling, after.size or ceiling)
-            out[after.target] = Again(best, math.sqrt(sizes[0] * sizes[1]))
+            out[after.target] = Reestimate(best, math.sqrt(sizes[0] * sizes[1]))
     return out

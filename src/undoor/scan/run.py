@@ -16,7 +16,7 @@ from undoor.errors import BudgetEnded
 from undoor.families.registry import family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
-from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.gradients import require_gradients
 from undoor.inversion.images import split
 from undoor.inversion.journalled_search import about
@@ -186,7 +186,7 @@ def _judged(
     """
     known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
-    own = OwnDirections.of(search, clean.images, clean.labels)
+    own = ClassDirections.of(search, clean.images, clean.labels)
     images = split(clean, known, generator)
     # Of a model that does not know these images, nothing that they say would be true.
     if unfit := _unfit(search, clean, known):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
+from undoor.inversion.candidates import ALL, Candidate, Search, smallest
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
-from undoor.inversion.invert import ALL, Candidate, Search, smallest
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work

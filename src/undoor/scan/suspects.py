@@ -13,7 +13,7 @@ from undoor.inversion.work import Work
 from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn
 from undoor.scan.decide import Thresholds, is_suspect
 from undoor.scan.report import ClassEvidence, Finding
-from undoor.scan.table import Entry, Table
+from undoor.scan.table import Table, TableEntry
 
 
 def suspects_of(
@@ -44,7 +44,7 @@ def suspects_of(
 def _confirmed(
     work: Work,
     family: str,
-    entry: Entry,
+    entry: TableEntry,
     target: int,
     shared: dict[str, dict[int, Confirmed]],
 ) -> Confirmed:
@@ -66,7 +66,7 @@ def _confirmed(
     return confirm(work, candidate, target)
 
 
-def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
+def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, TableEntry] | None:
     """Return what speaks loudest about a class.
 
     A trigger of the input before a latent one, where its family says the same, since it can be

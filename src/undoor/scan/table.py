@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from undoor.classifier import Classifier
 from undoor.families.calibration import Null, agreement_null, fitted_nulls
 from undoor.families.registry import family_named, judged_beside, nulls
-from undoor.inversion.invert import Candidate
-from undoor.scan.reestimate import Again
+from undoor.inversion.candidates import Candidate
+from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
     CROWD,
@@ -34,7 +34,7 @@ NOTHING_LEARNED = Null(natural=0.0, ceiling=1.0, location=0.0, scale=1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class TableEntry:
     """What one search gave.
 
     Attributes
@@ -73,11 +73,11 @@ class Table:
         self.extent = classifier.extent
         self.calibrated = classifier.space.calibrated and classifier.task.calibrated
         self.classes = classifier.num_classes
-        self.entries: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[TableEntry]] = {}
 
     def add(self, family: str, candidates: Sequence[Candidate]) -> None:
         """The first candidates of a family for targets."""
-        entries = [Entry(c, c.size, (c.target,)) for c in candidates]
+        entries = [TableEntry(c, c.size, (c.target,)) for c in candidates]
         self._judge(family, entries)
 
     def add_sources(
@@ -85,20 +85,20 @@ class Table:
     ) -> None:
         """Candidates that make the images of a source leave it; `ends`: where those go."""
         pairs = zip(candidates, ends, strict=True)
-        self._judge(family, [Entry(c, c.size, end, c.target) for c, end in pairs])
+        self._judge(family, [TableEntry(c, c.size, end, c.target) for c, end in pairs])
 
     def add_shared(self, family: str, candidate: Candidate, ends: tuple[int, ...]) -> None:
         """The trigger that makes images of all classes leave their own, after those of the sources,
         beside which its size is judged.
         """
-        self._judge(family, [Entry(candidate, candidate.size, ends)])
+        self._judge(family, [TableEntry(candidate, candidate.size, ends)])
 
-    def replace(self, family: str, better: Mapping[int, Again]) -> None:
+    def replace(self, family: str, better: Mapping[int, Reestimate]) -> None:
         """Better candidates of some targets."""
         entries = [
             entry
-            if (again := better.get(entry.candidate.target)) is None
-            else replace(entry, candidate=again.candidate, size=again.size)
+            if (second := better.get(entry.candidate.target)) is None
+            else replace(entry, candidate=second.candidate, size=second.size)
             for entry in self.entries[family]
         ]
         self._judge(family, entries)
@@ -121,7 +121,7 @@ class Table:
         # The null of their agreement was learned with these families and no others.
         return overall(p, nulls(), agreement_null(), agreeing=fitted_nulls())
 
-    def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
+    def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, TableEntry] | None:
         """Return the family whose p-value for this class is the lowest, of `families` or of all,
         and what it found; None where none followed the class.
         """
@@ -187,7 +187,7 @@ class Table:
         """
         return alpha / max(1, len(self._calibrated))
 
-    def _judge(self, family: str, entries: Sequence[Entry]) -> None:
+    def _judge(self, family: str, entries: Sequence[TableEntry]) -> None:
         sizes = self._scaled(family, entries)
         null = self._null(family, sizes)
         if beside := judged_beside(family):
@@ -225,7 +225,7 @@ class Table:
             return null
         return without_scale(null or NOTHING_LEARNED, sizes)
 
-    def _scaled(self, family: str, entries: Sequence[Entry]) -> list[float | None]:
+    def _scaled(self, family: str, entries: Sequence[TableEntry]) -> list[float | None]:
         """Sizes as they would be at 3 x 32 x 32 pixels."""
         unit = family_named(family).growth(self.extent)
         return [None if entry.size is None else entry.size / unit for entry in entries]
