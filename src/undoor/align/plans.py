@@ -14,10 +14,10 @@ INPUT_ALONE = "input alone"
 
 
 def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
-    """Named plans from coarse to fine.
+    """Return named plans from coarse to fine.
 
-    A local trigger wants corrections per position early, a global one fewer and coarser ones, and
-    a recovered trigger that is not quite the true one forgives only coarse ones. So: all layers
+    A local trigger needs corrections per position early, a global one fewer and coarser ones, and
+    with a recovered trigger that is not quite the true one only coarse ones work. So: all layers
     per channel; the same with maps up to each of the occurring sizes per position; the finest
     with the raw input corrected too; the raw input alone.
 
@@ -39,9 +39,9 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
 
 
 def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
-    """Corrections per channel at the first or the last 1, 2, 4 ... layers alone.
+    """Return plans that correct the first or the last 1, 2, 4 ... layers alone, per channel.
 
-    Never chosen, but what the number of sites is worth.
+    They are never chosen; they measure what the number of sites is worth.
 
     >>> sites = [SiteInfo(name, (4, 8, 8)) for name in ("entry", "a", "b", "c")]
     >>> {name: list(plan) for name, plan in few_site_plans(sites).items()}

@@ -133,8 +133,7 @@ def _tried(validation: CrossValidation, name: str, plan: Plan, fit: str, fold: i
 def calibrate_guard(
     validation: CrossValidation, corrections: Mapping[str, Correction]
 ) -> Calibration:
-    """Return the guard's threshold for corrections fitted on the whole clean set, and what it
-    promises.
+    """Calibrate the guard for corrections fitted on the whole clean set.
 
     Clean inputs of the target took no part in the fit (it uses source classes), so their scores
     are those of new inputs. They had a say in which plan was chosen, one of a handful.

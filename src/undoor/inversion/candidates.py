@@ -10,17 +10,25 @@ from torch import Tensor
 
 from undoor.triggers import Trigger
 
-# The "target" of a search in which images of all classes are to leave their own.
+# The "target" of a search in which images of all classes are to leave their class.
 ALL = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What to look for: a trigger that moves the images of `pool` (indices [n]) to `target`.
+    """What to look for: a trigger that moves images to a target.
 
-    start : a trigger to make smaller, of the family searched; none starts from noise.
-    leave : labels [N] of all images, given where the images of the pool are to leave their own
-        class, wherever they go; `target` is then the class that they are of, or `ALL`.
+    Attributes
+    ----------
+    target
+        A class.
+    pool
+        Indices [n] of the images to move.
+    start
+        A trigger of the family searched, to make smaller; None starts from noise.
+    leave
+        Labels [N] of all images, given where the images of the pool are to leave their class,
+        wherever they go; `target` is then the class that they are of, or `ALL`.
     """
 
     target: int
@@ -31,9 +39,20 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The smallest trigger that worked for `target`; `size` is None where none did.
+    """The smallest trigger that worked for a target.
 
-    `asr` is the share of the last images that it moved, about fifty, where the search ended.
+    Attributes
+    ----------
+    target
+        As of the search.
+    family
+        The name of its trigger family.
+    size
+        In the family's unit; None where no trigger worked.
+    trigger
+        The trigger itself.
+    asr
+        Attack success rate on the last images of the search, about fifty, in [0, 1].
     """
 
     target: int
@@ -46,12 +65,12 @@ class Candidate:
 def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
     """Return the smallest candidate of each target, since one start in two can miss a trigger.
 
-    Where none works, the one that comes nearest to it. The most promising targets come first.
+    Where none works, the one with the highest ASR. The most promising targets come first.
     """
-    best: dict[int, Candidate] = {}
+    found: dict[int, Candidate] = {}
     for candidate in sorted(candidates, key=_promise):
-        best.setdefault(candidate.target, candidate)
-    return best
+        found.setdefault(candidate.target, candidate)
+    return found
 
 
 def _promise(candidate: Candidate) -> tuple[float, float]:

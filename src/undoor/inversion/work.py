@@ -21,14 +21,25 @@ from undoor.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """The model, its images, the source of chance, and what the scan costs and says meanwhile.
+    """The model, its images, the source of chance, the budget and the progress of a scan.
 
     Attributes
     ----------
-    journal
-        Keeps what the searches found, if there is one.
+    classifier
+        The model, counted by `meter`.
+    images
+        What triggers are estimated on and tried on.
     class_directions
-        The classes' own directions, of all images; None where the model shows none.
+        The natural direction of every class, from all images; None where the model has no linear
+        head.
+    generator
+        The source of chance, on the CPU.
+    meter
+        What counts the passes; its budget may end.
+    progress
+        Progress callback.
+    journal
+        Where the results of searches are stored, if anywhere.
     """
 
     classifier: Classifier
@@ -65,5 +76,5 @@ def work_alone(
     progress: Progress,
     journal: Journal | None,
 ) -> Work:
-    """For searches towards one target behind a scan: on all images."""
+    """Return what searches for one target need after a scan: all images, and nothing barred."""
     return Work(classifier, whole(clean), None, generator, meter, progress, journal)
