@@ -10,8 +10,8 @@ import torch
 
 import undoor
 from undoor.align.cross_validation import CrossValidation
-from undoor.repair import cross_validation_of, max_inputs
 from undoor.sites import find_sites
+from undoor.target_repair import cross_validation_of, max_inputs
 from undoor.triggers import Trigger
 from undoor_bench.zoo.data_sets import read_arrays
 from undoor_bench.zoo.subjects import drawn

@@ -12,7 +12,7 @@ from torch import Tensor
 from undoor.align.class_balance import match_mix
 from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedValidation, calibrate_on_flagged, choose_plan_for_flagged
-from undoor.align.plans import candidate_plans
+from undoor.align.plans import candidate_plans, feasible
 from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
@@ -23,11 +23,11 @@ from undoor.guard import guard, guarded_answers
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.progress import Progress, silent
-from undoor.repair import cross_validation_of, feasible, max_inputs, of_sources, site_choices
 from undoor.repairs.adaptation import Adaptation
 from undoor.repairs.contents import TargetRepair
 from undoor.repairs.record import Repair
 from undoor.sites import find_sites
+from undoor.target_repair import cross_validation_of, max_inputs, of_sources, site_choices
 from undoor.vocabulary import FLAG
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.

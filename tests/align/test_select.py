@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
-from undoor.align import select
+from undoor.align import cross_validation, select
 from undoor.align.cross_validation import FOLDS, CrossValidation
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
@@ -159,7 +159,7 @@ def test_as_many_folds_as_families() -> None:
 def test_smaller_has_few_sources_and_all_images_of_the_target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(select, "ENOUGH_FOR_CHANNELS", 40)
+    monkeypatch.setattr(cross_validation, "ENOUGH_FOR_CHANNELS", 40)
     made = validation()
     small = made.smaller()
     assert torch.equal(small.x[small.sources], made.x[made.sources][:40])

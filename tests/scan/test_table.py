@@ -70,7 +70,7 @@ def test_the_smallest_is_the_loudest() -> None:
     assert p.argmin() == 2
     assert p[2] < 1e-4
     assert np.delete(p, 2).min() == pytest.approx(quiet(4))
-    loudest = table.loudest(2)
+    loudest = table.strongest(2)
     assert loudest is not None
     family, entry = loudest
     assert (family, entry.targets, entry.source, entry.size) == ("patch", (2,), None, 1.0)
@@ -82,11 +82,11 @@ def test_the_loudest_of_some_families() -> None:
     table = made()
     table.add("patch", candidates((20.0, 24.0, 7.0, 21.0)))
     table.add("latent late", candidates((20.0, 24.0, 1.0, 21.0), family="latent late"))
-    everything, inputs = table.loudest(2), table.loudest(2, ("patch", "additive"))
+    everything, inputs = table.strongest(2), table.strongest(2, ("patch", "additive"))
     assert everything is not None
     assert inputs is not None
     assert (everything[0], inputs[0]) == ("latent late", "patch")
-    assert table.loudest(2, (SHARED,)) is None
+    assert table.strongest(2, (SHARED,)) is None
 
 
 def test_classes_that_were_not_followed() -> None:
@@ -97,7 +97,7 @@ def test_classes_that_were_not_followed() -> None:
     assert p.shape == (40,)
     assert p.argmin() == 11
     assert np.delete(p, [10, 11, 12, 13]) == pytest.approx(quiet(40))
-    assert table.loudest(3) is None
+    assert table.strongest(3) is None
     assert [item.target for item in table.all_evidence(())] == [10, 11, 12, 13]
 
 
@@ -120,7 +120,7 @@ def test_sources_speak_of_where_their_images_go() -> None:
     p = table.combined()
     assert p.argmin() == 3
     assert p[:3] == pytest.approx(quiet(4))
-    loudest = table.loudest(3)
+    loudest = table.strongest(3)
     assert loudest is not None
     # The source that says most about the target, although others end there too.
     assert loudest[1].source == 1

@@ -135,7 +135,7 @@ def test_views_of_the_input_are_no_reason() -> None:
 
 
 def test_a_scan_is_never_clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_search", lambda *_: run._Found("clean", ("small enough",)))
+    monkeypatch.setattr(run, "_search", lambda *_: run._SearchResult("clean", ("small enough",)))
     network = Raising(of_copies).eval()
     report = run.scan(Classifier(network, input_shape=SHAPE), clean_images())
     assert report.verdict == "inconclusive"

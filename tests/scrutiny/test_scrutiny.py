@@ -202,7 +202,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has the search itself, which takes most of the time, end in a verdict at once."""
 
     def end_in(verdict: Any) -> None:
-        found = run._Found(verdict, ("what the search says",))
+        found = run._SearchResult(verdict, ("what the search says",))
         monkeypatch.setattr(run, "_search", lambda *_: found)
 
     return end_in

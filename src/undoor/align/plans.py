@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from undoor.align.fit import Plan
 from undoor.classifier import ENTRY
+from undoor.errors import UndoorError
 from undoor.sites import SiteInfo
+from undoor.vocabulary import REFERENCE
 
 LARGEST_POSITION_MAP = 64
 COARSEST = "per channel"
 INPUT_ALONE = "input alone"
+# The authors' code knows channels alone, and its loop over every position would take days.
+CHANNEL_BY_CHANNEL = REFERENCE
 
 
 def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
@@ -55,6 +59,47 @@ def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
         plans[f"last {count}"] = _plan(layers[-count:], 0)
         count *= 2
     return plans
+
+
+def plans_to_try(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, Plan]:
+    """Return the plans to choose from, or the one of a given name.
+
+    Not the raw input alone, where there are layers: that corrects the estimates, and nothing of a
+    true trigger at another place or of another look, which no estimate shows.
+
+    Parameters
+    ----------
+    sites
+        Of the network.
+    only
+        The name of the plan; None for all that are worth trying.
+    fit
+        The name of the fit.
+
+    Raises
+    ------
+    UndoorError
+        There is no such plan, or `fit` cannot make it.
+    """
+    plans = candidate_plans(sites)
+    if only is None:
+        return {n: plan for n, plan in plans.items() if n != INPUT_ALONE or COARSEST not in plans}
+    plans |= few_site_plans(sites)
+    if only not in plans:
+        raise UndoorError(
+            f"expected a plan that this network has ({', '.join(plans)}), got {only!r}"
+        )
+    if fit == CHANNEL_BY_CHANNEL and only != COARSEST:
+        raise UndoorError(
+            f"expected the plan {COARSEST!r} for the fit {fit!r}, which corrects channels alone, got "
+            f"{only!r}"
+        )
+    return {only: plans[only]}
+
+
+def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:
+    """Return the name of the chosen plan, or of the one that `fit` can make in its place."""
+    return COARSEST if fit == CHANNEL_BY_CHANNEL and COARSEST in plans else chosen
 
 
 def _layers(sites: Sequence[SiteInfo]) -> list[SiteInfo]:

@@ -86,7 +86,7 @@ class FrequencyBank(InputBank):
 
 
 def _widened(present: Tensor) -> Tensor:
-    """Return the frequencies [H, W / 2 + 1] at most `REACH` from one present; the axes are rings."""
+    """Return the frequencies [H, W / 2 + 1] at most `REACH` from one present; axes are rings."""
     out = present
     for axis in (0, 1):
         for step in range(1, REACH + 1):

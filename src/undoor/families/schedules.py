@@ -83,5 +83,5 @@ class Effort:
         return replace(self.schedule, batch=8, steps=self.schedule.steps + 40, trial=0)
 
     def last(self) -> Schedule:
-        """Return the schedule that grows a suspect's trigger until it works on nearly all images."""
+        """Return the schedule that grows a suspect's trigger until it works on most images."""
         return Schedule(steps=80, batch=12, success=0.95, weight=self.schedule.weight / 10)

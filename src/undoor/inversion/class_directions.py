@@ -50,8 +50,8 @@ class ClassDirections:
     Any class can be reached by making an input look like it. A backdoor does not: its inputs
     reach the target in another direction. So where a trigger may not use the direction in which
     clean images of the target lie, natural triggers get large or fail, and a backdoor's hardly
-    change (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead of a
-    penalty).
+    change (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead
+    of a penalty).
 
     Attributes
     ----------

@@ -16,8 +16,8 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.progress import Progress, silent
-from undoor.repair import MIN_SOURCE_IMAGES, cross_validation_of, max_inputs
 from undoor.sites import find_sites
+from undoor.target_repair import MIN_SOURCE_IMAGES, cross_validation_of, max_inputs
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 from undoor_bench.zoo.stored import Planted
 
