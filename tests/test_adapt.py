@@ -322,5 +322,5 @@ def test_unusable_clean_set(toy_repair: Repair, rows: slice) -> None:
 def test_too_few_clean_images_of_the_sources(toy_repair: Repair) -> None:
     (item,) = toy_repair.targets
     narrow = replace(toy_repair, targets=(replace(item, sources=(4,)),))
-    with pytest.raises(UndoorError, match=r"4 clean images or more.*classes 4"):
+    with pytest.raises(UndoorError, match=r"at least 4 clean images.*classes 4"):
         adapt(MODEL, clean_images(2), narrow, seen())

@@ -15,7 +15,7 @@ from undoor.align.forecast import passes_of_repair
 from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
-from undoor.clean_set import Clean, given
+from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
@@ -118,12 +118,7 @@ def repair(
     held = given(clean, classifier)
     clean = held.on(classifier.device)
     network = classifier.fast_copy().counted(meter)
-    odd = scrutinise(classifier.counted(meter), clean.images).sentences
-    # What was taken for an error of the network may have been the end of the budget.
-    meter.require_left()
-    if odd:
-        text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
-        warnings.warn(text, GraphWarning, stacklevel=2)
+    _warn_of_graph(classifier.counted(meter), clean, meter)
     wanted = (*force_targets, *most_suspicious(report, suspects))
     identity = _identity(classifier, report)
     journal = journal and about(journal, str(identity.sha256), held, classifier.device)
@@ -164,6 +159,16 @@ def repair(
         seconds=seconds,
         identity=identity,
     )
+
+
+def _warn_of_graph(classifier: Classifier, clean: CleanSet, meter: Meter) -> None:
+    """Warn of what `undoor.scrutiny` finds in the network, at the line that called `repair`."""
+    odd = scrutinise(classifier, clean.images).sentences
+    # What was taken for an error of the network may have been the end of the budget.
+    meter.require_left()
+    if odd:
+        text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
+        warnings.warn(text, GraphWarning, stacklevel=3)
 
 
 def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:

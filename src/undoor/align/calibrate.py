@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold and what speaks for it.
+    """A threshold and the scores it was set on.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Calibration:
         variable (V. Vovk, Conditional validity of inductive conformal predictors, ACML 2012,
         section 3), whose 97.5 % point is the upper limit of Clopper and Pearson.
     clean, triggered
-        The scores it was set on; None where there are none, or a file does not say.
+        The scores it was set on; None where there are none, or a file does not hold them.
     """
 
     threshold: float

@@ -121,7 +121,22 @@ class Promise:
 def choose_plan_for_flagged(
     on: FlaggedValidation, plans: Mapping[str, Plan], progress: Progress = silent
 ) -> tuple[str, tuple[Trial, ...], Promise]:
-    """Return the name of the best plan (of equals the coarsest), all trials, and its promise."""
+    """Choose the plan with the highest score; of equal ones the coarsest.
+
+    Parameters
+    ----------
+    on
+        Clean and flagged inputs.
+    plans
+        By name, from coarse to fine.
+    progress
+        Progress callback.
+
+    Returns
+    -------
+    tuple of str, tuple of Trial, and Promise
+        The name of the plan, all trials, and what is known of the plan.
+    """
     promises = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
         promises[name] = try_on_flagged(on, plan)

@@ -13,7 +13,7 @@ from undoor.vocabulary import REFERENCE
 LARGEST_POSITION_MAP = 64
 COARSEST = "per channel"
 INPUT_ALONE = "input alone"
-# The authors' code knows channels alone, and its loop over every position would take days.
+# The authors' code corrects channels alone, and its loop over every position would take days.
 CHANNEL_BY_CHANNEL = REFERENCE
 
 
@@ -91,8 +91,8 @@ def plans_to_try(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[
         )
     if fit == CHANNEL_BY_CHANNEL and only != COARSEST:
         raise UndoorError(
-            f"expected the plan {COARSEST!r} for the fit {fit!r}, which corrects channels alone, got "
-            f"{only!r}"
+            f"expected the plan {COARSEST!r} for the fit {fit!r}, which corrects channels alone, "
+            f"got {only!r}"
         )
     return {only: plans[only]}
 

@@ -1,4 +1,4 @@
-"""The `reference` fit of one site: as the authors' released code works, not as the paper says."""
+"""The `reference` fit of one site: the authors' released code, which differs from the paper."""
 
 from __future__ import annotations
 

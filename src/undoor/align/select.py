@@ -136,7 +136,7 @@ def calibrate_guard(
     """Calibrate the guard for corrections fitted on the whole clean set.
 
     Clean inputs of the target took no part in the fit (it uses source classes), so their scores
-    are those of new inputs. They had a say in which plan was chosen, one of a handful.
+    are those of new inputs. They did take part in the choice of the plan, one of a few.
     """
     corrected = attach(validation.classifier, corrections)
     scores = [item.seen_by(corrected, validation.target)[1] for item in validation.judged()]

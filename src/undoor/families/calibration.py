@@ -104,7 +104,7 @@ def agreement_null() -> Agreement:
 
 @cache
 def fitted_nulls() -> dict[str, Null]:
-    """Return the nulls by family, from `calibration.toml`, which says how they were made."""
+    """Return the nulls by family, from `calibration.toml`."""
     return {family: Null(**null) for family, null in _file()["null"].items()}
 
 
@@ -119,8 +119,9 @@ def fitted_null(family: str) -> Null:
     found = fitted_nulls().get(family)
     if found is None:
         raise UndoorError(
-            f"expected a null of the trigger family {family!r}, which says how small its natural "
-            f"triggers are; got none. `{CALIBRATE}` fits one from scans of models whose backdoors "
+            f"expected a null of the trigger family {family!r}, which holds how small its "
+            "natural triggers are; got none. "
+            f"`{CALIBRATE}` fits one from scans of models whose backdoors "
             "are known: give it as `null`, or set `uncalibrated`, with which no scan calls a model "
             "clean"
         )

@@ -77,7 +77,7 @@ GENERATOR = Family(
     effort=Effort(1, Schedule(steps=120, batch=8, success=0.8, weight=0.3)),
     growth=as_norm,
     # It costs four times as much as other families, and every backdoor that it showed so far was
-    # clearer as a latent shift: it is asked only about a class of which latent shifts speak.
+    # clearer as a latent shift: it is searched only for a class with evidence from latent shifts.
     on_request=True,
     uncalibrated=True,
     # The l2 norm of a perturbation of a 3 x 32 x 32 image in [0, 1] that is still faint: about the

@@ -1,6 +1,6 @@
 """By what the sizes of natural triggers grow from 3 x 32 x 32 pixels to a larger input.
 
-How much larger an input is, its space says (`undoor.spaces.space.Space.extent`).
+How much larger an input is comes from its space (`undoor.spaces.space.Space.extent`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class BestSoFar:
 
     def __init__(self, bank: TriggerBank, count: int, batch: int) -> None:
         self.bank = bank
-        # One batch of a few images says little: success is judged on a running mean over about
+        # One batch of a few images is noisy: success is judged on a running mean over about
         # the last fifty images.
         self.rate = min(0.3, batch / 27)
         self.state = {key: value.clone() for key, value in bank.state_dict().items()}

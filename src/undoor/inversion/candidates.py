@@ -68,10 +68,10 @@ def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
     Where none works, the one with the highest ASR. The most promising targets come first.
     """
     found: dict[int, Candidate] = {}
-    for candidate in sorted(candidates, key=_promise):
+    for candidate in sorted(candidates, key=_smallest_first):
         found.setdefault(candidate.target, candidate)
     return found
 
 
-def _promise(candidate: Candidate) -> tuple[float, float]:
+def _smallest_first(candidate: Candidate) -> tuple[float, float]:
     return (torch.inf if candidate.size is None else candidate.size, -candidate.asr)

@@ -24,8 +24,8 @@ MAX = 4096
 COPIES_OF_CANDIDATE = 10
 # Of the largest map that a module delivers, how many a pass without gradients holds, and how many
 # one with gradients needs beside what it saves: buffers in other layouts and precisions.
-MAPS_ANSWERING = 6
-MAPS_LEARNING = 6
+MAPS_FORWARD = 6
+MAPS_WITH_GRADIENTS = 6
 # Copies of the clean images that a scan and a fit make: as drawn, as shuffled, those of the folds.
 IMAGES_IN_SCAN = 2
 IMAGES_IN_FIT = 5
@@ -146,8 +146,8 @@ def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
     fixed = images + 2 * weights + max(_of_candidates(classifier), _of_squares(classifier))
     return Need(
         fixed=fixed,
-        learning=saved + MAPS_LEARNING * largest,
-        answering=MAPS_ANSWERING * largest,
+        learning=saved + MAPS_WITH_GRADIENTS * largest,
+        answering=MAPS_FORWARD * largest,
     )
 
 

@@ -1,11 +1,10 @@
-"""The scan: screen every class in every family, look again at what stands out, decide."""
+"""The scan: what is checked before and after the search, and the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,6 @@ from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
 from undoor.errors import BudgetEnded
-from undoor.families.registry import family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
 from undoor.inversion.class_directions import ClassDirections
@@ -27,15 +25,12 @@ from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.circumstances import circumstances, now
 from undoor.scan.coverage import Coverage
-from undoor.scan.decide import Thresholds, decide, targets_among
+from undoor.scan.decide import Thresholds
 from undoor.scan.doubts import doubts
 from undoor.scan.gaps import coverage, require_acceptance, shortages, supported
-from undoor.scan.reestimate import reestimate
-from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.screening import fill, searched
-from undoor.scan.statistics import PERHAPS_A_CROWD
-from undoor.scan.suspects import suspects_of
-from undoor.scan.table import Table
+from undoor.scan.report import ScanReport
+from undoor.scan.screening import searched
+from undoor.scan.search import SearchResult, search_and_decide
 from undoor.vocabulary import (
     BUDGET,
     FULL,
@@ -44,13 +39,10 @@ from undoor.vocabulary import (
     SCORES,
     AcceptCoverage,
     Cause,
-    Verdict,
 )
 
 # More images than this change no estimate enough to pay for the passes.
 MAX_PER_CLASS = 100
-# Classes that are looked at again; of any others the first evidence stands.
-MAX_LOOKS = 3
 
 
 def scan(
@@ -160,29 +152,7 @@ def scan(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _SearchResult:
-    """What a search leads to, with fields as in `ScanReport`.
-
-    Attributes
-    ----------
-    reported
-        By family, the size below which and the score from which on a trigger would have been
-        reported.
-    unfinished
-        The families whose search was cut short.
-    """
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
-    evidence: tuple[ClassEvidence, ...] = ()
-    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
-    causes: tuple[Cause, ...] = ()
-    unfinished: tuple[str, ...] = ()
-
-
-def _causes(found: _SearchResult, meter: Meter) -> tuple[Cause, ...]:
+def _causes(found: SearchResult, meter: Meter) -> tuple[Cause, ...]:
     return (*((BUDGET,) if meter.ended else ()), *found.causes)
 
 
@@ -194,7 +164,7 @@ def _examined(
     generator: torch.Generator,
     progress: Progress,
     journal: Journal | None,
-) -> _SearchResult:
+) -> SearchResult:
     """Search the model where it can be judged by its predictions and gradients.
 
     Raises
@@ -208,22 +178,22 @@ def _examined(
     images = split(clean, known, generator)
     # A model that does not predict these images as their classes cannot be judged by them.
     if unfit := _unfit(search, clean, known):
-        return _SearchResult("inconclusive", (unfit,), causes=(LABELS,))
+        return SearchResult("inconclusive", (unfit,), causes=(LABELS,))
     if doubt := flat(search, clean.images):
-        return _SearchResult("inconclusive", (doubt,), causes=(SCORES,))
+        return SearchResult("inconclusive", (doubt,), causes=(SCORES,))
     work = Work(search, images, class_directions, generator, meter, progress, journal)
-    return _search(work, limits, search.class_names)
+    return search_and_decide(work, limits, search.class_names)
 
 
-def _unsearched(search: Classifier, meter: Meter) -> _SearchResult:
+def _unsearched(search: Classifier, meter: Meter) -> SearchResult:
     """Return the result for a model that the budget did not suffice to search."""
     reason = meter.unfinished(searched(search), (), looked=True)
-    return _SearchResult("inconclusive", (reason,) if reason else ())
+    return SearchResult("inconclusive", (reason,) if reason else ())
 
 
 def _covered(
-    found: _SearchResult, classifier: Classifier, images: int, *, accepted: bool
-) -> tuple[_SearchResult, Coverage]:
+    found: SearchResult, classifier: Classifier, images: int, *, accepted: bool
+) -> tuple[SearchResult, Coverage]:
     """Return the result as far as its coverage supports it, and the coverage."""
     covered = coverage(
         classifier,
@@ -240,72 +210,13 @@ def _covered(
     return replace(found, verdict=verdict, findings=findings, causes=causes), covered
 
 
-def _never_clean(found: _SearchResult, reasons: Sequence[str]) -> _SearchResult:
+def _never_clean(found: SearchResult, reasons: Sequence[str]) -> SearchResult:
     """Return the result, inconclusive instead of clean where there are reasons for it."""
     if not reasons:
         return found
     if found.verdict != "clean":
         return replace(found, reasons=(*found.reasons, *reasons))
     return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
-
-
-def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _SearchResult:
-    """Screen, estimate a second time what stands out, and decide."""
-    table = Table(work.classifier)
-    partly = fill(work, table)
-    if not table.entries:
-        return _SearchResult("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
-    looked = not partly and _look_again(work, table, limits)
-    p_all = table.combined()
-    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
-    findings = targets_among(suspects, limits, table.crowds())
-    verdict, reasons = decide(
-        findings,
-        doubts,
-        p_all.tolist(),
-        names,
-        limits,
-        reached=table.reached,
-        crowds=table.crowds(PERHAPS_A_CROWD),
-    )
-    looked = bool(partly) or (looked and confirmed)
-    if unfinished := _unfinished(work, table, partly, looked=looked):
-        if verdict == "backdoored":
-            reasons = (*reasons, unfinished)
-        else:
-            verdict, reasons = "inconclusive", (unfinished,)
-    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
-    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
-    return _SearchResult(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
-
-
-def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
-    names = searched(work.classifier)
-    missing = [name for name in names if name not in table.entries and name not in partly]
-    return work.meter.unfinished(missing, partly, looked=looked)
-
-
-def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
-    """Estimate anew what stands out; whether the budget sufficed for it."""
-    try:
-        for family, targets in _looks(table, limits).items():
-            first, ceiling = table.candidates(family), table.ceiling(family)
-            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
-    except BudgetEnded:
-        return False
-    return True
-
-
-def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
-    """Return the targets to estimate a second time, by the family with the strongest evidence."""
-    p_all = table.combined()
-    order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MAX_LOOKS]
-    out: dict[str, list[int]] = {}
-    for target in order:
-        strongest = table.strongest(target)
-        if strongest and family_named(strongest[0]).moves == "target":
-            out.setdefault(strongest[0], []).append(target)
-    return out
 
 
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:

@@ -29,7 +29,7 @@ from undoor.scan.statistics import (
 )
 
 UNKNOWN = 1.0
-# Of a family without a fitted null: the other classes alone say how small a trigger is.
+# Of a family without a fitted null: a trigger is compared with the other classes alone.
 NOTHING_LEARNED = Null(natural=0.0, ceiling=1.0, location=0.0, scale=1.0)
 
 
