@@ -199,7 +199,7 @@ def cross_validation_of(
     limit: int,
     generator: torch.Generator,
 ) -> CrossValidation:
-    """Return what plans are tried on: clean images in random order, as a rule all.
+    """Draw the clean images that plans are tried on, as a rule all, in random order.
 
     Parameters
     ----------

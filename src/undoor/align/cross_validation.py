@@ -77,7 +77,7 @@ class CrossValidation:
         return self.fitted_on or self.triggers[0]
 
     def smaller(self) -> CrossValidation:
-        """Return the same with one fold and at most `ENOUGH_FOR_CHANNELS` source images.
+        """Reduce it to one fold and at most `ENOUGH_FOR_CHANNELS` source images.
 
         Where there is one plan, folds choose nothing.
         """
@@ -162,7 +162,7 @@ class JudgedInputs:
 
     @torch.no_grad()
     def seen_by(self, corrected: Classifier, target: int) -> tuple[Tensor, Tensor]:
-        """Return what a corrected network predicts, and the guard's scores.
+        """Return the predictions of a corrected network, and the guard's scores.
 
         Parameters
         ----------

@@ -76,7 +76,7 @@ class FlaggedValidation:
         return attach(network, fit_corrections(network, self.clean, flagged, plan, fit=fit))
 
     def answers(self, corrected: Classifier) -> Tensor:
-        """Return what the flagged inputs [m] are predicted as, the target being excluded."""
+        """Return the predictions [m] for the flagged inputs, the target being excluded."""
         task, outputs = corrected.task, corrected.logits(self.flagged, BATCH)
         return task.answers(task.without(outputs, self.validation.target))
 

@@ -54,7 +54,7 @@ def passes_of_repair(
 def _targets(
     classifier: Classifier, clean: CleanSet, report: ScanReport | None
 ) -> list[tuple[tuple[str, ...], int]]:
-    """Return for each target the families to estimate its trigger in, and its source images."""
+    """Return families to estimate the trigger in, and number of source images, per target."""
     space = classifier.space
     if report is None:
         usual = next(family.name for family in families() if family.reaches_any)

@@ -17,7 +17,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Of n scores, at least one: the smallest, three quantiles, the largest, mean and spread."""
+    """At least one score, summarised: range, three quantiles, mean and standard deviation."""
 
     n: int
     min: float

@@ -114,7 +114,7 @@ def choose_plan(
 
 
 def _tried(validation: CrossValidation, name: str, plan: Plan, fit: str, fold: int) -> PlanRates:
-    """Return what `try_plan` does, from the journal where it is there already."""
+    """Call `try_plan`, or read its result from the journal where it is there already."""
     if validation.journal is None:
         return try_plan(validation, plan, fit, fold)
 

@@ -80,7 +80,7 @@ class InRepair:
         Whether estimates of other families make its corrections worse, so that none is used.
     control
         Whether corrections must hold against estimates of this family where no family but the
-        finding's own has seen the backdoor.
+        finding's shows the backdoor.
     strengthened
         Whether its estimates are each the smallest that works, so that corrections are fitted on
         stronger ones where they disagree (`undoor.align.strengthened`); its triggers are stamps.

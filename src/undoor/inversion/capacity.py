@@ -60,7 +60,7 @@ class Need:
 def capacity_within(
     memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
 ) -> Capacity:
-    """Return what a scan of `classifier`, and a repair if `fit`, may do at a time.
+    """Return how many inputs a scan, and a repair if `fit`, may have in the network at a time.
 
     Parameters
     ----------
@@ -137,7 +137,13 @@ def largest_step(classifier: Classifier) -> int:
 
 
 def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
-    """Return what a scan takes, and a repair if `fit`."""
+    """Predict the memory that a scan needs, and a repair if `fit`.
+
+    Parameters
+    ----------
+    classifier, clean, fit
+        As of `capacity_within`.
+    """
     saved, largest = _of_one_input(classifier)
     copies = IMAGES_IN_FIT if fit else IMAGES_IN_SCAN
     images = clean.images.numel() * FLOAT * copies

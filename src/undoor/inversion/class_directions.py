@@ -116,7 +116,7 @@ def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, t
 
 @torch.no_grad()
 def _inputs(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
-    """Return what each head reads [N, D] in a forward pass of x."""
+    """Return the features [N, D] that each head reads in a forward pass of x."""
     seen: dict[str, list[Tensor]] = {head.name: [] for head in heads}
 
     class Reader(nn.Module):

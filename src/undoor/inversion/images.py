@@ -43,14 +43,14 @@ class ScanImages:
     held_out: Tensor
 
     def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
-        """Return indices for estimating: all classes but the target, or these sources alone."""
+        """Return the indices to estimate on: all classes but the target, or the given sources."""
         keep = self.y[self.estimate] != target
         if sources is not None:
             keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
         return self.estimate[keep]
 
     def known_pool(self, source: int | None = None) -> Tensor:
-        """Return indices for estimating what makes images leave their class.
+        """Return the indices to estimate on where images are to leave their class.
 
         An image that the model does not predict as its class has left it already.
 

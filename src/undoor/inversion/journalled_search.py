@@ -70,7 +70,7 @@ def search(
     meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
-    """Return what `invert` finds, from the journal where it is there already.
+    """Call `invert`, or read its result from the journal where it is there already.
 
     Generator and meter then advance as if the search had run. With a journal the results are
     always those stored, so that a resumed run and one that was never killed agree.

@@ -22,7 +22,7 @@ SEED = 0
 
 
 def standardised(classifier: Classifier, images: Tensor) -> Classifier:
-    """Return the same classifier with logits of the scale that searches are tuned for.
+    """Scale the logits of a classifier as the searches are tuned for.
 
     Weights are shared.
 

@@ -54,7 +54,7 @@ class Budget:
         return cls(seconds=max_seconds)
 
     def less(self, passes: float, seconds: float) -> Budget:
-        """Return what is left after `passes` and `seconds` were spent."""
+        """Return the budget left after `passes` and `seconds` were spent."""
         return Budget(
             passes=None if self.passes is None else max(0, int(self.passes - passes)),
             seconds=None if self.seconds is None else max(0.0, self.seconds - seconds),
@@ -163,7 +163,7 @@ class Meter:
     def unfinished(
         self, missing: Sequence[str], partly: Sequence[str], *, looked: bool
     ) -> str | None:
-        """Return what the budget did not suffice for, in words; None where it sufficed.
+        """Describe the work that the budget did not suffice for; None where it sufficed.
 
         Parameters
         ----------

@@ -152,10 +152,10 @@ class Optimisation:
             for key, value in moment.items()
         }
         bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
-        best = {f"best/{key}": value for key, value in self.best_so_far.arrays().items()}
+        smallest = {f"best/{key}": value for key, value in self.best_so_far.arrays().items()}
         rows = {} if self.rows is None else {"rows": np.array(self.rows)}
         whole = {"done": np.array(done), "weight": array(self.weight)}
-        return whole | rows | bank | best | moments
+        return whole | rows | bank | smallest | moments
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Resume from a checkpoint of a run of the same candidates."""

@@ -76,5 +76,5 @@ def work_alone(
     progress: Progress,
     journal: Journal | None,
 ) -> Work:
-    """Return what searches for one target need after a scan: all images, and nothing barred."""
+    """Prepare searches for one target after a scan: on all images, with nothing barred."""
     return Work(classifier, whole(clean), None, generator, meter, progress, journal)

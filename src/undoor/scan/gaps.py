@@ -65,7 +65,7 @@ def coverage(
     per_class: float,
     accepted: bool,
 ) -> Coverage:
-    """Return what a search in a network covers.
+    """Describe what a search in a network covers.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
 
 
 def shortages(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:
-    """Return what there is too little of for this verdict of a search: images or classes."""
+    """Return the shortages that concern this verdict of a search: of images, of classes."""
     codes = {gap.code for gap in covered.gaps}
     images = (FEW_IMAGES,) if verdict == "backdoored" and FEW_IMAGES in codes else ()
     return (*images, *((FEW_CLASSES,) if FEW_CLASSES in codes else ()))
@@ -146,7 +146,7 @@ def _code(
 
 
 def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
-    """Return in what the network is like those that the nulls were learned from."""
+    """Compare the network with those that the nulls were learned from, property by property."""
     shape, space = classifier.input_shape, classifier.space.calibrated
     return {
         "network": kind == SCOPE.network,

@@ -146,7 +146,7 @@ class ScanReport(Viewed):
 
     @property
     def detectable(self) -> dict[str, float]:
-        """For each family searched, the size below which a trigger would have been reported."""
+        """By family, the size below which a trigger would have been reported."""
         return self.coverage.detectable
 
     def __repr__(self) -> str:
