@@ -258,7 +258,7 @@ def test_round_trip(toy_repair: Repair, tmp_path: Path) -> None:
 def test_more_than_fits_into_memory(toy_repair: Repair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as fit are drawn, and that is said."""
     largest = max(math.prod(site.shape) for site in find_sites(MODEL))
-    monkeypatch.setattr(import_module("undoor.repair"), "MAX_VALUES", 2 * largest * 50)
+    monkeypatch.setattr(import_module("undoor.target_repair"), "MAX_VALUES", 2 * largest * 50)
     made = adapt(MODEL, clean_images(), toy_repair, seen(80, 0))
     adapted = made.targets[0].adapted
     assert adapted is not None
@@ -322,5 +322,5 @@ def test_unusable_clean_set(toy_repair: Repair, rows: slice) -> None:
 def test_too_few_clean_images_of_the_sources(toy_repair: Repair) -> None:
     (item,) = toy_repair.targets
     narrow = replace(toy_repair, targets=(replace(item, sources=(4,)),))
-    with pytest.raises(UndoorError, match=r"4 clean images or more.*classes 4"):
+    with pytest.raises(UndoorError, match=r"at least 4 clean images.*classes 4"):
         adapt(MODEL, clean_images(2), narrow, seen())

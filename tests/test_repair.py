@@ -242,7 +242,7 @@ def test_report_of_another_model() -> None:
 
 
 def test_unknown_fit() -> None:
-    with pytest.raises(UndoorError, match="unknown fit 'best'"):
+    with pytest.raises(UndoorError, match=r"expected a fit .* got 'best'"):
         repair(toy_classifier(backdoored=True, norm=True), clean_images(), report_of(), fit="best")
 
 

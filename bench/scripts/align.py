@@ -29,7 +29,7 @@ from common import machine, oracle_bench, split
 import undoor
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.plans import candidate_plans
-from undoor.align.select import calibrate, choose_plan
+from undoor.align.select import calibrate_guard, choose_plan
 from undoor.align.transform import Correction
 from undoor.evaluate import stamp_set
 from undoor.files import write_atomically
@@ -80,7 +80,7 @@ def main() -> None:
     triggered = stamp_set(test, trigger, options.target)
     reached = {}
     for name, fitted in corrections.items():
-        threshold = calibrate(bench, fitted).threshold
+        threshold = calibrate_guard(bench, fitted).threshold
         for rule in RULES:
             guarded = Guarded(
                 classifier, {options.target: fitted}, {options.target: threshold}, rule=rule

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 import undoor
-from undoor.align.select import Bench
-from undoor.repair import bench_of, most_inputs
+from undoor.align.cross_validation import CrossValidation
 from undoor.sites import find_sites
+from undoor.target_repair import cross_validation_of, max_inputs
 from undoor.triggers import Trigger
 from undoor_bench.zoo.data_sets import read_arrays
 from undoor_bench.zoo.subjects import drawn
@@ -46,12 +46,12 @@ def oracle_bench(
     trigger: Trigger,
     target: int,
     fpr: float,
-) -> Bench:
+) -> CrossValidation:
     """What plans are tried on when the true trigger is known, all other classes being sources.
 
     fpr : the share of clean inputs answered with the target that may be flagged.
     """
     clean = clean.for_classifier(classifier)
     network, generator = classifier.fast_copy(), torch.Generator().manual_seed(0)
-    most, sources = most_inputs(find_sites(network)), clean.labels != target
-    return bench_of(network, clean, target, sources, [trigger], fpr, most, generator)
+    most, sources = max_inputs(find_sites(network)), clean.labels != target
+    return cross_validation_of(network, clean, target, sources, [trigger], fpr, most, generator)

@@ -25,7 +25,7 @@ from common import oracle_bench, split
 import undoor
 from undoor.align.fit import fit_corrections
 from undoor.align.plans import candidate_plans
-from undoor.align.select import calibrate, choose_plan
+from undoor.align.select import calibrate_guard, choose_plan
 from undoor.evaluate import stamp_set
 from undoor.files import write_text
 from undoor.guard import Guarded
@@ -50,7 +50,7 @@ def with_true_trigger(
     chosen, trials, _ = choose_plan(bench, plans, "onepass")
     sources = bench.x[bench.sources]
     corrections = fit_corrections(bench.classifier, sources, trigger(sources), plans[chosen])
-    calibration = calibrate(bench, corrections)
+    calibration = calibrate_guard(bench, corrections)
     threshold = calibration.threshold
     record = {
         "chosen": chosen,

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from undoor.align.class_balance import match_mix
 from undoor.align.fit import fit_corrections, unpaired
-from undoor.align.flagged import FlaggedBench, calibrate_on_flagged, choose_plan_for_flagged
-from undoor.align.inspect import site_shifts
-from undoor.align.plans import candidate_plans
+from undoor.align.flagged import FlaggedValidation, calibrate_on_flagged, choose_plan_for_flagged
+from undoor.align.plans import candidate_plans, feasible
+from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
@@ -23,11 +23,11 @@ from undoor.guard import guard, guarded_answers
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.progress import Progress, silent
-from undoor.repair import bench_of, feasible, most_inputs, of_sources, site_choices
 from undoor.repairs.adaptation import Adaptation
 from undoor.repairs.contents import TargetRepair
 from undoor.repairs.record import Repair
 from undoor.sites import find_sites
+from undoor.target_repair import cross_validation_of, max_inputs, of_sources, site_choices
 from undoor.vocabulary import FLAG
 
 # Moments of fewer inputs are mostly noise: on the networks measured, 20 are worth it as a rule.
@@ -163,7 +163,7 @@ def adapt_target(
     plans = candidate_plans(sites)
     # Plans are chosen by probabilities, which are to be the same at any temperature of the model.
     standard = standardised(classifier, clean.images)
-    on = _bench(standard, clean, item, flagged, most_inputs(sites), generator)
+    on = _bench(standard, clean, item, flagged, max_inputs(sites), generator)
     on = match_mix(on, next(iter(plans.values())), generator)
     chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
     if promise.missed > MAX_MISSED:
@@ -197,7 +197,7 @@ def _bench(
     flagged: Tensor,
     most: int,
     generator: torch.Generator,
-) -> FlaggedBench:
+) -> FlaggedValidation:
     """`most` of both, as a rule all, in a drawn order.
 
     Inputs that came one after the other may be alike.
@@ -205,6 +205,8 @@ def _bench(
     sources = of_sources(clean, item.target, item.sources)
     most = max(MIN_FLAGGED, most)
     wanted = item.calibration.wanted
-    bench = bench_of(classifier, clean, item.target, sources, (), wanted, most, generator)
+    bench = cross_validation_of(
+        classifier, clean, item.target, sources, (), wanted, most, generator
+    )
     drawn = shuffled(len(flagged), generator, flagged.device)[:most]
-    return FlaggedBench.of(bench, *beside(clean.images, flagged[drawn]))
+    return FlaggedValidation.of(bench, *beside(clean.images, flagged[drawn]))

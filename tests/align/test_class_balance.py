@@ -9,9 +9,9 @@ import torch
 
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier, true_trigger
 from undoor.align.class_balance import match_mix, resample, supposed_shares
-from undoor.align.flagged import FlaggedBench
+from undoor.align.cross_validation import CrossValidation
+from undoor.align.flagged import FlaggedValidation
 from undoor.align.plans import candidate_plans
-from undoor.align.select import Bench
 from undoor.evaluate import stamp_set
 from undoor.sites import find_sites
 
@@ -19,14 +19,14 @@ MODEL = toy_classifier(backdoored=True, norm=True)
 PLAN = candidate_plans(find_sites(MODEL))["per channel"]
 
 
-def bench(classes: Sequence[int], count: int = 60) -> FlaggedBench:
+def validation(classes: Sequence[int], count: int = 60) -> FlaggedValidation:
     """Flagged inputs of these classes alone, clean ones of all."""
     clean, attacked = clean_images(20), clean_images(200, seed=4)
     stamped = stamp_set(attacked, true_trigger(), TARGET)
     rows = torch.isin(stamped.labels, torch.tensor(classes)).nonzero()[:, 0]
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(1))[:count]]
-    made = Bench(MODEL, TARGET, clean.images, clean.labels, clean.labels != TARGET, ())
-    return FlaggedBench.of(made, stamped.images[rows])
+    made = CrossValidation(MODEL, TARGET, clean.images, clean.labels, clean.labels != TARGET, ())
+    return FlaggedValidation.of(made, stamped.images[rows])
 
 
 def shares(labels: torch.Tensor) -> torch.Tensor:
@@ -35,7 +35,7 @@ def shares(labels: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("classes", [(0, 1), (3, 4, 5), (5,)])
 def test_few_classes(classes: tuple[int, ...]) -> None:
-    on = bench(classes)
+    on = validation(classes)
     matched = match_mix(on, PLAN, torch.Generator().manual_seed(0))
     assert float(shares(matched.labels)[list(classes)].sum()) > 0.9
     assert len(matched.clean) == pytest.approx(len(on.clean), abs=CLASSES)
@@ -47,14 +47,14 @@ def test_few_classes(classes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("count", [20, 60, 400])
 def test_the_mix_of_the_clean_inputs_stays(count: int) -> None:
-    matched = match_mix(bench((0, 1, 3, 4, 5), count), PLAN, torch.Generator().manual_seed(0))
+    matched = match_mix(validation((0, 1, 3, 4, 5), count), PLAN, torch.Generator().manual_seed(0))
     own = torch.tensor([0.2, 0.2, 0.0, 0.2, 0.2, 0.2])
     # Three standard errors of the share of a class among so many inputs.
     assert float((shares(matched.labels) - own).abs().max()) < 0.03 + 1.2 / count**0.5
 
 
 def test_is_seeded() -> None:
-    on = bench((0, 1))
+    on = validation((0, 1))
     torch.manual_seed(3)
     state = torch.get_rng_state()
     made = [match_mix(on, PLAN, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]

@@ -232,7 +232,7 @@ def test_progress() -> None:
 def test_unknown_fit(fit: str) -> None:
     classifier = random_classifier("mlp")
     x = random_inputs(classifier, 4)
-    with pytest.raises(UndoorError, match=r"unknown fit .*paired, onepass, paper, reference"):
+    with pytest.raises(UndoorError, match=r"expected a fit .*paired, onepass, paper, reference"):
         fit_corrections(classifier, x, x, {ENTRY: "channel"}, fit=fit)
 
 

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
+from undoor.align.cross_validation import CrossValidation
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.flagged import (
-    FlaggedBench,
+    FlaggedValidation,
     Promise,
     calibrate_on_flagged,
     choose_plan_for_flagged,
     try_on_flagged,
 )
 from undoor.align.plans import candidate_plans
-from undoor.align.select import Bench
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
@@ -36,18 +36,18 @@ def attacked(each: int = 20, seed: int = 4) -> CleanSet:
     return CleanSet(stamped.images[order], stamped.labels[order])
 
 
-def bench(flagged: Tensor, fpr: float = 0.05) -> FlaggedBench:
+def validation(flagged: Tensor, fpr: float = 0.05) -> FlaggedValidation:
     clean = clean_images(20)
     sources = clean.labels != TARGET
-    return FlaggedBench.of(
-        Bench(MODEL, TARGET, clean.images, clean.labels, sources, (), fpr), flagged
+    return FlaggedValidation.of(
+        CrossValidation(MODEL, TARGET, clean.images, clean.labels, sources, (), fpr), flagged
     )
 
 
 def test_every_plan_is_tried_and_the_best_is_chosen() -> None:
     calls: list[tuple[str, int, int]] = []
     chosen, trials, promise = choose_plan_for_flagged(
-        bench(attacked().images), PLANS, lambda *call: calls.append(call)
+        validation(attacked().images), PLANS, lambda *call: calls.append(call)
     )
     assert [trial.name for trial in trials] == list(PLANS)
     assert all(trial.sia is None for trial in trials)
@@ -60,7 +60,7 @@ def test_every_plan_is_tried_and_the_best_is_chosen() -> None:
 
 def test_a_plan_that_corrects_nothing_promises_little() -> None:
     """However sure the network is of its second answer."""
-    on = bench(attacked().images)
+    on = validation(attacked().images)
     nothing, best = try_on_flagged(on, {}), try_on_flagged(on, PLANS["per channel"])
     assert nothing.missed == 1
     assert best.missed < 0.1
@@ -70,7 +70,7 @@ def test_a_plan_that_corrects_nothing_promises_little() -> None:
 
 def test_of_equals_the_coarsest() -> None:
     same = dict.fromkeys(("first", "second"), PLANS["per channel"])
-    assert choose_plan_for_flagged(bench(attacked().images), same)[0] == "first"
+    assert choose_plan_for_flagged(validation(attacked().images), same)[0] == "first"
 
 
 def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(module, "fit_corrections", fit)
     monkeypatch.setattr(Classifier, "logits", logits)
-    try_on_flagged(bench(x), PLANS["per channel"])
+    try_on_flagged(validation(x), PLANS["per channel"])
     halves = [z for z in judged if len(z) == len(x) // 2]
     assert [len(z) for z in fitted] == [len(x) // 2, len(x) // 2, len(x)]
     assert len(halves) == 2
@@ -102,7 +102,7 @@ def test_judges_inputs_that_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_score() -> None:
-    good = Promise(confidence=0.9, kept=0.8, missed=0.0, fpr=0.05)
+    good = Promise(confidence=0.9, clean_confidence=0.8, missed=0.0, fpr=0.05)
     assert good.score(0.05) == pytest.approx(1.7)
     assert good.score(0.01) == pytest.approx(1.66)
     assert replace(good, missed=0.5).score(0.05) == pytest.approx(1.2)
@@ -110,7 +110,7 @@ def test_score() -> None:
 
 def test_corrections_that_are_sure_of_anything_are_found_out() -> None:
     """Whatever goes in, class 4 comes out: no flagged input tells, clean ones of the target do."""
-    on = bench(attacked().images)
+    on = validation(attacked().images)
     name = "network.1"
     always = MODEL(clean_images(1).images[4:5]).argmax(1)
     assert int(always) == 4
@@ -119,20 +119,20 @@ def test_corrections_that_are_sure_of_anything_are_found_out() -> None:
         wanted = MODEL.network[:2](clean_images(1).images[4:5])[0]
     fixed = Correction(0 * wanted, wanted, wanted, wanted)
 
-    class Stuck(FlaggedBench):
+    class Stuck(FlaggedValidation):
         def corrected(self, plan: Plan, rows: Tensor | None = None) -> Classifier:
             return attach(MODEL, {name: fixed})
 
-    stuck = Stuck(on.bench, on.clean, on.labels, on.flagged)
+    stuck = Stuck(on.validation, on.clean, on.labels, on.flagged)
     bad, good = try_on_flagged(stuck, {}), try_on_flagged(on, PLANS["per position to 8"])
     assert bad.confidence > 0.99
     assert bad.missed == 0
-    assert bad.kept < 0.01
+    assert bad.clean_confidence < 0.01
     assert good.score(0.05) > bad.score(0.05) + 0.5
 
 
 def test_calibration_is_for_the_new_corrections() -> None:
-    on = bench(attacked().images, fpr=0.1)
+    on = validation(attacked().images, fpr=0.1)
     corrections = fit_corrections(MODEL, on.clean, on.flagged, PLANS["per channel"])
     made = calibrate_on_flagged(on, corrections)
     assert (made.wanted, made.n) == (0.1, 20)
@@ -155,9 +155,9 @@ def test_no_clean_input_of_the_target() -> None:
     clean = clean_images(20)
     keep = clean.labels != TARGET
     x, y = clean.images[keep], clean.labels[keep]
-    made = Bench(MODEL, TARGET, x, y, torch.ones(len(y), dtype=torch.bool), ())
-    promise = try_on_flagged(FlaggedBench.of(made, attacked().images), PLANS["per channel"])
+    made = CrossValidation(MODEL, TARGET, x, y, torch.ones(len(y), dtype=torch.bool), ())
+    promise = try_on_flagged(FlaggedValidation.of(made, attacked().images), PLANS["per channel"])
     assert promise.fpr == 0
     assert promise.missed < 0.1
-    assert promise.kept == 1
+    assert promise.clean_confidence == 1
     assert 0 <= promise.confidence <= 1

@@ -154,7 +154,7 @@ def test_memory_layout_makes_no_difference() -> None:
 
 @pytest.mark.parametrize("shape", [(59, 3, 4, 4), (60, 2, 4, 4)])
 def test_what_is_no_pair(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="expected pairs"):
+    with pytest.raises(ValueError, match="expected clean and triggered activations of one shape"):
         fit_pairs(activations((60, 3, 4, 4)), activations(shape), "channel")
 
 

@@ -11,17 +11,11 @@ import torch
 from torch import Tensor
 
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
-from undoor.align import select
+from undoor.align import cross_validation, select
+from undoor.align.cross_validation import FOLDS, CrossValidation
 from undoor.align.estimates import HeldOut
 from undoor.align.fit import Plan, fit_corrections
-from undoor.align.select import (
-    Bench,
-    Outcome,
-    calibrate,
-    choose_plan,
-    clean_scores,
-    try_plan,
-)
+from undoor.align.select import PlanRates, calibrate_guard, choose_plan, clean_scores, try_plan
 from undoor.classifier import Classifier
 from undoor.guard import Guarded
 from undoor.inversion.triggered import Change
@@ -31,9 +25,9 @@ from undoor.triggers import Stamp, Trigger
 LAYER: Plan = {"network.1": "channel"}
 
 
-def bench(backdoored: bool = True, triggers: list[Trigger] | None = None) -> Bench:
+def validation(backdoored: bool = True, triggers: list[Trigger] | None = None) -> CrossValidation:
     clean = clean_images(12)
-    return Bench(
+    return CrossValidation(
         toy_classifier(backdoored=backdoored, norm=True),
         TARGET,
         clean.images,
@@ -47,29 +41,29 @@ def bench(backdoored: bool = True, triggers: list[Trigger] | None = None) -> Ben
 
 
 def test_score_punishes_false_alarms_beyond_the_wanted() -> None:
-    assert Outcome(0.9, 0.0, 0.05).score(0.05) == pytest.approx(0.9)
-    assert Outcome(0.9, 0.0, 0.0).score(0.05) == pytest.approx(0.9)
-    assert Outcome(0.9, 0.0, 0.25).score(0.05) == pytest.approx(0.7)
-    assert Outcome(0.9, 0.0, 0.25).score(0.01) == pytest.approx(0.66)
+    assert PlanRates(0.9, 0.0, 0.05).score(0.05) == pytest.approx(0.9)
+    assert PlanRates(0.9, 0.0, 0.0).score(0.05) == pytest.approx(0.9)
+    assert PlanRates(0.9, 0.0, 0.25).score(0.05) == pytest.approx(0.7)
+    assert PlanRates(0.9, 0.0, 0.25).score(0.01) == pytest.approx(0.66)
 
 
 def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the mean over the folds; of those that are as good the first, which is the coarsest."""
     table = {
-        ("bad", 0): Outcome(0.9, 0.1, 0.9),
-        ("bad", 1): Outcome(0.9, 0.1, 0.9),
-        ("good", 0): Outcome(0.6, 0.2, 0.0),
-        ("good", 1): Outcome(1.0, 0.0, 0.04),
-        ("hardly better", 0): Outcome(0.81, 0.0, 0.0),
-        ("hardly better", 1): Outcome(0.81, 0.0, 0.0),
+        ("bad", 0): PlanRates(0.9, 0.1, 0.9),
+        ("bad", 1): PlanRates(0.9, 0.1, 0.9),
+        ("good", 0): PlanRates(0.6, 0.2, 0.0),
+        ("good", 1): PlanRates(1.0, 0.0, 0.04),
+        ("hardly better", 0): PlanRates(0.81, 0.0, 0.0),
+        ("hardly better", 1): PlanRates(0.81, 0.0, 0.0),
     }
     plans: dict[str, Plan] = {name: {name: "channel"} for name in ("bad", "good", "hardly better")}
     monkeypatch.setattr(
-        select, "try_plan", lambda _bench, plan, _fit, fold: table[next(iter(plan)), fold]
+        select, "try_plan", lambda _validation, plan, _fit, fold: table[next(iter(plan)), fold]
     )
     calls: list[tuple[int, int]] = []
     chosen, trials, outcome = choose_plan(
-        replace(bench(), fpr=0.05),
+        replace(validation(), fpr=0.05),
         plans,
         "onepass",
         lambda _stage, done, total: calls.append((done, total)),
@@ -82,17 +76,17 @@ def test_best_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [trial.score for trial in trials] == pytest.approx([0.05, 0.8, 0.81])
     assert calls[-1] == (3, 3)
     # 120 judgements: the standard error is less than four points.
-    table |= {("hardly better", fold): Outcome(0.85, 0.0, 0.0) for fold in (0, 1)}
-    assert choose_plan(replace(bench(), fpr=0.05), plans, "onepass")[0] == "hardly better"
+    table |= {("hardly better", fold): PlanRates(0.85, 0.0, 0.0) for fold in (0, 1)}
+    assert choose_plan(replace(validation(), fpr=0.05), plans, "onepass")[0] == "hardly better"
 
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_outcome_of_a_good_and_of_no_correction(fold: int) -> None:
-    good = try_plan(bench(), LAYER, "onepass", fold)
+    good = try_plan(validation(), LAYER, "onepass", fold)
     assert good.sia > 0.9
     assert good.asr < 0.05
     assert good.fpr <= 0.1
-    none = try_plan(bench(), {}, "onepass", fold)
+    none = try_plan(validation(), {}, "onepass", fold)
     assert none.asr == 1
     assert none.sia == 0
 
@@ -118,8 +112,8 @@ def test_folds_are_judged_on_images_that_were_not_fitted_on(
             return super().__call__(x)
 
     watcher = Watch(*(getattr(true_trigger(), field.name) for field in fields(Stamp)))
-    made = bench(triggers=[true_trigger(), watcher])
-    for fold in range(select.FOLDS):
+    made = validation(triggers=[true_trigger(), watcher])
+    for fold in range(FOLDS):
         try_plan(made, LAYER, "onepass", fold)
     sources = {tuple(x.flatten().tolist()) for x in made.x[made.sources]}
     held_out: list[tuple[float, ...]] = []
@@ -144,7 +138,7 @@ def test_plans_are_judged_by_families_that_were_not_fitted_on(
     monkeypatch.setattr(select, "fit_to", watch)
     one, other = true_trigger(), replace(true_trigger(), family="blend")
     parts = [HeldOut([one], other), HeldOut([other], one)]
-    made = replace(bench(triggers=[one, other]), held_out=parts)
+    made = replace(validation(triggers=[one, other]), held_out=parts)
     for fold in range(len(parts)):
         assert try_plan(made, LAYER, "onepass", fold).sia > 0.9
     assert fitted == [other, one]
@@ -153,8 +147,8 @@ def test_plans_are_judged_by_families_that_were_not_fitted_on(
 
 def test_as_many_folds_as_families() -> None:
     parts = [HeldOut([true_trigger()], true_trigger())] * 3
-    folds = replace(bench(), held_out=parts).folds
-    rows = bench().sources.nonzero()[:, 0].tolist()
+    folds = replace(validation(), held_out=parts).folds
+    rows = validation().sources.nonzero()[:, 0].tolist()
     assert len(folds) == 3
     for fold in folds:
         (judged,) = fold.judged
@@ -165,13 +159,13 @@ def test_as_many_folds_as_families() -> None:
 def test_smaller_has_few_sources_and_all_images_of_the_target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(select, "ENOUGH_FOR_CHANNELS", 40)
-    made = bench()
+    monkeypatch.setattr(cross_validation, "ENOUGH_FOR_CHANNELS", 40)
+    made = validation()
     small = made.smaller()
     assert torch.equal(small.x[small.sources], made.x[made.sources][:40])
     assert (len(made.folds), len(small.folds)) == (2, 1)
-    assert len(small.answered_target[0]) > 10
-    assert torch.equal(small.answered_target[0], made.answered_target[0])
+    assert len(small.predicted_as_target[0]) > 10
+    assert torch.equal(small.predicted_as_target[0], made.predicted_as_target[0])
 
 
 def test_other_triggers_count() -> None:
@@ -179,8 +173,8 @@ def test_other_triggers_count() -> None:
     mask, pattern = torch.zeros(1, 8, 8), torch.zeros(1, 8, 8)
     mask[:, :2, :2] = 1
     useless = Stamp("given", 0 * mask, pattern, "replace", (0.0, 1.0))
-    one = try_plan(bench(), LAYER, "onepass", 0)
-    two = try_plan(bench(triggers=[true_trigger(), useless]), LAYER, "onepass", 0)
+    one = try_plan(validation(), LAYER, "onepass", 0)
+    two = try_plan(validation(triggers=[true_trigger(), useless]), LAYER, "onepass", 0)
     # The useless trigger changes nothing, and all images keep their class.
     assert two.sia == pytest.approx((one.sia + 1) / 2, abs=0.05)
     assert two.asr == pytest.approx(one.asr / 2, abs=0.05)
@@ -190,7 +184,7 @@ def test_other_triggers_count() -> None:
 
 
 def test_clean_scores_by_hand() -> None:
-    made = bench()
+    made = validation()
     x = made.x[made.sources]
     corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
     corrected = attach(made.classifier, corrections)
@@ -209,7 +203,7 @@ def test_clean_scores_by_hand() -> None:
 
 def test_what_is_mistaken_for_the_target_sets_no_threshold() -> None:
     """A clean input that shows the trigger of itself is answered with the target and drops far."""
-    made = bench()
+    made = validation()
     x = made.x[made.sources]
     corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
     corrected = attach(made.classifier, corrections)
@@ -226,10 +220,10 @@ def test_what_is_mistaken_for_the_target_sets_no_threshold() -> None:
 
 def test_calibrated_guard_flags_triggered_and_not_clean_inputs() -> None:
     """The threshold is one for the guard's own scores."""
-    made = bench()
+    made = validation()
     x = made.x[made.sources]
     corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
-    calibration = calibrate(made, corrections)
+    calibration = calibrate_guard(made, corrections)
     threshold = calibration.threshold
     assert calibration.n == 12
     assert calibration.flagged.value == 0
@@ -244,11 +238,11 @@ def test_calibrated_guard_flags_triggered_and_not_clean_inputs() -> None:
 
 def test_no_clean_input_of_the_target() -> None:
     """Nothing to calibrate on: flag whatever the correction lowers, rather than nothing."""
-    made = bench()
+    made = validation()
     keep = made.y != TARGET
     made = replace(made, x=made.x[keep], y=made.y[keep], sources=made.sources[keep])
     corrections = fit_corrections(made.classifier, made.x, true_trigger()(made.x), LAYER)
-    calibration = calibrate(made, corrections)
+    calibration = calibrate_guard(made, corrections)
     assert calibration.threshold == 0
     assert calibration.flagged.value is None
     assert not calibration.attainable
@@ -257,12 +251,12 @@ def test_no_clean_input_of_the_target() -> None:
 
 def test_the_wanted_rate_reaches_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the trials and in the calibration: where the scores overlap, a higher one lowers it."""
-    made = bench()
+    made = validation()
     x = made.x[made.sources]
     corrections = fit_corrections(made.classifier, x, true_trigger()(x), LAYER)
     # Twelve clean inputs of the target, no better than the triggered ones by their scores.
     monkeypatch.setattr(select, "clean_scores", lambda *_: torch.linspace(0, 1000, 12))
-    found = [calibrate(replace(made, fpr=fpr), corrections) for fpr in (0.01, 0.25, 0.5)]
+    found = [calibrate_guard(replace(made, fpr=fpr), corrections) for fpr in (0.01, 0.25, 0.5)]
     assert [item.wanted for item in found] == [0.01, 0.25, 0.5]
     assert [item.attainable for item in found] == [False, True, True]
     assert [item.flagged.value for item in found] == pytest.approx([0, 2 / 12, 5 / 12])

@@ -30,10 +30,10 @@ def scattered(size: float, count: int = 3, family: str = "additive") -> list[Sta
 def test_estimates_that_differ_are_strengthened_up_to_natural_size() -> None:
     change = strengthened(scattered(1.0), EXTENT)
     assert change is not None
-    assert change.most == pytest.approx(nulls()["additive"].natural, rel=1e-4)
+    assert change.max_strength == pytest.approx(nulls()["additive"].natural, rel=1e-4)
     faint = strengthened(scattered(0.01), EXTENT)
     assert faint is not None
-    assert faint.most == MAX
+    assert faint.max_strength == MAX
 
 
 @pytest.mark.parametrize(

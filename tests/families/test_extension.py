@@ -24,7 +24,7 @@ from undoor.extensions import extensions
 from undoor.families.calibration import Null, agreement_null
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
-from undoor.inversion.invert import Candidate
+from undoor.inversion.candidates import Candidate
 from undoor.render.coverage import reasons
 from undoor.render.reports import REPORTS
 from undoor.render.results import Results

@@ -6,7 +6,7 @@ import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.images import split
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Work
@@ -16,8 +16,8 @@ from undoor.progress import silent
 def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: int = 0) -> Work:
     """As `undoor.scan.run.scan` makes it; without `bar`, nothing is barred."""
     generator = torch.Generator().manual_seed(seed)
-    own = OwnDirections.of(classifier, clean.images, clean.labels) if bar else None
+    class_directions = ClassDirections.of(classifier, clean.images, clean.labels) if bar else None
     known = classifier.predict(clean.images) == clean.labels
     meter = Meter()
     images = split(clean, known, generator)
-    return Work(classifier.counted(meter), images, own, generator, meter, silent)
+    return Work(classifier.counted(meter), images, class_directions, generator, meter, silent)

@@ -24,7 +24,7 @@ from helpers.tiny import (
     toy_classifier,
 )
 from undoor.classifier import Classifier
-from undoor.inversion.class_directions import BATCH, OwnDirections, barred
+from undoor.inversion.class_directions import BATCH, ClassDirections, barred
 from undoor.scan.screen import screen
 from undoor.sites.heads import Head
 
@@ -46,7 +46,7 @@ def linear(inputs: int = 2, classes: int = 2) -> Classifier:
 def test_directions_by_hand() -> None:
     """Unit vectors to the mean of each class, whatever the number of its images."""
     x = torch.tensor([[0.2, 0.0], [0.4, 0.0], [0.3, 0.8], [0.3, 0.8], [0.3, 0.8]])
-    own = OwnDirections.of(linear(), x, torch.tensor([0, 0, 1, 1, 1]))
+    own = ClassDirections.of(linear(), x, torch.tensor([0, 0, 1, 1, 1]))
     assert own is not None
     (read,) = own.heads
     assert read.head.name == "network"
@@ -56,7 +56,7 @@ def test_directions_by_hand() -> None:
 
 def test_directions_lead_from_the_middle() -> None:
     x = torch.tensor([[0.9, 0.1], [0.1, 0.1], [0.1, 0.7]])
-    own = OwnDirections.of(linear(2, 3), x, torch.arange(3))
+    own = ClassDirections.of(linear(2, 3), x, torch.arange(3))
     assert own is not None
     away = x - x.mean(0)
     assert torch.allclose(own.heads[0].directions, away / away.norm(dim=1, keepdim=True), atol=1e-6)
@@ -67,7 +67,7 @@ def test_features_are_what_the_head_reads() -> None:
     classifier = random_classifier("conv_norm")
     x = random_inputs(classifier, BATCH + 10)
     before = snapshot(classifier)
-    own = OwnDirections.of(classifier, x, torch.arange(len(x)) % 4)
+    own = ClassDirections.of(classifier, x, torch.arange(len(x)) % 4)
     assert own is not None
     (read,) = own.heads
     assert read.head.name == "network.5"
@@ -93,7 +93,7 @@ def test_no_directions_without_a_linear_head() -> None:
 
     classifier = Classifier(Distances(), input_shape=(3, 2, 2))
     x = random_inputs(classifier, 8)
-    assert OwnDirections.of(classifier, x, torch.arange(8) % 4) is None
+    assert ClassDirections.of(classifier, x, torch.arange(8) % 4) is None
 
 
 def test_directions_of_a_convolution_in_front_of_a_pooling_are_those_of_a_linear_layer() -> None:
@@ -109,7 +109,7 @@ def test_directions_of_a_convolution_in_front_of_a_pooling_are_those_of_a_linear
     for network in networks:
         classifier = Classifier(network, input_shape=(3, 6, 6))
         x = random_inputs(classifier, 12)
-        own = OwnDirections.of(classifier, x, torch.arange(12) % 4)
+        own = ClassDirections.of(classifier, x, torch.arange(12) % 4)
         assert own is not None
         (read,) = own.heads
         changed, (bar,) = barred(classifier, [read.head])
@@ -134,7 +134,7 @@ def test_each_of_two_averaged_heads_is_barred() -> None:
     torch.manual_seed(0)
     classifier = Classifier(Two(), input_shape=(3, 2, 2))
     x = random_inputs(classifier, 8)
-    own = OwnDirections.of(classifier, x, torch.arange(8) % 4)
+    own = ClassDirections.of(classifier, x, torch.arange(8) % 4)
     assert own is not None
     assert [read.head.name for read in own.heads] == ["network.first", "network.second"]
     changed, bars = barred(classifier, [read.head for read in own.heads])
@@ -154,8 +154,8 @@ def test_each_of_two_averaged_heads_is_barred() -> None:
 
 def test_no_directions_where_a_class_has_no_image() -> None:
     x = torch.rand(4, 2)
-    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 1, 0])) is None
-    assert OwnDirections.of(linear(2, 3), x, torch.tensor([0, 1, 2, 0])) is not None
+    assert ClassDirections.of(linear(2, 3), x, torch.tensor([0, 1, 1, 0])) is None
+    assert ClassDirections.of(linear(2, 3), x, torch.tensor([0, 1, 2, 0])) is not None
 
 
 # Barring
@@ -189,7 +189,7 @@ def test_the_bar_is_on_a_copy() -> None:
     classifier = random_classifier("conv_norm")
     before = snapshot(classifier)
     x = random_inputs(classifier, 6)
-    own = OwnDirections.of(classifier, x, torch.arange(6) % 4)
+    own = ClassDirections.of(classifier, x, torch.arange(6) % 4)
     assert own is not None
     (read,) = own.heads
     changed, (bar,) = barred(classifier, [read.head])
@@ -244,7 +244,7 @@ def test_directions_of_a_toy_lead_to_its_classes() -> None:
     """The premise: going that way from anywhere, the network answers the class."""
     clean = clean_images()
     classifier = toy_classifier(backdoored=False)
-    own = OwnDirections.of(classifier, clean.images, clean.labels)
+    own = ClassDirections.of(classifier, clean.images, clean.labels)
     assert own is not None
     (read,) = own.heads
     layer = classifier.get_submodule(read.head.name)

@@ -28,8 +28,9 @@ from helpers.tiny import (
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import ALL, Candidate, Search, invert, smallest
+from undoor.inversion.candidates import ALL, Candidate, Search, smallest
+from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.invert import invert
 from undoor.inversion.triggered import triggered
 from undoor.passes import Capacity
 from undoor.triggers import Stamp
@@ -333,7 +334,7 @@ def with_own(
     family: str, *, own: bool, moves: dict[int, int] | None = None, target: int = TARGET
 ) -> Candidate:
     classifier, clean = relay_classifier(moves or {}), faint_images()
-    given = OwnDirections.of(classifier, clean.images, clean.labels) if own else None
+    given = ClassDirections.of(classifier, clean.images, clean.labels) if own else None
     assert given or not own
     pool = (clean.labels != target).nonzero()[:, 0]
     (candidate,) = invert(
@@ -343,7 +344,7 @@ def with_own(
         family=family,
         schedule=Schedule(steps=80, batch=4, weight=0.1),
         generator=torch.Generator().manual_seed(0),
-        own=given,
+        class_directions=given,
     )
     return candidate
 
@@ -389,7 +390,7 @@ def test_the_bar_stays_through_the_trial() -> None:
         family="latent late",
         schedule=Schedule(steps=80, batch=4, weight=0.1, trial=10, keep=1),
         generator=torch.Generator().manual_seed(0),
-        own=OwnDirections.of(classifier, clean.images, clean.labels),
+        class_directions=ClassDirections.of(classifier, clean.images, clean.labels),
     )
     assert [candidate.size for candidate in found] == [None]
 
@@ -505,7 +506,7 @@ def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(
             family=family,
             schedule=schedule,
             generator=torch.Generator().manual_seed(0),
-            own=OwnDirections.of(classifier, clean.images, clean.labels),
+            class_directions=ClassDirections.of(classifier, clean.images, clean.labels),
         )
 
     whole = found(None)

@@ -17,7 +17,7 @@ from helpers.tiny import BOUNDS, SIDE, clean_images, toy_network
 from undoor.classifier import Classifier
 from undoor.device import CPU, FLOAT32
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.journalled_search import about, search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal

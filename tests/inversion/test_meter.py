@@ -13,8 +13,8 @@ from helpers.tiny import clean_images, toy_classifier
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.families.registry import families
 from undoor.families.schedules import Schedule
+from undoor.inversion.candidates import Search
 from undoor.inversion.images import split
-from undoor.inversion.invert import Search
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import STEPS, square_passes

@@ -9,7 +9,7 @@ from helpers.scan_work import work_on
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier
 from undoor.errors import BudgetEnded
 from undoor.families.patch import PATCH, squares
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import FAR, NEAR, STEPS, try_squares
 from undoor.inversion.work import Work
@@ -59,7 +59,7 @@ def test_a_spent_budget_tries_nothing() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images(6))
     spent = Meter(Budget(passes=1))
     counted = work.classifier.counted(spent)
-    work = Work(counted, work.images, work.own, work.generator, spent, work.progress)
+    work = Work(counted, work.images, work.class_directions, work.generator, spent, work.progress)
     with pytest.raises(BudgetEnded):
         try_squares(work, searches_of(work), PLACES, PATCH.name, distance=NEAR, keep=2)
     assert spent.passes == 0

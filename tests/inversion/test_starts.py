@@ -8,7 +8,7 @@ from helpers.scan_work import work_on
 from helpers.tiny import TARGET, clean_images, toy_classifier
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.starts import started
 
 

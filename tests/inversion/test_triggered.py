@@ -9,14 +9,15 @@ import torch
 
 from helpers.family_names import INPUT_FAMILIES
 from helpers.tiny import TARGET, clean_images, random_classifier, random_inputs, toy_classifier
-from undoor.align.inspect import site_shifts
 from undoor.align.select import fit_to
+from undoor.align.unit_activations import site_shifts
 from undoor.errors import UndoorError
 from undoor.evaluate import stamp_set
 from undoor.families.latent import latent_site
 from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search, invert
+from undoor.inversion.candidates import Search
+from undoor.inversion.invert import invert
 from undoor.inversion.triggered import half_triggered, triggered
 from undoor.render.pictures import trigger_picture
 from undoor.sites import attach, find_sites

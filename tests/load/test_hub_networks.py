@@ -24,8 +24,9 @@ from undoor.cli import app
 from undoor.families.latent import latent_site
 from undoor.families.registry import families_for
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import Search, invert
+from undoor.inversion.candidates import Search
+from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.invert import invert
 from undoor.load import load
 from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach, find_sites
@@ -142,12 +143,13 @@ def test_latent_triggers_and_corrections_behind_every_site(
     classifier = load(taught(name))
     images, labels = work.toy_images(4, seed=2)
     x = images / 255
-    own = OwnDirections.of(classifier, x, labels)
-    assert own is not None
+    class_directions = ClassDirections.of(classifier, x, labels)
+    assert class_directions is not None
     assert set(LATENT_FAMILIES) <= set(families_for(classifier))
     found = invert(
         classifier, x, [Search(0, torch.arange(len(x)))] * 2, family="latent middle",
-        schedule=Schedule(steps=5), generator=torch.Generator().manual_seed(0), own=own,
+        schedule=Schedule(steps=5), generator=torch.Generator().manual_seed(0),
+        class_directions=class_directions,
     )  # fmt: skip
     channels = latent_site(classifier, LATENT_FAMILIES["latent middle"]).shape[0]
     assert found

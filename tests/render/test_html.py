@@ -15,7 +15,7 @@ import torch
 from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_report
 from helpers.html_pages import Page
 from undoor.align.calibrate import Calibration
-from undoor.align.inspect import UnitActivations
+from undoor.align.unit_activations import UnitActivations
 from undoor.clean_set import CleanSet
 from undoor.files import as_json
 from undoor.rate import Rate

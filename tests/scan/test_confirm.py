@@ -20,7 +20,7 @@ from helpers.tiny import (
     true_trigger,
 )
 from undoor.families.generator import GENERATOR
-from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.candidates import ALL, Candidate
 from undoor.inversion.work import Work
 from undoor.scan.confirm import (
     Confirmed,

@@ -61,7 +61,7 @@ def test_most_suspicious_classes(toy_report: ScanReport) -> None:
         (TARGET, 3, 1),
     ]
     assert len(most_suspicious(report, 99)) == CLASSES
-    with pytest.raises(UndoorError, match="0 suspects or more"):
+    with pytest.raises(UndoorError, match="at least 0 suspects"):
         most_suspicious(report, -1)
 
 

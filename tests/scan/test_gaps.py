@@ -20,7 +20,7 @@ from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import families_for
 from undoor.networks import NETWORKS
 from undoor.scan.coverage import Coverage, Gap
-from undoor.scan.gaps import MIN_PER_CLASS, coverage, judged
+from undoor.scan.gaps import MIN_PER_CLASS, coverage, supported
 from undoor.scan.screening import searched
 from undoor.vocabulary import (
     BUDGET_ENDED,
@@ -79,7 +79,7 @@ def test_nothing_is_lacking_where_the_nulls_were_learned(
     assert set((covered.calibrated or {}).values()) == {True}
     assert all(item.searched and item.code is None for item in covered.families)
     for verdict in ("clean", "backdoored", "inconclusive"):
-        assert judged(verdict, covered) == (verdict, covered)
+        assert supported(verdict, covered) == (verdict, covered)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_why_families_were_not_searched() -> None:
 def test_how_far_a_verdict_goes(gap: str, accepted: bool, allowed: set[Verdict]) -> None:
     covered = replace(covering(plain()), gaps=(Gap(gap),), accepted=accepted)
     for verdict in ("backdoored", "clean", "inconclusive"):
-        told, after = judged(verdict, covered)
+        told, after = supported(verdict, covered)
         stays = verdict in allowed or verdict == "inconclusive"
         assert told == (verdict if stays else "inconclusive")
         assert after.decisive is not stays

@@ -254,9 +254,9 @@ def test_no_clean_verdict_without_the_latent_families(
             return nn.functional.linear(self.layers(x), 1.0 * self.weight, self.bias)
 
     def found(*_: object) -> Any:
-        return run._Found(verdict, ("as searched",))
+        return run.SearchResult(verdict, ("as searched",))
 
-    monkeypatch.setattr(run, "_search", found)
+    monkeypatch.setattr(run, "search_and_decide", found)
     classifier = Classifier(Computed(), input_shape=(1, 8, 8))
     report = scan(classifier, clean_images())
     assert report.verdict == expected
@@ -270,7 +270,9 @@ def test_no_clean_verdict_without_the_latent_families(
 def test_a_budget_that_ended_is_said_of_a_backdoored_model_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run, "decide", lambda *_, **__: ("backdoored", ("found",)))
+    monkeypatch.setattr(
+        sys.modules["undoor.scan.search"], "decide", lambda *_, **__: ("backdoored", ("found",))
+    )
     report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=20_000))
     assert report.verdict == "backdoored"
     assert report.reasons[0] == "found"

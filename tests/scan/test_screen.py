@@ -15,8 +15,8 @@ from helpers.tiny import (
     relay_classifier,
     toy_classifier,
 )
+from undoor.inversion.candidates import ALL, Candidate
 from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
-from undoor.inversion.invert import ALL, Candidate
 from undoor.inversion.work import Work
 from undoor.scan.screen import screen, screen_shared, screen_sources
 

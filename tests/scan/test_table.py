@@ -11,9 +11,9 @@ import pytest
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
 from undoor.families.calibration import Null
-from undoor.inversion.invert import ALL, Candidate
+from undoor.inversion.candidates import ALL, Candidate
 from undoor.scan import table as table_module
-from undoor.scan.reestimate import Again
+from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import combined, for_classes, p_values
 from undoor.scan.table import Table
@@ -70,7 +70,7 @@ def test_the_smallest_is_the_loudest() -> None:
     assert p.argmin() == 2
     assert p[2] < 1e-4
     assert np.delete(p, 2).min() == pytest.approx(quiet(4))
-    loudest = table.loudest(2)
+    loudest = table.strongest(2)
     assert loudest is not None
     family, entry = loudest
     assert (family, entry.targets, entry.source, entry.size) == ("patch", (2,), None, 1.0)
@@ -82,11 +82,11 @@ def test_the_loudest_of_some_families() -> None:
     table = made()
     table.add("patch", candidates((20.0, 24.0, 7.0, 21.0)))
     table.add("latent late", candidates((20.0, 24.0, 1.0, 21.0), family="latent late"))
-    everything, inputs = table.loudest(2), table.loudest(2, ("patch", "additive"))
+    everything, inputs = table.strongest(2), table.strongest(2, ("patch", "additive"))
     assert everything is not None
     assert inputs is not None
     assert (everything[0], inputs[0]) == ("latent late", "patch")
-    assert table.loudest(2, (SHARED,)) is None
+    assert table.strongest(2, (SHARED,)) is None
 
 
 def test_classes_that_were_not_followed() -> None:
@@ -97,7 +97,7 @@ def test_classes_that_were_not_followed() -> None:
     assert p.shape == (40,)
     assert p.argmin() == 11
     assert np.delete(p, [10, 11, 12, 13]) == pytest.approx(quiet(40))
-    assert table.loudest(3) is None
+    assert table.strongest(3) is None
     assert [item.target for item in table.all_evidence(())] == [10, 11, 12, 13]
 
 
@@ -120,7 +120,7 @@ def test_sources_speak_of_where_their_images_go() -> None:
     p = table.combined()
     assert p.argmin() == 3
     assert p[:3] == pytest.approx(quiet(4))
-    loudest = table.loudest(3)
+    loudest = table.strongest(3)
     assert loudest is not None
     # The source that says most about the target, although others end there too.
     assert loudest[1].source == 1
@@ -187,10 +187,10 @@ def test_better_candidates_replace_the_first() -> None:
     table.add("patch", candidates((20.0, 24.0, 5.0, 21.0)))
     before = table.entries["patch"]
     better = Candidate(2, "patch", 0.5, true_trigger())
-    table.replace("patch", {2: Again(better, 1.0)})
-    again = made()
-    again.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
-    assert [e.score for e in table.entries["patch"]] == [e.score for e in again.entries["patch"]]
+    table.replace("patch", {2: Reestimate(better, 1.0)})
+    second = made()
+    second.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
+    assert [e.score for e in table.entries["patch"]] == [e.score for e in second.entries["patch"]]
     assert table.entries["patch"][2].p_value < before[2].p_value
     assert table.entries["patch"][2].candidate is better
     assert table.all_evidence(())[2].size == 0.5

@@ -14,6 +14,7 @@ from helpers.tiny import clean_images, toy_network
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.scan import run
+from undoor.scan.search import SearchResult
 from undoor.scrutiny import Scrutiny, scrutinise
 
 SHAPE = (1, 8, 8)
@@ -135,7 +136,9 @@ def test_views_of_the_input_are_no_reason() -> None:
 
 
 def test_a_scan_is_never_clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_search", lambda *_: run._Found("clean", ("small enough",)))
+    monkeypatch.setattr(
+        run, "search_and_decide", lambda *_: SearchResult("clean", ("small enough",))
+    )
     network = Raising(of_copies).eval()
     report = run.scan(Classifier(network, input_shape=SHAPE), clean_images())
     assert report.verdict == "inconclusive"

@@ -19,6 +19,7 @@ from undoor.classifier import Classifier
 from undoor.inversion.meter import Meter
 from undoor.load import load
 from undoor.scan import run
+from undoor.scan.search import SearchResult
 from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scripts, scrutinise
 
 WRITERS: dict[str, Callable[[nn.Module, Path], Path]] = {
@@ -202,8 +203,8 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has the search itself, which takes most of the time, end in a verdict at once."""
 
     def end_in(verdict: Any) -> None:
-        found = run._Found(verdict, ("what the search says",))
-        monkeypatch.setattr(run, "_search", lambda *_: found)
+        found = SearchResult(verdict, ("what the search says",))
+        monkeypatch.setattr(run, "search_and_decide", lambda *_: found)
 
     return end_in
 

@@ -1,4 +1,4 @@
-"""Set the guard's threshold so that clean inputs are flagged no oftener than wanted."""
+"""Set the guard's threshold so that clean inputs are flagged no more often than requested."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold and what speaks for it.
+    """A threshold and the scores it was set on.
 
     Attributes
     ----------
     threshold
         Score above which the guard flags.
     wanted
-        The share of clean inputs of the target, answered so, that may be flagged.
+        The requested false-positive rate on clean images of the target class that are predicted as
+        it, in (0, 1).
     flagged
         The share that is, of the `n` that the threshold was set on. The upper limit holds for new
         inputs as well: the rate above the k-th smallest of n scores is a Beta(n + 1 - k, k)
         variable (V. Vovk, Conditional validity of inductive conformal predictors, ACML 2012,
         section 3), whose 97.5 % point is the upper limit of Clopper and Pearson.
     clean, triggered
-        The scores it was set on; None where there are none, or a file does not say.
+        The scores it was set on; None where there are none, or a file does not hold them.
     """
 
     threshold: float
@@ -51,10 +52,19 @@ class Calibration:
 
     @staticmethod
     def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> Calibration:
-        """From the scores of clean inputs [n] rightly answered with the target and triggered [m].
+        """Set the threshold from the scores of clean and triggered inputs.
 
         The clean inputs must have taken no part in the fit of the corrections, or their scores are
         not those of new inputs.
+
+        Parameters
+        ----------
+        clean
+            Scores [n] of clean inputs of the target that are predicted as it.
+        triggered
+            Scores [m] of triggered inputs.
+        fpr
+            The requested false-positive rate, in (0, 1).
 
         Raises
         ------
@@ -70,8 +80,8 @@ class Calibration:
         if not bool(torch.isfinite(clean).all()):
             raise UndoorError(
                 f"expected finite scores of {len(clean)} clean inputs, got "
-                f"{int((~torch.isfinite(clean)).sum())} that are not; the corrected network does "
-                "not answer them with numbers, try another fit"
+                f"{int((~torch.isfinite(clean)).sum())} that are NaN or infinite: the corrected "
+                "network does not output numbers for them; try another fit (--fit)"
             )
         threshold = place_threshold(clean, triggered, fpr)
         triggered = triggered[torch.isfinite(triggered)]
@@ -83,33 +93,33 @@ class Calibration:
 
     @property
     def n(self) -> int:
-        """How many clean inputs, rightly answered with the target, the threshold was set on."""
+        """How many clean inputs of the target, predicted as it, the threshold was set on."""
         return self.flagged.n
 
     @property
     def resolution(self) -> float:
-        """The smallest rate that a conformal quantile of `n` scores can promise, 1 / (n + 1)."""
+        """The smallest rate that a conformal quantile of `n` scores can guarantee, 1 / (n + 1)."""
         return 1 / (self.n + 1)
 
     @property
     def attainable(self) -> bool:
-        """Whether so many scores can promise the wanted rate."""
+        """Whether so many scores can guarantee the requested rate."""
         return _allowed(self.n, self.wanted) > 0
 
     @property
     def needed(self) -> int:
-        """The fewest clean inputs that can promise the wanted rate."""
-        return least_scores(self.wanted)
+        """The smallest number of clean inputs that can guarantee the requested rate."""
+        return min_scores(self.wanted)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the threshold, which stands beside it."""
+        """Return rates, intervals and scores; the threshold is stored beside them."""
         rate = self.flagged
         return {
             "wanted_fpr": self.wanted,
             "n": self.n,
             "flagged": rate.value,
             "flagged_interval": None if rate.low is None else [rate.low, rate.high],
-            # Nothing of repairs that do not say, as of those made before they did.
+            # Repairs of older versions do not hold the scores.
             **({"scores": scores} if (scores := self.scores_to_json()) else {}),
         }
 
@@ -148,7 +158,7 @@ def check_fpr(fpr: float) -> None:
     Raises
     ------
     UndoorError
-        It is 0 or less (which no number of images can promise), 1 or more, or NaN.
+        It is at most 0 (which no number of images can guarantee), at least 1, or NaN.
     """
     if not 0 < fpr < 1:
         raise UndoorError(
@@ -158,8 +168,7 @@ def check_fpr(fpr: float) -> None:
 
 
 def conformal_bound(clean: Tensor, fpr: float) -> float:
-    """Return the lowest threshold above which a new clean score lies with probability `fpr` at
-    most.
+    """Return the lowest threshold that a new clean score exceeds with probability at most `fpr`.
 
     The ceil((1 - fpr)(n + 1))-th smallest of the n scores, infinite where n is too small: the
     split-conformal quantile (A. Angelopoulos and S. Bates, A Gentle Introduction to Conformal
@@ -177,10 +186,10 @@ def conformal_bound(clean: Tensor, fpr: float) -> float:
     return float(clean.sort(descending=True).values[allowed - 1])
 
 
-def least_scores(fpr: float) -> int:
-    """Return the fewest clean scores of which `conformal_bound` is finite.
+def min_scores(fpr: float) -> int:
+    """Return the smallest number of clean scores for which `conformal_bound` is finite.
 
-    >>> least_scores(0.05), least_scores(0.01)
+    >>> min_scores(0.05), min_scores(0.01)
     (19, 99)
     """
     return math.ceil(1 / fpr - ROUNDING) - 1
@@ -191,13 +200,13 @@ def prediction_limit(clean: Tensor, fpr: float) -> float:
 
     Where their tail is thought to end, however few they are: mean + t s sqrt(1 + 1/n), t the
     1 - `fpr` point of Student's distribution with n - 1 degrees of freedom (G. Hahn and W. Meeker,
-    Statistical Intervals, 1991, section 4.7), but 4 at least: of two scores the limit would be so
-    high that nothing were ever flagged.
+    Statistical Intervals, 1991, section 4.7), but at least 4: of two scores the limit would be
+    so high that nothing would ever be flagged.
 
     Parameters
     ----------
     clean
-        Two scores or more; one has no spread.
+        At least two scores; one has no spread.
 
     Examples
     --------
@@ -208,7 +217,7 @@ def prediction_limit(clean: Tensor, fpr: float) -> float:
 
 
 def normal_limit(mean: float, std: float, n: int, fpr: float) -> float:
-    """`prediction_limit` of n scores of this mean and standard deviation.
+    """Return `prediction_limit` of n scores of this mean and standard deviation.
 
     Of one score alone, 0: the threshold is not below it.
     """
@@ -233,7 +242,7 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
     """
     if len(clean) == 0:
         return 0.0
-    # What is no number is flagged whatever the threshold.
+    # A score that is not a number is flagged whatever the threshold.
     triggered = triggered[torch.isfinite(triggered)]
     beyond = prediction_limit(clean, fpr) if len(clean) > 1 else 0.0
     tail = max(float(clean.max()), beyond)
@@ -246,5 +255,5 @@ def place_threshold(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) 
 
 
 def _allowed(n: int, fpr: float) -> int:
-    """Return how many of n + 1 exchangeable scores may lie above the threshold, n at most."""
+    """Return how many of n + 1 exchangeable scores may lie above the threshold, at most n."""
     return min(n, math.floor(fpr * (n + 1) + ROUNDING))

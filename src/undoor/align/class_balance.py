@@ -1,4 +1,4 @@
-"""Clean inputs in the mix of classes that flagged inputs seem to have.
+"""Clean inputs in the class balance that flagged inputs seem to have.
 
 Inputs of a few classes differ from those of all not by the trigger alone. Corrections fitted
 between the two would undo that difference as well, and spread the few classes over all.
@@ -12,22 +12,31 @@ import torch
 from torch import Tensor
 
 from undoor.align.fit import Plan
-from undoor.align.flagged import FlaggedBench
+from undoor.align.flagged import FlaggedValidation
 from undoor.device import shuffled
 
-# Each fit on a better mix gives better answers, and so a better mix.
+# Each fit on a better class balance gives better predictions, and so a better class balance.
 ROUNDS = 4
-# Of each class, so many flagged inputs are supposed beside those that are answered so (Jeffreys'
-# prior): that a class is missing among a few inputs does not say that it always will be.
+# Flagged inputs supposed of each class beside those predicted as it (Jeffreys' prior): that a class
+# is missing among a few inputs does not mean that it always will be.
 SUPPOSED = 0.5
 
 
-def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> FlaggedBench:
-    """Return the same with clean inputs resampled to the mix of the flagged ones.
+def match_mix(on: FlaggedValidation, plan: Plan, generator: torch.Generator) -> FlaggedValidation:
+    """Resample the clean inputs to the class balance of the flagged ones.
 
-    Nobody knows the classes of flagged inputs: they are those that a network answers whose
-    corrections are fitted on them by `plan`, which should be a coarse one, since corrections that
-    fit their noise answer by it.
+    The classes of flagged inputs are not known. They are estimated as what a network predicts
+    whose corrections are fitted on them by `plan`, which should be a coarse one: corrections that
+    overfit their noise predict by it.
+
+    Parameters
+    ----------
+    on
+        Clean and flagged inputs.
+    plan
+        Where to correct, and how finely.
+    generator
+        The source of chance, on the CPU.
     """
     matched = on
     for _ in range(ROUNDS):
@@ -37,23 +46,34 @@ def match_mix(on: FlaggedBench, plan: Plan, generator: torch.Generator) -> Flagg
     return matched
 
 
-def supposed_shares(answers: Tensor, labels: Tensor) -> dict[int, float]:
-    """Return for each class among `labels` [n], the share of inputs thought to be of it, by
-    `answers` [m].
+def supposed_shares(predictions: Tensor, labels: Tensor) -> dict[int, float]:
+    """Estimate the share of inputs of each class from what they are predicted as.
 
-    Answers that no label has are errors, and left out.
+    Parameters
+    ----------
+    predictions
+        [m], the predictions; those that no label has are errors, and left out.
+    labels
+        [n], classes of clean inputs.
 
+    Returns
+    -------
+    dict
+        For each class among `labels`, its share in [0, 1].
+
+    Examples
+    --------
     >>> supposed_shares(torch.tensor([0, 0, 0, 7]), torch.tensor([0, 0, 1, 1]))
     {0: 0.875, 1: 0.125}
     """
     classes, counts = labels.unique(return_counts=True)
     prior = SUPPOSED * len(classes) * counts / len(labels)
-    seen = (answers[:, None] == classes).sum(0) + prior
+    seen = (predictions[:, None] == classes).sum(0) + prior
     return dict(zip(classes.tolist(), (seen / seen.sum()).tolist(), strict=True))
 
 
 def resample(labels: Tensor, shares: dict[int, float], generator: torch.Generator) -> Tensor:
-    """Rows of about len(labels) inputs whose classes have these shares.
+    """Draw rows of about len(labels) inputs whose classes have these shares.
 
     Rows of a class are drawn without repetition while there are any left, then again.
 
@@ -64,7 +84,7 @@ def resample(labels: Tensor, shares: dict[int, float], generator: torch.Generato
     rows = []
     for label, share in shares.items():
         wanted = round(len(labels) * share)
-        own = (labels == label).nonzero()[:, 0]
-        own = own[shuffled(len(own), generator, own.device)]
-        rows.append(own.repeat(-(-wanted // len(own)))[:wanted])
+        of_class = (labels == label).nonzero()[:, 0]
+        of_class = of_class[shuffled(len(of_class), generator, of_class.device)]
+        rows.append(of_class.repeat(-(-wanted // len(of_class)))[:wanted])
     return torch.cat(rows)

@@ -15,7 +15,7 @@ TINY = 1e-8
 
 
 def soft_histogram(values: Tensor, low: Tensor, bins: int) -> Tensor:
-    """Share of each unit's values in each bin, differentiable in the values.
+    """Return the share of each unit's values in each bin, differentiable in the values.
 
     The indicator of a bin is the difference of two sigmoids of slope 150 at its edges. A sigmoid
     that steep is 0 or 1 but at the edge next to the value, so only the two edges around each
@@ -32,7 +32,8 @@ def soft_histogram(values: Tensor, low: Tensor, bins: int) -> Tensor:
 
     Returns
     -------
-    [units, bins], each row summing to 1.
+    Tensor
+        [units, bins], each row summing to 1.
 
     Examples
     --------
@@ -55,18 +56,18 @@ def soft_histogram(values: Tensor, low: Tensor, bins: int) -> Tensor:
 
 
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
-    """Half the l1 distance of histograms [..., bins], between 0 and 1."""
+    """Return half the l1 distance of histograms [..., bins], between 0 and 1."""
     return (p - q).abs().sum(-1) / 2
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of histograms [..., bins] in nats, between 0 and log 2."""
+    """Return the Jensen-Shannon divergence of histograms [..., bins] in nats, at most log 2."""
     middle = (p + q) / 2
     return (kullback_leibler(p, middle) + kullback_leibler(q, middle)) / 2
 
 
 def kullback_leibler(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p || q) of histograms [..., bins] in nats; empty bins count as 1e-8."""
+    """Return KL(p || q) of histograms [..., bins] in nats; empty bins count as 1e-8."""
     return (p * ((p + TINY) / (q + TINY)).log()).sum(-1)
 
 

@@ -13,7 +13,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
@@ -25,21 +25,22 @@ from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
 
 MIN_ASR = 0.5
-EACH = 2
+STARTS_PER_FAMILY = 2
 SCHEDULE = Schedule(steps=120, batch=24, success=0.97)
-# A family in which the target stands out as rarely as this by chance has seen the backdoor too.
+# A family in which the target stands out with at most this p-value shows the backdoor too.
 TELLING = 0.05
 MIN_FOR_HELD_OUT = 3
 
 
 @dataclass(frozen=True, eq=False)
 class InTurn:
-    """x under several changes of the raw input, row by row in turn; always the same."""
+    """Several changes of the raw input, applied to the rows in turn, always in the same order."""
 
     changes: Sequence[Change]
     site: str = ENTRY
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs x [n, ...], each changed."""
         out = x.clone()
         for index, change in enumerate(self.changes):
             out[index :: len(self.changes)] = change(x[index :: len(self.changes)])
@@ -48,9 +49,14 @@ class InTurn:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Of the families that corrections are fitted on.
+    """One family held out of those that corrections are fitted on.
 
-    The triggers of one, and the change of all others.
+    Attributes
+    ----------
+    triggers
+        Its triggers, which plans are judged with.
+    others
+        The change of all other families, which they are fitted on.
     """
 
     triggers: Sequence[Trigger]
@@ -59,10 +65,16 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """triggers : that plans are judged on, the finding's own first. change .
+    """Estimates of one trigger.
 
-    That they are fitted on; None for the first trigger. held_out : of each family they are fitted
-    on, what plans are chosen by; empty where these are few.
+    Attributes
+    ----------
+    triggers
+        What plans are judged with, the finding's trigger first.
+    change
+        What plans are fitted on; None for the first trigger.
+    held_out
+        Each family that plans are fitted on, held out; empty where these are few.
     """
 
     triggers: tuple[Trigger, ...]
@@ -81,18 +93,33 @@ def estimate(
     progress: Progress,
     journal: Journal | None = None,
 ) -> Estimates:
-    """Estimates of the finding's trigger in its own family and in all others at the input in which
-    its target stands out: each sees another side of one backdoor, and none is the true trigger.
+    """Estimate the trigger of a finding several times.
 
-    What was found as a shift inside the network is drawn at the input as well: corrections behind
-    the shift alone leave what the trigger does in front of it.
+    In the finding's family and in all others at the input in which its target stands out: each
+    shows another side of one backdoor, and none is the true trigger. What was found as a shift
+    inside the network is drawn at the input as well: corrections behind the shift alone leave what
+    the trigger does in front of it.
 
     Parameters
     ----------
+    classifier
+        The network, counted by `meter`.
+    clean
+        Clean images of all classes.
+    finding
+        What the scan found.
     evidence
-        Of the scan.
+        The evidence of the scan.
     sources
-        [N], which images of `clean` are of its source classes.
+        [N], which images of `clean` are of the finding's source classes.
+    generator
+        The source of chance, on the CPU.
+    meter
+        What counts the passes; its budget may end.
+    progress
+        Progress callback.
+    journal
+        Where the searches are stored, if anywhere.
     """
     extent = classifier.extent
     telling, tried = families_tried(finding, evidence, classifier.space)
@@ -100,14 +127,14 @@ def estimate(
     work = work_alone(classifier, clean, generator, meter, progress, journal)
     pool = sources.nonzero()[:, 0]
     for family in tried:
-        starts = started(work, Search(finding.target, pool), family, EACH)
+        starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)
         for candidate in work.invert(starts, family, SCHEDULE):
-            answers = triggered(classifier, candidate.trigger).predict(clean.images[pool])
-            moved = classifier.task.reached(answers, finding.target)
+            predicted = triggered(classifier, candidate.trigger).predict(clean.images[pool])
+            moved = classifier.task.reached(predicted, finding.target)
             if float(moved.float().mean()) >= MIN_ASR:
                 found.setdefault(family, []).append(candidate.trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
-    # Where the finding stands out in no family, nothing says which of them shows the trigger.
+    # Where the finding stands out in no family, it is not known which of them shows the trigger.
     sure = telling if finding.p_value <= TELLING else tried
     fitted_on = [found[family] for family in sure if family in found]
     return Estimates(everything, together(fitted_on, extent), held_out(fitted_on, extent))
@@ -116,8 +143,19 @@ def estimate(
 def families_tried(
     finding: Finding, evidence: Sequence[ClassEvidence], space: Space
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the families that tell of the finding (`families_telling`), and those in which its
-    trigger is estimated anew, for inputs of this space.
+    """Return the families that show a finding, and those to estimate its trigger in.
+
+    Parameters
+    ----------
+    finding, evidence
+        What the scan found.
+    space
+        What an input is; only families that apply to it are named.
+
+    Returns
+    -------
+    tuple of tuples of str
+        The first as of `families_telling`.
     """
     telling = tuple(
         family
@@ -129,12 +167,14 @@ def families_tried(
 
 
 def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tuple[str, ...]:
-    """Return the finding's family, and those at the input in which its target stands out or that
-    can draw what was found inside; the finding's alone, where others make its corrections worse.
+    """Return the families that show a finding, its own first.
+
+    Beside it those at the input in which its target stands out, or that can draw what was found
+    inside the network; none where others make its corrections worse.
     """
-    own = family_named(finding.family)
-    if own.in_repair.alone:
-        return (own.name,)
+    first = family_named(finding.family)
+    if first.in_repair.alone:
+        return (first.name,)
     at_input = {f.name: f for f in families() if f.at_input and f.moves == "target"}
     seen = {
         item.family
@@ -147,20 +187,17 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
     wider = {name: family.covered_by for name, family in at_input.items() if family.covered_by}
     seen -= {name for name, each in wider.items() if each.name in (finding.family, *seen)}
     others = [name for name in at_input if name in seen]
-    drawn = [own.stand_in.name] if own.stand_in else []
+    drawn = [first.stand_in.name] if first.stand_in else []
     return tuple(dict.fromkeys((finding.family, *drawn, *others)))
 
 
 def control_families(space: Space) -> list[str]:
-    """Return the families against whose estimates corrections must hold where no other has seen the
-    backdoor.
-    """
+    """Return the families to test corrections with where one family alone shows the backdoor."""
     return [f.name for f in families() if f.in_repair.control and f.applies_to(space)]
 
 
 def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | None:
-    """Return one change of the raw input for the estimates of several families, each with the same
-    share of the rows. None where one trigger is all there is to fit on.
+    """Return one change of the raw input that applies the estimates of several families.
 
     Parameters
     ----------
@@ -168,6 +205,12 @@ def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | 
         The triggers of each, the finding's first.
     extent
         How large an input is.
+
+    Returns
+    -------
+    Change or None
+        Each family gets the same share of the rows; None where there is one trigger alone to fit
+        on.
     """
     changes = [change for _, change in _at_input(families, extent)]
     if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
@@ -176,11 +219,14 @@ def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | 
 
 
 def held_out(families: Sequence[Sequence[Trigger]], extent: Extent) -> tuple[HeldOut, ...]:
-    """Return each of at least three families at the input beside the others.
+    """Return each of at least three families at the input, held out of the others.
 
-    Arguments as of `together`.
+    Of two, the remaining one shows too little of the trigger to judge plans by.
 
-    Of two, the one that is left alone shows too little of the trigger to judge plans by.
+    Parameters
+    ----------
+    families, extent
+        As of `together`.
     """
     at_input = _at_input(families, extent)
     if len(at_input) < MIN_FOR_HELD_OUT:

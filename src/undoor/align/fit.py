@@ -91,16 +91,16 @@ def require_fit(name: str) -> FitSite:
     """
     if name not in fits():
         raise UndoorError(
-            f"unknown fit {name!r}; choose one of {', '.join(fits())}, or install the package that "
-            "adds it"
+            f"expected a fit ({', '.join(fits())}), got {name!r}; if a package adds it, install "
+            "that package"
         )
     return fits()[name]
 
 
 def fit_version(name: str) -> str:
-    """Return of the package that adds a fit: corrections of another version are others.
+    """Return the version of the package that adds a fit; empty for `FITS`.
 
-    Empty for `FITS`.
+    Corrections of another version are others, so that a journal must tell them apart.
 
     >>> fit_version("paired")
     ''
@@ -118,7 +118,7 @@ def fit_corrections(
     fit: str = DEFAULT_FIT,
     progress: Progress = silent,
 ) -> dict[str, Correction]:
-    """Return one correction for each site of `plan`, fitted in the order in which the network runs.
+    """Fit one correction for each site of `plan`, in the order in which the network runs.
 
     Clean and triggered inputs go through the network side by side, once. Each site sees both
     parts, fits, and passes the triggered part on corrected, so that every later site is fitted
@@ -129,29 +129,35 @@ def fit_corrections(
     clean, triggered
         Raw inputs [n, ...] without and [m, ...] with the trigger; for "paired" the same n inputs in
         the same order. Every other fit compares distributions: they need not be the same inputs,
-        nor as many, but should be of the same mix of classes.
+        nor as many, but should have the same class balance.
     plan
         Site name to granularity.
     fit
         One of `fits()`.
+    progress
+        Progress callback.
+
+    Returns
+    -------
+    dict
+        Corrections by the name of their site.
     """
     fit_site = require_fit(fit)
     done = itertools.count(1)
 
-    def tell() -> None:
+    def report() -> None:
         progress("fitting corrections", next(done), len(plan))
 
     share = Fraction(len(clean), len(clean) + len(triggered))
     fitting = {
-        name: _Fitting(fit_site, granularity, share, tell) for name, granularity in plan.items()
+        name: _Fitting(fit_site, granularity, share, report) for name, granularity in plan.items()
     }
     attach(classifier, fitting)(torch.cat([clean, triggered]))
     return {name: module.result() for name, module in fitting.items()}
 
 
 def unpaired(fit: str) -> str:
-    """Return the fit, or the one that stands for it where triggered inputs are others than the
-    clean.
+    """Return the fit to use where triggered inputs are not the clean ones with a trigger.
 
     >>> unpaired("paired"), unpaired("paper")
     ('onepass', 'paper')

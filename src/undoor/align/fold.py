@@ -20,7 +20,7 @@ FROZEN_FOLDABLE = ("FrozenBatchNorm", "FrozenBatchNorm1d", "FrozenBatchNorm2d")
 
 
 def without_bounds(corrections: Mapping[str, Correction]) -> dict[str, Correction]:
-    """Return the linear parts alone: what the corrections do to values that they would not clip."""
+    """Return the corrections without their bounds: the linear parts alone."""
     return {
         name: Correction(
             item.scale,
@@ -38,7 +38,7 @@ def fold(classifier: Classifier, corrections: Mapping[str, Correction]) -> Class
     """Return a corrected copy without a wrapper wherever that changes no output.
 
     An unbounded correction of each channel by itself, behind a batch or instance norm, becomes that
-    norm's weight and bias (of a copy: `classifier` keeps its own); every other correction stands as
+    norm's weight and bias (of a copy: `classifier` stays as it is); every other correction becomes
     a `Site`, as with `attach`. A fully folded network has the state dict's keys of the bare one.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2))

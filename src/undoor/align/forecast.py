@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from undoor.align.estimates import EACH, SCHEDULE, control_families, families_tried
-from undoor.align.select import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
+from undoor.align.cross_validation import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
+from undoor.align.estimates import SCHEDULE, STARTS_PER_FAMILY, control_families, families_tried
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import indices
@@ -27,8 +27,7 @@ def passes_of_repair(
     plans: int,
     quick: bool,
 ) -> float:
-    """Return the sample passes that corrections for the findings of `report` take, as a rule at
-    most.
+    """Estimate the sample passes of a repair; as a rule it takes no more.
 
     Parameters
     ----------
@@ -37,12 +36,12 @@ def passes_of_repair(
     plans
         How many plans are tried for each target.
     quick
-        Whether the scan's own trigger, one plan, one fold and few source images do.
+        Whether the scan's trigger, one plan, one fold and few source images suffice.
 
     Returns
     -------
     float
-        Without what it takes to search for targets that the report does not name.
+        Sample passes, without the search for targets that the report does not name.
     """
     total = 0.0
     for tried, sources in _targets(classifier, clean, report):
@@ -55,9 +54,7 @@ def passes_of_repair(
 def _targets(
     classifier: Classifier, clean: CleanSet, report: ScanReport | None
 ) -> list[tuple[tuple[str, ...], int]]:
-    """Return the families in which each trigger is estimated, and how many source images there
-    are.
-    """
+    """Return families to estimate the trigger in, and number of source images, per target."""
     space = classifier.space
     if report is None:
         usual = next(family.name for family in families() if family.reaches_any)
@@ -73,18 +70,18 @@ def _targets(
 
 
 def _of_estimates(classifier: Classifier, tried: Sequence[str], sources: int) -> float:
-    """As `undoor.align.estimates.estimate` does it for one finding."""
+    """Return the passes of `undoor.align.estimates.estimate` for one finding."""
     total = 0.0
     for name in tried:
         places = family_named(name).places_in(classifier.space)
-        starts = EACH if places is None else EACH + 1
+        starts = STARTS_PER_FAMILY if places is None else STARTS_PER_FAMILY + 1
         total += SCHEDULE.passes(starts, 1) + starts * sources / 2
         total += square_passes(classifier, places, NEAR, 1) if places else 0.0
     return total
 
 
 def _of_plans(images: int, sources: int, plans: int, *, quick: bool) -> float:
-    """To try so many plans for one target, to fit one and to calibrate the guard."""
+    """Return the passes of trying so many plans, fitting one and calibrating the guard."""
     fitted = min(sources, ENOUGH_FOR_CHANNELS) if quick else sources
     folds = 1 if quick else FOLDS
     target = max(0, images - sources)

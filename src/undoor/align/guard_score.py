@@ -6,16 +6,15 @@ from torch import Tensor
 
 from undoor.tasks.task import Task
 
-# Of the bare model's margin, what clean inputs of the target are thought to keep: they lose a part
-# of a large margin more than of a small one, triggered ones all of it. On the networks that it was
-# chosen on, clean inputs kept 0.4 to 1.1, and 0.6 to 0.8 told triggered inputs apart equally well;
-# 1, how far the margin drops, told blends worse, and less told warps worse.
-KEPT = 0.75
+# The share of the bare model's margin that clean inputs of the target are expected to retain:
+# triggered inputs lose all of it. On the networks that it was chosen on, clean inputs retained 0.4
+# to 1.1, and shares of 0.6 to 0.8 separated triggered inputs equally well; 1, the drop of the
+# margin, separated blends worse, and less separated warps worse.
+KEPT_MARGIN = 0.75
 
 
 def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tensor:
-    """Return how far corrections leave less of the margin of `target` than three quarters of it
-    [N].
+    """Return the guard's score [N]: three quarters of the bare margin less the corrected margin.
 
     Parameters
     ----------
@@ -23,6 +22,8 @@ def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tenso
         What outputs mean.
     bare, corrected
         Logits [N, K] without and with corrections.
+    target
+        The class whose margin is compared.
 
     Examples
     --------
@@ -31,4 +32,4 @@ def shortfall(task: Task, bare: Tensor, corrected: Tensor, target: int) -> Tenso
     >>> shortfall(SINGLE_LABEL, tensor([[8.0, 0.0]]), tensor([[0.0, 2.0]]), 0)
     tensor([8.])
     """
-    return KEPT * task.margin(bare, target) - task.margin(corrected, target)
+    return KEPT_MARGIN * task.margin(bare, target) - task.margin(corrected, target)

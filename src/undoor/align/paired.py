@@ -18,9 +18,9 @@ RANK = 16
 # In the same variances as the activations': how far what n pairs show is trusted.
 RIDGE = 0.1
 # The weight of clean activations, which stay as they are, beside that of triggered ones. Clean
-# inputs of the target then lose less of their margin, and the guard tells them better.
-KEPT = 0.3
-# Multiplications that the covariances of one site may take, and the least rows per channel.
+# inputs of the target then lose less of their margin, and the guard separates them better.
+CLEAN_WEIGHT = 0.3
+# Multiplications that the covariances of one site may take, and the minimum of rows per channel.
 MAX_WORK = 20_000_000_000
 MIN_ROWS = 4
 # Sums of squares of anything larger overflow.
@@ -37,32 +37,39 @@ def fit_pairs(
     cut to rank 16 (reduced-rank regression: A. Izenman, Journal of Multivariate Analysis 5, 1975).
     Clean activations, which are to stay as they are, count as pairs too, with a smaller weight.
 
-    Moments compare distributions and know nothing of what belongs together; pairs tell a trigger's
-    part of an activation from the image's.
+    Moments compare distributions and do not use the pairing; pairs separate the trigger's part of
+    an activation from the image's.
 
     Parameters
     ----------
     clean, triggered
         Activations [n, C, ...] of the same inputs without and with the trigger.
     clip
-        Whether there are bounds. Of activations that are not finite, or are beyond 1e15, moments.
-    are all there is.
+        Whether there are bounds.
+
+    Returns
+    -------
+    Correction
+        That of `fit_moments` where activations are not finite, or beyond 1e15.
 
     Raises
     ------
     ValueError
-        These are not as many.
+        Clean and triggered activations differ in shape.
     """
     if clean.shape != triggered.shape:
-        raise ValueError(f"expected pairs, got {tuple(clean.shape)} and {tuple(triggered.shape)}")
+        raise ValueError(
+            "expected clean and triggered activations of one shape, as of pairs, got "
+            f"{tuple(clean.shape)} and {tuple(triggered.shape)}"
+        )
     first = fit_moments(clean, triggered, granularity, clip=clip)
     mean = like_map(over_values(torch.mean, clean, granularity), clean, granularity)
     # The moments have brought the triggered mean to the clean one: one centre does for both.
-    kept, away = clean - mean, first.scale * triggered + (first.shift - mean)
-    if not all(_tame(each) for each in (kept, away)):
-        # Nothing can be learned of such pairs; if the network overflows, calibration tells.
+    centred, away = clean - mean, first.scale * triggered + (first.shift - mean)
+    if not all(_tame(each) for each in (centred, away)):
+        # Nothing can be learned from such pairs; if the network overflows, calibration reports it.
         return first
-    down, up = _regression(_rows(kept), _rows(away))
+    down, up = _regression(_rows(centred), _rows(away))
     constant = (first.shift - mean).movedim(0, -1) @ down.T @ up.T
     shift = first.shift + constant.movedim(-1, 0)
     return Correction(first.scale, shift, first.low, first.high, down, up)
@@ -74,15 +81,15 @@ def _tame(z: Tensor) -> bool:
 
 
 def _rows(z: Tensor) -> Tensor:
-    """z [n, C, ...] as [rows, C], a row a position of an input; of many, evenly spread ones."""
+    """Return z [n, C, ...] as [rows, C], one row per position; of many, evenly spaced ones."""
     rows = z.movedim(1, -1).flatten(0, -2)
     channels = rows.shape[1]
-    most = max(MIN_ROWS * channels, MAX_WORK // channels**2)
-    return rows[:: max(1, len(rows) // most)]
+    limit = max(MIN_ROWS * channels, MAX_WORK // channels**2)
+    return rows[:: max(1, len(rows) // limit)]
 
 
 def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
-    """down [r, C] and up [C, r] such that away + up (down away) is near clean, row by row.
+    """Return down [r, C] and up [C, r] so that away + up (down away) is near clean, row by row.
 
     Parameters
     ----------
@@ -93,9 +100,9 @@ def _regression(clean: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
     products = (away.T @ away, clean.T @ clean, away.T @ clean)
     of_away, of_clean, between = (on_cpu(product).double() for product in products)
     of_away = of_away / len(away)
-    seen = of_away + KEPT * of_clean / len(clean)
+    seen = of_away + CLEAN_WEIGHT * of_clean / len(clean)
     wanted = between / len(away) - of_away
-    ridge = (1 + KEPT) * SMALLEST_VARIANCE + seen.diagonal()
+    ridge = (1 + CLEAN_WEIGHT) * SMALLEST_VARIANCE + seen.diagonal()
     coefficients = torch.linalg.solve(seen + RIDGE * ridge.diag(), wanted)
     predicted = coefficients.T @ seen @ coefficients
     rank = min(RANK, len(predicted))

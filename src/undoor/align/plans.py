@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from undoor.align.fit import Plan
 from undoor.classifier import ENTRY
+from undoor.errors import UndoorError
 from undoor.sites import SiteInfo
+from undoor.vocabulary import REFERENCE
 
 LARGEST_POSITION_MAP = 64
 COARSEST = "per channel"
 INPUT_ALONE = "input alone"
+# The authors' code corrects channels alone, and its loop over every position would take days.
+CHANNEL_BY_CHANNEL = REFERENCE
 
 
 def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
-    """Named plans from coarse to fine.
+    """Return named plans from coarse to fine.
 
-    A local trigger wants corrections per position early, a global one fewer and coarser ones, and
-    a recovered trigger that is not quite the true one forgives only coarse ones. So: all layers
+    A local trigger needs corrections per position early, a global one fewer and coarser ones, and
+    with a recovered trigger that is not quite the true one only coarse ones work. So: all layers
     per channel; the same with maps up to each of the occurring sizes per position; the finest
     with the raw input corrected too; the raw input alone.
 
@@ -39,9 +43,9 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
 
 
 def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
-    """Corrections per channel at the first or the last 1, 2, 4 ... layers alone.
+    """Return plans that correct the first or the last 1, 2, 4 ... layers alone, per channel.
 
-    Never chosen, but what the number of sites is worth.
+    They are never chosen; they measure what the number of sites is worth.
 
     >>> sites = [SiteInfo(name, (4, 8, 8)) for name in ("entry", "a", "b", "c")]
     >>> {name: list(plan) for name, plan in few_site_plans(sites).items()}
@@ -55,6 +59,47 @@ def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
         plans[f"last {count}"] = _plan(layers[-count:], 0)
         count *= 2
     return plans
+
+
+def plans_to_try(sites: Sequence[SiteInfo], only: str | None, fit: str) -> dict[str, Plan]:
+    """Return the plans to choose from, or the one of a given name.
+
+    Not the raw input alone, where there are layers: that corrects the estimates, and nothing of a
+    true trigger at another place or of another look, which no estimate shows.
+
+    Parameters
+    ----------
+    sites
+        Of the network.
+    only
+        The name of the plan; None for all that are worth trying.
+    fit
+        The name of the fit.
+
+    Raises
+    ------
+    UndoorError
+        There is no such plan, or `fit` cannot make it.
+    """
+    plans = candidate_plans(sites)
+    if only is None:
+        return {n: plan for n, plan in plans.items() if n != INPUT_ALONE or COARSEST not in plans}
+    plans |= few_site_plans(sites)
+    if only not in plans:
+        raise UndoorError(
+            f"expected a plan that this network has ({', '.join(plans)}), got {only!r}"
+        )
+    if fit == CHANNEL_BY_CHANNEL and only != COARSEST:
+        raise UndoorError(
+            f"expected the plan {COARSEST!r} for the fit {fit!r}, which corrects channels alone, "
+            f"got {only!r}"
+        )
+    return {only: plans[only]}
+
+
+def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:
+    """Return the name of the chosen plan, or of the one that `fit` can make in its place."""
+    return COARSEST if fit == CHANNEL_BY_CHANNEL and COARSEST in plans else chosen
 
 
 def _layers(sites: Sequence[SiteInfo]) -> list[SiteInfo]:

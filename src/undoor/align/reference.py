@@ -1,4 +1,4 @@
-"""The `reference` fit of one site: as the authors' released code works, not as the paper says."""
+"""The `reference` fit of one site: the authors' released code, which differs from the paper."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STEP_SIZE = 0.1
 
 
 def fit_upper_bound(clean: Tensor, triggered: Tensor, granularity: Granularity) -> Correction:
-    """BN statistics re-estimated on triggered inputs, and one trained upper bound a channel.
+    """Re-estimate BN statistics on triggered inputs, and train one upper bound per channel.
 
     mu and sigma get no gradient in that code, so they are the triggered mean and variance; only
-    omega is trained, ten Adam steps a channel, on the total variation between the raw counts of a
+    omega is trained, ten Adam steps per channel, on the total variation between the raw counts of a
     hard histogram of the clean activations and a soft one of the corrected (METHOD: the released
     code differs from the paper). There is no lower bound.
 

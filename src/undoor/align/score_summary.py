@@ -17,7 +17,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Of n scores, at least one: the smallest, three quantiles, the largest, mean and spread."""
+    """At least one score, summarised: range, three quantiles, mean and standard deviation."""
 
     n: int
     min: float
@@ -30,7 +30,7 @@ class ScoreSummary:
 
     @staticmethod
     def of(scores: Tensor) -> ScoreSummary | None:
-        """None where there are no scores. All are finite numbers.
+        """Summarise finite scores [n]; None where there are none.
 
         >>> ScoreSummary.of(torch.tensor([1.0, 2.0, 3.0])).median
         2.0
@@ -46,7 +46,8 @@ class ScoreSummary:
         return ScoreSummary(len(values), low, q05, median, q95, high, mean, std)
 
     def to_text(self) -> str:
-        """
+        """Return range, median and number for messages.
+
         >>> ScoreSummary.of(torch.tensor([1.0, 2.0, 3.0])).to_text()
         '1 to 3 (median 2, 3 inputs)'
         """
@@ -54,7 +55,7 @@ class ScoreSummary:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ScoreSummary:
-        """Read what `vars` of it gave.
+        """Read a summary from JSON: the inverse of `vars`.
 
         Raises
         ------

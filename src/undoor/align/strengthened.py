@@ -29,36 +29,45 @@ class Strengthened:
     ----------
     patterns
         [m, C, ...] in raw units, taken in turn.
-    most
+    max_strength
         Strengths run from 1 to this, evenly in their logarithm. The same rows always get the same.
+    bounds
+        Lowest and highest value of an input.
     """
 
     patterns: Tensor
-    most: float
+    max_strength: float
     bounds: tuple[float, float]
     site: str = ENTRY
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs x [n, ...] with the patterns added, clipped to the bounds."""
         (patterns,) = beside(x, self.patterns)
         rows = torch.arange(len(x), device=x.device)
-        strength = self.most ** (rows * GOLDEN % 1)
+        strength = self.max_strength ** (rows * GOLDEN % 1)
         added = patterns[rows % len(patterns)]
         return (x + strength.view(-1, *[1] * (x.dim() - 1)) * added).clamp(*self.bounds)
 
 
 def strengthened(triggers: Sequence[Trigger], extent: Extent) -> Strengthened | None:
-    """Return what to fit on in the place of the first of `triggers`, where that is an additive
-    pattern about which the others of its family do not agree; None where they do, or it is
-    another.
+    """Return stronger patterns to fit on, where the estimates of a trigger do not agree.
 
-    A network that has learned a faint texture answers to any of many patterns far smaller than the
-    true one: each estimate is the least that works, and none resembles the trigger. That is
+    A network that has learned a faint texture is moved by any of many patterns far smaller than
+    the true one: each estimate is the smallest that works, and none resembles the trigger. That is
     stronger, but no stronger than what moves a network without a backdoor.
 
     Parameters
     ----------
+    triggers
+        Estimates of one trigger; the first stands for all.
     extent
         How large an input is.
+
+    Returns
+    -------
+    Strengthened or None
+        None where the estimates agree, or where the first is not of a family whose estimates are
+        each the smallest that works.
     """
     family = find_family(triggers[0].family)
     if family is None or family.null is None or not family.in_repair.strengthened:
@@ -68,14 +77,16 @@ def strengthened(triggers: Sequence[Trigger], extent: Extent) -> Strengthened | 
     if len(same) < 2 or _agreement(patterns) >= AGREED:
         return None
     low, high = triggers[0].bounds
-    least = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
+    strength = float(patterns.flatten(1).norm(dim=1).mean()) / (high - low)
     natural = family.null.natural * family.growth(extent)
-    most = min(MAX, natural / max(least, 1e-6))
-    return Strengthened(patterns, most, triggers[0].bounds) if most > 1 else None
+    max_strength = min(MAX, natural / max(strength, 1e-6))
+    if max_strength <= 1:
+        return None
+    return Strengthened(patterns, max_strength, triggers[0].bounds)
 
 
 def _agreement(patterns: Tensor) -> float:
-    """Mean cosine of every two of them [m, ...]."""
+    """Return the mean cosine of every two patterns [m, ...]."""
     unit = torch.nn.functional.normalize(patterns.flatten(1), dim=1)
     count = len(unit)
     return float(((unit @ unit.T).sum() - count) / (count * (count - 1)))

@@ -26,7 +26,7 @@ class Correction(nn.Module):
     Attributes
     ----------
     down
-        [r, C], the r combinations of channels that tell what moved.
+        [r, C], the r combinations of channels that show what moved.
     up
         [C, r], where each moves them. Without the two all is unit by unit.
 
@@ -57,8 +57,8 @@ class Correction(nn.Module):
         super().__init__()
         parts = (scale, shift, low, high, down, up)
         for name, value in zip((*UNITS, *MIXING), parts, strict=True):
-            own = None if value is None else value.detach().clone().contiguous()
-            self.register_buffer(name, own)
+            copied = None if value is None else value.detach().clone().contiguous()
+            self.register_buffer(name, copied)
 
     @property
     def parts(self) -> dict[str, Tensor]:
@@ -66,6 +66,7 @@ class Correction(nn.Module):
         return dict(self.named_buffers())
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return corrected activations of z [N, C, ...]."""
         scale, shift, low, high = beside(z, self.scale, self.shift, self.low, self.high)
         y = z * scale
         if self.down is not None and self.up is not None:

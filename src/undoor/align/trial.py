@@ -9,9 +9,18 @@ from dataclasses import dataclass
 class Trial:
     """One plan tried in the cross-validation.
 
-    Guarded SIA on held-out images under triggers that it was not fitted on, FPR on clean inputs of
-    the target, and the score that chose. Inputs flagged in operation have no labels: no SIA is
-    known of a plan tried on them.
+    Attributes
+    ----------
+    name
+        Of the plan.
+    sia
+        Robust accuracy (the paper's SIA) with the guard in place, on held-out images under triggers
+        that the plan was not fitted on; None for a plan tried on inputs flagged in operation, which
+        have no labels.
+    fpr
+        False-positive rate on clean images of the target class.
+    score
+        What plans were compared by.
     """
 
     name: str

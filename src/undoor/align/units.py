@@ -20,14 +20,14 @@ def unit_axes(z: Tensor, granularity: Granularity) -> tuple[int, ...]:
 
 
 def by_unit(z: Tensor, granularity: Granularity) -> Tensor:
-    """Activations [N, C, ...] as [units, values of that unit]."""
+    """Return activations [N, C, ...] as [units, values of that unit]."""
     if granularity == "channel":
         return z.transpose(0, 1).flatten(1)
     return z.flatten(1).T
 
 
 def like_map(values: Tensor, z: Tensor, granularity: Granularity) -> Tensor:
-    """Values [units] shaped to broadcast against one activation map of z [N, C, ...]."""
+    """Shape values [units] to broadcast against one activation map of z [N, C, ...]."""
     if granularity == "channel":
         return values.view(-1, *[1] * (z.dim() - 2))
     return values.view(z.shape[1:])
@@ -36,7 +36,7 @@ def like_map(values: Tensor, z: Tensor, granularity: Granularity) -> Tensor:
 def over_values(
     reduce: Callable[[Tensor, tuple[int, ...]], Tensor], z: Tensor, granularity: Granularity
 ) -> Tensor:
-    """`reduce(z, axes)` over each unit's values in z [N, C, ...]: [C], or [C, ...] per position.
+    """Reduce each unit's values in z [N, C, ...] to one: [C], or [C, ...] per position.
 
     >>> import torch
     >>> over_values(torch.amax, torch.arange(12.0).view(2, 3, 2, 1), "channel")

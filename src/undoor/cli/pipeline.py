@@ -193,7 +193,7 @@ def results(
     flagged: Mapping[int, Tensor] | None = None,
 ) -> Results:
     """Return what reports are made of; refitted corrections are shown on the `flagged` inputs."""
-    from undoor.align.inspect import most_moved_units
+    from undoor.align.unit_activations import most_moved_units
     from undoor.render.results import Results
     from undoor.render.subject import Subject
 

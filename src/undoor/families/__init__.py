@@ -1,1 +1,1 @@
-"""Trigger families: one a file, and the file says everything about it."""
+"""Trigger families: one per file, with everything about it."""

@@ -27,23 +27,28 @@ class AdditiveBank(InputBank):
     step_size = 0.01
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         self.delta = nn.Parameter(
             START * torch.randn(count, *shape, generator=generator, device=CPU)
         )
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, ...] with the perturbations added."""
         return x + self._scaled()[:, None]
 
     def sizes(self) -> Tensor:
+        """Return the l2 norms [M], in units of the width of the bounds."""
         # The root has no gradient at zero.
         return self.delta.flatten(1).square().sum(1).add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         pattern = self._scaled()[index].detach().clone()
         mask = torch.zeros_like(pattern[:1])
         return Stamp(self.family, mask, pattern, "add", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Stamp)
         with torch.no_grad():
             self.delta[index] = trigger.pattern / self.width

@@ -18,12 +18,12 @@ class TriggerBank(nn.Module, ABC):
     """M candidate triggers of one family; every parameter has the candidates as its first axis.
 
     A new family writes `apply_to`, `sizes`, `export` and `place`, and names itself and its step
-    size; what else there is to say of it stands in its `undoor.families.family.Family`.
+    size; everything else about it is in its `undoor.families.family.Family`.
 
     Attributes
     ----------
     family
-        The name under which results speak of it.
+        The family's name in results.
     step_size
         Learning rate of Adam that suits its parameters.
     bounds
@@ -42,7 +42,7 @@ class TriggerBank(nn.Module, ABC):
 
     @final  # type: ignore[misc]  # nn.Module declares forward as an attribute
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs or activations [M, n, C, ...], candidate m on row m, clipped to the bounds."""
+        """Return x [M, n, C, ...] with candidate m on row m, clipped to the bounds."""
         return self.apply_to(x).clamp(*self.bounds)
 
     @abstractmethod
@@ -51,25 +51,23 @@ class TriggerBank(nn.Module, ABC):
 
     @abstractmethod
     def sizes(self) -> Tensor:
-        """[M], differentiable: how much each candidate changes an input.
+        """Return how much each candidate changes an input: [M], differentiable.
 
-        Where that depends on the input, as the last call of `forward` showed.
+        Where that depends on the input, for those of the last call of `forward`.
         """
 
     @abstractmethod
     def export(self, index: int) -> Trigger:
-        """Candidate `index` as it stands, as a result."""
+        """Return candidate `index` as a trigger."""
 
     @final
     def rows(self, rows: Sequence[int]) -> Self:
-        """Return a bank of these candidates alone, as they stand."""
+        """Return a bank of these candidates alone, with copies of their values."""
         return self._of({n: p.detach()[list(rows)] for n, p in self.named_parameters()})
 
     @final
     def part(self, rows: slice) -> Self:
-        """Return a bank of these candidates that shares their values and gradients with this
-        one.
-        """
+        """Return a bank of these candidates, sharing their values and gradients with this one."""
         other = self._of({n: p.detach()[rows] for n, p in self.named_parameters()})
         for name, parameter in self.named_parameters():
             if parameter.grad is None:
@@ -78,9 +76,9 @@ class TriggerBank(nn.Module, ABC):
         return other
 
     def _of(self, values: Mapping[str, Tensor]) -> Self:
-        """Return the same with these parameters.
+        """Return a bank with these parameters.
 
-        Not a deep copy, which what the last call of `forward` left behind would not survive.
+        Not a deep copy, which fails on tensors that the last call of `forward` left.
         """
         other = copy.copy(self)
         other._parameters = dict(self._parameters)
@@ -95,12 +93,12 @@ class TriggerBank(nn.Module, ABC):
 
     @property
     def count(self) -> int:
-        """M."""
+        """The number M of candidates."""
         return len(next(self.parameters()))
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters of the candidates lie."""
+        """The device of the candidates' parameters."""
         return next(self.parameters()).device
 
     @property

@@ -25,6 +25,7 @@ class BlendBank(InputBank):
     step_size = 0.1
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         start = math.log(OPACITY / (1 - OPACITY))
         self.opacity_logit = nn.Parameter(
             start + 0.1 * torch.randn(count, generator=generator, device=CPU)
@@ -34,18 +35,22 @@ class BlendBank(InputBank):
         )
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, ...] with the patterns blended in."""
         opacity = self.sizes().view(-1, *[1] * (x.dim() - 1))
         return x + opacity * (self._pattern()[:, None] - x)
 
     def sizes(self) -> Tensor:
+        """Return the opacities [M], in (0, 1)."""
         return self.opacity_logit.sigmoid()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         pattern = self._pattern()[index].detach().clone()
         mask = torch.full_like(pattern[:1], float(self.sizes()[index].detach()))
         return Stamp(self.family, mask, pattern, "replace", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Stamp)
         pattern = (trigger.pattern - self.bounds[0]) / self.width
         with torch.no_grad():

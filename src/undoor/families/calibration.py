@@ -23,14 +23,14 @@ class Null:
     natural
         Median over the models of their smallest trigger.
     ceiling
-        Size beyond which classes tell nothing.
+        Size beyond which the sizes of classes are not informative.
     location, scale
         Of the Gumbel distribution of a model's highest log score.
     weight
-        Of the family among the others, by how many backdoors it showed.
+        Of the family in the combination, by how many backdoors it showed.
     least_others
-        The smallest lower quartile that a model's natural triggers had; 0 in families in which many
-        small ones at once are no sign of many targets.
+        The smallest lower quartile of a model's natural triggers; 0 in families in which many small
+        triggers at once do not indicate many targets.
     """
 
     natural: float
@@ -43,11 +43,12 @@ class Null:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Location and scale of the Gumbel distribution of the highest agreement of the families about
-    a class without a backdoor, of ten.
+    """The highest agreement of the families about one of ten classes without a backdoor.
 
     Attributes
     ----------
+    location, scale
+        Of its Gumbel distribution.
     weight
         As that of a family.
     """
@@ -68,9 +69,9 @@ class Scope:
     network
         Their kind (`undoor.sites.network_kind`).
     sides, channels
-        The fewest and the most.
+        Minimum and maximum, in pixels and channels.
     classes
-        The fewest; the p-values are corrected for more.
+        Minimum; the p-values are corrected for more.
     """
 
     network: str = CONVOLUTIONAL
@@ -79,14 +80,17 @@ class Scope:
     classes: int = 5
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
-        """Return whether images of this shape are no smaller and no larger than those of the
-        models: how natural sizes grow further was never measured.
+        """Return whether images of this shape are in the range of those of the models.
+
+        How natural sizes grow beyond that range was never measured.
 
         >>> Scope().covers_size((3, 32, 32)), Scope().covers_size((3, 224, 224))
         (True, False)
         """
-        (low, high), (fewest, most) = self.sides, self.channels
-        return fewest <= shape[0] <= most and all(low <= side <= high for side in shape[1:])
+        (low, high), (min_channels, max_channels) = self.sides, self.channels
+        return min_channels <= shape[0] <= max_channels and all(
+            low <= side <= high for side in shape[1:]
+        )
 
 
 SCOPE = Scope()
@@ -94,12 +98,13 @@ SCOPE = Scope()
 
 @cache
 def agreement_null() -> Agreement:
+    """Return the null of the families' agreement, from `calibration.toml`."""
     return Agreement(**_file()["agreement"])
 
 
 @cache
 def fitted_nulls() -> dict[str, Null]:
-    """Return the nulls by family, from `calibration.toml`, which says how they were made."""
+    """Return the nulls by family, from `calibration.toml`."""
     return {family: Null(**null) for family, null in _file()["null"].items()}
 
 
@@ -114,8 +119,9 @@ def fitted_null(family: str) -> Null:
     found = fitted_nulls().get(family)
     if found is None:
         raise UndoorError(
-            f"expected a null of the trigger family {family!r}, which says how small its natural "
-            f"triggers are; got none. `{CALIBRATE}` fits one from scans of models whose backdoors "
+            f"expected a null of the trigger family {family!r}, which holds how small its "
+            "natural triggers are; got none. "
+            f"`{CALIBRATE}` fits one from scans of models whose backdoors "
             "are known: give it as `null`, or set `uncalibrated`, with which no scan calls a model "
             "clean"
         )
@@ -123,7 +129,7 @@ def fitted_null(family: str) -> Null:
 
 
 def calibrated_on() -> tuple[str, ...]:
-    """Return the models that the nulls were learned from: they prove nothing about the scan."""
+    """Return the models that the nulls were learned from, which are no evidence about the scan."""
     return tuple(_file()["models"])
 
 

@@ -1,4 +1,4 @@
-"""All that the rest of undoor knows of a trigger family."""
+"""The record of a trigger family: all that the rest of undoor uses of it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ Bounds = tuple[float, float]
 
 
 class Maker(Protocol):
-    """Makes `count` candidates of a family for a classifier; see `Family.bank`."""
+    """A function that makes candidates of a family for a classifier; see `Family.bank`."""
 
     def __call__(
         self, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator, /
-    ) -> TriggerBank: ...
+    ) -> TriggerBank:
+        """Return a bank of `count` candidates."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class AtInput:
     def __call__(
         self, count: int, classifier: Classifier, _x: Tensor, generator: torch.Generator, /
     ) -> TriggerBank:
+        """Return a bank of `count` candidates."""
         return self.bank(count, classifier.input_shape, classifier.bounds, generator)
 
 
@@ -75,12 +77,12 @@ class InRepair:
     Attributes
     ----------
     alone
-        Whether estimates of other families make its corrections worse, and none is used.
+        Whether estimates of other families make its corrections worse, so that none is used.
     control
         Whether corrections must hold against estimates of this family where no family but the
-        finding's own has seen the backdoor.
+        finding's shows the backdoor.
     strengthened
-        Whether its estimates are each the least that works, so that corrections are fitted on
+        Whether its estimates are each the smallest that works, so that corrections are fitted on
         stronger ones where they disagree (`undoor.align.strengthened`); its triggers are stamps.
     fit
         The fit that suits it by default; None for that of `undoor.repair`.
@@ -99,7 +101,7 @@ class Family:
     Attributes
     ----------
     name
-        Under which reports, files and messages speak of it.
+        In reports, files and messages.
     unit
         What its sizes are measured in.
     make
@@ -107,7 +109,7 @@ class Family:
     effort
         What the first search of few classes gets; those for many and the last ones follow from it.
     spaces
-        What inputs must be for it to mean something: the names of spaces (`undoor.spaces`).
+        The names of the spaces (`undoor.spaces`) of inputs that it applies to.
     growth
         By what natural sizes grow from 3 x 32 x 32 pixels to a larger input
         (`undoor.families.growth`).
@@ -115,7 +117,7 @@ class Family:
         What natural triggers look like (`undoor.families.calibration`); None: as fitted under this
         name in ``calibration.toml``.
     uncalibrated
-        Whether nobody has fitted a null. Such a family is searched and reported, but has no
+        Whether no null was fitted. Such a family is searched and reported, but has no
         p-value, and no model in which it was searched is called clean.
     moves
         "target": images of all other classes to a target. "source": images of one class to wherever
@@ -126,7 +128,7 @@ class Family:
         Whether candidates are so free that the scan projects out the target's natural direction
         (`undoor.inversion.class_directions`).
     crowds
-        Whether unnaturally small triggers of many classes at once tell of several backdoors.
+        Whether unnaturally small triggers of many classes at once indicate several backdoors.
     on_request
         Whether it is searched only in the place of another family, not for every class.
     missing
@@ -152,7 +154,7 @@ class Family:
         Whether it moves inputs of any network to any class.
     smallest
         The smallest size that a trigger can have, as one pixel has: a search that would report
-        smaller ones alone tells nothing. None where there is none.
+        smaller ones alone is not informative. None where there is none.
     in_repair
         How its findings are corrected.
     """
@@ -206,7 +208,7 @@ class Family:
     def bank(
         self, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
     ) -> TriggerBank:
-        """Candidates on the CPU, where they can be placed; then they are moved and optimised.
+        """Make candidates on the CPU, where they can be placed before they are moved and optimised.
 
         Parameters
         ----------
@@ -238,14 +240,14 @@ class Family:
         return self.searched_as or self
 
     def applies_to(self, space: Space) -> bool:
-        """Return whether the family means something for inputs of this space."""
+        """Return whether the family applies to inputs of this space."""
         return space.name in self.spaces
 
     def why_missing(self, classifier: Classifier) -> str | None:
-        """As `missing` says it."""
+        """Return why it cannot be searched in a network, as of `missing`; None where it can."""
         return None if self.missing is None else self.missing(classifier)
 
     def places_in(self, space: Space) -> Places | None:
-        """Places to start from in inputs of this space, if it has some."""
+        """Return the places to start from in inputs of this space; None where there are none."""
         places = self.places
         return places if places and space.name in places.spaces else None

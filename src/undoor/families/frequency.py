@@ -16,11 +16,11 @@ from undoor.families.schedules import Effort, Schedule
 from undoor.triggers import Stamp, Trigger
 
 START = 0.02
-# Waves an image along either side that a smooth pattern may have at most.
+# Waves per image along either side: the most that a smooth pattern may have.
 LOW = 4
-# A band around a wave reaches this many waves an image to every side.
+# A band around a wave reaches this many waves per image to every side.
 REACH = 1
-# Waves an image along either side, and the amplitude of a probe in units of the bounds' width: of
+# Waves per image along either side, and the amplitude of a probe in units of the bounds' width: of
 # the strength that sinusoidal triggers have (20 / 255 in arXiv 1902.11237).
 HIGHEST = 8
 AMPLITUDE = 0.08
@@ -30,7 +30,7 @@ class FrequencyBank(InputBank):
     """x + d, where d has few Fourier coefficients: the low ones, or those around one wave.
 
     Finds smooth patterns (arXiv 2104.03413) and sinusoids (arXiv 1902.11237): confined to their
-    band, the patterns that move any network's answers must be far larger than a planted one. The
+    band, the patterns that move any network must be far larger than a planted one. The
     size is the l2 norm of d, in units of the bounds' width.
     """
 
@@ -38,6 +38,7 @@ class FrequencyBank(InputBank):
     step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         channels, height, width = shape
         self.sides = (height, width)
         down = torch.fft.fftfreq(height, 1 / height, device=CPU)[:, None].abs()
@@ -50,22 +51,25 @@ class FrequencyBank(InputBank):
             )
         )
         band = low.expand(count, 1, 1, -1, -1).clone()
-        # Not learned, but each candidate's own.
+        # Not learned, but different for each candidate.
         self.band = nn.Parameter(band, requires_grad=False)
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, C, H, W] with the patterns added."""
         return x + self.width * self._patterns()[:, None]
 
     def sizes(self) -> Tensor:
+        """Return the l2 norms [M], in units of the width of the bounds."""
         # The root has no gradient at zero.
         return self._patterns().flatten(1).square().sum(1).add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         pattern = self.width * self._patterns()[index].detach().clone()
         return Stamp(self.family, torch.zeros_like(pattern[:1]), pattern, "add", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
-        """The band becomes that of the trigger and a little more."""
+        """Let candidate `index` start from a trigger, with a band slightly wider than its own."""
         assert isinstance(trigger, Stamp)
         spectrum = torch.fft.rfft2(trigger.pattern / self.width, norm="ortho")
         strength = spectrum.abs().square().sum(0)
@@ -82,7 +86,7 @@ class FrequencyBank(InputBank):
 
 
 def _widened(present: Tensor) -> Tensor:
-    """Frequencies [H, W / 2 + 1] at most `REACH` from one that is present; the axes are rings."""
+    """Return the frequencies [H, W / 2 + 1] at most `REACH` from one present; axes are rings."""
     out = present
     for axis in (0, 1):
         for step in range(1, REACH + 1):
@@ -92,7 +96,7 @@ def _widened(present: Tensor) -> Tensor:
 
 
 def waves(shape: tuple[int, ...], bounds: tuple[float, float]) -> list[Stamp]:
-    """Sinusoids of all directions, of two phases each, the same on all channels."""
+    """Return sinusoids of all directions, of two phases each, the same on all channels."""
     _, height, width = shape
     middles = ((torch.arange(side, device=CPU) + 0.5) / side for side in (height, width))
     down, right = torch.meshgrid(*middles, indexing="ij")

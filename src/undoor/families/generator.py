@@ -27,6 +27,7 @@ class GeneratorBank(InputBank):
     step_size = 0.015
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
 
         def weights(outputs: int, inputs: int, scale: float) -> nn.Parameter:
             sides = (count, outputs, inputs, KERNEL, KERNEL)
@@ -42,6 +43,7 @@ class GeneratorBank(InputBank):
         self._sizes = torch.zeros(count, device=CPU)
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, C, H, W] with the drawn perturbations added."""
         drawn = perturbations(x, self.bounds, *self._parts())
         # The root has no gradient at zero.
         norms = drawn.float().flatten(2).square().sum(2).add(1e-12).sqrt()
@@ -49,13 +51,16 @@ class GeneratorBank(InputBank):
         return x + drawn
 
     def sizes(self) -> Tensor:
+        """Return the mean l2 norms [M] of the last images, in units of the width of the bounds."""
         return self._sizes
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         parts = (part[index].detach().clone() for part in self._parts())
         return Generator(self.family, self.bounds, *parts)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Generator)
         with torch.no_grad():
             for name in PARTS:
@@ -72,7 +77,7 @@ GENERATOR = Family(
     effort=Effort(1, Schedule(steps=120, batch=8, success=0.8, weight=0.3)),
     growth=as_norm,
     # It costs four times as much as other families, and every backdoor that it showed so far was
-    # clearer as a latent shift: it is asked only about a class of which latent shifts speak.
+    # clearer as a latent shift: it is searched only for a class with evidence from latent shifts.
     on_request=True,
     uncalibrated=True,
     # The l2 norm of a perturbation of a 3 x 32 x 32 image in [0, 1] that is still faint: about the

@@ -1,6 +1,6 @@
 """By what the sizes of natural triggers grow from 3 x 32 x 32 pixels to a larger input.
 
-How much larger an input is, its space says (`undoor.spaces.space.Space.extent`).
+How much larger an input is comes from its space (`undoor.spaces.space.Space.extent`).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from undoor.spaces.space import Extent
 
 
 def constant(_extent: Extent) -> float:
-    """Not at all."""
+    """Return 1: sizes do not grow."""
     return 1.0
 
 
 def as_area(extent: Extent) -> float:
-    """With the number of places, of images their pixels."""
+    """Return the growth of the number of places, which are an image's pixels."""
     return extent.places
 
 
 def as_norm(extent: Extent) -> float:
-    """As the l2 norm of a pattern: with the root of the number of values.
+    """Return the growth of the l2 norm of a pattern: the root of that of the number of values.
 
     >>> as_norm(Extent(places=4.0, values=4.0, side=2.0))
     2.0
@@ -30,5 +30,5 @@ def as_norm(extent: Extent) -> float:
 
 
 def as_side(extent: Extent) -> float:
-    """With the length of the sides."""
+    """Return the growth of the length of the sides."""
     return extent.side

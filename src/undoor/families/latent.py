@@ -31,10 +31,9 @@ _SITES: WeakKeyDictionary[Classifier, tuple[SiteInfo, ...]] = WeakKeyDictionary(
 
 
 class LatentBank(TriggerBank):
-    """One number a channel, added behind a site inside.
+    """A shift of every channel, added behind a site inside the network.
 
-    What an input that carries the trigger has in common there with all others that do, whatever its
-    pixels look like.
+    It is what all inputs with the trigger have in common there, whatever their pixels look like.
 
     The size is the l2 norm of the shift in clean standard deviations of the channels.
 
@@ -60,18 +59,22 @@ class LatentBank(TriggerBank):
         self.register_buffer("scale", scale, False)
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return activations x [M, n, C, ...] with the shifts added."""
         shift = (self.shift * self.scale).to(x.dtype)
         return x + shift.view(len(shift), 1, -1, *[1] * (x.dim() - 3))
 
     def sizes(self) -> Tensor:
+        """Return the l2 norms [M] of the shifts, in clean standard deviations."""
         # The root has no gradient at zero.
         return self.shift.square().sum(1).add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         shift = (self.shift[index] * self.scale).detach().clone()
         return Latent(self.family, shift, self.site)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Latent)
         with torch.no_grad():
             self.shift[index] = trigger.shift / self.scale
@@ -80,7 +83,7 @@ class LatentBank(TriggerBank):
 def make_shifts(
     depth: str, count: int, classifier: Classifier, x: Tensor, generator: torch.Generator
 ) -> LatentBank:
-    """Candidates at the site of this depth, in units of the channels' spread over clean x."""
+    """Make candidates at the site of this depth, in units of the channels' spread over clean x."""
     site = latent_site(classifier, depth)
     scale = on_cpu(_spread(classifier, site.name, x[:IMAGES_FOR_SCALE]))
     return LatentBank(count, site.name, scale, generator, depth=depth)
@@ -93,12 +96,11 @@ def latent_site(classifier: Classifier, depth: str) -> SiteInfo:
 
 
 def why_missing(depth: str, classifier: Classifier) -> str | None:
-    """Return why a depth cannot be searched.
+    """Return why a depth cannot be searched; None where it can.
 
-    Latent families need sites, and heads, whose features tell a target's own way; and where the
-    network has few sites, another depth may be the same place.
-
-    Of depths that are one place, the last stays: it is named for the layers in front of the heads.
+    Latent families need sites, and heads, whose features show the class directions. Where the
+    network has few sites, several depths may be one site: the last of them is searched, which is
+    named for the layers in front of the heads.
     """
     count = len(_sites(classifier))
     if count:
@@ -123,20 +125,20 @@ def _place(depth: str, count: int) -> int:
 
 @torch.no_grad()
 def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
-    """Standard deviation of every channel [C] over clean inputs.
+    """Return the standard deviation of every channel [C] over clean inputs.
 
-    A channel that hardly ever fires is not blown up by its tiny spread.
+    It has a lower bound, so that a channel that hardly ever fires does not get a tiny unit.
     """
     seen: list[Tensor] = []
 
-    def keep(z: Tensor) -> Tensor:
+    def record(z: Tensor) -> Tensor:
         units = z.transpose(0, 1).flatten(1)
         mean = units.mean(1)
         squares = (units - mean[:, None]).square().sum(1)
         seen.append(torch.stack([torch.full_like(mean, units.shape[1]), mean, squares]))
         return z
 
-    insert(classifier, site, keep).logits(x)
+    insert(classifier, site, record).logits(x)
     # Within each batch and between them.
     count, mean, squares = torch.stack(seen).unbind(1)
     between = count * (mean - (count * mean).sum(0) / count.sum(0)).square()
@@ -154,7 +156,7 @@ LATENT = tuple(
         at_input=False,
         # A shift without pixels can make anything look like any class.
         barred=True,
-        # The units are the network's own: that many are small at once tells nothing.
+        # The units are the network's own: that many are small at once is not informative.
         crowds=False,
         missing=partial(why_missing, depth),
         stand_in=GENERATOR,

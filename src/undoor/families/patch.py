@@ -18,12 +18,12 @@ from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Stamp, Trigger
 
 OPACITY = 0.15
-# Cells a side of the coarse random field that a mask starts from, and how far it may swing.
+# Cells per side of the coarse random field that a mask starts from, and how far it may swing.
 CELLS = 4
 MAX_SWING = 2.0
 # A start this far from 0 and 1 keeps the gradient of the sigmoid alive.
 MARGIN = 0.005
-# Side of a square, as a share of the shorter side of an image, and in pixels at least.
+# Side of a square: as a share of the shorter side of an image, and the minimum in pixels.
 SIDE = 5 / 32
 MIN_SIDE = 3
 
@@ -41,6 +41,7 @@ class PatchBank(InputBank):
     step_size = 0.2
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         start = math.log(OPACITY / (1 - OPACITY))
         noise = torch.randn(count, 1, *shape[1:], generator=generator, device=CPU)
         clumps = _smooth_noise(count, shape, generator)
@@ -51,17 +52,21 @@ class PatchBank(InputBank):
         )
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, ...] with the patterns seen through the masks."""
         return x + (self._pattern()[:, None] - x) * self.mask_logit.sigmoid()[:, None]
 
     def sizes(self) -> Tensor:
+        """Return the l1 norms [M] of the masks, in pixels."""
         return self.mask_logit.sigmoid().flatten(1).sum(1)
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         mask = self.mask_logit[index].sigmoid().detach().clone()
         pattern = self._pattern()[index].detach().clone()
         return Stamp(self.family, mask, pattern, "replace", self.bounds)
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Stamp)
         low, high = self.bounds
         pattern = (trigger.pattern - low) / (high - low)
@@ -75,9 +80,9 @@ class PatchBank(InputBank):
 
 
 def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """[count, 1, *shape[1:]]: normal noise on a coarse grid, interpolated.
+    """Return normal noise on a coarse grid, interpolated to [count, 1, *shape[1:]].
 
-    0 where inputs are no images, which have one.
+    0 where inputs are not images.
     """
     if not IMAGES.applies_to(shape):
         return torch.zeros(count, 1, *shape[1:], device=CPU)
@@ -86,7 +91,7 @@ def _smooth_noise(count: int, shape: tuple[int, ...], generator: torch.Generator
 
 
 def squares(shape: tuple[int, ...], distance: float) -> Tensor:
-    """Masks [P, 1, H, W] of squares on a grid that ends at the edges.
+    """Return masks [P, 1, H, W] of squares on a grid that ends at the edges.
 
     Parameters
     ----------

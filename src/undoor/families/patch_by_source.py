@@ -14,7 +14,7 @@ PATCH_BY_SOURCE = replace(
     null=None,
     effort=Effort(5, Schedule(steps=120, batch=2, weight=0.02, trial=45, keep=2)),
     moves="source",
-    # One backdoor for all moves every source: that all are small at once tells of no more.
+    # One backdoor for all moves every source: that all are small at once does not indicate several.
     crowds=False,
     places=None,
     searched_as=PATCH,

@@ -73,7 +73,7 @@ def find_family(name: str) -> Family | None:
 
 
 def unit_of(name: str) -> str:
-    """In what the sizes of a family are measured, for reports."""
+    """Return the unit of a family's sizes, for reports."""
     found = find_family(name)
     return found.unit if found else "in units of a family that is not installed"
 
@@ -105,10 +105,7 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
 
 
 def nulls() -> dict[str, Null]:
-    """Return by family, what natural triggers look like.
-
-    Nothing of families without a fitted null.
-    """
+    """Return the nulls by family; families without a fitted one are left out."""
     return {family.name: family.null for family in families() if family.null is not None}
 
 

@@ -1,4 +1,4 @@
-"""How much work a search gets: data of a trigger family."""
+"""Schedules of searches, and the effort that a trigger family gets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,27 @@ TRIAL_STEPS = 40
 class Schedule:
     """How candidates are optimised.
 
-    steps : of Adam; batch : images a candidate and step. Few images make noisy steps, which leave
-        the basins of universal adversarial patterns, and cost less.
-    success : ASR at which a candidate counts as working and its size may be pressed down.
-    weight : of the size in the loss at the start; it rises by `rise` after each step with enough
-        success and falls by `fall` after any other (the annealing of Wang et al., S&P 2019, made
-        gentle: a steep rise ends in universal adversarial patterns instead of the trigger).
-    trial, keep : after `trial` steps, the `keep` smallest candidates of each target go on alone.
-    patience : steps without a candidate whose best size shrinks by 1 % before stopping.
+    Attributes
+    ----------
+    steps
+        Of Adam.
+    batch
+        Images per candidate and step. Few images make noisy steps, which leave the basins of
+        universal adversarial patterns, and cost less.
+    success
+        Attack success rate, in [0, 1], at which a candidate counts as working and its size may be
+        pressed down.
+    weight
+        Of the size in the loss at the start.
+    rise, fall
+        The weight rises by `rise` after each step with enough success and falls by `fall` after any
+        other (the annealing of Wang et al., S&P 2019, made gentle: a steep rise ends in universal
+        adversarial patterns instead of the trigger).
+    trial, keep
+        After `trial` steps, the `keep` smallest candidates of each target are continued alone; 0
+        for no trial.
+    patience
+        Steps without a candidate whose smallest size shrinks by 1 % before stopping.
     """
 
     steps: int = 360
@@ -32,7 +45,7 @@ class Schedule:
     patience: int = 60
 
     def passes(self, each: int, targets: int) -> float:
-        """Sample passes of `each` candidates for each of `targets`, where patience does not end.
+        """Return the sample passes of `each` candidates per target, where patience does not end.
 
         >>> Schedule(steps=10, batch=4, trial=4, keep=2).passes(3, 5)
         480.0
@@ -44,23 +57,31 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Effort:
-    """Starts per class, and the schedule of each: enough to see which classes stand out."""
+    """How much work a family gets: enough to see which classes stand out.
+
+    Attributes
+    ----------
+    starts
+        Per class.
+    schedule
+        Of each start.
+    """
 
     starts: int
     schedule: Schedule
 
     def trial(self) -> Schedule:
-        """For one start of every one of many classes: enough to see which deserve the rest."""
+        """Return the schedule of one start per class, where many classes are tried."""
         return replace(self.schedule, steps=TRIAL_STEPS, batch=2, trial=0)
 
     def rest(self) -> Schedule:
-        """For those of many classes that are followed: what the trial left."""
+        """Return the schedule that the trial left, for those of many classes that are followed."""
         return replace(self.schedule, steps=self.schedule.steps - TRIAL_STEPS, trial=0)
 
     def lone(self) -> Schedule:
-        """For one start for one class, where the estimate itself is wanted and no comparison."""
+        """Return the schedule of one start for one class, which is not compared with others."""
         return replace(self.schedule, batch=8, steps=self.schedule.steps + 40, trial=0)
 
     def last(self) -> Schedule:
-        """For a suspect's trigger, from the best estimate: until it works on nearly all images."""
+        """Return the schedule that grows a suspect's trigger until it works on most images."""
         return Schedule(steps=80, batch=12, success=0.95, weight=self.schedule.weight / 10)

@@ -26,6 +26,7 @@ class ToneBank(InputBank):
     step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         channels = shape[0]
         self.mix = nn.Parameter(
             START * torch.randn(count, channels, channels, generator=generator, device=CPU)
@@ -38,19 +39,23 @@ class ToneBank(InputBank):
         )
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, C, H, W] with their colours changed."""
         return toned(x, self.bounds, self.mix, self.shift, self.bend)
 
     def sizes(self) -> Tensor:
+        """Return the l2 norms [M] of all numbers of a tone."""
         parts = (self.mix, self.shift, self.bend)
         total = torch.cat([part.flatten(1) for part in parts], 1).square().sum(1)
         # The root has no gradient at zero.
         return total.add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         parts = (self.mix, self.shift, self.bend)
         return Tone(self.family, self.bounds, *(part[index].detach().clone() for part in parts))
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Tone)
         with torch.no_grad():
             self.mix[index], self.shift[index] = trigger.mix, trigger.shift

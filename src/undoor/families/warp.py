@@ -27,23 +27,28 @@ class WarpBank(InputBank):
     step_size = 0.1
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
+        """Make the parameters of `count` candidates."""
         self.sides = tuple(shape[1:])
         self.cells = nn.Parameter(
             START * torch.randn(count, 2, CELLS, CELLS, generator=generator, device=CPU)
         )
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return inputs x [M, n, C, H, W], bent by the fields."""
         field = self._fields()[:, None].expand(-1, x.shape[1], -1, -1, -1)
         return warped(x.flatten(0, 1), field.flatten(0, 1)).view(x.shape)
 
     def sizes(self) -> Tensor:
+        """Return the root mean squares [M] of the displacement, in pixels."""
         # The root has no gradient at zero.
         return self._fields().square().sum(1).mean((1, 2)).add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
+        """Return candidate `index` as a trigger."""
         return Warp(self.family, self.bounds, self.cells[index].detach().clone())
 
     def place(self, index: int, trigger: Trigger) -> None:
+        """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Warp)
         with torch.no_grad():
             self.cells[index] = trigger.cells

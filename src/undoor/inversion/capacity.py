@@ -20,13 +20,13 @@ from undoor.passes import Capacity
 FLOAT = 4
 # More at a time than this make nothing faster.
 MAX = 4096
-# Of each number of a candidate: itself, its gradient, what Adam keeps, the best so far, and what
+# Of each number of a candidate: itself, its gradient, what Adam stores, the best so far, and what
 # the trigger is made of on its way to the image.
 COPIES_OF_CANDIDATE = 10
 # Of the largest map that a module delivers, how many a pass without gradients holds, and how many
 # one with gradients needs beside what it saves: buffers in other layouts and precisions.
-MAPS_ANSWERING = 6
-MAPS_LEARNING = 6
+MAPS_FORWARD = 6
+MAPS_WITH_GRADIENTS = 6
 # Copies of the clean images that a scan and a fit make: as drawn, as shuffled, those of the folds.
 IMAGES_IN_SCAN = 2
 IMAGES_IN_FIT = 5
@@ -36,21 +36,21 @@ MIN_IN_FIT = 48
 ANSWERING_OF_FIT = 3
 # Inputs of a batch without gradients, unless bounded.
 ANSWERING = 256
-# What the allocator and the libraries keep to themselves: at least, and as a share of all.
+# What the allocator and the libraries reserve: at least, and as a share of all.
 SLACK = 150_000_000
 SLACK_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes.
+    """The memory that a scan needs, in bytes.
 
     Attributes
     ----------
     fixed
-        There whatever is done at a time.
+        However many inputs are in the network at a time.
     learning, answering
-        Of each input in the network, with gradients and without.
+        Per input in the network, with gradients and without.
     """
 
     fixed: int
@@ -61,31 +61,39 @@ class Need:
 def capacity_within(
     memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
 ) -> Capacity:
-    """Return what a scan of `classifier`, and a repair if `fit`, may do at a time.
+    """Return how many inputs a scan, and a repair if `fit`, may have in the network at a time.
 
     Parameters
     ----------
     memory
         Bytes that the process may hold at most.
     held
-        Bytes that it holds already, `clean` among them. A prediction from the shapes of what the
-        network computes: the memory that code outside of PyTorch takes is not seen.
+        Bytes that it holds already, `clean` among them.
+    fit
+        Whether corrections are fitted as well.
+
+    Returns
+    -------
+    Capacity
+        Predicted from the shapes of what the network computes: memory that code outside of PyTorch
+        takes is not counted.
 
     Raises
     ------
     UndoorError
-        Too little for one input at a time; says how much would do.
+        The memory does not suffice for one input at a time; the message says how much would.
     """
     need = needs(classifier, clean, fit=fit)
     usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held - need.fixed
     capacity = Capacity(
         learning=min(MAX, usable // need.learning), inference=min(MAX, usable // need.answering)
     )
-    least_answering = MIN_IN_FIT if fit else 1
-    if capacity.learning < 1 or capacity.inference < least_answering:
-        least = max(need.learning, least_answering * need.answering) + need.fixed + held + SLACK
+    min_answering = MIN_IN_FIT if fit else 1
+    if capacity.learning < 1 or capacity.inference < min_answering:
+        required = max(need.learning, min_answering * need.answering) + need.fixed + held + SLACK
+        megabytes = math.ceil(required / (1 - SLACK_SHARE) / 1e8) * 100
         raise UndoorError(
-            f"--memory: expected {math.ceil(least / (1 - SLACK_SHARE) / 1e8) * 100:,} MB or more "
+            f"--memory: expected at least {megabytes:,} MB "
             f"for this model and {len(clean)} images, got {memory / 1e6:,.0f} MB; give more, or "
             "fewer images (--per-class N)"
         )
@@ -95,18 +103,21 @@ def capacity_within(
 def unbounded_within(
     memory: int, classifier: Classifier, clean: CleanSet, *, held: int, fit: bool
 ) -> bool:
-    """Return whether so much memory suffices for a scan, and a repair if `fit`, that bounds
-    nothing.
+    """Return whether the memory suffices for a scan, and a repair if `fit`, without any bound.
 
-    Arguments as of `capacity_within`.
+    Parameters
+    ----------
+    memory, classifier, clean, held, fit
+        As of `capacity_within`.
     """
     usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held
     return memory_of(classifier, clean, fit=fit) <= usable
 
 
 def memory_of(classifier: Classifier, clean: CleanSet, *, fit: bool) -> int:
-    """Return bytes that a scan takes beside what is held before it, and a repair if `fit`, where
-    nothing bounds how many inputs are in the network at a time.
+    """Return the bytes that a scan, and a repair if `fit`, takes without any bound.
+
+    Beside what the process holds before it.
     """
     need = needs(classifier, clean, fit=fit)
     fitted = ANSWERING_OF_FIT * len(clean) if fit else 0
@@ -127,7 +138,13 @@ def largest_step(classifier: Classifier) -> int:
 
 
 def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
-    """Return what a scan takes, and a repair if `fit`."""
+    """Predict the memory that a scan needs, and a repair if `fit`.
+
+    Parameters
+    ----------
+    classifier, clean, fit
+        As of `capacity_within`.
+    """
     saved, largest = _of_one_input(classifier)
     copies = IMAGES_IN_FIT if fit else IMAGES_IN_SCAN
     images = clean.images.numel() * FLOAT * copies
@@ -136,26 +153,24 @@ def needs(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Need:
     fixed = images + 2 * weights + max(_of_candidates(classifier), _of_squares(classifier))
     return Need(
         fixed=fixed,
-        learning=saved + MAPS_LEARNING * largest,
-        answering=MAPS_ANSWERING * largest,
+        learning=saved + MAPS_WITH_GRADIENTS * largest,
+        answering=MAPS_FORWARD * largest,
     )
 
 
 def _of_one_input(classifier: Classifier) -> tuple[int, int]:
-    """Return bytes that one input more makes a pass save for its gradients, and of its largest
-    map.
-    """
-    one, most = _saved(classifier, 1)
+    """Return the bytes that a pass saves per input for gradients, and those of the largest map."""
+    one, largest = _saved(classifier, 1)
     three, _ = _saved(classifier, 3)
-    return max(1, (three - one) // 2), max(1, most)
+    return max(1, (three - one) // 2), max(1, largest)
 
 
 def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
-    """Return bytes saved for gradients by `count` inputs, and of the largest map per input."""
+    """Return the bytes saved for gradients by `count` inputs, and of the largest map per input."""
     seen: dict[int, int] = {}
     largest = 0
 
-    def keep(z: Tensor) -> Tensor:
+    def record(z: Tensor) -> Tensor:
         storage = z.untyped_storage()
         seen[storage.data_ptr()] = storage.nbytes()
         return z
@@ -169,7 +184,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
     x = classifier.level(count, 0.5).requires_grad_(True)
     try:
         with (
-            torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z),
+            torch.autograd.graph.saved_tensors_hooks(record, lambda z: z),
             autocast(classifier.device),
         ):
             logits = classifier(x)
@@ -194,16 +209,14 @@ def _candidates(classifier: Classifier) -> int:
 
 
 def _of_candidates(classifier: Classifier) -> int:
-    """Return bytes of the largest batch of candidates, and of the triggers that all families
-    leave.
-    """
+    """Return the bytes of the largest batch of candidates, and of the triggers that were found."""
     classes, candidates = classifier.num_classes, _candidates(classifier)
     numbers = math.prod(classifier.input_shape) + math.prod(classifier.input_shape[1:])
     return FLOAT * numbers * (COPIES_OF_CANDIDATE * candidates + 6 * classes)
 
 
 def _of_squares(classifier: Classifier) -> int:
-    """Return bytes of the squares that are tried as patches."""
+    """Return the bytes of the squares that are tried as patches."""
     shape = classifier.input_shape
     places = (family.places_in(classifier.space) for family in families())
     count = max((len(each.masks(shape, NEAR)) for each in places if each), default=0)

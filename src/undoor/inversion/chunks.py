@@ -11,78 +11,120 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.device import autocast
 from undoor.families.bank import TriggerBank
-from undoor.inversion.class_directions import Barred, OwnDirections, barred
+from undoor.inversion.class_directions import Barred, ClassDirections, barred
 from undoor.sites import insert
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """The candidates `rows` of a bank, whose values and gradients they share, and the network under
-    them.
+class Chunk:
+    """Some candidates of a bank, and the network under their triggers.
 
     Attributes
     ----------
+    rows
+        Which candidates of the whole bank these are.
+    bank
+        These alone; they share their values and gradients with the whole.
+    triggered
+        The network under them.
+    class_directions
+        What bars the targets' natural directions; None where nothing is barred.
     bars
-        Its last layers, where the targets' own directions are barred.
+        The last layers of the network, where the directions are barred.
     """
 
     rows: slice
     bank: TriggerBank
     triggered: Classifier
-    own: OwnDirections | None
+    class_directions: ClassDirections | None
     bars: tuple[Barred, ...] = ()
 
     def entropies(
         self, images: Tensor, rows: Tensor, labels: Tensor, away: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `attack` for the images of `rows` [M, n] of all, and the sizes [M]."""
-        for bar, read in zip(self.bars, self.own.heads if self.own else (), strict=True):
+        """Return loss, ASR and size of every candidate, all [M].
+
+        Parameters
+        ----------
+        images
+            All clean inputs [N, ...].
+        rows
+            [M, n], which of them each candidate is tried on.
+        labels, away
+            As of `attack`.
+        """
+        for bar, read in zip(
+            self.bars, self.class_directions.heads if self.class_directions else (), strict=True
+        ):
             bar.bar(read.values[rows.flatten()], read.directions[labels.flatten()])
         entropy, asr = attack(self.triggered, images[rows], labels, away)
         return entropy, asr, self.bank.sizes()
 
 
-def parts_of(
-    classifier: Classifier, bank: TriggerBank, own: OwnDirections | None, most: int | None
-) -> list[Part]:
-    """Return the bank in parts of `most` candidates; whole for None.
+def chunks_of(
+    classifier: Classifier,
+    bank: TriggerBank,
+    class_directions: ClassDirections | None,
+    limit: int | None,
+) -> list[Chunk]:
+    """Return the bank in chunks of at most `limit` candidates; whole for None.
 
     Parameters
     ----------
-    own
-        What bars the way.
+    classifier
+        The network that is searched.
+    bank
+        All candidates.
+    class_directions
+        What bars the targets' natural directions; None bars nothing.
+    limit
+        How many candidates may be in the network at a time.
     """
     count = bank.count
-    if most is None or count <= most:
-        return [_part(classifier, bank, slice(0, count), own)]
-    cuts = [slice(first, min(first + most, count)) for first in range(0, count, most)]
-    return [_part(classifier, bank.part(cut), cut, own) for cut in cuts]
+    if limit is None or count <= limit:
+        return [_chunk(classifier, bank, slice(0, count), class_directions)]
+    cuts = [slice(first, min(first + limit, count)) for first in range(0, count, limit)]
+    return [_chunk(classifier, bank.part(cut), cut, class_directions) for cut in cuts]
 
 
-def groups(batch: int, most: int | None) -> Iterator[slice]:
-    """Yield a batch of images in groups of `most`; whole for None.
+def groups(batch: int, limit: int | None) -> Iterator[slice]:
+    """Return the slices of a batch in groups of at most `limit` images; whole for None.
 
     >>> list(groups(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    step = batch if most is None else max(1, min(batch, most))
+    step = batch if limit is None else max(1, min(batch, limit))
     return (slice(first, min(first + step, batch)) for first in range(0, batch, step))
 
 
-def _part(
-    classifier: Classifier, bank: TriggerBank, rows: slice, own: OwnDirections | None
-) -> Part:
+def _chunk(
+    classifier: Classifier, bank: TriggerBank, rows: slice, class_directions: ClassDirections | None
+) -> Chunk:
     changed = insert(classifier, bank.site, _of_rows(bank, classifier.memory_format))
-    if own is None:
-        return Part(rows, bank, changed, None)
-    changed, bars = barred(changed, [read.head for read in own.heads])
-    return Part(rows, bank, changed, own, bars)
+    if class_directions is None:
+        return Chunk(rows, bank, changed, None)
+    changed, bars = barred(changed, [read.head for read in class_directions.heads])
+    return Chunk(rows, bank, changed, class_directions, bars)
 
 
 def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss of the task and ASR, both [M], of clean inputs x [M, n, ...].
+    """Return the mean loss of the task and the ASR of M candidates.
 
-    Towards `labels` [M, n], or, where `away` [M], towards anything but these.
+    Parameters
+    ----------
+    triggered
+        The network under the triggers.
+    x
+        Clean inputs [M, n, ...].
+    labels
+        [M, n], the classes to reach, or to leave where `away`.
+    away
+        [M], whether the inputs of a candidate are to leave `labels`.
+
+    Returns
+    -------
+    tuple of Tensor
+        Loss [M] and ASR [M], the latter in [0, 1].
     """
     count, batch = x.shape[:2]
     with autocast(x.device):
@@ -94,9 +136,7 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
 
 
 def _of_rows(bank: TriggerBank, layout: torch.memory_format) -> Callable[[Tensor], Tensor]:
-    """Return the bank on a flat batch, in which the images of the candidates come one after
-    another.
-    """
+    """Return the bank as a change of a flat batch, one candidate's images after another's."""
 
     def change(z: Tensor) -> Tensor:
         changed = bank(z.unflatten(0, (bank.count, -1))).flatten(0, 1)

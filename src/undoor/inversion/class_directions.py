@@ -1,4 +1,4 @@
-"""What the network itself takes for a class, and a network that may not be moved that way."""
+"""The natural direction of each class in the last layer, and a network barred from them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ class HeadFeatures:
 
     Attributes
     ----------
+    head
+        The last layer.
     values
-        [N, D].
+        Its input features [N, D].
     directions
         [K, D], unit vectors from the mean of the classes' means to that of each class.
     """
@@ -36,31 +38,32 @@ class HeadFeatures:
 
     @classmethod
     def of(cls, head: Head, values: Tensor, y: Tensor, classes: int) -> Self:
+        """Compute the directions from features [N, D] of images with labels y [N]."""
         means = torch.stack([values[y == k].mean(0) for k in range(classes)])
         return cls(head, values, F.normalize(means - means.mean(0), dim=1))
 
 
 @dataclass(frozen=True, eq=False)
-class OwnDirections:
+class ClassDirections:
     """The features that the last layers read, and where those of each class lie.
 
     Any class can be reached by making an input look like it. A backdoor does not: its inputs
-    reach the target by a way of their own. So where a trigger may not use the direction in which
-    the target's own images lie, natural triggers get large or fail, and a backdoor's hardly change
-    (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead of a
-    penalty).
+    reach the target in another direction. So where a trigger may not use the direction in which
+    clean images of the target lie, natural triggers get large or fail, and a backdoor's hardly
+    change (the idea of class subspace orthogonalisation, arXiv 2512.08129, as a projection instead
+    of a penalty).
 
     Attributes
     ----------
     heads
-        One as a rule; of averaged heads each.
+        One as a rule; every one of averaged heads.
     """
 
     heads: tuple[HeadFeatures, ...]
 
     @classmethod
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
-        """From clean images x [N, ...] with labels y [N].
+        """Compute them from clean images x [N, ...] with labels y [N].
 
         None where the network has no linear head (`undoor.sites.heads`) or a class has no image.
         """
@@ -80,7 +83,7 @@ class OwnDirections:
 
 
 class Barred(nn.Module):
-    """A last layer whose input has lost what moved its features towards a direction."""
+    """A last layer without the part of its input that moved the features in a direction."""
 
     def __init__(self, inner: nn.Module, head: Head) -> None:
         super().__init__()
@@ -90,10 +93,11 @@ class Barred(nn.Module):
         self.direction: Tensor | None = None
 
     def bar(self, clean: Tensor, direction: Tensor) -> None:
-        """For the next batch: its features without trigger and the barred directions [N, D]."""
+        """Set features without trigger and barred directions, both [N, D], of the next batch."""
         self.clean, self.direction = clean, direction
 
     def forward(self, z: Tensor) -> Tensor:
+        """Return the output of the layer for z without the barred part."""
         assert self.clean is not None
         assert self.direction is not None
         features = self.head.features(z.float())
@@ -103,7 +107,7 @@ class Barred(nn.Module):
 
 
 def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, tuple[Barred, ...]]:
-    """Return a copy of `classifier` with its last layers barred, and these."""
+    """Return a copy of a classifier with its last layers barred, and these layers."""
     for head in heads:
         classifier = exchange(classifier, head.name, partial(Barred, head=head))
     found = [classifier.get_submodule(head.name) for head in heads]
@@ -112,7 +116,7 @@ def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, t
 
 @torch.no_grad()
 def _inputs(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
-    """Return what each head reads [N, D] when the classifier answers x."""
+    """Return the features [N, D] that each head reads in a forward pass of x."""
     seen: dict[str, list[Tensor]] = {head.name: [] for head in heads}
 
     class Reader(nn.Module):

@@ -16,6 +16,8 @@ def require_gradients(classifier: Classifier, images: Tensor) -> None:
 
     Parameters
     ----------
+    classifier
+        The network.
     images
         Clean inputs [N, ...], of which some are looked at.
 

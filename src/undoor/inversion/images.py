@@ -26,8 +26,14 @@ class ScanImages:
 
     Attributes
     ----------
+    x
+        Clean inputs [N, ...].
+    y
+        Their labels [N].
     known
-        [N], whether the model answers the image with its own class.
+        [N], whether the model predicts the image as its class.
+    estimate, held_out
+        Indices of the images that triggers are estimated on, and tried on.
     """
 
     x: Tensor
@@ -37,15 +43,21 @@ class ScanImages:
     held_out: Tensor
 
     def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
-        """Return indices for estimating: all classes but the target, or these sources alone."""
+        """Return the indices to estimate on: all classes but the target, or the given sources."""
         keep = self.y[self.estimate] != target
         if sources is not None:
             keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
         return self.estimate[keep]
 
     def known_pool(self, source: int | None = None) -> Tensor:
-        """Return indices for estimating what makes images of this class, or of all, leave their
-        own: an image that the model does not know has left it already.
+        """Return the indices to estimate on where images are to leave their class.
+
+        An image that the model does not predict as its class has left it already.
+
+        Parameters
+        ----------
+        source
+            The class of the images; None for all.
         """
         keep = self.known[self.estimate]
         if source is not None:
@@ -54,7 +66,17 @@ class ScanImages:
 
 
 def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanImages:
-    """About a third of each class is held out; a class with one image serves in both halves."""
+    """Hold out about a third of each class; a class with one image serves in both parts.
+
+    Parameters
+    ----------
+    clean
+        Clean images.
+    known
+        [N], as of `ScanImages`.
+    generator
+        The source of chance, on the CPU.
+    """
     estimate, held_out = [], []
     for label in clean.labels.unique():
         rows = (clean.labels == label).nonzero()[:, 0]
@@ -62,14 +84,15 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
         cut = max(1, round(len(rows) * HELD_OUT))
         held_out.append(rows[:cut])
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
-    kept = torch.cat(held_out)
-    kept = kept[shuffled(len(kept), generator, kept.device)[:MAX_HELD_OUT]]
-    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), kept)
+    drawn = torch.cat(held_out)
+    drawn = drawn[shuffled(len(drawn), generator, drawn.device)[:MAX_HELD_OUT]]
+    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), drawn)
 
 
 def whole(clean: CleanSet) -> ScanImages:
-    """Return the clean set uncut, where nothing is decided by what triggers do on held-out images,
-    nor any image asked to leave its class: all count as known.
+    """Return the clean set undivided, all of it known.
+
+    For work in which held-out images decide nothing and no image is to leave its class.
     """
     rows = torch.arange(len(clean), device=clean.labels.device)
     known = torch.ones_like(rows, dtype=torch.bool)
@@ -84,30 +107,49 @@ def find_sources(
     trigger: Trigger,
     target: int,
     *,
-    least: float = SOURCE_ASR,
+    min_asr: float = SOURCE_ASR,
 ) -> tuple[int, ...]:
-    """Return the classes of which the trigger moves at least this share of the images to
-    `target`.
+    """Return the classes whose images a trigger moves to the target.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    x
+        Clean inputs [N, ...].
+    y
+        Their labels [N].
+    trigger
+        What is put on them.
+    target
+        The class that they are to be predicted as.
+    min_asr
+        The share of a class's images that must be, in [0, 1].
+
+    Returns
+    -------
+    tuple of int
+        In class order, without the target.
     """
-    answers = triggered(classifier, trigger).predict(x)
-    moved = classifier.task.reached(answers, target)
+    predicted = triggered(classifier, trigger).predict(x)
+    moved = classifier.task.reached(predicted, target)
     return tuple(
         label
         for label in y.unique().tolist()
-        if label != target and moved[y == label].float().mean() >= least
+        if label != target and moved[y == label].float().mean() >= min_asr
     )
 
 
 @torch.no_grad()
 def flow(classifier: Classifier, x: Tensor, y: Tensor, trigger: Trigger) -> Tensor:
-    """[K, K]: of the triggered images of each class, the share that is answered each class.
+    """Return [K, K]: the share of the triggered images of each class predicted as each class.
 
     Zeros for a class without images.
     """
-    answers = triggered(classifier, trigger).predict(x)
+    predicted = triggered(classifier, trigger).predict(x)
     classes = classifier.num_classes
     counts = torch.zeros(classes, classes, device=y.device)
-    counts.index_put_((y, answers), torch.ones(len(y), device=y.device), accumulate=True)
+    counts.index_put_((y, predicted), torch.ones(len(y), device=y.device), accumulate=True)
     return counts / counts.sum(1, keepdim=True).clamp_min(1)
 
 
@@ -145,7 +187,26 @@ def held_out_asr(
     target: int,
     sources: Sequence[int] | None = None,
 ) -> float:
-    """Share of the held-out images, of these sources or of all other classes, that move."""
+    """Return the attack success rate of a trigger on held-out images.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    images
+        Its images.
+    trigger
+        What is put on them.
+    target
+        The class that they are to be predicted as.
+    sources
+        The classes of the images; all but the target where none are given.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where there are no such images.
+    """
     y = images.y[images.held_out]
     keep = y != target
     if sources:
@@ -153,5 +214,5 @@ def held_out_asr(
     x = images.x[images.held_out[keep]]
     if len(x) == 0:
         return 0.0
-    answers = triggered(classifier, trigger).predict(x)
-    return float(classifier.task.reached(answers, target).float().mean())
+    predicted = triggered(classifier, trigger).predict(x)
+    return float(classifier.task.reached(predicted, target).float().mean())

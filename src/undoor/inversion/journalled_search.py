@@ -1,4 +1,4 @@
-"""Searches whose results a journal keeps."""
+"""Searches whose results are stored in a journal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from undoor.clean_set import CleanSet
 from undoor.device import array, described, fast_bfloat16, from_array
 from undoor.extensions import extensions
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
-from undoor.inversion.invert import Candidate, Search, invert
+from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.invert import invert
 from undoor.inversion.meter import Meter, Spent
 from undoor.journal import NO_DRAFT, Arrays, Draft, Journal, digest
 from undoor.progress import Progress, silent
@@ -28,8 +29,20 @@ STATE = "generator"
 
 
 def about(journal: Journal, sha256: str, clean: CleanSet, device: torch.device) -> Journal:
-    """Return the journal for steps on the model of this fingerprint and these images, by this
-    version of undoor on this device.
+    """Return the journal for steps on one model and its images.
+
+    By this version of undoor and on this device: other ones may compute other numbers.
+
+    Parameters
+    ----------
+    journal
+        The journal of the output folder.
+    sha256
+        Fingerprint of the model.
+    clean
+        Its images.
+    device
+        What the work runs on.
     """
     return journal.about(
         version("undoor"),
@@ -53,14 +66,19 @@ def search(
     schedule: Schedule,
     generator: torch.Generator,
     journal: Journal | None,
-    own: OwnDirections | None = None,
+    class_directions: ClassDirections | None = None,
     meter: Meter | None = None,
     progress: Progress = silent,
 ) -> tuple[Candidate, ...]:
-    """Return what `invert` finds, or found before the run was killed.
+    """Call `invert`, or read its result from the journal where it is there already.
 
-    Generator and meter are then where they were. With a journal always as stored, so that a run
-    that goes on and one that was never killed agree.
+    Generator and meter then advance as if the search had run. With a journal the results are
+    always those stored, so that a resumed run and one that was never killed agree.
+
+    Parameters
+    ----------
+    journal
+        Where results and checkpoints are stored; None stores nothing. All others as of `invert`.
 
     Raises
     ------
@@ -79,7 +97,7 @@ def search(
             family=family,
             schedule=schedule,
             generator=generator,
-            own=own,
+            class_directions=class_directions,
             meter=meter,
             draft=draft,
             progress=progress,
@@ -94,7 +112,7 @@ def search(
 
     if journal is None:
         return compute()
-    facts = (family, schedule, *map(told, searches))
+    facts = (family, schedule, *map(search_digest, searches))
     arrays = step(journal, "search", arrays_of, generator, meter, *facts)
     count = sum(key.endswith("/target") for key in arrays)
     return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
@@ -108,9 +126,24 @@ def step(
     meter: Meter,
     *facts: object,
 ) -> Arrays:
-    """Return a step of the journal that draws from `generator` and spends of `meter`.
+    """Run a step that draws from a generator and spends of a meter, or read it from the journal.
 
-    Where it was kept, both are then where it left them.
+    Where it is read, generator and meter advance as if it had run.
+
+    Parameters
+    ----------
+    journal
+        Where the result is stored.
+    name
+        Of the kind of step.
+    compute
+        Makes the result, given where to write checkpoints.
+    generator
+        The source of chance.
+    meter
+        What counts the passes.
+    facts
+        All else that the result depends on.
     """
 
     def arrays_of(draft: Draft) -> Arrays:
@@ -118,14 +151,14 @@ def step(
         found = compute(draft)
         return {**found, STATE: array(generator.get_state()), **spent.arrays()}
 
-    arrays, again = journal.step(name, arrays_of, *facts, array(generator.get_state()))
-    if again:
+    arrays, resumed = journal.step(name, arrays_of, *facts, array(generator.get_state()))
+    if resumed:
         generator.set_state(from_array(arrays[STATE]))
         Spent(meter).resume(arrays)
     return arrays
 
 
-def told(search: Search) -> str:
+def search_digest(search: Search) -> str:
     """Return a digest of all that a search depends on."""
     start = {} if search.start is None else search.start.named_arrays()
     leave = () if search.leave is None else (array(search.leave),)
@@ -146,13 +179,13 @@ def _arrays(candidate: Candidate) -> dict[str, Any]:
 
 
 def _candidate(arrays: Arrays, prefix: str, classifier: Classifier) -> Candidate:
-    own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-    inside = {k.removeprefix("trigger/"): v for k, v in own.items() if k.startswith("trigger/")}
-    size = float(own["size"])
+    values = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    inside = {k.removeprefix("trigger/"): v for k, v in values.items() if k.startswith("trigger/")}
+    size = float(values["size"])
     return Candidate(
-        target=int(own["target"]),
-        family=str(own["family"]),
+        target=int(values["target"]),
+        family=str(values["family"]),
         size=None if math.isnan(size) else size,
         trigger=trigger_of(inside, shape=classifier.input_shape, bounds=classifier.bounds),
-        asr=float(own["asr"]),
+        asr=float(values["asr"]),
     )

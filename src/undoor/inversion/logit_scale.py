@@ -1,4 +1,4 @@
-"""Logits of one scale, whatever the temperature of a model, and what cannot be searched."""
+"""Logits of one scale, whatever the temperature of a model, and flat scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEED = 0
 
 
 def standardised(classifier: Classifier, images: Tensor) -> Classifier:
-    """Return the same classifier with logits of the scale that searches are tuned for.
+    """Scale the logits of a classifier as the searches are tuned for.
 
     Weights are shared.
 
@@ -48,11 +48,11 @@ def standardised(classifier: Classifier, images: Tensor) -> Classifier:
 
 
 def flat(classifier: Classifier, images: Tensor) -> str | None:
-    """Return why gradients lead nowhere in a network that has some, as behind a saturated output.
+    """Return why the gradients of a network lead to no other class, as behind a saturated output.
 
     By its gradient at an input, the lead of the predicted class over another one would be lost at
     a distance lead / |gradient|. Where that is more than the bounds are apart, the gradient is of
-    no use. In the networks of the benchmark it is a fifth of that at most.
+    no use. In the networks of the benchmark it is at most a fifth of that.
 
     Parameters
     ----------
@@ -78,13 +78,11 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
 
 
 def _distances(classifier: Classifier, images: Tensor) -> Tensor:
-    """Return how far away the class of each input would lose its lead over each of some others,
-    drawn at random [4 N].
-    """
+    """Return how far away each input would lose its class to others drawn at random [4 N]."""
     out = []
     generator = torch.Generator().manual_seed(SEED)
-    most = classifier.capacity.learning if classifier.capacity else len(images)
-    for batch in (*images.split(max(1, most)),) * OTHERS:
+    limit = classifier.capacity.learning if classifier.capacity else len(images)
+    for batch in (*images.split(max(1, limit)),) * OTHERS:
         x = batch.clone().requires_grad_()
         lead = classifier.task.drawn_lead(classifier(x), generator)
         (gradient,) = torch.autograd.grad(lead.sum(), x)
@@ -100,6 +98,6 @@ def _diameter(classifier: Classifier) -> float:
     return (high - low) * math.sqrt(math.prod(classifier.input_shape))
 
 
-def _some(images: Tensor, most: int) -> Tensor:
-    """Up to `most` of them, evenly spaced."""
-    return images[:: max(1, math.ceil(len(images) / most))]
+def _some(images: Tensor, limit: int) -> Tensor:
+    """Return at most `limit` images, evenly spaced."""
+    return images[:: max(1, math.ceil(len(images) / limit))]

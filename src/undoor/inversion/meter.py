@@ -21,16 +21,22 @@ FORWARD_ALONE = 0.5
 
 @dataclass(frozen=True)
 class Budget:
-    """At most this many sample passes (an image forward and backward) and seconds; None: any."""
+    """How much work may take.
+
+    Attributes
+    ----------
+    passes
+        At most so many sample passes (an image forward and backward); None does not limit them.
+    seconds
+        At most so many seconds; None does not limit them.
+    """
 
     passes: int | None = None
     seconds: float | None = None
 
     @classmethod
     def of(cls, budget: Self | None, max_seconds: float | None) -> Self:
-        """Return the budget that a caller gave in one of two ways.
-
-        An endless one where neither was.
+        """Return the budget that a caller gave in one of two ways; no limit where neither was.
 
         Raises
         ------
@@ -48,7 +54,7 @@ class Budget:
         return cls(seconds=max_seconds)
 
     def less(self, passes: float, seconds: float) -> Budget:
-        """Return what is left of it after so much was spent."""
+        """Return the budget left after `passes` and `seconds` were spent."""
         return Budget(
             passes=None if self.passes is None else max(0, int(self.passes - passes)),
             seconds=None if self.seconds is None else max(0.0, self.seconds - seconds),
@@ -59,7 +65,7 @@ class Budget:
 class Meter:
     """Counts sample passes, half a one where an image goes forward alone, and watches the clock.
 
-    Every pass of a classifier that is `counted` by it comes by here first (`Classifier.counted`):
+    Every pass of a classifier that is `counted` by it is counted here first (`Classifier.counted`):
     a batch that would exceed the passes is not computed, and none begins after the seconds are
     over. Passes are thus never exceeded, seconds by one batch at most, with what is computed
     between it and the next. Once ended, a budget stays so.
@@ -69,11 +75,13 @@ class Meter:
     budget
         What may be spent.
     passes
-        What was spent, by earlier runs that this one goes on with, too.
+        What was spent, also by earlier runs that this one resumes.
     expected
-        What the whole work is expected to spend, as far as somebody knows; 0 where nobody does.
+        What the whole work is expected to spend; 0 where that is not known.
     ended
-        Whether the budget has kept a pass from being computed.
+        Whether a pass was not computed because of the budget.
+    started
+        When the work began, as of `time.perf_counter`; earlier by what resumed runs took.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -83,7 +91,7 @@ class Meter:
     started: float = field(default_factory=time.perf_counter)
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Return a copy of a network is counted by the same meter."""
+        """Return the meter itself: a copy of a network is counted by the same meter."""
         return self
 
     def before_pass(self, inputs: int) -> None:
@@ -95,8 +103,8 @@ class Meter:
             The budget does not suffice for it; nothing is counted.
         """
         cost = inputs * (1.0 if torch.is_grad_enabled() else FORWARD_ALONE)
-        most = self.budget.passes
-        if most is not None and self.passes + cost > most:
+        limit = self.budget.passes
+        if limit is not None and self.passes + cost > limit:
             self.ended = True
         self.require_left()
         self.passes += cost
@@ -120,26 +128,26 @@ class Meter:
         return f"the budget ended after {self.passes:,.0f} sample passes and {self.seconds:.0f} s"
 
     def resume(self, passes: float, seconds: float) -> None:
-        """Count what an earlier run has spent that was killed, or whose budget ended."""
+        """Count what an earlier run spent that was killed, or whose budget ended."""
         self.passes += passes
         self.started -= seconds
 
     @property
     def seconds(self) -> float:
+        """Seconds since the work began, those of resumed runs included."""
         return time.perf_counter() - self.started
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest will take at the speed so far; None where nobody knows."""
+        """Seconds that the rest will take at the speed so far; None where that is not known."""
         if not self.passes or not self.expected:
             return None
         return max(0.0, self.expected - self.passes) * self.seconds / self.passes
 
     def watching(self, progress: Progress) -> Progress:
-        """Return the same progress, which hears of passes and seconds as well.
+        """Return a progress callback that reports passes and seconds as well.
 
-        Work that reports to it ends where the seconds of the budget do, also where no network is
-        run.
+        Work that calls it ends with the seconds of the budget, also where no network is run.
         """
 
         def update(stage: str, done: int, total: int, /) -> None:
@@ -155,14 +163,14 @@ class Meter:
     def unfinished(
         self, missing: Sequence[str], partly: Sequence[str], *, looked: bool
     ) -> str | None:
-        """Return what the budget did not suffice for, in words; None where it sufficed.
+        """Describe the work that the budget did not suffice for; None where it sufficed.
 
         Parameters
         ----------
         missing, partly
-            Families that were not searched, and not to the end.
+            Families that were not searched, and those not searched to the end.
         looked
-            Whether what stood out got its second look.
+            Whether the classes that stood out were looked at a second time.
         """
         left = []
         if missing:
@@ -177,16 +185,16 @@ class Meter:
 
 
 class Spent:
-    """What one step spends of a meter, so that it can be kept and counted again."""
+    """What one step spends of a meter, so that it can be stored and counted again."""
 
     def __init__(self, meter: Meter | None) -> None:
         self.meter = meter or Meter()
         self.before = (self.meter.passes, self.meter.seconds)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Passes and seconds since the step began, wherever that was."""
+        """Return passes and seconds since the step began, those of resumed runs included."""
         return {SPENT: np.subtract((self.meter.passes, self.meter.seconds), self.before)}
 
     def resume(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Count what `arrays` tell of an earlier run."""
+        """Count what an earlier run spent, as `arrays` of it."""
         self.meter.resume(*map(float, arrays[SPENT][:2]))

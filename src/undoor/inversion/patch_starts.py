@@ -1,4 +1,4 @@
-"""Which opaque places push inputs to which class: starts for patches."""
+"""Where searches for patches start: the opaque squares that pull inputs to a class."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.device import CPU, array, from_array, on
 from undoor.families.family import Places
+from undoor.inversion.candidates import Search
 from undoor.inversion.chunks import attack, groups
-from undoor.inversion.invert import Deck, Search
-from undoor.inversion.journalled_search import step, told
+from undoor.inversion.journalled_search import search_digest, step
+from undoor.inversion.optimisation import Deck
 from undoor.inversion.work import Work
 from undoor.journal import NO_DRAFT, Arrays, Draft
 from undoor.triggers import Stamp
@@ -27,7 +28,7 @@ MOMENTUM = 0.7
 MAX_LOGIT = 4.0
 # From one square to the next, in their sides: for few classes and for many.
 NEAR, FAR = 1.0, 1.8
-# How opaque the squares are when the search for the smallest patch goes on from them.
+# How opaque the squares are when the search for the smallest patch starts from them.
 OPACITY = 0.8
 
 
@@ -38,9 +39,9 @@ class Pulled:
     Attributes
     ----------
     pull
-        Mean probability with the best of them.
+        Mean probability of the target with the best square, in [0, 1].
     starts
-        Searches from the best of them.
+        Searches that start from the best squares.
     """
 
     pull: float
@@ -56,68 +57,81 @@ def try_squares(
     distance: float,
     keep: int,
 ) -> list[Pulled]:
-    """Return for each of `searches`, how squares of its best colours pull, and searches from
-    `keep`.
+    """Try opaque squares for every search, and start from those that pull most.
+
+    Every square gets random colours, which a few steps along the sign of the gradient improve. A
+    search for mask and pattern at once has to start with a faint mask, through which a planted
+    patch has hardly a gradient; in an opaque square it shows at once. Most networks are moved by a
+    planted patch wherever it is, so that squares need not cover every place.
 
     Parameters
     ----------
+    work
+        The model, its images and the budget.
+    searches
+        What to look for.
     places
         The squares.
     family
         Of the triggers that the searches start from.
     distance
         From one square to the next, in sides of one: `NEAR` for few classes, or `FAR`.
-    Every square gets random colours, which a few steps along the sign of the gradient improve. A
-    search for mask and pattern at once has to start with a faint mask, through which a planted
-    patch has hardly a gradient; in an opaque square it shows at once. Most networks answer to a
-    planted patch wherever it is, so that squares need not cover every place.
+    keep
+        How many squares a search starts from.
+
+    Returns
+    -------
+    list of Pulled
+        One for each of `searches`.
 
     Raises
     ------
     BudgetEnded
-        Before all were tried; those that were are kept in the journal.
+        Before all were tried; those that were are stored in the journal.
     """
     masks = on(CPU, places.masks(work.classifier.input_shape, distance))
     bounds = work.classifier.bounds
     out: list[Pulled] = []
     for done, search in enumerate(searches):
-        best = _best(work, search, masks, keep)
-        pairs = zip(best["squares"].tolist(), from_array(best["patterns"]), strict=True)
-        stamps = [Stamp(family, OPACITY * masks[i], own, "replace", bounds) for i, own in pairs]
+        pulling = _pulling_most(work, search, masks, keep)
+        pairs = zip(pulling["squares"].tolist(), from_array(pulling["patterns"]), strict=True)
+        stamps = [Stamp(family, OPACITY * masks[i], p, "replace", bounds) for i, p in pairs]
         starts = tuple(replace(search, start=stamp) for stamp in stamps)
-        out.append(Pulled(float(best["pull"]), starts))
+        out.append(Pulled(float(pulling["pull"]), starts))
         work.progress("trying squares", done + 1, len(searches))
     return out
 
 
 def square_passes(classifier: Classifier, places: Places, distance: float, searches: int) -> float:
-    """Return what it takes to try squares for so many searches."""
+    """Return the sample passes of trying squares for so many searches."""
     return float(len(places.masks(classifier.input_shape, distance)) * STEPS * searches)
 
 
-def _best(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
-    """Return which `keep` squares pull most, the patterns [keep, C, H, W] in them, and the pull of
-    the first; kept where the work keeps a journal.
+def _pulling_most(work: Work, search: Search, masks: Tensor, keep: int) -> Arrays:
+    """Return the `keep` squares that pull most, the patterns [keep, C, H, W] in them, and the pull.
+
+    From the journal where the work has one and they are there already.
     """
 
     def compute(_: Draft) -> Arrays:
         pull, patterns = _pulls(work, search, on(work.images.x.device, masks))
-        best = pull.argsort(descending=True)[:keep]
+        order = pull.argsort(descending=True)[:keep]
         return {
-            "squares": array(best),
-            "patterns": array(patterns[best]),
+            "squares": array(order),
+            "patterns": array(patterns[order]),
             "pull": np.array(float(pull.max())),
         }
 
     if work.journal is None:
         return compute(NO_DRAFT)
-    facts = (told(search), array(masks), keep)
+    facts = (search_digest(search), array(masks), keep)
     return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
 
 
 def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the probability that each square gives [P], on average over the second half of the
-    steps, and its colours at the end, as a pattern [P, C, H, W] in raw units.
+    """Return the pull [P] of every square, and its colours [P, C, H, W] in raw units.
+
+    The pull is the probability of the target, on average over the second half of the steps.
     """
     deck, count = Deck(search, work.generator), len(masks)
     shape = (count, *work.classifier.input_shape)
@@ -139,22 +153,22 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
 def _push(
     work: Work, logit: Tensor, masks: Tensor, drawn: tuple[Tensor, Tensor], *, away: bool
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy [P] of one image under each square, and its gradient [P, C, H, W].
+    """Return the loss [P] of one image under each square, and its gradient [P, C, H, W].
 
     As many squares at a time as the classifier's capacity allows.
     """
     classifier, (row, label) = work.classifier, drawn
-    most = classifier.capacity.learning if classifier.capacity else None
+    limit = classifier.capacity.learning if classifier.capacity else None
     entropies: list[Tensor] = []
     gradients: list[Tensor] = []
-    for cut in groups(len(masks), most):
-        own, mask = logit[cut].clone().requires_grad_(True), masks[cut]
-        x = work.images.x[row] * (1 - mask) + _colours(work, own) * mask
+    for cut in groups(len(masks), limit):
+        part, mask = logit[cut].clone().requires_grad_(True), masks[cut]
+        x = work.images.x[row] * (1 - mask) + _colours(work, part) * mask
         x = x.contiguous(memory_format=classifier.memory_format)
         count = len(mask)
         leaving = torch.full((count,), away, device=mask.device)
         entropy, _ = attack(classifier, x[:, None], label.expand(count, 1), leaving)
-        gradients += torch.autograd.grad(entropy.sum(), own)
+        gradients += torch.autograd.grad(entropy.sum(), part)
         entropies.append(entropy.detach())
     return torch.cat(entropies), torch.cat(gradients)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from undoor.families.registry import family_named
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.patch_starts import NEAR, try_squares
 from undoor.inversion.work import Work
 
 
 def started(work: Work, search: Search, family: str, count: int) -> list[Search]:
-    """`search` from `count` starts.
+    """Return a search from `count` starts.
 
-    Noise, and for families with places in such inputs from as many of those that pull most, beside
-    one of noise, which finds scattered patches.
+    From noise; for families with places in such inputs from the places that pull most, and once
+    from noise, which finds scattered patches.
     """
     places = family_named(family).places_in(work.classifier.space)
     if places is None:

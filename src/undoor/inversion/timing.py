@@ -16,7 +16,7 @@ BATCHES: Final = 3
 
 
 def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
-    """Seconds that one image takes to go forward and backward as in a search.
+    """Measure the seconds that one image takes to go forward and backward as in a search.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
     Returns
     -------
     float
-        The least of a few batches, after one that is not timed. What candidates of triggers are
-        made of takes time of its own, more so beside small networks.
+        The minimum over a few batches, after one that is not timed. Computing the triggers takes
+        further time, a larger share of it beside small networks.
     """
-    most = classifier.capacity.learning if classifier.capacity else INPUTS
-    count = min(INPUTS, most)
+    limit = classifier.capacity.learning if classifier.capacity else INPUTS
+    count = min(INPUTS, limit)
     x = images[torch.arange(count, device=images.device) % len(images)][:, None]
     labels = torch.zeros(count, 1, dtype=torch.int64, device=images.device)
     away = torch.zeros(count, dtype=torch.bool, device=images.device)

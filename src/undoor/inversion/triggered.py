@@ -15,21 +15,20 @@ class Change(Protocol):
     """Anything that changes what a site delivers: triggers do."""
 
     @property
-    def site(self) -> str: ...
+    def site(self) -> str:
+        """The module whose output is changed."""
 
-    def __call__(self, x: Tensor, /) -> Tensor: ...
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Return the changed inputs or activations."""
 
 
 def triggered(classifier: Classifier, trigger: Change) -> Classifier:
-    """Return the classifier as it answers when every input carries the trigger.
-
-    Weights are shared.
-    """
+    """Return a classifier of inputs that all carry the trigger; weights are shared."""
     return insert(classifier, trigger.site, trigger)
 
 
 def half_triggered(classifier: Classifier, trigger: Change) -> Classifier:
-    """Return the same, when the second half of every batch carries the trigger."""
+    """Return a classifier of batches whose second half carries the trigger; weights are shared."""
 
     def change(z: Tensor) -> Tensor:
         clean, other = z.chunk(2)

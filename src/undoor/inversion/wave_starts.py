@@ -1,4 +1,4 @@
-"""Which triggers of a fixed set, such as waves, push inputs to which class: starts for searches."""
+"""Where searches start in families with a fixed set of probes, such as waves."""
 
 from __future__ import annotations
 
@@ -12,19 +12,33 @@ from torch.nn import functional as F
 from undoor.classifier import Classifier
 from undoor.device import autocast, shuffled
 from undoor.families.family import Family
-from undoor.inversion.invert import Search
+from undoor.inversion.candidates import Search
 from undoor.inversion.work import Work
 from undoor.triggers import Trigger
 
-# On which the probes are tried.
+# Images that the probes are tried on.
 IMAGES = 10
 
 
 @torch.no_grad()
 def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger]) -> Tensor:
-    """[probes, K]: the mean probability of each class for the probed inputs x [N, ...] of others.
+    """Return the mean probability of each class under each probe.
 
-    Not the share of inputs that move: on a few inputs several probes would move them all.
+    Not the share of inputs that move: of a few inputs several probes would move all.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    x, y
+        Clean inputs [N, ...] and their labels [N].
+    probes
+        The triggers to try.
+
+    Returns
+    -------
+    Tensor
+        [probes, K], over the inputs of all other classes.
     """
     others = F.one_hot(y, classifier.num_classes) == 0
     count = others.sum(0).clamp_min(1)
@@ -37,8 +51,9 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger
 
 
 def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[Search]:
-    """Return for each search, another from the probe of the family that pulls most to its target;
-    nothing for families without probes.
+    """Return each search again, from the probe that pulls most to its target.
+
+    Nothing for families without probes.
     """
     if family.probes is None:
         return []
@@ -47,5 +62,5 @@ def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[
     drawn = images.estimate[order[:IMAGES]]
     probes = family.probes(classifier.input_shape, classifier.bounds)
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
-    best = pull.argmax(0).tolist()
-    return [replace(search, start=probes[best[search.target]]) for search in searches]
+    strongest = pull.argmax(0).tolist()
+    return [replace(search, start=probes[strongest[search.target]]) for search in searches]

@@ -10,9 +10,9 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.schedules import Schedule
-from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.images import ScanImages, whole
-from undoor.inversion.invert import Candidate, Search
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal
@@ -21,19 +21,30 @@ from undoor.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """The model, its images, the source of chance, and what the scan costs and says meanwhile.
+    """The model, its images, the source of chance, the budget and the progress of a scan.
 
     Attributes
     ----------
+    classifier
+        The model, counted by `meter`.
+    images
+        What triggers are estimated on and tried on.
+    class_directions
+        The natural direction of every class, from all images; None where the model has no linear
+        head.
+    generator
+        The source of chance, on the CPU.
+    meter
+        What counts the passes; its budget may end.
+    progress
+        Progress callback.
     journal
-        Keeps what the searches found, if there is one.
-    own
-        The classes' own directions, of all images; None where the model shows none.
+        Where the results of searches are stored, if anywhere.
     """
 
     classifier: Classifier
     images: ScanImages
-    own: OwnDirections | None
+    class_directions: ClassDirections | None
     generator: torch.Generator
     meter: Meter
     progress: Progress
@@ -51,7 +62,7 @@ class Work:
             schedule=schedule,
             generator=self.generator,
             journal=self.journal,
-            own=self.own,
+            class_directions=self.class_directions,
             meter=self.meter,
             progress=self.progress,
         )
@@ -65,5 +76,5 @@ def work_alone(
     progress: Progress,
     journal: Journal | None,
 ) -> Work:
-    """For searches towards one target behind a scan: on all images."""
+    """Prepare searches for one target after a scan: on all images, with nothing barred."""
     return Work(classifier, whole(clean), None, generator, meter, progress, journal)

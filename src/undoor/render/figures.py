@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from undoor.align.inspect import UnitActivations
+from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import find_family
 from undoor.render.svg import INK, inline_svg, use_ink
 from undoor.render.text import class_label, plain

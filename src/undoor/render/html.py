@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from undoor.align.inspect import UnitActivations
+from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
 from undoor.render import coverage, figures, html_facts, pictures, text
 from undoor.render.html_pictures import Album

@@ -10,7 +10,7 @@ from undoor.render.subject import Subject
 from undoor.scan.report import ScanReport
 
 if TYPE_CHECKING:
-    from undoor.align.inspect import UnitActivations
+    from undoor.align.unit_activations import UnitActivations
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
     from undoor.repair import Repair

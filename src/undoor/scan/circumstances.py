@@ -1,4 +1,4 @@
-"""Under which circumstances a scan was made: options, software, machine and data."""
+"""The circumstances of a scan: options, software, machine and data."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from undoor.scan.coverage import with_lists
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a reader needs to repeat a scan; None (or nothing) where an older scan does not say.
+    """What is needed to repeat a scan; None or empty where an older report does not hold it.
 
     Attributes
     ----------
     alpha
         The combined p-value at which a class is called a target.
     max_passes, max_seconds
-        The budget; None for none.
+        The budget; None where there was none.
     accept_graph, accept_coverage
         What the user accepted.
     undoor, torch, python
         Versions.
     machine
-        The kind of processor, and what it computes with.
+        The kind of processor and its instruction set.
     arithmetic
-        In which numbers the searches computed.
+        The type of numbers of the searches: "bfloat16" or "float32".
     samples_sha256
-        Over the clean samples used and their labels, in whatever order they came.
+        Over the clean samples used and their labels, the same for any order of them.
     per_class
         How many of each class were used, in class order.
     """
@@ -57,17 +57,17 @@ class Circumstances:
     per_class: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Texts and numbers."""
+        """Return every field by its name, as JSON has it."""
         return asdict(self, dict_factory=with_lists)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Circumstances:
-        """Return the inverse of `to_json`.
+        """Read what `to_json` gave.
 
         Raises
         ------
         KeyError, TypeError
-            These are no circumstances.
+            `data` is not what `to_json` gives.
         """
         return Circumstances(**{**data, "per_class": tuple(data["per_class"])})
 
@@ -82,7 +82,21 @@ def circumstances(
     accept_graph: bool,
     accept_coverage: str,
 ) -> Circumstances:
-    """Return those of a scan with these samples and options, on a device of this machine."""
+    """Return the circumstances of a scan with these samples and options.
+
+    Parameters
+    ----------
+    clean
+        The samples, N of them, as the model takes them.
+    device
+        What the scan ran on.
+    budget
+        What it was allowed to take.
+    classes
+        How many classes the model has.
+    alpha, accept_graph, accept_coverage
+        As of `Circumstances`.
+    """
     return Circumstances(
         alpha=alpha,
         max_passes=budget.passes,
@@ -100,12 +114,12 @@ def circumstances(
 
 
 def now() -> str:
-    """Date and time in UTC, to the second: 2026-01-31T12:00:00Z."""
+    """Return date and time in UTC, to the second: 2026-01-31T12:00:00Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def samples_sha256(clean: CleanSet) -> str:
-    """SHA-256 over samples and labels, the same in whatever order they come.
+    """Return the SHA-256 over samples and labels, the same for any order of them.
 
     Parameters
     ----------
@@ -127,7 +141,7 @@ def samples_sha256(clean: CleanSet) -> str:
 
 
 def version() -> str:
-    """Return of undoor, as installed."""
+    """Return the version of undoor that is installed; "0" where it is not installed."""
     try:
         return installed("undoor")
     except PackageNotFoundError:

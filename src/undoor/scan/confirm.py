@@ -10,8 +10,8 @@ import torch
 from undoor.device import indices
 from undoor.families.family import Family
 from undoor.families.registry import family_named
+from undoor.inversion.candidates import ALL, Candidate, Search
 from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
-from undoor.inversion.invert import ALL, Candidate, Search
 from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
@@ -20,8 +20,16 @@ PERHAPS_SOURCE_ASR = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Confirmed:
-    """A suspect's trigger, its sources, and the share of their held-out images that it moves, all
-    in float32.
+    """A suspect's trigger and what it does, measured in float32.
+
+    Attributes
+    ----------
+    candidate
+        The trigger.
+    sources
+        The classes whose images it moves.
+    asr
+        The share of their held-out images that it moves, in [0, 1].
     """
 
     candidate: Candidate
@@ -30,42 +38,48 @@ class Confirmed:
 
 
 def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
-    """`candidate` grown until it works on nearly all images of the classes that it may move.
+    """Grow a trigger until it works on nearly all images of the classes that it may move.
 
-    What was estimated to be as small as can be works on some images only; what is to be aligned,
+    A trigger that was made as small as possible works on some images only; the one that is aligned,
     shown and tried on held-out images should work on all.
     """
     classifier, images = work.classifier, work.images
     moved = find_sources(
-        classifier, images.x, images.y, candidate.trigger, target, least=PERHAPS_SOURCE_ASR
+        classifier, images.x, images.y, candidate.trigger, target, min_asr=PERHAPS_SOURCE_ASR
     )
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
-    best = candidate if grown.size is None else grown
-    return _tried(work, best, target)
+    return _tried(work, candidate if grown.size is None else grown, target)
 
 
 def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
-    """Return a trigger that does at the input what a latent shift does inside.
-
-    None where none does with a faint perturbation.
+    """Return a trigger that does at the input what a latent shift does inside the network.
 
     Parameters
     ----------
+    work
+        The model, its images and the budget.
+    target
+        The class to move images to.
     stand_in
-        Its family, such as that of generators.
+        The family of the trigger, such as that of generators.
+
+    Returns
+    -------
+    Candidate or None
+        None where no faint perturbation does it.
     """
     search = Search(target, work.images.pool(target))
-    (best,) = work.invert([search], stand_in.name, stand_in.effort.lone())
+    (found,) = work.invert([search], stand_in.name, stand_in.effort.lone())
     assert stand_in.faint is not None  # Family refuses a stand-in without it.
-    most = stand_in.faint * stand_in.growth(work.classifier.extent)
-    return best if best.size is not None and best.size <= most else None
+    max_size = stand_in.faint * stand_in.growth(work.classifier.extent)
+    return found if found.size is not None and found.size <= max_size else None
 
 
 def confirm_shared(
     work: Work, candidate: Candidate, targets: Sequence[int]
 ) -> dict[int, Confirmed]:
-    """Return the same for one trigger that sends the images of classes to several targets."""
+    """Grow one trigger that moves the images of all classes to several targets; see `confirm`."""
     images = work.images
     pool = images.known_pool()
     x, y = images.x[pool], images.y[pool]
@@ -74,14 +88,12 @@ def confirm_shared(
         pool = pool[torch.isin(y, indices(left, y.device))]
     search = Search(ALL, pool, candidate.trigger, leave=images.y)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
-    best = candidate if grown.size is None else grown
-    return {target: _tried(work, best, target) for target in targets}
+    trigger = candidate if grown.size is None else grown
+    return {target: _tried(work, trigger, target) for target in targets}
 
 
 def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[int, ...]]:
-    """Return for each candidate that makes images of one class leave it, the class where most
-    end.
-    """
+    """Return the class that each candidate moves most images of its source to; empty for none."""
     images = work.images
     out: list[tuple[int, ...]] = []
     for candidate in candidates:
@@ -94,11 +106,17 @@ def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[i
 
 
 def ends_of_shared(work: Work, candidate: Candidate) -> tuple[Candidate, tuple[int, ...]]:
-    """Return the classes in which half of the images of some other class end, and the candidate
-    with its size divided by how many classes the images end in.
+    """Return where a shared candidate moves images, and its size per class.
 
-    That number is the exponential of the entropy of where they go: a patch that upsets a network
-    sends nearly all images to one class or two, an all-to-all backdoor each class elsewhere.
+    The size is divided by the effective number of classes that images are moved to, which is the
+    exponential of the entropy of where they go: a patch that upsets a network moves nearly all
+    images to one class or two, an all-to-all backdoor each class elsewhere.
+
+    Returns
+    -------
+    tuple of Candidate and tuple of int
+        The candidate with that size, and the classes that half of the images of some other class
+        are moved to.
     """
     images, known = work.images, work.images.known
     moved = flow(work.classifier, images.x[known], images.y[known], candidate.trigger)

@@ -1,6 +1,6 @@
-"""What a scan looked for, on what its statistics were learned, and what its verdict lacks.
+"""What a scan searched, on what its statistics were learned, and what its verdict lacks.
 
-Codes and numbers alone; `undoor.render.coverage` words them.
+Codes and numbers alone; `undoor.render.coverage` puts them into words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES
 
 @dataclass(frozen=True)
 class FamilyCoverage:
-    """What was done about one trigger family.
+    """How far one trigger family was searched.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class FamilyCoverage:
     alarm
         The score from which on a class would have been reported; None where that is not known.
     has_null
-        Whether it is known how small its natural triggers are.
+        Whether a null was fitted: how small its natural triggers are.
     """
 
     family: str
@@ -44,16 +44,16 @@ class FamilyCoverage:
 
 @dataclass(frozen=True)
 class Gap:
-    """One thing that a verdict lacks.
+    """One gap in what a verdict is based on.
 
     Attributes
     ----------
     code
         Of `undoor.vocabulary`, or a sentence as in `FamilyCoverage.code`.
     families
-        The trigger families that it is about.
+        The trigger families concerned.
     found, expected
-        Numbers, where it is about some: of classes, of images per class, the shape of an input.
+        Numbers, where there are some: of classes, of images per class, the shape of an input.
     """
 
     code: str
@@ -65,14 +65,14 @@ class Gap:
     def acceptable(self) -> bool:
         """Whether a user may accept it.
 
-        No verdict on few classes means anything, and no accusation that few images make.
+        A verdict on few classes is meaningless, and so is the verdict backdoored from few images.
         """
         return self.code not in (FEW_CLASSES, FEW_IMAGES)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What stands behind a verdict; all empty or None where an older scan does not say.
+    """What a verdict is based on; all empty or None where an older report does not hold it.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Coverage:
 
     @property
     def known(self) -> bool:
-        """Whether the scan says what it covered."""
+        """Whether the report holds what was covered."""
         return self.calibrated is not None
 
     @property
@@ -129,21 +129,21 @@ class Coverage:
 
     @property
     def open_gaps(self) -> tuple[Gap, ...]:
-        """Those that the user did not accept."""
+        """The gaps that the user did not accept."""
         return tuple(gap for gap in self.gaps if not (self.accepted and gap.acceptable))
 
     def to_json(self) -> dict[str, Any]:
-        """Codes and numbers, as JSON has them."""
+        """Return every field by its name: codes and numbers."""
         return asdict(self, dict_factory=with_lists)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Coverage:
-        """Return the inverse of `to_json`.
+        """Read what `to_json` gave.
 
         Raises
         ------
         KeyError, TypeError, AttributeError
-            It is no coverage.
+            `data` is not what `to_json` gives.
         """
         expected = {field.name for field in fields(Coverage)}
         if data.keys() != expected:
@@ -159,12 +159,12 @@ class Coverage:
 
 
 def with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Fields as JSON gives them back: lists in the place of tuples."""
+    """Return fields as JSON has them, with lists in the place of tuples."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
 
 
 def of_older(detectable: Mapping[str, float]) -> Coverage:
-    """Return what a scan says that was written when reports held `detectable` alone."""
+    """Return the coverage of a report of a version that held `detectable` alone."""
     return Coverage(tuple(FamilyCoverage(f, True, None, size) for f, size in detectable.items()))
 
 

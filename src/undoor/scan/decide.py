@@ -11,12 +11,17 @@ from undoor.vocabulary import DEFAULT_ALPHA, Verdict
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where evidence becomes suspicion and suspicion a verdict.
+    """The thresholds of a verdict.
 
-    alpha : share of clean models that may be called backdoored: the combined p-value at which a
-        class is called a target.
-    look_alpha : combined p-value at which a class deserves joint re-estimation.
-    asr : share of held-out images that the trigger must move.
+    Attributes
+    ----------
+    alpha
+        Share of clean models that may be called backdoored, in (0, 1): the combined p-value at
+        which a class is called a target.
+    look_alpha
+        Combined p-value at which the trigger of a class is estimated a second time.
+    asr
+        Share of held-out images that the trigger must move, in [0, 1].
     """
 
     alpha: float = DEFAULT_ALPHA
@@ -25,7 +30,7 @@ class Thresholds:
 
     @property
     def second_alpha(self) -> float:
-        """What further targets of a model that has one need.
+        """Combined p-value at which a further class of a model with a target is called one.
 
         What a network learned for one target makes others easier to reach as well.
         """
@@ -38,22 +43,26 @@ class Thresholds:
 
 
 def is_suspect(p_value: float, asr: float, limits: Thresholds) -> bool:
-    """Return whether a class is called a target: rarely so by chance, and its trigger transfers."""
+    """Return whether a class is called a target: a low p-value, and a trigger that transfers."""
     return p_value <= limits.alpha and asr >= limits.asr
 
 
 def targets_among(
     suspects: Sequence[Finding], limits: Thresholds, crowds: Sequence[str] = ()
 ) -> tuple[Finding, ...]:
-    """Return the suspects that are called targets, the clearest first.
+    """Return the suspects that are called targets, the lowest p-value first.
 
-    All targets of the clearest's trigger stand or fall with it.
+    All targets that share the trigger of the first are called targets with it.
 
     Parameters
     ----------
+    suspects
+        The findings to choose from.
+    limits
+        The thresholds.
     crowds
-        Families in which many classes at once have unnaturally small triggers. There, others beside
-        the clearest are what is expected, and need no more than it.
+        Families in which many classes at once have unnaturally small triggers. Further
+        targets are expected there, and are called so at the same p-value as the first.
     """
     ordered = sorted(suspects, key=lambda finding: finding.p_value)
     return tuple(
@@ -75,14 +84,20 @@ def decide(
     reached: bool = True,
     crowds: Sequence[str] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Verdict and reasons, from the findings that survived joint re-estimation.
+    """Return verdict and reasons, from the findings that remained after re-estimation.
 
     Parameters
     ----------
+    findings
+        The targets.
     doubts
-        The loudest evidence about the classes in doubt.
+        The strongest evidence about each class in doubt.
     combined
         The p-value of every class over all families.
+    names
+        The names of all classes.
+    limits
+        The thresholds.
     reached
         Whether any trigger worked for any class.
     crowds

@@ -1,4 +1,4 @@
-"""What forbids to call a network clean, whatever a search in it found."""
+"""Why a network may not be called clean, whatever a search in it found."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def doubts(
     *,
     accept_graph: bool,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Reasons that forbid the verdict clean, and notes on what the user has accepted.
+    """Return reasons against the verdict clean, and notes on what the user has accepted.
 
     Parameters
     ----------
@@ -33,9 +33,11 @@ def doubts(
     x
         Clean inputs [N, ...].
     findings
-        Whose triggers the network is asked about, too.
+        Their triggers are tried as well.
+    meter
+        What counts the passes; its budget may end.
     accept_graph
-        Whether the user has looked at what the graph holds.
+        Whether the user has looked at what the graph holds and accepts it.
     """
     triggers = [item.trigger for item in findings if item.trigger.site == ENTRY]
     try:
@@ -45,7 +47,7 @@ def doubts(
             triggered=[trigger(x[:: max(1, len(x) // 8)]) for trigger in triggers],
             later=searched.with_gain(classifier.gain),
         )
-        # What it took for an error of the network may have been the end of the budget.
+        # What was taken for an error of the network may have been the end of the budget.
         meter.require_left()
     except BudgetEnded:
         return (f"{meter.spent}: the network's graph was not looked at",), ()

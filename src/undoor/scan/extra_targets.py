@@ -1,4 +1,4 @@
-"""Targets that are repaired though the scan does not name them."""
+"""Targets that are repaired although the scan does not report them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
 from undoor.families.registry import families, find_family
 from undoor.families.schedules import Schedule
-from undoor.inversion.invert import Search, smallest
+from undoor.inversion.candidates import Search, smallest
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
@@ -37,13 +37,25 @@ def with_targets(
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
-    """`report` with a finding for each of `targets` that it does not name, for `undoor.repair`.
+    """Add a finding for each of `targets` that a report does not name, for `undoor.repair`.
 
     The trigger is the smallest that moves images of all other classes, searched for in the family
-    in which the class stood out most. Verdict, reasons and evidence stay: nothing was found out.
+    in which the class stood out most. Verdict, reasons and evidence stay as they are.
 
     Parameters
     ----------
+    classifier
+        The model.
+    clean
+        Clean images of all classes.
+    report
+        What the scan reported.
+    targets
+        Classes to repair.
+    seed
+        Of the source of chance.
+    progress
+        Progress callback.
     meter
         What counts the passes of `classifier`; its budget may end.
     journal
@@ -68,8 +80,8 @@ def with_targets(
     network = standardised(classifier.fast_copy(), clean.images)
     generator = torch.Generator().manual_seed(seed)
     work = work_alone(network, clean, generator, meter or Meter(), progress, journal)
-    forced = [_finding(work, report, target) for target in missing]
-    return replace(report, findings=(*report.findings, *forced))
+    added = [_finding(work, report, target) for target in missing]
+    return replace(report, findings=(*report.findings, *added))
 
 
 def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
@@ -81,7 +93,7 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
         `count` is below 0.
     """
     if count < 0:
-        raise UndoorError(f"expected 0 suspects or more, got {count}")
+        raise UndoorError(f"expected at least 0 suspects, got {count}; give a number of classes")
     named = [finding.target for finding in report.findings]
     others = [k for k in range(len(report.class_names)) if k not in named]
     first = {target: _clearest_first(report.evidence, target)[0] for target in others}
@@ -94,33 +106,34 @@ def _finding(work: Work, report: ScanReport, target: int) -> Finding:
     for evidence in _clearest_first(report.evidence, target):
         starts = started(work, Search(target, pool), evidence.family, STARTS)
         found = work.invert(starts, evidence.family, SCHEDULE)
-        best = smallest(found)[target]
-        if best.size is not None:
+        candidate = smallest(found)[target]
+        if candidate.size is not None:
             break
     else:
         raise UndoorError(
-            f"no trigger of any family moves clean images to class {target}, so there is nothing "
-            "to correct; leave this target out"
+            f"expected a trigger that moves clean images to class {target}, found none in any "
+            "family: there is nothing to correct; leave this target out"
         )
-    answers = triggered(network, best.trigger).predict(work.images.x[pool])
-    moved = network.task.reached(answers, target)
+    predicted = triggered(network, candidate.trigger).predict(work.images.x[pool])
+    moved = network.task.reached(predicted, target)
     return Finding(
         target=target,
         sources=tuple(k for k in range(network.num_classes) if k != target),
-        family=best.family,
+        family=candidate.family,
         p_value=evidence.p_value,
         score=evidence.score,
-        size=best.size,
+        size=candidate.size,
         asr_on_clean_set=float(moved.float().mean()),
-        trigger=best.trigger,
+        trigger=candidate.trigger,
     )
 
 
 def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[ClassEvidence]:
-    """Return of the families that move all classes to `target`, those first that speak most of it;
-    then one that reaches any class of any model.
+    """Return the evidence of families that move all classes to a target, the strongest first.
+
+    At the end that of a family which reaches any class of any model.
     """
-    own = [
+    of_target = [
         item
         for item in evidence
         if item.target == target
@@ -131,4 +144,4 @@ def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[Clas
     ]
     fallback = next(family.name for family in families() if family.reaches_any)
     last = ClassEvidence(target, fallback, None, score=1.0, p_value=1.0)
-    return [*sorted(own, key=lambda item: (item.p_value, -item.score)), last]
+    return [*sorted(of_target, key=lambda item: (item.p_value, -item.score)), last]

@@ -16,8 +16,7 @@ SCRUTINY = 1500
 
 
 def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> float:
-    """Return what the first searches of these families take where none ends early for lack of
-    progress.
+    """Estimate the sample passes of the first searches of these families, where none ends early.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> f
     Returns
     -------
     float
-        Sample passes. What is looked at again because it stands out is not among them.
+        Sample passes, without the second look at the classes that stand out.
     """
     cost = {"target": _targets, "source": _sources, "shared": _shared}
     records = map(family_named, families)
@@ -64,7 +63,7 @@ def _shared(classifier: Classifier, family: Family, images: int) -> float:
 
 
 def _search(family: Family, classes: int, *, extra: int) -> float:
-    """As `undoor.inversion.followed` does it.
+    """Return the passes of `undoor.inversion.followed`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a search in a network covers, and how far its verdict is carried by that."""
+"""What a search in a network covers, and which verdicts that supports."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from undoor.vocabulary import (
 # With fewer images per class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image per class, none with four.
 MIN_PER_CLASS = 3
-# Of a search that did not take place, or ended early, the verdict says so itself.
+# That a search did not take place, or ended early, is among the reasons of the verdict.
 ENDED = (BUDGET_ENDED, NOT_STARTED)
 
 
 def require_acceptance(accept_coverage: str) -> None:
-    """Refuse what is no choice of what a user accepts.
+    """Refuse a value of `accept_coverage` that does not exist.
 
     Raises
     ------
@@ -65,19 +65,19 @@ def coverage(
     per_class: float,
     accepted: bool,
 ) -> Coverage:
-    """Return what a search in a network covers.
+    """Describe what a search in a network covers.
 
     Parameters
     ----------
     classifier
         The network.
     searched, unfinished
-        The families that were, and of these those whose search was cut short.
+        The families that were searched, and those of them whose search was cut short.
     started
         Whether there was a search at all.
     reported
-        By family, the size below which a trigger would have been reported, and the score from which
-        on.
+        By family, the size below which and the score from which on a trigger would have been
+        reported.
     per_class
         Clean images per class.
     accepted
@@ -105,11 +105,11 @@ def coverage(
     return replace(found, gaps=tuple(_gaps(found, per_class)), accepted=accepted)
 
 
-def judged(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
-    """Return the verdict of a search as far as its coverage carries it.
+def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
+    """Return the verdict of a search where its coverage supports it, and inconclusive where not.
 
-    Few classes allow none. Few images do not suffice to call a model backdoored; anything else
-    that is lacking, and not accepted, not to call it clean.
+    Few classes support no verdict, and few images not the verdict backdoored. Any other gap that is
+    not accepted does not support the verdict clean.
     """
     codes = {gap.code for gap in covered.open_gaps}
     allowed: dict[Verdict, bool] = {
@@ -122,8 +122,8 @@ def judged(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
     return "inconclusive", replace(covered, decisive=True)
 
 
-def few(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:
-    """Return of what there is too little for this verdict of a search."""
+def shortages(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:
+    """Return the shortages that concern this verdict of a search: of images, of classes."""
     codes = {gap.code for gap in covered.gaps}
     images = (FEW_IMAGES,) if verdict == "backdoored" and FEW_IMAGES in codes else ()
     return (*images, *((FEW_CLASSES,) if FEW_CLASSES in codes else ()))
@@ -146,7 +146,7 @@ def _code(
 
 
 def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
-    """In what the network is like those that the nulls were learned from."""
+    """Compare the network with those that the nulls were learned from, property by property."""
     shape, space = classifier.input_shape, classifier.space.calibrated
     return {
         "network": kind == SCOPE.network,
@@ -158,7 +158,7 @@ def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
 
 
 def _gaps(covered: Coverage, per_class: float) -> Iterator[Gap]:
-    """Yield what is lacking, what forbids most first."""
+    """Yield the gaps, those that exclude most verdicts first."""
     calibrated = covered.calibrated or {}
     if not calibrated["classes"]:
         yield Gap(FEW_CLASSES, (), (covered.classes or 0,), (SCOPE.classes,))
@@ -175,7 +175,7 @@ def _gaps(covered: Coverage, per_class: float) -> Iterator[Gap]:
 
 
 def _left_out(each: Sequence[FamilyCoverage]) -> Iterator[Gap]:
-    """Families that were not searched though they apply, by the reason."""
+    """Yield the families that were not searched although they apply, by the reason."""
     by_code: dict[str, list[str]] = {}
     for item in each:
         if item.code is not None and not item.searched and item.code not in ENDED:
@@ -188,9 +188,9 @@ def _left_out(each: Sequence[FamilyCoverage]) -> Iterator[Gap]:
 
 
 def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
-    """In what the network is unlike those that the nulls were learned from.
+    """Yield in what the network differs from those that the nulls were learned from.
 
-    Of vectors no more is known than that; an opaque network is a gap already.
+    In other spaces than images nothing further is compared; an opaque network is a gap already.
     """
     if not calibrated["task"]:
         yield Gap(OTHER_TASK)
@@ -204,8 +204,9 @@ def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
 
 
 def _tiny(detectable: Mapping[str, float]) -> dict[str, float]:
-    """Return the families of which no trigger is so small that it would have been reported, by the
-    size; empty where some of another family would have been.
+    """Return the sizes of families with a smallest trigger that is too large to be reported.
+
+    Empty where the smallest trigger of one such family would have been reported.
     """
     sized = {name: size for name, size in detectable.items() if family_named(name).smallest}
     return (

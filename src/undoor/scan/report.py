@@ -1,4 +1,4 @@
-"""What a scan found: data, no behaviour beyond reading and writing itself."""
+"""The report of a scan: data that is written and read, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
 SCHEMA = "undoor/scan/5"
-# Still read: it holds `detectable` in the place of `coverage`, and no circumstances.
+# Of older versions: it holds `detectable` in the place of `coverage`, and no circumstances.
 WITHOUT_COVERAGE = "undoor/scan/4"
-# Still read: as the one above, and it names its model by the weights and the input transform alone.
+# Of older versions: as above, and it names its model by the weights and the input transform alone.
 WEIGHTS_ONLY = "undoor/scan/3"
 READ = (SCHEMA, WITHOUT_COVERAGE, WEIGHTS_ONLY)
 WAY_OUT = "scan this model again"
@@ -34,21 +34,26 @@ WAY_OUT = "scan this model again"
 class ClassEvidence:
     """How easily images are moved by one trigger of a family.
 
-    Those of all other classes to `target`, or, in families that go by the source, those of `source`
-    to wherever they go.
-
-    size : of the smallest trigger that worked, in the family's unit; None where none worked.
-    score : how many times smaller it is than those of the other classes, and than natural ones.
-    p_value : how often the highest score of a clean model's classes is as high, in this family.
-    asr : share of held-out clean images of its sources that the trigger moves to `target`; None
-        where nothing hung on it.
+    Images of all other classes to `target`, or, in families that go by the source, those of
+    `source` to any class.
 
     Attributes
     ----------
     target
         None where the images go to several classes.
+    family
+        The name of the trigger family.
+    size
+        Of the smallest trigger that worked, in the family's unit; None where none worked.
+    score
+        How many times smaller it is than those of the other classes, and than natural ones.
+    p_value
+        How often the highest score of a clean model's classes is as high in this family, in [0, 1].
+    asr
+        Share of held-out clean images of its sources that the trigger moves to `target`, in [0, 1];
+        None where it was not measured.
     source
-        None for all.
+        None for all classes.
     """
 
     target: int | None
@@ -77,6 +82,7 @@ class Finding:
     trigger: Trigger
 
     def to_json(self) -> dict[str, Any]:
+        """Return every field but the trigger, which is a file of its own."""
         return {
             "target": self.target,
             "sources": list(self.sources),
@@ -99,19 +105,25 @@ class ScanReport(Viewed):
     coverage
         What was searched, on what the statistics were learned, and what is lacking.
     passes
-        Images that went forward and backward; one that went forward alone counts half.
+        Sample passes: images that went forward and backward; forward alone counts half.
     fingerprint
-        Of the model.
+        SHA-256 of the model.
+    images
+        How many clean images were used.
+    seed
+        Of the source of chance.
+    seconds
+        Of wall-clock time.
     identity
-        The same field by field, where it is known.
+        The model's identity field by field, where it is known.
     date
         When the scan ended, in UTC.
     circumstances
         Options, software, machine and data.
     device
-        Type and name of what the scan ran on; None where the file does not say.
+        Type and name of what the scan ran on; None where the file does not hold it.
     causes
-        Of an inconclusive verdict, as far as they are known; "budget" also beside another verdict,
+        Of an inconclusive verdict, as far as they are known; "budget" also with another verdict,
         where not all was searched.
     """
 
@@ -134,7 +146,7 @@ class ScanReport(Viewed):
 
     @property
     def detectable(self) -> dict[str, float]:
-        """For each family searched, the size below which a trigger would have been reported."""
+        """By family, the size below which a trigger would have been reported."""
         return self.coverage.detectable
 
     def __repr__(self) -> str:
@@ -142,6 +154,7 @@ class ScanReport(Viewed):
         return f"ScanReport({self.verdict}, targets={targets}, model={self.fingerprint[:12]})"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the content of scan.json: verdict, reasons, targets, evidence and coverage."""
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
@@ -163,10 +176,12 @@ class ScanReport(Viewed):
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
-        """Refuse a model that this is not the scan of.
+        """Refuse a model other than the one scanned.
 
         Parameters
         ----------
+        classifier
+            The model.
         name
             Of the report, in messages.
 
@@ -185,7 +200,7 @@ class ScanReport(Viewed):
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write scan.json and one trigger_<target>.npz a finding; the JSON comes last."""
+        """Write scan.json and one trigger_<target>.npz per finding; the JSON comes last."""
         folder = Path(folder)
         for finding in self.findings:
             finding.trigger.save(folder / trigger_file(finding.target))
@@ -195,7 +210,13 @@ class ScanReport(Viewed):
     def load(
         folder: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> ScanReport:
-        """Read what `save` wrote for a model with inputs of this shape and these bounds."""
+        """Read what `save` wrote for a model with inputs of this shape and these bounds.
+
+        Raises
+        ------
+        UndoorError
+            There is no report in the folder, or it is not one.
+        """
         folder = Path(folder)
         file = folder / SCAN_FILE
         try:

@@ -1,11 +1,10 @@
-"""The scan: screen every class in every family, look again at what stands out, decide."""
+"""The scan: what is checked before and after the search, and the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +12,9 @@ from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
 from undoor.errors import BudgetEnded
-from undoor.families.registry import family_named
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, near_chance
-from undoor.inversion.class_directions import OwnDirections
+from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.gradients import require_gradients
 from undoor.inversion.images import split
 from undoor.inversion.journalled_search import about
@@ -27,15 +25,12 @@ from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.circumstances import circumstances, now
 from undoor.scan.coverage import Coverage
-from undoor.scan.decide import Thresholds, decide, targets_among
+from undoor.scan.decide import Thresholds
 from undoor.scan.doubts import doubts
-from undoor.scan.gaps import coverage, few, judged, require_acceptance
-from undoor.scan.reestimate import reestimate
-from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.scan.screening import fill, searched
-from undoor.scan.statistics import PERHAPS_A_CROWD
-from undoor.scan.suspects import suspects_of
-from undoor.scan.table import Table
+from undoor.scan.gaps import coverage, require_acceptance, shortages, supported
+from undoor.scan.report import ScanReport
+from undoor.scan.screening import searched
+from undoor.scan.search import SearchResult, search_and_decide
 from undoor.vocabulary import (
     BUDGET,
     FULL,
@@ -44,13 +39,10 @@ from undoor.vocabulary import (
     SCORES,
     AcceptCoverage,
     Cause,
-    Verdict,
 )
 
 # More images than this change no estimate enough to pay for the passes.
 MAX_PER_CLASS = 100
-# Classes that are looked at again; of any others the first evidence stands.
-MAX_LOOKS = 3
 
 
 def scan(
@@ -66,32 +58,45 @@ def scan(
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
-    """Search `classifier` for a backdoor with nothing but clean images.
+    """Search a classifier for a backdoor, given clean images alone.
 
-    Screen: for each class and family, the smallest trigger that a little work finds, from all other
-    classes; and the smallest patches that make one class, or all, leave their own, wherever they
-    go. Look again: the classes whose triggers are far smaller than natural ones are estimated
-    anew in the family that says so, beside classes that get the same effort. Decide: the families'
-    p-values become one for each class, and the trigger must move held-out images of its sources.
+    Screen: for each class and family, find the smallest trigger that a little work finds for all
+    other classes; and the smallest patches that make images of one class, or of all, leave their
+    class, wherever they go. Look again: estimate a second time the triggers that are far smaller
+    than natural ones, in the family that shows them, with the same effort. Decide: combine the
+    families' p-values into one per class; the trigger must move held-out images of its sources.
 
     Parameters
     ----------
+    classifier
+        The model.
     clean
-        Labelled clean images, every class present; of more than 100 a class, 100 are drawn.
+        Labelled clean images, every class present; of more than 100 per class, 100 are drawn.
+    seed
+        Of the source of chance.
+    thresholds
+        What a verdict takes; the defaults of `Thresholds` where none are given.
+    progress
+        Progress callback.
     budget
         What the scan may cost; where it ends early, the verdict is never "clean". Its passes are
         never exceeded, its seconds by one batch of passes at most.
     max_seconds
-        The same as a budget of so many seconds; one of both may be given.
+        The same as a budget of so many seconds; give one of the two at most.
     accept_graph
         Whether a network may be called clean whose graph holds what ordinary layers do not have, as
         the user has looked at it.
     accept_coverage
-        "partial" where a network may be called clean though not all families could be searched in
-        it, or though the statistics were learned on another kind of network or input.
+        "partial" where a network may be called clean although not all families could be searched in
+        it, or the statistics were learned on another kind of network or input.
     journal
-        Where what is found meanwhile is kept. A scan that was killed goes on from there to the same
-        report; only its seconds differ. So does one whose budget ended, with a larger one.
+        Where checkpoints are written. A scan that was killed resumes from there and ends with the
+        same report; only its seconds differ. So does one whose budget ended, with a larger one.
+
+    Returns
+    -------
+    ScanReport
+        The verdict, its reasons and all evidence.
 
     Raises
     ------
@@ -107,10 +112,10 @@ def scan(
     generator = torch.Generator().manual_seed(seed)
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
-    kept = journal and about(journal, str(exact.sha256), held, classifier.device)
+    journal = journal and about(journal, str(exact.sha256), held, classifier.device)
     try:
         search = standardised(search, clean.images)
-        found = _judged(search, clean, limits, meter, generator, progress, kept)
+        found = _examined(search, clean, limits, meter, generator, progress, journal)
     except BudgetEnded:
         found = _unsearched(search, meter)
     never, notes = doubts(
@@ -147,28 +152,11 @@ def scan(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """What a search leads to, as in `ScanReport`.
-
-    By family the size below which, and the score from which on, a trigger would have been reported;
-    the families whose search was cut short.
-    """
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
-    evidence: tuple[ClassEvidence, ...] = ()
-    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
-    causes: tuple[Cause, ...] = ()
-    unfinished: tuple[str, ...] = ()
-
-
-def _causes(found: _Found, meter: Meter) -> tuple[Cause, ...]:
+def _causes(found: SearchResult, meter: Meter) -> tuple[Cause, ...]:
     return (*((BUDGET,) if meter.ended else ()), *found.causes)
 
 
-def _judged(
+def _examined(
     search: Classifier,
     clean: CleanSet,
     limits: Thresholds,
@@ -176,8 +164,8 @@ def _judged(
     generator: torch.Generator,
     progress: Progress,
     journal: Journal | None,
-) -> _Found:
-    """Return what the search leads to, where the model knows the images.
+) -> SearchResult:
+    """Search the model where it can be judged by its predictions and gradients.
 
     Raises
     ------
@@ -186,27 +174,27 @@ def _judged(
     """
     known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
-    own = OwnDirections.of(search, clean.images, clean.labels)
+    class_directions = ClassDirections.of(search, clean.images, clean.labels)
     images = split(clean, known, generator)
-    # Of a model that does not know these images, nothing that they say would be true.
+    # A model that does not predict these images as their classes cannot be judged by them.
     if unfit := _unfit(search, clean, known):
-        return _Found("inconclusive", (unfit,), causes=(LABELS,))
+        return SearchResult("inconclusive", (unfit,), causes=(LABELS,))
     if doubt := flat(search, clean.images):
-        return _Found("inconclusive", (doubt,), causes=(SCORES,))
-    work = Work(search, images, own, generator, meter, progress, journal)
-    return _search(work, limits, search.class_names)
+        return SearchResult("inconclusive", (doubt,), causes=(SCORES,))
+    work = Work(search, images, class_directions, generator, meter, progress, journal)
+    return search_and_decide(work, limits, search.class_names)
 
 
-def _unsearched(search: Classifier, meter: Meter) -> _Found:
-    """Return of a model for which the budget did not suffice to look at it."""
+def _unsearched(search: Classifier, meter: Meter) -> SearchResult:
+    """Return the result for a model that the budget did not suffice to search."""
     reason = meter.unfinished(searched(search), (), looked=True)
-    return _Found("inconclusive", (reason,) if reason else ())
+    return SearchResult("inconclusive", (reason,) if reason else ())
 
 
 def _covered(
-    found: _Found, classifier: Classifier, images: int, *, accepted: bool
-) -> tuple[_Found, Coverage]:
-    """Return the same as far as what was searched and calibrated carries it, and what that is."""
+    found: SearchResult, classifier: Classifier, images: int, *, accepted: bool
+) -> tuple[SearchResult, Coverage]:
+    """Return the result as far as its coverage supports it, and the coverage."""
     covered = coverage(
         classifier,
         searched={item.family for item in found.evidence},
@@ -216,14 +204,14 @@ def _covered(
         per_class=images / classifier.num_classes,
         accepted=accepted,
     )
-    verdict, covered = judged(found.verdict, covered)
-    causes = (*found.causes, *few(found.verdict, covered))
+    verdict, covered = supported(found.verdict, covered)
+    causes = (*found.causes, *shortages(found.verdict, covered))
     findings = found.findings if verdict == "backdoored" else ()
     return replace(found, verdict=verdict, findings=findings, causes=causes), covered
 
 
-def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
-    """Return the same, or inconclusive where any of these reasons forbids to call a model clean."""
+def _never_clean(found: SearchResult, reasons: Sequence[str]) -> SearchResult:
+    """Return the result, inconclusive instead of clean where there are reasons for it."""
     if not reasons:
         return found
     if found.verdict != "clean":
@@ -231,67 +219,8 @@ def _never_clean(found: _Found, reasons: Sequence[str]) -> _Found:
     return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
 
 
-def _search(work: Work, limits: Thresholds, names: Sequence[str]) -> _Found:
-    """Screen, look again, decide."""
-    table = Table(work.classifier)
-    partly = fill(work, table)
-    if not table.entries:
-        return _Found("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
-    looked = not partly and _look_again(work, table, limits)
-    p_all = table.combined()
-    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
-    findings = targets_among(suspects, limits, table.crowds())
-    verdict, reasons = decide(
-        findings,
-        doubts,
-        p_all.tolist(),
-        names,
-        limits,
-        reached=table.reached,
-        crowds=table.crowds(PERHAPS_A_CROWD),
-    )
-    looked = bool(partly) or (looked and confirmed)
-    if unfinished := _unfinished(work, table, partly, looked=looked):
-        if verdict == "backdoored":
-            reasons = (*reasons, unfinished)
-        else:
-            verdict, reasons = "inconclusive", (unfinished,)
-    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
-    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
-    return _Found(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
-
-
-def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
-    names = searched(work.classifier)
-    missing = [name for name in names if name not in table.entries and name not in partly]
-    return work.meter.unfinished(missing, partly, looked=looked)
-
-
-def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
-    """Estimate anew what stands out; whether the budget sufficed for it."""
-    try:
-        for family, targets in _looks(table, limits).items():
-            first, ceiling = table.candidates(family), table.ceiling(family)
-            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
-    except BudgetEnded:
-        return False
-    return True
-
-
-def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
-    """Targets that deserve a second estimate, by the family that says so."""
-    p_all = table.combined()
-    order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MAX_LOOKS]
-    out: dict[str, list[int]] = {}
-    for target in order:
-        loudest = table.loudest(target)
-        if loudest and family_named(loudest[0]).moves == "target":
-            out.setdefault(loudest[0], []).append(target)
-    return out
-
-
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:
-    """Return a model that does not know the clean images cannot be judged by them."""
+    """Return why a model cannot be judged by the clean images; None where it can."""
     doubt = near_chance(float(known.float().mean()), search.num_classes)
     if doubt is None:
         return None

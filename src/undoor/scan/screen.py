@@ -6,22 +6,30 @@ from collections.abc import Sequence
 
 from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
+from undoor.inversion.candidates import ALL, Candidate, Search, smallest
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
-from undoor.inversion.invert import ALL, Candidate, Search, smallest
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work
 
 
 def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
-    """Return a candidate for each class that is followed as a target, in class order.
-
-    All of few, and of many the most promising and some drawn at random.
+    """Search for a trigger towards each class.
 
     Parameters
     ----------
+    work
+        The model, its images and the budget.
+    family
+        The name of the trigger family.
     targets
         The classes to try; all where none are given.
+
+    Returns
+    -------
+    tuple of Candidate
+        One for each class that is followed, in class order: all of few classes, and of many the
+        most promising and some drawn at random.
     """
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
     searches = [Search(target, work.images.pool(target)) for target in tried]
@@ -32,7 +40,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
 
 
 def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
-    """Return the same for each class as a source that a trigger makes leave, wherever it goes.
+    """Search for a trigger that makes images of each class leave it, wherever they go.
 
     A backdoor for a few sources alone, or one that sends each class elsewhere, has no target that
     all other classes reach.
@@ -44,7 +52,7 @@ def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
 
 
 def screen_shared(work: Work, family: str) -> Candidate:
-    """Return one trigger that makes images of all classes leave their own."""
+    """Search for one trigger that makes images of all classes leave their class."""
     record = family_named(family)
     kind, places = record.candidates.name, record.places_in(work.classifier.space)
     effort = places.effort if places else record.effort
@@ -59,7 +67,7 @@ def screen_shared(work: Work, family: str) -> Candidate:
 def _patches(
     work: Work, family: Family, places: Places, searches: Sequence[Search]
 ) -> tuple[Candidate, ...]:
-    """Patches from the squares that pull most, and from noise, which finds scattered ones."""
+    """Search from the squares that pull most, and from noise, which finds scattered patches."""
     few = len(searches) <= FEW_CLASSES
     distance = NEAR if few else FAR
     tried = try_squares(

@@ -17,7 +17,7 @@ from undoor.scan.table import Table
 
 
 def searched(classifier: Classifier) -> tuple[str, ...]:
-    """Return all families that are searched in a network, in the order of the search."""
+    """Return the names of the families that are searched in a network, in that order."""
     return tuple(name for moves in get_args(Moves) for name in families_for(classifier, moves))
 
 

@@ -27,10 +27,10 @@ LOWER = 0.25
 # So many times below that of any model that the nulls are learned from, the lower quartile of the
 # classes is no natural one: those classes are targets themselves, and no reference.
 CROWD = 2.0
-# So many times below, it is not known what they are.
+# So many times below, the classes may be targets.
 PERHAPS_A_CROWD = 1.5
-# What it counts that a trigger is smaller than natural ones of other models. Chosen on the models
-# that the nulls are learned from, among powers from 0 to 1: models differ more than classes do.
+# How much it counts that a trigger is smaller than natural ones of other models. Chosen on the
+# models that the nulls are learned from, among powers from 0 to 1: models differ more than classes.
 ABSOLUTE = 0.3
 
 
@@ -63,8 +63,10 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
 
 
 def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> bool:
-    """Return whether a quarter of the classes or more have triggers so small that they must be
-    targets: `times` smaller than any that the null was learned from.
+    """Return whether at least a quarter of the classes have unnaturally small triggers.
+
+    Those are `times` smaller than any that the null was learned from, so that the classes must be
+    targets.
 
     >>> null = Null(natural=20.0, ceiling=90.0, location=0.4, scale=0.2, least_others=9.0)
     >>> crowded([2.0, 3.0, 2.5, 20.0, 30.0, 25.0, 40.0, None], null)
@@ -76,14 +78,14 @@ def crowded(sizes: Sequence[float | None], null: Null, times: float = CROWD) -> 
 
 
 def lower_quartile(sizes: Sequence[float | None], null: Null) -> float:
-    """Return of the sizes of all classes, with the ceiling for those that no trigger reached."""
+    """Return the lower quartile of all sizes, the ceiling standing for classes not reached."""
     return _quartile(_filled(sizes, null))
 
 
 def score_beside(
     size: float | None, others: Sequence[float | None], null: Null, others_null: Null
 ) -> float:
-    """Return the same for one trigger of a family of its own beside those of another family.
+    """Return the score of a single trigger, compared with those of another family; see `scores`.
 
     >>> null = Null(natural=40.0, ceiling=120.0, location=-0.8, scale=0.3)
     >>> round(score_beside(5.0, [30.0, 40.0, None], null, null), 1)
@@ -99,7 +101,7 @@ def _contrast(value: float, reference: float, null: Null) -> float:
 
 
 def _reference(others: NDArray[np.float64], null: Null) -> float:
-    """Return what a class is compared with."""
+    """Return the size that a class is compared with."""
     quartile = _quartile(others)
     return null.least_others if _unnatural(quartile, null, CROWD) else quartile
 
@@ -124,10 +126,10 @@ def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
 def p_values(
     score: NDArray[np.float64], null: Null, classes: int = NULL_CLASSES
 ) -> NDArray[np.float64]:
-    """Probability, for each score, that the highest of a clean model's `classes` is as high.
+    """Return the probability, for each score, that a clean model's highest score is as high.
 
     A Gumbel distribution of the logarithm of that highest score, the limit for the largest of many,
-    fitted on models without a backdoor there; its location moves with the logarithm of K.
+    fitted on models without a backdoor; its location moves with the logarithm of `classes`.
     """
     return np.asarray(stats.gumbel_r.sf(np.log(score), _location(null, classes), null.scale))
 
@@ -135,10 +137,10 @@ def p_values(
 def agreement(
     p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
 ) -> NDArray[np.float64]:
-    """Return how much all families together object to each class [K].
+    """Return the agreement of all families about each class [K].
 
-    The weighted sum of -log p, each at most 7, so that many that object a little say as much as one
-    that objects loudly.
+    The weighted sum of -log p, each at most 7, so that weak evidence of many families counts as
+    much as strong evidence of one.
 
     >>> p = {"a": np.array([0.01, 1.0]), "b": np.array([0.02, 0.9])}
     >>> agreement(p, {"a": 1.0, "b": 0.5}).round(2)
@@ -148,8 +150,9 @@ def agreement(
 
 
 def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[np.float64]:
-    """Probability, for each class's `agreement` [K], that the highest of a clean model's ten
-    classes is as high: a Gumbel distribution, as for the single families.
+    """Return the p-value of each class's `agreement` [K] as the highest of ten classes.
+
+    From a Gumbel distribution, as for the single families.
     """
     return np.asarray(stats.gumbel_r.sf(total, null.location, null.scale))
 
@@ -157,8 +160,9 @@ def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[n
 def for_classes(
     p: NDArray[np.float64], classes: int, *, of: int = NULL_CLASSES
 ) -> NDArray[np.float64]:
-    """Return the probability that the best of `classes` does what the best of `of` does with
-    probability `p`, where classes are independent (Sidak's correction, in either direction).
+    """Convert p-values of the highest of `of` classes to those of the highest of `classes`.
+
+    Where classes are independent (Sidak's correction, in either direction).
 
     >>> for_classes(np.array([0.02]), 1).round(4), for_classes(np.array([0.02]), 43).round(4)
     (array([0.002]), array([0.0832]))
@@ -168,8 +172,9 @@ def for_classes(
 
 
 def of_ten(p: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Return by family, p-values of every class [K], each as the lowest of K, as the lowest of ten:
-    so families are combined, whatever K is.
+    """Convert p-values [K] of every family from the lowest of K to the lowest of ten.
+
+    Families are combined as of ten classes, whatever K is.
     """
     return {family: for_classes(q, NULL_CLASSES, of=len(q)) for family, q in p.items()}
 
@@ -177,11 +182,11 @@ def of_ten(p: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64
 def combined(
     p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] | None = None
 ) -> NDArray[np.float64]:
-    """Return one p-value a class [K] from those of the families, which depend on one another.
+    """Combine the p-values of dependent families into one per class [K].
 
     The Cauchy combination (Liu and Xie, J. Am. Stat. Assoc. 115, 2020): near the smallest times
-    their number where one family alone objects, less where several agree. A family that sees
-    nothing at all counts as one that does not know, so that it cannot outvote the others.
+    their number where one family alone has a low one, less where several agree. A p-value above 0.5
+    counts as 0.5, so that a family without evidence cannot outvote the others.
 
     Parameters
     ----------
@@ -207,7 +212,7 @@ def overall(
 ) -> NDArray[np.float64]:
     """Return the p-value of every class [K].
 
-    Whether a family objects loudly, or whether they agree, which counts as one more family.
+    From the p-value of each family, and that of their agreement, which counts as one more family.
 
     The families are combined as they would be for ten classes, and the result is corrected for K
     once. Terms that were corrected already would be corrected once more by the agreement's null:
@@ -269,5 +274,5 @@ def _filled(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
 
 
 def _location(null: Null, classes: int) -> float:
-    """Return of the highest log score of so many classes."""
+    """Return the location of the highest log score of so many classes."""
     return null.location + null.scale * math.log(classes / NULL_CLASSES)

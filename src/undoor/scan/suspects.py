@@ -13,14 +13,30 @@ from undoor.inversion.work import Work
 from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn
 from undoor.scan.decide import Thresholds, is_suspect
 from undoor.scan.report import ClassEvidence, Finding
-from undoor.scan.table import Entry, Table
+from undoor.scan.table import Table, TableEntry
 
 
 def suspects_of(
     work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
 ) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
-    """Return the loudest evidence about each class in doubt, those that are suspects, and whether
-    the budget sufficed to confirm them all.
+    """Confirm the classes in doubt.
+
+    Parameters
+    ----------
+    work
+        The model, its images and the budget.
+    table
+        The candidates of all families.
+    p_all
+        The p-value of every class [K] over all families.
+    limits
+        The thresholds.
+
+    Returns
+    -------
+    tuple of dict, list and bool
+        The strongest evidence about each class in doubt, the findings of those that are suspects,
+        and whether the budget sufficed to confirm them all.
     """
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
@@ -44,7 +60,7 @@ def suspects_of(
 def _confirmed(
     work: Work,
     family: str,
-    entry: Entry,
+    entry: TableEntry,
     target: int,
     shared: dict[str, dict[int, Confirmed]],
 ) -> Confirmed:
@@ -53,7 +69,7 @@ def _confirmed(
     Parameters
     ----------
     shared
-        What triggers of several classes did so far, by family; one is looked at once.
+        By family, the triggers of several classes that were confirmed so far: each is grown once.
     """
     if family_named(family).moves == "shared":
         if family not in shared:
@@ -66,17 +82,17 @@ def _confirmed(
     return confirm(work, candidate, target)
 
 
-def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Entry] | None:
-    """Return what speaks loudest about a class.
+def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, TableEntry] | None:
+    """Return the entry with the strongest evidence about a class.
 
-    A trigger of the input before a latent one, where its family says the same, since it can be
-    seen, and corrected from the first layer on.
+    One of a family at the input comes before a latent one where it is below `alpha` too: it can be
+    shown, and corrected from the first layer on.
     """
     at_input = [family.name for family in families() if family.at_input]
-    seen = table.loudest(target, at_input)
+    seen = table.strongest(target, at_input)
     if seen and seen[1].p_value <= limits.alpha:
         return seen
-    return table.loudest(target)
+    return table.strongest(target)
 
 
 def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:

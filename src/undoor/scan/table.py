@@ -1,4 +1,4 @@
-"""The candidates of every family and class, and what their sizes say."""
+"""The candidates of every family and class, with the scores and p-values of their sizes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from undoor.classifier import Classifier
 from undoor.families.calibration import Null, agreement_null, fitted_nulls
 from undoor.families.registry import family_named, judged_beside, nulls
-from undoor.inversion.invert import Candidate
-from undoor.scan.reestimate import Again
+from undoor.inversion.candidates import Candidate
+from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
     CROWD,
@@ -29,23 +29,27 @@ from undoor.scan.statistics import (
 )
 
 UNKNOWN = 1.0
-# Of a family without a fitted null: the other classes alone say how small a trigger is.
+# Of a family without a fitted null: a trigger is compared with the other classes alone.
 NOTHING_LEARNED = Null(natural=0.0, ceiling=1.0, location=0.0, scale=1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """What one search gave.
+class TableEntry:
+    """The result of one search.
 
     Attributes
     ----------
+    candidate
+        The trigger that was found.
     size
-        Kept as the first effort would have found it, so that all compare.
+        As the effort of the first search finds it, so that all are comparable.
     targets
-        The classes that it speaks for: the one searched for, or those in which the images end that
-        left their own.
+        The classes that it is evidence about: the one searched for, or those that images which left
+        their class are moved to.
     source
         The class that they left, where it is one.
+    score, p_value
+        As of `ClassEvidence`.
     """
 
     candidate: Candidate
@@ -56,6 +60,7 @@ class Entry:
     p_value: float = UNKNOWN
 
     def evidence(self, family: str, target: int | None) -> ClassEvidence:
+        """Return the entry as the report has it."""
         return ClassEvidence(
             family=family,
             target=target,
@@ -67,38 +72,45 @@ class Entry:
 
 
 class Table:
-    """entries : by family, those of the classes that were followed, in class order."""
+    """The candidates of every family that was searched.
+
+    Attributes
+    ----------
+    entries
+        By family, those of the classes that were followed, in class order.
+    """
 
     def __init__(self, classifier: Classifier) -> None:
         self.extent = classifier.extent
         self.calibrated = classifier.space.calibrated and classifier.task.calibrated
         self.classes = classifier.num_classes
-        self.entries: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[TableEntry]] = {}
 
     def add(self, family: str, candidates: Sequence[Candidate]) -> None:
-        """The first candidates of a family for targets."""
-        entries = [Entry(c, c.size, (c.target,)) for c in candidates]
+        """Add the first candidates of a family for targets."""
+        entries = [TableEntry(c, c.size, (c.target,)) for c in candidates]
         self._judge(family, entries)
 
     def add_sources(
         self, family: str, candidates: Sequence[Candidate], ends: Sequence[tuple[int, ...]]
     ) -> None:
-        """Candidates that make the images of a source leave it; `ends`: where those go."""
+        """Add candidates that make the images of a source leave it, for the classes `ends`."""
         pairs = zip(candidates, ends, strict=True)
-        self._judge(family, [Entry(c, c.size, end, c.target) for c, end in pairs])
+        self._judge(family, [TableEntry(c, c.size, end, c.target) for c, end in pairs])
 
     def add_shared(self, family: str, candidate: Candidate, ends: tuple[int, ...]) -> None:
-        """The trigger that makes images of all classes leave their own, after those of the sources,
-        beside which its size is judged.
-        """
-        self._judge(family, [Entry(candidate, candidate.size, ends)])
+        """Add the candidate that makes images of all classes leave their class.
 
-    def replace(self, family: str, better: Mapping[int, Again]) -> None:
-        """Better candidates of some targets."""
+        After those of the sources, which its size is compared with.
+        """
+        self._judge(family, [TableEntry(candidate, candidate.size, ends)])
+
+    def replace(self, family: str, better: Mapping[int, Reestimate]) -> None:
+        """Replace the candidates of some targets by second estimates."""
         entries = [
             entry
-            if (again := better.get(entry.candidate.target)) is None
-            else replace(entry, candidate=again.candidate, size=again.size)
+            if (second := better.get(entry.candidate.target)) is None
+            else replace(entry, candidate=second.candidate, size=second.size)
             for entry in self.entries[family]
         ]
         self._judge(family, entries)
@@ -121,9 +133,20 @@ class Table:
         # The null of their agreement was learned with these families and no others.
         return overall(p, nulls(), agreement_null(), agreeing=fitted_nulls())
 
-    def loudest(self, target: int, families: Sequence[str] = ()) -> tuple[str, Entry] | None:
-        """Return the family whose p-value for this class is the lowest, of `families` or of all,
-        and what it found; None where none followed the class.
+    def strongest(self, target: int, families: Sequence[str] = ()) -> tuple[str, TableEntry] | None:
+        """Return the family with the lowest p-value for a class, and its entry.
+
+        Parameters
+        ----------
+        target
+            The class.
+        families
+            Names of the families to choose from; all where none are given.
+
+        Returns
+        -------
+        tuple of str and TableEntry, or None
+            None where no family followed the class.
         """
         found = [
             (family, entry)
@@ -134,10 +157,11 @@ class Table:
         return min(found, key=lambda pair: pair[1].p_value, default=None)
 
     def candidates(self, family: str) -> list[Candidate]:
+        """Return the candidates of a family, in class order."""
         return [entry.candidate for entry in self.entries[family]]
 
     def all_evidence(self, known: Sequence[ClassEvidence]) -> tuple[ClassEvidence, ...]:
-        """Return by family and class, with what is known of how well their triggers work."""
+        """Return the evidence of all entries, with the ASR of those that are `known`."""
         asr = {
             (e.family, e.source, None if judged_beside(e.family) else e.target): e.asr
             for e in known
@@ -156,8 +180,9 @@ class Table:
         return null.ceiling * family_named(family).growth(self.extent)
 
     def detectable(self, alpha: float) -> dict[str, float]:
-        """Return for each family, the size below which a class would have had a p-value of `alpha`,
-        had the other families said nothing.
+        """Return the size by family below which a class would have had a p-value of `alpha`.
+
+        With no evidence from the other families.
         """
         share = self._share(alpha)
         out = {}
@@ -172,8 +197,9 @@ class Table:
         return out
 
     def alarms(self, alpha: float) -> dict[str, float]:
-        """Return for each family, the score from which on a class would have had a p-value of
-        `alpha`, had the other families said nothing.
+        """Return the score by family from which on a class would have had a p-value of `alpha`.
+
+        With no evidence from the other families.
         """
         share = self._share(alpha)
         return {
@@ -182,12 +208,10 @@ class Table:
         }
 
     def _share(self, alpha: float) -> float:
-        """Return the p-value of one family that, over all, is `alpha` where the others say
-        nothing.
-        """
+        """Return the p-value of one family that is `alpha` over all, without other evidence."""
         return alpha / max(1, len(self._calibrated))
 
-    def _judge(self, family: str, entries: Sequence[Entry]) -> None:
+    def _judge(self, family: str, entries: Sequence[TableEntry]) -> None:
         sizes = self._scaled(family, entries)
         null = self._null(family, sizes)
         if beside := judged_beside(family):
@@ -204,12 +228,15 @@ class Table:
         ]
 
     def _tried(self, family: str) -> int:
-        """Return of how many the smallest trigger is the smallest; a lone one counts as usual."""
+        """Return how many classes the smallest trigger is the smallest of.
+
+        Of a single trigger, as many as the nulls were learned from.
+        """
         return NULL_CLASSES if judged_beside(family) else self.classes
 
     @property
     def _calibrated(self) -> list[str]:
-        """Of the families searched, those of whose natural triggers something is known."""
+        """The families searched that have a null."""
         return [family for family in self.entries if family in nulls()]
 
     def _by_target(self, family: str) -> NDArray[np.float64]:
@@ -225,7 +252,7 @@ class Table:
             return null
         return without_scale(null or NOTHING_LEARNED, sizes)
 
-    def _scaled(self, family: str, entries: Sequence[Entry]) -> list[float | None]:
-        """Sizes as they would be at 3 x 32 x 32 pixels."""
+    def _scaled(self, family: str, entries: Sequence[TableEntry]) -> list[float | None]:
+        """Return the sizes as they would be at 3 x 32 x 32 pixels."""
         unit = family_named(family).growth(self.extent)
         return [None if entry.size is None else entry.size / unit for entry in entries]

@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 
+from undoor.align.cross_validation import CrossValidation
 from undoor.align.plans import candidate_plans
-from undoor.align.select import Bench, calibrate, choose_plan, fit_to
+from undoor.align.select import calibrate_guard, choose_plan, fit_to
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
 from undoor.progress import Progress, silent
-from undoor.repair import MIN_SOURCE_IMAGES, bench_of, most_inputs
 from undoor.sites import find_sites
+from undoor.target_repair import MIN_SOURCE_IMAGES, cross_validation_of, max_inputs
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 from undoor_bench.zoo.stored import Planted
 
@@ -47,7 +48,7 @@ def guard_with_truth(
     network = classifier.fast_copy()
     sites = find_sites(network)
     plans = candidate_plans(sites)
-    most = most_inputs(sites)
+    most = max_inputs(sites)
     corrections: dict[int, dict[str, Correction]] = {}
     thresholds, chosen = {}, {}
     for planted in backdoors:
@@ -58,7 +59,7 @@ def guard_with_truth(
             network, planted.trigger, x, plans[plan], fit=DEFAULT_FIT, progress=progress
         )
         corrections[planted.target] = fitted
-        thresholds[planted.target] = calibrate(bench, fitted).threshold
+        thresholds[planted.target] = calibrate_guard(bench, fitted).threshold
         chosen[str(planted.target)] = plan
     return Guarded(classifier, corrections, thresholds), {"plans": chosen}
 
@@ -70,13 +71,13 @@ def _bench(
     fpr: float,
     most: int,
     generator: torch.Generator,
-) -> Bench:
+) -> CrossValidation:
     sources = torch.isin(clean.labels, torch.tensor(planted.sources))
     if int(sources.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
             f"expected {MIN_SOURCE_IMAGES} clean images or more of the classes that go to "
             f"{planted.target}, got {int(sources.sum())}; give more a class"
         )
-    return bench_of(
+    return cross_validation_of(
         network, clean, planted.target, sources, [planted.trigger], fpr, most, generator
     )

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import conformal_bound, least_scores
+from undoor.align.calibrate import conformal_bound, min_scores
 from undoor.errors import UndoorError
 
 
@@ -47,7 +47,7 @@ def threshold_at(clean_scores: Tensor, fpr: float) -> float:
     threshold = conformal_bound(clean_scores, fpr)
     if math.isinf(threshold):
         raise UndoorError(
-            f"a false-positive rate of {fpr:g} needs the scores of {least_scores(fpr)} clean "
+            f"a false-positive rate of {fpr:g} needs the scores of {min_scores(fpr)} clean "
             f"images or more, got {len(clean_scores)}; give more images or allow a higher rate"
         )
     return threshold

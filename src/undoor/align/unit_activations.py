@@ -21,9 +21,18 @@ BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class UnitActivations:
-    """Activations of one unit: a sample [M] each, of the same images and positions.
+    """Activations of one unit, sampled at the same images and positions.
 
-    moved : mean distance of the sorted triggered values from the clean ones, in clean standard
+    Attributes
+    ----------
+    site
+        The name of its site.
+    unit
+        The number of its channel.
+    clean, triggered, corrected
+        Samples [M] each.
+    moved
+        Mean distance of the sorted triggered values from the clean ones, in clean standard
         deviations.
     """
 
@@ -36,7 +45,7 @@ class UnitActivations:
 
 
 class _Recorder(nn.Module):
-    """An identity that keeps a sample of every channel of what passes, batch after batch."""
+    """An identity that records a sample of every channel, batch after batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,13 +71,27 @@ def most_moved_units(
     count: int = 6,
     seen: Tensor | None = None,
 ) -> tuple[UnitActivations, ...]:
-    """Return the units of the corrected sites that `trigger` moves most, the most moved first.
+    """Return the units of the corrected sites that a trigger moves most, the most moved first.
 
-    `clean` and `triggered` are what leaves the site in the given network, `corrected` what leaves
-    its correction for triggered images, all earlier corrections being in place too. `images`
-    [N, C, H, W] are clean; at most 128 of them are used. `seen` [M, C, H, W] are other images that
-    carry the true trigger, if there are such: they stand for the triggered ones then. Nothing given
-    is changed.
+    `clean` and `triggered` are the output of the site in the given network, `corrected` that of its
+    correction for triggered images, with all earlier corrections in place. Nothing given is
+    changed.
+
+    Parameters
+    ----------
+    classifier
+        The network without corrections.
+    corrections
+        By the names of their sites.
+    trigger
+        What is put on the images.
+    images
+        Clean images [N, C, H, W], of which at most 128 are used.
+    count
+        How many units.
+    seen
+        Other images [M, C, H, W] that carry the true trigger, to be used in the place of triggered
+        ones.
     """
     if not corrections or not len(images):
         return ()
@@ -102,10 +125,19 @@ def site_shifts(
     *,
     seen: Tensor | None = None,
 ) -> dict[str, float]:
-    """Return how far `trigger` moves the channels of each site on average, in clean standard
-    deviations.
+    """Return how far a trigger moves the channels of each site on average.
 
-    `images` and `seen` as in `most_moved_units`.
+    Parameters
+    ----------
+    classifier, trigger, images, seen
+        As of `most_moved_units`.
+    sites
+        Names of sites.
+
+    Returns
+    -------
+    dict
+        By site, the mean distance in clean standard deviations.
     """
     bare: dict[str, nn.Module] = {name: nn.Identity() for name in sites}
     clean_images = _some(images)
@@ -122,7 +154,7 @@ def _some(images: Tensor) -> Tensor:
 def _attacked(
     classifier: Classifier, trigger: Trigger, images: Tensor, seen: Tensor | None
 ) -> tuple[Classifier, Tensor]:
-    """Return a network and its inputs under attack: stamped on the way in, or as they were seen."""
+    """Return a network and its triggered inputs: triggered on the way in, or given as `seen`."""
     if seen is None:
         return triggered(classifier, trigger), images
     return classifier, _some(seen)
@@ -132,7 +164,7 @@ def _attacked(
 def _record(
     classifier: Classifier, corrections: Mapping[str, nn.Module], images: Tensor
 ) -> dict[str, Tensor]:
-    """Samples [C, M] of what leaves each correction."""
+    """Return samples [C, M] of the output of each correction."""
     recorders = {name: _Recorder() for name in corrections}
     watched = attach(
         classifier, {name: nn.Sequential(corrections[name], recorders[name]) for name in recorders}
@@ -143,7 +175,7 @@ def _record(
 
 
 def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
-    """Return one distance a channel.
+    """Return one distance per channel.
 
     One that hardly ever fires is not blown up by its tiny spread.
     """
@@ -155,7 +187,7 @@ def _distances(clean: Tensor, triggered: Tensor) -> Tensor:
 
 
 def _quantiles(values: Tensor, count: int) -> Tensor:
-    """`count` of the sorted values [C, M] of each channel, evenly spaced; all if M is `count`."""
+    """Return `count` of the sorted values [C, M] of each channel, evenly spaced."""
     last = values.shape[1] - 1
     places = torch.linspace(0, last, count, device=values.device).round().long()
     return values.sort(1).values[:, places]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from undoor.align.inspect import VALUES, most_moved_units, site_shifts
 from undoor.align.transform import Correction
+from undoor.align.unit_activations import VALUES, most_moved_units, site_shifts
 from undoor.classifier import Classifier
 from undoor.triggers import Stamp, Trigger
 

@@ -1,0 +1,114 @@
+"""The search of a scan: screen, look again at what stands out, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from undoor.errors import BudgetEnded
+from undoor.families.registry import family_named
+from undoor.inversion.work import Work
+from undoor.scan.decide import Thresholds, decide, targets_among
+from undoor.scan.reestimate import reestimate
+from undoor.scan.report import ClassEvidence, Finding
+from undoor.scan.screening import fill, searched
+from undoor.scan.statistics import PERHAPS_A_CROWD
+from undoor.scan.suspects import suspects_of
+from undoor.scan.table import Table
+from undoor.vocabulary import Cause, Verdict
+
+# Classes whose triggers are estimated a second time; the others retain their first evidence.
+MAX_LOOKS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search leads to, with fields as in `ScanReport`.
+
+    Attributes
+    ----------
+    reported
+        By family, the size below which and the score from which on a trigger would have been
+        reported.
+    unfinished
+        The families whose search was cut short.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[ClassEvidence, ...] = ()
+    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
+    unfinished: tuple[str, ...] = ()
+
+
+def search_and_decide(work: Work, limits: Thresholds, names: Sequence[str]) -> SearchResult:
+    """Screen every class in every family, estimate a second time what stands out, and decide.
+
+    Parameters
+    ----------
+    work
+        The model, its images and the budget.
+    limits
+        The thresholds.
+    names
+        The names of all classes.
+    """
+    table = Table(work.classifier)
+    partly = fill(work, table)
+    if not table.entries:
+        return SearchResult("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
+    looked = not partly and _look_again(work, table, limits)
+    p_all = table.combined()
+    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
+    findings = targets_among(suspects, limits, table.crowds())
+    verdict, reasons = decide(
+        findings,
+        doubts,
+        p_all.tolist(),
+        names,
+        limits,
+        reached=table.reached,
+        crowds=table.crowds(PERHAPS_A_CROWD),
+    )
+    looked = bool(partly) or (looked and confirmed)
+    if unfinished := _unfinished(work, table, partly, looked=looked):
+        if verdict == "backdoored":
+            reasons = (*reasons, unfinished)
+        else:
+            verdict, reasons = "inconclusive", (unfinished,)
+    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
+    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
+    return SearchResult(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
+
+
+def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
+    names = searched(work.classifier)
+    missing = [name for name in names if name not in table.entries and name not in partly]
+    return work.meter.unfinished(missing, partly, looked=looked)
+
+
+def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
+    """Estimate a second time what stands out; return whether the budget sufficed."""
+    try:
+        for family, targets in _looks(table, limits).items():
+            first, ceiling = table.candidates(family), table.ceiling(family)
+            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+    except BudgetEnded:
+        return False
+    return True
+
+
+def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
+    """Return the targets to estimate a second time, by the family with the strongest evidence."""
+    p_all = table.combined()
+    order = [int(t) for t in np.argsort(p_all) if p_all[t] <= limits.look_alpha][:MAX_LOOKS]
+    out: dict[str, list[int]] = {}
+    for target in order:
+        strongest = table.strongest(target)
+        if strongest and family_named(strongest[0]).moves == "target":
+            out.setdefault(strongest[0], []).append(target)
+    return out
