@@ -27,6 +27,7 @@ class Amount:
 
     @property
     def text(self) -> str:
+        """The amount with its unit, such as "30 a class"."""
         return f"{self.number:.12g} {self.unit}"
 
     @property

@@ -166,8 +166,9 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
 def fit_shared(
     models: Sequence[tuple[float | None, Sequence[float | None]]], patches: Null
 ) -> Null:
-    """Return the null of the patch for all classes, from its size and those of the patches for
-    single sources, of each clean model.
+    """Return the null of the shared patch, which moves images of all classes.
+
+    It is fitted to its size and to those of the patches for single sources, in each clean model.
 
     Parameters
     ----------

@@ -46,6 +46,7 @@ class Setting:
         return Path(self.amount.folder) / f"seed_{self.scan_seed}{drawn}"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the setting as it stands in a record."""
         return {
             "amount": self.amount.text,
             "image_seed": self.image_seed,
@@ -102,8 +103,9 @@ def recorded_scan(
 
 
 def images_drawn(clean: CleanSet) -> dict[str, int]:
-    """Return how many images the defender has in all, and of the classes that have any the fewest
-    and the most.
+    """Return the numbers of images: in all, and per class the fewest and the most.
+
+    Classes without images do not count.
 
     >>> import torch
     >>> images_drawn(CleanSet(torch.zeros(3, 1, 2, 2), torch.tensor([0, 2, 2])))

@@ -113,6 +113,7 @@ HEADER = (
 
 
 def cells(row: Stability) -> list[str]:
+    """Return the cells of a row in the table."""
     return [
         row.model,
         ", ".join(f"{verdict} {count}" for verdict, count in row.verdicts.items()),

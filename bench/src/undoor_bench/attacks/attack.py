@@ -134,7 +134,10 @@ class Attack(ABC):
 
     @abstractmethod
     def put(self, state: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`; `restore` has checked names and shapes, the tensors are ours."""
+        """Take over what `state` returned.
+
+        `restore` has checked names and shapes, and has made copies of the tensors.
+        """
 
     def prepared(self, x: Tensor, y: Tensor) -> Tensor:
         """Poisoned training images, of classes y [N]; here they look as at test time."""
@@ -161,8 +164,9 @@ class Attack(ABC):
         return torch.zeros(())
 
     def watching(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
-        """While this is open, each pass of the network adds the activations that `latent_penalty`
-        wants to the list; here none. Who runs the network clears the list.
+        """Collect activations of the network in a list while the context is open; here none.
+
+        Each pass adds those that `latent_penalty` wants. The caller clears the list.
         """
         return nullcontext([])
 

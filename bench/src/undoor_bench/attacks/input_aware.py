@@ -44,18 +44,23 @@ class InputAware(Attack):
             self.network = _Painter(shape[0])
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return the images, each with the trigger that the network paints for it."""
         return self._stamped(x, self._drawn(x))
 
     def state(self) -> dict[str, Tensor]:
+        """Return the weights of the network that paints the triggers."""
         return dict(self.network.state_dict())
 
     def put(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the weights of the network that paints the triggers."""
         self.network.load_state_dict(state)
 
     def cover(self, x: Tensor) -> Tensor:
+        """Return the images, each with another image's trigger."""
         return self._stamped(x, self._drawn(x).roll(1, 0)) if len(x) > 1 else x
 
     def trigger_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the network that paints the triggers."""
         return list(self.network.parameters())
 
     def penalty(self, x: Tensor) -> Tensor:

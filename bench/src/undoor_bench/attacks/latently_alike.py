@@ -67,6 +67,7 @@ class LatentlyAlike(Fixed):
                 handle.remove()
 
     def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
+        """Return the weighted distance of triggered activations from the target's clean ones."""
         triggered = roles == Role.POISONED
         own = (roles == Role.CLEAN) & (y == self.target)
         if min(int(triggered.sum()), int(own.sum())) < MIN_IMAGES:

@@ -1,4 +1,4 @@
-"""`undoor-bench calibrate`"""
+"""The command `undoor-bench calibrate`: fit the nulls of trigger families on clean models."""
 
 from __future__ import annotations
 

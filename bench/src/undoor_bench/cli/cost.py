@@ -1,4 +1,4 @@
-"""`undoor-bench cost`"""
+"""The command `undoor-bench cost`: seconds of a scan against those of mask inversion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undoor-bench curve`"""
+"""The command `undoor-bench curve`: what scans find with fewer and fewer clean images."""
 
 from __future__ import annotations
 

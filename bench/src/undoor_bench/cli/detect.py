@@ -1,4 +1,4 @@
-"""`undoor-bench detect`"""
+"""The command `undoor-bench detect`: what scans find in the models of the zoo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undoor-bench mitigate`"""
+"""The command `undoor-bench mitigate`: repairs and rivals on backdoored models."""
 
 from __future__ import annotations
 

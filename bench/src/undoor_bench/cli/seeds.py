@@ -1,4 +1,4 @@
-"""`undoor-bench seeds`"""
+"""The command `undoor-bench seeds`: how verdicts depend on the seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undoor-bench tables`"""
+"""The command `undoor-bench tables`: the pages and tables of the committed records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undoor-bench theory`"""
+"""The command `undoor-bench theory`: the theorem against networks that obey it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undoor-bench zoo`"""
+"""The command `undoor-bench zoo`: train the models of the zoo."""
 
 from __future__ import annotations
 

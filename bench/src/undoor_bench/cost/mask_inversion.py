@@ -1,5 +1,6 @@
-"""The rival whose cost is compared: mask inversion, one class after another (Wang et al., Neural
-Cleanse, IEEE S&P 2019), written anew from the paper and the published settings.
+"""Mask inversion, one class after another: the rival whose cost is compared.
+
+Wang et al., Neural Cleanse (IEEE S&P 2019), written anew from the paper and the published settings.
 
 Kept as its authors run it: the size's weight starts at 0, doubles after five successful steps and
 falls after five others, and a class ends early when its smallest mask stopped shrinking. Of the two
@@ -105,8 +106,9 @@ def invert_class(
     cap: Budget | None = None,
     progress: Progress = silent,
 ) -> Inversion:
-    """Return the smallest mask and pattern that move the `images` [N, C, H, W], those of `target`
-    among them as in the authors' code, to `target`.
+    """Return the smallest mask and pattern that move the `images` [N, C, H, W] to `target`.
+
+    Images of `target` are among them, as in the authors' code.
 
     Parameters
     ----------

@@ -68,9 +68,7 @@ def measure_cost(
 
 
 def read_records(out: Path) -> list[Record]:
-    """Return the records of a folder in which masks of one class at least were inverted, by
-    name.
-    """
+    """Return the records of a folder by name: those with a mask inverted for at least one class."""
     records = [_read(file) for file in sorted(out.glob("*.json"))]
     return [record for record in records if record["mask_inversion"]["runs"]]
 

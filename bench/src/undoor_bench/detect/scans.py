@@ -132,6 +132,7 @@ HEADER = (
 
 
 def cells(row: Row) -> list[str]:
+    """Return the cells of a row in the table."""
     shares = (row.detected, row.right, row.false_alarms, row.inconclusive)
     return [
         row.attack,

@@ -61,7 +61,8 @@ class Method:
 
     @property
     def folder(self) -> str:
-        """
+        """The name as a folder.
+
         >>> method("plan: per channel").folder
         'plan_per_channel'
         """

@@ -30,9 +30,9 @@ def guard_with_truth(
     fpr: float = DEFAULT_FPR,
     progress: Progress = silent,
 ) -> tuple[Guarded, dict[str, Any]]:
-    """Return a guard whose corrections are fitted on the true sources with the true trigger, no
-    defender's means, and the plan chosen for each target; all else is as `undoor.repair` does it
-    by default.
+    """Return a guard fitted with the true trigger on the true sources, and each target's plan.
+
+    No defender knows these. All else is as `undoor.repair` does it by default.
 
     Parameters
     ----------

@@ -39,6 +39,7 @@ class Outcome:
 
     @staticmethod
     def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> Outcome:
+        """Return the predictions of a defended model for the test images and the triggered ones."""
         return Outcome(
             defended(test.images), tuple(defended(images.images) for images in triggered)
         )
@@ -70,10 +71,12 @@ def basic_rates(
 def flag_rates(
     outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
 ) -> dict[str, Rate]:
-    """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those it
-    answers so rightly (fpr_own), AUROC, and the AUROC of the inputs that the bare model answers
-    with a target (auroc_of_t): triggered ones that it answers with theirs, clean ones with any.
-    All None where nothing is flagged or scored.
+    """Return the rates of a method's flags and scores, each None where it gives none.
+
+    TPR and FPR; `fpr_target`, the FPR on clean images that the bare model predicts as a target;
+    `fpr_own`, the FPR on those of them that are of the predicted class; AUROC; and `auroc_of_t`,
+    the AUROC on inputs that the bare model predicts as a target: triggered ones as theirs, clean
+    ones as any.
     """
     nothing = Rate(None, None, None, 0)
     flagged = outcome.clean.flagged

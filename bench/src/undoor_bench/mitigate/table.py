@@ -174,9 +174,7 @@ def _percent(value: float | None) -> str:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """Return what to know of the numbers, the means over all attacks, and a table for each
-    attack.
-    """
+    """Return notes on the numbers, the means over all attacks, and one table per attack."""
     rows = summary(records)
     parts = ["".join(f"- {line}\n" for line in notes(records))]
     for attack in dict.fromkeys(row.attack for row in rows):

@@ -49,7 +49,9 @@ class Rival(Protocol):
         /,
         *,
         progress: Progress = silent,
-    ) -> Classifier: ...
+    ) -> Classifier:
+        """Return the changed copy."""
+        ...
 
 
 RIVALS: dict[str, Rival] = {

@@ -46,12 +46,22 @@ STAGE = "bounding activations"
 
 @dataclass(frozen=True)
 class Clipping:
-    """
-    steps, batch, rate : of Adam on the bounds. rounds : how often certain images are made anew.
-    certain, certain_steps, certain_rate : certain images of all classes together, two of each at
-        least, steps for them and their rate in units of the input's range.
-    weight, factor, patience : c, its growth, and the steps between two decisions on it.
-    keep : share of the rightly answered clean images that must stay so.
+    """Settings of activation clipping.
+
+    Attributes
+    ----------
+    steps, batch, rate
+        Of Adam on the bounds.
+    rounds
+        How often certain images are made anew.
+    certain
+        Certain images of all classes together, at least two per class.
+    certain_steps, certain_rate
+        Steps for them, and their rate in units of the input's range.
+    weight, factor, patience
+        c, its growth, and the steps between two decisions on it.
+    keep
+        The share of the correctly predicted clean images that must stay so.
     """
 
     steps: int = 300
@@ -100,9 +110,7 @@ def learn_bounds(
     settings: Clipping,
     progress: Progress,
 ) -> dict[str, Correction]:
-    """Return the last bounds under which enough of the `known` images were still answered
-    rightly.
-    """
+    """Return the last bounds under which enough `known` images were predicted correctly."""
     bounded = attach(base, ceilings)
     kept = _bounds(ceilings)
     optimizer = torch.optim.Adam([c.share for c in ceilings.values()], settings.rate)
@@ -131,8 +139,9 @@ def learn_bounds(
 def most_certain(
     classifier: Classifier, generator: torch.Generator, settings: Clipping
 ) -> CleanSet:
-    """For every class, images that the classifier gives to it with the largest margin it can be
-    brought to, from noise; not clean images of anything, whatever the type is called.
+    """Return, for every class, images that the classifier predicts as it with the largest margin.
+
+    They are optimised from noise: no clean images of anything, although the type is a clean set.
     """
     each = max(2, settings.certain // classifier.num_classes)
     labels = torch.arange(classifier.num_classes).repeat_interleave(each)

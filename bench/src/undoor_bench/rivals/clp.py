@@ -75,10 +75,9 @@ def clp(
 
 
 def lipschitz_bounds(classifier: Classifier) -> dict[str, Tensor]:
-    """Return the bound of every channel [C], by the name of the layer in which the channel is
-    pruned.
+    """Return the bound of every channel [C], by the layer in which the channel is pruned.
 
-    That is the batch norm where there is one, else the convolution or linear layer. The last layer,
+    That layer is the batch norm where there is one, else the convolution or linear layer. The last layer,
     whose channels are the classes, is left out.
     """
     calls, norm_behind = _calls(classifier)

@@ -161,10 +161,12 @@ def descend(
 
 
 def require_finite(loss: Tensor, stage: str) -> None:
-    """
+    """Refuse a loss that is no finite number.
+
     Raises
     ------
-    UndoorError : the loss is NaN or infinite.
+    UndoorError
+        The loss is NaN or infinite.
     """
     if not math.isfinite(float(loss.detach())):
         raise UndoorError(f"the loss became {float(loss.detach())} in {stage}; use a lower rate")
@@ -186,8 +188,9 @@ def statistics_kept(student: Classifier) -> Iterator[None]:
 def hold_out(
     clean: CleanSet, share: float, generator: torch.Generator
 ) -> tuple[CleanSet, CleanSet]:
-    """Return the set in two parts, the second with `share` of the images and, as far as whole
-    images allow, of every class.
+    """Return the set in two parts, the second with `share` of the images.
+
+    As far as whole images allow, it has that share of every class.
 
     Raises
     ------

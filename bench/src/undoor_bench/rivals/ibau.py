@@ -47,11 +47,22 @@ VALUES = 32 * 32 * 3
 
 @dataclass(frozen=True)
 class IBAU:
-    """
-    inner_steps, inner_rate : of the ascent for d. outer_steps, rate : of Adam, a round.
-    radius : C, for inputs of 3 x 32 x 32. penalty : weight of |d|^2 in the inner loss.
-    fixed_point, fixed_rate, fixed_batch : K, the step size of P, and the images that define P.
-    portion : share of a batch that carries d when the weights move; one image at least.
+    """Settings of I-BAU.
+
+    Attributes
+    ----------
+    inner_steps, inner_rate
+        Of the ascent for d.
+    outer_steps, rate
+        Of Adam, per round.
+    radius
+        C, for inputs of 3 x 32 x 32.
+    penalty
+        The weight of |d|^2 in the inner loss.
+    fixed_point, fixed_rate, fixed_batch
+        K, the step size of P, and the images that define P.
+    portion
+        The share of a batch that carries d when the weights move; at least one image.
     """
 
     rounds: int = 5
@@ -108,7 +119,7 @@ def _leave_gradients(
     weights: Sequence[Tensor],
     settings: IBAU,
 ) -> None:
-    """The hypergradient of a batch, at the weights."""
+    """Store the hypergradient of a batch as the gradients of the weights."""
     # Rows are shuffled: the first, and the last, are as good as any.
     carrying = torch.arange(len(x)) < max(1, round(settings.portion * len(x)))
     few = settings.fixed_batch
@@ -125,8 +136,7 @@ def _leave_gradients(
 def worst_shared(
     student: Classifier, clean: CleanSet, generator: torch.Generator, settings: IBAU
 ) -> Tensor:
-    """Return the perturbation [C, H, W] that moves most images away from what the model answers
-    now.
+    """Return the perturbation [C, H, W] that changes the predictions of most images.
 
     In units of the input's range; its norm is within the radius.
     """
@@ -145,9 +155,10 @@ def worst_shared(
 def hypergradient(
     outer: Loss, inner: Loss, point: Tensor, weights: Sequence[Tensor], *, steps: int, rate: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the outer loss at `point`, and its total derivative by each weight, when `point`
-    follows the weights so that it stays a fixed point of descent on the inner loss with step
-    size `rate`.
+    """Return the outer loss at `point`, and its total derivative with respect to each weight.
+
+    `point` follows the weights: it stays a fixed point of descent on the inner loss with step size
+    `rate`.
 
     >>> weight = torch.tensor(3.0, requires_grad=True)
     >>> inner = lambda d: 0.5 * (d - 2 * weight) ** 2
@@ -185,7 +196,7 @@ def _loss(
     penalty: float,
     carrying: Tensor | None = None,
 ) -> Loss:
-    """sign times the mean loss of the images with d, plus the penalty, as a function of d."""
+    """Return a function of d: `sign` times the mean loss of the images with d, plus the penalty."""
     low, high = student.bounds
     carried = torch.ones(len(x)) if carrying is None else carrying.float()
     carried = (high - low) * carried.view(-1, *[1] * (x.dim() - 1))

@@ -112,8 +112,9 @@ def attention(z: Tensor) -> Tensor:
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
-    """Squared distance of two attention maps as a mean over the positions, or 64 where there are
-    fewer, and over the N activations.
+    """Return the mean squared distance of two attention maps.
+
+    The mean is over the N activations and over the positions, of which at least 64 are counted.
     """
     squares = (attention(one) - attention(other)).square()
     return squares.sum(1).mean() / max(squares.shape[1], SMALLEST)

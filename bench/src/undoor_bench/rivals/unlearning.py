@@ -93,8 +93,9 @@ def _gradients(
 
 
 def some_rows(allowed: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Return a mask [N] of a `share` of all N rows, or of all that are allowed where they are
-    fewer.
+    """Return a mask [N] of a `share` of all N rows, drawn from those that are allowed.
+
+    Where fewer are allowed, all of them are in it.
 
     >>> allowed = torch.tensor([True] * 7 + [False] * 3)
     >>> mask = some_rows(allowed, 0.5, torch.Generator().manual_seed(0))

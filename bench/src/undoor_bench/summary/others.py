@@ -43,7 +43,7 @@ def scrutiny(folder: Path) -> str:
 
 
 def kills(folder: Path) -> str:
-    """Runs that were killed and resumed."""
+    """Return the table of runs that were killed and resumed."""
     rows: list[list[str]] = []
     for name, what in (("kills", "scans"), ("kills_repair", "repairs")):
         data: dict[str, Any] = document(folder / f"{name}.json")

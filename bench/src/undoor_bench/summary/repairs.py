@@ -26,10 +26,12 @@ def of(found: Iterable[Line], **wanted: str) -> list[Line]:
 
 
 def average(found: Sequence[Line], name: str) -> float | None:
+    """Return the mean of a rate over the lines that have it."""
     return mean(rates(line)[name] for line in found)
 
 
 def percent(value: float | None) -> str:
+    """Return a fraction in percent with one digit, a dash for None."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 

@@ -14,6 +14,7 @@ from undoor_bench.tables import markdown
 
 
 def read(file: Path) -> list[Record]:
+    """Return the records of the lines of a CSV file."""
     return [scan_record(line) for line in lines(file)]
 
 

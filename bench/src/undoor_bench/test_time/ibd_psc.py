@@ -74,8 +74,9 @@ def ibd_psc(
 def first_amplified(
     classifier: Classifier, layers: Sequence[str], clean: CleanSet, settings: Settings
 ) -> int:
-    """Return the paper's k, from 1 to the number of layers, which stand in the order of
-    execution.
+    """Return the paper's k, from 1 to the number of layers.
+
+    The layers are given in the order of execution.
     """
     for count in range(1, len(layers) + 1):
         twin = amplified(classifier, layers[-count:], settings.omega)

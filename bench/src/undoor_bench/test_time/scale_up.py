@@ -62,8 +62,10 @@ def scale_up(
 def consistency(
     classifier: Classifier, x: Tensor, factors: tuple[float, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Shares [N] of the amplified copies of raw inputs [N, ...] answered as the input itself, in
-    [0, 1], and those answers [N].
+    """Return how consistent predictions stay under amplification [N], and the predictions [N].
+
+    The consistency of a raw input [N, ...] is the share of its amplified copies, in [0, 1], that
+    are predicted as the input itself is.
     """
     low, high = classifier.bounds
     labels = classifier(x).argmax(1)

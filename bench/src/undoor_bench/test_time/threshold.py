@@ -12,8 +12,7 @@ from undoor.errors import UndoorError
 
 
 def threshold_at(clean_scores: Tensor, fpr: float) -> float:
-    """Return the threshold above which at most a share `fpr` of new clean inputs is expected to
-    score.
+    """Return the threshold that at most a share `fpr` of new clean inputs is expected to exceed.
 
     The split-conformal quantile (`conformal_bound`). An input is flagged where its score
     is *greater*, so ties cost detections and never false alarms. The bound is exact for clean

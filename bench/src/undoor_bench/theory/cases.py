@@ -34,10 +34,10 @@ def named_models() -> dict[str, GaussianModel]:
 
 
 def trained_model(ratio: float, target: float = TARGET) -> GaussianModel:
-    """With the batch-norm statistics that training on the poisoned set leaves, and the cut that
-    makes the fewest errors on clean inputs.
+    """Return a model as training on the poisoned set would leave it.
 
-    The weight lies between what tells the classes apart and the trigger, as a fit to poisoned data
+    It has the batch-norm statistics of the poisoned set, and the cut that makes the fewest errors
+    on clean inputs. The weight lies between what tells the classes apart and the trigger, as a fit to poisoned data
     does.
 
     Parameters

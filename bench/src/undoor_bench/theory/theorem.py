@@ -71,6 +71,7 @@ class GaussianModel:
 
     @property
     def length(self) -> float:
+        """The Euclidean norm of the weight."""
         return float(self.weight.norm())
 
 
@@ -92,7 +93,8 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """
+        """The variant in words.
+
         >>> Variant(False, "variance").name
         'corrected v*, v linear'
         """
@@ -139,8 +141,9 @@ def sia(model: GaussianModel, variant: Variant, alpha: float) -> float:
 
 
 def clean_accuracy(model: GaussianModel) -> float:
-    """Return the share of clean inputs of the source class that the backdoored network answers
-    right.
+    """Return the share of clean source-class inputs that the backdoored network predicts correctly.
+
+    In [0, 1].
     """
     reach = model.mean + model.cut * model.deviation + model.gap
     return float(ndtr(reach / (model.sigma * model.length)))

@@ -61,7 +61,8 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """
+        """The name of the model, and of its folder.
+
         >>> Entry("sig", "mnist", "VGG", 1).name
         'mnist_VGG_sig_1'
         >>> Entry("sig", "mnist", "VGG", 1, variant=Variant(rate=0.01)).name

@@ -55,6 +55,7 @@ class Scene:
     variant: Variant = AS_USUAL
 
     def to_one(self) -> LabelMap:
+        """Return the map of all other classes to a random target."""
         return all_to_one(self.draw(), self.classes)
 
     def draw(self) -> int:
@@ -78,6 +79,7 @@ class Scene:
         return {} if value is None else {argument or key: value}
 
     def patch(self, **options: int) -> Stamp:
+        """Return a BadNets patch of the scene's shape, as the variant changes it."""
         return badnets(self.shape, self.generator, **options, **self.given("strength", "opacity"))
 
 
@@ -180,10 +182,12 @@ WITHOUT_STRENGTH = ("clean", "anywhere", "colour_shift", "input_aware", "trojan"
 
 
 def require_known(attack: str, variant: Variant) -> None:
-    """
+    """Refuse a variant that changes what this attack does not have.
+
     Raises
     ------
-    UndoorError : the variant changes what this attack does not have.
+    UndoorError
+        The attack has no such setting.
     """
     has = {
         "rate": attack != "clean",

@@ -67,8 +67,10 @@ def stored_attacks(folder: Path) -> list[Attack]:
 
 
 def _scene(folder: Path, seed: int, variant: Variant) -> Scene:
-    """Draws as the one the model was trained in, up to a surrogate's training and from there on
-    nothing but triggers, which are replaced; so the least surrogate and picture will do.
+    """Return a scene that draws as the one did that the model was trained in.
+
+    It does so up to a surrogate's training; what it draws from there on are triggers, which are
+    replaced. So the smallest surrogate and picture will do.
     """
     model = tomllib.loads((folder / "model.toml").read_text())
     shape, classes = tuple(model["input"]["shape"]), model["model"]["arguments"]["num_classes"]
@@ -107,8 +109,9 @@ class Planted:
 
     @torch.no_grad()
     def triggered(self, clean: CleanSet) -> CleanSet:
-        """Return the images of the sources with the trigger, rounded to 8 bits as in a file, under
-        their own labels. There may be none.
+        """Return the images of the sources with the trigger, under their true labels.
+
+        They are rounded to 8 bits, as in a file. There may be none.
         """
         keep = torch.isin(clean.labels, torch.tensor(self.sources))
         images = clean.images[keep]
@@ -162,15 +165,24 @@ class Applied(Trigger):
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs [N, ...] with the trigger of the attack."""
         return self.attack.trigger(x)
 
     def arrays(self) -> Arrays:
+        """Return the state of the attack as arrays."""
         return {name: value.detach().numpy() for name, value in self.attack.state().items()}
 
     @classmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Applied:
+        """Refuse: the arrays alone do not determine the attack.
+
+        Raises
+        ------
+        UndoorError
+            Always; a model's folder says which attack it is.
+        """
         raise UndoorError(
             f"arrays ({', '.join(arrays)}) do not say which attack they are of; read the model's "
             "folder with `stored_attacks`"

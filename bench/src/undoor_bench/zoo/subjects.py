@@ -77,6 +77,7 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """The name of the model: that of its folder."""
         return self.folder.name
 
     @property
