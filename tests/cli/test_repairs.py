@@ -110,7 +110,7 @@ def test_the_same_target_twice(folder: Path) -> None:
     [
         (("list", "nowhere"), ""),
         (("combine", "a", "nowhere", "--out", "c"), "no such file"),
-        (("combine", "a", "--out", "c"), "two repairs or more"),
+        (("combine", "a", "--out", "c"), "at least two repairs"),
         (("combine", "a", "b", "--out", "a/repair.json/c"), "is a file"),
         (("remove", "a", "--target", "halt", "--out", "c"), "expected a class of the model"),
         (("remove", "a", "--target", "0", "--out", "c"), "expected a target of the repair"),

@@ -77,8 +77,8 @@ def clp(
 def lipschitz_bounds(classifier: Classifier) -> dict[str, Tensor]:
     """Return the bound of every channel [C], by the layer in which the channel is pruned.
 
-    That layer is the batch norm where there is one, else the convolution or linear layer. The last layer,
-    whose channels are the classes, is left out.
+    That layer is the batch norm where there is one, else the convolution or linear layer. The last
+    layer, whose channels are the classes, is left out.
     """
     calls, norm_behind = _calls(classifier)
     out = {}

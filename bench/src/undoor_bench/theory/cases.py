@@ -37,8 +37,8 @@ def trained_model(ratio: float, target: float = TARGET) -> GaussianModel:
     """Return a model as training on the poisoned set would leave it.
 
     It has the batch-norm statistics of the poisoned set, and the cut that makes the fewest errors
-    on clean inputs. The weight lies between what tells the classes apart and the trigger, as a fit to poisoned data
-    does.
+    on clean inputs. The weight lies between what tells the classes apart and the trigger, as a fit
+    to poisoned data does.
 
     Parameters
     ----------

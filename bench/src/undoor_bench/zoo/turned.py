@@ -16,9 +16,10 @@ def turned(
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return each image turned by 0 to 3 quarters anticlockwise, and labels ``4 * y + quarters``.
 
-    `seed` determines the turns. Of GTSRB's 43 signs this makes 172 classes, to see what a scan of many classes costs. Signs that
-    look the same after a half or a quarter turn (no entry, priority road) leave the network little
-    but light and background to tell their classes by, so accuracy is lower than on GTSRB.
+    `seed` determines the turns. Of GTSRB's 43 signs this makes 172 classes, to see what a scan of
+    many classes costs. Signs that look the same after a half or a quarter turn (no entry, priority
+    road) leave the network little but light and background to tell their classes by, so accuracy is
+    lower than on GTSRB.
 
     Parameters
     ----------
