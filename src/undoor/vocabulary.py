@@ -10,8 +10,8 @@ from typing import Final, Literal, get_args
 
 # The verdicts of a scan.
 Verdict = Literal["backdoored", "clean", "inconclusive"]
-# Why a scan reaches no verdict, where the cause is known: its budget ended, the model does not know the
-# images as they are labelled, its scores are flat, or it has too few images or classes.
+# Why a scan reaches no verdict, where the cause is known: its budget ended, the predictions of the
+# model disagree with the labels, its scores are flat, or it has too few images or classes.
 Cause = Literal["budget", "labels", "scores", "images", "classes"]
 CAUSES = get_args(Cause)
 BUDGET: Final = "budget"

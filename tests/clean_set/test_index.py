@@ -130,8 +130,9 @@ def test_the_order_of_the_file_system_is_of_no_account(
     make_folder(tmp_path, ["b", "a", "c"], each=9)
     drawn = CleanSet.from_folder(tmp_path, per_class=4, seed=1)
     for name in ("iterdir", "rglob", "glob"):
-        original = getattr(Path, name) backwards = lambda *given, original=original:
-        iter(list(original(*given))[::-1])  # noqa: E731 monkeypatch.setattr(Path, name, backwards)
+        original = getattr(Path, name)
+        backwards = lambda *given, original=original: iter(list(original(*given))[::-1])  # noqa: E731
+        monkeypatch.setattr(Path, name, backwards)
     again = CleanSet.from_folder(tmp_path, per_class=4, seed=1)
     assert torch.equal(drawn.images, again.images)
     assert torch.equal(drawn.labels, again.labels)

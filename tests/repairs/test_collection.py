@@ -97,8 +97,8 @@ def test_what_does_not_combine(both: Repair) -> None:
     ],
 )
 def test_gravest_verdict(both: Repair, verdicts: tuple[str, str], expected: str) -> None:
-    given = [replace(r, verdict=v) for r, v in zip(parts(both), verdicts, strict=True)]  # type:
-    ignore[arg-type] assert combine(given).verdict == expected
+    given = [replace(r, verdict=v) for r, v in zip(parts(both), verdicts, strict=True)]  # type: ignore[arg-type]
+    assert combine(given).verdict == expected
 
 
 def test_what_cannot_be_removed(both: Repair) -> None:

@@ -147,11 +147,12 @@ def test_heads_that_are_averaged() -> None:
 
 @pytest.mark.parametrize("last", [(), (nn.Softmax(1),)])
 def test_networks_that_are_averaged(last: tuple[nn.Module, ...]) -> None:
-    parts = [nn.Sequential(body(), *POOL, nn.Linear(6, 4), *last) for _ in range(3)] output =
-    "probabilities" if last else "logits" network = Classifier(Mean(*parts), input_shape=(3, 6, 6),
-    output=output)  # type: ignore[arg-type] names = [head.name for head in find_heads(network)]
-    assert names == [f"network.parts.{index}.3" for index in range(3)] assert
-    len(sites_before_heads(network)) == 9
+    parts = [nn.Sequential(body(), *POOL, nn.Linear(6, 4), *last) for _ in range(3)]
+    output = "probabilities" if last else "logits"
+    network = Classifier(Mean(*parts), input_shape=(3, 6, 6), output=output)  # type: ignore[arg-type]
+    names = [head.name for head in find_heads(network)]
+    assert names == [f"network.parts.{index}.3" for index in range(3)]
+    assert len(sites_before_heads(network)) == 9
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import GROUPS, METHODS, Defence, bare, method, read_methods
-from undoor_bench.mitigate.rates import Outcome, basic_rates, flag_rates
+from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS
 
@@ -35,7 +35,7 @@ def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
 
 
 def rates(case: Case, defence: Defence) -> dict[str, Rate]:
-    outcome = Outcome.of(defence.answers, case.test, case.triggered)
+    outcome = PredictionSet.of(defence.answers, case.test, case.triggered)
     return basic_rates(outcome, case.test, case.triggered, [TARGET]) | flag_rates(
         outcome, before(case), case.test, [TARGET]
     )
@@ -87,7 +87,7 @@ def test_guards_close_it(name: str, case: Case) -> None:
 
 def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
     """It answers as a guard of that rule does, by another score than the default."""
-    outcome = Outcome.of(
+    outcome = PredictionSet.of(
         method("disagreement").make(case, silent).answers, case.test, case.triggered
     )
     guarded = guard(case.classifier, toy_repair, rule="disagreement")

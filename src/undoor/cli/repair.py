@@ -1,4 +1,4 @@
-"""`undoor repair`"""
+"""The command `undoor repair`: close backdoors without retraining."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from rich.console import Console
 from undoor import vocabulary
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.console import say
 from undoor.cli.estimate import estimate
-from undoor.cli.options import DataOptions, ModelOptions, ScanOptions, class_number
+from undoor.cli.class_number import class_number
+from undoor.cli.data_options import DataOptions
+from undoor.cli.model_options import ModelOptions
+from undoor.cli.scan_options import ScanOptions
 from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
-from undoor.cli.runs import BudgetOptions, RunOptions, go_on
+from undoor.cli.runs import BudgetOptions, RunOptions, resume
 from undoor.cli.show import show_files, show_repair, show_scan
 from undoor.extensions import declared
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, FIT_GROUP, is_poor
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
-    Path | None,
-    typer.Option(help="The --out folder of an earlier scan; scans anew without.", metavar="DIR"),
+    Path | None, typer.Option(help="The --out folder of an earlier scan; without it, the model is
+    scanned.", metavar="DIR"),
 ]
 
 
 def _known_fit(name: str) -> str:
-    """Refuse a fit that nobody has, before any work."""
+    """Refuse an unknown fit, before any work."""
     known = (*get_args(vocabulary.Fit), *declared(FIT_GROUP))
     if name not in known:
         raise typer.BadParameter(f"expected one of {', '.join(known)}, got {name!r}")
@@ -53,7 +56,7 @@ Fpr = Annotated[
     float,
     typer.Option(
         help="Share of the clean inputs of a suspected target that may be flagged; "
-        "what so few images cannot promise is told.",
+        "a warning says where the images are too few to guarantee it.",
         metavar="SHARE",
     ),
 ]
@@ -62,7 +65,7 @@ Force = Annotated[
     list[str] | None,
     typer.Option(
         "--force-target",
-        help="Repair this class too, by name or number, whatever the scan says of it; may be given "
+        help="Repair this class too, by name or number, whatever the scan reports; may be given "
         "several times.",
         metavar="CLASS",
     ),
@@ -71,7 +74,7 @@ Force = Annotated[
 Suspects = Annotated[
     int,
     typer.Option(
-        help="Repair so many of the classes that stand out most, even if the scan names fewer: "
+        help="Repair the N classes that stand out most, even if the scan names fewer: "
         "a false alarm costs little.",
         metavar="N",
         min=0,
@@ -82,8 +85,8 @@ Quick = Annotated[
     bool,
     typer.Option(
         "--quick",
-        help="Correct channels with the scan's own trigger, in a tenth of the time; less sure for "
-        "patterns over the whole image.",
+        help="Correct channels with the scan's own trigger: 1 to 2 s after the scan instead of 40 "
+        "to 90 s; less reliable for patterns over the whole image.",
     ),
 ]
 
@@ -116,22 +119,23 @@ def repair(
     force_target: Force = None,
     suspects: Suspects = 0,
     quick: Quick = False,
-) -> Outcome:
-    """Close the backdoor without retraining. No weight changes: corrections stand beside them."""
+) -> CommandResult:
+    """Close backdoors without retraining: corrections are added, no weight changes."""
     pipeline.check_fpr(fpr)
     formats = reports.formats(out)
     with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
         pipeline.check_repairable(classifier)
-        forced = [class_number(c, "--force-target", classifier) for c in force_target or []]
+        names = classifier.class_names
+        forced_targets = [class_number(c, "--force-target", names) for c in force_target or []]
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean, fit=True)
         if run.estimate:
-            return estimate(classifier, clean, scanned=report, repair=True, quick=quick).outcome()
-        asked = vars(search) | {"seed": data.seed, "scan": scan, "fit": fit, "fpr": fpr}
-        asked |= {"forced": forced, "suspects": suspects, "quick": quick}
-        go_on(journal, classifier, clean, asked)
+            return estimate(classifier, clean, scanned=report, repair=True, quick=quick).result()
+        choices = vars(search) | {"seed": data.seed, "scan": scan, "fit": fit, "fpr": fpr}
+        choices |= {"forced": forced_targets, "suspects": suspects, "quick": quick}
+        resume(journal, classifier, clean, choices)
         budget = limits.budget
         if report is None:
             report = search.run(classifier, clean, seed=data.seed, budget=budget, journal=journal)
@@ -142,19 +146,19 @@ def repair(
             report,
             fit=fit,
             fpr=fpr,
-            force_targets=forced,
+            force_targets=forced_targets,
             suspects=suspects,
             quick=quick,
             seed=data.seed,
             budget=budget,
             journal=journal,
         )
-        whole = results_folder(out)
-        files = [*save_scan(whole, report), *save_repair(whole, result)]
+        staging = results_folder(out)
+        files = [*save_scan(staging, report), *save_repair(staging, result)]
         results = pipeline.results(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
         )
-        files = publish(out, [*files, *save_reports(whole, formats, results)])
+        files = publish(out, [*files, *save_reports(staging, formats, results)])
 
     def show(console: Console) -> None:
         show_scan(console, report)
@@ -170,4 +174,4 @@ def repair(
     poor = [item for item in result.targets if is_poor(item.sia)]
     for item in poor:
         say(f"WARNING: {poor_note(item.sia, class_label(item.target, classifier.class_names))}")
-    return Outcome(gate.code(result.verdict, poor=bool(poor)), result.to_json(), show)
+    return CommandResult(gate.code(result.verdict, poor=bool(poor)), result.to_json(), show)

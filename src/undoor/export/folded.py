@@ -84,7 +84,7 @@ def write(made: Classifier, about: About, file: Path) -> None:
 def check(
     classifier: Classifier, repair: Repair, made: Classifier, file: Path, batches: list[Tensor]
 ) -> Parity:
-    """Load the file strictly and compare with the corrections attached, which computes them differently.
+    """Load the file strictly and compare it with the network with its corrections attached.
 
     Raises
     ------

@@ -90,8 +90,8 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], batches: list[Te
             difference = _difference(a[clear], b[clear]) if a.shape == b.shape else torch.inf
             if not difference <= allowed:
                 raise UndoorError(
-                    f"the exported graph disagrees with the guarded model: {name} of {len(x)} inputs "
-                    f"differ by {difference:.3g}, expected at most {allowed:.3g}; "
+                    f"the exported graph disagrees with the guarded model: {name} of {len(x)} "
+                    f"inputs differ by {difference:.3g}, expected at most {allowed:.3g}; "
                     "nothing was written"
                 )
             largest = max(largest, difference)

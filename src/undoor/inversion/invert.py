@@ -112,8 +112,9 @@ def invert(
         while done < schedule.steps and run.best.idle < schedule.patience:
             if done == schedule.trial > 0 and run.rows is None:
                 run = run.narrowed()
-            run.advance(images, done) done, before = done + 1, spent.arrays() draft.keep(lambda
-            run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
+            run.advance(images, done)
+            done, before = done + 1, spent.arrays()
+            draft.keep(lambda run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
             progress(stage, done, schedule.steps)
     except BudgetEnded:
         draft.keep(lambda: run.arrays(done) | before, now=True)

@@ -174,9 +174,11 @@ class Counted(Part):
 class Evaluation(Part):
     """The answer of `undoor evaluate --json`: rates with the true trigger."""
 
-    schema_: Literal["undoor/evaluation/1"] = Field(alias="schema") target: ClassNumber before:
-    _rates("Before", "acc asr sia")  # type: ignore[valid-type] after: _rates("After", "acc asr sia
-    tpr fpr fpr_target fpr_own auroc")  # type: ignore[valid-type] n: Counted
+    schema_: Literal["undoor/evaluation/1"] = Field(alias="schema")
+    target: ClassNumber
+    before: _rates("Before", "acc asr sia")  # type: ignore[valid-type]
+    after: _rates("After", "acc asr sia tpr fpr fpr_target fpr_own auroc")  # type: ignore[valid-type]
+    n: Counted
 
 
 class Demo(Part):

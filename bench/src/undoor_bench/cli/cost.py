@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -54,7 +54,7 @@ def cost(
     class_seconds: ClassSeconds = None,
     class_passes: ClassPasses = None,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Measure what a scan costs beside mask inversion (Neural Cleanse), class after class."""
     from undoor.scan import Budget
     from undoor_bench.cost.measure import measure_cost, read_records
@@ -82,7 +82,7 @@ def cost(
     def show(console: Console) -> None:
         console.print(rich_table(_narrow(HEADER), map(_narrow, map(cells, records))))
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:

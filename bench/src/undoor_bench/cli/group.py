@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from undoor.cli.console import code_aloud
+from undoor.cli.console import code_warnings
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -85,7 +85,7 @@ def _opened_aloud(folder: Path) -> Classifier:
     """Return a model whose code is trusted; what runs of it is named on stderr."""
     from undoor.load import load
 
-    with code_aloud(folder, trusted=True, hint=False) as (_, ran):
+    with code_warnings(folder, trusted=True, hint=False) as (_, ran):
         classifier = load(folder, trust_code=True)
         ran(classifier)
     return classifier

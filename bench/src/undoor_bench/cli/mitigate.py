@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -62,7 +62,7 @@ def mitigate(
     seed: Annotated[int, typer.Option(help="Of images, scan and methods.")] = 0,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Close known backdoors by this project's repair and by its rivals, and measure what is left.
 
     Of the models, those whose backdoor took. Methods get the model and clean images; those that
@@ -99,7 +99,7 @@ def mitigate(
             table.title = f"{AVERAGE}, {amount} ({out / 'mitigate.md'} has more)"
             console.print(table)
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "records": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "records": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:

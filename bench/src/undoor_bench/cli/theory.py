@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -34,7 +34,7 @@ def theory(
     models: Annotated[
         int, typer.Option(help="Models drawn at random to count trends in.", min=1)
     ] = 2_000,
-) -> Outcome:
+) -> CommandResult:
     """Show the theorem behind the corrections: SIA as batch-norm statistics move to corrected ones.
 
     Two classes of Gaussian inputs, a trigger, and one hidden unit with batch norm, in closed form
@@ -76,7 +76,7 @@ def theory(
         "curves": [curve.to_json() for curve in found],
         "random": [row.to_json() for row in rows],
     }
-    return Outcome(ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.CLEAN, document, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:

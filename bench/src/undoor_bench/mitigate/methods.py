@@ -21,7 +21,7 @@ from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.oracle import guard_with_truth
-from undoor_bench.mitigate.rates import Answers, Defended
+from undoor_bench.mitigate.rates import Defended, Predictions
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS, threshold_at
 
@@ -75,7 +75,7 @@ def bare(case: Case) -> Defended:
 
 
 def _answering(classifier: Classifier) -> Defended:
-    return lambda x: Answers(classifier.predict(x, BATCH))
+    return lambda x: Predictions(classifier.predict(x, BATCH))
 
 
 def _detection_alone(case: Case, progress: Progress) -> Defence:
@@ -118,7 +118,7 @@ def _true_trigger(case: Case, progress: Progress) -> Defence:
 
 
 def _guarding(guarded: nn.Module) -> Defended:
-    return lambda x: Answers(*guarded_answers(guarded, x, BATCH))
+    return lambda x: Predictions(*guarded_answers(guarded, x, BATCH))
 
 
 def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence:
@@ -153,10 +153,10 @@ def _detector(case: Case, progress: Progress, *, name: str) -> Defence:
     threshold = threshold_at(score(case.clean.images), DETECTOR_FPR)
     seconds = time.process_time() - started
 
-    def answers(x: Tensor) -> Answers:
+    def answers(x: Tensor) -> Predictions:
         scores = score(x)
         flagged = scores > threshold
-        return Answers(bare(case)(x).labels.masked_fill(flagged, REJECTED), flagged, scores)
+        return Predictions(bare(case)(x).labels.masked_fill(flagged, REJECTED), flagged, scores)
 
     return Defence(answers, seconds, {"threshold": threshold, "wanted_fpr": DETECTOR_FPR})
 

@@ -14,7 +14,7 @@ from undoor.rate import Rate
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """labels : [N], -1 where an input is rejected. flagged, score .
 
     [N] of a method that flags inputs, the larger the score the more suspicious; None of one that
@@ -27,26 +27,26 @@ class Answers:
 
 
 # Raw inputs [N, ...] to what becomes of them.
-Defended = Callable[[Tensor], Answers]
+Defended = Callable[[Tensor], Predictions]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class PredictionSet:
     """The answers to the clean test images, and to the triggered ones of each true backdoor."""
 
-    clean: Answers
-    triggered: tuple[Answers, ...]
+    clean: Predictions
+    triggered: tuple[Predictions, ...]
 
     @staticmethod
-    def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> Outcome:
+    def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> PredictionSet:
         """Return the predictions of a defended model for the test images and the triggered ones."""
-        return Outcome(
+        return PredictionSet(
             defended(test.images), tuple(defended(images.images) for images in triggered)
         )
 
 
 def basic_rates(
-    outcome: Outcome, test: CleanSet, triggered: Sequence[CleanSet], targets: Sequence[int]
+    outcome: PredictionSet, test: CleanSet, triggered: Sequence[CleanSet], targets: Sequence[int]
 ) -> dict[str, Rate]:
     """ACC, ASR, SIA and `own_rate_t`, the last three over the images of all backdoors.
 
@@ -69,7 +69,7 @@ def basic_rates(
 
 
 def flag_rates(
-    outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
+    outcome: PredictionSet, bare: PredictionSet, test: CleanSet, targets: Sequence[int]
 ) -> dict[str, Rate]:
     """Return the rates of a method's flags and scores, each None where it gives none.
 

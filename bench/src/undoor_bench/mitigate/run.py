@@ -18,7 +18,7 @@ from undoor.progress import Progress, silent
 from undoor.rate import rates_to_json
 from undoor_bench.mitigate.case import Case, open_case
 from undoor_bench.mitigate.methods import Method, bare
-from undoor_bench.mitigate.rates import Outcome, basic_rates, flag_rates
+from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.records import Record, Setting, images_drawn
 from undoor_bench.zoo.subjects import Subject
 
@@ -60,7 +60,7 @@ def mitigate(
         if not missing:
             continue
         case = open_case(subject, setting, data, out / SCANS)
-        before = Outcome.of(bare(case), case.test, case.triggered)
+        before = PredictionSet.of(bare(case), case.test, case.triggered)
         for item in missing:
             progress("methods", done, total)
             record = measured(case, item, before, progress=progress)
@@ -69,7 +69,9 @@ def mitigate(
     progress("methods", done, total)
 
 
-def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = silent) -> Record:
+def measured(
+    case: Case, item: Method, before: PredictionSet, *, progress: Progress = silent
+) -> Record:
     """Return the record of one method.
 
     Parameters
@@ -90,7 +92,7 @@ def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = 
     try:
         defence = item.make(case, progress)
         started = time.process_time()
-        outcome = Outcome.of(defence.answers, case.test, case.triggered)
+        outcome = PredictionSet.of(defence.answers, case.test, case.triggered)
         record["answer_seconds"] = time.process_time() - started
     except UndoorError as error:
         return record | {"failed": str(error)}
