@@ -96,9 +96,7 @@ def test_a_disk_that_gets_full_loses_nothing(
         keep(journal, "y")
 
     out = tmp_path / "out"
-    with pytest.raises(
-        UndoorError, match=r"No space left.*free some space.*finished steps are saved"
-    ):
+    with pytest.raises(UndoorError, match=r"No space left.*free some.*finished steps are saved"):
         work_in(out, keep, no_room)
     monkeypatch.undo()
     with output_folder(out) as journal:

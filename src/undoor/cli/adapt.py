@@ -13,11 +13,11 @@ from undoor.cli import pipeline
 from undoor.cli.app import app
 from undoor.cli.command import CommandResult, command
 from undoor.cli.console import report_reading
-from undoor.cli.exit_codes import ExitCode
 from undoor.cli.data_options import DataOptions
+from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
-from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions
 from undoor.cli.show import show_files, show_repair
@@ -43,8 +43,9 @@ InputsSplit = Annotated[
     examples=[
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/",
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ day.npz night.npz --json",
-    ], exit_codes="0 the corrections of at least one target are refitted, 2 none are: too few inputs
-    are " "flagged, or too many of them would pass; 6 the budget ended",
+    ],
+    exit_codes="0 the corrections of at least one target are refitted, 2 none are: too few inputs "
+    "are flagged, or too many of them would pass; 6 the budget ended",
 )
 def adapt(
     model: ModelOptions,
@@ -101,4 +102,5 @@ def adapt(
         show_files(console, files, following)
 
     refitted = any(item.adapted and item.adapted.refitted for item in result.targets)
-    return CommandResult(ExitCode.CLEAN if refitted else ExitCode.INCONCLUSIVE, result.to_json(), show)
+    code = ExitCode.CLEAN if refitted else ExitCode.INCONCLUSIVE
+    return CommandResult(code, result.to_json(), show)

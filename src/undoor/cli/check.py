@@ -16,8 +16,8 @@ from undoor.cli.command import CommandResult, command
 from undoor.cli.console import report_reading
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
-from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.output import save_table
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
 from undoor.vocabulary import DEFAULT_POLICY, Policy
@@ -40,8 +40,9 @@ Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLI
 PolicyOption = Annotated[
     Policy,
     typer.Option(
-        "--policy", help="What is predicted for flagged inputs: relabel (the corrected network's
-        class), reject " "(no class, label -1), flag (the bare model's class).",
+        "--policy",
+        help="What is predicted for flagged inputs: relabel (the corrected network's class), "
+        "reject (no class, label -1), flag (the bare model's class).",
     ),
 ]
 Csv = Annotated[
@@ -127,7 +128,11 @@ def check(
     code = ExitCode.BACKDOORED if flagged else ExitCode.CLEAN
     if code is ExitCode.CLEAN and (reading.lost or _named_and_skipped(images, reading.skipped)):
         code = ExitCode.INCONCLUSIVE
-    return CommandResult(code, document, lambda console: _show(console, rows, classifier.class_names))
+
+    def show(console: Console) -> None:
+        _show(console, rows, classifier.class_names)
+
+    return CommandResult(code, document, show)
 
 
 def _named_and_skipped(images: list[str], skipped: tuple[str, ...]) -> bool:

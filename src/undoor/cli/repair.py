@@ -12,24 +12,27 @@ from rich.console import Console
 from undoor import vocabulary
 from undoor.cli import pipeline
 from undoor.cli.app import app
+from undoor.cli.class_number import class_number
 from undoor.cli.command import CommandResult, command
 from undoor.cli.console import say
-from undoor.cli.estimate import estimate
-from undoor.cli.class_number import class_number
 from undoor.cli.data_options import DataOptions
+from undoor.cli.estimate import estimate
 from undoor.cli.model_options import ModelOptions
-from undoor.cli.scan_options import ScanOptions
 from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions, RunOptions, resume
+from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_files, show_repair, show_scan
 from undoor.extensions import declared
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, FIT_GROUP, is_poor
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
-    Path | None, typer.Option(help="The --out folder of an earlier scan; without it, the model is
-    scanned.", metavar="DIR"),
+    Path | None,
+    typer.Option(
+        help="The --out folder of an earlier scan; without it, the model is scanned.",
+        metavar="DIR",
+    ),
 ]
 
 

@@ -93,7 +93,7 @@ class RunOptions:
         return size(self.memory), resident()
 
     def _of_gpu(self, classifier: Classifier, clean: CleanSet, free: int) -> tuple[int, int]:
-        """Return the same for the memory of a GPU, to which the clean images are still to be moved."""
+        """Return the same for the memory of a GPU, which is still to take the clean images."""
         from undoor.device import held_memory
 
         held = held_memory(classifier.device)
