@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from undoor.render.document_parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
+from undoor.render.documents.parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
 from undoor.vocabulary import Cause, Verdict
 
 
