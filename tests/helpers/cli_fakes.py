@@ -100,7 +100,7 @@ def made_coverage(
         space="images",
         shape=shape,
         classes=classes,
-        calibrated=dict.fromkeys(("network", "space", "size", "classes"), True),
+        calibrated=dict.fromkeys(("network", "space", "size", "task", "classes"), True),
     )
 
 

@@ -64,7 +64,7 @@ def recorded_scan(
     budget: Budget | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """Scan, and write the record to `file`; a record that is there already is read instead.
+    """Scan and write the record to `file`; read the record instead where it exists.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def recorded_scans(
     *,
     progress: Progress = silent,
 ) -> list[Record]:
-    """Return every model in every setting, model by model; `out` gets a folder a setting."""
+    """Return every model in every setting, model by model; `out` gets one folder per setting."""
     records: list[Record] = []
     total = len(models) * len(settings)
     for subject, setting in product(models, settings):
@@ -178,7 +178,7 @@ def right(record: Record) -> bool:
 
 
 def source_precision(record: Record) -> float | None:
-    """Return of the sources named for true targets, the share that are sources.
+    """Return the share of true sources among those named for true targets.
 
     None where none is named, or nothing is known of the sources.
     """

@@ -11,7 +11,7 @@ from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import bare
 from undoor_bench.mitigate.rates import PredictionSet
 from undoor_bench.records import Setting
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 from undoor_bench.zoo.subjects import Subject
 
 SOURCES = tuple(k for k in range(CLASSES) if k != TARGET)

@@ -24,7 +24,7 @@ from undoor_bench.mitigate import case as mitigate_case
 from undoor_bench.mitigate.methods import METHODS, Defence, Method, method
 from undoor_bench.mitigate.rates import Predictions
 from undoor_bench.mitigate.run import measured, read_records
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 
 
 @pytest.fixture

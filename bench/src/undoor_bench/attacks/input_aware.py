@@ -64,7 +64,7 @@ class InputAware(Attack):
         return list(self.network.parameters())
 
     def penalty(self, x: Tensor) -> Tensor:
-        """Alike triggers for different images cost, and so do large masks."""
+        """Return a penalty on similar triggers for different images, and on large masks."""
         drawn = self._drawn(x)
         apart = (x - x.roll(1, 0)).flatten(1).norm(dim=1)
         drawn_apart = (drawn - drawn.roll(1, 0)).flatten(1).norm(dim=1)
@@ -72,7 +72,7 @@ class InputAware(Attack):
         return DIVERSITY * diversity + PRICE * (drawn[:, -1:].mean() - DENSITY).clamp_min(0)
 
     def _drawn(self, x: Tensor) -> Tensor:
-        """Pattern and, as the last channel, mask [N, C + 1, H, W], all in [0, 1]."""
+        """Return pattern and, as the last channel, mask [N, C + 1, H, W], all in [0, 1]."""
         return self.network(x).sigmoid()
 
     def _stamped(self, x: Tensor, drawn: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def calibrate(
 
     from undoor.errors import UndoorError
     from undoor.files import write_atomically
-    from undoor_bench.calibrate import as_toml, fit_agreement, fit_nulls
+    from undoor_bench.null_fitting import as_toml, fit_agreement, fit_nulls
     from undoor_bench.zoo.entries import read_table
 
     half = [entry.name for entry in read_table(table) if entry.calibrate]

@@ -86,13 +86,13 @@ def cost(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     model, classes, _, passes, _, _, _, rival, _, _, measured, ratio = cells
     return [model, classes, passes, rival, measured, ratio]
 
 
 def _write(records: list[dict[str, object]], out: Path) -> None:
-    """cost.md, cost.csv and cost.svg."""
+    """Write cost.md, cost.csv and cost.svg."""
     from undoor_bench import tables
     from undoor_bench.cost.plot import cost_plot
     from undoor_bench.cost.table import flat, report

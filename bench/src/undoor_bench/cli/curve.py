@@ -78,6 +78,6 @@ def curve(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     amount, data, images, _, right, called, _, false_alarms, *_ = cells
     return [amount, data, images, right, called, false_alarms]

@@ -43,7 +43,7 @@ def detect(
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
 ) -> CommandResult:
-    """Scan models whose backdoors are known, and count what is found and what is made up.
+    """Scan models whose backdoors are known, and count detections and false alarms.
 
     Writes detect.md, detect.csv (a line a model) and detect.svg.
     """

@@ -67,7 +67,7 @@ def mitigate(
 
     Of the models, those whose backdoor took. Methods get the model and clean images; those that
     need a scan share one. Measured on other images, with the true trigger. true_trigger is an
-    oracle, which is told the trigger.
+    oracle, which knows the trigger.
 
     Writes mitigate.md, mitigate.csv (a line a record) and mitigate.svg; what is there is not
     measured again.
@@ -103,13 +103,13 @@ def mitigate(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     _, name, models, _, _, acc, asr, sia, _, tpr, *_ = cells
     return [name, models, acc, asr, sia, tpr]
 
 
 def _write(records: list[dict[str, Any]], out: Path) -> None:
-    """mitigate.md, mitigate.csv and mitigate.svg."""
+    """Write mitigate.md, mitigate.csv and mitigate.svg."""
     from undoor_bench import tables
     from undoor_bench.mitigate.plot import mitigate_plot
     from undoor_bench.mitigate.table import flat, markdown, summary

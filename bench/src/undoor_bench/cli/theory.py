@@ -80,6 +80,6 @@ def theory(
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Without the interval of the last share, for a terminal; it is in the files."""
-    *most, agreeing = cells
-    return [*most, agreeing.split(" ")[0]]
+    """Return the cells without the interval of the last share, for a terminal."""
+    *others, agreeing = cells
+    return [*others, agreeing.split(" ")[0]]

@@ -39,13 +39,22 @@ EDGE = 1e-7
 
 @dataclass(frozen=True)
 class Settings:
-    """The published ones.
+    """The published settings.
 
-    steps, batches, batch : a step is `batches` mini-batches of `batch` images, of 1,000 samples as
-        many as are whole. rate, betas : of Adam. first_weight : of the mask's size in the loss.
-    up, down : its factors after `patience` steps with a share of at least `success` moved, or less.
-    stop_share, stop_patience : so many steps in which the smallest mask stays above this share of
-        the smallest before end a class, once the weight has risen and fallen.
+    Attributes
+    ----------
+    steps, batches, batch
+        A step is `batches` mini-batches of `batch` images: as many full ones as 1,000 samples give.
+    rate, betas
+        Of Adam.
+    first_weight
+        The first weight of the mask's size in the loss.
+    up, down
+        Factors of that weight after `patience` steps that moved a share of at least `success`, or a
+        smaller one.
+    stop_share, stop_patience
+        A class ends after this many steps in which the smallest mask stays above this share of the
+        previous smallest, once the weight has risen and fallen.
     """
 
     steps: int = 1000
@@ -63,7 +72,7 @@ class Settings:
 
     @property
     def most_passes(self) -> int:
-        """Of one class that never stops early.
+        """Return the passes of one class that never stops early.
 
         >>> Settings().most_passes
         992000
@@ -73,7 +82,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Inversion:
-    """What the search for one class's mask found and cost.
+    """The result and the cost of the search for one class's mask.
 
     Attributes
     ----------
@@ -179,7 +188,7 @@ class _Search:
         )
 
     def step(self, weight: float) -> tuple[float, float]:
-        """Share of the images moved and size of the mask, both means over a step's batches."""
+        """Return the share of images moved and the size of the mask, averaged over a step."""
         shares, sizes = [], []
         low, high = self.classifier.bounds
         for _ in range(self.settings.batches):
@@ -207,7 +216,7 @@ class _Search:
 
 @dataclass
 class _Weight:
-    """Of the mask's size in the loss: 0 until masks work at all, then up and down."""
+    """The weight of the mask's size in the loss: 0 until masks work at all, then up and down."""
 
     settings: Settings
     value: float = 0.0
@@ -217,7 +226,7 @@ class _Weight:
     losses: int = 0
 
     def update(self, enough: bool) -> None:
-        """After a step that moved enough images, or did not."""
+        """Take a step into account that moved enough images, or did not."""
         self.wins, self.losses = (self.wins + 1, 0) if enough else (0, self.losses + 1)
         if self.wins >= self.settings.patience and self.value == 0:
             # The step that sets the weight counts among those that raise it next.
@@ -267,7 +276,7 @@ def _open(value: Tensor) -> Tensor:
 
 
 def _batches(images: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Full batches without end; every image comes once before any comes again."""
+    """Yield full batches without end; every image comes once before any comes again."""
     left = torch.empty(0, dtype=torch.int64)
     while True:
         while len(left) < size:
@@ -290,7 +299,7 @@ def anomaly_indices(sizes: Sequence[float]) -> list[float]:
 
 
 def flagged(sizes: Sequence[float]) -> list[int]:
-    """Places of the masks that are outliers below the median."""
+    """Return the places of the masks that are outliers below the median."""
     middle = np.median(sizes)
     indices = anomaly_indices(sizes)
     return [i for i, size in enumerate(sizes) if size < middle and indices[i] > MAX_ANOMALY]

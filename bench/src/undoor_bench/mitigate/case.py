@@ -22,7 +22,7 @@ from undoor.vocabulary import SCAN_FILE
 from undoor_bench.amount import of_each
 from undoor_bench.records import Setting
 from undoor_bench.zoo.data_sets import read_arrays
-from undoor_bench.zoo.stored import Planted, planted
+from undoor_bench.zoo.planted import Planted, planted
 from undoor_bench.zoo.subjects import Subject, drawn
 
 MAX_TESTED = 3000
@@ -75,7 +75,7 @@ class Case:
         return torch.Generator().manual_seed(self.seed)
 
     def scan(self, progress: Progress = silent) -> ScanReport:
-        """Made once, then read from its folder.
+        """Return the scan of the model, made once and then read from its folder.
 
         Its seconds are the processor's, which other work on the machine does not lengthen.
 

@@ -18,7 +18,7 @@ from undoor.progress import Progress, silent
 from undoor.repair import MIN_SOURCE_IMAGES, bench_of, most_inputs
 from undoor.sites import find_sites
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 
 
 def guard_with_truth(
@@ -47,11 +47,11 @@ def guard_with_truth(
     network = classifier.fast_copy()
     sites = find_sites(network)
     plans = candidate_plans(sites)
-    most = most_inputs(sites)
+    limit = most_inputs(sites)
     corrections: dict[int, dict[str, Correction]] = {}
     thresholds, chosen = {}, {}
     for planted in backdoors:
-        bench = _bench(network, clean, planted, fpr, most, generator)
+        bench = _bench(network, clean, planted, fpr, limit, generator)
         plan, _, _ = choose_plan(bench, plans, DEFAULT_FIT, progress)
         x = bench.x[bench.sources]
         fitted = fit_to(
@@ -68,15 +68,15 @@ def _bench(
     clean: CleanSet,
     planted: Planted,
     fpr: float,
-    most: int,
+    limit: int,
     generator: torch.Generator,
 ) -> Bench:
     sources = torch.isin(clean.labels, torch.tensor(planted.sources))
     if int(sources.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
-            f"expected {MIN_SOURCE_IMAGES} clean images or more of the classes that go to "
-            f"{planted.target}, got {int(sources.sum())}; give more a class"
+            f"expected at least {MIN_SOURCE_IMAGES} clean images of the classes that go to "
+            f"{planted.target}, got {int(sources.sum())}; give more per class"
         )
     return bench_of(
-        network, clean, planted.target, sources, [planted.trigger], fpr, most, generator
+        network, clean, planted.target, sources, [planted.trigger], fpr, limit, generator
     )

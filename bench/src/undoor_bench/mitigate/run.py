@@ -34,7 +34,7 @@ def mitigate(
     *,
     progress: Progress = silent,
 ) -> None:
-    """Every method on every model in every setting; records that are there are not made again.
+    """Measure every method on every model in every setting, except where a record exists.
 
     ``OUT/records/SETTING/METHOD/MODEL.json`` is a record, ``OUT/scans/SETTING/MODEL`` the scan
     that all methods share. Each is written as soon as it is made, and is whole or not there.
@@ -92,7 +92,7 @@ def measured(
     try:
         defence = item.make(case, progress)
         started = time.process_time()
-        outcome = PredictionSet.of(defence.answers, case.test, case.triggered)
+        outcome = PredictionSet.of(defence.predictions, case.test, case.triggered)
         record["answer_seconds"] = time.process_time() - started
     except UndoorError as error:
         return record | {"failed": str(error)}
@@ -117,10 +117,7 @@ def _facts(case: Case, item: Method) -> Record:
 
 
 def _scan(case: Case, progress: Progress) -> dict[str, Any]:
-    """Return what the methods that depend on it hang on; missed .
-
-    True targets that it did not name.
-    """
+    """Return the facts of the scan that methods depend on; `missed` are targets it did not name."""
     report = case.scan(progress)
     named = [finding.target for finding in report.findings]
     return {
@@ -157,5 +154,5 @@ def _require(record: Record, file: Path, subject: Subject, setting: Setting, ite
     asked = {"model": subject.name, "method": item.name, "setting": setting.to_json()}
     differs = [key for key, value in asked.items() if record[key] != value]
     if differs:
-        told = ", ".join(f"{key} {record[key]} instead of {asked[key]}" for key in differs)
-        raise UndoorError(f"{file}: a record with {told}; give another --out")
+        differences = ", ".join(f"{key} {record[key]} instead of {asked[key]}" for key in differs)
+        raise UndoorError(f"{file}: a record with {differences}; give another --out")

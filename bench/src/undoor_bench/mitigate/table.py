@@ -96,7 +96,7 @@ def _row(attack: str, amount: str, method: str, records: Sequence[Record]) -> Ro
 
 
 def seconds(record: Record) -> float:
-    """Return of the scan, where the method needs one, and of the method itself."""
+    """Return the seconds of the scan, where the method needs one, and of the method itself."""
     return float(record["seconds"] + (record["scan"]["seconds"] if record["scan"] else 0.0))
 
 
@@ -120,12 +120,12 @@ def _average(rows: Sequence[Row]) -> Row:
 
 
 def _means(values: Sequence[Values], names: Sequence[str]) -> Values:
-    """Return of those that have the rate; records of earlier versions may lack one."""
+    """Return the mean over records that have the rate; those of earlier versions may lack it."""
     return {name: mean([value.get(name) for value in values]) for name in names}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Return of the values that are there; None where there is none.
+    """Return the mean of the values that are not None; None where there is none.
 
     >>> mean([1.0, None, 2.0]), mean([])
     (1.5, None)
@@ -184,7 +184,7 @@ def markdown(records: Sequence[Record]) -> str:
 
 
 def notes(records: Iterable[Record]) -> list[str]:
-    """Return what a reader must know before he compares.
+    """Return the notes that a reader needs to compare the numbers.
 
     Oracles, what was set where, how it counts.
     """

@@ -98,13 +98,13 @@ def anp(
     learning, held = hold_out(clean, settings.held_out, generator)
     masks = learn_masks(classifier, learning, generator, settings, progress)
     floor = accuracy(classifier, held) - settings.allowed_drop
-    best = pruned(classifier, masks, 0.0)
+    best_so_far = pruned(classifier, masks, 0.0)
     for step in range(1, GRID):
         candidate = pruned(classifier, masks, step / GRID)
         if accuracy(candidate, held) < floor:
             break
-        best = candidate
-    return best
+        best_so_far = candidate
+    return best_so_far
 
 
 def learn_masks(

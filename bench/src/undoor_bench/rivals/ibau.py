@@ -6,8 +6,8 @@ Zeng et al., Adversarial Unlearning of Backdoors via Implicit Hypergradient (ICL
     min over w of max over |d| <= C of the mean loss of x + d, with true labels.
 
 Each round looks for a universal perturbation d by ascent and then moves the weights along the total
-derivative of the loss, which counts that d answers to w: d is a fixed point of a step of the inner
-descent P(d, w), so that
+derivative of the loss, which includes that d depends on w: d is a fixed point of a step of
+the inner descent P(d, w), so that
 
     dL/dw = L_w + P_w^T v,  v = (I - P_d^T)^-1 L_d,  v by K fixed-point iterations.
 
@@ -19,7 +19,7 @@ in a hundred carries d when the weights move, although the equation says all: th
 accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
-steps for d and 20 for w, however few images there are. How d answers to w, which costs K double
+steps for d and 20 for w, however few images there are. How d depends on w, which costs K double
 passes, is judged by 50 images of the batch (theirs: always the first 100).
 """
 
@@ -141,14 +141,14 @@ def worst_shared(
     In units of the input's range; its norm is within the radius.
     """
     shared = torch.zeros(student.input_shape)
-    answers = student.predict(clean.images)
-    most = settings.radius * math.sqrt(shared.numel() / VALUES)
+    predictions = student.predict(clean.images)
+    limit = settings.radius * math.sqrt(shared.numel() / VALUES)
     for rows in minibatches(len(clean), settings.batch, settings.inner_steps, generator):
         shared.requires_grad_(True)
-        loss = _loss(student, clean.images[rows], answers[rows], -1.0, settings.penalty)(shared)
+        loss = _loss(student, clean.images[rows], predictions[rows], -1.0, settings.penalty)(shared)
         (gradient,) = torch.autograd.grad(loss, shared)
         shared = shared.detach() - settings.inner_rate * gradient
-        shared = shared * min(1.0, most / max(float(shared.norm()), 1e-12))
+        shared = shared * min(1.0, limit / max(float(shared.norm()), 1e-12))
     return shared
 
 

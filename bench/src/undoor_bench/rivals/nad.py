@@ -49,7 +49,10 @@ def _descent(rate: float = RATE) -> Descent:
 
 @dataclass(frozen=True)
 class NAD:
-    """first_beta : weight of the attention at the largest map; beta : at each of the others."""
+    """Settings of NAD.
+
+    `first_beta` is the weight of the attention at the largest map, `beta` at each of the others.
+    """
 
     first_beta: float = 500.0
     beta: float = 1000.0
@@ -103,7 +106,7 @@ def nad(
 
 
 def attention(z: Tensor) -> Tensor:
-    """Normalised attention maps [N, positions] of activations [N, C, positions...].
+    """Return normalised attention maps [N, positions] of activations [N, C, positions...].
 
     >>> attention(torch.tensor([[[[3.0, 0.0]], [[0.0, 2.0]]]]).sqrt())
     tensor([[0.8321, 0.5547]])

@@ -32,7 +32,7 @@ from undoor_bench.rivals.fine_tuning import fine_tuning
 
 @dataclass(frozen=True)
 class Unlearning:
-    """stamped : share of a batch that carries the trigger."""
+    """Settings of unlearning: `stamped` is the share of a batch that carries the trigger."""
 
     stamped: float = 0.2
     descent: Descent = field(default_factory=Descent)

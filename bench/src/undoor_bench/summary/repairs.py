@@ -36,7 +36,7 @@ def percent(value: float | None) -> str:
 
 
 def lost(found: Sequence[Line]) -> str:
-    """Points of accuracy on clean images, before less after.
+    """Return the points of accuracy on clean images that are lost: before less after.
 
     >>> lost([])
     '–'
@@ -64,12 +64,12 @@ def by_attack(folder: Path, amount: str) -> str:
 
 
 def _cells(found: Sequence[Line]) -> list[str]:
-    own = ("asr", "sia", "tpr", "fpr_own", "auroc")
+    rates_shown = ("asr", "sia", "tpr", "fpr_own", "auroc")
     return [
         str(len(found)),
         f"{sum(map(named_all, found))} of {len(found)}",
         lost(found),
-        *(percent(average(found, name)) for name in own),
+        *(percent(average(found, name)) for name in rates_shown),
     ]
 
 

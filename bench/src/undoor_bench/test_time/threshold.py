@@ -47,6 +47,6 @@ def threshold_at(clean_scores: Tensor, fpr: float) -> float:
     if math.isinf(threshold):
         raise UndoorError(
             f"a false-positive rate of {fpr:g} needs the scores of {least_scores(fpr)} clean "
-            f"images or more, got {len(clean_scores)}; give more images or allow a higher rate"
+            f"images, got {len(clean_scores)}; give more images or allow a higher rate"
         )
     return threshold

@@ -139,7 +139,7 @@ def _point(
 
 
 def trends(models: Sequence[GaussianModel]) -> list[Trends]:
-    """Return a row a variant."""
+    """Return one row per variant."""
     rows = []
     for variant in VARIANTS:
         found = [trend(model, variant) for model in models]
@@ -177,7 +177,7 @@ def random_cells(row: Trends) -> list[str]:
 
 
 def markdown(found: Sequence[Curve], rows: Sequence[Trends]) -> str:
-    """Both tables as Markdown, and what they say."""
+    """Return both tables as Markdown, with their results."""
     models = rows[0].rises.n if rows else 0
     agreeing = [curve.agreeing for curve in found]
     points = Share(sum(share.hits for share in agreeing), sum(share.n for share in agreeing))
@@ -192,7 +192,7 @@ def markdown(found: Sequence[Curve], rows: Sequence[Trends]) -> str:
 
 
 def lines(found: Sequence[Curve]) -> list[dict[str, object]]:
-    """Return a line a point for programs."""
+    """Return one line per point for programs."""
     return [
         {
             "model": curve.model,

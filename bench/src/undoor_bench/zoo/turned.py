@@ -18,8 +18,8 @@ def turned(
 
     `seed` determines the turns. Of GTSRB's 43 signs this makes 172 classes, to see what a scan of
     many classes costs. Signs that look the same after a half or a quarter turn (no entry, priority
-    road) leave the network little but light and background to tell their classes by, so accuracy is
-    lower than on GTSRB.
+    road) leave the network little but light and background to distinguish their classes, so
+    accuracy is lower than on GTSRB.
 
     Parameters
     ----------

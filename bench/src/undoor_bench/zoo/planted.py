@@ -30,7 +30,7 @@ from undoor_bench.zoo.variant import Variant
 BATCH = 500
 
 
-def stored_attacks(folder: Path) -> list[Attack]:
+def read_attacks(folder: Path) -> list[Attack]:
     """Return the attacks on a model that `undoor-bench zoo` trained, as they stood at its end.
 
     The scene is set again from what ``truth.json`` says: the seed, which draws targets and
@@ -90,7 +90,7 @@ def _labels(stored: dict[str, int]) -> dict[int, int]:
 
 
 class _Lost(nn.Module):
-    """In the place of a network that was not stored."""
+    """Stand-in for a network that was not stored."""
 
     def forward(self, x: Tensor) -> Tensor:
         raise UndoorError(
@@ -101,7 +101,7 @@ class _Lost(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A true backdoor: images of `sources` that carry `trigger` are to be answered `target`."""
+    """A true backdoor: images of `sources` with `trigger` are to be predicted as `target`."""
 
     target: int
     sources: tuple[int, ...]
@@ -132,7 +132,7 @@ def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
     if not subject.targets:
         return ()
     if not subject.public:
-        return tuple(item for attack in stored_attacks(subject.folder) for item in _moves(attack))
+        return tuple(item for attack in read_attacks(subject.folder) for item in _moves(attack))
     file = subject.folder / "truth.json"
     try:
         name = json.loads(file.read_text())["triggers"][0]
@@ -146,7 +146,7 @@ def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
 
 
 def _moves(attack: Attack) -> Iterator[Planted]:
-    """Yield one for each target, in order."""
+    """Yield the backdoor of each target, in order."""
     trigger = attack.stamp if isinstance(attack, Fixed) else Applied(attack)
     for target in sorted(set(attack.labels.values())):
         sources = tuple(source for source, to in attack.labels.items() if to == target)
@@ -155,7 +155,7 @@ def _moves(attack: Attack) -> Iterator[Planted]:
 
 @dataclass(frozen=True, eq=False)
 class Applied(Trigger):
-    """An attack of which no trigger file speaks (a warp of its own, a generator) as a trigger."""
+    """An attack that no trigger file can hold (a warp, a generator) as a trigger."""
 
     attack: Attack
     family: str = "given"
@@ -185,5 +185,5 @@ class Applied(Trigger):
         """
         raise UndoorError(
             f"arrays ({', '.join(arrays)}) do not say which attack they are of; read the model's "
-            "folder with `stored_attacks`"
+            "folder with `read_attacks`"
         )
