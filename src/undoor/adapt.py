@@ -19,7 +19,7 @@ from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
 from undoor.device import CPU, beside, shuffled
 from undoor.errors import UndoorError
-from undoor.guard import guard, guarded_answers
+from undoor.guard import guard, guarded_predictions
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.progress import Progress, silent
@@ -147,7 +147,7 @@ def flagged_inputs(
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1, device=inputs.device)
     for done, batch in enumerate(batches, 1):
-        labels, flagged, _ = guarded_answers(guarded, batch)
+        labels, flagged, _ = guarded_predictions(guarded, batch)
         # By this policy a flagged input is predicted as the target itself.
         targets[(done - 1) * BATCH :][: len(batch)] = torch.where(flagged, labels, -1)
         progress("looking for flagged inputs", done, len(batches))

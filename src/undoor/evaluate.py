@@ -16,7 +16,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import array
 from undoor.errors import UndoorError
-from undoor.guard import Guarded, guarded_answers
+from undoor.guard import Guarded, guarded_predictions
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
@@ -166,7 +166,7 @@ def _predictions(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return bare labels, guarded labels, flags and scores, [N] each."""
     bare = classifier.predict(images, batch_size)
-    return bare, *guarded_answers(guarded, images, batch_size)
+    return bare, *guarded_predictions(guarded, images, batch_size)
 
 
 def auroc(positive: Tensor, negative: Tensor) -> Rate:

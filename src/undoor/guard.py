@@ -132,7 +132,7 @@ class Guarded(nn.Module):
         return withhold_unfounded(whole, x, bare, self.targets, self.policy, task)
 
 
-def guarded_answers(
+def guarded_predictions(
     guarded: nn.Module, images: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return labels, flagged and score, [N] each, of at least one raw input [N, ...], in batches.

@@ -146,13 +146,13 @@ def _check(
     import torch
 
     from undoor.decision import NO_SCORE
-    from undoor.guard import REJECTED, guard, guarded_answers
+    from undoor.guard import REJECTED, guard, guarded_predictions
 
     guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []
     with torch.no_grad():
         for batch in x.split(BATCH):
-            outputs = (classifier.predict(batch), *guarded_answers(guarded, batch))
+            outputs = (classifier.predict(batch), *guarded_predictions(guarded, batch))
             columns = (part.tolist() for part in outputs)
             for before, label, flagged, score in zip(*columns, strict=True):
                 shown = None if score == NO_SCORE else score

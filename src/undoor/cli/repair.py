@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -25,6 +25,10 @@ from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_files, show_repair, show_scan
 from undoor.extensions import declared
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, FIT_GROUP, is_poor
+
+if TYPE_CHECKING:
+    from undoor.render.results import Results
+    from undoor.repair import Repair
 
 Out = Annotated[Path, typer.Option(help="Folder for the repair and its report.", metavar="DIR")]
 Scan = Annotated[
@@ -156,12 +160,10 @@ def repair(
             budget=budget,
             journal=journal,
         )
-        staging = results_folder(out)
-        files = [*save_scan(staging, report), *save_repair(staging, result)]
         results = pipeline.results(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
         )
-        files = publish(out, [*files, *save_reports(staging, formats, results)])
+        files = _published(out, formats, results)
 
     def show(console: Console) -> None:
         show_scan(console, report)
@@ -171,10 +173,24 @@ def repair(
         )
         show_files(console, files, following if result.targets else None)
 
+    poor = _warn_of_poor(result, classifier.class_names)
+    return CommandResult(gate.code(result.verdict, poor=poor), result.to_json(), show)
+
+
+def _published(out: Path, formats: list[str], results: Results) -> list[Path]:
+    """Write scan, repair and reports to a staging folder, move them to `out`, and return them."""
+    staging = results_folder(out)
+    assert results.repair is not None
+    files = [*save_scan(staging, results.scan), *save_repair(staging, results.repair)]
+    return publish(out, [*files, *save_reports(staging, formats, results)])
+
+
+def _warn_of_poor(repair: Repair, names: tuple[str, ...]) -> bool:
+    """Warn about targets whose repair is poor, and return whether there are any."""
     from undoor.render.repair_notes import poor_note
     from undoor.render.text import class_label
 
-    poor = [item for item in result.targets if is_poor(item.sia)]
+    poor = [item for item in repair.targets if is_poor(item.sia)]
     for item in poor:
-        say(f"WARNING: {poor_note(item.sia, class_label(item.target, classifier.class_names))}")
-    return CommandResult(gate.code(result.verdict, poor=bool(poor)), result.to_json(), show)
+        say(f"WARNING: {poor_note(item.sia, class_label(item.target, names))}")
+    return bool(poor)

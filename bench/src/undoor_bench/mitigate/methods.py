@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.guard import REJECTED, guard, guarded_answers
+from undoor.guard import REJECTED, guard, guarded_predictions
 from undoor.progress import Progress
 from undoor.scan.coverage import Coverage
 from undoor.scan.report import ScanReport
@@ -122,7 +122,7 @@ def _true_trigger(case: Case, progress: Progress) -> Defence:
 
 
 def _guarding(guarded: nn.Module) -> Defended:
-    return lambda x: Predictions(*guarded_answers(guarded, x, BATCH))
+    return lambda x: Predictions(*guarded_predictions(guarded, x, BATCH))
 
 
 def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence:

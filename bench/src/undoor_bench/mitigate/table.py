@@ -193,10 +193,10 @@ def notes(records: Iterable[Record]) -> list[str]:
     learned = f" ({', '.join(known)})" if known else ""
     return [
         "Before → after, means over models in per cent; of all attacks, every attack counts the "
-        "same. ACC: clean test images answered rightly. ASR: triggered images answered with the "
-        "target, over all backdoors of a model. SIA: triggered images answered with their own "
-        "class. Own rate of t: clean test images of other classes answered with the target, an "
-        "error without any trigger; an ASR as low as that is as low as can be asked for.",
+        "same. ACC: clean test images predicted correctly. ASR: triggered images predicted as the "
+        "target, over all backdoors of a model. SIA: triggered images predicted as their true "
+        "class. Own rate of t: clean test images of other classes predicted as the target, an "
+        "error without any trigger; no lower ASR can be expected.",
         "true_trigger is an oracle: its corrections are fitted with the attacker's own trigger, "
         "sources and target, which no defender has. It bounds what a better scan could bring.",
         f"Not a held-out test for all: {len(known)} of the {len(models)} models are among those "
@@ -211,15 +211,15 @@ def notes(records: Iterable[Record]) -> list[str]:
         "or not. detection_alone is the model itself: known to be backdoored, not repaired.",
         f"Detectors at test time (strip, scale_up, ibd_psc) flag {100 * DETECTOR_FPR:.0f} % of "
         "the clean images that they were built from; FPR is what that gives on test images. A "
-        "flagged input gets no answer, which costs ACC and SIA. Guards flag only what the model "
-        "answers with a suspected target, and answer it with another class; what they did not "
-        "flag for want of such an answer scores lowest in AUROC. AUROC of t: of the inputs that "
-        "the model itself answers with a target, triggered and clean; triggered images that do "
-        "not fool the model are not in it.",
+        "flagged input gets no prediction, which costs ACC and SIA. Guards flag only inputs that "
+        "the model predicts as a suspected target, and predict another class for them; all other "
+        "inputs score lowest in AUROC. AUROC of t: over the inputs that the model itself predicts "
+        "as a target, triggered and clean; triggered images that do not fool the model are not in "
+        "it.",
         "Could not run: the method does not work on such a network or with so few images; the "
-        "record says why, and the model is in no mean of that method.",
+        "record has the reason, and the model is in no mean of that method.",
         "Seconds: of one processor core, the scan, where the method needs one, and making the "
-        "defence; answering inputs is apart (answer_seconds of the records).",
+        "defence; predicting inputs is apart (answer_seconds of the records).",
     ]
 
 
