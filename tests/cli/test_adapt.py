@@ -94,7 +94,7 @@ def test_repair_without_its_scan(cli: Cli) -> None:
     ("change", "told"),
     [
         ({"--repair": "nowhere"}, "undoor repair"),
-        ({"--out": "fix"}, "keep the repair that is adapted"),
+        ({"--out": "fix"}, "the original repair is to be kept"),
         ({"--data": "nowhere.npz"}, "nowhere.npz does not exist"),
         ({"--scale": "2"}, "scan of another model"),
         ({"--per-class": "0"}, "per_class"),

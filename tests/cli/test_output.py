@@ -154,7 +154,7 @@ def test_a_folder_that_is_taken_away(tmp_path: Path) -> None:
         (out / LOCK).unlink()
         out.rmdir()
 
-    with pytest.raises(UndoorError, match="was taken away"):
+    with pytest.raises(UndoorError, match="was removed"):
         work_in(out, take_away, keep)
     assert not out.exists()
 
@@ -177,7 +177,7 @@ def test_one_run_a_folder(tmp_path: Path) -> None:
     try:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(UndoorError, match="another run of undoor is at work there"):
+        with pytest.raises(UndoorError, match="another run of undoor is using it"):
             work_in(out, never)
         assert Journal(out / output.JOURNAL).steps == 1
     finally:
