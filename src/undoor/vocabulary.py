@@ -72,9 +72,9 @@ DEFAULT_FPR: Final = 0.01
 
 # The cross-validated robust accuracy (RA; the paper's SIA) below which a repair counts as poor. Of
 # the 145 repairs of the committed records (`bench/results/mitigate`), nine in ten have an RA of
-# 0.70 or more with the true trigger, and none lies between 0.49 and 0.58: the ten below missed the
+# at least 0.70 with the true trigger, and none lies between 0.49 and 0.58: the ten below missed the
 # target or the trigger. What is cross-validated uses the recovered trigger and lies near the RA
-# of the true one or above it (0.84 or more in `bench/results/true_trigger`).
+# of the true one or above it (at least 0.84 in `bench/results/true_trigger`).
 MIN_SIA: Final = 0.5
 
 # Of several repairs for one target, which one is used.

@@ -44,7 +44,7 @@ MEASURES = (
         "FPR, of target",
         "of clean images of the target class predicted as it, those flagged",
     ),
-    ("auroc", "AUROC", "how well the score tells triggered from clean images"),
+    ("auroc", "AUROC", "how well the score separates triggered from clean images"),
 )
 
 

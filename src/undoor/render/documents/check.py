@@ -15,7 +15,7 @@ from undoor.vocabulary import Policy
 
 
 class CheckedImage(Part):
-    """One input: the model's answer, the guarded model's, and whether it is flagged."""
+    """One input: the prediction of the model, that of the guarded model, and the flag."""
 
     image: str
     model_label: ClassNumber
@@ -25,13 +25,13 @@ class CheckedImage(Part):
     flagged: bool
     rejected: bool
     score: float | None = Field(
-        description="Null where the guard was not asked; the largest float32, 3.4028235e38, where "
+        description="Null where no corrected network ran; the largest float32, 3.4028235e38, where "
         "the input cannot be judged: outside the bounds, or no finite number."
     )
 
 
 class Check(Part):
-    """The answer of `undoor check --json`."""
+    """The output of `undoor check --json`."""
 
     schema_: Literal["undoor/check/2"] = Field(alias="schema")
     policy: Policy

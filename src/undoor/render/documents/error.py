@@ -12,7 +12,7 @@ from undoor.render.documents.parts import (
 
 
 class Error(Part):
-    """What `--json` prints where a command has no result."""
+    """The output of `--json` where a command has no result."""
 
     schema_: Literal["undoor/error/1"] = Field(alias="schema")
     code: Annotated[int, Field(ge=3)] = Field(description="The exit code.")

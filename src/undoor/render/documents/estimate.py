@@ -14,7 +14,7 @@ from undoor.render.documents.parts import (
 
 
 class Estimate(Part):
-    """The answer of `undoor scan --estimate --json`, and of `undoor repair`."""
+    """The output of `undoor scan --estimate --json`, and of `undoor repair`."""
 
     schema_: Literal["undoor/estimate/1"] = Field(alias="schema")
     passes: Count = Field(description="Sample passes of scan and repair, at most.")
@@ -23,4 +23,4 @@ class Estimate(Part):
     seconds: Seconds
     seconds_per_pass: Seconds = Field(description="Measured on this machine.")
     memory: Count = Field(description="Bytes of the whole process.")
-    notes: list[str] = Field(description="What the figures suppose.")
+    notes: list[str] = Field(description="What the figures assume.")

@@ -30,7 +30,7 @@ class Counted(Part):
 
 
 class Evaluation(Part):
-    """The answer of `undoor evaluate --json`: rates with the true trigger."""
+    """The output of `undoor evaluate --json`: rates with the true trigger."""
 
     schema_: Literal["undoor/evaluation/1"] = Field(alias="schema")
     target: ClassNumber

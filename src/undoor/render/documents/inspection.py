@@ -27,7 +27,7 @@ class InspectedFile(Part):
     """One file of a model."""
 
     path: str
-    format: str | None = Field(description="By its content; null where it could not be told.")
+    format: str | None = Field(description="By its content; null where it is unknown.")
     size: Count | None
     sha256: Sha256 | None
     safe: bool
@@ -126,7 +126,7 @@ class NamedCode(Part):
 
 
 class Inspection(Part):
-    """The answer of `undoor inspect --json`."""
+    """The output of `undoor inspect --json`."""
 
     schema_: Literal["undoor/inspection/2"] = Field(alias="schema")
     safe: bool = Field(

@@ -39,16 +39,16 @@ class Scores(Part):
 
 
 class Calibration(Part):
-    """What the guard's threshold was set on, and what that can promise."""
+    """What the guard's threshold was set on, and the rate that this guarantees."""
 
     wanted_fpr: Fraction
     n: Count
     flagged: Fraction | None
     flagged_interval: Interval
     resolution: Fraction
-    attainable: bool = Field(description="Whether `n` scores can promise `wanted_fpr`.")
+    attainable: bool = Field(description="Whether `n` scores can guarantee `wanted_fpr`.")
     needed: Count = Field(description="How many scores can.")
-    scores: Scores | None = Field(default=None, description="Not of repairs that do not say.")
+    scores: Scores | None = Field(default=None, description="Missing in older repairs.")
 
 
 class Trial(Part):
@@ -61,7 +61,7 @@ class Trial(Part):
 
 
 class Adaptation(Part):
-    """What became of inputs seen in operation."""
+    """The refit on inputs seen in operation."""
 
     seen: Count
     flagged: Count
@@ -101,14 +101,14 @@ class Site(Part):
 
 
 class RepairSeconds(Part):
-    """What the repair took."""
+    """The seconds that the repair took."""
 
     scan: Seconds
     align: Seconds
 
 
 class Repair(Part):
-    """What `undoor repair` made: repair.json, and the answer of `undoor repair --json`."""
+    """The result of `undoor repair`: repair.json, and the output of `undoor repair --json`."""
 
     schema_: Literal["undoor/repair/3"] = Field(alias="schema")
     verdict: Verdict

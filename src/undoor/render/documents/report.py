@@ -17,7 +17,7 @@ from undoor.render.documents.scan import Scan
 
 
 class Demo(Part):
-    """The answer of `undoor demo --json`."""
+    """The output of `undoor demo --json`."""
 
     schema_: Literal["undoor/demo/1"] = Field(alias="schema")
     scan: Scan
@@ -38,7 +38,7 @@ class Examined(Part):
 
 
 class Report(Part):
-    """`--report json`: report.json, all that is known of one model in one document."""
+    """`--report json`: report.json, all results on one model in one document."""
 
     schema_: Literal["undoor/report/1"] = Field(alias="schema")
     undoor: str = Field(description="The version that wrote this.")
