@@ -122,7 +122,7 @@ def test_one_line(
     folder: Path, arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    result = run(*arguments)
+    result = run(*arguments, "--json")
     assert result.exit_code in (3, 4)
     if told:
         assert_error(result)

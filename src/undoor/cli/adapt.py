@@ -83,9 +83,14 @@ def adapt(
         )
         files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
         if report:
-            named = {"model": str(model.model), "data": str(data.data)}
             results = pipeline.results(
-                classifier, clean, report, repair=result, flagged=flagged, **named
+                classifier,
+                clean,
+                report,
+                repair=result,
+                flagged=flagged,
+                model=str(model.model),
+                data=str(data.data),
             )
             files += save_reports(out, formats, results)
 

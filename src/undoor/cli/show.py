@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
-from undoor.render import coverage
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     class_label,
@@ -54,6 +53,8 @@ MEASURES = (
 
 def show_scan(console: Console, report: ScanReport) -> None:
     """Print the verdict with its reasons and, where there are any, the suspected targets."""
+    from undoor.render import coverage
+
     colour = COLOURS[report.verdict]
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
     reasons = [Text(f"• {plain(reason)}") for reason in coverage.reasons(report)]

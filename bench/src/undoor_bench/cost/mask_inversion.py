@@ -43,15 +43,11 @@ class Settings:
 
     Attributes
     ----------
-    steps, batches, batch
-        A step is `batches` mini-batches of `batch` images: as many full ones as 1,000 samples give.
-    rate, betas
-        Of Adam.
-    first_weight
-        The first weight of the mask's size in the loss.
-    up, down
-        Factors of that weight after `patience` steps that moved a share of at least `success`, or a
-        smaller one.
+    steps, batches, batch, rate, betas
+        Adam's; a step is `batches` mini-batches of `batch` images, as many as 1,000 samples fill.
+    first_weight, up, down
+        The first weight of the mask's size in the loss, and its factors after `patience` steps that
+        moved a share of at least `success`, or a smaller one.
     stop_share, stop_patience
         A class ends after this many steps in which the smallest mask stays above this share of the
         previous smallest, once the weight has risen and fallen.

@@ -46,7 +46,7 @@ def threshold_at(clean_scores: Tensor, fpr: float) -> float:
     threshold = conformal_bound(clean_scores, fpr)
     if math.isinf(threshold):
         raise UndoorError(
-            f"a false-positive rate of {fpr:g} needs the scores of at least "
-            f"{least_scores(fpr)} clean images, got {len(clean_scores)}; give more images or allow a higher rate"
+            f"a false-positive rate of {fpr:g} needs the scores of at least {least_scores(fpr)} "
+            f"clean images, got {len(clean_scores)}; give more images or allow a higher rate"
         )
     return threshold
