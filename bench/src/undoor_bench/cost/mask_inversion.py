@@ -1,7 +1,6 @@
 """Mask inversion, one class after another: the rival whose cost is compared.
 
 Wang et al., Neural Cleanse (IEEE S&P 2019), written anew from the paper and the published settings.
-
 Kept as its authors run it: the size's weight starts at 0, doubles after five successful steps and
 falls after five others, and a class ends early when its smallest mask stopped shrinking. Of the two
 thresholds for that which their code has (0.99 in the class, 1.0 in the example), this is the
