@@ -203,7 +203,7 @@ def test_how_it_was_made() -> None:
         f"Weight file {'ab' * 32}",
         f"Repair {'cd' * 32}",
         f"Scan report (scan.json) {scanned}",
-        "p = 1e-09; reported at 0.005 or less",
+        "p = 1e-09; reported at 0.005 and below",
         "at most alpha = 0.005",
     ):
         assert part in told, part
