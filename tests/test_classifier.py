@@ -22,8 +22,9 @@ from helpers.tiny import (
     snapshot,
     storages,
 )
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.passes import Capacity
 
 
 def linear(inputs: int = 12, classes: int = 5) -> nn.Sequential:
@@ -411,7 +412,7 @@ def test_scores_may_come_in_a_record(pack: Callable[[Tensor], object]) -> None:
 
 @pytest.mark.parametrize("pack", [lambda z: (z, z), lambda z: {"scores": z}, lambda _: "scores"])
 def test_other_records_are_refused(pack: Callable[[Tensor], object]) -> None:
-    with pytest.raises(UndoorError, match="returns the class scores alone"):
+    with pytest.raises(UndoorError, match="returns only the class scores"):
         Classifier(Record(pack), input_shape=(3, 2, 2))
 
 

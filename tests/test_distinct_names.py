@@ -17,7 +17,7 @@ from undoor.errors import UndoorError
 def test_are_told_apart() -> None:
     assert distinct_names(["a", "b", "a"]) == ("a (0)", "b", "a (2)")
     assert distinct_names(["a", "b"]) == ("a", "b")
-    with pytest.raises(UndoorError, match=r"two classes are called 'a \(0\)'"):
+    with pytest.raises(UndoorError, match=r"different name for each class, got 'a \(0\)' twice"):
         distinct_names(["a", "a", "a (0)"])
 
 

@@ -133,7 +133,7 @@ def test_a_step_goes_on_from_its_draft(tmp_path: Path) -> None:
                 raise StoppedError
             total += step
             at = np.array([total, step + 1])
-            draft.keep(partial(dict, at=at))
+            draft.save(partial(dict, at=at))
         return {"total": np.array(total)}
 
     began: list[int] = []
@@ -154,11 +154,11 @@ def test_drafts_are_not_kept_all_the_time(tmp_path: Path) -> None:
         raise AssertionError("kept too early")
 
     def compute(draft: Draft) -> dict[str, np.ndarray]:
-        draft.keep(never)
+        draft.save(never)
         return {}
 
     Journal(tmp_path, every=60.0).step("x", compute)
-    NO_DRAFT.keep(never)
+    NO_DRAFT.save(never)
     assert NO_DRAFT.read() is None
 
 

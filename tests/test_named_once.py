@@ -23,7 +23,7 @@ KINDS = "kind"
 OTHERWISE = {
     ("inversion/journalled_search.py", "generator"),  # the state of torch's, in a journal
     ("identity/values.py", "generator"),  # a kind of Python objects
-    ("identity/model.py", "first"),  # one of two models
+    ("identity/preprocessing.py", "first"),  # one of two sizes
     ("triggers/generator.py", "first"),  # a layer
     ("triggers/generator.py", "last"),
 }

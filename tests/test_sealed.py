@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from undoor.errors import UndoorError
-from undoor.sealed import ENTRY, is_sealed, sealed, unsealed
+from undoor.sealed import METADATA_KEY, is_sealed, sealed, unsealed
 
 BY = "`somebody`"
 documents = st.recursive(
@@ -41,7 +41,9 @@ def test_others_are_not_sealed(tmp_path: Path) -> None:
     save_file({"a": torch.ones(1)}, tmp_path / "plain.safetensors", {"format": "pt"})
     (tmp_path / "empty.safetensors").write_bytes(b"")
     assert not any(is_sealed(path) for path in (*tmp_path.iterdir(), tmp_path / "nowhere"))
-    with pytest.raises(UndoorError, match="of another kind than `somebody` writes"):
+    with pytest.raises(
+        UndoorError, match="a file that `somebody` writes, got another safetensors file"
+    ):
         unsealed(tmp_path / "plain.safetensors", made_by=BY)
     with pytest.raises(UndoorError, match="no such file"):
         unsealed(tmp_path / "nowhere", made_by=BY)
@@ -55,7 +57,7 @@ def test_others_are_not_sealed(tmp_path: Path) -> None:
      json.dumps({"content": float("nan"), "sha256": ""})],
 )  # fmt: skip
 def test_strange_metadata(tmp_path: Path, text: str) -> None:
-    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors", {ENTRY: text})
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors", {METADATA_KEY: text})
     with pytest.raises(UndoorError, match="damaged"):
         unsealed(tmp_path / "a.safetensors", made_by=BY)
 
@@ -63,6 +65,8 @@ def test_strange_metadata(tmp_path: Path, text: str) -> None:
 def test_numbers_of_another_type(tmp_path: Path) -> None:
     """What is not float32 was not written by us; float16 could not even be compared."""
     text = json.dumps({"content": 1, "sha256": "0"})
-    save_file({"a": torch.ones(1, dtype=torch.bfloat16)}, tmp_path / "a.safetensors", {ENTRY: text})
+    save_file(
+        {"a": torch.ones(1, dtype=torch.bfloat16)}, tmp_path / "a.safetensors", {METADATA_KEY: text}
+    )
     with pytest.raises(UndoorError, match="expected float32"):
         unsealed(tmp_path / "a.safetensors", made_by=BY)

@@ -134,4 +134,4 @@ def test_inputs_are_made_by_spaces_alone() -> None:
         for call, node in calls(tree)
         if call in MAKERS and "input_shape" in ast.unparse(node)
     }
-    assert found - NO_INPUTS.keys() == {"classifier.py"}, "use Classifier.examples or level"
+    assert found - NO_INPUTS.keys() == {"input_transform.py"}, "use Classifier.examples or level"

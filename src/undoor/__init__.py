@@ -87,13 +87,13 @@ __all__ = [
 
 
 class _Room(ModuleType):
-    """A module of this package, whose submodules are imported when they are asked for.
+    """A module of this package that imports its submodules on first use.
 
     So `undoor.render.reports` works after ``import undoor`` alone.
     """
 
     def __getattr__(self, name: str) -> Any:
-        # Private names are what Python and its tools ask of any module.
+        # Python and its tools look up private names in any module.
         if not name.startswith("_") and hasattr(self, "__path__"):
             from importlib.util import find_spec  # Costs more than the rest of this file.
 

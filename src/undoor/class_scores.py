@@ -1,4 +1,4 @@
-"""Networks that return more than the class scores: a record that holds them as its logits."""
+"""Networks that return a record, such as those of Transformers, instead of the class scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOGITS = "logits"
 
 
 class ClassScores(nn.Module):
-    """A network with nothing but its class scores as output.
+    """A network that returns only its class scores.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ class ClassScores(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores [N, K] of normalised inputs [N, ...]."""
+        """Return the class scores [N, K] of normalised inputs [N, ...]."""
         scores: Tensor = _logits(self.network(x))
         return scores
 
 
 @torch.no_grad()
 def with_scores_alone(network: nn.Module, x: Tensor) -> nn.Module:
-    """`network`, or where it returns a record, `ClassScores` of it.
+    """Return the network, or `ClassScores` of it where it returns a record.
 
     Parameters
     ----------
     network
-        It stays as it is. One that fails on `x` is returned as it is, too: what is wrong with it is
-        said where it is tried.
+        It stays unchanged. A network that fails on `x` is returned as it is, too: the error is
+        reported in the first pass.
     x
         Normalised inputs [N, ...] to try it on.
     """
@@ -54,5 +54,5 @@ def with_scores_alone(network: nn.Module, x: Tensor) -> nn.Module:
 
 
 def _logits(made: Any) -> Any:
-    """None where there are none."""
+    """Return the class scores in a record; None if it holds none."""
     return made.get(LOGITS) if isinstance(made, Mapping) else getattr(made, LOGITS, None)

@@ -1,4 +1,4 @@
-"""What a model takes and what its answers are called."""
+"""The interface of a model: what it takes, and how its classes are named."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class Contract:
 
     @staticmethod
     def of(classifier: Classifier) -> Contract:
+        """Return the contract of a classifier."""
         return Contract(classifier.input_shape, classifier.bounds, classifier.class_names)
 
     def differences(self, other: Contract) -> tuple[str, ...]:
-        """Return what of `other` is not as in this one, in words.
+        """Describe each difference of `other` from this contract in a phrase.
 
-        Expected this one's, got the other's.
+        A phrase names what this contract expects and what the other has.
 
         >>> one = Contract((3, 8, 8), (0.0, 1.0), ("cat", "dog"))
         >>> one.differences(Contract((3, 8, 8), (0.0, 1.0), ("cat", "cow")))
@@ -53,6 +54,7 @@ class Contract:
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the input shape, the bounds and the class names."""
         return {
             "input_shape": list(self.input_shape),
             "bounds": list(self.bounds),
@@ -61,15 +63,18 @@ class Contract:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Contract:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            It is not that.
+            The data is something else.
         """
         shape = tuple(int(side) for side in data["input_shape"])
         low, high = (float(value) for value in data["bounds"])
         if not shape or min(shape) < 1 or not -math.inf < low < high < math.inf:
-            raise ValueError(f"no shape and bounds of an input: {shape}, {(low, high)}")
+            raise ValueError(
+                "expected a shape of positive numbers and finite bounds with low < high, got "
+                f"{shape} and {(low, high)}"
+            )
         return Contract(shape, (low, high), tuple(str(name) for name in data["class_names"]))

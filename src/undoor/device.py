@@ -1,8 +1,8 @@
-"""Where and how precisely undoor computes.
+"""The device and the precision in which undoor computes.
 
 The device follows the model: a `Classifier` computes where the tensors of its network lie. What
-users hold stays on the CPU (clean sets, triggers, corrections, reports); it is moved to the model's
-device where a piece of work begins, and results are brought back where it ends. Every random number
+users hold (clean sets, triggers, corrections, reports) stays on the CPU; it is moved to the model's
+device at the start of each operation, and results are moved back at its end. Every random number
 is drawn on the CPU, so that the draws are the same on all devices.
 """
 
@@ -22,7 +22,8 @@ from undoor.errors import UndoorError
 from undoor.vocabulary import AUTO
 
 CPU = torch.device("cpu")
-# Set to anything but 0 or nothing: compute in float32 even where bfloat16 is fast.
+# An environment variable; with any value but 0 or none, compute in float32 even where
+# bfloat16 is fast.
 FLOAT32 = "UNDOOR_FLOAT32"
 # The first CUDA generation whose tensor cores multiply bfloat16 (Ampere).
 BFLOAT16_CAPABILITY = 8
@@ -35,13 +36,13 @@ def available() -> tuple[str, ...]:
 
 
 def chosen(name: str | torch.device) -> torch.device:
-    """Return the device of this name.
+    """Return the device with this name.
 
     Parameters
     ----------
     name
-        "cpu", "cuda" (the first GPU), "cuda:1", "mps", or "auto": a GPU where PyTorch can use one,
-        and the CPU elsewhere.
+        "cpu", "cuda" (the first GPU), "cuda:1", "mps", or "auto": a GPU if PyTorch can use one,
+        otherwise the CPU.
 
     Raises
     ------
@@ -63,14 +64,14 @@ def chosen(name: str | torch.device) -> torch.device:
 
 
 def described(device: torch.device) -> str:
-    """Type and name of a device, as reports and journals have it: "cuda (NVIDIA H200)", "cpu"."""
+    """Return type and name of a device for reports: "cuda (NVIDIA H200)", "cpu"."""
     if device.type == "cuda" and _has_cuda():
         return f"{device.type} ({torch.cuda.get_device_name(device)})"
     return device.type
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Return where the parameters and buffers of a module lie; the CPU where it has none.
+    """Return the device of a module's parameters and buffers; the CPU if it has none.
 
     Raises
     ------
@@ -90,21 +91,21 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def require_same(expected: torch.device, tensor: Tensor, what: str) -> None:
-    """Refuse tensors that lie on another device than the network that they are for.
+    """Refuse a tensor that lies on another device than its network.
 
     Parameters
     ----------
     expected
         The network's device.
     tensor
-        What is given to it.
+        The input of the network.
     what
         What the tensor holds, in the plural, for the message.
 
     Raises
     ------
     UndoorError
-        They lie elsewhere; the message names both devices.
+        It lies elsewhere; the message names both devices.
     """
     if tensor.device != expected:
         raise UndoorError(
@@ -114,33 +115,33 @@ def require_same(expected: torch.device, tensor: Tensor, what: str) -> None:
 
 
 def on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Return the tensor on a device; itself where it is there."""
+    """Return a tensor on a device; the tensor itself if it is there already."""
     return tensor if tensor.device == device else tensor.to(device)
 
 
 def beside(x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the tensors on the device of `x`, which they are computed with."""
+    """Return the tensors on the device of `x`."""
     return tuple(on(x.device, tensor) for tensor in tensors)
 
 
 def on_cpu(tensor: Tensor) -> Tensor:
-    """Return a result in the memory of the CPU, without its history."""
+    """Return a tensor on the CPU, detached from the autograd graph."""
     return on(CPU, tensor.detach())
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
-    """Return a result as NumPy has it, for journals and files."""
+    """Return a tensor as a NumPy array, for journals and files."""
     values: NDArray[Any] = on_cpu(tensor).numpy()
     return values
 
 
 def from_array(values: NDArray[Any], device: torch.device = CPU) -> Tensor:
-    """Return the inverse of `array`: a tensor with memory of its own."""
+    """Return a NumPy array as a tensor that has its own memory: the inverse of `array`."""
     return on(device, torch.from_numpy(np.array(values, order="C")))
 
 
 def indices(numbers: Iterable[int], device: torch.device) -> Tensor:
-    """Class numbers or rows [n], int64."""
+    """Return class numbers or rows [n] as int64."""
     return torch.tensor(list(numbers), dtype=torch.int64, device=device)
 
 
@@ -150,15 +151,14 @@ def shuffled(count: int, generator: torch.Generator, device: torch.device) -> Te
 
 
 def precise(tensor: Tensor) -> Tensor:
-    """Return the tensor in float64; on the CPU where its device has no such numbers."""
+    """Return a tensor in float64; on the CPU if its device has no float64."""
     return (on(CPU, tensor) if tensor.device.type == "mps" else tensor).double()
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Return whether to compute in bfloat16.
+    """Return whether the device multiplies bfloat16 in hardware and `UNDOOR_FLOAT32` is not set.
 
-    The device multiplies it in hardware, and `UNDOOR_FLOAT32` is not set. Elsewhere autocast only
-    costs time.
+    Elsewhere autocast only costs time.
     """
     if os.environ.get(FLOAT32, "0") not in ("", "0"):
         return False
@@ -172,9 +172,9 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Return the precision that searches compute in.
+    """Return a context in which searches compute: bfloat16 where it is fast, else float32.
 
-    Bfloat16 where it is fast, else float32, also where the caller has switched autocast on.
+    Float32 holds even where the caller has switched autocast on.
     """
     fast = fast_bfloat16(device)
     known = torch.amp.is_autocast_available(device.type)
@@ -184,9 +184,9 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return how maps [N, C, H, W] lie in memory where convolutions are fastest.
+    """Return the memory layout of maps [N, C, H, W] in which convolutions are fastest.
 
-    The channels last on CPUs and for the tensor cores of GPUs.
+    That is channels last on CPUs and for the tensor cores of GPUs.
     """
     if device.type == "cpu" or (device.type == "cuda" and fast_bfloat16(device)):
         return torch.channels_last
@@ -194,18 +194,18 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return bytes that are free on a GPU; None for the CPU and where PyTorch does not say."""
+    """Return the free memory of a GPU in bytes; None for the CPU, or if PyTorch does not know."""
     if device.type == "cuda" and _has_cuda():
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
     if device.type == "mps":
-        most = torch.mps.recommended_max_memory()
-        return max(0, int(most) - int(torch.mps.driver_allocated_memory()))
+        limit = torch.mps.recommended_max_memory()
+        return max(0, int(limit) - int(torch.mps.driver_allocated_memory()))
     return None
 
 
 def held_memory(device: torch.device) -> int:
-    """Return bytes of a GPU's memory that this process holds; 0 where PyTorch does not say."""
+    """Return how many bytes of a GPU this process holds; 0 if PyTorch does not know."""
     if device.type == "cuda" and _has_cuda():
         return int(torch.cuda.memory_reserved(device))
     return int(torch.mps.driver_allocated_memory()) if device.type == "mps" else 0

@@ -1,4 +1,4 @@
-"""Class names that differ: two classes of one name could not be told apart in a report."""
+"""Distinct class names, so that a report never shows two classes under one name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from undoor.errors import UndoorError
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the same names.
-
-    Those that several classes have, with the number of the class behind them.
+    """Return the names, with the class number after each name that several classes share.
 
     Raises
     ------
     UndoorError
-        Another class is already called so.
+        A name with its number is the name of another class.
 
     Examples
     --------
@@ -27,5 +25,7 @@ def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     found = tuple(f"{name} ({i})" if counts[name] > 1 else name for i, name in enumerate(names))
     if len(set(found)) < len(found):
         twice = next(name for name, count in Counter(found).items() if count > 1)
-        raise UndoorError(f"two classes are called {twice!r}; expected a name of its own for each")
+        raise UndoorError(
+            f"expected a different name for each class, got {twice!r} twice; rename one of them"
+        )
     return found

@@ -156,7 +156,7 @@ def stamp_set(
         wanted = f"of other classes than {target}" if source is None else f"of class {source}"
         raise UndoorError(f"expected images {wanted} to stamp, got none; give more test images")
     space = space or space_of(tuple(clean.images.shape[1:]))
-    images = space.stored(trigger(clean.images[keep]), trigger.bounds)
+    images = space.quantised(trigger(clean.images[keep]), trigger.bounds)
     return replace(clean, images=images, labels=clean.labels[keep])
 
 

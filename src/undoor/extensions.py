@@ -1,4 +1,4 @@
-"""What installed packages add to undoor through entry points."""
+"""Extensions: what installed packages add to undoor through entry points."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from undoor.errors import UndoorError
 
 @dataclass(frozen=True)
 class Extension:
-    """One entry point, loaded.
+    """A loaded entry point.
 
     Attributes
     ----------
     name
-        Of the entry point.
+        Name of the entry point.
     value
-        The object that it names.
+        The object that the entry point names.
     version
-        Of the package that declares it; empty where that is not known.
+        Version of the package that declares it; empty if unknown.
     """
 
     name: str
@@ -31,33 +31,31 @@ class Extension:
 
 
 def declared(group: str) -> tuple[str, ...]:
-    """Return the names under which installed packages declare something in a group.
-
-    Nothing is loaded.
+    """Return the names of the entry points in a group, without loading them.
 
     Parameters
     ----------
     group
-        Such as ``undoor.fits``.
+        Name of the group, such as ``undoor.fits``.
     """
     return tuple(sorted({point.name for point in entry_points(group=group)}))
 
 
 @cache
 def extensions(group: str) -> tuple[Extension, ...]:
-    """Everything that installed packages declare in a group of entry points.
+    """Load all entry points in a group.
 
-    Loading one runs code of an installed package; nothing of a model or a data set is run.
+    Loading one runs code of an installed package, but none of a model or a data set.
 
     Parameters
     ----------
     group
-        Such as ``undoor.families``.
+        Name of the group, such as ``undoor.families``.
 
     Returns
     -------
     tuple of Extension
-        In the order of their names, so that it does not depend on the order of installation.
+        Sorted by name, so that the order does not depend on the order of installation.
 
     Raises
     ------
@@ -71,7 +69,7 @@ def extensions(group: str) -> tuple[Extension, ...]:
 def _loaded(point: EntryPoint, group: str) -> Extension:
     try:
         value = point.load()
-    except Exception as error:  # Whatever the code of another package raises.
+    except Exception as error:  # The package may raise anything.
         raise UndoorError(
             f"expected the entry point {point.name} = {point.value} of the group {group} to load, "
             f"got {type(error).__name__}: {error}; repair or uninstall the package that adds it"
@@ -80,35 +78,36 @@ def _loaded(point: EntryPoint, group: str) -> Extension:
 
 
 class Named(Protocol):
-    """What a registry holds."""
+    """An item of a registry."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name under which the registry lists the item."""
 
 
 Kind = TypeVar("Kind", bound=Named)
 
 
-def by_name(group: str, kind: type[Kind], own: Iterable[Kind], what: str) -> dict[str, Kind]:
-    """Return a registry: what undoor has, and behind it what installed packages add.
+def by_name(group: str, kind: type[Kind], built_in: Iterable[Kind], what: str) -> dict[str, Kind]:
+    """Return a registry by name: the items of undoor, then those of installed packages.
 
     Parameters
     ----------
     group
-        Of entry points.
+        Name of the group of entry points.
     kind
-        What each must be an instance of.
-    own
-        What undoor has.
+        The class that each item must be an instance of.
+    built_in
+        The items of undoor.
     what
-        How messages call these, in the plural.
+        What messages call the items, in the plural.
 
     Raises
     ------
     UndoorError
-        An entry point cannot be loaded, is something else, or has the name of another one.
+        An entry point cannot be loaded, is not of this class, or its name is taken.
     """
-    found = {item.name: item for item in own}
+    found = {item.name: item for item in built_in}
     for extension in extensions(group):
         item = extension.value
         if not isinstance(item, kind):

@@ -10,7 +10,7 @@ Extra = Literal[
 
 
 def how_to_install(extra: Extra) -> str:
-    """Return what to do where the libraries of an extra are missing; undoor is not on PyPI.
+    """Return how to install the libraries of an extra; undoor is not on PyPI.
 
     >>> how_to_install("timm")
     "install undoor's extra timm; in a clone: pip install '.[timm]'"

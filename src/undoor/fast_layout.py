@@ -1,5 +1,4 @@
-"""Whether a network may be laid out for speed: on CPUs convolutions are fastest with the channels
-last."""
+"""Whether a network runs with the channels last in memory, where convolutions are fastest."""
 
 from __future__ import annotations
 
@@ -14,15 +13,16 @@ MAPPING = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 @torch.no_grad()
 def takes_channels_last(model: nn.Module, x: Tensor, *, maps: bool) -> bool:
-    """Return whether a model runs where maps [N, C, H, W] have their channels last in memory, also
-    behind layers after which a search changes them.
+    """Return whether a model runs on maps [N, C, H, W] whose channels are last in memory.
+
+    The maps are laid out so at the input and after each layer whose output a search may change.
 
     Parameters
     ----------
     x
-        Raw inputs [N, ...] to try it on.
+        Raw inputs [N, ...] for the trial.
     maps
-        Whether these are maps themselves.
+        Whether the inputs are maps themselves; if not, any layout will do.
     """
     if not maps:
         return True

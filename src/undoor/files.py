@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Reading folders, and writing files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# What the system says where a disk, or a share of it, is full.
+# The error numbers of a full disk or an exhausted quota.
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# A drive of Windows.
+# A path that starts with a Windows drive.
 WINDOWS = re.compile(r"[A-Za-z]:(/|$)")
 
 
 def walk(
     folder: Path, *, follow_links: bool = False, changing: bool = False
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, but a folder that cannot be listed is an error: it may hold anything.
+    """Walk a folder as `os.walk` does, but raise if a folder cannot be listed.
+
+    Such a folder may hold anything.
 
     Parameters
     ----------
     changing
-        Whether folders may vanish meanwhile, which is no error then.
+        Whether folders may vanish during the walk, which is then no error.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def walk(
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary neighbour of `file`, then put it in its place."""
+    """Let `write` fill a temporary file beside `file`, then move it to `file`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     os.close(handle)
@@ -55,44 +57,44 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Put `text` in the place of `file`, as UTF-8."""
+    """Write `text` to `file` as UTF-8, atomically."""
     write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def as_json(document: Any) -> str:
-    """Return the one way in which JSON is written: ASCII, keys in the order given, a line a value.
+    r"""Return a document as JSON: ASCII, keys in the given order, one value per line.
 
     Equal documents give equal text.
 
     Raises
     ------
     ValueError
-        A number is not finite, which JSON does not know.
+        A number is not finite, which JSON cannot express.
 
     Examples
     --------
     >>> as_json({"name": "ç", "size": 0.5})
-    '{\\n "name": "\\\\u00e7",\\n "size": 0.5\\n}\\n'
+    '{\n "name": "\\u00e7",\n "size": 0.5\n}\n'
     """
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def write_json(file: Path, document: Any) -> None:
-    """Put a document in the place of `file`, as `as_json` writes it."""
+    """Write a document to `file` as `as_json` formats it, atomically."""
     write_text(file, as_json(document))
 
 
 def why(error: OSError) -> str:
-    """Return what the system says of a file, in lower case as the middle of a sentence."""
+    """Return the reason of an error with a file, in lower case for use within a sentence."""
     if isinstance(error, FileNotFoundError):
         return f"no such file{other_spelling(error.filename or '')}"
     return (error.strerror or str(error)).lower()
 
 
 def other_spelling(path: str | Path) -> str:
-    """Return what to say behind a message that a path does not exist.
+    """Return a hint for a path that does not exist and is spelt for a shell or for Windows.
 
-    Where it is spelt as for a shell, or for another system; "" elsewhere.
+    The hint is "" for any other path.
     """
     text = str(path)
     if any(part.startswith("~") for part in Path(text).parts):

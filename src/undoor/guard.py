@@ -93,7 +93,7 @@ class Guarded(nn.Module):
         those outside the bounds and those whose score is no finite number.
         """
         decision = self._decision(x)
-        classes = self.original.task.answers(decision.logits)
+        classes = self.original.task.predictions(decision.logits)
         labels = classes.masked_fill(~decision.has_prediction, REJECTED)
         return labels, decision.flagged, decision.score
 
@@ -113,7 +113,7 @@ class Guarded(nn.Module):
     def _decision(self, x: Tensor) -> Decision:
         bare = self.original(x)
         task = self.original.task
-        predicted = task.answers(bare)
+        predicted = task.predictions(bare)
         trusted = self.original.space.within(x, self.original.bounds)
         # Copies: a network may return its input.
         whole = Decision(*(part.clone() for part in pass_through(bare, trusted)))

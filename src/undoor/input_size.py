@@ -1,4 +1,4 @@
-"""How large one input may be: a file of some bytes can ask for any."""
+"""The largest input that undoor accepts, since even a small file can ask for any size."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from undoor.errors import UndoorError
 
 MAX_AXES = 8
-# Numbers of one input: an image of 4,700 pixels a side in three colours.
+# Numbers per input: an image with a side of 4,700 pixels and three colours.
 MAX_NUMBERS = 2**26
 
 
 def require_input_size(shape: Sequence[int], what: str = "input_shape") -> None:
-    """Refuse inputs that no image classifier takes, before memory is.
+    """Refuse an input larger than any image classifier takes, before memory is allocated.
 
     Raises
     ------
     UndoorError
-        It has more than 8 axes or more than 2^26 numbers.
+        The shape has more than 8 axes or more than 2^26 numbers.
     """
     if len(shape) > MAX_AXES:
         raise UndoorError(
@@ -28,5 +28,5 @@ def require_input_size(shape: Sequence[int], what: str = "input_shape") -> None:
     if count > MAX_NUMBERS:
         raise UndoorError(
             f"{what} {str(tuple(shape))[:60]} has more than {MAX_NUMBERS:,} numbers; expected one "
-            "image, such as (3, 224, 224): correct it"
+            "image, such as (3, 224, 224); correct the shape"
         )

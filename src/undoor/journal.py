@@ -1,9 +1,9 @@
-"""What a long run has done so far, kept so that it can be killed and go on.
+"""Checkpoints of a long run, so that it can be killed and resumed.
 
-Each step that takes seconds is stored under a name made of all that it depends on: whoever takes
-the same steps again finds their results, in whatever order, and a step of other data, options,
-model or version is another step. Arrays and numbers alone are stored; nothing is unpickled. What
-is stored is sealed by a hash: a damaged entry counts as missing.
+The result of each step that takes seconds is stored under a name made of all that it depends on. A
+run that takes the same steps again, in any order, finds their results; a step of other data,
+options, model or version is another step. Only arrays and numbers are stored; nothing is unpickled.
+A hash seals each stored step: a damaged one counts as missing.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from undoor.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
 SEAL = "sha256"
-# A file of this name says that the work ended before it was done.
+# A file with this name marks a run that its budget ended before it was done.
 OPEN = "budget-ended"
-# A step may take minutes: so often, in seconds, it keeps where it stands.
+# A step may take minutes: seconds from one checkpoint within a step to the next.
 DRAFT_EVERY = 5.0
 
 
 def silent(message: str, /) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """Steps in a folder.
+    """The stored steps of a run, in a folder.
 
     Attributes
     ----------
     folder
-        Made with the first step.
+        Created with the first step.
     facts
         Digest of what all steps depend on.
     inside
-        A folder that has to be there; where somebody took it away, nothing is made in its place.
+        A folder that must exist; if it was removed, it is not created again.
     tell
-        Hears of entries that turn out to be damaged.
+        Is called with a message about each damaged step.
     every
-        Seconds from one draft of a step to the next.
+        Seconds from one checkpoint within a step to the next.
     """
 
     folder: Path
@@ -63,27 +63,31 @@ class Journal:
     every: float = field(default_factory=lambda: DRAFT_EVERY)
 
     def __post_init__(self) -> None:
-        # Given as text as well.
+        # The folder may be given as text.
         object.__setattr__(self, "folder", Path(self.folder))
 
     def about(self, *facts: object) -> Journal:
-        """Return the same folder, for steps that depend on these facts too."""
+        """Return a journal in the same folder for steps that also depend on these facts."""
         return replace(self, facts=digest(self.facts, *facts))
 
     def step(
         self, name: str, compute: Callable[[Draft], Arrays], *facts: object
     ) -> tuple[Arrays, bool]:
-        """Return what `compute` gives, and whether it was kept from an earlier run instead of
-        computed.
+        """Return the result of a step, from an earlier run if it is stored.
 
         Parameters
         ----------
         name
-            Of the kind of step.
+            The kind of step.
         compute
-            Gets a draft, where it may keep how far it has come.
+            Computes the result. It gets a draft, in which it may save checkpoints.
         facts
-            What it depends on beyond the journal's own. A damaged entry counts as missing.
+            What the step depends on beyond the facts of the journal.
+
+        Returns
+        -------
+        tuple
+            The arrays, and whether they come from an earlier run. A damaged step is computed anew.
 
         Raises
         ------
@@ -95,7 +99,7 @@ class Journal:
         if found is not None:
             return found, True
         draft = Draft(self, file.with_suffix(".draft"))
-        # As they would be read: equal results, also in the order of their bytes in memory.
+        # As if they were read from the file: equal results, down to the order of bytes in memory.
         arrays = {key: np.array(value, order="C") for key, value in compute(draft).items()}
         self._write(file, arrays)
         draft.file.unlink(missing_ok=True)
@@ -103,30 +107,30 @@ class Journal:
 
     @property
     def steps(self) -> int:
-        """How many are kept, of whatever facts."""
+        """The number of stored steps, whatever facts they depend on."""
         return sum(1 for _ in self.folder.glob("*.npz"))
 
     @property
     def is_open(self) -> bool:
-        """Whether the work that it is of ended for now, to be taken up again: see `leave_open`."""
+        """Whether a budget ended the run, so that it can be resumed: see `leave_open`."""
         return (self.folder / OPEN).exists()
 
     def leave_open(self) -> None:
-        """Note that the budget ended: a result is there, but these steps are worth keeping."""
+        """Mark the run as ended by its budget: there is a result, but the steps stay useful."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / OPEN).touch()
 
     def take_up(self) -> None:
-        """Forget that it was left open."""
+        """Remove the mark of `leave_open`."""
         (self.folder / OPEN).unlink(missing_ok=True)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is kept, not even the beginning of a step."""
+        """Whether nothing is stored, not even a checkpoint within a step."""
         return not self.steps and not any(self.folder.glob("*.draft"))
 
     def clear(self) -> None:
-        """Forget all steps: their result is written."""
+        """Delete all steps, since their result is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, file: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -143,7 +147,7 @@ class Journal:
     def _read(self, file: Path) -> dict[str, NDArray[Any]] | None:
         if not file.exists():
             return None
-        # Whatever is wrong with an entry, it can be made again.
+        # Whatever is wrong with a stored step, it can be computed again.
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
@@ -151,12 +155,12 @@ class Journal:
                 return arrays
         except Exception:
             pass
-        self.tell(f"{file}: damaged; this step of the earlier run is made again")
+        self.tell(f"{file}: damaged; this step of the earlier run is computed again")
         return None
 
 
 class Draft:
-    """How far a step has come, kept every few seconds; gone when the step is done."""
+    """The checkpoint within a step: saved every few seconds, deleted when the step is done."""
 
     def __init__(self, journal: Journal | None, file: Path) -> None:
         self.journal = journal
@@ -164,16 +168,16 @@ class Draft:
         self.last = time.monotonic()
 
     def read(self) -> Arrays | None:
-        """Return what was kept last; None where nothing was, or it is damaged."""
+        """Return the last checkpoint; None if there is none or it is damaged."""
         return self.journal._read(self.file) if self.journal else None
 
-    def keep(self, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
-        """Keep `arrays()` if it is time to, or `now`.
+    def save(self, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
+        """Save `arrays()` as the checkpoint if it is due, or at once with `now`.
 
         Raises
         ------
         OSError
-            It cannot be written.
+            The checkpoint cannot be written.
         """
         if self.journal is None:
             return
@@ -183,18 +187,18 @@ class Draft:
         self.last = time.monotonic()
 
 
-# For work that keeps nothing.
+# For work that saves no checkpoints.
 NO_DRAFT = Draft(None, Path())
 
 
 def digest(*facts: object) -> str:
-    """SHA-256 over values: equal for equal ones of the same types, and for no others.
+    """Return a SHA-256 over values, equal only for equal values of the same types.
 
     Parameters
     ----------
     *facts
-        Text, bytes, numbers, None, paths, arrays, tensors (their values, whatever device they are
-        on), and tuples, lists, mappings, enumerations and dataclasses of these.
+        Text, bytes, numbers, None, paths, arrays, tensors (by value, on any device), and tuples,
+        lists, mappings, enumerations and dataclasses of these.
 
     Returns
     -------
@@ -204,8 +208,7 @@ def digest(*facts: object) -> str:
     Raises
     ------
     TypeError
-        For anything else: what it depends on is not known, so that different objects could get the
-        same digest.
+        A value is something else, of which different objects could get the same digest.
 
     Examples
     --------
@@ -221,7 +224,7 @@ def digest(*facts: object) -> str:
 
 
 def _parts(fact: object) -> Iterator[bytes]:
-    """Yield the bytes of a value, its type and the number of its items in front."""
+    """Yield the bytes of a value, after its type and the number of its items."""
     if isinstance(fact, torch.Tensor):
         yield b"tensor"
         # By bytes, since bfloat16 has no counterpart in NumPy.

@@ -1,4 +1,4 @@
-"""Small networks of the usual kinds, for images of 28 or 32 pixels a side."""
+"""Small networks of the usual kinds, for images of 28 x 28 or 32 x 32 pixels."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class ResNet9(nn.Module):
         self.head = nn.Linear(6 * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of inputs [N, C, H, W]."""
         x = self.stage1(self.stem(x))
         x = x + self.residual1(x)
         x = self.stage3(self.stage2(x))
@@ -55,11 +56,12 @@ class VGG(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(16 * width, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of inputs [N, C, H, W]."""
         return self.head(self.layers(x))
 
 
 class MobileNet(nn.Module):
-    """Inverted residuals with depthwise layers (Sandler et al., arXiv 1801.04381), shortened."""
+    """Inverted residuals with depthwise layers (Sandler et al., arXiv 1801.04381), but fewer."""
 
     def __init__(self, num_classes: int, channels: int = 3, width: int = 24) -> None:
         super().__init__()
@@ -73,6 +75,7 @@ class MobileNet(nn.Module):
         self.head = nn.Linear(inputs * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of inputs [N, C, H, W]."""
         return self.head(self.blocks(self.stem(x)).mean((2, 3)))
 
 
@@ -116,6 +119,7 @@ class PlainCNN(nn.Module):
         self.head = nn.Linear(96, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of inputs [N, C, H, W]."""
         return self.head(self.layers(x))
 
 

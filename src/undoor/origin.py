@@ -1,4 +1,4 @@
-"""Where a network comes from, beyond its weights: the code that built it, the graph that it is."""
+"""The origin of a network beyond its weights: the code that built it, or its graph."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class CodeFile:
     Attributes
     ----------
     path
-        As it was opened.
+        The path under which the file was opened.
     sha256
-        Of its bytes, as they were run.
+        SHA-256 of the bytes that were run.
     """
 
     path: str
@@ -23,13 +23,17 @@ class CodeFile:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a network is besides its weights.
+    """What a network consists of besides its weights.
 
-    code : the Python files that were run to build it, other than installed packages.
-    graph_sha256 : of the canonical graph, or of the bytes of the file, where the model is a graph
-        (`.pt2`, ONNX, TorchScript); None where it is built by code.
-    call_sha256 : of the callable that was called to build it, by its name, and of its arguments;
-        None where nothing was called.
+    Attributes
+    ----------
+    code
+        The Python files that were run to build it, other than installed packages.
+    graph_sha256
+        SHA-256 of the canonical graph, or of the bytes of the file, if the model is a graph
+        (`.pt2`, ONNX, TorchScript); None if code builds it.
+    call_sha256
+        SHA-256 of the name and the arguments of the callable that built it; None if none did.
     """
 
     code: tuple[CodeFile, ...] = ()

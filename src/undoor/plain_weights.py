@@ -1,7 +1,7 @@
-"""A copy of a network whose weights are plain tensors, computed from nothing else.
+"""Copies of networks whose weights are plain tensors.
 
-Weight and spectral norm, pruning masks and parametrisations keep a weight in parts and put it
-together in each pass. With its value in their place the network computes the same, and can be
+Weight and spectral norm, pruning masks and parametrisations store a weight in parts and compute it
+in each pass. With the computed weight in their place, the network predicts the same and can be
 copied, corrected and exported like any other.
 """
 
@@ -33,7 +33,7 @@ def plain_copy(network: nn.Module) -> nn.Module:
     Raises
     ------
     UndoorError
-        It has layers without weights yet, or quantises; or it cannot be copied.
+        It has lazy layers without weights, quantises, or cannot be copied.
     """
     _require_weights(network)
     _require_floating_point(network)
@@ -58,11 +58,13 @@ def plain_copy(network: nn.Module) -> nn.Module:
 
 
 def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> Module:
-    """Return a deep copy, also of a module that keeps what was computed from parameters or inputs,
-    which cannot be copied while it remembers how.
+    """Return a deep copy, even of a module that stores results with an autograd history.
 
     Parameters
     ----------
+    module
+        Stays unchanged. PyTorch refuses to copy tensors with a history; the copy holds their
+        values.
     memo
         As for `copy.deepcopy`.
     """
@@ -70,13 +72,13 @@ def detached_copy(module: Module, memo: Mapping[int, object] | None = None) -> M
 
 
 def shared_copy(module: Module) -> Module:
-    """Return a copy with modules of its own that uses the same parameter and buffer tensors."""
+    """Return a copy of the modules that shares all parameter and buffer tensors."""
     tensors = [*module.parameters(), *module.buffers()]
     return detached_copy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def detached(module: nn.Module) -> dict[int, Any]:
-    """Return what stands for the tensors of a module that cannot be copied, by their identity."""
+    """Return copies of the tensors of a module that `copy.deepcopy` refuses, by their ids."""
     computed = {id(tensor): tensor.detach().clone() for tensor in _computed(module)}
     # Nor can a buffer be copied whose size is not known yet.
     empty = {id(b): UninitializedBuffer() for b in module.buffers() if is_lazy(b)}
@@ -89,7 +91,7 @@ def _require_weights(network: nn.Module) -> None:
     if lazy:
         raise UndoorError(
             f"the network has lazy layers without weights yet ({', '.join(lazy[:3])}); run it once "
-            "on an input, or load its weights, before it is given"
+            "on an input, or load its weights, first"
         )
 
 
@@ -102,13 +104,13 @@ def _require_floating_point(network: nn.Module) -> None:
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         raise UndoorError(
-            f"the network quantises ({found[0]}{more}); expected one in floating point: give the "
-            "network as it was before quantisation was prepared, and its weights"
+            f"expected a network in floating point, got one that quantises ({found[0]}{more}); "
+            "give the network and its weights as they were before quantisation was prepared"
         )
 
 
 def _computed(network: nn.Module) -> Iterator[Tensor]:
-    """Tensors kept by modules that autograd computed."""
+    """Yield tensors with an autograd history that modules store."""
     for module in network.modules():
         for value in (*vars(module).values(), *module._buffers.values()):
             inside = value.values() if isinstance(value, dict) else value
@@ -117,7 +119,7 @@ def _computed(network: nn.Module) -> Iterator[Tensor]:
 
 
 def _settle(module: nn.Module) -> None:
-    """Put the value of each weight that is kept in parts in their place."""
+    """Replace each weight that is stored in parts by its value."""
     for hook in list(module._forward_pre_hooks.values()):
         if isinstance(hook, WeightNorm):
             remove_weight_norm(module, hook.name)
@@ -129,10 +131,10 @@ def _settle(module: nn.Module) -> None:
         return
     # Removal takes the properties off the class, which the original shares.
     kind = type(module)
-    own = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
-    module.__class__ = type(kind.__name__, kind.__bases__, own)
+    members = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
+    module.__class__ = type(kind.__name__, kind.__bases__, members)
     for name in list(module.parametrizations):  # type: ignore[arg-type]
-        # What differs each time is left for the examination of the network to find.
+        # A weight that differs from call to call is left for the scrutiny to find.
         if torch.equal(getattr(module, name), getattr(module, name)):
             parametrize.remove_parametrizations(module, name)
 

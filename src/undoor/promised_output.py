@@ -1,4 +1,4 @@
-"""Does a network return what it is said to: logits, probabilities, or scores behind a sigmoid?"""
+"""Checks that a network returns what was promised: logits, probabilities or sigmoid scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undoor.vocabulary import Output
 
 
 def softmax_to_log_softmax(network: nn.Module) -> bool:
-    """Replace a final softmax by its logarithm, which does not underflow; False where it cannot.
+    """Replace a final softmax by its logarithm, which does not underflow; return if it worked.
 
     A probability of exactly 0 has no gradient, and trigger inversion needs one for every class.
     """
@@ -27,20 +27,20 @@ def softmax_to_log_softmax(network: nn.Module) -> bool:
 
 
 def exchange_last(network: nn.Module, leaf: nn.Module) -> None:
-    """Put `leaf` in the place of the last module without children."""
+    """Replace the last module without children by `leaf`."""
     name = [name for name, module in network.named_modules() if not list(module.children())][-1]
     path, _, last = name.rpartition(".")
     setattr(network.get_submodule(path), last, leaf.eval())
 
 
 def is_distribution(raw: Tensor) -> bool:
-    """Return whether outputs [N, K] are probabilities of one class each."""
+    """Return whether outputs [N, K] are probabilities that sum to 1."""
     sums = raw.sum(1)
     return bool((raw >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
 
 
 def require_scores(raw: Tensor) -> None:
-    """Refuse outputs [N, K] that are no scores behind a sigmoid, though these were promised.
+    """Refuse outputs [N, K] that are not sigmoid scores, though these were promised.
 
     Raises
     ------
@@ -61,21 +61,21 @@ def require_scores(raw: Tensor) -> None:
 
 
 def require_promised(output: Output, raw: Tensor, network: nn.Module, x: Tensor) -> None:
-    """Refuse outputs that are not what was promised, as logits or probabilities.
+    """Refuse outputs that are not the logits or probabilities that were promised.
 
     Parameters
     ----------
     output
         What was promised.
     raw
-        [N, K], what was returned for x.
+        The outputs [N, K] for x.
     network, x
-        Whom to ask again, and its inputs [N, ...].
+        The network, for further passes, and its inputs [N, ...].
 
     Raises
     ------
     UndoorError
-        They are something else; the message says what.
+        The outputs are something else; the message says what.
     """
     distribution = is_distribution(raw)
     scores = not distribution and lies_between_0_and_1(raw)

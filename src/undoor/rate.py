@@ -1,4 +1,4 @@
-"""A measured fraction and what it says of the true one."""
+"""A measured fraction and its confidence interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of a share, of which `hits` of `n` cases speak; n is not 0."""
+    """Return the exact 95 % confidence interval of a share, given `hits` in `n` > 0 cases."""
     low, high = stats.binomtest(hits, n).proportion_ci(CONFIDENCE, method="exact")
     return float(low), float(high)
 
@@ -29,7 +29,7 @@ class Rate:
 
     @staticmethod
     def of(hits: Tensor) -> Rate:
-        """Return the share of true values in a boolean tensor, interval by Clopper and Pearson.
+        """Return the share of true values in a boolean tensor, with its Clopper-Pearson interval.
 
         >>> import torch
         >>> Rate.of(torch.tensor([True, True, False, True]))
@@ -42,8 +42,7 @@ class Rate:
 
 
 def rates_to_json(rates: Mapping[str, Rate]) -> dict[str, Any]:
-    """Return each rate as a fraction under its name, its interval beside it under
-    ``<name>_interval``.
+    """Return each rate under its name, and its interval under ``<name>_interval``.
 
     >>> rates_to_json({"acc": Rate(0.5, 0.25, 0.75, 8), "asr": Rate(None, None, None, 0)})
     {'acc': 0.5, 'acc_interval': [0.25, 0.75], 'asr': None, 'asr_interval': None}

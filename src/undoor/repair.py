@@ -20,7 +20,7 @@ from undoor.align.inspect import site_shifts
 from undoor.align.plans import COARSEST, INPUT_ALONE, candidate_plans, few_site_plans
 from undoor.align.select import Bench, calibrate, choose_plan, fit_to
 from undoor.align.trial import Trial
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
 from undoor.device import CPU, indices, shuffled
@@ -32,6 +32,7 @@ from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
+from undoor.passes import Capacity
 from undoor.progress import Progress, silent
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.repairs.record import Repair
@@ -282,7 +283,7 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
 def most_inputs(sites: Sequence[SiteInfo], capacity: Capacity | None = None) -> int:
     """Return how many clean and as many triggered inputs fit into memory at the largest site."""
     most = MAX_VALUES // (2 * max(math.prod(site.shape) for site in sites))
-    return min(most, capacity.answering // ANSWERING_OF_FIT) if capacity else most
+    return min(most, capacity.inference // ANSWERING_OF_FIT) if capacity else most
 
 
 def feasible(chosen: str, plans: Mapping[str, Plan], fit: str) -> str:

@@ -1,4 +1,4 @@
-"""How a picture of any size becomes one of the size that a model takes."""
+"""How a picture of any size is brought to the input size of a model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 
 @dataclass(frozen=True)
 class Resizing:
-    """Resize, then cut out the centre; or resize alone.
+    """Resize a picture, and crop its centre if `first` is given.
 
     Attributes
     ----------
     size
         (height, width) of the result.
     first
-        What the picture is resized to before its centre is cut out, (height, width), or one number,
-        its shorter side; None resizes straight to `size`, whatever the aspect.
+        The size before the centre is cropped: (height, width), or one number for the shorter side;
+        None resizes straight to `size`, whatever the aspect ratio.
     resample
-        The filter, by Pillow's name.
+        The filter, under Pillow's name.
 
     Raises
     ------
     UndoorError
-        There is no such filter, or a centre of `size` does not fit into `first`.
+        There is no such filter, or a crop of `size` does not fit into `first`.
 
     Examples
     --------
@@ -50,17 +50,17 @@ class Resizing:
         if len(sides) != 2 or sides[0] < self.size[0] or sides[1] < self.size[1]:
             raise UndoorError(
                 f"a centre of {self.size[0]}x{self.size[1]} does not fit into images resized to "
-                f"{first}; give a resize of {max(self.size)} or more"
+                f"{first}; give a resize of at least {max(self.size)}"
             )
 
     def whole(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of such a picture before the centre is cut out."""
+        """Return (height, width) of a picture of this size before the centre is cropped."""
         if not isinstance(self.first, int):
             return self.first or self.size
         short = min(height, width)
         return self.first * height // short, self.first * width // short
 
     def box(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of the centre of a picture of this size."""
+        """Return left, top, right and bottom of the centre crop of a picture of this size."""
         top, left = (height - self.size[0]) // 2, (width - self.size[1]) // 2
         return left, top, left + self.size[1], top + self.size[0]

@@ -1,9 +1,10 @@
-"""One file of tensors and a description, the same bytes for the same content, whole or refused.
+"""Sealed files of tensors and a description: equal content gives equal bytes.
 
-The file is safetensors. Its metadata has one entry (several would be written in an order that
-changes from run to run): canonical JSON of the description and of a SHA-256 over description and
-tensors. That digest tells damage and careless edits; who changes a file on purpose can compute it
-anew. What tells those is a signature of the file, or its own SHA-256 kept elsewhere.
+A sealed file is a safetensors file. Its metadata has one entry (several would be written in an
+order that changes from run to run): canonical JSON of the description and of a SHA-256 over
+description and tensors. That digest reveals damage and careless edits. Deliberate changes
+are revealed only by a signature of the file, or by its SHA-256 stored elsewhere, since the digest
+can be computed anew.
 """
 
 from __future__ import annotations
@@ -24,12 +25,22 @@ from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.files import why
 
-ENTRY = "undoor"
+METADATA_KEY = "undoor"
 
 
 @dataclass(frozen=True, eq=False)
 class Sealed:
-    """What a file holds; sha256 is that of the file itself."""
+    """The content of a sealed file.
+
+    Attributes
+    ----------
+    description
+        A JSON value.
+    tensors
+        Float32, by name.
+    sha256
+        Of the file itself.
+    """
 
     description: Any
     tensors: Mapping[str, Tensor]
@@ -37,12 +48,12 @@ class Sealed:
 
 
 def sealed(description: Any, tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the content of the file.
+    """Return the bytes of a sealed file.
 
     Parameters
     ----------
     description
-        What JSON can say.
+        A JSON value.
     tensors
         Float32, on the CPU.
 
@@ -55,39 +66,36 @@ def sealed(description: Any, tensors: Mapping[str, Tensor]) -> bytes:
     envelope = {"content": description, "sha256": _digest(description, tensors)}
     # Clones, since safetensors refuses tensors that share memory.
     whole = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    return save(whole, {ENTRY: _canonical(envelope)})
+    return save(whole, {METADATA_KEY: _canonical(envelope)})
 
 
 def is_sealed(file: Path) -> bool:
-    """Return whether a safetensors file says that it is one of these.
-
-    Its content is not looked at.
-    """
+    """Return whether a safetensors file is marked as sealed, without checking its content."""
     try:
         with safe_open(file, "pt") as archive:
-            return ENTRY in (archive.metadata() or {})
+            return METADATA_KEY in (archive.metadata() or {})
     except (SafetensorError, OSError):
         return False
 
 
 def unsealed(file: Path, *, made_by: str) -> Sealed:
-    """Read such a file.
+    """Read a sealed file, and check its digest.
 
     Parameters
     ----------
     made_by
-        What writes them, for messages.
+        The command that writes such files, for messages.
 
     Raises
     ------
     UndoorError
-        There is none, it is of another kind, or it is not as it was written.
+        There is no such file, it is of another kind, or it has changed since it was written.
     """
     try:
         with file.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         with safe_open(file, "pt") as archive:
-            text = (archive.metadata() or {}).get(ENTRY)
+            text = (archive.metadata() or {}).get(METADATA_KEY)
             # Clones, since the tensors may still be the file, which others may write to.
             tensors = {n: archive.get_tensor(n).clone() for n in archive.keys()}  # noqa: SIM118
     except OSError as error:
@@ -98,7 +106,9 @@ def unsealed(file: Path, *, made_by: str) -> Sealed:
             "get it again"
         ) from None
     if text is None:
-        raise UndoorError(f"{file}: a safetensors file of another kind than {made_by} writes")
+        raise UndoorError(
+            f"{file}: expected a file that {made_by} writes, got another safetensors file"
+        )
     return Sealed(_content(file, text, tensors, made_by), tensors, sha256)
 
 

@@ -1,11 +1,11 @@
-"""Scores behind a sigmoid, one for each class on its own, as networks with binary losses return."""
+"""Sigmoid scores: one independent score per class, as networks with binary losses return."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Where single precision ends: below and above, a score has no gradient.
+# The precision of float32: a score closer than this to 0 or 1 has no gradient.
 CLOSEST = 1.2e-7
 
 
@@ -26,8 +26,10 @@ def lies_between_0_and_1(raw: Tensor) -> bool:
 
 @torch.no_grad()
 def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
-    """Return whether outputs stay between 0 and 1 also for inputs [N, ...] far outside of what is
-    usual, where logits do not, and come near an end there, which normalised logits do not.
+    """Return whether the outputs of a network look like sigmoid scores.
+
+    They stay between 0 and 1 even for inputs [N, ...] far outside the usual range, where logits do
+    not, and they come close to 0 or 1 there, which normalised logits do not.
     """
     last = [module for module in network.modules() if not list(module.children())][-1]
     try:
@@ -35,15 +37,17 @@ def seems_sigmoid(network: nn.Module, x: Tensor) -> bool:
         near = bool(((raw > 0.99) | (raw < 0.01)).any()) or isinstance(last, nn.Sigmoid)
         varied = not torch.equal(raw, raw[:1].expand_as(raw))
         return lies_between_0_and_1(raw) and varied and near
-    # What a network does with such inputs is no fault of it.
+    # A network may fail on such inputs.
     except Exception:
         return False
 
 
 @torch.no_grad()
 def take_off(network: nn.Module, x: Tensor) -> bool:
-    """Replace a final sigmoid module by the identity, where that leaves the logits of the same
-    scores; False, and nothing changed, where it does not.
+    """Replace a final sigmoid module by the identity, and return whether that worked.
+
+    It works if the network then returns the logits of the same scores on x [N, ...]. Otherwise the
+    network is left as it was.
     """
     leaves = [(name, m) for name, m in network.named_modules() if not list(m.children())]
     if not leaves or not isinstance(leaves[-1][1], nn.Sigmoid) or leaves[-1][1] is network:
@@ -55,7 +59,7 @@ def take_off(network: nn.Module, x: Tensor) -> bool:
         setattr(network.get_submodule(path), last, nn.Identity())
         if torch.allclose(network(x).sigmoid(), before, atol=1e-6):
             return True
-    # Whatever is wrong with the network is found out when it is tried for the first time.
+    # Whatever is wrong with the network is reported in the first pass.
     except Exception:
         pass
     setattr(network.get_submodule(path), last, sigmoid)

@@ -1,7 +1,7 @@
-"""Networks without what was put around them to compile them or to spread them over devices.
+"""Networks without the wrappers that compile them or spread them over devices.
 
 A wrapper hides the layers inside, so that no site and no head is found, and it may run the network
-that it was made of instead of the copy that corrections are attached to.
+that it wraps instead of the copy that corrections are attached to.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from torch import nn
 from undoor.errors import UndoorError
 from undoor.plain_weights import detached
 
-# By name: to import the compiler takes seconds.
+# By name, since importing the compiler takes seconds.
 COMPILED = "OptimizedModule"
 SPREAD = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-# No process holds the whole weights of these.
+# With these, no process holds all weights.
 SHARDED = ("FullyShardedDataParallel", "FSDPModule", "DTensor")
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside of `torch.compile`, DataParallel and DistributedDataParallel,
-    wherever in it they stand; itself where it has none. The one given stays as it is.
+    """Return a network without `torch.compile`, DataParallel and DistributedDataParallel.
+
+    The wrappers may be anywhere in it. The given network stays unchanged, and is returned itself if
+    it has no wrapper.
 
     Raises
     ------
     UndoorError
-        It is no module, its weights are spread over processes or exist nowhere, or a layer has a
-        forward that holds on to the network it was made for.
+        It is no module, its weights are spread over processes or missing, or the forward of a
+        layer was replaced by a function that refers to this very network.
     """
     if not isinstance(network, nn.Module):
         raise UndoorError(
@@ -61,7 +63,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 def _inside(module: nn.Module) -> nn.Module | None:
-    """Return what a wrapper holds; None of a module that is none."""
+    """Return the module inside a wrapper; None for a module that is no wrapper."""
     if any(kind.__name__ == COMPILED for kind in type(module).__mro__):
         inner = module._modules.get("_orig_mod")
     elif isinstance(module, SPREAD):
@@ -72,7 +74,7 @@ def _inside(module: nn.Module) -> nn.Module | None:
 
 
 def _rebind(module: nn.Module, twin: nn.Module) -> None:
-    """Let the copy of a module whose forward was replaced run its own layers."""
+    """Make the copy of a module whose forward was replaced run the layers of the copy."""
     forward = vars(module)["forward"]
     compiled = hasattr(forward, "_torchdynamo_orig_callable")
     forward = inspect.unwrap(forward) if compiled else forward

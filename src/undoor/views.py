@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook."""
+"""How results are shown in a notebook."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 class Viewed:
     """A result that a notebook shows as a short page.
 
-    The page is made where all pages are made, which is imported when somebody looks: results know
-    nothing of how they are shown.
+    `undoor.render` makes the page and is imported only then: results do not depend on how they are
+    shown.
     """
 
     def _repr_html_(self) -> str:

@@ -82,11 +82,11 @@ def test_what_is_no_class_is_refused(labels: Tensor, size: int | None) -> None:
 
 @pytest.mark.parametrize("label", [[0, 1, 0], [1, 0, 1], torch.eye(3)[1], np.zeros(3)])
 def test_one_picture_or_three_is_not_guessed(label: Any) -> None:
-    with pytest.raises(UndoorError, match=r"one picture with a one-hot label, or grey pictures"):
+    with pytest.raises(UndoorError, match=r"one image with a one-hot label or several grey images"):
         CleanSet.from_iterable([(torch.zeros(3, 5, 5), label)])
 
 
 def test_two_readings_of_a_square_are_not_guessed() -> None:
     turned = [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
-    with pytest.raises(UndoorError, match=r"expected one class an image"):
+    with pytest.raises(UndoorError, match=r"expected one class per image"):
         CleanSet.from_iterable([(IMAGES[:3], turned)])

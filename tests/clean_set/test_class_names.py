@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.clean_set.class_names import Classes, Found, is_named, match, number, read_classes
+from undoor.clean_set.class_names import Classes, Found, is_named, match, number
+from undoor.clean_set.classes_option import read_classes
 from undoor.errors import UndoorError
 
 ANIMALS = ("dog", "cat", "horse")
@@ -69,7 +70,9 @@ def test_a_model_without_names() -> None:
     numbers, _, notes = number(declared, ["0", "1", "2"])
     assert numbers == {"bee": 1}
     assert "as the data numbers them: 0 cow, 1 bee" in notes[0]
-    with pytest.raises(UndoorError, match=r"data has 3 classes \(ape, bee, cow\), the model 4"):
+    with pytest.raises(
+        UndoorError, match=r"data has 3 classes \(ape, bee, cow\), but the model has 4"
+    ):
         number(found, ["0", "1", "2", "3"])
 
 
@@ -89,7 +92,7 @@ def test_classes(classes: Classes, numbers: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["n01", "n02"], r"--classes has 2 names, the model 3 classes"),
+        (["n01", "n02"], r"--classes has 2 names, but the model has 3 classes"),
         (["n01", "n02", "n4"], r"'n03' \(nearest: 'n02'\); without images then: n4"),
         ({"n01": 0, "n02": 1}, r"'n03' of data is not among the names that --classes maps"),
         ({"n01": 0, "n02": 1, "n03": 3}, r"maps 'n03' to 3, which is no class of the model"),

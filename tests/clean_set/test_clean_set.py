@@ -35,7 +35,7 @@ def test_balanced() -> None:
     orders = {tuple(clean.balanced(None, seed=s).labels.tolist()) for s in range(5)}
     assert len(orders) > 1
     assert all(sorted(order) == clean.labels.tolist() for order in orders)
-    with pytest.raises(UndoorError, match="per_class must be 1 or more"):
+    with pytest.raises(UndoorError, match="per_class must be at least 1"):
         clean.balanced(0, seed=1)
 
 
@@ -118,7 +118,8 @@ def test_names_in_another_order_are_matched(tmp_path: Path, make_classifier: Mak
 def test_other_number_of_names(tmp_path: Path, classifier: Classifier) -> None:
     clean = CleanSet.from_folder(make_folder(tmp_path, ["a", "b"]))
     with pytest.raises(
-        UndoorError, match=r"has 2 classes \(a, b\), the model 3 without names; name"
+        UndoorError,
+        match=r"has 2 classes \(a, b\), but the model has 3 classes without names; name",
     ):
         clean.for_classifier(classifier)
 
@@ -253,8 +254,8 @@ def test_memory_is_counted_as_the_model_takes_it(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros((9, 4, 4), np.uint8), y=np.arange(9) % 3)
     index = open_index(tmp_path / "d.npz", None)
     most = 9 * 16 * 4
-    assert len(gather(index, Selection(most_memory=most)).labels) == 9
-    assert len(gather(index, Selection(most_memory=most, channels=3)).labels) == 3
+    assert len(gather(index, Selection(max_memory=most)).labels) == 9
+    assert len(gather(index, Selection(max_memory=most, channels=3)).labels) == 3
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_another_image_takes_the_place_of_a_broken_one() -> None:
 
 def test_declared_names_number_the_labels() -> None:
     watched = Watched([0, 2, -1, None, 3], declared=("dog", "cat", "owl"))
-    source = gather(watched.index, Selection(own=("owl", "dog", "cat")))
+    source = gather(watched.index, Selection(class_names=("owl", "dog", "cat")))
     assert source.labels.tolist() == [1, 0]
     assert source.reading.lost == {"no label": 3}
     assert gather(watched.index, Selection()).labels.tolist() == [0, 2]
@@ -91,14 +91,14 @@ def test_names_declared_twice_are_told_apart_by_number_or_refused() -> None:
     names = ("crane", "dog", "crane")
     watched = Watched([0, 1, 2], declared=names)
     for own in (names, ("0", "1", "2"), None):
-        assert gather(watched.index, Selection(own=own)).labels.tolist() == [0, 1, 2]
-    with pytest.raises(UndoorError, match=r"calls several classes 'crane'"):
-        gather(watched.index, Selection(own=("crane", "dog", "machine")))
+        assert gather(watched.index, Selection(class_names=own)).labels.tolist() == [0, 1, 2]
+    with pytest.raises(UndoorError, match=r"several classes named 'crane'"):
+        gather(watched.index, Selection(class_names=("crane", "dog", "machine")))
 
 
 def test_classes_left_out_are_not_read() -> None:
     watched = Watched(["a", "b", "c"] * 4)
-    chosen = Selection(own=("x", "y"), classes={"a": "y", "b": None, "c": "x"})
+    chosen = Selection(class_names=("x", "y"), classes={"a": "y", "b": None, "c": "x"})
     source = gather(watched.index, chosen)
     assert source.labels.tolist() == [1, 0] * 4
     assert not any(row % 3 == 1 for row in watched.read_rows)
@@ -107,20 +107,20 @@ def test_classes_left_out_are_not_read() -> None:
 def test_where_all_would_be_too_much_fewer_are_drawn() -> None:
     watched = Watched([0] * 100 + [1] * 10)
     # 256 bytes an image: 40 fit.
-    source = gather(watched.index, Selection(most_memory=40 * 256))
+    source = gather(watched.index, Selection(max_memory=40 * 256))
     assert Counter(source.labels.tolist()) == {0: 20, 1: 10}
     assert len(watched.read_rows) == 31
-    assert "20 images of each class are drawn" in source.reading.notes[0]
-    assert not gather(watched.index, Selection(most_memory=110 * 256)).reading.notes
-    assert not gather(watched.index, Selection(most_memory=512, per_class=1)).reading.notes
+    assert "20 images per class are drawn" in source.reading.notes[0]
+    assert not gather(watched.index, Selection(max_memory=110 * 256)).reading.notes
+    assert not gather(watched.index, Selection(max_memory=512, per_class=1)).reading.notes
     with pytest.raises(UndoorError, match=r"one image of each of the 2 classes of source takes"):
-        gather(watched.index, Selection(most_memory=511, per_class=1))
+        gather(watched.index, Selection(max_memory=511, per_class=1))
 
 
 def test_nothing_is_the_same_as_too_little() -> None:
     with pytest.raises(UndoorError, match=r"holds no readable image \(2 left out, the first: s"):
         gather(Watched([0, 1], [0, 1]).index, Selection())
-    with pytest.raises(UndoorError, match=r"per_class must be 1 or more"):
+    with pytest.raises(UndoorError, match=r"per_class must be at least 1"):
         Selection(per_class=0)
 
 

@@ -132,7 +132,7 @@ def test_memory_is_bounded() -> None:
         "size": None,
         "seed": 0,
         "class_names": None,
-        "most_memory": 10 * 4 * 4 * 3 * 4,
+        "max_memory": 10 * 4 * 4 * 3 * 4,
     }
     assert len(read_iterable(stream(10), per_class=None, **options).labels) == 10
     forever = ((image, 0) for image, _ in iter(lambda: next(stream(1)), None))
@@ -177,5 +177,5 @@ def test_what_is_no_sample(items: list[Any], message: str) -> None:
 
 
 def test_per_class_of_nothing() -> None:
-    with pytest.raises(UndoorError, match=r"per_class must be 1 or more"):
+    with pytest.raises(UndoorError, match=r"per_class must be at least 1"):
         CleanSet.from_iterable(stream(3), per_class=0)

@@ -12,12 +12,12 @@ import torch
 from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
 from undoor import device
-from undoor.classifier import Capacity
 from undoor.cli.output import JOURNAL
 from undoor.cli.runs import RunOptions, resume, size
 from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
 from undoor.journal import Journal
+from undoor.passes import Capacity
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_memory_bounds_the_classifier(cli: Cli) -> None:
     assert cli.scan().exit_code == 1
     assert seen[0] is not None
     assert seen[0].learning > 1
-    assert seen[0].answering > 1
+    assert seen[0].inference > 1
     assert seen[1] is None
 
 

@@ -34,7 +34,7 @@ class Signals(Space):
         dark = (x.clamp(0, 1)[:, :, None] > rows).float()
         return 1 - dark.flatten(1, 2)[:, None]
 
-    def stored(self, x: Tensor, bounds: Bounds) -> Tensor:
+    def quantised(self, x: Tensor, bounds: Bounds) -> Tensor:
         low, high = bounds
         return ((x - low) / (high - low) * STEPS).round() / STEPS * (high - low) + low
 

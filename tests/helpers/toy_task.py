@@ -26,7 +26,7 @@ class Steps(Task):
     def goals(self, outputs: int) -> int:
         return outputs + 1
 
-    def answers(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
         return self._levels(outputs).argmax(-1)
 
     def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:

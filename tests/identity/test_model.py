@@ -20,12 +20,14 @@ from helpers import graph_work as work
 from helpers.model_folders import BRANCH, HONEST, folder_with
 from helpers.tiny import BOUNDS, SIDE, random_classifier, toy_network
 from undoor.align.transform import Correction
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import Guarded
-from undoor.identity.model import ModelIdentity, exact_identity, identify, require_sha256
+from undoor.identity.digests import require_sha256
+from undoor.identity.model import ModelIdentity, exact_identity, identify
 from undoor.identity.tensors import tensor_sha256, weights_sha256
 from undoor.origin import CodeFile, Origin
+from undoor.passes import Capacity
 from undoor.resizing import Resizing
 
 

@@ -82,7 +82,10 @@ def test_one_answer_for_everything() -> None:
     means = torch.full((K, 3), 9.0)
     means[2] = 0.5
     run = dry_run(Classifier(Nearest(means), input_shape=(3, SIDE, SIDE)), images())
-    assert any("100% of the answers are class 2, 25% should be" in text for text in run.warnings)
+    assert any(
+        "100 % of predictions are class 2, which makes up 25 % of the images" in text
+        for text in run.warnings
+    )
     assert near_chance(run.accuracy.value or 0, K) in run.warnings
 
 

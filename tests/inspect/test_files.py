@@ -32,7 +32,7 @@ def test_what_would_run(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(reduced("true"))
     (facts,) = inspect_files(tmp_path / "w.pt")
     assert facts.problems[:2] == (
-        "GLOBAL os.system: it is no part of a state dict",
+        "GLOBAL os.system: it is not part of a state dict",
         "REDUCE os.system: it is called",
     )
     assert facts.globals == (("os.system", "GLOBAL"),)

@@ -25,12 +25,13 @@ from helpers.tiny import (
     snapshot,
     toy_classifier,
 )
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.families.schedules import Schedule
 from undoor.inversion.class_directions import OwnDirections
 from undoor.inversion.invert import ALL, Candidate, Search, invert, smallest
 from undoor.inversion.triggered import triggered
+from undoor.passes import Capacity
 from undoor.triggers import Stamp
 
 FAMILIES = sorted(INPUT_FAMILIES)

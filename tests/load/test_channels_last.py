@@ -63,7 +63,7 @@ def test_channels_last(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_shape_in_the_wrong_order(tmp_path: Path) -> None:
-    with pytest.raises(UndoorError, match=r"channels stand last .*input_shape = \[3, 8, 9\]"):
+    with pytest.raises(UndoorError, match=r"channels are last .*input_shape = \[3, 8, 9\]"):
         undoor.load(saved(tmp_path), architecture=First, input_shape=(8, 9, 3))
 
 

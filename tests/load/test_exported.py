@@ -95,7 +95,7 @@ def test_layers_are_held_to_the_program(
 
     undoor.load(file)
     monkeypatch.setattr(exported, "with_layers", slightly_off)
-    with pytest.raises(UndoorError, match=r"answers otherwise, by 0.01.*state dict"):
+    with pytest.raises(UndoorError, match=r"returns scores that differ by 0.01.*state dict"):
         undoor.load(file)
 
 

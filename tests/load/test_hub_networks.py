@@ -110,13 +110,14 @@ def test_scan_repair_check(name: str, taught: Callable[[str], Path], quick: None
     folder = taught(name)
     data, out = ("--data", folder / "clean.npz"), folder / "out"
     code, scan, _ = run("scan", folder, *data, "--out", out, "--max-passes", 600)
-    assert code == {"backdoored": 1, "inconclusive": 2}[scan["verdict"]]
+    assert code == 2
+    assert "budget" in scan["causes"]
     assert scan["class_names"] == list(work.NAMES)
-    assert {item["family"] for item in scan["evidence"]} >= {"patch"}
 
     say_what_is_true(out, load(folder))
     code, repair, _ = run("repair", folder, *data, "--scan", out, "--out", folder / "fix")
-    assert code == 1
+    # As backdoored, or as well as poor: a quick repair of what a few passes found.
+    assert code in (1, 5)
     assert repair["model_sha256"] == scan["model_sha256"] == load(folder).fingerprint()
     known = {site.name for site in find_sites(load(folder))}
     assert {site["name"] for site in repair["sites"]} <= known
@@ -130,7 +131,7 @@ def test_scan_repair_check(name: str, taught: Callable[[str], Path], quick: None
 
     other = taught(NETWORKS[NETWORKS.index(name) - 1])
     code, _, told = run("check", other, "--repair", folder / "fix", folder / "bad.npz")
-    assert code == 2
+    assert code == 4
     assert "another" in told
 
 
@@ -166,7 +167,7 @@ def test_backdoor_is_found_and_weakened(name: str, taught: Callable[[str], Path]
     folder = taught(name)
     data = ("--data", folder / "clean.npz")
     code, repair, _ = run("repair", folder, *data, "--out", folder / "whole")
-    assert code == 1
+    assert code in (1, 5)
     assert work.TARGET in {item["target"] for item in repair["targets"]}
     _, after, _ = run(
         "evaluate", folder, "--repair", folder / "whole", *data,

@@ -209,11 +209,11 @@ def processor(**changes: Any) -> Callable[[Path], None]:
 
 CODE = {"AutoModelForImageClassification": "evil.Model"}
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
-    "code of the model": (config(auto_map=CODE), r"wants code of its own.*never done"),
-    "code alone": (config(auto_map=CODE, architectures=None), r"wants code of its own"),
-    "code of another place": (config(auto_map={"AutoConfig": "a/b--c.D"}), r"code of its own"),
+    "code of the model": (config(auto_map=CODE), r"needs its own code.*never done"),
+    "code alone": (config(auto_map=CODE, architectures=None), r"needs its own code"),
+    "code of another place": (config(auto_map={"AutoConfig": "a/b--c.D"}), r"needs its own code"),
     "code of the processor": (
-        processor(auto_map={"AutoImageProcessor": "evil.P"}), r"wants code of its own",
+        processor(auto_map={"AutoImageProcessor": "evil.P"}), r"needs its own code",
     ),
     "only a pickle": (only_pickle, r"got only pytorch_model.bin.*safe_serialization=True"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), r"safetensors, got none"),
@@ -285,7 +285,9 @@ def test_configuration_that_is_no_json(folder: Path) -> None:
 
 
 def test_architecture_is_the_folders_own(folder: Path) -> None:
-    with pytest.raises(UndoorError, match="says its own architecture; leave architecture out"):
+    with pytest.raises(
+        UndoorError, match="defines the architecture of its model; leave architecture out"
+    ):
         load(folder, architecture="nets.py:net")
 
 

@@ -45,7 +45,7 @@ def test_every_way_is_a_breach(name: str) -> None:
         ),
         (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(NK\x00)NNNtR.", "a storage computed"),
         (huge_storage(), "far larger than what is stored"),
-        (b"\x80\x02}.more", "4 bytes stand behind"),
+        (b"\x80\x02}.more", "4 bytes follow"),
         (b"\x80\x02ccollections\nOrderedDict\n)R}X\x03\0\0\0getK\x01sb.", "sets the state"),
     ],
 )

@@ -56,12 +56,12 @@ def test_size_of_the_network_where_nothing_is_resized() -> None:
 @pytest.mark.parametrize(
     ("processor", "message"),
     [
-        (Processor(lambda x: 1 - x), r"makes bright values no larger than dark ones"),
-        (Processor(lambda x: 0 * x), r"makes bright values no larger"),
+        (Processor(lambda x: 1 - x), r"does not map bright values to larger ones"),
+        (Processor(lambda x: 0 * x), r"does not map bright values to larger"),
         (Processor(lambda x: x**2), r"does more than resize"),
         (Processor(lambda x: x[:, ::-1]), r"does more than resize"),
         (Processor(lambda x: x[[1, 2, 0]]), r"does more than resize"),
-        (Processor(lambda x: x[:1]), r"returns arrays of shape \(1, 8, 8\), the model takes 3"),
+        (Processor(lambda x: x[:1]), r"returns arrays of shape \(1, 8, 8\), but the model takes 3"),
         (Processor(lambda x: x[:, :, :0]), r"returns arrays of shape"),
         (Processor(lambda x: x + np.eye(8)), r"does not keep flat images flat"),
         (Processor(lambda x: np.nan * x), r"does not keep flat images flat"),

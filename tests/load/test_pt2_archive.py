@@ -41,12 +41,12 @@ def test_what_torch_writes_passes(tmp_path: Path) -> None:
     [
         ("pt2_pickled.pt2", "'w' unpickled when it is opened"),
         ("pt2_truthy.pt2", "'w' unpickled when it is opened"),
-        ("pt2_outside.pt2", "no tensor of its own"),
+        ("pt2_outside.pt2", "not a tensor in it"),
         ("pt2_custom.pt2", "no part of an exported program"),
         ("pt2_opaque.pt2", "no part of an exported program"),
-        ("pt2_inputs.pt2", "it is no part of a state dict"),
+        ("pt2_inputs.pt2", "it is not part of a state dict"),
         ("pt2_native.pt2", "no part of an exported program"),
-        ("pt2_old.pt2", "not of the form that torch.export.save writes today"),
+        ("pt2_old.pt2", "not in the current format of torch.export.save"),
     ],
 )
 def test_hostile_archives(tmp_path: Path, name: str, why: str) -> None:
@@ -57,7 +57,7 @@ def test_hostile_archives(tmp_path: Path, name: str, why: str) -> None:
 
 def test_lists_of_weights_that_are_none(tmp_path: Path) -> None:
     file = tmp_path / "m.pt2"
-    for config, message in ((b"[]", "not what torch.export.save"), (b"{", "is no JSON")):
+    for config, message in ((b"[]", "not what torch.export.save"), (b"{", "is not readable JSON")):
         name = "m/data/weights/model_weights_config.json"
         file.write_bytes(archived.zipped([("m/archive_format", b"pt2"), (name, config)]))
         with pytest.raises(UndoorError, match=message):

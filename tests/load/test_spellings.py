@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
-from undoor.load.weights import load_weights
+from undoor.load.fitting import load_weights
 
 State = dict[str, Tensor]
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from undoor.errors import UndoorError
+from undoor.load.fitting import load_fitting
 from undoor.load.state_dicts import states_in
-from undoor.load.weights import load_fitting, read_state_dict, read_states
+from undoor.load.weights import read_state_dict, read_states
 
 State = dict[str, Tensor]
 

@@ -83,7 +83,9 @@ def test_fixed_sizes_and_grey_inputs(tmp_path: Path) -> None:
     network = make("vit_tiny_patch16_224", img_size=24, in_chans=1, **VIT)
     file = save(network, tmp_path / "w.safetensors")
     name = "timm:vit_tiny_patch16_224"
-    with pytest.raises(UndoorError, match=r"meant for 3 channels, the network takes 1; give mean"):
+    with pytest.raises(
+        UndoorError, match=r"meant for 3 channels, but the network takes 1; give mean"
+    ):
         load(file, architecture=name, arguments=VIT, input_shape=(1, 24, 24))
     given: dict[str, Any] = {"architecture": name, "arguments": VIT, "mean": [0.5], "std": [0.5]}
     classifier = load(file, input_shape=(1, 24, 24), **given)

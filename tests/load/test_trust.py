@@ -100,7 +100,7 @@ def test_what_is_remembered_lies_with_the_user(
     inside.write_text(store.read_text())
     monkeypatch.setenv("XDG_CONFIG_HOME", str(model.parent / "config"))
     assert not named(model).remembered
-    with pytest.raises(UndoorError, match="lies in the folder of the model"):
+    with pytest.raises(UndoorError, match="is in the folder of the model"):
         named(model).remember()
 
 

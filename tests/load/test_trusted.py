@@ -142,7 +142,9 @@ def test_loads_by_word_of_the_user_alone(folder: Path, tmp_path: Path) -> None:
     moved.write_bytes((folder / "kept.pt").read_bytes())
     with pytest.raises(UndoorError, match=r"whole pickled module.*trust-pickle"):
         load(folder / "Net.pt", architecture=architecture, input_shape=(4,))
-    with pytest.warns(TrustedPickleWarning, match=r"of the class nets\.Net and was run, confined"):
+    with pytest.warns(
+        TrustedPickleWarning, match=r"of the class nets\.Net and was run in a process confined"
+    ):
         classifier = load(moved, architecture=architecture, input_shape=(4,), trust_pickle=True)
     torch.manual_seed(0)
     weight = classifier.get_parameter("network.fc.weight")

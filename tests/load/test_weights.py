@@ -18,9 +18,10 @@ from helpers.tiny import BOUNDS, SIDE, random_classifier, toy_network
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import exact_identity
+from undoor.load.fitting import load_weights
 from undoor.load.spellings import PREFIXES
 from undoor.load.state_dicts import WRAPPERS
-from undoor.load.weights import load_weights, read_state_dict
+from undoor.load.weights import read_state_dict
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 
@@ -150,7 +151,7 @@ def test_moving_average_is_chosen_by_name(tmp_path: Path, plain: str | None, ave
     state = make_network().state_dict()
     other = {key: value + 1 for key, value in state.items()}
     torch.save({**({plain: state} if plain else state), average: other}, file)
-    with pytest.raises(UndoorError, match=rf"a moving average of them.*{average}.; say which"):
+    with pytest.raises(UndoorError, match=rf"a moving average of them.*{average}.; choose the one"):
         read_state_dict(file)
     assert torch.equal(read_state_dict(file, key=average)["0.bias"], state["0.bias"] + 1)
     if plain:
@@ -252,7 +253,7 @@ def test_a_repair_is_no_model(tmp_path: Path) -> None:
         ({"epoch": 1, "loss": 0.5}, r"no single state dict \(found: epoch, loss\)"),
         (
             {"g": {"w": torch.ones(1)}, "d": {"w": torch.ones(1)}},
-            r"several state dicts \(g, d\); say which.*--weights-key g",
+            r"several state dicts \(g, d\); choose the one.*--weights-key g",
         ),
         ({}, r"found: nothing"),
     ],

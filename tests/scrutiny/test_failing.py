@@ -76,7 +76,7 @@ def test_copies_of_one_input_that_fail_are_named() -> None:
 
 def test_one_that_raises_while_it_is_watched_is_named() -> None:
     (found,) = (item for item in found_in(Raising(watched)).graph if item.code == "disconnected")
-    assert "RuntimeError: not like this, while it was read" in found.what
+    assert "RuntimeError: not like this, while it was traced" in found.what
 
 
 @pytest.mark.parametrize(

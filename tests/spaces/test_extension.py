@@ -145,7 +145,7 @@ def test_what_is_no_space_is_refused(
 
 def test_of_two_that_know_a_shape_one_must_be_named(install: Install) -> None:
     install(a="helpers.toy_space:SIGNALS", b="helpers.toy_space:TRACES")
-    with pytest.raises(UndoorError, match="may be of the spaces toy signals, toy traces; say"):
+    with pytest.raises(UndoorError, match="may belong to the spaces toy signals, toy traces; name"):
         listener()
     network = listener_network()
     named = Classifier(network, input_shape=(1, SAMPLES), space="toy traces")

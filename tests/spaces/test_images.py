@@ -39,8 +39,8 @@ def test_within() -> None:
 
 def test_stored_with_eight_bits() -> None:
     x = torch.tensor([0.0, 0.4, 0.4005, 1.0])
-    assert (IMAGES.stored(x, (0.0, 1.0)) * 255).round(decimals=3).tolist() == [0, 102, 102, 255]
-    assert IMAGES.stored(torch.tensor([12.4]), (0.0, 255.0)).tolist() == [12.0]
+    assert (IMAGES.quantised(x, (0.0, 1.0)) * 255).round(decimals=3).tolist() == [0, 102, 102, 255]
+    assert IMAGES.quantised(torch.tensor([12.4]), (0.0, 255.0)).tolist() == [12.0]
 
 
 def test_extent() -> None:

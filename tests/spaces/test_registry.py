@@ -25,7 +25,7 @@ def test_by_name() -> None:
     assert space_for((2, 8), "vectors") is VECTORS
     with pytest.raises(UndoorError, match=r"expected a space .*\(images, vectors\), got 'tea'"):
         space_named("tea")
-    with pytest.raises(UndoorError, match=r"'images', whose shapes are others .* is 'vectors'"):
+    with pytest.raises(UndoorError, match=r"of the space 'images', got .* is 'vectors'"):
         space_for((8,), "images")
 
 
@@ -34,7 +34,7 @@ def test_a_classifier_has_one() -> None:
     assert Classifier(network, input_shape=(3, 2, 2)).space is IMAGES
     assert Classifier(network, input_shape=(12,)).space is VECTORS
     assert Classifier(network, input_shape=(12,), space="vectors").space is VECTORS
-    with pytest.raises(UndoorError, match="expected inputs of the space 'vectors'"):
+    with pytest.raises(UndoorError, match="expected a shape of the space 'vectors'"):
         Classifier(network, input_shape=(3, 2, 2), space="vectors")
 
 

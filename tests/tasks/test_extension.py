@@ -111,7 +111,7 @@ def test_what_is_no_task_is_refused(install: Install, points: dict[str, str], me
 def require_consistent(task: Task, outputs: Tensor) -> None:
     """What margin, answers, loss and the answer without a goal say of each other."""
     goals = task.goals(outputs.shape[1])
-    answers = task.answers(outputs)
+    answers = task.predictions(outputs)
     assert task.probabilities(outputs).shape == (len(outputs), goals)
     assert bool((task.certainty(outputs) >= 0).all())
     for goal in range(goals):
@@ -120,7 +120,7 @@ def require_consistent(task: Task, outputs: Tensor) -> None:
         assert bool(reached[margin > 1e-6].all())
         assert not bool(reached[margin < -1e-6].any())
         other = task.without(outputs, goal)
-        assert not bool(task.reached(task.answers(other), goal).any())
+        assert not bool(task.reached(task.predictions(other), goal).any())
         assert bool(torch.isfinite(other).all())
     labels = answers[None].clone()
     towards = task.loss(outputs[None], labels, torch.tensor([False]))
@@ -155,5 +155,5 @@ def test_every_task_agrees_with_itself(name: str, install: Install, tmp_path: Pa
 def test_several_goals_are_left_out_at_once() -> None:
     outputs = 3 * torch.randn(50, 5, generator=torch.Generator().manual_seed(2))
     for task in (STEPS, task_named("single label")):
-        answers = task.answers(task.without(outputs, 0, 2, 4))
+        answers = task.predictions(task.without(outputs, 0, 2, 4))
         assert not {0, 2, 4} & set(answers.tolist())

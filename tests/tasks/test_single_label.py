@@ -29,7 +29,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     ],
 )
 def test_what_is_no_output_is_refused(raw: object, got: str) -> None:
-    with pytest.raises(UndoorError, match=f"2 classes or more, got {got}; wrap it"):
+    with pytest.raises(UndoorError, match=f"at least 2 classes, got {got}; wrap it"):
         SINGLE_LABEL.require(raw)
 
 
@@ -37,8 +37,8 @@ def test_goals_are_classes() -> None:
     z = draw(5, 7)
     assert SINGLE_LABEL.require(z) is z
     assert SINGLE_LABEL.goals(7) == 7
-    assert SINGLE_LABEL.answers(z).tolist() == z.argmax(1).tolist()
-    assert SINGLE_LABEL.answers(z.view(1, 5, 7)).shape == (1, 5)
+    assert SINGLE_LABEL.predictions(z).tolist() == z.argmax(1).tolist()
+    assert SINGLE_LABEL.predictions(z.view(1, 5, 7)).shape == (1, 5)
 
 
 def test_loss_is_cross_entropy_towards_or_away() -> None:
@@ -53,8 +53,8 @@ def test_loss_is_cross_entropy_towards_or_away() -> None:
 def test_margin_and_without() -> None:
     z = draw(50, 4)
     margin, other = SINGLE_LABEL.margin(z, 2), SINGLE_LABEL.without(z, 2)
-    assert torch.equal(margin > 0, SINGLE_LABEL.reached(SINGLE_LABEL.answers(z), 2))
-    assert not bool(SINGLE_LABEL.reached(SINGLE_LABEL.answers(other), 2).any())
+    assert torch.equal(margin > 0, SINGLE_LABEL.reached(SINGLE_LABEL.predictions(z), 2))
+    assert not bool(SINGLE_LABEL.reached(SINGLE_LABEL.predictions(other), 2).any())
     assert torch.equal(other[:, 2], torch.full((50,), LOWEST))
     assert torch.equal(other[:, [0, 1, 3]], z[:, [0, 1, 3]])
 

@@ -69,7 +69,7 @@ class FlaggedBench:
     def answers(self, corrected: Classifier) -> Tensor:
         """Return what the flagged inputs [m] are answered when it may not be the target."""
         task, outputs = corrected.task, corrected.logits(self.flagged, BATCH)
-        return task.answers(task.without(outputs, self.bench.target))
+        return task.predictions(task.without(outputs, self.bench.target))
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Bench:
         own = self.x[self.y == self.target]
         logits = self.classifier.logits(own)
         task = self.classifier.task
-        rows = task.reached(task.answers(logits), self.target)
+        rows = task.reached(task.predictions(logits), self.target)
         return own[rows], logits[rows]
 
     def judged(self) -> tuple[Judged, ...]:
@@ -158,7 +158,7 @@ class Judged:
         """Return the corrected network's answers other than the target, and the guard's scores."""
         task = corrected.task
         after = triggered(corrected, self.trigger).logits(self.x)
-        answers = task.answers(task.without(after, target))
+        answers = task.predictions(task.without(after, target))
         return answers, shortfall(task, self.bare, after, target)
 
 
@@ -203,7 +203,7 @@ def try_plan(bench: Bench, plan: Plan, fit: str, fold: int) -> Outcome:
     threshold = place_threshold(clean, torch.cat([score for _, score in seen]), bench.fpr)
     task = bench.classifier.task
     answers = [
-        torch.where(_flagged(bench, item, score, threshold), answer, task.answers(item.bare))
+        torch.where(_flagged(bench, item, score, threshold), answer, task.predictions(item.bare))
         for item, (answer, score) in zip(part.judged, seen, strict=True)
     ]
     own = [item.own for item in part.judged]
@@ -293,7 +293,7 @@ def clean_scores(bench: Bench, corrected: Classifier) -> Tensor:
 
 def _flagged(bench: Bench, item: Judged, score: Tensor, threshold: float) -> Tensor:
     task = bench.classifier.task
-    return task.reached(task.answers(item.bare), bench.target) & ~(score <= threshold)
+    return task.reached(task.predictions(item.bare), bench.target) & ~(score <= threshold)
 
 
 def _standard_error(share: float, bench: Bench) -> float:

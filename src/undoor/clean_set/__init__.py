@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from undoor.classifier import Classifier
-from undoor.clean_set.class_names import Classes, read_classes
+from undoor.clean_set.class_names import Classes
+from undoor.clean_set.classes_option import read_classes
 from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.given import Clean, given
 from undoor.clean_set.index import Selection, gather
@@ -43,13 +44,19 @@ def read_clean_set(
 
     Parameters
     ----------
+    path
+        A file, a folder, or a pattern of shards.
     split
-        A part of the data.
+        The part of the data to read, such as "train".
+    classifier
+        The model that the images are for; None reads them as they are.
     require_all_classes
         False for test sets, which may lack classes.
+    classes
+        The data's names for the model's classes, see `CleanSet.for_classifier`.
     per_class, seed
-        Draws at most so many images of each class. Where the images would take more than 4 GiB as
-        float32, fewer are drawn, and `reading.notes` says so.
+        Draws at most `per_class` images per class with `seed`. Where the images would take more
+        than 4 GiB as float32, fewer are drawn, which `reading.notes` reports.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def read_clean_set(
         size=classifier.resizing if classifier else None,
         per_class=per_class,
         seed=seed,
-        own=classifier.class_names if classifier else None,
+        class_names=classifier.class_names if classifier else None,
         classes=classes,
         channels=classifier.space.channels(classifier.input_shape) if classifier else 0,
     )

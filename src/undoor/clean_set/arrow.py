@@ -32,7 +32,14 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def index_saved(folder: Path, split: str | None) -> Index:
-    """Return the rows of one split; of the images nothing is decoded yet.
+    """Return the rows of one split, without decoding any image.
+
+    Parameters
+    ----------
+    folder
+        As `save_to_disk` wrote it.
+    split
+        The split to read; None where there is only one.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, 
 
 
 def _column(batch: Any, name: str) -> Any:
-    """Return a column whose offsets are checked: the file may come from a stranger."""
+    """Return a column whose offsets are checked, since the file may be untrusted."""
     column = batch.column(name)
     column.validate(full=True)
     return column
@@ -153,5 +160,5 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _is_plain(name: object) -> bool:
-    """Return a name of a file in its own folder, and nothing that leads elsewhere."""
+    """Return whether this names a file in the same folder, and leads nowhere else."""
     return isinstance(name, str) and Path(name).name == name and name not in ("", "..")

@@ -16,7 +16,7 @@ from undoor.errors import UndoorError
 
 
 def singly(image: Any, label: Any, source: str) -> Iterator[tuple[Any, Any]]:
-    """Yield each image of a batch with its label; a single image with its own.
+    """Yield each image of a batch with its label; a single image as it is.
 
     Labels of a batch may be [N], [N, 1] or one-hot [N, K], as arrays, tensors or lists; the label
     of a single image a number, a name, an array of one number, or one-hot [K].
@@ -45,7 +45,7 @@ def singly(image: Any, label: Any, source: str) -> Iterator[tuple[Any, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Tensors as arrays on the CPU; anything else as it is."""
+    """Return a tensor as an array on the CPU, and anything else as it is."""
     if isinstance(value, Tensor):
         value = on_cpu(value)
         return (value.float() if value.is_floating_point() else value).numpy()
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def _size(image: Any) -> int | None:
-    """Return how many images there are, perhaps; None where it is one for sure."""
+    """Return how many images there may be; None where it is certainly one."""
     if isinstance(image, list | tuple):
         return len(image)
     if isinstance(image, Tensor | np.ndarray) and image.ndim > 2:
@@ -90,9 +90,9 @@ def _is_one_image(image: Any, labels: Sequence[Any], source: str) -> bool:
         return False
     if len(labels) == image.shape[0]:
         raise UndoorError(
-            f"{source} gave an image of shape {tuple(image.shape)} with {len(labels)} labels: one "
-            "picture with a one-hot label, or grey pictures with a class each; give class numbers "
-            "in the place of one-hot labels"
+            f"{source} gave an image of shape {tuple(image.shape)} with {len(labels)} labels, "
+            "which is either one image with a one-hot label or several grey images with one class "
+            "each; give class numbers instead of one-hot labels"
         )
     return True
 
@@ -127,7 +127,7 @@ def _each(label: Any, count: int, source: str) -> list[Any]:
     rows = label if isinstance(label, np.ndarray) else _numbers([plain(item) for item in label])
     if rows is None or rows.ndim != 2:
         raise UndoorError(_several(label, source))
-    # Labels that are lists come from a DataLoader as one tensor [N] an entry.
+    # Labels that are lists come from a DataLoader as one tensor [N] per entry.
     turned = isinstance(label, list | tuple) and rows.shape[1] == count
     if turned and rows.shape[0] == count and count > 1:
         found = [numbers_of_one_hot(way) for way in (rows, rows.T)]
@@ -153,6 +153,6 @@ def _numbers(rows: Sequence[Any]) -> NDArray[Any] | None:
 def _several(label: Any, source: str) -> str:
     shown = " ".join(str(label).split())
     return (
-        f"a label of {source} is {shown[:60]}; expected one class an image: a number or a name, or "
-        "one-hot, a single 1 among zeros"
+        f"a label of {source} is {shown[:60]}; expected one class per image: a number, a name, or "
+        "a one-hot label with a single 1 among zeros"
     )

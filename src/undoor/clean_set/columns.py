@@ -1,4 +1,4 @@
-"""Which columns of an Arrow table hold the images and the labels, and the names of the classes."""
+"""The columns of an Arrow table with the images and the labels, and the names of the classes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Columns(NamedTuple):
 
 
 def columns_of(schema: Any, source: str) -> Columns:
-    """Return the columns of an Arrow schema.
+    """Return the columns of an Arrow schema with the images and the labels.
 
-    By the features that `datasets` declares, else by name.
+    They are found by the features that `datasets` declares, else by name.
 
     Raises
     ------
@@ -79,14 +79,16 @@ def image_of(cell: Any) -> Raw:
 
 @contextmanager
 def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
-    """Yield the library while a file is read, whose damage becomes an error of ours.
+    """Yield pyarrow while a file is read, and turn its errors into an `UndoorError`.
 
     Parameters
     ----------
+    path
+        Of the file, for messages.
     kind
         Of the file, as "Parquet".
     what
-        Cannot be read without the library.
+        What cannot be read without the library, for messages.
 
     Raises
     ------
@@ -100,9 +102,9 @@ def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
     try:
         yield pyarrow
     except pyarrow.ArrowMemoryError as error:
-        # Subclass of MemoryError, but what it says is what the file asks for.
+        # A subclass of MemoryError, but the amount is what the file asks for.
         raise UndoorError(
-            f"{path} asks for more memory than there is ({first_line(error)}); write it in smaller "
+            f"{path} needs more memory than there is ({first_line(error)}); write it in smaller "
             "row groups"
         ) from error
     except MemoryError:
@@ -115,11 +117,12 @@ def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
 
 
 def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _features(schema: Any) -> dict[str, Any]:
-    """Return what `datasets` says of the columns, in the metadata of the schema."""
+    """Return the features of the columns, as `datasets` writes them into the schema's metadata."""
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = info.get("info", {}).get("features", {})
@@ -155,7 +158,7 @@ def _require_label(schema: Any, name: str, source: str) -> None:
 
 
 def _require_image(schema: Any, name: str, source: str) -> None:
-    """Other kinds, such as lists, may unpack to anything."""
+    """Refuse other types than encoded images, since lists may unpack to anything."""
     import pyarrow.types as kinds
 
     kind = schema.field(name).type

@@ -1,4 +1,4 @@
-"""The clean samples themselves, and the one place where they are checked against a model."""
+"""The clean set, and the one place where it is checked against a model."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class CleanSet:
     Attributes
     ----------
     images
-        Float32 [N, C, H, W]; 8-bit sources lie in [0, 1].
+        Float32 [N, C, H, W]; from 8-bit sources, in [0, 1].
     labels
         Int64 [N].
     class_names
-        One name a class where the source has names.
+        One name per class where the source has names.
     from_bytes
         True where images were 8-bit and are not yet mapped to a model's bounds; False for floats,
         which are in the model's own units.
@@ -68,19 +68,30 @@ class CleanSet:
         per_class: int | None = None,
         seed: int = 0,
     ) -> CleanSet:
-        """Return one sub-folder a class.
+        """Read a folder with one sub-folder per class.
 
-        Images resized to `size`, (height, width) or a `Resizing`, where it is given.
+        Parameters
+        ----------
+        path
+            The folder.
+        size
+            (height, width), or a `Resizing`, that images are resized to; None keeps their size.
+        class_names
+            The model's: they number the folders of the same names.
+        per_class, seed
+            At most `per_class` images per class are drawn with `seed`; no others are opened.
 
-        `class_names` are the model's: they number the folders of the same names. `per_class` draws
-        so many of each class with `seed`; no others are opened.
+        Raises
+        ------
+        UndoorError
+            There is no class folder, or nothing that can be read.
         """
         chosen = Selection(size, per_class, seed, class_names)
         return cls.of(gather(index_folder(Path(path)), chosen))
 
     @classmethod
     def from_npz(cls, path: str | Path, *, split: str | None = None) -> CleanSet:
-        """Arrays `x` and `y`, or `x_SPLIT` and `y_SPLIT`."""
+        """Read a NumPy archive with arrays `x` and `y`, or `x_SPLIT` and `y_SPLIT`."""
         return cls.of(gather(index_npz(Path(path), split), Selection()))
 
     @classmethod
@@ -94,7 +105,10 @@ class CleanSet:
         per_class: int | None = None,
         seed: int = 0,
     ) -> CleanSet:
-        """Columns `image` (encoded bytes) and `label` (number or name), and perhaps `split`."""
+        """Read a Parquet file with columns `image` (encoded bytes) and `label` (number or name).
+
+        `split` chooses the rows by a column of that name; see `from_folder` for the others.
+        """
         index = index_parquet([Path(path)], str(path), split)
         return cls.of(gather(index, Selection(size, per_class, seed, class_names)))
 
@@ -108,13 +122,13 @@ class CleanSet:
         per_class: int | None = None,
         seed: int = 0,
     ) -> CleanSet:
-        """Pairs (image, label), or dictionaries with both, from one pass over anything.
+        """Read pairs (image, label), or dictionaries with both, in one pass over an iterable.
 
         A torch Dataset or DataLoader (batches are taken apart), webdataset, a generator.
 
         Images are Pillow images or the bytes of one (resized to `size`), or tensors or arrays of
         one image, uint8 or float as in `from_arrays`; labels are class numbers or names. With
-        `per_class` no more than that of each class is kept, each as likely as any other (seeded).
+        `per_class`, at most that many images per class are drawn, each with the same probability.
 
         Raises
         ------
@@ -169,9 +183,9 @@ class CleanSet:
         return replace(self, images=on(device, self.images), labels=on(device, self.labels))
 
     def balanced(self, per_class: int | None, seed: int) -> CleanSet:
-        """At most `per_class` samples of each class (None: all), in a shuffled, seeded order."""
+        """Draw at most `per_class` samples per class (None: all), shuffled with `seed`."""
         if per_class is not None and per_class < 1:
-            raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
+            raise UndoorError(f"per_class must be at least 1, or None for all, got {per_class}")
         order = shuffled(len(self), torch.Generator().manual_seed(seed), self.labels.device)
         labels = self.labels[order]
         keep = torch.zeros_like(order, dtype=torch.bool)
@@ -191,6 +205,10 @@ class CleanSet:
 
         Parameters
         ----------
+        classifier
+            The model.
+        require_all_classes
+            Refuse a set that lacks a class of the model.
         classes
             How the set calls the model's classes: names in the order of the model's numbers, or for
             each name (or number) of the set a class of the model, None leaving it out.
@@ -205,7 +223,7 @@ class CleanSet:
         require_readable(self.reading)
         labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
         if any(note.startswith(UNNAMED) for note in self.reading.notes):
-            notes = ()  # Told when the set was read for this model.
+            notes = ()  # Reported when the set was read for this model.
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
         images, changed = fit_images(images, classifier, from_bytes=self.from_bytes)
@@ -231,7 +249,7 @@ def to_float(images: NDArray[Any]) -> Tensor:
 
 
 def as_array(values: Tensor | NDArray[Any] | Sequence[int]) -> NDArray[Any]:
-    """Values in memory of the CPU, as NumPy has them; bfloat16 as float32."""
+    """Return values as a NumPy array in memory of the CPU, bfloat16 as float32."""
     if isinstance(values, Tensor):
         values = on_cpu(values)
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()

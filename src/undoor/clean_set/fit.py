@@ -1,4 +1,4 @@
-"""Do these samples fit this model? Every question is asked here, once."""
+"""Checks that clean samples fit a model, and their conversion to its inputs and labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undoor.clean_set.reading import Reading
 from undoor.errors import UndoorError
 
 TOLERANCE = 1e-3
-# Shares of images that may be lost without a word on the whole, and on one class.
+# Largest shares of unreadable images, over the whole set and within one class.
 MAX_LOST = 0.25
 MAX_LOST_OF_CLASS = 0.5
 
@@ -19,15 +19,26 @@ MAX_LOST_OF_CLASS = 0.5
 def fit_images(
     images: Tensor, classifier: Classifier, *, from_bytes: bool, any_range: bool = False
 ) -> tuple[Tensor, str | None]:
-    """Return images [N, C, H, W] as the classifier takes them; 8-bit ones are mapped to its bounds.
-
-    And how their colours were changed (see `undoor.spaces.space.Space.matched`).
+    """Return images as the classifier takes them, and how their colours were changed.
 
     Parameters
     ----------
+    images
+        [N, C, H, W], in [0, 1] where they come from bytes, else in the classifier's units.
+    classifier
+        The model.
+    from_bytes
+        Whether they were 8-bit, and are to be mapped to the classifier's bounds.
     any_range
         Take values outside its bounds, NaN and infinity as they are: a guard flags such inputs, and
-        one among many must not keep the others from being looked at.
+        one among many must not keep the others from being checked.
+
+    Returns
+    -------
+    Tensor
+        [N, *input_shape], within the classifier's bounds unless `any_range`.
+    str or None
+        See `undoor.spaces.space.Space.matched`.
 
     Raises
     ------
@@ -59,9 +70,9 @@ def fit_labels(
     classifier: Classifier,
     classes: Classes | None = None,
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Labels as the classifier numbers its classes, matched by name where both have names.
+    """Return labels as the classifier numbers its classes, and what was assumed, in words.
 
-    -1 for those that `classes` leaves out. And what was assumed.
+    They are matched by name where both have names, and -1 where `classes` leaves them out.
 
     Raises
     ------
@@ -69,7 +80,7 @@ def fit_labels(
         There are no samples, or some belong to no class of the model.
     """
     if not len(labels):
-        raise UndoorError("the clean set is empty; give at least one image a class")
+        raise UndoorError("the clean set is empty; give at least one image per class")
     if classes is None and class_names in (None, classifier.class_names):
         _require_within(labels, classifier.num_classes)
         return labels, ()
@@ -88,7 +99,9 @@ def fit_labels(
 
 
 def require_readable(reading: Reading) -> None:
-    """A verdict from what happens to be left of a damaged data set would be one on other data.
+    """Refuse a set of which too many images were lost while it was read.
+
+    A verdict on the remaining images would be one on other data.
 
     Raises
     ------
@@ -102,7 +115,7 @@ def require_readable(reading: Reading) -> None:
     why = f"({kinds}; the first: {reading.skipped[0] if reading.skipped else ''})"
     if lost > MAX_LOST * tried:
         raise UndoorError(
-            f"{lost} of {tried} images could not be used {why}, and what is left may not stand for "
+            f"{lost} of {tried} images could not be used {why}, and the others may not represent "
             "the whole; repair the data, or remove the broken images yourself"
         )
     for name, count in reading.lost_of.items():
@@ -114,7 +127,7 @@ def require_readable(reading: Reading) -> None:
 
 
 def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> None:
-    """With `every`, each class of the model has an image."""
+    """Require images of at least two classes; with `every`, of each class of the model."""
     if not every:
         return
     counts = torch.bincount(labels, minlength=classifier.num_classes)
@@ -122,11 +135,11 @@ def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> N
     if classifier.num_classes - len(empty) < 2:
         raise UndoorError("all images are of one class; give images of every class")
     if empty:
-        told = [_called(number, classifier) for number in empty[:8]]
+        shown = [_called(number, classifier) for number in empty[:8]]
         more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
         classes, verb = ("class", "has") if len(empty) == 1 else ("classes", "have")
         raise UndoorError(
-            f"{classes} {', '.join(told)}{more} {verb} no images; every class needs at least one"
+            f"{classes} {', '.join(shown)}{more} {verb} no images; every class needs at least one"
         )
 
 
@@ -157,7 +170,7 @@ def _require_range(images: Tensor, low: float, high: float) -> None:
         # Pictures of bytes that never exceed 1 are black: they were divided by 255 before.
         if high >= 100 and highest <= 1:
             raise UndoorError(
-                f"{got}, the model's bounds are {low:g} to {high:g}; multiply the images by 255"
+                f"{got}, but the model's bounds are {low:g} to {high:g}; multiply the images by 255"
             )
         return
     if high <= 1 and lowest >= 0 and 1 < highest <= 255:

@@ -1,4 +1,4 @@
-"""Clean samples from a folder with one sub-folder a class."""
+"""Clean samples from a folder with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def index_folder(path: Path) -> Index:
     entries = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     folders = [p for p in entries if p.is_dir()]
     if not folders:
-        raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images a class")
+        raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images per class")
     strays = [f"{p}: lies in no class folder" for p in entries if not p.is_dir()]
     files: list[str] = []
     labels: list[str] = []
@@ -70,18 +70,20 @@ def index_folder(path: Path) -> Index:
 
 
 def linked_note(path: Path, linked: int) -> tuple[str, ...]:
-    """Return what to say of files that were found behind links, if any."""
+    """Return a note on files that were found behind links, if there are any."""
     note = f"{linked} files of {path} lie behind links to folders, which are followed"
     return (note,) if linked else ()
 
 
 def twice_note(path: Path, walks: Mapping[str, Walk]) -> tuple[str, ...]:
-    """Return what to say of images that links put into the folders of two classes, if any.
+    """Return a note on images that links put into the folders of two classes, if there are any.
 
     Parameters
     ----------
+    path
+        Of the data set.
     walks
-        Over the folder of each class, that are done.
+        The finished walk over the folder of each class.
     """
     classes_of: defaultdict[str, set[str]] = defaultdict(set)
     for name, seen in walks.items():
@@ -117,6 +119,8 @@ def is_hidden(name: str) -> bool:
 def is_split(name: str) -> bool:
     """Return whether a name has a word that stands for a part of a data set.
 
+    Examples
+    --------
     >>> is_split("val"), is_split("Train_2023"), is_split("trainer")
     (True, True, False)
     """
@@ -146,7 +150,7 @@ class Walk:
         self.targets: list[str] = []
 
     def files(self) -> Iterator[Path]:
-        """Files in a fixed order; links to nothing among them, which are images that are lost."""
+        """Yield the files in a fixed order, with broken links, which are images that are lost."""
         found: list[Path] = []
         top = os.path.realpath(self.folder)
         seen = {top}
@@ -182,9 +186,10 @@ class Walk:
 
 
 def _require_no_link_as_text(file: Path) -> None:
-    """Refuse what copying tools and git make of a link to a folder where they cannot make links.
+    """Refuse a link to a folder that was copied as a text file with the path.
 
-    A text file with the path. The images behind it would be missing without a word.
+    Copying tools and git do so where they cannot make links. The images behind it would be missing
+    without a warning.
     """
     if file.suffix or not file.is_file() or file.stat().st_size > MAX_PATH:
         return
@@ -197,20 +202,20 @@ def _require_no_link_as_text(file: Path) -> None:
 
 
 def _doubt(path: Path, folders: Sequence[Path]) -> str | None:
-    """Return why these folders are hardly those of classes; None where they may well be."""
+    """Return why these folders are hardly those of classes; None where they may be."""
     names = [folder.name for folder in folders]
     listing = ", ".join(names[:8])
     exact = [name for name in names if name.lower() in SPLITS]
     if len(exact) > 1 or all(map(is_split, names)):
         return (
             f"the folders of {path} ({listing}) look like parts of a data set, not like classes; "
-            f"choose one with --split {exact[0] if exact else names[0]}, or say with --classes "
-            "that these are classes"
+            f"choose one with --split {exact[0] if exact else names[0]}, or name them with "
+            "--classes if they are classes"
         )
     if len(folders) == 1 and _has_folders_alone(folders[0]):
         return (
             f"{path} has one folder, {names[0]}, which holds folders itself; give {folders[0]}, or "
-            "say with --classes that it is a class"
+            "name it with --classes if it is a class"
         )
     return None
 

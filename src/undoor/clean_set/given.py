@@ -1,4 +1,4 @@
-"""Clean samples as they are given in Python: a set that was read, or images and labels."""
+"""Clean samples given in Python: a set that was read, or inputs and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decode images of files as 8-bit pixels; whatever is odd about one is told, or is refused."""
+"""Decode image files as 8-bit pixels; whatever is unusual about one is reported or refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from undoor.resizing import Resizing
 Bytes = NDArray[np.uint8]
 Size = tuple[int, int] | Resizing | None
 
-# Fewer decoders, fewer surprises: data sets may come from strangers.
+# Fewer decoders, fewer surprises: data sets may be untrusted.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 SUFFIXES = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
@@ -42,15 +42,23 @@ class Decoded(NamedTuple):
 
 
 def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
-    """Return one image, resized to `size` (height, width) or as a `Resizing` says.
+    """Decode one image.
 
-    Turned as its EXIF data say; of 16 bits the upper 8 stay, rounded; transparency is dropped, as
-    the loaders of torchvision, timm and Transformers drop it; of an animation the first frame.
+    It is turned by its EXIF orientation; of 16 bits the upper 8 remain, rounded; transparency is
+    dropped, as the loaders of torchvision, timm and Transformers do; of an animation the first
+    frame is taken.
+
+    Parameters
+    ----------
+    source
+        The file, the bytes of one, or an image of Pillow.
+    size
+        (height, width), or a `Resizing`, that it is resized to; None keeps its size.
 
     Raises
     ------
     UnreadableError
-        Empty, damaged, too large, of floats, or no image of a known format.
+        It is empty, damaged, too large, of floats, or no image of a known format.
     """
     try:
         with warnings.catch_warnings():
@@ -79,7 +87,13 @@ def decode(source: Path | bytes | Image.Image, size: Size = None) -> Decoded:
 
 
 def decode_file(file: Path, size: Size) -> Decoded:
-    """Return one image file; raises `UnreadableError` for what is none."""
+    """Decode one image file, as `decode` does.
+
+    Raises
+    ------
+    UnreadableError
+        It is no image file, or cannot be decoded.
+    """
     if file.suffix.lower() not in SUFFIXES:
         reason = f"not an image file ({file.suffix or 'no suffix'})"
         raise UnreadableError(reason, "no image")
@@ -87,7 +101,7 @@ def decode_file(file: Path, size: Size) -> Decoded:
 
 
 def stack(images: Sequence[NDArray[Any]], source: str) -> NDArray[Any]:
-    """Return images as one [N, H, W, C]; grey ones among colour ones become colour.
+    """Stack images [H, W, C] as [N, H, W, C]; grey ones among colour ones become colour.
 
     Raises
     ------
@@ -96,9 +110,9 @@ def stack(images: Sequence[NDArray[Any]], source: str) -> NDArray[Any]:
     """
     sizes = {image.shape[:2] for image in images}
     if len(sizes) > 1:
-        told = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
+        shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
         raise UndoorError(
-            f"the images of {source} differ in size ({told}{', ...' if len(sizes) > 3 else ''}); "
+            f"the images of {source} differ in size ({shown}{', ...' if len(sizes) > 3 else ''}); "
             "give size=(height, width) to resize them"
         )
     kinds = sorted({str(image.dtype) for image in images})
@@ -130,7 +144,7 @@ def _decoded(image: Image.Image, size: Size) -> Decoded:
     if getattr(image, "n_frames", 1) > 1:
         image.seek(0)
         changed.append("animated")
-    # Of colour images of 16 bits Pillow hands out the upper 8 and says so here alone.
+    # Of colour images of 16 bits Pillow hands out the upper 8, and shows it here alone.
     if image.format == "PNG" and any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         changed.append("16-bit")
     image.load()
@@ -161,9 +175,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
-    """Return the picture in the size that `resizing` says."""
+    """Return the image resized, and cut to its centre, as `resizing` describes."""
     height, width = resizing.whole(image.height, image.width)
-    # A strip of one pixel, say, whose shorter side is to become 256.
+    # A strip one pixel wide, for example, whose shorter side is to become 256.
     _require_pixels(height * width)
     if image.size != (width, height):
         # Pillow's filters widen with the reduction: they are antialiased.
@@ -172,7 +186,7 @@ def resize(image: Image.Image, resizing: Resizing) -> Image.Image:
 
 
 def _require_scans(source: Path | bytes) -> None:
-    """A JPEG is decoded once for each of its scans, which need be no longer than their headers."""
+    """Refuse a JPEG of too many scans: it is decoded once for each, however short they are."""
     data = source if isinstance(source, bytes) else source.read_bytes()
     scans = data.count(SCAN)
     if scans > MAX_SCANS:

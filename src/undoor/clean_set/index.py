@@ -1,4 +1,4 @@
-"""What a source holds, known before one image of it is decoded; and the few that are wanted."""
+"""The index of a source, known before any image is decoded, and the selection of images from it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from undoor.errors import UndoorError
 Label = str | int | None
 # An encoded image, the file of one, pixels [H, W, C], or why there is none.
 Raw = bytes | Path | NDArray[Any] | UnreadableError
-# Pixels are kept as float32 in the end.
-BYTES_A_VALUE = 4
+# Images end as float32.
+BYTES_PER_VALUE = 4
 MAX_MEMORY = 4 * 2**30
 
 
@@ -34,21 +34,22 @@ class Index:
     Attributes
     ----------
     source
-        How it is called in messages.
+        Its name in messages.
     labels
-        One a sample, a name or a number or None.
+        One per sample: a name, a number, or None.
     name
-        What a sample is called.
+        Returns the name of a sample, for messages.
     read
-        The images of some samples, given in ascending order, one at a time.
+        Yields the images of some samples, given in ascending order, one at a time.
     declared
-        Class names in the order of the labels' numbers.
+        Class names in the order of the labels' numbers; None where the source has none.
     strays
-        Files that are no images of it, "path: reason".
+        Files that are no images of the source, "path: reason".
     notes
         What was assumed, in words.
     doubt
-        Why the names may be none of classes (a message), where they are not the model's.
+        Why the names may not be those of classes, as a message; used where they are not the
+        model's.
     """
 
     source: str
@@ -63,76 +64,90 @@ class Index:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which samples are wanted, and how they are to look.
+    """Which samples are wanted, and in what size.
 
     Attributes
     ----------
     size
-        What images are resized to.
+        (height, width), or a `Resizing`, that images are resized to; None keeps their size.
     per_class
-        At most so many of each class, drawn with `seed`; None for all.
-    own, classes
-        See `class_names.number`.
-    most_memory
-        Bytes that the images may take as float32; fewer of each class are drawn where all would
+        At most this many images per class are drawn; None for all.
+    seed
+        Of the draw.
+    class_names
+        The model's class names; None where there is no model.
+    classes
+        The data's names for the model's classes, see `class_names.number`.
+    max_memory
+        Bytes that the images may take as float32; fewer images per class are drawn where all would
         take more.
     channels
-        Of the model's input; 0 where that is not known.
+        Of the model's input; 0 where they are not known.
     """
 
     size: Size = None
     per_class: int | None = None
     seed: int = 0
-    own: Sequence[str] | None = None
+    class_names: Sequence[str] | None = None
     classes: Classes | None = None
-    most_memory: int = MAX_MEMORY
+    max_memory: int = MAX_MEMORY
     channels: int = 0
 
     def __post_init__(self) -> None:
         if self.per_class is not None and self.per_class < 1:
-            raise UndoorError(f"per_class must be 1 or more, or None for all, got {self.per_class}")
+            raise UndoorError(
+                f"per_class must be at least 1, or None for all, got {self.per_class}"
+            )
 
 
 def gather(index: Index, chosen: Selection) -> Source:
-    """Decode what is wanted of a source, and nothing else; no more than that is ever held.
+    """Decode the samples of a source that are wanted, and no others.
 
     Where an image cannot be used, another of its class takes its place, if `per_class` left any.
-    All samples come in the order of the source, a part of them in the order drawn.
+    All samples are returned in the order of the source, drawn ones in the order of the draw.
+
+    Parameters
+    ----------
+    index
+        Of the source.
+    chosen
+        Which samples are wanted.
 
     Raises
     ------
     UndoorError
-        Names do not fit the model, no image can be read, or even one a class is too much.
+        Names do not fit the model, no image can be read, or even one per class is too large.
     """
     log = Log(skipped=list(index.strays), notes=list(index.notes))
-    index = _told_apart(index, chosen)
+    index = _with_distinct_names(index, chosen)
     texts = _texts(index)
     _require_classes(index, texts, chosen)
     found = Found(_distinct(texts), index.source, index.declared)
-    numbering = number(found, chosen.own, chosen.classes)
+    numbering = number(found, chosen.class_names, chosen.classes)
     log.notes += numbering.notes
     numbers = [LEFT_OUT if text is None else numbering.numbers[text] for text in texts]
     for row in (row for row, text in enumerate(texts) if text is None):
         log.lose(index.name(row), UnreadableError("no label", "no label"))
     per_class = _fitting(index, numbers, chosen, log)
     order = _order(len(numbers), per_class, chosen.seed)
-    kept = _decode(index, numbers, order, per_class, chosen.size, log)
-    if not kept:
+    decoded = _decode(index, numbers, order, per_class, chosen.size, log)
+    if not decoded:
         raise nothing_readable(index.source, log)
-    rows = [row for row in order if row in kept]
-    pixels = stack([kept.pop(row) for row in rows], index.source)
+    rows = [row for row in order if row in decoded]
+    pixels = stack([decoded.pop(row) for row in rows], index.source)
     labels = np.array([numbers[row] for row in rows], dtype=np.int64)
     return Source(channels_first(pixels, index.source), labels, numbering.names, log.reading())
 
 
 def nothing_readable(source: str, log: Log) -> UndoorError:
+    """Return the error for a source of which no image could be read."""
     count = len(log.skipped)
     reason = f" ({count} left out, the first: {log.skipped[0]})" if log.skipped else ""
     return UndoorError(f"{source} holds no readable image{reason}; expected PNG, JPEG or WebP")
 
 
 def pixels_of(raw: Raw, size: Size) -> Decoded:
-    """Pixels [H, W, C] of one sample; arrays stay as they are, whatever the size."""
+    """Return the pixels [H, W, C] of one sample; arrays as they are, whatever their size."""
     if isinstance(raw, UnreadableError):
         raise raw
     if isinstance(raw, np.ndarray):
@@ -141,7 +156,7 @@ def pixels_of(raw: Raw, size: Size) -> Decoded:
 
 
 def _texts(index: Index) -> list[str | None]:
-    """Return the label of each sample as the name of a class.
+    """Return the label of each sample as the name of a class; None where it has none.
 
     Numbers below 0 and beyond those declared stand for no label.
     """
@@ -157,28 +172,28 @@ def _texts(index: Index) -> list[str | None]:
     return [text(label) for label in index.labels]
 
 
-def _told_apart(index: Index, chosen: Selection) -> Index:
-    """Return the same; where several classes declared have one name, by their numbers alone."""
+def _with_distinct_names(index: Index, chosen: Selection) -> Index:
+    """Return the index with distinct class names, or numbers alone where declared names repeat."""
     declared = index.declared or ()
     if len(set(declared)) == len(declared):
         return index
-    own = None if chosen.own is None else tuple(chosen.own)
+    model_names = None if chosen.class_names is None else tuple(chosen.class_names)
     known = (None, declared, distinct_names(declared))
-    if chosen.classes is None and (own in known or not is_named(own or ())):
+    if chosen.classes is None and (model_names in known or not is_named(model_names or ())):
         return replace(index, declared=None)
     twice = next(name for name, count in Counter(declared).items() if count > 1)
     raise UndoorError(
-        f"{index.source} calls several classes {twice!r}, so they cannot be matched by name; name "
-        "them apart, or give a model whose class names are the same"
+        f"{index.source} has several classes named {twice!r}, which cannot be matched by name; "
+        "give each class a name of its own, or a model whose class names are the same"
     )
 
 
 def _require_classes(index: Index, texts: Sequence[str | None], chosen: Selection) -> None:
-    """Refuse names that are hardly those of classes, unless the model or the user calls them so."""
+    """Refuse names that are hardly those of classes, unless the model or the user has them."""
     if index.doubt is None or chosen.classes is not None:
         return
     found = _distinct(texts)
-    if chosen.own is None or len(match(found, tuple(chosen.own))) < len(found):
+    if chosen.class_names is None or len(match(found, tuple(chosen.class_names))) < len(found):
         raise UndoorError(index.doubt)
 
 
@@ -195,38 +210,38 @@ def _order(count: int, per_class: int | None, seed: int) -> list[int]:
 
 
 def _fitting(index: Index, numbers: Sequence[int], chosen: Selection, log: Log) -> int | None:
-    """Return how many of each class there may be so that all fit into memory."""
+    """Return how many images per class may be drawn so that all fit into memory."""
     wanted = [row for row, place in enumerate(numbers) if place != LEFT_OUT]
     counts = np.unique([numbers[row] for row in wanted], return_counts=True)[1]
     size = _size_of_one(index, wanted, chosen)
-    asked = chosen.per_class
+    requested = chosen.per_class
 
     def needed(per_class: int) -> int:
         return int(np.minimum(counts, per_class).sum()) * size
 
-    if not len(counts) or needed(asked or int(counts.max())) <= chosen.most_memory:
-        return asked
-    fits = chosen.most_memory // (size * len(counts))
+    if not len(counts) or needed(requested or int(counts.max())) <= chosen.max_memory:
+        return requested
+    fits = chosen.max_memory // (size * len(counts))
     if fits < 1:
         raise UndoorError(
             f"one image of each of the {len(counts)} classes of {index.source} takes "
-            f"{needed(1) / 2**20:,.0f} MiB, more than the {chosen.most_memory / 2**20:,.0f} MiB "
+            f"{needed(1) / 2**20:,.0f} MiB, more than the {chosen.max_memory / 2**20:,.0f} MiB "
             "that images may take; use fewer classes"
         )
     log.notes.append(
-        f"{index.source} would take {needed(asked or int(counts.max())) / 2**20:,.0f} MiB; "
-        f"{fits} images of each class are drawn, which take "
+        f"{index.source} would take {needed(requested or int(counts.max())) / 2**20:,.0f} MiB; "
+        f"{fits} images per class are drawn, which take "
         f"{needed(fits) / 2**20:,.0f} MiB (--per-class draws fewer)"
     )
     return fits
 
 
 def _size_of_one(index: Index, rows: Sequence[int], chosen: Selection) -> int:
-    """Return bytes that the first readable image takes in the end."""
+    """Return the bytes that the first readable image takes as float32."""
     for _, raw in index.read(rows):
         try:
             height, width, channels = pixels_of(raw, chosen.size).pixels.shape
-            return int(height * width * max(channels, chosen.channels)) * BYTES_A_VALUE
+            return int(height * width * max(channels, chosen.channels)) * BYTES_PER_VALUE
         except UnreadableError:
             continue
     return 0
@@ -240,14 +255,14 @@ def _decode(
     size: Size,
     log: Log,
 ) -> dict[int, NDArray[Any]]:
-    """Pixels by sample: round after round, until each class has enough or has no more."""
+    """Return pixels by sample, decoded in rounds until each class has enough or has no more."""
     waiting: dict[int, list[int]] = {}
     for row in reversed(order):
         if numbers[row] != LEFT_OUT:
             waiting.setdefault(numbers[row], []).append(row)
     missing = {place: per_class or len(rows) for place, rows in waiting.items()}
     calls = _texts(index)
-    kept: dict[int, NDArray[Any]] = {}
+    pixels: dict[int, NDArray[Any]] = {}
     while any(missing[place] and rows for place, rows in waiting.items()):
         batch: list[int] = []
         for place, rows in waiting.items():
@@ -260,7 +275,7 @@ def _decode(
             except UnreadableError as error:
                 log.lose(index.name(row), error, of)
                 continue
-            kept[row] = decoded.pixels
+            pixels[row] = decoded.pixels
             log.changed.update(decoded.changed)
             missing[numbers[row]] -= 1
-    return kept
+    return pixels

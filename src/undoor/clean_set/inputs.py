@@ -29,7 +29,7 @@ def read_images(
     split: str | None = None,
     any_range: bool = False,
 ) -> tuple[Tensor, list[str], Reading]:
-    """Inputs [N, *input_shape] within the classifier's bounds, their names, and what was lost.
+    """Read unlabelled inputs as a classifier takes them.
 
     Folders are read recursively, links followed. Image files are resized as the model wants them;
     arrays must have its size. Channels are matched as in clean sets
@@ -37,8 +37,23 @@ def read_images(
 
     Parameters
     ----------
+    paths
+        Image files, folders of them, and .npz archives.
+    classifier
+        The model that the inputs are for.
+    split
+        Which arrays of an archive, `x_SPLIT`.
     any_range
-        As for `fit_images`; without, inputs beyond the bounds are refused.
+        As for `fit_images`; inputs beyond the bounds are refused otherwise.
+
+    Returns
+    -------
+    Tensor
+        [N, *input_shape], within the classifier's bounds.
+    list of str
+        The name of each input.
+    Reading
+        What was lost or changed on the way.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Clean samples from anything that hands out images and labels: webdataset, torch, generators."""
+"""Clean samples from iterables of images and labels: webdataset, torch, generators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from undoor.clean_set.batches import plain, singly
 from undoor.clean_set.class_names import Found, number
 from undoor.clean_set.images import Size, decode, stack
-from undoor.clean_set.index import BYTES_A_VALUE, MAX_MEMORY, nothing_readable
+from undoor.clean_set.index import BYTES_PER_VALUE, MAX_MEMORY, nothing_readable
 from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import CHANNELS, Source, channels_first
 from undoor.errors import UndoorError
@@ -24,7 +24,7 @@ IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")
 LABEL_KEYS = ("label", "labels", "cls", "class", "target")
 
 
-class _Kept(NamedTuple):
+class _Sample(NamedTuple):
     """One sample of a reservoir: its place in the stream, its pixels, what was changed."""
 
     place: int
@@ -34,21 +34,19 @@ class _Kept(NamedTuple):
 
 @dataclass
 class _Reservoir:
-    """Some samples of a class, each of those seen as likely as any other (algorithm R, Vitter
-    1985).
-    """
+    """A uniform draw from the samples of a class seen so far (algorithm R, Vitter 1985)."""
 
-    samples: list[_Kept] = field(default_factory=list)
+    samples: list[_Sample] = field(default_factory=list)
     seen: int = 0
 
-    def take(self, sample: _Kept, most: int | None, generator: np.random.Generator) -> bool:
-        """Keep it perhaps; True where the reservoir has grown."""
+    def take(self, sample: _Sample, limit: int | None, generator: np.random.Generator) -> bool:
+        """Draw a sample or let it go; return whether the reservoir has grown."""
         self.seen += 1
-        if most is None or len(self.samples) < most:
+        if limit is None or len(self.samples) < limit:
             self.samples.append(sample)
             return True
         slot = int(generator.integers(self.seen))
-        if slot < most:
+        if slot < limit:
             self.samples[slot] = sample
         return False
 
@@ -60,21 +58,34 @@ def read_iterable(
     per_class: int | None,
     seed: int,
     class_names: Sequence[str] | None,
-    most_memory: int = MAX_MEMORY,
+    max_memory: int = MAX_MEMORY,
 ) -> Source:
-    """Return one pass; of each class a reservoir of `per_class` samples, each equally likely.
+    """Read an iterable in one pass, with a reservoir of `per_class` samples for each class.
+
+    Parameters
+    ----------
+    iterable
+        Of pairs (image, label), dictionaries with both, or batches of them.
+    size
+        (height, width), or a `Resizing`, that encoded images are resized to.
+    per_class, seed
+        At most `per_class` samples per class are drawn with `seed`; None for all.
+    class_names
+        The model's class names; None where there is no model.
+    max_memory
+        Bytes that the images may take as float32.
 
     Raises
     ------
     UndoorError
         An item is no sample, nothing can be read, names do not fit, or the images would take more
-        than `most_memory` bytes.
+        than `max_memory` bytes.
     """
     if per_class is not None and per_class < 1:
-        raise UndoorError(f"per_class must be 1 or more, or None for all, got {per_class}")
+        raise UndoorError(f"per_class must be at least 1, or None for all, got {per_class}")
     log = Log()
     generator = np.random.default_rng(seed)
-    kept: dict[str, _Reservoir] = {}
+    reservoirs: dict[str, _Reservoir] = {}
     memory = 0
     for place, (image, label) in enumerate(_singly(iterable)):
         name = f"{SOURCE}[{place}]"
@@ -84,21 +95,25 @@ def read_iterable(
             continue
         log.tried(text)
         try:
-            sample = _Kept(place, *_pixels(image, size, name))
+            sample = _Sample(place, *_pixels(image, size, name))
         except UnreadableError as error:
             log.lose(name, error, text)
             continue
-        if kept.setdefault(text, _Reservoir()).take(sample, per_class, generator):
-            memory += sample.pixels.size * BYTES_A_VALUE
-            _require_memory(memory, most_memory)
-    return _source({text: found.samples for text, found in kept.items()}, class_names, log)
+        if reservoirs.setdefault(text, _Reservoir()).take(sample, per_class, generator):
+            memory += sample.pixels.size * BYTES_PER_VALUE
+            _require_memory(memory, max_memory)
+    return _source({text: found.samples for text, found in reservoirs.items()}, class_names, log)
 
 
-def _source(kept: dict[str, list[_Kept]], class_names: Sequence[str] | None, log: Log) -> Source:
-    numbering = number(Found(sorted(kept), SOURCE), class_names)
+def _source(drawn: dict[str, list[_Sample]], class_names: Sequence[str] | None, log: Log) -> Source:
+    numbering = number(Found(sorted(drawn), SOURCE), class_names)
     log.notes += numbering.notes
     chosen = sorted(
-        ((sample, numbering.numbers[text]) for text, samples in kept.items() for sample in samples),
+        (
+            (sample, numbering.numbers[text])
+            for text, samples in drawn.items()
+            for sample in samples
+        ),
         key=lambda pair: pair[0].place,
     )
     if not chosen:
@@ -111,7 +126,7 @@ def _source(kept: dict[str, list[_Kept]], class_names: Sequence[str] | None, log
 
 
 def _singly(iterable: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Samples one by one; batches, as a DataLoader makes them, are taken apart."""
+    """Yield samples one by one, taking batches, as a DataLoader makes them, apart."""
     for item in iterable:
         yield from singly(*_pair(item), SOURCE)
 
@@ -124,10 +139,10 @@ def _pair(item: Any) -> tuple[Any, Any]:
             return image, label
     if isinstance(item, list | tuple) and len(item) == 2:
         return item[0], item[1]
-    told = f"a {type(item).__name__}"
-    told += f" with {', '.join(map(str, item))}" if isinstance(item, Mapping) else ""
+    got = f"a {type(item).__name__}"
+    got += f" with {', '.join(map(str, item))}" if isinstance(item, Mapping) else ""
     raise UndoorError(
-        f"{SOURCE} gave {told}; expected pairs (image, label), or dictionaries with an image "
+        f"{SOURCE} gave {got}; expected pairs (image, label), or dictionaries with an image "
         f"({', '.join(IMAGE_KEYS)}) and a label ({', '.join(LABEL_KEYS)})"
     )
 
@@ -153,7 +168,7 @@ def _text(label: Any, name: str) -> str | None:
 
 
 def _pixels(image: Any, size: Size, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Pixels [H, W, C] of their own; arrays must have the right size already."""
+    """Return a copy of the pixels [H, W, C]; arrays must have the right size already."""
     if isinstance(image, bytes | Image.Image):
         pixels, changed = decode(image, size)
         return pixels, changed
@@ -171,9 +186,9 @@ def _pixels(image: Any, size: Size, name: str) -> tuple[NDArray[Any], tuple[str,
     return pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.float32), ()
 
 
-def _require_memory(memory: int, most: int) -> None:
-    if memory > most:
+def _require_memory(memory: int, limit: int) -> None:
+    if memory > limit:
         raise UndoorError(
-            f"the images of {SOURCE} take more than {most / 2**20:,.0f} MiB; give per_class=N to "
-            "keep N of each class"
+            f"the images of {SOURCE} take more than {limit / 2**20:,.0f} MiB; give per_class=N to "
+            "draw N images per class"
         )

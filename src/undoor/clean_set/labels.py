@@ -1,4 +1,4 @@
-"""What a label may be: bounds that no real data set reaches, and one-hot labels as numbers."""
+"""Checks of labels: bounds that no real data set reaches, and one-hot labels as numbers."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def require_samples(count: int, size: int, source: object) -> None:
     UndoorError
         There are more samples than bytes, or more than `MAX_SAMPLES`.
     """
-    most = min(max(MIN_SAMPLES, size), MAX_SAMPLES)
-    if count > most:
+    limit = min(max(MIN_SAMPLES, size), MAX_SAMPLES)
+    if count > limit:
         raise UndoorError(
-            f"{source} declares {count:,} samples in {size:,} bytes, expected {most:,} at most; "
-            "write it again with an image in every sample, in parts where it is larger"
+            f"{source} declares {count:,} samples in {size:,} bytes, expected at most {limit:,}; "
+            "write it again with an image in every sample, in several files where it has more"
         )
 
 
 def require_names(names: Iterable[str], source: object) -> None:
-    """Refuse names that can be no classes.
+    """Refuse names that cannot be those of classes.
 
     Raises
     ------
@@ -57,14 +57,14 @@ def require_names(names: Iterable[str], source: object) -> None:
         if len(name) > MAX_NAME:
             raise UndoorError(
                 f"a label of {source} has {len(name):,} characters ({name[:30]!r}...); expected "
-                f"the name or the number of a class, {MAX_NAME:,} characters at most"
+                f"the name or the number of a class, of at most {MAX_NAME:,} characters"
             )
         if count > MAX_CLASSES:
             raise UndoorError(f"{source} has more than {MAX_CLASSES:,} classes; expected fewer")
 
 
 def require_number(label: int, source: object) -> None:
-    """Refuse a number that can be no class.
+    """Refuse a number that cannot be that of a class.
 
     Raises
     ------
@@ -79,10 +79,12 @@ def require_number(label: int, source: object) -> None:
 
 
 def numbers_of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64] | None:
-    """Class numbers [N] of one-hot labels [N, K], K at least 2.
+    """Return the class numbers [N] of one-hot labels [N, K], K at least 2.
 
     None where a row is anything but a single 1 among zeros.
 
+    Examples
+    --------
     >>> numbers_of_one_hot(np.array([[0.0, 1.0], [1.0, 0.0]]))
     array([1, 0])
     """
@@ -95,7 +97,7 @@ def numbers_of_one_hot(labels: NDArray[Any]) -> NDArray[np.int64] | None:
 
 
 def whole_numbers(labels: NDArray[Any], source: object) -> NDArray[np.int64]:
-    """Labels of floats as the integers that they are.
+    """Return whole numbers that are stored as floats as integers.
 
     Raises
     ------

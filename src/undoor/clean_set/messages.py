@@ -1,4 +1,4 @@
-"""Messages of Arrow streams: whether what follows is compressed. They are FlatBuffers."""
+"""Messages of Arrow streams, which are FlatBuffers: whether their buffers are compressed."""
 
 from __future__ import annotations
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from undoor.clean_set.images import MAX_PIXELS
 from undoor.clean_set.index import MAX_MEMORY, Index, Label, Raw
 from undoor.clean_set.labels import MAX_CLASSES, MAX_NAME, require_samples
-from undoor.clean_set.npz_arrays import Stored, member, open_npz, stored, unreadable, zip_of
+from undoor.clean_set.npz_arrays import (
+    ArrayHeader,
+    member,
+    open_npz,
+    read_header,
+    unreadable,
+    zip_of,
+)
 from undoor.clean_set.source import channels_first, class_numbers
 from undoor.errors import UndoorError
 
@@ -23,15 +30,22 @@ MAX_NAMES = 2**28
 
 
 def index_npz(path: Path, split: str | None) -> Index:
-    """Return images and labels of one split; a text array `classes` gives the class names.
+    """Return the index of one split; a text array `classes` gives the class names.
 
     Labels below 0 stand for no label.
+
+    Parameters
+    ----------
+    path
+        Of the archive.
+    split
+        Reads `x_SPLIT` and `y_SPLIT`; None reads `x` and `y`, or the only split.
 
     Raises
     ------
     UndoorError
-        The archive is damaged, holds Python objects, unpacks to far more than it weighs, or does
-        not say which split.
+        The archive is damaged, holds Python objects, unpacks to far more than its size, or has
+        several splits and none is chosen.
     """
     with open_npz(path) as archive:
         images = _images(archive, _name_of("x", archive, path, split), path)
@@ -59,14 +73,14 @@ def image_array(archive: NpzFile, path: Path, split: str | None) -> NDArray[Any]
     if needed > MAX_MEMORY:
         raise UndoorError(
             f"the images of {path} take {needed / 2**20:,.0f} MiB as float32, expected "
-            f"{MAX_MEMORY / 2**20:,.0f} MiB at most; give them in several archives"
+            f"at most {MAX_MEMORY / 2**20:,.0f} MiB; give them in several archives"
         )
     return channels_first(member(archive, images, path), str(path))
 
 
-def _images(archive: NpzFile, name: str, path: Path) -> Stored:
+def _images(archive: NpzFile, name: str, path: Path) -> ArrayHeader:
     """Return the array of images `name`, checked by its header alone."""
-    images = stored(archive, name, path)
+    images = read_header(archive, name, path)
     try:
         likeness = np.broadcast_to(np.empty((), images.dtype), images.shape)
     except ValueError as error:
@@ -74,7 +88,9 @@ def _images(archive: NpzFile, name: str, path: Path) -> Stored:
     channels_first(likeness, str(path))
     pixels = math.prod(images.shape[1:])
     if pixels > MAX_PIXELS:
-        raise UndoorError(f"each image of {path} has {pixels:,} values; too many")
+        raise UndoorError(
+            f"each image of {path} has {pixels:,} values; expected at most {MAX_PIXELS:,}"
+        )
     if images.shape[0] and not pixels:
         raise UndoorError(f"the images of {path} have the shape {images.shape}: none has a pixel")
     require_samples(images.shape[0], path.stat().st_size, f"{name} of {path}")
@@ -82,19 +98,19 @@ def _images(archive: NpzFile, name: str, path: Path) -> Stored:
 
 
 def _labels(archive: NpzFile, name: str, path: Path, count: int) -> list[Label]:
-    found = stored(archive, name, path)
+    found = read_header(archive, name, path)
     likely = found.shape and math.prod(found.shape[1:]) <= MAX_CLASSES
     if likely and found.shape[0] != count:
         raise UndoorError(
-            f"{path} has {count} images but {found.shape[0]} labels; give one label an image"
+            f"{path} has {count} images but {found.shape[0]} labels; give one label per image"
         )
     if found.dtype.kind in "US" and len(found.shape) == 1:
         return _named(archive, found, path)
     return list(class_numbers(member(archive, found, path), count, str(path)).tolist())
 
 
-def _named(archive: NpzFile, found: Stored, path: Path) -> list[Label]:
-    """Labels that are names of classes; an empty one stands for no label."""
+def _named(archive: NpzFile, found: ArrayHeader, path: Path) -> list[Label]:
+    """Return labels that are names of classes; an empty one stands for no label."""
     _require_short(found, "labels", path)
     texts = (
         text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
@@ -103,32 +119,32 @@ def _named(archive: NpzFile, found: Stored, path: Path) -> list[Label]:
     return [text.strip() or None for text in texts]
 
 
-def _require_short(names: Stored, what: str, path: Path) -> None:
-    """Refuse names that are none of classes, by the header of their array."""
+def _require_short(names: ArrayHeader, what: str, path: Path) -> None:
+    """Refuse names longer than those of classes, by the header of their array."""
     widest = MAX_NAME * np.dtype("U1").itemsize
     if names.dtype.itemsize > widest or names.size > MAX_NAMES:
         raise UndoorError(
             f"{what} of {path} are {names.shape[0]:,} names of {names.dtype}; expected class "
-            f"names of {MAX_NAME:,} characters at most"
+            f"names of at most {MAX_NAME:,} characters"
         )
 
 
 def _class_names(archive: NpzFile, path: Path) -> tuple[str, ...] | None:
     if "classes" not in archive.files:
         return None
-    names = stored(archive, "classes", path)
+    names = read_header(archive, "classes", path)
     if len(names.shape) != 1 or names.dtype.kind != "U":
         return None
     _require_short(names, "classes", path)
     if names.shape[0] > MAX_CLASSES:
         raise UndoorError(
-            f"{path} has {names.shape[0]:,} classes; expected {MAX_CLASSES:,} at most"
+            f"{path} has {names.shape[0]:,} classes; expected at most {MAX_CLASSES:,}"
         )
     return tuple(str(name) for name in member(archive, names, path))
 
 
-def _rows(path: Path, images: Stored, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
-    """Some images, one at a time; what is not wanted is passed over, not kept."""
+def _rows(path: Path, images: ArrayHeader, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:
+    """Yield some images, one at a time; the others are skipped without being read."""
     length = math.prod(images.shape[1:]) * images.dtype.itemsize
     with open_npz(path) as archive:
         if images.fortran:

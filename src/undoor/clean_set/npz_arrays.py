@@ -1,4 +1,4 @@
-"""The arrays of a NumPy archive, which are held to what their members weigh before any is read."""
+"""The arrays of a NumPy archive, whose sizes are checked before any is read."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-class Stored(NamedTuple):
-    """How an array lies in an archive: its values begin at `start` of its member."""
+class ArrayHeader(NamedTuple):
+    """The header of an array in an archive; its values begin at byte `start` of its member."""
 
     name: str
     shape: tuple[int, ...]
@@ -41,7 +41,7 @@ class Stored(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its values."""
+        """How many bytes its values take."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -78,35 +78,35 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             yield archive
 
 
-def stored(archive: NpzFile, name: str, path: Path) -> Stored:
-    """Return what the header of an array says, which its member bears out.
+def read_header(archive: NpzFile, name: str, path: Path) -> ArrayHeader:
+    """Return the header of an array, checked against the size of its member.
 
     Raises
     ------
     UndoorError
         The header is damaged or declares Python objects, or the member is not as large as the
-        header says, or unpacks to far more than it takes in the archive.
+        header declares, or unpacks to far more than it takes in the archive.
     """
     try:
         info = zip_of(archive).getinfo(f"{name}.npy")
         _require_weight(info)
         with zip_of(archive).open(info) as stream:
             shape, fortran, dtype = HEADERS[npy.read_magic(stream)](stream, MAX_HEADER)
-            found = Stored(name, shape, dtype, fortran, stream.tell())
+            found = ArrayHeader(name, shape, dtype, fortran, stream.tell())
         if dtype.hasobject:
             raise ValueError("an array of objects")
         if min(shape, default=0) < 0 or found.start + found.size != info.file_size:
             raise ValueError(
                 f"it declares {shape} values of {dtype} but holds {info.file_size:,} bytes"
             )
-    # Also MemoryError: nothing large is read here, but the parser of headers says so of nesting.
+    # Also MemoryError: nothing large is read here, but parsing a deeply nested header raises it.
     except Exception as error:
         raise unreadable(name, path, error) from error
     return found
 
 
-def member(archive: NpzFile, found: Stored, path: Path) -> NDArray[Any]:
-    """Return a whole array, one whose header was read.
+def member(archive: NpzFile, found: ArrayHeader, path: Path) -> NDArray[Any]:
+    """Return a whole array whose header was read.
 
     Raises
     ------
@@ -127,14 +127,14 @@ def member(archive: NpzFile, found: Stored, path: Path) -> NDArray[Any]:
 
 
 def array(archive: NpzFile, name: str, path: Path) -> NDArray[Any]:
-    """Return the array `name`, whole.
+    """Return the whole array `name`.
 
     Raises
     ------
     UndoorError
-        As `stored` and `member`.
+        As `read_header` and `member`.
     """
-    return member(archive, stored(archive, name, path), path)
+    return member(archive, read_header(archive, name, path), path)
 
 
 def zip_of(archive: NpzFile) -> zipfile.ZipFile:
@@ -144,7 +144,7 @@ def zip_of(archive: NpzFile) -> zipfile.ZipFile:
 
 
 def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
-    """Return an array cannot be read, as one line."""
+    """Return the error for an array that cannot be read."""
     return UndoorError(
         f"{name} of {path} cannot be read ({first_line(error)}); "
         "store plain numeric arrays, not Python objects, and copy a truncated file again"
@@ -152,7 +152,7 @@ def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its kind."""
+    """Return the first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -161,8 +161,8 @@ def _require_weight(info: zipfile.ZipInfo) -> None:
         raise ValueError(f"it is compressed by method {info.compress_type}")
     if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
         raise ValueError("it is stored, but of two sizes")
-    most = MAX_RATIO if info.file_size > EXEMPT else MAX_DEFLATED
-    if info.file_size > most * (info.compress_size + 1):
+    ratio = MAX_RATIO if info.file_size > EXEMPT else MAX_DEFLATED
+    if info.file_size > ratio * (info.compress_size + 1):
         raise ValueError(
             f"it unpacks from {info.compress_size:,} to {info.file_size:,} bytes, as zip bombs do"
         )

@@ -1,4 +1,4 @@
-"""What kind of data lies at a path?"""
+"""Open the data at a path, by the kind of data that it is."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ KINDS = (
 
 
 def open_index(path: str | Path, split: str | None) -> Index:
-    """Return what the data at `path` hold.
+    """Return the index of the data at a path.
 
-    A folder of class folders, an .npz, Parquet files, a data set saved by Hugging Face `datasets`,
-    or WebDataset shards (a file, a folder, `s-{00..07}.tar`).
-
-    `split` chooses a part of the file, or a sub-folder.
+    Parameters
+    ----------
+    path
+        A folder of class folders, an .npz, Parquet files, a data set saved by Hugging Face
+        `datasets`, or WebDataset shards (a file, a folder, `s-{00..07}.tar`).
+    split
+        A part of the file, or a sub-folder.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def open_index(path: str | Path, split: str | None) -> Index:
         return index_parquet([path], text, split)
     if path.suffix == ".tar":
         return _shards([path], text, split)
-    raise UndoorError(f"{path} is not a kind of data that can be read; expected {KINDS}")
+    raise UndoorError(f"{path} is not data of a supported kind; expected {KINDS}")
 
 
 def _folder(path: Path, split: str | None) -> Index:
@@ -71,7 +74,7 @@ def _visible(files: Iterable[Path]) -> list[Path]:
 
 
 def _require_one_split(shards: Sequence[Path], folder: Path) -> None:
-    """Refuse train-000.tar beside test-000.tar: together they are no data set that anyone means."""
+    """Refuse train-000.tar beside test-000.tar: together they are no data set."""
     named = {STEM.sub("", shard.stem) for shard in shards}
     if len(named) > 1 and all(map(is_split, named)):
         first = min(named)

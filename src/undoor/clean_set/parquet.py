@@ -36,9 +36,16 @@ MAX_CELLS = 65_536
 
 
 def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Index:
-    """Return the rows of one split; of the images nothing is read yet.
+    """Return the index of the rows of one split, without reading any image.
 
-    A column `split` tells the splits apart, where there is one.
+    Parameters
+    ----------
+    files
+        Read one after another.
+    source
+        The name of the data, for messages.
+    split
+        A value of the column `split`, where there is one.
 
     Raises
     ------
@@ -47,7 +54,9 @@ def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Inde
     """
     parts = [_labels(path) for path in files]
     if len({part.declared for part in parts}) > 1:
-        raise UndoorError(f"the files of {source} declare different class names; read them apart")
+        raise UndoorError(
+            f"the files of {source} declare different class names; give them one at a time"
+        )
     labels = [label for part in parts for label in part.labels]
     splits = [value for part in parts for value in part.splits or ()]
     counts = [len(part.labels) for part in parts]
@@ -71,7 +80,7 @@ def index_parquet(files: Sequence[Path], source: str, split: str | None) -> Inde
 
 
 class _Part(NamedTuple):
-    """What one file says of its rows."""
+    """The labels and splits of the rows of one file, and the class names that it declares."""
 
     labels: list[Label]
     splits: list[str] | None
@@ -90,8 +99,9 @@ def _labels(path: Path) -> _Part:
 
 
 def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
-    """Yield the cells of a column of numbers or names, as many at a time as could all be the
-    longest.
+    """Yield the cells of a column of numbers or names.
+
+    So many are read at a time that all of them could be of the largest size.
     """
     with pages_of(path) as pages:
         rows = max(1, min(MAX_CELLS, MAX_BATCH // (1 + pages.largest(column))))
@@ -100,10 +110,9 @@ def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
 
 
 def parquet_files(folder: Path, split: str | None) -> list[Path]:
-    """Return the files of one split of a folder as the hub has them.
+    """Return the files of one split of a folder as the hub has them; [] where there are none.
 
-    Data/train-00000-of-00002.parquet, train/0000.parquet, test.parquet. None where there are no
-    such files.
+    They are named data/train-00000-of-00002.parquet, train/0000.parquet, or test.parquet.
 
     Raises
     ------
@@ -130,9 +139,9 @@ def parquet_files(folder: Path, split: str | None) -> list[Path]:
 
 
 def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Raw]]:
-    """Yield the images of some rows of a file, (row of the file, sample).
+    """Yield the images of some rows of a file, holding few rows in memory at a time.
 
-    Few rows are held at a time.
+    `inside` has pairs (row of the file, sample), in ascending order.
     """
     with _opened(path) as file, pages_of(path) as pages:
         column = columns_of(file.schema_arrow, str(path)).image
@@ -167,7 +176,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _rows_of_split(values: list[str], count: int, source: str, split: str | None) -> Sequence[int]:
-    """values : the split of each row; fewer where files lack that column."""
+    """Return the rows of a split; `values` has that of each row, fewer where files lack it."""
     if len(values) != count or not count:
         if split is not None:
             raise UndoorError(f"{source} has no column 'split'; leave --split out")

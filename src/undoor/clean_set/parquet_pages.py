@@ -1,7 +1,7 @@
-"""Pages of Parquet files, weighed before any is decompressed.
+"""Pages of Parquet files, whose sizes are checked before any is decompressed.
 
-The page headers alone say what a page unpacks to, and a reader makes room for that. They and the
-footer are Thrift in its compact form; pyarrow ends the whole process over some damaged footers
+Only the page headers state the unpacked size of a page, and a reader allocates that much. They and
+the footer are Thrift in its compact form; pyarrow ends the whole process over some damaged footers
 when it is asked for a column's metadata, so that the footer is read here.
 """
 
@@ -27,12 +27,16 @@ TAIL = 8
 
 
 class Chunk(NamedTuple):
-    """Where the pages of a column of a row group lie.
+    """The place of the pages of a column in a row group.
 
     Attributes
     ----------
+    group
+        Number of the row group.
     path
-        As the schema has it, with dots.
+        Of the column, as the schema has it, with dots.
+    start, end
+        Bytes from the start of the file.
     """
 
     group: int
@@ -43,20 +47,20 @@ class Chunk(NamedTuple):
 
 @dataclass
 class Pages:
-    """The pages of a file that is mapped."""
+    """The pages of a memory-mapped file."""
 
     data: mmap.mmap
     chunks: tuple[Chunk, ...]
 
     def largest(self, column: str, group: int | None = None) -> int:
-        """Return bytes that the largest page of a column unpacks to, in one row group or in all.
+        """Return the unpacked bytes of the largest page of a column, in one row group or in all.
 
         Raises
         ------
         ValueError
             A header is damaged, or a page unpacks to far more than it takes.
         """
-        most = 0
+        largest = 0
         for chunk in self.chunks:
             if group in (None, chunk.group) and f"{chunk.path}.".startswith(f"{column}."):
                 for unpacked, packed in _pages(self.data, chunk):
@@ -65,8 +69,8 @@ class Pages:
                             f"a page of column {chunk.path} unpacks from {packed:,} to "
                             f"{unpacked:,} bytes"
                         )
-                    most = max(most, unpacked)
-        return most
+                    largest = max(largest, unpacked)
+        return largest
 
 
 @contextmanager
@@ -107,7 +111,7 @@ def _chunks(footer: dict[int, Any], size: int) -> Iterator[Chunk]:
 
 
 def _pages(data: mmap.mmap, chunk: Chunk) -> Iterator[tuple[int, int]]:
-    """Unpacked and packed size of each page."""
+    """Yield the unpacked and packed size of each page, in bytes."""
     start = chunk.start
     while start < chunk.end:
         reader = _Thrift(data, start, chunk.end)
@@ -121,7 +125,7 @@ def _pages(data: mmap.mmap, chunk: Chunk) -> Iterator[tuple[int, int]]:
 
 @dataclass
 class _Thrift:
-    """What stands at a place; nothing is read beyond `end`."""
+    """A reader of Thrift's compact form; nothing is read beyond `end`."""
 
     data: mmap.mmap
     place: int
@@ -134,7 +138,7 @@ class _Thrift:
         while (head := self._byte()) & 0xF:
             field = field + (head >> 4) if head >> 4 else self._number()
             kind = head & 0xF
-            # In a struct, a truth is its kind.
+            # In a struct, the kind of a boolean field is its value.
             fields[field] = kind == TRUE if kind in (TRUE, FALSE) else self._value(kind, depth)
         return fields
 

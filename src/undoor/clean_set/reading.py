@@ -1,4 +1,4 @@
-"""What became of the images of a source: how many were lost or changed on the way, and why."""
+"""Counts of the images of a source that were lost or changed while it was read, and why."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 
 
 class UnreadableError(Exception):
-    """One image that cannot be used; its set may go on without it.
+    """One image that cannot be used; the others of its set still may.
 
-    kind : what is counted: "empty", "damaged", "unknown format", "not 8 or 16 bits", "too large",
-        "no label", "missing", "no image" (a file of another kind), "does not fit".
+    Parameters
+    ----------
+    reason
+        For messages.
+    kind
+        For counting: "empty", "damaged", "unknown format", "not 8 or 16 bits", "too large", "no
+        label", "missing", "no image" (a file of another kind), "does not fit".
     """
 
     def __init__(self, reason: str, kind: str = "damaged") -> None:
@@ -21,7 +26,7 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """What happened while a source was read.
+    """What was lost, changed and assumed while a source was read.
 
     Attributes
     ----------
@@ -30,12 +35,12 @@ class Reading:
     lost
         Images that could not be used, by kind (see `UnreadableError`).
     changed
-        Images that were used but are not what their bytes say: "16-bit" (scaled to 8), "palette",
+        Images that were used in changed form, by kind: "16-bit" (scaled to 8), "palette",
         "alpha" (dropped), "CMYK", "turned" (by EXIF), "animated" (first frame), "misnamed" (of
-        another format than the name says), "grey as colour" and "colour as grey" (see
+        another format than its name has), "grey as colour" and "colour as grey" (see
         `undoor.spaces.space.Space.matched`). One image may count in several.
     lost_of, tried_of
-        How many of each class, as the data calls it, were lost, and were tried.
+        How many images of each class, by the data's name for it, were lost, and were tried.
     notes
         What was assumed, in words.
     """
@@ -60,10 +65,11 @@ class Log:
     notes: list[str] = field(default_factory=list)
 
     def tried(self, of: str) -> None:
+        """Count an image of the class `of` that is read."""
         self.tried_of[of] += 1
 
     def lose(self, name: str, error: UnreadableError, of: str | None = None) -> None:
-        """An image of the class `of` is lost; files of other kinds are left out but no loss."""
+        """Count an image of the class `of` as lost; other files are listed, not counted."""
         self.skipped.append(f"{name}: {error}")
         if error.kind == "no image":
             return
@@ -72,7 +78,7 @@ class Log:
             self.lost_of[of] += 1
 
     def reading(self) -> Reading:
-        """Return what was counted so far, in the order of names."""
+        """Return the counts so far, in the order of names."""
         return Reading(
             tuple(self.skipped),
             lost=dict(sorted(self.lost.items())),

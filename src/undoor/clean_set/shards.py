@@ -1,7 +1,6 @@
-"""Clean samples from WebDataset shards: .tar files of images and their labels, one beside another.
+"""Clean samples from WebDataset shards: .tar files of images with their labels beside them.
 
-Members are read where they lie; nothing is unpacked, so that names which lead elsewhere lead
-nowhere.
+Members are read in place; nothing is unpacked, so that a member's name cannot lead out of a folder.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ NEGATIVE = re.compile(r"-\d+")
 
 
 def expand(pattern: str) -> list[Path]:
-    """Return the shards that `shard-{000..003}.tar` stands for; the braces may stand several times.
+    """Return the shards that a pattern such as `shard-{000..003}.tar` stands for.
+
+    It may have several ranges in braces.
 
     Raises
     ------
@@ -68,7 +69,14 @@ def expand(pattern: str) -> list[Path]:
 
 
 def index_shards(files: Sequence[Path], source: str) -> Index:
-    """Return the samples of some shards: where their images lie, and their labels.
+    """Return the index of some shards: the places of their images, and their labels.
+
+    Parameters
+    ----------
+    files
+        The shards.
+    source
+        The name of the data, for messages.
 
     Raises
     ------
@@ -117,7 +125,7 @@ class _Image(NamedTuple):
 
 @dataclass
 class _Sample:
-    """Members of one key: where the image lies, and what may be labels, by extension."""
+    """The members of one key: the place of its image, and possible labels by extension."""
 
     key: str
     image: tuple[int, int] | None = None
@@ -125,9 +133,9 @@ class _Sample:
 
 
 class _Bounded(io.FileIO):
-    """A file of which nobody gets more at once than an image may have.
+    """A file of which no more is read at once than the largest image has.
 
-    Headers of tar archives say how much is to be read for a name.
+    Headers of tar archives state how much is to be read for a name.
     """
 
     def read(self, size: int | None = -1) -> bytes:
@@ -156,7 +164,7 @@ def _samples(path: Path) -> Iterator[_Sample]:
                 _require_end(stream, archive.offset)
         except (UndoorError, MemoryError):
             raise
-        # tarfile raises what it likes over damaged files.
+        # tarfile raises errors of any type over damaged files.
         except Exception as error:
             raise UndoorError(
                 f"{path} is not a whole .tar file ({first_line(error)}); copy it again, or unpack "
@@ -174,14 +182,15 @@ def _take(
     elif extension in LABELS:
         if member.size > MAX_LABEL_BYTES:
             raise UndoorError(
-                f"{member.name} of {path} has {member.size:,} bytes; a label has a few"
+                f"{member.name} of {path} has {member.size:,} bytes; expected a label of at most "
+                f"{MAX_LABEL_BYTES:,}"
             )
         stream.seek(member.offset_data)
         sample.labels.setdefault(extension, stream.read(member.size))
 
 
 def _require_end(stream: _Bounded, offset: int) -> None:
-    """tarfile takes a damaged header in the middle for the end."""
+    """Require the end of an archive where tarfile saw it, which may be a damaged header."""
     stream.seek(offset)
     if stream.read(BLOCK).strip(b"\0"):
         raise tarfile.ReadError(f"a damaged header at byte {offset}")
@@ -202,7 +211,7 @@ def _bytes(stream: _Bounded | None, image: _Image) -> Raw:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """'train/0001.jpg' has the key 'train/0001' and the extension 'jpg': all from the first dot."""
+    """Return key and extension, split at the first dot: 'train/0001' and 'jpg'."""
     path = PurePosixPath(name)
     stem, _, extension = path.name.partition(".")
     return str(path.parent / stem), extension.lower()

@@ -1,4 +1,4 @@
-"""What every source of clean samples delivers, before it is checked against a model."""
+"""The samples of a source, before they are checked against a model."""
 
 from __future__ import annotations
 
@@ -25,9 +25,21 @@ class Source(NamedTuple):
 
 
 def channels_first(images: NDArray[Any], source: str) -> NDArray[Any]:
-    """[N, H, W, C], [N, C, H, W] or [N, H, W] (grey) as [N, C, H, W].
+    """Return images [N, H, W, C], [N, C, H, W] or [N, H, W] (grey) as [N, C, H, W].
 
     Where 1, 3 or 4 channels could stand at either end, they are taken to stand last.
+
+    Parameters
+    ----------
+    images
+        Uint8 or float.
+    source
+        Their name in messages.
+
+    Raises
+    ------
+    UndoorError
+        They have another type or another shape.
     """
     if images.dtype.kind not in "uif":
         raise UndoorError(f"the images of {source} are {images.dtype}; expected uint8 or float")
@@ -56,21 +68,21 @@ def choose_split(splits: Sequence[str], split: str | None, source: object) -> st
     UndoorError
         There are several and none is named, or the one named is not there.
     """
-    told = ", ".join(splits)
+    listing = ", ".join(splits)
     if split is None and len(splits) > 1:
-        raise UndoorError(f"{source} holds the splits {told}; choose with --split")
+        raise UndoorError(f"{source} holds the splits {listing}; choose with --split")
     if split is not None and split not in splits:
-        raise UndoorError(f"{source} has no split {split!r}; its splits are: {told}")
+        raise UndoorError(f"{source} has no split {split!r}; its splits are: {listing}")
     return splits[0] if split is None else split
 
 
 def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.int64]:
-    """Labels [N], [N, 1] or one-hot [N, K] as int64, one for each of `count` images.
+    """Return labels [N], [N, 1] or one-hot [N, K] as int64 [N], one for each of `count` images.
 
     Raises
     ------
     UndoorError
-        They are no class numbers, or not one an image.
+        They are no class numbers, or not one per image.
     """
     if not labels.size:
         labels = np.zeros(0, np.int64)
@@ -84,11 +96,11 @@ def class_numbers(labels: NDArray[Any], count: int, source: str) -> NDArray[np.i
         names = "; give names in an .npz or to from_iterable" if labels.dtype.kind in "US" else ""
         raise UndoorError(
             f"the labels of {source} are {labels.dtype} of shape {labels.shape}; "
-            f"expected one integer an image, [N]{names}"
+            f"expected one integer per image, [N]{names}"
         )
     if len(labels) != count:
         raise UndoorError(
-            f"{source} has {count} images but {len(labels)} labels; give one label an image"
+            f"{source} has {count} images but {len(labels)} labels; give one label per image"
         )
     if len(labels):
         # In the array's own type: as int64 the largest of uint64 would be negative.

@@ -1,8 +1,8 @@
-"""Members of tar archives from strangers: headers that would trap Python's own reader.
+"""Members of untrusted tar archives: headers that would trap Python's own reader.
 
-A negative size sends `tarfile` back to a header that it has read, for ever (CVE-2025-8194, not
-mended in every Python that we run on); its expressions for extended headers take the square of
-their length (CVE-2024-6232); headers before headers recurse.
+A negative size sends `tarfile` back to a header that it has read, in an endless loop
+(CVE-2025-8194, not fixed in every Python that we support); its expressions for extended headers
+take the square of their length (CVE-2024-6232); headers before headers recurse.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ DIGITS = re.compile(rb"\d{512}")
 
 
 class Member(tarfile.TarInfo):
-    """A member whose header is looked at before `tarfile` acts upon it."""
+    """A member whose header is checked before `tarfile` acts upon it."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.size < 0:
-            raise tarfile.ReadError(f"a header at byte {self.offset} says a size of {self.size}")
+            raise tarfile.ReadError(f"a header at byte {self.offset} has a size of {self.size}")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError(f"a sparse member at byte {self.offset}")
         if self.type not in EXTENDED:
@@ -57,7 +57,7 @@ class Member(tarfile.TarInfo):
         return found
 
     def _require_plain(self, archive: tarfile.TarFile) -> None:
-        """Refuse an extended header whose text is no list of names and values."""
+        """Refuse an extended header whose text is not a list of names and values."""
         if self.type not in PAX:
             return
         stream: Any = archive.fileobj
@@ -65,7 +65,9 @@ class Member(tarfile.TarInfo):
         text = stream.read(self.size)
         stream.seek(start)
         if not _is_list(text) or DIGITS.search(text) or b"GNU.sparse." in text:
-            raise tarfile.ReadError(f"an extended header at byte {self.offset} is no usual one")
+            raise tarfile.ReadError(
+                f"an extended header at byte {self.offset} is not a list of names and values"
+            )
         if len(archive.pax_headers) > MAX_GLOBAL:
             raise tarfile.ReadError(f"more than {MAX_GLOBAL} headers for all members")
 
@@ -85,7 +87,7 @@ def _is_list(text: bytes) -> bool:
 
 
 def require_forward(archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-    """Refuse a member after which the reader would not stand further on than before.
+    """Refuse a member after which the reader would not be further in the file than before.
 
     Raises
     ------

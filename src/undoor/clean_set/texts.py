@@ -1,4 +1,4 @@
-"""Text files of people: with a byte-order mark or without, and never larger than text is."""
+"""Text files that people wrote: with or without a byte-order mark, and of bounded size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BYTES = 64 * 2**20
 
 
 def decoded(data: bytes) -> str:
-    r"""Text as UTF-8, or as the byte-order mark at its beginning says, without the mark.
+    r"""Decode text by the byte-order mark at its beginning, without the mark; else as UTF-8.
 
     Raises
     ------

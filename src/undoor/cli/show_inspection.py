@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from undoor.inspect import DryRun, FileFacts, Inspection
     from undoor.inspect.checkpoint import CheckpointFacts
     from undoor.inspect.network import NetworkFacts
-    from undoor.inspect.result import Contract
+    from undoor.inspect.result import ClassifierFacts
 
 SHOWN_FILES = 20
 SHOWN_GLOBALS = 8
@@ -123,7 +123,7 @@ def _tensors(facts: CheckpointFacts) -> Table:
     return table
 
 
-def _network(network: NetworkFacts, contract: Contract) -> Table:
+def _network(network: NetworkFacts, contract: ClassifierFacts) -> Table:
     table = table_of("", "", title=f"Network {plain(network.name)}")
     layers = [f"{count} {plain(name)}" for name, count in network.layers.items()]
     sites = [f"{plain(site.name)} {list(site.shape)}" for site in network.sites]

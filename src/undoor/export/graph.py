@@ -35,7 +35,7 @@ class GuardedGraph(nn.Module):
         """Return logits, flagged and score of raw inputs [N, ...]; see `Guarded.logits`."""
         bare = self.original(images)
         task = self.original.task
-        predicted = task.answers(bare)
+        predicted = task.predictions(bare)
         trusted = self.original.space.within(images, self.original.bounds)
         whole = pass_through(bare, trusted)
         for target, threshold, network in zip(

@@ -1,1 +1,1 @@
-"""What a model is: everything that its predictions depend on, as hashes that files can name."""
+"""The identity of a model: hashes of everything that its predictions depend on."""

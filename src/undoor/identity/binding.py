@@ -1,4 +1,4 @@
-"""Refuse results of other models, and say what differs."""
+"""Refuse results that belong to another model, and report what differs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 12
 
 
 class WeightsOnlyWarning(UserWarning):
-    """A file of the format before names its model by the weights and the input transform alone."""
+    """A file of an earlier format names its model by the weights and the input transform only."""
 
 
 def require_model(
@@ -33,15 +33,15 @@ def require_model(
     Parameters
     ----------
     sha256
-        Of the model that the result is bound to.
+        SHA-256 of the model that the result is bound to.
     identity
-        The same field by field, if known.
+        The identity of that model, if known.
     name
-        Of the result, which messages begin with.
+        Name of the result, with which messages begin.
     what
-        What the result is, such as "this repair was made for".
+        How messages relate the result to a model, such as "this repair was made for".
     way_out
-        What to do about it.
+        What to do about a mismatch, for the message.
 
     Raises
     ------
@@ -63,32 +63,33 @@ def require_model(
     difference = probe_difference(identity.probe, probe_logits(classifier))
     if difference is not None:
         raise UndoorError(
-            f"{name}: same files, other predictions: the logits of fixed inputs differ by "
-            f"{difference:.0%} of the largest from those stored; the network depends on chance, on "
-            f"the machine or on what it was fed before. Make it deterministic, then {way_out}"
+            f"{name}: the files of the model are the same, but its predictions are not: the logits "
+            f"of fixed inputs differ from the stored ones by {difference:.0%} of the largest; the "
+            "network depends on chance, on the machine or on earlier inputs. Make it "
+            f"deterministic, then {way_out}"
         )
 
 
 def warn_of_weights_only(identity: ModelIdentity | None, name: str, way_out: str) -> None:
-    """Warn where a file, as it is read, names its model by the weights alone.
+    """Warn about a file that names its model by the weights and the input transform only.
 
     Warns
     -----
     WeightsOnlyWarning
-        It does.
+        The file does.
     """
     if identity is not None and identity.sha256 is None:
         warnings.warn(
-            f"{name}: written by an earlier version, it names its model by the weights and the "
-            "input transform alone; whether graph, code and preprocessing are the same is not "
-            f"known. To be sure, {way_out}",
+            f"{name}: this file of an earlier version names its model by the weights and the input "
+            "transform only, so that graph, code and preprocessing cannot be compared; to be sure, "
+            f"{way_out}",
             WeightsOnlyWarning,
             stacklevel=3,
         )
 
 
 def require_fingerprint(classifier: Classifier, sha256: str) -> None:
-    """Refuse a classifier that is not the one that somebody expects.
+    """Refuse a classifier whose fingerprint is not the expected one.
 
     Raises
     ------
@@ -99,8 +100,8 @@ def require_fingerprint(classifier: Classifier, sha256: str) -> None:
     if found != sha256:
         raise UndoorError(
             f"expected a model with the SHA-256 {sha256}, got {found}; if weights, code, graph or "
-            "preprocessing were meant to change, look at it with `undoor inspect` and give the new "
-            "one"
+            "preprocessing were meant to change, check the model with `undoor inspect` and give "
+            "its new SHA-256"
         )
 
 
@@ -113,7 +114,7 @@ def _require_weights(found: ModelIdentity, sha256: str, name: str, what: str, wa
 
 
 def _named(identity: ModelIdentity | None, sha256: str, found: ModelIdentity) -> str:
-    """Return what differs, where it is known of the model that has that hash."""
+    """Return what differs, for a message; "" if the fields of the expected model are unknown."""
     if identity is None or identity.sha256 != sha256:
         return ""
     differences = identity.differences(found)

@@ -1,29 +1,27 @@
-"""Which model a result belongs to, field by field, so that a refusal can say what differs."""
+"""The identity of a model, field by field, so that a refusal can report what differs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from undoor.errors import UndoorError
+from undoor.identity.digests import digest_from_json
+from undoor.identity.preprocessing import preprocessing_of
 from undoor.identity.probes import Logits, logits_from_json, probe_logits
 from undoor.identity.structure import Structure, structure_of
 from undoor.identity.tensors import weights_sha256
 from undoor.origin import CodeFile
-from undoor.spaces.registry import space_named, space_of
+from undoor.spaces.registry import space_named
 from undoor.spaces.space import Space
-from undoor.vocabulary import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
-DIGEST = re.compile("[0-9a-f]{64}")
-# How a refusal calls the hashes, in the order in which they are compared.
+# What messages call the hashes, in the order in which they are compared.
 HASHES = {
     "weights_sha256": "weights",
     "structure_sha256": "layers or their settings",
@@ -39,23 +37,23 @@ class ModelIdentity:
     Parameters
     ----------
     sha256
-        Over all that follows but the predictions: `Classifier.fingerprint`. None in files of the
-        format before, which named a model by `weights_sha256` alone.
+        Over all other fields but the predictions: `Classifier.fingerprint`. None in files of an
+        earlier format, which named a model by `weights_sha256` only.
     weights_sha256
-        Over every weight and the input transform: its name in the format before.
+        Over all weights and the input transform.
     structure_sha256
-        Over the modules, their settings, and graphs among them.
+        Over the modules, their settings, and the graphs among them.
     graph_sha256
         Of the file that holds the network (`.pt2`, ONNX, TorchScript), if one does.
     call_sha256
         Of name and arguments of the callable that built the network, if one did.
     code
-        Name and SHA-256 of each file of Python that the network is made of and no installed package
-        brings. The name is for people; it is not hashed.
+        Name and SHA-256 of each Python file that the network depends on and no installed package
+        contains. The name is for messages and is not hashed.
     preprocessing
         Shape, bounds, scale, mean, std, output and resizing.
     probe
-        Logits of a few fixed inputs, see `undoor.identity.probes`; None where they are unknown.
+        Logits of a few fixed inputs, see `undoor.identity.probes`; None if unknown.
     """
 
     sha256: str | None
@@ -69,13 +67,13 @@ class ModelIdentity:
 
     @property
     def code_sha256(self) -> str | None:
-        """Over the hashes of the files of `code`, in whatever order; None where there is none."""
+        """A SHA-256 over those of the files of `code`, in any order; None if there are none."""
         hashes = sorted({item.sha256 for item in self.code})
         return hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else None
 
     @property
     def space(self) -> Space | None:
-        """What an input is, where that was said by name; None where its shape says it.
+        """The space of the inputs, if it was named; None if it follows from their shape.
 
         Raises
         ------
@@ -86,7 +84,7 @@ class ModelIdentity:
         return None if name is None else space_named(str(name))
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields, as files and reports hold them."""
+        """Return all fields, as in files and reports."""
         return {
             "sha256": self.sha256,
             "weights_sha256": self.weights_sha256,
@@ -101,54 +99,56 @@ class ModelIdentity:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ModelIdentity:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            It is not that.
+            The data is something else.
         """
         preprocessing, probe = data["preprocessing"], data["probe"]
         if preprocessing is not None and not isinstance(preprocessing, dict):
             raise TypeError(f"expected the preprocessing as an object, got {preprocessing!r}")
         made = ModelIdentity(
-            sha256=_digest(data["sha256"]),
-            weights_sha256=_digest(data["weights_sha256"]),
-            structure_sha256=_digest(data["structure_sha256"]),
-            graph_sha256=_digest(data["graph_sha256"]),
-            call_sha256=_digest(data["call_sha256"]),
+            sha256=digest_from_json(data["sha256"]),
+            weights_sha256=digest_from_json(data["weights_sha256"]),
+            structure_sha256=digest_from_json(data["structure_sha256"]),
+            graph_sha256=digest_from_json(data["graph_sha256"]),
+            call_sha256=digest_from_json(data["call_sha256"]),
             code=tuple(_code_file(item) for item in data["code"]),
             preprocessing=preprocessing,
             probe=None if probe is None else logits_from_json(probe["logits"]),
         )
         if made.sha256 is None and made.weights_sha256 is None:
-            raise ValueError("it names no model: both sha256 and weights_sha256 are null")
+            raise ValueError(
+                "expected the SHA-256 of a model, but sha256 and weights_sha256 are null"
+            )
         return made
 
     def differences(self, other: ModelIdentity) -> tuple[str, ...]:
-        """Return what of `other` is not as in this one, in words; empty where nothing is known."""
+        """Describe each known difference of `other` from this identity in a phrase."""
         return tuple(_differences(self, other))
 
 
 def fingerprint(classifier: Classifier) -> str:
-    """See `Classifier.fingerprint`."""
+    """Return the SHA-256 that `Classifier.fingerprint` describes."""
     sha256 = exact_identity(classifier).sha256
     assert sha256 is not None
     return sha256
 
 
 def identify(classifier: Classifier) -> ModelIdentity:
-    """Return the identity of a classifier, with its predictions on the probe inputs."""
+    """Return the identity of a classifier, including its predictions for the probe inputs."""
     return with_predictions(exact_identity(classifier), classifier)
 
 
 def with_predictions(exact: ModelIdentity, classifier: Classifier) -> ModelIdentity:
-    """Return the exact identity of a classifier, and its predictions on the probe inputs."""
+    """Return an exact identity with the classifier's predictions for the probe inputs added."""
     return replace(exact, probe=probe_logits(classifier))
 
 
 def exact_identity(classifier: Classifier) -> ModelIdentity:
-    """Return the same without predictions: what is equal on every machine."""
+    """Return the identity of a classifier without predictions, equal on every machine."""
     structure = network_structure(classifier)
     code = _code(classifier.origin.code, structure.code)
     made = ModelIdentity(
@@ -166,44 +166,21 @@ def exact_identity(classifier: Classifier) -> ModelIdentity:
 
 
 def network_structure(classifier: Classifier) -> Structure:
-    """Return the modules of a classifier; its weights are hashed by `weights_sha256`."""
-    stored = frozenset(f"network.{name}" for name in classifier.network.state_dict())
+    """Return the structure of a classifier's network, without its weights."""
+    hashed_tensors = frozenset(f"network.{name}" for name in classifier.network.state_dict())
     known = classifier.origin.graph_sha256 is not None
-    return structure_of(classifier, stored, graph_known=known)
-
-
-def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
-    """Return what happens to a picture before the network sees it, as JSON can say it."""
-    resizing = classifier.resizing
-    named = {"space": classifier.space.name, "task": classifier.task.name}
-    usual = {"space": space_of(classifier.input_shape).name, "task": DEFAULT_TASK}
-    first = resizing.first if resizing else None
-    return {
-        "input_shape": list(classifier.input_shape),
-        "bounds": list(classifier.bounds),
-        "scale": classifier.scale,
-        "mean": classifier.mean.flatten().tolist(),
-        "std": classifier.std.flatten().tolist(),
-        "output": classifier.output,
-        "resizing": None
-        if resizing is None
-        else {
-            "size": list(resizing.size),
-            "first": list(first) if isinstance(first, tuple) else first,
-            "resample": resizing.resample,
-        },
-        # What goes without saying is not said, so that hashes of before stay.
-        **{key: name for key, name in named.items() if name != usual[key]},
-    }
+    return structure_of(classifier, hashed_tensors, graph_known=known)
 
 
 def model_to_json(sha256: str, identity: ModelIdentity | None) -> dict[str, Any]:
-    """Return the entry of a file that says which model it belongs to.
+    """Return the JSON object by which a file names its model.
 
     Parameters
     ----------
     sha256
-        That it is bound to.
+        SHA-256 of the model.
+    identity
+        Its identity, if known.
     """
     if identity is None:
         return ModelIdentity(sha256).to_json()
@@ -211,47 +188,27 @@ def model_to_json(sha256: str, identity: ModelIdentity | None) -> dict[str, Any]
 
 
 def model_from_json(data: Any, *, weights_only: bool) -> tuple[str, ModelIdentity]:
-    """Return the hash that a file is bound to and the identity that it holds.
+    """Return the SHA-256 of the model that a file belongs to, and its identity.
 
     Parameters
     ----------
     data
-        What `model_to_json` gave; with `weights_only` the hash of the format before.
+        What `model_to_json` returned, or the SHA-256 of the weights.
+    weights_only
+        Whether the file is of an earlier format, with the SHA-256 of the weights only.
 
     Raises
     ------
     KeyError, TypeError, ValueError
-        It is not that.
+        The data is something else.
     """
     if weights_only:
-        identity = ModelIdentity(None, weights_sha256=_digest(str(data)))
+        identity = ModelIdentity(None, weights_sha256=digest_from_json(str(data)))
     else:
         identity = ModelIdentity.from_json(data)
     sha256 = identity.sha256 or identity.weights_sha256
     assert sha256 is not None
     return sha256, identity
-
-
-def require_sha256(text: str, what: str) -> str:
-    """Return a SHA-256 as people give it, in lower case.
-
-    Parameters
-    ----------
-    what
-        Where it was given, for the message.
-
-    Raises
-    ------
-    UndoorError
-        It is not one; parts of one would be easier to forge and are not taken.
-    """
-    digest = text.strip().lower()
-    if not DIGEST.fullmatch(digest):
-        raise UndoorError(
-            f"{what}: expected all 64 hexadecimal digits of a SHA-256, got {text!r} "
-            f"({len(text.strip())} characters)"
-        )
-    return digest
 
 
 def _differences(expected: ModelIdentity, found: ModelIdentity) -> Iterator[str]:
@@ -282,7 +239,7 @@ def _shown(value: Any) -> str:
 
 
 def _code(*parts: tuple[CodeFile, ...]) -> tuple[CodeFile, ...]:
-    """Return each file once, by its name alone: where it lies differs from machine to machine."""
+    """Return each file once, by its name, since its folder differs between machines."""
     found = {
         item.sha256: CodeFile(PurePath(item.path).name, item.sha256) for p in parts for item in p
     }
@@ -290,13 +247,7 @@ def _code(*parts: tuple[CodeFile, ...]) -> tuple[CodeFile, ...]:
 
 
 def _code_file(data: Mapping[str, Any]) -> CodeFile:
-    sha256 = _digest(data["sha256"])
+    sha256 = digest_from_json(data["sha256"])
     if sha256 is None:
-        raise ValueError("a file of code without its sha256")
+        raise ValueError("expected the sha256 of a code file, got null")
     return CodeFile(str(data["name"]), sha256)
-
-
-def _digest(value: Any) -> str | None:
-    if value is not None and (not isinstance(value, str) or not DIGEST.fullmatch(value)):
-        raise ValueError(f"expected a SHA-256 of 64 hexadecimal digits, got {value!r}")
-    return value

@@ -1,4 +1,4 @@
-"""What a model predicts on a few fixed inputs, compared to what rounding allows."""
+"""The logits of a model for a few fixed inputs, compared up to rounding."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from undoor.device import CPU, on_cpu
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
-# Logits of at most so many classes are kept, evenly spread over the classes.
+# The logits of at most this many classes are stored, evenly spread over the classes.
 MAX_CLASSES = 64
-# Of the largest logit: processors round differently, by far less than this.
+# As a share of the largest logit; the rounding of processors differs by far less.
 TOLERANCE = 0.01
-# Always so many at a time: what depends on the batch stays the same.
+# Always this many inputs per pass, so that effects of the batch stay the same.
 BATCH = 2
 DIGITS = 5
 
@@ -26,7 +26,7 @@ Logits = tuple[tuple[float | None, ...], ...]
 
 
 def probe_shares(shape: Sequence[int]) -> Tensor:
-    """Eight inputs [8, *shape] as shares of the range in [0, 1]: noise, constants and gradients.
+    """Return eight inputs [8, *shape] as shares of the range: noise, constants and ramps.
 
     >>> probe_shares((1, 2, 2)).shape
     torch.Size([8, 1, 2, 2])
@@ -43,9 +43,9 @@ def probe_shares(shape: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def probe_logits(classifier: Classifier) -> Logits:
-    """Return the logits [8, classes] of the probe inputs; None for those that are not finite.
+    """Return the logits [8, classes] of the probe inputs; None for logits that are not finite.
 
-    The random state of the caller stays as it is.
+    The random state of the caller is not changed.
     """
     inputs = classifier.space.at(probe_shares(classifier.input_shape), classifier.bounds)
     with torch.random.fork_rng(devices=[]):
@@ -57,9 +57,9 @@ def probe_logits(classifier: Classifier) -> Logits:
 
 
 def probe_difference(expected: Logits, found: Logits) -> float | None:
-    """Return by how much of the largest logit the two differ at most.
+    """Return the largest difference of two sets of logits as a share of the largest logit.
 
-    None where rounding explains it.
+    None if rounding explains the difference.
 
     >>> probe_difference(((1.0, 2.0),), ((1.0, 2.001),)) is None
     True
@@ -80,16 +80,16 @@ def probe_difference(expected: Logits, found: Logits) -> float | None:
 
 
 def logits_from_json(data: Any) -> Logits:
-    """Read rows of numbers.
+    """Read rows of logits [inputs, classes].
 
     Raises
     ------
     TypeError, ValueError
-        They are not that.
+        The data is something else, or holds values that are not finite.
     """
     rows = tuple(tuple(None if value is None else float(value) for value in row) for row in data)
     if not all(value is None or math.isfinite(value) for row in rows for value in row):
-        raise ValueError("predictions of probe inputs that are not finite")
+        raise ValueError("expected finite logits of the probe inputs, got NaN or infinity")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The hash of the code that a class or function consists of, unless an installed package has it."""
+"""Hashes of the code of classes and functions that no installed package contains."""
 
 from __future__ import annotations
 
@@ -20,27 +20,25 @@ from undoor.origin import CodeFile
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 NO_SOURCE = "no source"
 GENERATED = "<string>"
-# As seen first: a file may change after it was run, and the class does not.
+# By class or function, as first seen: its file may change later, but the class does not.
 _seen: WeakKeyDictionary[Any, CodeFile | None] = WeakKeyDictionary()
 
 
 def code_of(item: type | Any) -> CodeFile | None:
-    """Return the code of a class or function.
+    """Return the code of a class or function; None if an installed package or Python has it.
 
-    None where an installed package or Python itself has it.
-
-    Its whole file, since what it calls is mostly there too. Where there is no file (notebooks,
-    `exec`), the source that Python remembers, else its bytecode.
+    The hash covers the whole file, which mostly holds what the code calls, too. Without a file
+    (notebooks, `exec`), it covers the source that Python remembers, or else the bytecode.
 
     Parameters
     ----------
     item
-        A class or a function of Python.
+        A class or a function.
 
     Returns
     -------
     CodeFile
-        Its path is empty where there is no file.
+        Its path is empty if there is no file.
     """
     try:
         if item not in _seen:
@@ -51,7 +49,7 @@ def code_of(item: type | Any) -> CodeFile | None:
 
 
 def is_installed(file: str) -> bool:
-    """Return whether a file of Python belongs to an installed package, to Python or to undoor."""
+    """Return whether a Python file belongs to an installed package, to Python or to undoor."""
     if file.startswith("<frozen"):
         return True
     path = Path(file).resolve()
@@ -80,7 +78,7 @@ def _code_of(item: Any) -> CodeFile | None:
             return CodeFile(file, hashlib.sha256(Path(file).read_bytes()).hexdigest())
         except (OSError, ValueError):
             continue
-    # Without any file: written in C, in which Python finds no code, or made from a text.
+    # Without any file, it is written in C, where Python finds no code, or made from a text.
     return _without_file(item) if foreign or (not files and any(_codes(item))) else None
 
 
@@ -93,8 +91,8 @@ def _without_file(item: Any) -> CodeFile:
 
 
 def _files_of(item: Any) -> list[str]:
-    """Return the files that its code says it was compiled from, else that of its module."""
-    # Methods that dataclasses and named tuples generate say nothing of whose class it is.
+    """Return the files that the code was compiled from, or else the file of its module."""
+    # Methods that dataclasses and named tuples generate do not show where a class is defined.
     names = (code.co_filename for code in _codes(item))
     files = list(dict.fromkeys(name for name in names if name != GENERATED))
     if files:
@@ -110,7 +108,7 @@ def _codes(item: Any) -> Iterator[CodeType]:
     for member in members:
         function = member.fget if isinstance(member, property) else member
         function = getattr(function, "__func__", function)
-        # Decorators of packages stand in front of what they were given.
+        # The decorator of a package hides the function that it wraps.
         if callable(function):
             function = inspect.unwrap(function)
         code = getattr(function, "__code__", None)
@@ -119,7 +117,7 @@ def _codes(item: Any) -> Iterator[CodeType]:
 
 
 def _described(code: CodeType) -> str:
-    """Names, constants and instructions; not the places in a file that they stand at."""
+    """Return names, constants and instructions of bytecode, without line numbers."""
     constants = [
         _described(value) if isinstance(value, CodeType) else repr(value)
         for value in code.co_consts

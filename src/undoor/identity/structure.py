@@ -19,43 +19,59 @@ from undoor.origin import CodeFile, Origin
 
 INTERNAL = frozenset(vars(nn.Module())) | {"training"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-# Where libraries say where a network was found.
+# Attributes in which libraries note where a network was found.
 PROVENANCE = frozenset({"name_or_path", "pretrained_cfg", "default_cfg", "hf_hub_id", "meta"})
 Fact = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Structure:
-    """facts : by module and attribute, as JSON. code : of what no installed package brings."""
+    """The modules of a network and their settings.
+
+    Attributes
+    ----------
+    facts
+        By module and attribute, each as JSON.
+    code
+        The code of the modules that no installed package contains.
+    """
 
     facts: dict[Fact, str]
     code: tuple[CodeFile, ...]
 
     def sha256(self, *, without: frozenset[Fact] = frozenset()) -> str:
-        """Over all facts but those that running the network changes."""
+        """Return a SHA-256 over all facts but those in `without`."""
         rows = [[*key, text] for key, text in sorted(self.facts.items()) if key not in without]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def structure_of(root: nn.Module, stored: frozenset[str], *, graph_known: bool) -> Structure:
-    """Return what the modules below `root` are.
+def changed_facts(before: Mapping[Fact, str], after: Mapping[Fact, str]) -> frozenset[Fact]:
+    """Return which facts differ, or are in one of the two only."""
+    keys = before.keys() | after.keys()
+    return frozenset(key for key in keys if before.get(key) != after.get(key))
+
+
+def structure_of(
+    root: nn.Module, hashed_tensors: frozenset[str], *, graph_known: bool
+) -> Structure:
+    """Return the structure of the modules below `root`.
 
     Parameters
     ----------
     root
-        The module whose descendants are described; not itself.
-    stored
+        The module whose descendants are described, but not itself.
+    hashed_tensors
         Names of tensors below `root` that are hashed elsewhere.
     graph_known
-        Whether the bytes of TorchScript are hashed elsewhere.
+        Whether TorchScript is hashed elsewhere.
     """
-    return _Reader(root, stored, graph_known).read()
+    return _Reader(root, hashed_tensors, graph_known).read()
 
 
 def with_call(origin: Origin, architecture: Any, arguments: Mapping[str, Any]) -> Origin:
-    """Return the same origin, with what was called to build the network.
+    """Return an origin that includes the callable that built the network, and its arguments.
 
-    What a callable is told need not show in the modules that it makes.
+    The arguments of a callable need not show in the modules that it makes.
 
     Parameters
     ----------
@@ -78,19 +94,21 @@ def with_call(origin: Origin, architecture: Any, arguments: Mapping[str, Any]) -
 
 
 class _Reader:
-    def __init__(self, root: nn.Module, stored: frozenset[str], graph_known: bool) -> None:
+    def __init__(self, root: nn.Module, hashed_tensors: frozenset[str], graph_known: bool) -> None:
         self.root = root
-        self.stored = stored
+        self.hashed_tensors = hashed_tensors
         self.graph_known = graph_known
         self.values = Values(self._nested)
-        # By its id: how a module is called that stands somewhere in another one's attributes.
+        # By its id, the name of a module that may be an attribute of another one.
         self.names = {id(module): name for name, module in root.named_modules()}
 
     def read(self) -> Structure:
         facts: dict[Fact, str] = {}
         for name, module in _outermost(self.root):
             if module is not self.root:
-                facts |= {(name, key): json.dumps(told) for key, told in self._facts(name, module)}
+                facts |= {
+                    (name, key): json.dumps(value) for key, value in self._facts(name, module)
+                }
         code = sorted(self.values.code.values(), key=lambda item: item.sha256)
         return Structure(facts, tuple(code))
 
@@ -115,11 +133,11 @@ class _Reader:
         yield from self._attributes(module)
 
     def _tensors(self, name: str, module: nn.Module) -> Iterator[tuple[str, Any]]:
-        """Yield those that are not hashed elsewhere, and the places that are left empty."""
+        """Yield the tensors that are not hashed elsewhere, and the names of missing ones."""
         for key, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is None:
                 yield f"tensor {key}", None
-            elif f"{name}.{key}" not in self.stored:
+            elif f"{name}.{key}" not in self.hashed_tensors:
                 yield f"tensor {key}", _tensor(tensor)
 
     def _attributes(self, module: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -127,27 +145,27 @@ class _Reader:
         for key, value in vars(module).items():
             if key in INTERNAL or key in PROVENANCE:
                 continue
-            # Copies of a graph lose them; tensors are what its nodes may name.
+            # Copies of a graph lose other attributes; its nodes may refer to tensors.
             if isinstance(module, fx.GraphModule) and not isinstance(value, Tensor):
                 continue
-            # Packages keep notes of their own in private ones.
+            # Installed packages keep internal notes in private attributes.
             if installed and key.startswith("_"):
                 continue
             yield f"attribute {key}", self.values.describe(value)
 
     def _nested(self, module: nn.Module) -> Any:
-        """Return a module that stands in a list or an object, where torch does not see it."""
+        """Describe a module within a list or an object, where torch does not see it."""
         if id(module) in self.names:
             return self.names[id(module)]
         start = f"nested {len(self.names)}"
         found = [(f"{start}.{name}".rstrip("."), part) for name, part in _outermost(module)]
-        # Before any is described: they may stand in each other's attributes.
+        # Before any is described, since they may be attributes of one another.
         self.names |= {id(part): name for name, part in found}
         return [[name, *fact] for name, part in found for fact in self._facts(name, part)]
 
 
 def _outermost(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield all modules, but none inside of TorchScript."""
+    """Yield all modules but those inside TorchScript."""
     scripts: list[str] = []
     for name, module in root.named_modules():
         if any(name.startswith(f"{script}.") for script in scripts):

@@ -1,4 +1,4 @@
-"""Hashes of tensors."""
+"""Hashes of tensors and weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from undoor.dense_parts import dense_parts
 from undoor.device import array, on_cpu
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def weights_sha256(classifier: Classifier) -> str:
-    """SHA-256 over every weight and the input transform, the name of a model in older files.
+    """Return a SHA-256 over all weights and the input transform, as files of old formats have it.
 
-    Two networks may share it that compute different things; see `Classifier.fingerprint`.
+    Networks that compute different things may share it; see `Classifier.fingerprint`.
     """
     spec = (classifier.input_shape, classifier.bounds, classifier.scale, classifier.output)
     digest = hashlib.sha256(repr(spec).encode())
@@ -42,7 +43,7 @@ def weights_sha256(classifier: Classifier) -> str:
 
 
 def tensor_sha256(tensor: Tensor) -> str:
-    """SHA-256 over shape, type and numbers of a tensor of any kind.
+    """Return a SHA-256 over shape, type and numbers of a tensor of any kind.
 
     >>> tensor_sha256(torch.zeros(2)) == tensor_sha256(torch.zeros(2, 1))
     False
@@ -56,31 +57,6 @@ def tensor_sha256(tensor: Tensor) -> str:
         flat = on_cpu(part).contiguous().resolve_conj().resolve_neg().reshape(-1)
         digest.update(array(flat.view(torch.uint8)).tobytes())
     return digest.hexdigest()
-
-
-def dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    """Return the ordinary tensors that one of any kind consists of.
-
-    For sparse ones, indices and values.
-
-    >>> [part.tolist() for part in dense_parts(torch.tensor([0.0, 3.0]).to_sparse())]
-    [[[1]], [3.0]]
-    """
-    found = tensor.detach()
-    if found.is_meta:
-        return ()
-    if found.is_nested:
-        return tuple(found.unbind())
-    if found.is_quantized:
-        return (found.dequantize(),)
-    if found.layout == torch.sparse_coo:
-        found = found.coalesce()
-        return found.indices(), found.values()
-    if found.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return found.crow_indices(), found.col_indices(), found.values()
-    if found.layout in (torch.sparse_csc, torch.sparse_bsc):
-        return found.ccol_indices(), found.row_indices(), found.values()
-    return (found if found.layout == torch.strided else found.to_dense(),)
 
 
 def _is_plain(tensor: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Values of Python as text: equal in every process, on every machine, for the same files."""
+"""Python values in a text form that is equal in every process and on every machine."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ NAMELESS = (torch.dtype, torch.layout, torch.memory_format, torch.Generator)
 
 
 class Values:
-    """Describes values and collects the code of the classes and functions that it meets.
+    """Describes values, and collects the code of the classes and functions among them.
 
     Parameters
     ----------
     nested
-        Describes a module of torch that stands where torch does not look for modules.
+        Describes a torch module in a place where torch does not look for modules.
     """
 
     def __init__(self, nested: Callable[[nn.Module], Any]) -> None:
         self.code: dict[str, CodeFile] = {}
         self._nested = nested
-        # By its id, each object that is being described: it may stand in its own attributes.
+        # By its id, each object that is being described, since it may be its own attribute.
         self._open: dict[int, int] = {}
 
     def kind(self, cls: type) -> str:
-        """Return the name of a class.
+        """Return the name of a class, with its module only if a package is installed.
 
-        With its package where one is installed, as files may move.
+        Other files may move.
         """
         if issubclass(cls, fx.GraphModule):
             return "torch.fx.GraphModule"
         return self._name(cls)
 
     def describe(self, value: Any, depth: int = 0) -> Any:
-        """Something that JSON can say, equal for equal values."""
+        """Return a JSON value that is equal for equal values."""
         if depth > MAX_DEPTH:
             return ["too deep", self.kind(type(value))]
         if value is None or isinstance(value, bool | int | float | complex | bytes):
@@ -77,7 +77,7 @@ class Values:
         return self._opaque(value, depth)
 
     def _inside(self, value: Any) -> tuple[str, list[Any]] | None:
-        """Return what a container holds, in an order that does not change from run to run."""
+        """Return the items of a container, in the same order in every run."""
         if isinstance(value, list | tuple | deque):
             return "sequence", list(value)
         if isinstance(value, set | frozenset):
@@ -114,7 +114,7 @@ class Values:
         return self._object(value, depth)
 
     def _built_in(self, value: Any, depth: int) -> Any:
-        """Return a function written in C, with the object whose method it is."""
+        """Describe a function written in C, and the object whose method it is."""
         name = f"{getattr(value, '__module__', '')}.{_called(value)}"
         bound = None if _is_operator(value) else getattr(value, "__self__", None)
         if bound is None or isinstance(bound, ModuleType):
@@ -141,8 +141,8 @@ class Values:
         if code_of(function) is None:
             return ["function", name]
         cells = [_content(cell) for cell in function.__closure__ or ()]
-        kept = [function.__defaults__, function.__kwdefaults__, cells]
-        return ["function", name, [self.describe(part, depth + 1) for part in kept]]
+        bound = [function.__defaults__, function.__kwdefaults__, cells]
+        return ["function", name, [self.describe(part, depth + 1) for part in bound]]
 
     def _name(self, item: Any) -> str:
         code = code_of(item)
@@ -150,10 +150,10 @@ class Values:
             self.code[code.sha256] = code
             return str(item.__qualname__)
         module = str(item.__module__)
-        # Made for a file by its place, or without one: such names are not equal everywhere.
+        # Module names made from a path, or without a file, differ between machines.
         if module == "__main__" or module.partition(".")[0] not in sys.modules:
             return str(item.__qualname__)
-        # This package's own parts may move from version to version.
+        # Modules of undoor may move from version to version.
         return f"{'undoor' if module.startswith('undoor.') else module}.{item.__qualname__}"
 
 
@@ -166,7 +166,7 @@ def _called(value: Any) -> str:
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Return those in its dictionary and in its slots; None for an object that can have neither."""
+    """Return the attributes in dictionary and slots; None for an object with neither."""
     slots = [
         item
         for cls in type(value).__mro__
@@ -176,7 +176,7 @@ def _attributes(value: Any) -> dict[str, Any] | None:
     ]
     if not slots and not hasattr(value, "__dict__"):
         return None
-    # By class too: a private name may stand in several.
+    # By class, too, since several classes may have the same private name.
     filled = {}
     for slot in slots:
         try:
@@ -195,7 +195,7 @@ def _content(cell: Any) -> Any:
 
 
 def _without_folder(text: str) -> str:
-    """Return where something lies differs from machine to machine."""
+    """Return a text, or the file name of an absolute path, which differs between machines."""
     path = PurePath(text)
     return path.name if path.is_absolute() else text
 

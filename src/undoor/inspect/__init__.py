@@ -1,4 +1,4 @@
-"""Look at a model before anything is done with it: its files, its network, its answers."""
+"""Inspection of a model before anything is done with it: files, network, predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undoor.inspect.checkpoint import CheckpointFacts, inspect_checkpoint
 from undoor.inspect.dry_run import DryRun, dry_run
 from undoor.inspect.files import FileFacts, code_files, inspect_files, weights_of
 from undoor.inspect.network import inspect_network
-from undoor.inspect.result import CodeFacts, Contract, Inspection
+from undoor.inspect.result import ClassifierFacts, CodeFacts, Inspection
 from undoor.load import code_named_by, load, read_state_dict
 from undoor.load.targets import ForbiddenTargetError
 from undoor.load.trust import refusal
@@ -25,7 +25,7 @@ __all__ = ["CodeFacts", "DryRun", "FileFacts", "Inspection", "dry_run", "inspect
 
 
 def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) -> Inspection:
-    """Look at a model: are its files safe, what is it, does it know these clean images?
+    """Inspect the files, the network and, on clean images, the predictions of a model.
 
     Where files are unsafe, nothing of the model is opened. Python code that only a file of the
     model names is listed, and never run unless `trust_code` is given or it was trusted before.
@@ -36,7 +36,12 @@ def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) ->
         As for `undoor.load`. A bare checkpoint without `architecture` is looked at by its tensors
         alone.
     clean
-        Labelled clean images for the dry run.
+        Labelled clean images for the dry run; without them there is none.
+
+    Returns
+    -------
+    Inspection
+        What was found; `problem` is the reason where the model was not opened.
 
     Raises
     ------
@@ -66,16 +71,24 @@ def look(
     trust_code: bool = False,
     key: str | None = None,
 ) -> Inspection:
-    """As `inspect`, of a model that is opened and images that are read by these functions.
+    """Inspect a model that is opened, and images that are read, by the functions given.
 
     Parameters
     ----------
+    path
+        Of the model.
+    open_model
+        Opens it; called only where its files are safe or trusted.
+    read_clean
+        Reads the clean images for the dry run; None where there are none.
     bare
         Whether no architecture is given.
     trusted
         Whether whole pickled modules may be opened all the same.
     trust_code
         Whether code may run that a file of the model names.
+    key
+        Which of several state dicts in a checkpoint.
     """
     found = _with_code(Inspection(inspect_files(path)), path, bare=bare, trust_code=trust_code)
     found = _screened(found, trusted=trusted)
@@ -94,7 +107,7 @@ def look(
         classifier = open_model()
         found = replace(
             found,
-            contract=Contract.of(classifier),
+            contract=ClassifierFacts.of(classifier),
             network=inspect_network(classifier),
             model_sha256=classifier.fingerprint(),
         )
@@ -106,7 +119,7 @@ def look(
 
 
 def _with_code(found: Inspection, path: Path, *, bare: bool, trust_code: bool) -> Inspection:
-    """With the code that a file of the model names; a problem where it must not run."""
+    """Add the code that a file of the model names, and a problem where it must not run."""
     try:
         named = code_named_by(path) if bare else None
     except ForbiddenTargetError as error:
@@ -125,7 +138,7 @@ def _with_code(found: Inspection, path: Path, *, bare: bool, trust_code: bool) -
 
 
 def _screened(found: Inspection, *, trusted: bool) -> Inspection:
-    """With a problem where a file is unsafe, which matters more than any other."""
+    """Add a problem where a file is unsafe, which matters more than any other."""
     if all(file.safe or (trusted and file.whole_module) for file in found.files):
         return found
     unreadable = all(file.safe or file.unreadable for file in found.files)
@@ -138,7 +151,7 @@ def _are_safe(found: Inspection) -> bool:
 
 
 def _tensors(path: Path, key: str | None) -> CheckpointFacts | None:
-    """Return what the tensors alone say of a model whose code is not run."""
+    """Return the facts that the tensors alone show of a model whose code is not run."""
     try:
         weights = weights_of(path)
         if weights is None or not needs_architecture(weights):

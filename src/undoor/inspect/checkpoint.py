@@ -1,4 +1,4 @@
-"""A checkpoint without its architecture: what its tensors alone tell."""
+"""Facts of a checkpoint without its architecture, from its tensors alone."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class CheckpointFacts:
     not_finite: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON has them, shapes as lists."""
         return {
             "tensors": {name: list(shape) for name, shape in self.tensors.items()},
             "parameters": self.parameters,
@@ -49,10 +50,17 @@ class CheckpointFacts:
 
 
 def inspect_checkpoint(state: Mapping[str, Tensor]) -> CheckpointFacts:
-    """Return what the tensors of a state dict tell.
+    """Return the facts that the tensors of a state dict show.
 
     The guesses hold for common convolutional networks.
 
+    Parameters
+    ----------
+    state
+        The tensors by name, as `read_state_dict` returns them.
+
+    Examples
+    --------
     >>> import torch
     >>> state = {"conv.weight": torch.zeros(8, 3, 3, 3), "fc.weight": torch.zeros(10, 8)}
     >>> facts = inspect_checkpoint(state)

@@ -1,8 +1,8 @@
-"""One forward pass over clean images before any work: does the model know them as they are given?
+"""A forward pass over clean images, to check that they are classified correctly.
 
-A model that is fed with the wrong scale, normalisation or order of colours still answers, only
-badly. The same images are therefore shown in the ways in which models are commonly fed, too; where
-one of them does far better, the description of the model is probably wrong.
+A model that is fed with the wrong scale, normalisation or order of colours still predicts classes,
+but with low accuracy. The same images are therefore also fed in the other ways that are common;
+where one of them is far more accurate, the description of the model is probably wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from undoor.spaces.images import COLOUR
 MAX_IMAGES = 1000
 BATCH = 256
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-# A way of feeding is worth a word where it wins so much, and so surely (one-sided sign test).
+# A way of feeding is reported where it gains at least this much accuracy, and with a p-value of a
+# one-sided sign test below `SURE`.
 MIN_GAIN = 0.05
 SURE = 1e-3
 MIN_ACCURACY_OVER_CHANCE = 0.2
@@ -48,10 +49,10 @@ def _imagenet(classifier: Classifier, x: Tensor) -> Tensor:
 # values between 0 and 1.
 FEEDINGS: dict[str, tuple[Feeding, str]] = {
     "multiplied by 255": (
-        lambda c, x: c._normalised(255 * x),
+        lambda c, x: c.normalised(255 * x),
         "multiply scale by 255",
     ),
-    "divided by 255": (lambda c, x: c._normalised(x / 255), "divide scale by 255"),
+    "divided by 255": (lambda c, x: c.normalised(x / 255), "divide scale by 255"),
     "0 to 1, not normalised": (_unit, "leave out mean and std (scale = 1 for bounds 0, 1)"),
     "0 to 255, not normalised": (
         lambda c, x: 255 * _unit(c, x),
@@ -66,7 +67,7 @@ FEEDINGS: dict[str, tuple[Feeding, str]] = {
         "set mean = 0.485,0.456,0.406 and std = 0.229,0.224,0.225 (for bounds 0, 1)",
     ),
     "colours in the order BGR": (
-        lambda c, x: c._normalised(x.flip(1)),
+        lambda c, x: c.normalised(x.flip(1)),
         "swap red and blue: let the architecture flip the channels of its input",
     ),
 }
@@ -75,24 +76,24 @@ COLOURED = {"normalised with ImageNet's mean and std", "colours in the order BGR
 
 @dataclass(frozen=True)
 class DryRun:
-    """What one pass over clean images shows.
+    """Result of one pass over clean images.
 
     Attributes
     ----------
     accuracy
         Of the model as it is described, with its 95 % interval.
     images
-        How many were used.
+        How many images were used.
     classes
-        How many the model has.
+        How many classes the model has.
     fed_otherwise
-        Accuracy by each other way of feeding, by name.
+        Accuracy of each other way of feeding, by its name, in [0, 1].
     better
-        The way that does clearly better than the description, None where none does.
+        The way that is clearly more accurate than the description; None where none is.
     predicted
-        Share of the answers, a class.
+        Share of the predictions that are each class.
     present
-        Share of the images.
+        Share of the images that are of each class.
     """
 
     accuracy: Rate
@@ -104,30 +105,35 @@ class DryRun:
 
     @property
     def images(self) -> int:
+        """How many images were used."""
         return self.accuracy.n
 
     @property
     def advice(self) -> str | None:
-        """What to change in the model's description; None where nothing speaks for it."""
+        """What to change in the model's description; None where no change is indicated."""
         if self.better is None:
             return None
         share, now = self.fed_otherwise[self.better], self.accuracy.value
         return (
-            f"it answers {share:.0%} instead of {now:.0%} correctly with inputs {self.better}: "
-            f"{FEEDINGS[self.better][1]}"
+            f"with inputs {self.better} the accuracy is {100 * share:.0f} % instead of "
+            f"{100 * (now or 0.0):.0f} %: {FEEDINGS[self.better][1]}"
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What speaks against working with this model and these images, in words."""
-        told = [near_chance(self.accuracy.value or 0.0, self.classes), self.advice]
+        """Reasons to doubt that this model and these images belong together, in words."""
+        texts = [near_chance(self.accuracy.value or 0.0, self.classes), self.advice]
         counts = zip(self.predicted, self.present, strict=True)
         for number, (got, share) in enumerate(counts):
             if got > max(LOPSIDED * share, 0.5):
-                told.append(f"{got:.0%} of the answers are class {number}, {share:.0%} should be")
-        return tuple(text for text in told if text)
+                texts.append(
+                    f"{100 * got:.0f} % of predictions are class {number}, which makes up "
+                    f"{100 * share:.0f} % of the images"
+                )
+        return tuple(text for text in texts if text)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the accuracies and shares as JSON has them, with the warnings."""
         rate = self.accuracy
         return {
             "images": self.images,
@@ -142,12 +148,14 @@ class DryRun:
 
 
 def near_chance(accuracy: float, classes: int) -> str | None:
-    """Return what to say of a model that hardly knows the clean images; None where it knows them.
+    """Return a warning about an accuracy near chance; None where it is well above chance.
 
     Parameters
     ----------
     accuracy
-        A fraction.
+        Share of the clean images that are classified correctly, in [0, 1].
+    classes
+        How many classes the model has.
 
     Examples
     --------
@@ -158,25 +166,33 @@ def near_chance(accuracy: float, classes: int) -> str | None:
     if accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance):
         return None
     return (
-        f"the model answers only {accuracy:.0%} of the clean images correctly; check that labels, "
-        "bounds, mean and std fit it"
+        f"the model classifies only {100 * accuracy:.0f} % of the clean images correctly "
+        f"(chance: {100 * chance:.0f} %); check that labels, bounds, mean and std fit it"
     )
 
 
 @torch.no_grad()
 def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun:
-    """Show clean images to the model as described and as models are commonly fed.
+    """Feed clean images to the model as described, and in the other ways that are common.
 
-    clean : as the classifier takes it (`CleanSet.for_classifier`); of more than a thousand images a
-        thousand are drawn, classes in balance.
+    Parameters
+    ----------
+    classifier
+        The model.
+    clean
+        Images [N, C, H, W] as the classifier takes them (`CleanSet.for_classifier`); of more than
+        1000 images at most 1000 are drawn, balanced over the classes.
+    seed
+        Of that draw.
     """
     per_class = max(1, MAX_IMAGES // classifier.num_classes)
     clean = clean if len(clean) <= MAX_IMAGES else clean.balanced(per_class, seed)
     x, y, task = clean.images, clean.labels, classifier.task
-    answers = _answers(classifier, x, lambda c, part: c._normalised(part))
-    right, channels = task.correct(answers, y), classifier.space.channels(classifier.input_shape)
+    predictions = _predictions(classifier, x, lambda c, part: c.normalised(part))
+    right = task.correct(predictions, y)
+    channels = classifier.space.channels(classifier.input_shape)
     otherwise = {
-        name: task.correct(_answers(classifier, x, feed), y)
+        name: task.correct(_predictions(classifier, x, feed), y)
         for name, (feed, _) in FEEDINGS.items()
         if channels and (channels == COLOUR or name not in COLOURED)
     }
@@ -185,28 +201,28 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
         classifier.num_classes,
         {name: float(hits.float().mean()) for name, hits in otherwise.items()},
         _clearly_better(right, otherwise),
-        _shares(answers, classifier.num_classes),
+        _shares(predictions, classifier.num_classes),
         _shares(y, classifier.num_classes),
     )
 
 
-def _answers(classifier: Classifier, x: Tensor, feed: Feeding) -> Tensor:
+def _predictions(classifier: Classifier, x: Tensor, feed: Feeding) -> Tensor:
     parts = (on(classifier.device, part) for part in x.split(BATCH))
-    found = [classifier.answers_to(feed(classifier, part)) for part in parts]
+    found = [classifier.predict_normalised(feed(classifier, part)) for part in parts]
     return on(x.device, torch.cat(found))
 
 
 def _clearly_better(right: Tensor, otherwise: dict[str, Tensor]) -> str | None:
-    best = max(otherwise, key=lambda name: int(otherwise[name].sum()), default=None)
-    if best is None:
+    leader = max(otherwise, key=lambda name: int(otherwise[name].sum()), default=None)
+    if leader is None:
         return None
     won, lost = (
-        int((a & ~b).sum()) for a, b in ((otherwise[best], right), (right, otherwise[best]))
+        int((a & ~b).sum()) for a, b in ((otherwise[leader], right), (right, otherwise[leader]))
     )
     if won - lost < MIN_GAIN * len(right):
         return None
     sure = stats.binomtest(won, won + lost, alternative="greater").pvalue < SURE
-    return best if sure else None
+    return leader if sure else None
 
 
 def _shares(labels: Tensor, classes: int) -> tuple[float, ...]:

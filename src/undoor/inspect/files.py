@@ -1,4 +1,4 @@
-"""The files of a model: what they are, what opening them would run, and their hashes."""
+"""The files of a model: their formats and hashes, and what opening them would run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from undoor.errors import UndoorError
 from undoor.files import walk
-from undoor.load.check import examine, unreadable
+from undoor.load.check import FileSafety, examine, unreadable
 from undoor.load.regular import open_regular, require_reachable
 from undoor.load.spec import read_tables
 from undoor.load.trust import NamedCode
@@ -34,7 +34,7 @@ class FileFacts:
     path
         As the user would name it.
     format
-        By its content; None where it could not be told.
+        By its content; None where it could not be determined.
     size
         Bytes.
     sha256
@@ -63,14 +63,16 @@ class FileFacts:
 
     @property
     def safe(self) -> bool:
+        """Whether nothing keeps the file from being opened."""
         return not self.problems
 
     @property
     def unreadable(self) -> bool:
-        """Whether it cannot be read, which says nothing of what it would run, or is inert."""
+        """Whether it cannot be read, so that nothing is known of what it runs, or is inert."""
         return self.format is None or self.inert
 
     def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON has them, and whether the file is safe."""
         return {
             "path": self.path,
             "format": self.format,
@@ -85,15 +87,18 @@ class FileFacts:
 
 
 def inspect_files(model: Path) -> tuple[FileFacts, ...]:
-    """Return the facts of a model's files, weights first. Nothing of them is run.
+    """Return the facts of a model's files, weights first, without running any of them.
 
-    model : a checkpoint; a model.toml, whose weights are looked at; or a folder, all of whose files
-        are, also those below.
+    Parameters
+    ----------
+    model
+        A checkpoint; a model.toml, whose weights are examined too; or a folder, all of whose files
+        are examined, also those in sub-folders.
 
     Raises
     ------
     UndoorError
-        It does not exist, its model.toml is malformed, or a folder has too many files.
+        The model does not exist, its model.toml is malformed, or a folder has too many files.
     """
     require_reachable(model, "the model", "")
     return tuple(_facts(path) for path in _files_of(model))
@@ -173,31 +178,26 @@ def _facts(path: Path) -> FileFacts:
         safety = examine(path)
     except UndoorError as error:
         return FileFacts(str(path), None, size, sha256, problems=(_without(error, path),))
-    if safety.inert:
-        return FileFacts(
-            str(path),
-            safety.format,
-            size,
-            sha256,
-            safety.globals[:SHOWN_GLOBALS],
-            (unreadable(safety),),
-            inert=True,
-        )
-    problems = [
-        f"{breach.opcode} {breach.name}: {breach.why}" if breach.name else breach.why
-        for breach in safety.breaches
-    ]
-    more = len(problems) - SHOWN_GLOBALS
-    problems = [*problems[:SHOWN_GLOBALS], *([f"and {more} more"] if more > 0 else [])]
     return FileFacts(
         str(path),
         safety.format,
         size,
         sha256,
         safety.globals[:SHOWN_GLOBALS],
-        tuple(problems),
-        safety.whole_module,
+        (unreadable(safety),) if safety.inert else _problems(safety),
+        whole_module=not safety.inert and safety.whole_module,
+        inert=safety.inert,
     )
+
+
+def _problems(safety: FileSafety) -> tuple[str, ...]:
+    """Return what keeps a file from being opened, in words, at most `SHOWN_GLOBALS` of them."""
+    problems = [
+        f"{breach.opcode} {breach.name}: {breach.why}" if breach.name else breach.why
+        for breach in safety.breaches
+    ]
+    more = len(problems) - SHOWN_GLOBALS
+    return (*problems[:SHOWN_GLOBALS], *([f"and {more} more"] if more > 0 else []))
 
 
 def _without(error: Exception, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a network is made of, and what about it would mislead whoever examines it."""
+"""The parts of a network, and what about them makes a scan or a repair less reliable."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class NetworkFacts:
     Attributes
     ----------
     name
-        Of its class.
+        Name of its class.
     parameters
-        How many numbers it learned.
+        How many parameters it has, as single numbers.
     layers
         Kinds of modules without children, counted.
     sites
@@ -33,7 +33,7 @@ class NetworkFacts:
     unused
         Modules that never do.
     scrutiny
-        What speaks against believing a scan of it.
+        Reasons to doubt a scan of it.
     opaque
         Whether it is TorchScript, inside of which nothing can be corrected.
     """
@@ -49,20 +49,21 @@ class NetworkFacts:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What of this makes a scan or a repair less than it could be, in words."""
-        told = []
+        """What makes a scan or a repair less reliable or less complete, in words."""
+        texts = []
         if self.opaque:
-            told.append("is TorchScript: it is scanned from outside, and cannot be repaired")
-        told += self.scrutiny.sentences
+            texts.append("is TorchScript: it is scanned from outside, and cannot be repaired")
+        texts += self.scrutiny.sentences
         if self.reused:
-            told.append(
+            texts.append(
                 f"runs more than once in a pass, and is not corrected: {_some(self.reused)}"
             )
         if self.unused:
-            told.append(f"holds parameters that no pass uses: {_some(self.unused)}")
-        return tuple(told)
+            texts.append(f"holds parameters that no pass uses: {_some(self.unused)}")
+        return tuple(texts)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON has them, with the warnings."""
         return {
             "name": self.name,
             "parameters": self.parameters,

@@ -1,4 +1,4 @@
-"""All that is known of a model before any work is done with it."""
+"""The result of an inspection: all that is known of a model before any work is done with it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ SCHEMA = "undoor/inspection/2"
 
 
 @dataclass(frozen=True)
-class Contract:
-    """What a classifier takes and gives; see `undoor.Classifier`.
+class ClassifierFacts:
+    """The inputs and outputs of a classifier; see `undoor.Classifier`.
 
     Attributes
     ----------
     input_shape
-        (channels, height, width) of a raw input, within `bounds`.
+        (channels, height, width) of a raw input.
+    bounds
+        Lowest and highest value of a raw input.
     scale, mean, std
-        The network sees (x * scale - mean) / std.
+        The network receives (x * scale - mean) / std.
+    output
+        What the network returns, as "logits".
+    class_names
+        In the order of the class numbers.
     """
 
     input_shape: tuple[int, ...]
@@ -36,8 +42,9 @@ class Contract:
     class_names: tuple[str, ...]
 
     @staticmethod
-    def of(classifier: Classifier) -> Contract:
-        return Contract(
+    def of(classifier: Classifier) -> ClassifierFacts:
+        """Return the facts of a classifier."""
+        return ClassifierFacts(
             classifier.input_shape,
             classifier.bounds,
             classifier.scale,
@@ -48,6 +55,7 @@ class Contract:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON has them."""
         return {
             "input_shape": list(self.input_shape),
             "bounds": list(self.bounds),
@@ -78,6 +86,7 @@ class CodeFacts:
     files: tuple[CodeFile, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the architecture, whether it is trusted, and its files, as JSON has them."""
         return {
             "architecture": self.architecture,
             "trusted": self.trusted,
@@ -87,22 +96,30 @@ class CodeFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `undoor.inspect` found.
+    """The result of `undoor.inspect`.
 
-    files : each file of the model.
-    problem : why the model was not opened, or not wholly; None where it was.
-    contract, network : of the model; None where it was not opened.
-    checkpoint : of a bare checkpoint whose architecture was not given, or is not trusted; else
-        None.
-    model_sha256 : over all that the predictions depend on, see `Classifier.fingerprint`; None as
-        above.
-    dry_run : of the clean images, None where none were given.
-    code : that a file of the model names and opening it runs; None where there is none.
+    Attributes
+    ----------
+    files
+        The facts of each file of the model.
+    problem
+        Why the model was not opened, or not wholly; None where it was.
+    contract, network
+        Of the model; None where it was not opened.
+    checkpoint
+        Of a bare checkpoint whose architecture was not given, or is not trusted; else None.
+    model_sha256
+        Over all that the predictions depend on, see `Classifier.fingerprint`; None where the model
+        was not opened.
+    dry_run
+        On the clean images; None where none were given.
+    code
+        The code that a file of the model names, and that opening it runs; None where there is none.
     """
 
     files: tuple[FileFacts, ...]
     problem: str | None = None
-    contract: Contract | None = None
+    contract: ClassifierFacts | None = None
     network: NetworkFacts | None = None
     checkpoint: CheckpointFacts | None = None
     model_sha256: str | None = None
@@ -120,24 +137,26 @@ class Inspection:
         return self.problem is None
 
     def held_to_a_hash(self) -> Inspection:
-        """Return the same of a model whose hash is expected.
+        """Return the same result for a model whose hash is expected.
 
-        One that was not computed is a problem.
+        Where that hash was not computed, this is a problem.
         """
         if self.model_sha256 is not None or self.problem is not None:
             return self
         return replace(
             self,
-            problem="the SHA-256 of a model is that of the network built, which was not; expected "
-            "its architecture as well",
+            problem="the expected SHA-256 is that of the built network, and no network was built; "
+            "give the architecture as well (--architecture)",
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """The warnings of the network and of the dry run, in words."""
         parts = (self.network, self.dry_run)
         return tuple(text for part in parts if part is not None for text in part.warnings)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the whole result as JSON has it; the parts that are missing are null."""
         parts = {
             "code": self.code,
             "contract": self.contract,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from undoor.classifier import Capacity, Classifier
+from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import autocast
 from undoor.errors import UndoorError
 from undoor.families.registry import families
 from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
 from undoor.inversion.patch_starts import NEAR
+from undoor.passes import Capacity
 
 FLOAT = 4
 # More at a time than this make nothing faster.
@@ -78,10 +79,10 @@ def capacity_within(
     need = needs(classifier, clean, fit=fit)
     usable = int(memory * (1 - SLACK_SHARE)) - SLACK - held - need.fixed
     capacity = Capacity(
-        learning=min(MAX, usable // need.learning), answering=min(MAX, usable // need.answering)
+        learning=min(MAX, usable // need.learning), inference=min(MAX, usable // need.answering)
     )
     least_answering = MIN_IN_FIT if fit else 1
-    if capacity.learning < 1 or capacity.answering < least_answering:
+    if capacity.learning < 1 or capacity.inference < least_answering:
         least = max(need.learning, least_answering * need.answering) + need.fixed + held + SLACK
         raise UndoorError(
             f"--memory: expected {math.ceil(least / (1 - SLACK_SHARE) / 1e8) * 100:,} MB or more "

@@ -89,7 +89,7 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
         logits = triggered(x.flatten(0, 1))
     logits = logits.float().view(count, batch, -1)
     task = triggered.task
-    reached = task.reached(task.answers(logits), labels) ^ away[:, None]
+    reached = task.reached(task.predictions(logits), labels) ^ away[:, None]
     return task.loss(logits, labels, away).mean(1), reached.float().mean(1)
 
 

@@ -114,10 +114,10 @@ def invert(
                 run = run.narrowed()
             run.advance(images, done)
             done, before = done + 1, spent.arrays()
-            draft.keep(lambda run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
+            draft.save(lambda run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
             progress(stage, done, schedule.steps)
     except BudgetEnded:
-        draft.keep(lambda: run.arrays(done) | before, now=True)
+        draft.save(lambda: run.arrays(done) | before, now=True)
         raise
     if done < schedule.steps:
         progress(stage, schedule.steps, schedule.steps)

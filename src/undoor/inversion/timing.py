@@ -33,9 +33,9 @@ def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
     """
     most = classifier.capacity.learning if classifier.capacity else INPUTS
     count = min(INPUTS, most)
-    x = images[torch.arange(count) % len(images)][:, None]
-    labels = torch.zeros(count, 1, dtype=torch.int64)
-    away = torch.zeros(count, dtype=torch.bool)
+    x = images[torch.arange(count, device=images.device) % len(images)][:, None]
+    labels = torch.zeros(count, 1, dtype=torch.int64, device=images.device)
+    away = torch.zeros(count, dtype=torch.bool, device=images.device)
     taken = [_timed(classifier, x, labels, away) for _ in range(1 + BATCHES)]
     return min(taken[1:]) / count
 

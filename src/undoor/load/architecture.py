@@ -38,7 +38,7 @@ class Built:
 
     @property
     def files(self) -> tuple[CodeFile, ...]:
-        """The Python files that were run so far, other than installed packages."""
+        """The Python files that were run so far, without those of installed packages."""
         return self.code.files if self.code else ()
 
 
@@ -59,10 +59,11 @@ def build(
     arguments
         Keyword arguments of the callable.
     folder
-        Of the model. Its modules are found where `by_file` says that a file of the model names the
-        architecture; never where the caller does.
+        Of the model. Its modules are found only with `by_file`.
+    by_file
+        Whether a file of the model names the architecture, and not the caller.
     expected
-        SHA-256 by path of the files that may be run; any where it is None.
+        SHA-256 by path of the files that may be run; None allows any.
 
     Raises
     ------
@@ -120,10 +121,7 @@ def _imported(target: Target, load: Callable[[], ModuleType]) -> ModuleType:
 
 
 def _named(module: ModuleType, target: Target, home: str) -> object:
-    """Return the callable, if it may be called.
-
-    A network, or a function that is defined in `home`.
-    """
+    """Return the callable, if it may be called: a network, or a function defined in `home`."""
     source, name = target.source, target.name
     if not hasattr(module, name):
         listing = _listing(module)
@@ -184,7 +182,7 @@ def _listing(module: ModuleType) -> str:
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isfunction(value) or (inspect.isclass(value) and issubclass(value, nn.Module)))
     ]
-    return ", ".join(sorted(names)) or "no function or network of its own"
+    return ", ".join(sorted(names)) or "no function or network"
 
 
 def _signature(target: Callable[..., Any]) -> str:

@@ -1,8 +1,8 @@
-"""Is this archive what every reader takes it for? Zip files are held to one reading, unopened.
+"""Screening of zip archives, unopened: each must read the same for every reader.
 
 zipfile, PyTorch's reader and others disagree over prefixes, comments, local headers, duplicate
-names and damaged flags; what one of them screens, another then opens. Whatever could be read in two
-ways is refused here, and so is what unpacks to far more than it weighs.
+names and damaged flags: one of them screens what another then reads differently. Whatever could be
+read in two ways is refused here, and so is what unpacks to far more than its size.
 """
 
 from __future__ import annotations
@@ -18,12 +18,8 @@ from undoor.errors import UndoorError
 from undoor.load.regular import open_regular
 
 GIB = 2**30
-LOCAL, CENTRAL_END, ZIP64_END, ZIP64_LOCATOR = (
-    b"PK\x03\x04",
-    b"PK\x05\x06",
-    b"PK\x06\x06",
-    b"PK\x06\x07",
-)
+LOCAL, CENTRAL_END = b"PK\x03\x04", b"PK\x05\x06"
+ZIP64_END, ZIP64_LOCATOR = b"PK\x06\x06", b"PK\x06\x07"
 END_SIZE, ZIP64_SIZE, LOCATOR_SIZE, LOCAL_SIZE = 22, 56, 20, 30
 # Encrypted, compressed patches, strongly encrypted, masked headers.
 FORBIDDEN_FLAGS = 0x1 | 0x20 | 0x40 | 0x2000
@@ -42,11 +38,13 @@ class ArchiveLimits:
     Attributes
     ----------
     members
-        How many.
+        How many members.
     unpacked
         Bytes of all members together.
     ratio
-        Bytes of a member for each byte that it takes in the archive; small ones are exempt.
+        Bytes of a member for each byte that it takes in the archive.
+    exempt
+        Bytes of a member up to which its ratio does not matter.
     """
 
     members: int = 100_000
@@ -70,7 +68,7 @@ def require_safe_archive(path: Path, limits: ArchiveLimits = LIMITS) -> None:
     Raises
     ------
     UndoorError
-        What was expected and what was got, with the member's name.
+        The archive is refused; names the member.
     """
     with open_screened(path, limits):
         pass
@@ -90,9 +88,19 @@ def open_screened(path: Path, limits: ArchiveLimits = LIMITS) -> zipfile.ZipFile
 def open_screened_stream(
     stream: IO[bytes], path: Path, limits: ArchiveLimits = LIMITS
 ) -> zipfile.ZipFile:
-    """As `open_screened`, of an archive that is open already or a member of another.
+    """Open an archive as `open_screened` does, from a stream or from a member of another archive.
 
-    `path` names it in messages, and closing the archive closes `stream`.
+    Parameters
+    ----------
+    stream
+        Of the archive; closed with it.
+    path
+        The archive's name in messages.
+
+    Raises
+    ------
+    UndoorError
+        As `require_safe_archive`.
     """
     try:
         _require_end(path, stream)
@@ -103,18 +111,18 @@ def open_screened_stream(
     except UndoorError:
         stream.close()
         raise
-    # zipfile raises what it likes over damaged files.
+    # zipfile raises errors of any type over damaged files.
     except Exception as error:
         stream.close()
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UndoorError(
-            f"{path} is no readable zip archive ({told}); it may be truncated: copy it again"
+            f"{path} is no readable zip archive ({reason}); it may be truncated: copy it again"
         ) from error
     return archive
 
 
 def content(archive: zipfile.ZipFile, name: str, path: Path, largest: int) -> bytes:
-    """Return a member, where it is no larger than `largest` bytes.
+    """Return the content of a member of at most `largest` bytes.
 
     Raises
     ------
@@ -123,26 +131,28 @@ def content(archive: zipfile.ZipFile, name: str, path: Path, largest: int) -> by
     """
     size = archive.getinfo(name).file_size
     if size > largest:
-        raise UndoorError(f"{path}: its member {name!r} has {size:,} bytes; expected a description")
+        raise UndoorError(
+            f"{path}: its member {name!r} has {size:,} bytes; expected at most {largest:,}"
+        )
     try:
         return archive.read(name)
-    # Whatever zipfile and zlib make of damage.
+    # zipfile and zlib raise errors of several types over damage.
     except Exception as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UndoorError(
-            f"{path}: its member {name!r} is damaged ({told}); it may be truncated: copy it again"
+            f"{path}: its member {name!r} is damaged ({reason}); it may be truncated: copy it again"
         ) from error
 
 
 def _refuse(path: Path, what: str) -> UndoorError:
     return UndoorError(
-        f"{path} is refused unopened: {what}; readers would not agree on it, or it would harm: "
-        "save the model again, on a machine you trust"
+        f"{path} is refused unopened: {what}, so that programs may read it differently or be "
+        "harmed by it; save the model again, on a machine you trust"
     )
 
 
 def _require_end(path: Path, stream: IO[bytes]) -> None:
-    """The directory ends where the file ends, and the archive begins where the file begins."""
+    """Require the archive to begin and its directory to end where the file does."""
     size = stream.seek(0, 2)
     if size < END_SIZE:
         raise UndoorError(f"{path} is truncated: expected a zip archive, got {size} bytes")
@@ -159,18 +169,18 @@ def _require_end(path: Path, stream: IO[bytes]) -> None:
     locator = directory_end - LOCATOR_SIZE
     if locator >= 0 and _read(stream, locator, 4) == ZIP64_LOCATOR:
         directory_end = locator - ZIP64_SIZE
-        told = struct.unpack("<LQL", _read(stream, locator + 4, 16))
+        located = struct.unpack("<LQL", _read(stream, locator + 4, 16))
         record = _read(stream, max(directory_end, 0), ZIP64_SIZE)
-        if directory_end < 0 or told != (0, directory_end, 1) or record[:4] != ZIP64_END:
+        if directory_end < 0 or located != (0, directory_end, 1) or record[:4] != ZIP64_END:
             raise _refuse(path, "its two directory ends contradict each other")
         wide = struct.unpack("<Q2H2L4Q", record[4:])
         narrow = (here, count, length, offset)
-        for small, large, most in zip(narrow, wide[5:], (2**16, 2**16, 2**32, 2**32), strict=True):
-            if small not in (most - 1, large):
+        for small, large, limit in zip(narrow, wide[5:], (2**16, 2**16, 2**32, 2**32), strict=True):
+            if small not in (limit - 1, large):
                 raise _refuse(path, "its two directory ends contradict each other")
         disk, start_disk, (here, count, length, offset) = wide[3], wide[4], wide[5:]
     if disk or start_disk or here != count or offset + length != directory_end:
-        raise _refuse(path, "its directory is not where its end says")
+        raise _refuse(path, "its directory is not where its end record has it")
 
 
 def _require_members(
@@ -178,9 +188,9 @@ def _require_members(
 ) -> None:
     members = archive.infolist()
     if len(members) > limits.members:
-        raise _refuse(path, f"it has {len(members):,} members, expected {limits.members:,} at most")
+        raise _refuse(path, f"it has {len(members):,} members, expected at most {limits.members:,}")
     if len(members) != _count(stream):
-        raise _refuse(path, "its directory lists another number of members than its end says")
+        raise _refuse(path, "its directory lists another number of members than its end record has")
     seen: set[str] = set()
     total = 0
     for member in members:
@@ -188,7 +198,7 @@ def _require_members(
         _require_kind(path, member, limits)
         total += member.file_size
     if total > limits.unpacked:
-        raise _refuse(path, f"it unpacks to {total:,} bytes, expected {limits.unpacked:,} at most")
+        raise _refuse(path, f"it unpacks to {total:,} bytes, expected at most {limits.unpacked:,}")
     _require_layout(path, members, stream, archive.start_dir)
 
 
@@ -208,7 +218,7 @@ def _require_name(path: Path, member: zipfile.ZipInfo, seen: set[str]) -> None:
         raise _refuse(path, f"its member {shown} has a name that readers take differently")
     if name.startswith("/") or ".." in parts or (len(name) > 1 and name[1] == ":"):
         raise _refuse(path, f"its member {shown} leads outside of the archive")
-    # PyTorch's reader does not tell letter cases apart.
+    # PyTorch's reader ignores letter case.
     key = name.rstrip("/").casefold()
     if key in seen:
         raise _refuse(path, f"two of its members are called {shown}, letter case aside")
@@ -229,7 +239,7 @@ def _require_kind(path: Path, member: zipfile.ZipInfo, limits: ArchiveLimits) ->
     if member.is_dir() and member.file_size:
         raise _refuse(path, f"its member {shown} is a folder with content")
     if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
-        raise _refuse(path, f"its member {shown} is stored, but of two sizes")
+        raise _refuse(path, f"its member {shown} is stored uncompressed, but with two sizes")
     large = member.file_size > limits.exempt
     if large and member.file_size > limits.ratio * max(member.compress_size, 1):
         raise _refuse(
@@ -242,7 +252,7 @@ def _require_kind(path: Path, member: zipfile.ZipInfo, limits: ArchiveLimits) ->
 def _require_layout(
     path: Path, members: Sequence[zipfile.ZipInfo], stream: IO[bytes], directory: int
 ) -> None:
-    """Each member's own header says what the directory says, and no two share bytes."""
+    """Require members' own headers to agree with the directory, and members not to overlap."""
     end = 0
     for member in sorted(members, key=lambda item: item.header_offset):
         shown = repr(member.filename[:80])
@@ -250,7 +260,7 @@ def _require_layout(
             raise _refuse(path, f"its member {shown} overlaps another")
         header = _read(stream, member.header_offset, LOCAL_SIZE)
         if header[:4] != LOCAL:
-            raise _refuse(path, f"its member {shown} is not where the directory says")
+            raise _refuse(path, f"its member {shown} is not where the directory has it")
         flags, method = struct.unpack("<2H", header[6:10])
         _, packed, size, name_length, extra_length = struct.unpack("<3L2H", header[14:])
         rest = _read(stream, member.header_offset + LOCAL_SIZE, name_length + extra_length)
@@ -258,22 +268,19 @@ def _require_layout(
         same = rest[:name_length] == member.orig_filename.encode(coding, "replace")
         if not same or flags != member.flag_bits or method != member.compress_type:
             raise _refuse(path, f"its member {shown} contradicts the directory")
-        told = ((packed, member.compress_size), (size, member.file_size))
-        exact = all(small in (large, 2**32 - 1) for small, large in told)
+        sizes = ((packed, member.compress_size), (size, member.file_size))
+        exact = all(small in (large, 2**32 - 1) for small, large in sizes)
         if not exact and not (flags & DESCRIPTOR_FLAG and packed == size == 0):
-            raise _refuse(path, f"its member {shown} is of another size than the directory says")
+            raise _refuse(path, f"its member {shown} is of another size than the directory has")
         if UNICODE_PATH in _extras(member.extra) | _extras(rest[name_length:]):
-            raise _refuse(path, f"its member {shown} goes by a second name")
+            raise _refuse(path, f"its member {shown} has a second name")
         end = member.header_offset + LOCAL_SIZE + len(rest) + member.compress_size
     if end > directory:
         raise _refuse(path, "its last member overlaps the directory")
 
 
 def _extras(extra: bytes) -> set[int]:
-    """Return the kinds of the extra fields.
-
-    A field that is cut off ends them, as it does for readers.
-    """
+    """Return the kinds of the extra fields, up to one that is cut off, as readers do."""
     kinds = set()
     while len(extra) >= 4:
         kind, length = struct.unpack("<2H", extra[:4])

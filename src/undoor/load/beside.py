@@ -1,7 +1,7 @@
 """Values that training scripts save beside the weights: settings, paths, NumPy arrays and numbers.
 
-They run nothing when a pickle that holds them is opened, and no state dict needs them. Ours opens
-them as stand-ins: no class or function that they name is imported or called.
+They run nothing when a pickle that holds them is opened, and no state dict needs them. They are
+opened as stand-ins: no class or function that they name is imported or called.
 """
 
 from __future__ import annotations
@@ -53,23 +53,25 @@ NAMED = re.compile(
     r"|typing\.(Any|Dict|List|Tuple|Union|Optional)"
     r"|(pytorch_lightning|lightning\.pytorch)\.callbacks\.[a-z_]+\.[A-Z]\w*"
 )
-# Of NumPy: numbers, texts and times of a stated size. Objects are pickles inside a pickle.
+# Types of NumPy: numbers, texts and times of a stated size. Objects are pickles inside a pickle.
 _DTYPE = re.compile(r"[<>=|]?([biufcSUmM])(\d{1,4})")
 _ARRAY_STATE, _DTYPE_STATE = 5, 8
 
 
 class Ignored:
-    """Stands for a value beside the weights; what it is made with and its state are let go."""
+    """Stands for a value beside the weights; its arguments and its state are dropped."""
 
     def __init__(self, *given: object) -> None: ...
 
-    def __setstate__(self, state: object) -> None: ...
+    def __setstate__(self, state: object) -> None:
+        """Drop the state."""
 
 
 class IgnoredDictionary:
     """Stands for kinds of dictionaries: gives a plain one, which may hold the weights."""
 
     def __new__(cls, *given: object) -> Any:
+        """Return an empty dictionary."""
         return OrderedDict()
 
 
@@ -77,12 +79,15 @@ class IgnoredQueue:
     """Stands for kinds of lists."""
 
     def __new__(cls, *given: object) -> Any:
+        """Return an empty list."""
         return []
 
 
 def is_beside(name: str) -> bool:
     """Return whether a global is one of those values, or makes one.
 
+    Examples
+    --------
     >>> is_beside("argparse.Namespace"), is_beside("argparse.ArgumentParser")
     (True, False)
     """
@@ -90,19 +95,19 @@ def is_beside(name: str) -> bool:
 
 
 def is_made(name: str) -> bool:
-    """Return whether it may also be called, and its result be given a state."""
+    """Return whether a global may also be called, and its result be given a state."""
     return MADE.fullmatch(name) is not None
 
 
 def stand_in(name: str) -> type:
-    """Return what a reader takes in the place of such a global."""
+    """Return the class that a reader uses instead of such a global."""
     if DICTIONARY.fullmatch(name):
         return IgnoredDictionary
     return IgnoredQueue if name == "collections.deque" else Ignored
 
 
 def call_problem(name: str, given: tuple[Value, ...]) -> str:
-    """Return what speaks against calling such a global with these values; "" where nothing does."""
+    """Return why such a global must not be called with these values; "" where it may be."""
     if name == "numpy.dtype":
         kind = given[0].plain if given else None
         if not isinstance(kind, str) or not _DTYPE.fullmatch(kind):
@@ -117,12 +122,12 @@ def call_problem(name: str, given: tuple[Value, ...]) -> str:
     elif name.endswith((".bytearray", ".range", ".bytes")) and any(
         isinstance(value.plain, int) and value.plain > 2**20 for value in given
     ):
-        return f"it makes {name} of a size that is not stored"
+        return f"it makes {name} of more than {2**20:,} values, which the file does not hold"
     return ""
 
 
 def state_problem(target: Value, state: Value) -> str:
-    """Return what speaks against giving such a value this state; "" where nothing does."""
+    """Return why such a value must not be given this state; "" where it may be."""
     items = state.items or ()
     if target.made_by == "numpy.dtype":
         return _dtype_problem(target, items)
@@ -132,7 +137,7 @@ def state_problem(target: Value, state: Value) -> str:
 
 
 def _dtype_problem(target: Value, items: tuple[Value, ...]) -> str:
-    # Version, byte order, what it consists of (three), size, alignment, flags; of times, more.
+    # Version, byte order, its parts (three), size, alignment, flags; of times, more.
     if len(items) < _DTYPE_STATE or any(item != Value() for item in items[2:5]):
         return "it makes a NumPy type of several parts"
     size = items[5].plain
@@ -152,7 +157,7 @@ def _array_problem(items: tuple[Value, ...]) -> str:
 
 
 def _item_size(dtype: Value) -> int | None:
-    """Return bytes of one value; None for what is no plain type."""
+    """Return the bytes of one value; None where the type is not a plain one."""
     kind = dtype.given[0].plain if dtype.made_by == "numpy.dtype" and dtype.given else None
     found = _DTYPE.fullmatch(kind) if isinstance(kind, str) else None
     if found is None:
@@ -161,7 +166,7 @@ def _item_size(dtype: Value) -> int | None:
 
 
 def _stored(data: Value) -> int:
-    """Length of bytes, which old protocols write as text."""
+    """Return the length of bytes, which old protocols write as text."""
     if isinstance(data.plain, bytes):
         return len(data.plain)
     text = data.given[0].plain if data.made_by == "_codecs.encode" and data.given else ""
@@ -169,8 +174,9 @@ def _stored(data: Value) -> int:
 
 
 def stand_ins(names: Sequence[str]) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Stand-ins for those of the names that are such values, as `torch.serialization.safe_globals`
-    takes them.
+    """Return stand-ins for the names that are such values.
+
+    `torch.serialization.safe_globals` takes them in this form.
     """
     # Readers translate the names of Python 2 before they look for them.
     both = {*names, *(name.replace("__builtin__.", "builtins.", 1) for name in names)}

@@ -1,4 +1,4 @@
-"""Build a network whose name and arguments stand in a file, and no larger than its weights."""
+"""Build a network from a name and arguments in a file, no larger than its weights allow."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from torch.nn.parameter import is_lazy
 from undoor.errors import UndoorError
 
 FACTOR = 2
-# What is no burden is built all the same, so that a refusal can say which weights do not fit.
+# Small networks are built in any case, so that a refusal can name the weights that do not fit.
 MIN_NUMBERS = 2**25
 MIN_PARAMETERS = 2000
 Result = TypeVar("Result")
 
 
 def build_bounded(make: Callable[[], Result], states: Mapping[str, Mapping[str, Tensor]]) -> Result:
-    """Return what `make` builds, which draws no numbers and takes no memory before it is known to
-    fit.
+    """Build a network, after a trial without memory and random numbers to bound its size.
 
     Parameters
     ----------
+    make
+        Builds it.
     states
         All state dicts of the checkpoint, one of which the network is to have.
 
     Raises
     ------
     UndoorError
-        The network is no small one, and has more than twice as many parameters as are stored.
+        The network is not small, and has more than twice as many parameters as are stored.
     """
     tensors = [value for state in states.values() for value in state.values()]
     stored = _stored(tensors)
-    # Some networks cannot be built without memory, such as RegNet, which counts with tensors; what
-    # is wrong with the arguments is for the second time to say.
+    # Some networks cannot be built without memory, such as RegNet, which counts with tensors; wrong
+    # arguments are reported by the second attempt.
     try:
         with torch.device("meta"), _bounded(stored, len(tensors)):
             make()
@@ -51,12 +52,12 @@ def build_bounded(make: Callable[[], Result], states: Mapping[str, Mapping[str, 
 
 
 class _TooLargeError(UndoorError):
-    """Raised amid the building, through whatever builds."""
+    """Raised while a network is built, once it is too large."""
 
 
 @contextmanager
 def _bounded(numbers: int, count: int) -> Iterator[None]:
-    """Inside, no network gets far more parameters, or numbers in them, than these."""
+    """Refuse, inside, networks with far more parameters, or numbers in them, than these."""
     left = {
         "numbers": max(MIN_NUMBERS, FACTOR * numbers),
         "parameters": max(MIN_PARAMETERS, FACTOR * count),
@@ -82,7 +83,7 @@ def _bounded(numbers: int, count: int) -> Iterator[None]:
 
 
 def _stored(tensors: list[Tensor]) -> int:
-    """Return how many numbers take room in a file: views can repeat one as often as they like."""
+    """Return how many numbers take room in a file; views may repeat one any number of times."""
     plain = 0
     storages: dict[int, int] = {}
     for value in tensors:

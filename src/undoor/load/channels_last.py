@@ -16,19 +16,22 @@ CHANNELS = (1, 3, 4)
 
 
 class ChannelsLast(nn.Module):
-    """A network of images [N, H, W, C], for images [N, C, H, W]."""
+    """A network for images [N, H, W, C] that takes images [N, C, H, W]."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output of the network for images [N, C, H, W]."""
         return self.network(x.permute(0, 2, 3, 1))
 
 
 def stands_last(shape: Sequence[int]) -> bool:
     """Return whether the shape of an input has its channels last.
 
+    Examples
+    --------
     >>> stands_last((16, 16, 3)), stands_last((3, 16, 16)), stands_last((64, 4, 4))
     (True, False, False)
     """
@@ -38,12 +41,19 @@ def stands_last(shape: Sequence[int]) -> bool:
 
 
 def first(shape: Sequence[int]) -> Shape:
-    """(height, width, channels) as (channels, height, width)."""
+    """Return (height, width, channels) as (channels, height, width)."""
     return (shape[2], shape[0], shape[1])
 
 
 def channels_first(network: nn.Module, shape: Sequence[int]) -> tuple[nn.Module, Shape]:
-    """Return a network, and the shape of its inputs, for images with their channels first.
+    """Return a network for images with their channels first, and the shape of its inputs.
+
+    Parameters
+    ----------
+    network
+        Takes inputs of `shape`.
+    shape
+        Of one input; returned as it is unless its channels are last.
 
     Raises
     ------
@@ -58,7 +68,7 @@ def channels_first(network: nn.Module, shape: Sequence[int]) -> tuple[nn.Module,
             network.eval()(torch.zeros(2, *shape))
     except Exception as error:
         raise UndoorError(
-            f"the channels stand last in the input_shape {tuple(shape)}, and the network fails on "
+            f"the channels are last in the input_shape {tuple(shape)}, but the network fails on "
             f"such images ({(str(error).splitlines() or [type(error).__name__])[0]}); if it takes "
             f"[N, C, H, W], set input_shape = {list(first(shape))}"
         ) from error

@@ -1,4 +1,4 @@
-"""Is this file safe to open? Told from its bytes, which are read and never run."""
+"""Check whether a file is safe to open, from its bytes, which are read and never run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = 4
 MODULE = re.compile(r"torch\.nn\.modules\.|torch\.nn\.parallel\.")
 CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
 SCRIPT = "TorchScript archive"
-# What brings its own network along.
+# Formats that hold a network as well as its weights.
 GRAPHS = (PT2, ONNX, SCRIPT)
 WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".onnx", ".pt2", ".tar", ".pkl")
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
@@ -34,7 +34,7 @@ WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
 @dataclass(frozen=True)
 class FileSafety:
-    """What a file is, and what opening it the usual way would do.
+    """The format of a file, and what keeps it from being opened.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class FileSafety:
     globals
         Every name that its pickles import, with the opcode that does so first.
     breaches
-        What keeps it from being opened; empty where it may be.
+        What keeps it from being opened; empty where it may be opened.
     """
 
     format: str
@@ -52,7 +52,7 @@ class FileSafety:
 
     @property
     def whole_module(self) -> bool:
-        """Whether it is a pickled `nn.Module`, which `trust_pickle` is about."""
+        """Whether it is a pickled `nn.Module`, which `trust_pickle` would open."""
         return any(MODULE.match(name) for name, _ in self.globals)
 
     @property
@@ -62,13 +62,15 @@ class FileSafety:
 
     @property
     def unsafe(self) -> list[str]:
-        """The names that are no part of a state dict, most telling first."""
+        """The names that are not part of a state dict, those outside of torch first."""
         names = {breach.name for breach in self.breaches if breach.name}
         return sorted(names, key=lambda name: (name.startswith("torch."), name))
 
 
 def examine(path: Path) -> FileSafety:
-    """Return what a file of weights is, and what keeps it from being opened. Nothing of it is run.
+    """Return the format of a file of weights, and what keeps it from being opened.
+
+    Nothing of it is run.
 
     Raises
     ------
@@ -85,8 +87,8 @@ def examine(path: Path) -> FileSafety:
         return FileSafety(kind, breaches=screen_onnx(path))
     if kind == "polyglot":
         raise UndoorError(
-            f"{path} is a zip archive behind something else, which readers take for different "
-            f"files; expected one checkpoint: {WAY_OUT}"
+            f"{path} is a zip archive behind other data, which programs read as different files; "
+            f"expected one checkpoint: {WAY_OUT}"
         )
     if kind != "pickle":
         refuse_format(path, kind)
@@ -97,14 +99,14 @@ def examine(path: Path) -> FileSafety:
 
 
 def _kind(path: Path) -> Format:
-    """Return the format of what may be a model."""
+    """Return the format of a file that may be a model."""
     refuse_mistaken(path)
     refuse_other_kinds(path)
     return sniff(path)
 
 
 def brings_network(path: Path) -> bool:
-    """Return whether a file holds a network as well as its weights; told without screening it.
+    """Return whether a file holds a network as well as its weights, without screening it.
 
     Raises
     ------
@@ -120,8 +122,12 @@ def brings_network(path: Path) -> bool:
 
 
 def require_safe(path: Path) -> FileSafety:
-    """Refuse a torch checkpoint that names, calls or holds anything beyond tensors, plain
-    containers and values that run nothing; what it is.
+    """Refuse a torch checkpoint of anything beyond tensors, containers and values that run nothing.
+
+    Returns
+    -------
+    FileSafety
+        Of a checkpoint that may be opened.
 
     Raises
     ------
@@ -139,7 +145,7 @@ def require_safe(path: Path) -> FileSafety:
 
 
 def refuse_unsafe(path: Path, safety: FileSafety) -> None:
-    """Raise what `require_safe` raises, of a file that was examined."""
+    """Refuse a file that was examined, as `require_safe` does."""
     if not safety.breaches:
         return
     unsafe = safety.unsafe
@@ -166,7 +172,7 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
 
 
 def unreadable(safety: FileSafety) -> str:
-    """Return why a file that runs nothing is not read, and how it becomes one that is."""
+    """Return why a file that runs nothing cannot be read, and how to convert it."""
     opcodes = ", ".join(breach.opcode for breach in safety.breaches[:SHOWN])
     more = ", ..." if len(safety.breaches) > SHOWN else ""
     again = "torch.load" if safety.format == CHECKPOINT else "pickle.load or torch.load"
@@ -179,22 +185,23 @@ def unreadable(safety: FileSafety) -> str:
 
 
 def _trusting(unsafe: list[str]) -> str:
-    """Return the other way out, where it leads out."""
+    """Return the advice on trusting the file, as far as it applies."""
     foreign = [name for name in unsafe if is_foreign(name)]
     if foreign:
         return f"; it also names {foreign[0]}, which --trust-pickle refuses"
-    return ", or, where you trust this file, say --trust-pickle"
+    return ", or, if you trust this file, give --trust-pickle (trust_pickle=True)"
 
 
 def unsafe_globals(path: Path) -> list[str]:
-    """Return names in the pickles of a checkpoint that are not needed for tensors, most telling
-    first.
+    """Return the names in a checkpoint's pickles that are not part of a state dict.
+
+    Those outside of torch come first.
     """
     return examine(path).unsafe
 
 
 def _mapped(handle: int, path: Path) -> mmap.mmap:
-    # Reading more than there is takes no memory, however long a string says that it is.
+    # Reading beyond the end takes no memory, whatever length a string declares.
     try:
         return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
@@ -202,7 +209,7 @@ def _mapped(handle: int, path: Path) -> mmap.mmap:
 
 
 def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
-    """Return what was found; damage alone is an error, damage behind a payload a hiding place."""
+    """Return what was found; damage is an error unless other breaches were found before it."""
     # What was not followed to its end might run something there.
     if found.damage and all(breach.inert for breach in found.breaches):
         text = text_in_place(path) if kind == "pickle" else ""

@@ -1,4 +1,4 @@
-"""What torch.save writes into an archive, member by member: an allow-list of names and pickles."""
+"""Screening of torch.save's archives by an allow-list of members and of their pickles."""
 
 from __future__ import annotations
 
@@ -28,8 +28,16 @@ ENDINGS = (".pkl", ".pickle", ".p", ".pt", ".pth", ".bin", ".joblib", ".dill")
 
 
 def screen_checkpoint(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
-    """Screen the pickles of a checkpoint, whatever they are called, and name members that
-    torch.save does not write. The archive is one that `open_screened` opened.
+    """Screen the pickles of a checkpoint, and find members that torch.save does not write.
+
+    Parameters
+    ----------
+    archive
+        As `open_screened` opened it.
+    path
+        Of the archive, for messages.
+    found
+        What is found is added here.
 
     Raises
     ------
@@ -45,7 +53,7 @@ def screen_checkpoint(archive: zipfile.ZipFile, path: Path, found: Screening) ->
         if _is_pickle(inside):
             screen_member(content(archive, name, path, LARGEST_PICKLE), name, found)
         if not (inside == "data.pkl" or inside in PLAIN or STORAGE.fullmatch(inside)):
-            text = f"its member {name[:80]!r} is no part of what torch.save writes"
+            text = f"its member {name[:80]!r} is not written by torch.save"
             found.add(Breach("", text, "", 0, name))
 
 

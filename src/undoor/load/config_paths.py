@@ -1,4 +1,4 @@
-"""Does a configuration reach for other files? None of a model's may.
+"""Refuse configurations that name other files.
 
 Libraries hand parts of a configuration to whatever builds the network, which may take weights from
 a path (`model_args.checkpoint_path` goes to timm, which unpickles it) or from the hub.
@@ -18,7 +18,7 @@ LOADING = frozenset({
     "transformers_weights", "use_pretrained_backbone", "custom_load", "state_dict", "hf_hub_id",
     "hf_hub_filename", "url", "file",
 })  # fmt: skip
-# Texts that are read by people alone; whatever lies in them leads nowhere.
+# Texts that only people read; no library opens what they name.
 READ_BY_PEOPLE = frozenset({
     "id2label", "label2id", "label_names", "label_descriptions", "_name_or_path", "license",
     "origin_url", "paper_ids", "paper_name", "notes", "tags", "tag", "description",
@@ -49,12 +49,12 @@ def require_no_paths(config: Mapping[str, Any], source: object) -> None:
             shown = " ".join(key.split())
             raise UndoorError(
                 f"{source}: {shown} is {str(value)[:80]!r}; expected a configuration that names no "
-                f"other file: a model is opened from its own weights alone. Remove {shown}"
+                f"other file, since a model is opened from its own weights alone; remove {shown}"
             )
 
 
 def _entries(value: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Keys with dots and their values, but for what people alone read."""
+    """Yield keys with dots and their values, without those that only people read."""
     if depth > MAX_DEPTH:
         raise UndoorError(f"{key[:80]}... is nested more than {MAX_DEPTH} deep; copy it again")
     yield key, value

@@ -36,19 +36,19 @@ def read(path: Path) -> Graph:
     """
     with open_regular(path) as stream:
         data = stream.read()
-    said = {EXPORT_ENTRY: ""}
+    extra_files = {EXPORT_ENTRY: ""}
     try:
         with warnings.catch_warnings():
-            # Of torch's own making, and nothing that a user could do about.
+            # They come from torch itself; a user can do nothing about them.
             warnings.simplefilter("ignore")
-            program = torch.export.load(io.BytesIO(data), extra_files=said)
+            program = torch.export.load(io.BytesIO(data), extra_files=extra_files)
             whole = program.module(check_guards=False)
     except Exception as error:
         raise UndoorError(
             f"torch.export cannot open {path} ({first_line(error)}); it may be of another version "
             "of torch: export the model again with this one"
         ) from error
-    if said[EXPORT_ENTRY]:
+    if extra_files[EXPORT_ENTRY]:
         raise UndoorError(
             f"{path} is a guarded model that undoor exported, with the original inside; give the "
             "original as the model"
@@ -67,7 +67,7 @@ def read(path: Path) -> Graph:
 
 
 def _compare(network: nn.Module, whole: nn.Module, x: Tensor, path: Path) -> None:
-    """Refuse layers that answer otherwise than the program."""
+    """Refuse layers whose class scores differ from the program's."""
     try:
         with torch.no_grad():
             (expected,) = tree_leaves(whole(x))
@@ -91,11 +91,10 @@ def _input_shape(network: fx.GraphModule, path: Path) -> tuple[Any, ...]:
 
 
 def _for_any_batch(network: fx.GraphModule, shape: tuple[Any, ...], path: Path) -> nn.Module:
-    """Return the same for batches of any size.
+    """Return a network for batches of any size, from one that was exported for a fixed size.
 
-    What a shape says of the batch is read off the input.
-
-    Held to the program itself on a batch of the size that it was exported for.
+    Where a shape has the size of the batch, it is taken from the input. The result is compared with
+    the program itself on a batch of the size that it was exported for.
     """
     graph, batch = fx.Graph(), shape[0]
     graph.output(graph.graph_copy(network.graph, {}))

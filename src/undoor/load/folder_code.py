@@ -1,9 +1,8 @@
-"""Import Python files of a folder under private names, from their source, behind all that is
-installed.
+"""Import Python files of a folder under private names, from their source.
 
 A folder's modules are found by the code of that folder alone: `sys.path` stays as it is, two
-folders may have modules of one name, and nothing of a folder stands in for an installed package.
-Every file is read once; what is hashed is what is compiled. Compiled files beside it
+folders may have modules of one name, and nothing of a folder replaces an installed package. Every
+file is read once; what is hashed is what is compiled. Compiled files beside it
 (`__pycache__`) are neither read nor written.
 """
 
@@ -81,9 +80,7 @@ class FolderCode:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Yield what the code puts on sys.path is taken off again, and searched for its imports
-        alone.
-        """
+        """Take what the code puts on `sys.path` off again, and search it for its imports alone."""
         self._path_before = before = list(sys.path)
         try:
             yield
@@ -93,7 +90,7 @@ class FolderCode:
             sys.path[:] = before
 
     def _loose(self) -> list[Path]:
-        """Folders on `sys.path`, now or while the code was building, without installed packages."""
+        """Return folders on `sys.path`, now or during the building, without installed packages."""
         before = sys.path if self._path_before is None else self._path_before
         added = [Path(place).resolve() for place in sys.path if place not in before]
         return list(dict.fromkeys([*self._added, *added, *loose_places()]))
@@ -150,10 +147,7 @@ class FolderCode:
         fromlist: Any = (),
         level: int = 0,
     ) -> ModuleType:
-        """Return what `import` does in code of the folder.
-
-        Installed packages first, then the folder.
-        """
+        """Import a module as code of the folder does: installed packages first, then the folder."""
         root = name.partition(".")[0]
         if level == 0 and not name.startswith(PREFIX):
             if not is_installed(root, self._loose()) and self.has(root):
@@ -223,9 +217,9 @@ def below(folder: Path, names: list[str]) -> Path | None:
 
 
 def located(folder: Path, name: str) -> Path | None:
-    """Return the file of a module in a folder, as Python chooses.
+    """Return the file of a module in a folder: a package, a module, or a folder of modules.
 
-    Package, module, folder of modules.
+    They are tried in this order, as Python does.
     """
     inside = folder / name
     if inside.is_symlink():

@@ -1,4 +1,4 @@
-"""What no pickled module needs: names that keep it from being opened even where it is trusted."""
+"""Names that keep a pickled module from being opened even where it is trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from undoor.load.beside import is_beside
 
-# What the standard library gives to pickles of modules. Nothing else of it has a place in one.
+# What pickles of modules need of the standard library; they need nothing else of it.
 NEEDED = re.compile(
     r"collections\.(OrderedDict|Counter|defaultdict|deque)"
     r"|_?_?(builtins?)(__)?\.(set|frozenset|dict|list|tuple|slice|range|complex|bytearray|object"
@@ -20,10 +20,14 @@ NEEDED = re.compile(
 def is_foreign(name: str) -> bool:
     """Return whether a pickled module that names this global is refused.
 
+    Examples
+    --------
     >>> is_foreign("os.system"), is_foreign("argparse.Namespace"), is_foreign("vendor.Net")
     (True, False, False)
     """
     root = name.partition(".")[0]
     # Names of Python 2, too, which unpicklers translate.
-    own = root in sys.stdlib_module_names or root in _compat_pickle.IMPORT_MAPPING
-    return not root.isidentifier() or (own and not NEEDED.fullmatch(name) and not is_beside(name))
+    standard = root in sys.stdlib_module_names or root in _compat_pickle.IMPORT_MAPPING
+    return not root.isidentifier() or (
+        standard and not NEEDED.fullmatch(name) and not is_beside(name)
+    )

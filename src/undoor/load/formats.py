@@ -1,5 +1,8 @@
-"""What a file is by its content; names and endings are the sender's choice and count for nothing
-but safetensors and TOML, which have no magic number."""
+"""The format of a file, by its content.
+
+Names and endings are the sender's choice and are ignored, except for safetensors and TOML, which
+have no magic number.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,7 @@ def sniff(path: Path) -> Format:
             return name
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "picture"
-    # Read as nothing else by us, and strictly: what its tensors look like does not matter.
+    # It is read only as safetensors, and strictly, whatever its tensors look like.
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return "safetensors"
     # A pickle may be written so that it is a tar header too: torch tries tar first. And what a tar

@@ -1,4 +1,4 @@
-"""What files that hold a network and its weights give."""
+"""A network from a file that holds it and its weights, and its comparison with the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from undoor.errors import UndoorError
 from undoor.input_size import require_input_size
 
-# Of the largest difference in class scores, beside the largest score.
+# Largest difference in class scores, as a share of the largest score.
 PARITY = 1e-4
 
 
@@ -19,10 +19,17 @@ PARITY = 1e-4
 class Graph:
     """A network from a file that describes it.
 
-    input_shape : of one input, as the file says it; None where it leaves it open.
-    require_parity : of the shape of one input; raises an `UndoorError` where the network answers
-        otherwise than the file, as another reader runs it. None where it is the file itself.
-    sha256 : of the bytes of the file.
+    Attributes
+    ----------
+    network
+        Takes inputs [N, *shape].
+    input_shape
+        Of one input, as the file has it; None where the file leaves it open.
+    require_parity
+        Takes the shape of one input, and raises an `UndoorError` where the network's scores differ
+        from those of the file, as another reader runs it. None where there is no other reader.
+    sha256
+        Of the bytes of the file.
     """
 
     network: nn.Module
@@ -32,24 +39,44 @@ class Graph:
 
 
 def require_same(got: Tensor, expected: Tensor, what: str) -> None:
-    """Refuse scores that differ by more than 1e-4 of the largest.
+    """Refuse scores that differ from the expected ones by more than 1e-4 of the largest.
+
+    Parameters
+    ----------
+    got, expected
+        Class scores [N, K].
+    what
+        What they are the scores of, for messages.
 
     Raises
     ------
     UndoorError
-        They do, or have another shape.
+        They differ by more, or have another shape.
     """
     if got.shape != expected.shape:
         raise UndoorError(f"{what} returns {tuple(got.shape)} instead of {tuple(expected.shape)}")
     largest = float((got - expected).abs().max())
-    # Not beside 1: the scores of a cold model are all far smaller.
-    if not largest <= PARITY * float(expected.abs().max()):
-        raise UndoorError(f"{what} answers otherwise, by {largest:.2g}")
+    # Not relative to 1: at a high temperature all scores of a model are far smaller.
+    limit = PARITY * float(expected.abs().max())
+    if not largest <= limit:
+        raise UndoorError(
+            f"{what} returns scores that differ by {largest:.2g}; expected at most {limit:.2g}"
+        )
 
 
 def require_any_batch(network: nn.Module, x: Tensor, expected: Tensor, what: str) -> None:
-    """Refuse a network that answers inputs x [N, ...] otherwise than `expected` [N, K], by
-    themselves or beside as many others.
+    """Refuse a network whose scores differ from the expected ones, alone or in a larger batch.
+
+    Parameters
+    ----------
+    network
+        Returns class scores.
+    x
+        Inputs [N, ...], given alone and together with as many others.
+    expected
+        Their class scores [N, K].
+    what
+        The network, for messages.
 
     Raises
     ------
@@ -61,12 +88,12 @@ def require_any_batch(network: nn.Module, x: Tensor, expected: Tensor, what: str
 
 
 def example(shape: tuple[int, ...], batch: int) -> Tensor:
-    """Values between 0 and 1 [batch, *shape], always the same.
+    """Return values in [0, 1), [batch, *shape], always the same.
 
     Raises
     ------
     UndoorError
-        One of them is larger than any image.
+        One input is larger than any image.
     """
     require_input_size(shape, "the input")
     return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Files that bring their network along: `torch.export`, ONNX, TorchScript."""
+"""Files that hold a network as well as its weights: `torch.export`, ONNX, TorchScript."""
 
 from __future__ import annotations
 
@@ -54,32 +54,43 @@ def _sha256(path: Path) -> str:
 
 
 def is_graph(path: Path) -> bool:
-    """Return whether a file brings its network along."""
-    # What there is to say of a missing file, or of a pickle, is for read_state_dict to say, which
-    # screens it.
+    """Return whether a file holds a network as well as its weights."""
+    # Missing files and pickles are reported by read_state_dict, which screens them.
     return path.is_file() and path.suffix != ".safetensors" and brings_network(path)
 
 
 def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
-    """Return the classifier of a graph and of what the tables of a model.toml add.
+    """Return the classifier of a graph, completed by the tables of a model.toml.
+
+    Parameters
+    ----------
+    graph
+        From `read_graph`.
+    tables
+        Of a model.toml.
+    source
+        Where the tables come from, for messages.
 
     Raises
     ------
     UndoorError
-        They name an architecture, do not say the shape of an input that the graph leaves open, or
-        do not fit the graph; or the network answers otherwise than the file.
+        The tables name an architecture, lack an input shape that the graph leaves open, or do not
+        fit the graph; or the network's scores differ from those of the file.
     """
-    told = sorted(given(tables, "model").keys() - {"weights", "output"})
-    if told:
-        raise UndoorError(f"{source}: the file brings its own network; leave {told[0]} out")
+    unexpected = sorted(given(tables, "model").keys() - {"weights", "output"})
+    if unexpected:
+        raise UndoorError(
+            f"{source}: the file holds its network, so that no {unexpected[0]} is expected; leave "
+            f"{unexpected[0]} out"
+        )
     model = checked(GraphTable, "model", given(tables, "model"), source)
-    own = {"shape": graph.input_shape, **given(tables, "input")}
-    table = checked(InputTable, "input", {k: v for k, v in own.items() if v is not None}, source)
+    inputs = {"shape": graph.input_shape, **given(tables, "input")}
+    table = checked(InputTable, "input", {k: v for k, v in inputs.items() if v is not None}, source)
     classes = checked(ClassesTable, "classes", given(tables, "classes"), source)
-    stored = graph.input_shape
-    # The file says it as it is; images are described with their channels first all the same.
-    turned = stored is not None and stands_last(stored) and table.shape == first(stored)
-    shape = stored if turned and stored is not None else table.shape
+    declared = graph.input_shape
+    # A file may declare channels last, where a model.toml describes the same images channels first.
+    turned = declared is not None and stands_last(declared) and table.shape == first(declared)
+    shape = declared if turned and declared is not None else table.shape
     if graph.require_parity is not None:
         graph.require_parity(shape)
     network, shape = channels_first(graph.network, shape)

@@ -1,4 +1,4 @@
-"""What loaders of models from public hubs share: nothing is fetched, nothing foreign is run."""
+"""Common parts of loaders of models from public hubs, which fetch nothing and run no code."""
 
 from __future__ import annotations
 
@@ -22,13 +22,22 @@ from undoor.vocabulary import MODEL_FILE
 CONFIG = "config.json"
 SWITCH = "HF_HUB_OFFLINE"
 LARGEST_TEXT = 20_000_000
-# What imports torchvision; the converter does so for operators of detectors alone.
+# Libraries that import torchvision; the converter does so for operators of detectors alone.
 CONVERTER = "onnx2torch"
 USERS = frozenset({"transformers", "timm", CONVERTER})
 
 
 def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
-    """These attributes of an optional library.
+    """Import attributes of an optional library.
+
+    Parameters
+    ----------
+    library
+        Name of the module.
+    names
+        Of its attributes.
+    extra
+        The extra of undoor that installs it.
 
     Raises
     ------
@@ -38,7 +47,7 @@ def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
     root = library.partition(".")[0]
     try:
         require_installed(root)
-        # Nor is what these libraries import on their part taken from there.
+        # Their own imports are not taken from loose folders either.
         with without_places([Path.cwd(), *loose_places()]), _torchvision_for(root):
             importlib.import_module(root)
             module = importlib.import_module(library)
@@ -56,12 +65,12 @@ def from_library(library: str, *names: str, extra: Extra) -> tuple[Any, ...]:
 
 @contextmanager
 def offline(extra: Extra) -> Iterator[None]:
-    """No library reaches for the hub inside; what was set before is set again afterwards.
+    """Keep libraries from reaching the hub; the previous setting is restored afterwards.
 
     Parameters
     ----------
     extra
-        The one to install where the hub's library is missing.
+        The extra of undoor that installs the hub's library.
     """
     (switch,) = from_library("huggingface_hub.constants", SWITCH, extra=extra)
     constants = sys.modules["huggingface_hub.constants"]
@@ -86,18 +95,19 @@ def _torchvision_for(library: str) -> AbstractContextManager[None]:
 
 
 def folder_of(path: Path) -> Path:
-    """Return the folder of a model that is named by it or by its config.json."""
+    """Return the folder of a model, given the folder or its config.json."""
     return path.parent if path.name == CONFIG else path
 
 
 def config_says(path: Path, key: str) -> bool:
-    """Return whether there is a config.json with this key, and no model.toml, which would come
-    first.
+    """Return whether there is a config.json with this key, and no model.toml.
+
+    A model.toml takes precedence.
 
     Raises
     ------
     UndoorError
-        There is one that cannot be read.
+        The config.json cannot be read.
     """
     folder = folder_of(path)
     if not (folder / CONFIG).is_file() or (path.is_dir() and (folder / MODEL_FILE).exists()):
@@ -129,12 +139,12 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def require_unmarked(file: Path) -> None:
-    """Refuse a byte-order mark in a text that a library reads itself, and would stumble over.
+    """Refuse a byte-order mark in a text that a library reads itself, and would fail on.
 
     Raises
     ------
     UndoorError
-        There is one.
+        The file begins with a byte-order mark.
     """
     if file.is_file() and file.read_bytes()[:3] == codecs.BOM_UTF8:
         raise UndoorError(
@@ -149,7 +159,7 @@ def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
     Raises
     ------
     UndoorError
-        A key that speaks of layers or depth says more than `tensors`.
+        A key about layers or depth has a number above `tensors`.
     """
     for key, value in values.items():
         parts = value if isinstance(value, list | tuple) else [value]
@@ -162,6 +172,7 @@ def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

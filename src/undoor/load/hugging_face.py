@@ -1,7 +1,7 @@
 """Image classifiers of Hugging Face Transformers, from a folder on disk.
 
 Expected: config.json with one architecture for image classification, preprocessor_config.json, and
-safetensors. Code that a folder brings along is never run, and nothing is fetched.
+safetensors. Code in a folder is never run, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Logits(nn.Module):
 
     Parameters
     ----------
+    model
+        Returns an object with `logits`.
     flipped
         Whether it takes the colours in the opposite order (BGR).
     """
@@ -58,6 +60,7 @@ class Logits(nn.Module):
         self.flipped = flipped
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the class scores [N, classes] of images [N, C, H, W]."""
         return self.model(pixel_values=x.flip(1) if self.flipped else x).logits
 
 
@@ -67,7 +70,14 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, options: Tables) -> Classifier:
-    """Return the classifier in the folder `path`; of `options`, the input and the class names win.
+    """Return the classifier in a folder.
+
+    Parameters
+    ----------
+    path
+        The folder, or its config.json.
+    options
+        Tables as of a model.toml; its input and class names override those of the folder.
 
     Raises
     ------
@@ -97,14 +107,12 @@ def read(path: Path, options: Tables) -> Classifier:
 
 
 def _architecture(config: Mapping[str, Any], folder: Path) -> str:
-    """Return the name of the class of the network, where Transformers alone can build and run
-    it.
-    """
+    """Return the class name of the network, if Transformers can build it without foreign code."""
     texts = [config, *(read_json(folder / f) for f in PROCESSORS if (folder / f).exists())]
     if any("auto_map" in text or "custom_pipelines" in text for text in texts):
         raise UndoorError(
-            f"{folder} wants code of its own to be run (auto_map), which is never done; where "
-            "Transformers knows the architecture, remove auto_map; else describe the network in a "
+            f"{folder} needs its own code to be run (auto_map), which is never done; if "
+            "Transformers has the architecture, remove auto_map; else describe the network in a "
             "model.toml with code that you trust"
         )
     for text in texts:
@@ -121,8 +129,8 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
         )
     if config.get("problem_type") == "multi_label_classification":
         raise UndoorError(
-            f"{folder} answers several labels an image (problem_type multi_label_classification); "
-            "expected one class an image"
+            f"{folder} predicts several labels per image (problem_type "
+            "multi_label_classification); expected one class per image"
         )
     return str(names[0])
 
@@ -178,7 +186,7 @@ def _model(
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
-            # Whatever the configuration asks for: others may be kernels fetched from the hub.
+            # Whatever the configuration has: other implementations may be fetched from the hub.
             attn_implementation="eager",
             output_loading_info=True,
         )
@@ -194,7 +202,7 @@ def _model(
 def _require_size(
     kind: Any, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], folder: Path
 ) -> None:
-    """Refuse a configuration that asks for far more than is stored, before memory is taken."""
+    """Refuse a network far larger than the stored tensors, before memory is taken."""
     require_depth(config, len(shapes), folder / CONFIG)
     stored = sum(torch.Size(shape).numel() for shape in shapes.values())
     try:
@@ -226,9 +234,9 @@ def _require_fit(seen: Mapping[str, Any], folder: Path, name: str) -> None:
 
 
 def _preprocessing(folder: Path, config: Any, options: Tables) -> tuple[Preprocessing, bool]:
-    own = given(options, "input")
-    if {"shape", "mean", "std"} <= own.keys():
-        return _stated(own, folder), False
+    inputs = given(options, "input")
+    if {"shape", "mean", "std"} <= inputs.keys():
+        return _stated(inputs, folder), False
     if not any((folder / name).is_file() for name in PROCESSORS):
         raise UndoorError(
             f"{folder} has no {PROCESSORS[0]}, so that size, mean and std of its inputs are "
@@ -249,12 +257,12 @@ def _preprocessing(folder: Path, config: Any, options: Tables) -> tuple[Preproce
     )
 
 
-def _stated(own: Mapping[str, Any], folder: Path) -> Preprocessing:
+def _stated(inputs: Mapping[str, Any], folder: Path) -> Preprocessing:
     from undoor.load.spec import InputTable, checked
     from undoor.resizing import Resizing
     from undoor.spaces.images import IMAGES
 
-    table = checked(InputTable, "input", own, folder)
+    table = checked(InputTable, "input", inputs, folder)
     if not IMAGES.applies_to(table.shape):
         raise UndoorError(f"expected an input_shape such as (3, 32, 32), got {table.shape}")
     channels, height, width = table.shape
@@ -274,7 +282,7 @@ def _names(id2label: Mapping[Any, Any], folder: Path) -> tuple[str, ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Transformers neither warns nor draws inside; refusals say what is wrong."""
+    """Silence the warnings and progress bars of Transformers; refusals name the fault."""
     (logging,) = from_library("transformers.utils", "logging", extra=EXTRA)
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Which modules are installed, and import them without what lies in loose folders."""
+"""Find installed modules, and import them without those in the working directory."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def is_standard_file(file: Path) -> bool:
 
 
 def loose_places() -> list[Path]:
-    """Entries of `sys.path` that are there only because of where Python was started.
+    """Return the entries of `sys.path` that depend only on where Python was started.
 
-    The working directory and the folder of the script.
+    They are the working directory and the folder of the script.
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     started = [Path.cwd(), *([Path(script).resolve().parent] if script else [])]
@@ -48,8 +48,10 @@ def is_installed(root: str, loose: Collection[Path] | None = None) -> bool:
 
     Parameters
     ----------
+    root
+        Name of the module.
     loose
-        Entries of `sys.path` that hold no installed packages.
+        Entries of `sys.path` that hold no installed packages; None for `loose_places`.
     """
     return is_standard(root) or root == "undoor" or _installed(root, loose) is not None
 
@@ -86,23 +88,23 @@ def _is_site(place: Path) -> bool:
 
 @cache
 def _site_folders() -> frozenset[Path]:
-    """Return where packages are installed, by Python's own word: names of folders can be chosen."""
+    """Return the folders of installed packages as Python has them, whatever they are called."""
     places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     places += [*site.getsitepackages(), site.getusersitepackages()]
     return frozenset(Path(place).resolve() for place in places)
 
 
 def hidden_places(folder: Path) -> list[Path]:
-    """Return what an import of an installed package must not see.
+    """Return the folders that imports of an installed package must not search.
 
-    The model's folder, the current one.
+    They are the model's folder and the current one.
     """
     return [folder.resolve(), Path.cwd()]
 
 
 @contextmanager
 def without_places(places: Collection[Path]) -> Iterator[None]:
-    """Import with these folders taken off `sys.path`."""
+    """Take these folders off `sys.path`, and put them back afterwards."""
     taken = [
         (number, place)
         for number, place in enumerate(sys.path)
@@ -118,7 +120,7 @@ def without_places(places: Collection[Path]) -> Iterator[None]:
 
 
 def require_installed(root: str) -> None:
-    """Refuse a top-level module that lies in the working directory or beside the script alone.
+    """Refuse a top-level module that is only in the working directory or beside the script.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def require_installed(root: str) -> None:
 
 
 def import_installed(name: str, folder: Path) -> ModuleType:
-    """Return an installed module, whatever lies in `folder` and the working directory.
+    """Import an installed module, ignoring `folder` and the working directory.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a process gives up for good: network, writing, other programs, other processes, memory.
+"""Confinement of a process: no network, writing, other programs or processes; limited memory.
 
-Used by `undoor.load.opened` alone, in a process of its own that has no other threads, which would
-keep what they have. Every step is tried, none is relied on; the steps that took effect are told.
+Used by `undoor.load.opened` alone, in a process without other threads, which would stay
+unconfined. Every step is tried and none is relied on; the steps that took effect are reported.
 The kernel's own interfaces are called because no maintained library wraps Landlock; see
 landlock(7), unshare(2), prctl(2), seccomp(2), getrlimit(2).
 """
@@ -32,35 +32,42 @@ PATH_BENEATH = 1
 
 
 def confine(writable: Path, seconds: int) -> list[str]:
-    """Give up what the system lets a process give up, but writing below `writable`.
+    """Confine this process for good, as far as the system allows.
 
     Parameters
     ----------
+    writable
+        The folder in which it may still write.
     seconds
         Of computing, after which the process is ended.
+
+    Returns
+    -------
+    list of str
+        The restrictions that took effect, in words.
     """
-    told = _limits(seconds)
+    restrictions = _limits(seconds)
     if not sys.platform.startswith("linux"):
-        return told
+        return restrictions
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
-        told.append("no new privileges")
+        restrictions.append("no new privileges")
     if libc.unshare(NEW_USER | NEW_NETWORK | NEW_PROCESSES | NEW_IPC) == 0:
-        told.append("no network and processes of its own (namespaces)")
+        restrictions.append("no network, and a process namespace of its own (namespaces)")
         _become_first(libc, seconds)
     elif libc.unshare(NEW_USER | NEW_NETWORK) == 0:
-        told.append("no network (namespace)")
-    return told + _landlock(libc, writable)
+        restrictions.append("no network (namespace)")
+    return restrictions + _landlock(libc, writable)
 
 
 def limit_memory(amount: int) -> list[str]:
-    """Allow `amount` bytes more than the process has now, to it and to each that it starts."""
+    """Allow this process, and each that it starts, `amount` bytes more than it has now."""
     try:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + amount
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit = pages * resource.getpagesize() + amount
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_FSIZE, (amount, amount))
     except (ImportError, OSError, ValueError):
         return []
@@ -86,9 +93,9 @@ def _limits(seconds: int) -> list[str]:
 
 
 def _become_first(libc: ctypes.CDLL, seconds: int) -> None:
-    """Go on as the first process of the new namespace: when it ends, all that it started does.
+    """Fork the first process of the new namespace: when it ends, all that it started ends.
 
-    This process stays outside and ends it when its time is up, wherever it may have gone.
+    The calling process stays outside, and ends the new one when its time is up.
     """
     child = os.fork()
     if not child:
@@ -116,8 +123,8 @@ def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
     rules = libc.syscall(CREATE_RULESET, fields, len(fields), 0)
     if rules < 0:
         return []
-    # Whatever may be done to files but executing them, device controls, and removing them: who
-    # bounds what is written has to see it.
+    # All rights over files but executing them, device controls, and removing them: the parent
+    # bounds what is written, and has to see it.
     everything = handled & ~EXECUTE & ~(1 << 15) & ~REMOVE
     on_file = READ | WRITE | (1 << 14 if version >= TRUNCATE_SINCE else 0)
     allowed = ((Path("/"), READ | LIST), (writable, everything), (Path(os.devnull), on_file))
@@ -126,8 +133,8 @@ def _landlock(libc: ctypes.CDLL, writable: Path) -> list[str]:
     os.close(rules)
     if not done:
         return []
-    told = ["no writing outside of a temporary folder, no other programs (Landlock)"]
-    return told + (["no TCP (Landlock)"] if network else [])
+    restrictions = ["no writing outside of a temporary folder, no other programs (Landlock)"]
+    return restrictions + (["no TCP (Landlock)"] if network else [])
 
 
 def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> bool:

@@ -1,4 +1,4 @@
-"""Lazy layers, whose sizes are known after a first pass."""
+"""Lazy layers, whose sizes are known only after a first pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from undoor.errors import UndoorError
 
 
 def materialise(network: nn.Module, input_shape: Sequence[int]) -> None:
-    """Run a network once where it has lazy layers, so that its weights have their places.
+    """Run a network with lazy layers once, so that they get their weights.
+
+    Parameters
+    ----------
+    network
+        Changed in place; without lazy layers it is not run.
+    input_shape
+        Of one input.
 
     Raises
     ------

@@ -1,5 +1,7 @@
-"""What stands in the place of a file: pointers and error pages where a download went wrong, and
-checkpoints that were named as what they are not."""
+"""Refuse files that are not what their names promise.
+
+They are pointers and error pages from failed downloads, and checkpoints named as another format.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,12 @@ WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
 def refuse_mistaken(path: Path) -> None:
-    """Refuse a pointer, an error page or another format in the place of a file.
+    """Refuse a pointer, an error page or another format instead of the expected file.
 
     Raises
     ------
     UndoorError
-        Says what it is and how to get the file.
+        It is one; the message names it, and how to get the file.
     """
     with open_regular(path) as stream:
         head = stream.read(HEAD)
@@ -44,7 +46,7 @@ def refuse_mistaken(path: Path) -> None:
 
 
 def refuse_mistaken_head(path: Path, head: bytes) -> None:
-    """As `refuse_mistaken`, of the first bytes of a file."""
+    """Refuse the same as `refuse_mistaken`, from the first bytes of a file."""
     _refuse_misnamed(path, head)
     plain = head.removeprefix(MARK).lstrip()
     for start, name, way_out in POINTERS:
@@ -58,7 +60,7 @@ def refuse_mistaken_head(path: Path, head: bytes) -> None:
     by_name = path.suffix.lower() == ".json"
     if plain[:1] == b"{" and not by_name and len(head) < HEAD and _is_json(plain):
         raise UndoorError(
-            f"{path} is JSON, as servers answer with in the place of a file ({shown(plain)}); "
+            f"{path} is JSON, as servers send instead of a file ({shown(plain)}); "
             "expected a file with a model: download it again"
         )
 
@@ -88,7 +90,7 @@ def text_in_place(path: Path) -> str:
 
 
 def shown(data: bytes) -> str:
-    """Return the first words of a text, on one line and harmless."""
+    """Return the first words of a text, on one line and without control characters."""
     text = " ".join(data.decode("utf-8", "replace").split())
     return "".join(c for c in text if c.isprintable())[:MAX_SHOWN]
 
@@ -99,7 +101,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     UndoorError
-        It is in UTF-16 or no text, or a pointer stands in its place.
+        It is in UTF-16, is no text, or is a pointer.
     """
     with open_regular(path) as stream:
         data = stream.read()

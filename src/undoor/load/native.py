@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from undoor.classifier import Classifier
 from undoor.identity.structure import with_call
 from undoor.load import timm_models
@@ -13,12 +15,13 @@ from undoor.load.architecture import build, describe
 from undoor.load.bounded import build_bounded
 from undoor.load.channels_last import channels_first
 from undoor.load.check import require_safe
+from undoor.load.fitting import load_fitting
 from undoor.load.graph_files import is_graph, of_graph, read_graph
 from undoor.load.lazy_layers import materialise
 from undoor.load.not_a_model import refuse_repair_file
 from undoor.load.spec import ModelSpec, Tables, read_spec, read_tables
 from undoor.load.trust import NamedCode, code_named, require_trusted
-from undoor.load.weights import load_fitting, read_states
+from undoor.load.weights import read_states
 
 
 def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier:
@@ -26,6 +29,10 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
 
     Parameters
     ----------
+    path
+        A model.toml, a folder that holds one, a checkpoint, or a file with its network.
+    options
+        Tables as of a model.toml, which override those of the file.
     trust_code
         Whether code may run that a file of the model names.
 
@@ -40,7 +47,7 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     if weights is not None and (graph := read_graph(Path(weights))) is not None:
         return of_graph(graph, tables, file)
     if "architecture" not in model and weights is not None and Path(weights).is_file():
-        # That a file is unsafe matters more than that its architecture is missing.
+        # An unsafe file is reported rather than its missing architecture.
         require_safe(Path(weights))
         refuse_repair_file(Path(weights))
     if timm_models.is_name(model.get("architecture")):
@@ -64,8 +71,16 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     materialise(built.network, spec.input.shape)
     name = describe(spec.model.architecture)
     load_fitting(built.network, states, file=spec.model.weights, architecture=name)
-    network, shape = channels_first(built.network, spec.input.shape)
-    classifier = Classifier(
+    classifier = _classifier(built.network, spec)
+    # Only now, since a first pass may import as well.
+    origin = replace(classifier.origin, code=built.files)
+    classifier.origin = with_call(origin, spec.model.architecture, spec.model.arguments)
+    return classifier
+
+
+def _classifier(network: nn.Module, spec: ModelSpec) -> Classifier:
+    network, shape = channels_first(network, spec.input.shape)
+    return Classifier(
         network,
         input_shape=shape,
         bounds=spec.input.bounds,
@@ -77,14 +92,12 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
         space=spec.input.space,
         task=spec.classes.task,
     )
-    # Only now, since a first pass may import as well.
-    origin = replace(classifier.origin, code=built.files)
-    classifier.origin = with_call(origin, spec.model.architecture, spec.model.arguments)
-    return classifier
 
 
 def code_named_by(path: Path) -> NamedCode | None:
-    """Return the code that opening a model would run because a file of it says so, if any.
+    """Return the code that opening a model would run because a file of the model names it.
+
+    None where there is no such code.
 
     Raises
     ------

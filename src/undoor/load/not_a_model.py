@@ -1,4 +1,4 @@
-"""Files and folders that are given as the model by mistake: what each is, and where it belongs."""
+"""Refuse files and folders that are given as the model by mistake, and name where they belong."""
 
 from __future__ import annotations
 
@@ -30,18 +30,17 @@ PLACES = {
 }
 CONFIG_KEYS = frozenset({"model_type", "architectures", "architecture", "id2label"})
 MAX_JSON = 2**22
-# Of a folder with many; enough to tell what it holds.
+# Files of a folder that are examined; enough to know what it holds.
 MAX_LOOKED_AT = 200
 
 
 def refuse_other_kinds(path: Path) -> None:
-    """Refuse code and settings in the place of a model, which no reader would take for what they
-    are.
+    """Refuse code and settings given as a model, which no reader would recognise as such.
 
     Raises
     ------
     UndoorError
-        Says what it is, what is expected, and what to give.
+        The file is code or settings; the message names what to give instead.
     """
     suffix = path.suffix.lower()
     if suffix not in (".py", ".json") or not text_in_place(path):
@@ -59,8 +58,15 @@ def refuse_format(path: Path, kind: str) -> None:
 
     Parameters
     ----------
+    path
+        Of the file.
     kind
-        As `undoor.load.formats.sniff` gives it.
+        Its format, as `undoor.load.formats.sniff` returns it.
+
+    Raises
+    ------
+    UndoorError
+        Always; the message names what to give instead.
     """
     what = f"a {kind}" if kind in ("picture", "PDF") else f"of the format {kind}"
     old = ", as torch wrote it before 2017" if kind == "tar" else ""
@@ -72,7 +78,7 @@ def refuse_format(path: Path, kind: str) -> None:
 
 
 def refuse_repair(path: Path, tensors: Collection[str]) -> None:
-    """Refuse a repair in the place of a model, by the names of its tensors."""
+    """Refuse a repair given as a model, by the names of its tensors."""
     if tensors and all(name.startswith(REPAIR) for name in tensors):
         raise UndoorError(
             f"{path} is a repair, which holds corrections and no model; give the original weights "
@@ -81,23 +87,23 @@ def refuse_repair(path: Path, tensors: Collection[str]) -> None:
 
 
 def refuse_repair_file(path: Path) -> None:
-    """As `refuse_repair`, of a file whose tensors were not read."""
+    """Refuse a repair given as a model, as `refuse_repair`, by the header of the file."""
     if path.is_file() and sniff(path) == "safetensors":
         refuse_repair(path, require_safe_header(path).keys())
 
 
 def refuse_folder(folder: Path) -> None:
-    """Refuse a repair's folder, or one of pictures, in the place of that of a model.
+    """Refuse a folder of a repair, or of pictures, given as that of a model.
 
     Raises
     ------
     UndoorError
-        Says what it is, what is expected, and what to give.
+        The folder is one of these; the message names what to give instead.
     """
     try:
         files, some = _repairs_perhaps(folder), _some_files(folder)
     except OSError:
-        # What cannot be listed is told as it is by whoever opens it.
+        # A folder that cannot be listed is reported where it is opened.
         return
     if any(_is_repair(file) for file in files):
         raise UndoorError(

@@ -1,7 +1,7 @@
-"""ONNX files: data that they take from other files may only come from beside them.
+"""Screening of ONNX files: no foreign operators, and no data from outside of their folder.
 
-ONNX is no code, but its tensors may lie in other files that it names, and its operators may be
-somebody's own, which a runtime would load as native code.
+ONNX is no code, but its tensors may be in other files that it names, and it may use operators that
+a runtime would load as native code.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ DEEPEST = 20
 
 
 def screen_onnx(path: Path) -> tuple[Breach, ...]:
-    """Return what keeps an ONNX file from being opened; empty where nothing does.
+    """Return what keeps an ONNX file from being opened; empty where it may be opened.
 
     Raises
     ------
     UndoorError
-        It is damaged, too large, or the library to read it is missing.
+        The file is damaged or too large, or the library to read it is missing.
     """
     (model_type,) = from_library("onnx", "ModelProto", extra=EXTRA)
     with open_regular(path) as stream:

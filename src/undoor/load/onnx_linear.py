@@ -1,6 +1,6 @@
 """Linear layers in ONNX graphs that are written as a product and a sum.
 
-scikit-learn and Keras write them so. As one layer they are places where a network can be corrected.
+scikit-learn and Keras write them in this way. A network can be corrected only at whole layers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from undoor.load.onnx_file import EXTRA
 
 
 def as_layers(model: Any) -> None:
-    """Make Gemm of every MatMul with stored weights [K, N] whose input is known to have two axes,
-    and of the Add of a stored bias [N] or [1, N] behind it; others stay.
+    """Replace products with a stored weight, and the sums with a bias after them, by Gemm nodes.
+
+    A MatMul is replaced where its weight is [K, N] and its input is known to have two axes, along
+    with the Add of a stored bias [N] or [1, N] that follows. Other nodes are not changed.
     """
     (infer_shapes,) = from_library("onnx.shape_inference", "infer_shapes", extra=EXTRA)
     graph = model.graph

@@ -1,7 +1,6 @@
-"""Networks in ONNX files, converted to PyTorch by onnx2torch and held to ONNX Runtime.
+"""Networks in ONNX files, converted to PyTorch by onnx2torch and compared with ONNX Runtime.
 
-Batch norms are mostly folded into convolutions by whoever exported; the convolutions themselves are
-then what is corrected.
+Exporters mostly fold batch norms into convolutions; the convolutions are corrected then.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ QUANTISED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
     | {"ConvInteger", "MatMulInteger", "QGemm", "QLinearAdd", "MatMulNBits"}
 )
-# What opset 18 added to Split, the number of its outputs, its outputs show themselves.
+# What opset 18 added to Split, the number of its outputs, can be read off its outputs.
 UNCHANGED = frozenset({"ConstantOfShape", "Split"})
 ASIDE = "aside"
 # Inputs that the two are compared on, where the size of a batch is free.
@@ -77,7 +76,7 @@ def _require_floating_point(model: Any, path: Path) -> None:
 
 
 def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]:
-    """Shape of one input, where it is fixed, and the size of a batch, where that is."""
+    """Return the shape of one input and the size of a batch, each None where it is free."""
     weights = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -106,11 +105,11 @@ def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]
 
 
 def _plain(model: Any, fixed: int | None) -> Any:
-    """Return the same without what the converter stumbles over, and for batches of any size.
+    """Return the model in a form that the converter handles, and for batches of any size.
 
-    Weights by a second name become copies, products and sums linear layers; shapes that forbid 0
-    without having one allow it; and a batch of a fixed size becomes a free one, also where a shape
-    repeats it.
+    Second names of weights are resolved; products and sums become linear layers; shapes that forbid
+    0 without having one allow it; and a batch of a fixed size becomes a free one, also where a
+    shape repeats it.
     """
     from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
     graph = model.graph
@@ -130,9 +129,9 @@ def _plain(model: Any, fixed: int | None) -> Any:
         tensor.CopyFrom(from_array(values, tensor.name))
     for node in graph.node:
         if node.op_type == "Reshape":
-            kept = [item for item in node.attribute if item.name != "allowzero"]
+            attributes = [item for item in node.attribute if item.name != "allowzero"]
             del node.attribute[:]
-            node.attribute.extend(kept)
+            node.attribute.extend(attributes)
     if fixed:
         for value in (*graph.input, *graph.output):
             axes = value.type.tensor_type.shape.dim
@@ -143,7 +142,7 @@ def _plain(model: Any, fixed: int | None) -> Any:
 
 
 def _resolve_names(graph: Any) -> None:
-    """Take out the nodes that only give a stored tensor a second name."""
+    """Remove the nodes that only give a stored tensor a second name."""
     stored = {item.name for item in graph.initializer}
     same: dict[str, str] = {}
     for node in list(graph.node):
@@ -157,10 +156,9 @@ def _resolve_names(graph: Any) -> None:
 
 
 def _brought_down(model: Any) -> Any:
-    """Return the same in an opset that the converter knows.
+    """Return the model in an opset that the converter knows.
 
-    Operators that are newer, as Gelu and Attention, are defined by ONNX in terms of older ones,
-    which are put in their places.
+    Newer operators, such as Gelu and Attention, are replaced by older ones, as ONNX defines them.
     """
     (convert_version,) = from_library("onnx.version_converter", "convert_version", extra=EXTRA)
     (make_opsetid,) = from_library("onnx.helper", "make_opsetid", extra=EXTRA)
@@ -183,14 +181,14 @@ def _brought_down(model: Any) -> Any:
     model = convert_version(model, OPSET)
     for node in model.graph.node:
         node.domain = "" if node.domain == ASIDE else node.domain
-    kept = [item for item in model.opset_import if item.domain != ASIDE]
+    opsets = [item for item in model.opset_import if item.domain != ASIDE]
     del model.opset_import[:]
-    model.opset_import.extend(kept)
+    model.opset_import.extend(opsets)
     return model
 
 
 def _bound_constants(graph: Any) -> None:
-    """Masks of attention have -inf where a finite number does as well; weights may not."""
+    """Replace -inf, as in attention masks, by a finite number, since weights must be finite."""
     from_array, to_array = from_library("onnx.numpy_helper", "from_array", "to_array", extra=EXTRA)
     for node in graph.node:
         for item in node.attribute if node.op_type == "Constant" else ():
@@ -215,7 +213,7 @@ def _is_newer(node: Any) -> bool:
 
 
 def _compare(network: nn.Module, path: Path, shape: tuple[int, ...], fixed: int | None) -> None:
-    """Refuse a network that answers otherwise than ONNX Runtime."""
+    """Refuse a network whose class scores differ from those of ONNX Runtime."""
     (session_type,) = from_library("onnxruntime", "InferenceSession", extra=EXTRA)
     x = example(shape, fixed or COMPARED)
     try:

@@ -1,7 +1,8 @@
-"""How large is an ONNX model once it is read? Bounds that hold before anybody reads it.
+"""Bounds on the size of an ONNX model in memory, checked before it is read.
 
-Small files may stand for huge models: functions that call one another are copied into each place
-that calls them, empty messages take two bytes, and tensors and shapes declare what nobody stored.
+Small files may expand to huge models: functions that call one another are copied into each place
+that calls them, empty messages take two bytes, and tensors and shapes declare values that are not
+stored.
 """
 
 from __future__ import annotations
@@ -14,30 +15,30 @@ from typing import Any
 
 # Networks for images have some thousand nodes.
 MAX_NODES = 100_000
-# Fields of the whole file, two bytes each at least, which take a hundred in memory.
+# Fields of the whole file: at least two bytes each, but about a hundred in memory.
 MAX_FIELDS = 1_000_000
 MAX_AXES = 64
-# Values that an operator may fill by a stored shape.
+# Values of a tensor that an operator fills by a stored shape.
 MAX_VALUES = 2**28
 # Which input of these operators is a shape, or as good as one.
 FILLERS = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
 DRAWN = ("RandomNormal", "RandomUniform")
-# The kind of data of which a byte holds the most: two bits each.
-VALUES_A_BYTE = 4
+# Values of the smallest type, of two bits.
+VALUES_PER_BYTE = 4
 LISTS = ("float_data", "int64_data", "double_data", "uint64_data", "string_data")
 
 Function = tuple[str, str, str]
 
 
 def count_fields(data: bytes, descriptor: Any) -> int:
-    """Fields of an encoded message and of those within it, `MAX_FIELDS` + 1 where there are more.
+    """Count the fields of an encoded message and of those within it, up to `MAX_FIELDS` + 1.
 
     Parameters
     ----------
     data
         The encoded message.
     descriptor
-        Of the kind of message, as its class has it.
+        Of the type of message, as its class has it.
 
     Raises
     ------
@@ -72,9 +73,7 @@ def count_fields(data: bytes, descriptor: Any) -> int:
 
 
 def of_nodes(model: Any) -> Iterator[str]:
-    """Yield why the model has too many nodes, those of functions counted wherever they are
-    called.
-    """
+    """Yield why a model has too many nodes, counting those of functions at each call."""
     functions = {_name(item.domain, item.name, item): item for item in model.functions}
     if len(functions) < len(model.functions):
         yield "two of its functions have one name"
@@ -99,21 +98,21 @@ def of_tensor(tensor: Any) -> Iterator[str]:
     if tensor.external_data:
         return
     declared = math.prod(tensor.dims)
-    stored = VALUES_A_BYTE * (len(tensor.raw_data) + 4 * len(tensor.int32_data))
+    stored = VALUES_PER_BYTE * (len(tensor.raw_data) + 4 * len(tensor.int32_data))
     stored += sum(len(getattr(tensor, kind)) for kind in LISTS)
     if declared > stored and declared > 1:
         yield f"{shown} declares {declared:,} values and stores far fewer"
 
 
 def of_shapes(graphs: Iterator[Any], to_array: Any) -> Iterator[str]:
-    """Yield which operators fill huge tensors by a shape that is stored.
+    """Yield the operators that fill huge tensors by a stored shape, in words.
 
     Parameters
     ----------
     graphs
         Graphs and functions.
     to_array
-        How a stored tensor is read.
+        Reads a stored tensor.
     """
     for graph in graphs:
         stored = {item.name: item for item in getattr(graph, "initializer", ())}
@@ -146,7 +145,7 @@ def _inner(nodes: Any) -> list[Any]:
 
 
 def _nodes(nodes: Any) -> Counter[Function]:
-    """Return what the nodes of a body call, those of graphs within it too."""
+    """Count what the nodes of a body call, and those of graphs within it."""
     found: Counter[Function] = Counter()
     waiting = [nodes]
     while waiting and found.total() <= MAX_NODES:
@@ -176,7 +175,7 @@ def _filled(node: Any, stored: dict[str, Any], to_array: Any) -> list[int]:
         return []
     try:
         return [int(size) for size in to_array(tensor).reshape(-1).tolist()]
-    # A tensor that is damaged is no shape; whoever opens the model says so.
+    # A damaged tensor is no shape; it is reported where the model is opened.
     except Exception:
         return []
 

@@ -1,7 +1,7 @@
-"""A pickle followed opcode by opcode, without running any: what it names, calls and stores.
+"""Follow a pickle opcode by opcode, without running any: what it names, calls and stores.
 
-The stack and the memo are kept as descriptions of values. What cannot be told, as a name put
-together while unpickling, is told as such.
+The stack and the memo hold descriptions of values. A value that cannot be known, such as a name
+computed while unpickling, is reported as such.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import IO, Any
 from undoor.errors import UndoorError
 
 COMPUTED = "a name computed while unpickling"
-# Those of thirty thousand tensors; a pickle that is longer was made to keep its reader busy.
+# Enough for thirty thousand tensors; a longer pickle was made to keep its reader busy.
 MAX_OPCODES = 1_000_000
 # Hashing or comparing what is nested deeper can end the interpreter.
 DEEPEST = 100
@@ -27,22 +27,24 @@ _NO_PLAIN_VALUE = frozenset({"GLOBAL", "INST", "PERSID"})
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is known of a value on the stack.
+    """A description of a value on the stack, as far as it is known.
 
     Attributes
     ----------
     plain
-        The text or number that it is; None for others.
+        The value itself, where it is a text or a number; None for others.
     name
-        The global that it is.
+        The global, where the value is one.
     made_by
-        The global whose call gave it.
+        The global whose call returned it.
     given
-        What it was called with.
+        The arguments of that call.
     items
         Of a tuple; None for others.
+    keys
+        The first keys of a dictionary.
     depth
-        Containers within containers.
+        How deep containers are nested in it.
     """
 
     plain: str | bytes | int | float | None = None
@@ -58,13 +60,21 @@ class Value:
 class Event:
     """Something a pickle does beyond holding plain values.
 
-    does : "names" a global, "calls" it, "builds" a state into an object, or "stores" (a reference
-        to something outside of the pickle).
-    target : of "builds", the object.
-    opcode : of the pickle machine, as REDUCE.
-    name : the global; of "builds" the one whose call made the object; "" where there is none.
-    value : what it is called with, the state, or what stands for the thing outside.
-    position : bytes from the start of the pickle.
+    Attributes
+    ----------
+    does
+        "names" a global, "calls" it, "builds" a state into an object, or "stores" (a reference to
+        something outside of the pickle).
+    opcode
+        Of the pickle machine, as REDUCE.
+    name
+        The global; of "builds" the one whose call made the object; "" where there is none.
+    value
+        The arguments, the state, or the reference to something outside.
+    position
+        Bytes from the start of the pickle.
+    target
+        Of "builds", the object.
     """
 
     does: str
@@ -101,15 +111,19 @@ class _Machine:
 
 
 def follow(stream: IO[bytes]) -> Iterator[Event | str]:
-    """Yield the events of one pickle, from where `stream` stands to behind its STOP, and the name
-    of each opcode once.
+    """Yield the events of one pickle, and the name of each opcode once.
+
+    Parameters
+    ----------
+    stream
+        At the start of the pickle; afterwards behind its STOP.
 
     Raises
     ------
     UndoorError
         It is longer, or nested deeper, than any state dict.
     Exception
-        Of any kind, where it is malformed; what came before has been told.
+        Of any type, where it is malformed, after the events before that.
     """
     machine = _Machine()
     seen: set[str] = set()
@@ -128,7 +142,7 @@ def follow(stream: IO[bytes]) -> Iterator[Event | str]:
 
 
 def last_value(stream: IO[bytes]) -> int | None:
-    """Return the number that a pickle from here on is, where it is nothing else.
+    """Return the number that the next pickle holds; None where it holds anything else.
 
     The stream is moved.
     """
@@ -173,7 +187,7 @@ def _step(
 
 
 def _generic(machine: _Machine, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
-    """Take and put as many values as the opcode does."""
+    """Pop and push as many values as the opcode does."""
     before = list(opcode.stack_before)
     taken: list[Value] = []
     if pickletools.markobject in before:
@@ -185,7 +199,7 @@ def _generic(machine: _Machine, opcode: pickletools.OpcodeInfo, argument: Any) -
         if item is pickletools.markobject:
             machine.stack.append(_MARK)
         elif taken:
-            # A container that was added to, or made: only what it was made by is still known.
+            # A container that was made or added to: only what made it is still known.
             keys = _keys(opcode.name, taken)
             made = Value(made_by=taken[0].made_by, keys=keys, depth=_deeper(taken, grown=True))
             machine.stack.append(made)
@@ -247,7 +261,7 @@ def _called(
 
 def _build(machine: _Machine, opcode: str, argument: Any, position: int) -> Event:
     state, target = machine.pop(), machine.stack[-1]
-    # The state of a class or function itself is never a checkpoint's to set.
+    # A checkpoint never sets the state of a class or function itself.
     name = target.made_by or (f"the global {target.name}" if target.name else "")
     return Event("builds", opcode, name, state, position, target)
 

@@ -1,7 +1,7 @@
-"""Run as a process of its own by `undoor.load.trusted`: open a pickle, keep its tensors alone.
+"""Open a pickle and save its tensors alone; run by `undoor.load.trusted` in a separate process.
 
-Arguments: one JSON object, see `main`. The restrictions that took effect are written to a pipe that
-is closed before the pickle is opened, so that what it runs cannot speak for them.
+The argument is one JSON object, see `main`. The restrictions that took effect are written to a pipe
+that is closed before the pickle is opened, so that the code in it cannot forge them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ DEEPEST = 4
 
 
 def main(given: dict[str, Any]) -> None:
-    """given .
+    """Confine this process, open a pickle, and save its tensors.
 
-    File, key (or null), folder (to write to), seconds, memory (bytes), pipe (a file descriptor),
-    path (where modules are imported from).
+    Parameters
+    ----------
+    given
+        "file", "key" (or None), "folder" (to write to), "seconds" (of computing), "memory" (bytes),
+        "pipe" (a file descriptor) and "path" (where modules are imported from).
     """
     from undoor.load.jail import confine, give_up_calls, limit_memory
 
     folder = Path(given["folder"])
-    # Libraries that look for a place for temporary files try several, and remove what they tried.
+    # Libraries try several places for temporary files, and remove what they wrote there.
     tempfile.tempdir = str(folder)
-    told = confine(folder, given["seconds"])
+    restrictions = confine(folder, given["seconds"])
     sys.path[:] = given["path"]
-    # From here on in the process that stays.
+    # From here on this is the confined process.
     import torch
     from safetensors.torch import save
 
@@ -38,8 +41,8 @@ def main(given: dict[str, Any]) -> None:
     from undoor.load.state_dicts import find_state_dict
 
     torch.set_num_threads(1)
-    told += limit_memory(given["memory"]) + give_up_calls()
-    os.write(given["pipe"], json.dumps(told).encode())
+    restrictions += limit_memory(given["memory"]) + give_up_calls()
+    os.write(given["pipe"], json.dumps(restrictions).encode())
     os.close(given["pipe"])
     try:
         content = torch.load(given["file"], map_location="cpu", weights_only=False)
@@ -51,15 +54,15 @@ def main(given: dict[str, Any]) -> None:
         (folder / CLASS).write_text(_class_of(content), encoding="utf-8")
     except UndoorError as error:
         (folder / PROBLEM).write_text(str(error), encoding="utf-8")
-    # Whatever a stranger's code raises.
+    # Untrusted code may raise anything.
     except BaseException as error:
-        told_by = (str(error).strip().splitlines() or ["no message"])[0]
-        problem = f"{type(error).__name__}: {told_by}"
+        message = (str(error).strip().splitlines() or ["no message"])[0]
+        problem = f"{type(error).__name__}: {message}"
         (folder / PROBLEM).write_text(problem[:500], encoding="utf-8")
 
 
 def _without_modules(content: Any, depth: int = 0) -> Any:
-    """Return the same, with state dicts in the place of modules."""
+    """Return the content with each module replaced by its state dict."""
     from torch import nn
 
     if isinstance(content, nn.Module):

@@ -1,4 +1,4 @@
-"""Operators of torch by name: which of them only compute."""
+"""Operators of torch by name, and which of them only compute."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FILES = frozenset({"filename", "file", "path"})
 def computes(name: str) -> bool:
     """Return whether `aten::name` is an operator, and none of its forms reaches a file.
 
+    Examples
+    --------
     >>> computes("relu"), computes("save"), computes("no_such_operator")
     (True, False, False)
     """
@@ -26,6 +28,8 @@ def computes(name: str) -> bool:
 def overloads(name: str) -> frozenset[str]:
     """Return the forms of `aten::name` as torch.ops calls them.
 
+    Examples
+    --------
     >>> sorted(overloads("relu"))
     ['default', 'out']
     """
@@ -34,10 +38,12 @@ def overloads(name: str) -> frozenset[str]:
 
 
 def reaching_files() -> frozenset[str]:
-    """Names, without namespace, of all operators known by now that reach files.
+    """Return the names, without namespace, of all known operators that reach files.
 
-    Libraries that are imported later may bring more, so that this is asked anew for each archive.
+    Libraries that are imported later may add more, so that this is called anew for each archive.
 
+    Examples
+    --------
     >>> reaching_files() >= {"from_file", "save"}
     True
     """

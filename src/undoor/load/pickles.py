@@ -1,8 +1,8 @@
-"""What a pickle may do and still be a state dict: an allow-list of opcodes, names, calls, states.
+"""Screening of pickles by an allow-list of the opcodes, names, calls and states of state dicts.
 
-What is not on it is a breach, whatever it is. The list is that of `torch.load(weights_only=True)`
-less what no state dict of a classifier needs, and values beside the weights that run nothing (see
-`undoor.load.beside`); that reader is the second wall behind this one.
+Anything that is not on the list is a breach. The list is that of `torch.load(weights_only=True)`
+without what no state dict of a classifier needs, and with values beside the weights that run
+nothing (see `undoor.load.beside`); that reader is a second line of defence behind this one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ NAMED = CALLED | {
     "torch.nn.parameter.Parameter",
     "torch.storage.TypedStorage",
     "torch.storage.UntypedStorage",
-    # Numbers that say how a quantised tensor is to be read.
+    # Schemes of quantised tensors.
     "torch.per_tensor_affine",
     "torch.per_tensor_symmetric",
     "torch.per_channel_affine",
@@ -91,11 +91,20 @@ WIDEST = 8
 class Breach:
     """Something in a pickle that no state dict needs.
 
-    name : the global that it names or calls; "" where it is about something else.
-    why : in words, for people.
-    opcode, position, member : where: the pickle machine's opcode, bytes from the pickle's start,
-        the archive's member ("" for a plain file).
-    inert : whether it only keeps the pickle from being read, and would run nothing.
+    Attributes
+    ----------
+    name
+        The global that is named or called; "" for other breaches.
+    why
+        The reason, in words.
+    opcode
+        Of the pickle machine.
+    position
+        Bytes from the start of the pickle.
+    member
+        Of the archive; "" for a plain file.
+    inert
+        Whether it only keeps the pickle from being read, and would run nothing.
     """
 
     name: str
@@ -108,14 +117,20 @@ class Breach:
 
 @dataclass
 class Screening:
-    """What pickles do: every global with the opcode that first names it, and the breaches.
+    """The globals and the breaches of the pickles of a file.
 
     Attributes
     ----------
+    globals
+        Every name that they import, with the opcode that names it first.
+    breaches
+        What keeps them from being opened.
     damage
         Why they cannot be followed to their end; "" where they can.
-    stored, claimed
-        Numbers in the storages that they refer to, by key, and in all their tensors.
+    stored
+        How many numbers each storage has, by its key.
+    claimed
+        How many numbers all tensors have together.
     """
 
     globals: dict[str, str] = field(default_factory=dict)
@@ -126,7 +141,7 @@ class Screening:
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
 
     def add(self, breach: Breach) -> None:
-        """Once each: a checkpoint with a thousand modules says the same a thousand times."""
+        """Add a breach once: a checkpoint with a thousand modules has the same one in each."""
         key = (breach.name, breach.why, breach.member)
         if key not in self._seen:
             self._seen.add(key)
@@ -136,6 +151,8 @@ class Screening:
 def is_safe(name: str) -> bool:
     """Return whether a checkpoint of a state dict may name this global.
 
+    Examples
+    --------
     >>> is_safe("torch.float32"), is_safe("torch.FloatStorage"), is_safe("torch.load")
     (True, True, False)
     """
@@ -150,7 +167,7 @@ def screen_member(data: bytes, member: str, found: Screening) -> None:
     stream = io.BytesIO(data)
     _screen_one(stream, member, found)
     if not found.damage and stream.tell() != len(data):
-        text = f"{len(data) - stream.tell():,} bytes stand behind the end of its pickle"
+        text = f"{len(data) - stream.tell():,} bytes follow the end of its pickle"
         found.add(Breach("", text, "STOP", stream.tell(), member))
 
 
@@ -164,7 +181,7 @@ def screen_stream(stream: IO[bytes], size: int, found: Screening) -> None:
             return
         if index == MAX_PICKLES - 1:
             found.damage = f"it has more than {MAX_PICKLES} pickles"
-    # A byte for each number at least: enough to tell a declaration beyond all bounds.
+    # Each number takes at least one byte, which bounds what the file can declare.
     stored = sum(found.stored.values())
     if legacy and stored > size:
         text = f"it declares {stored:,} stored numbers in {size:,} bytes"
@@ -205,7 +222,7 @@ def _screen_event(event: Event, found: Screening) -> Iterator[tuple[str, str]]:
     if event.does in ("names", "calls") and event.name:
         found.globals.setdefault(event.name, event.opcode)
     if event.does == "names" and not is_safe(event.name):
-        yield event.name, "it is no part of a state dict"
+        yield event.name, "it is not part of a state dict"
     elif event.does == "calls":
         yield from _screen_call(event, found)
     elif event.does == "builds":
@@ -266,7 +283,7 @@ def _screen_storage(what: Value, found: Screening) -> Iterator[tuple[str, str]]:
 def _screen_tensor(
     name: str, given: tuple[Value, ...], found: Screening
 ) -> Iterator[tuple[str, str]]:
-    """Tensors may not claim many times what is stored, as strides of 0 let them."""
+    """Refuse tensors with many times the stored numbers, as strides of 0 allow."""
     storage = given[0].items if given else None
     size = given[2].items if len(given) > 2 else None
     numbers = [item.plain for item in size or ()]

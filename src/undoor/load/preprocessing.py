@@ -1,4 +1,4 @@
-"""What comes before a network that brings its own preprocessing, and what the user says instead."""
+"""The preprocessing that comes with a model, and the user's options that override it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from undoor.vocabulary import Output
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network takes: pixels in [0, 1], of which it sees (x - mean) / std.
+    """The inputs of a network: pixels in [0, 1], normalised as (x - mean) / std.
 
     Attributes
     ----------
     shape
-        (C, H, W).
+        (C, H, W) of one input.
+    mean, std
+        One value per channel; None where there is no normalisation.
     resizing
-        How pictures of other sizes get there.
+        How images of other sizes are resized.
     """
 
     shape: tuple[int, int, int]
@@ -36,7 +38,7 @@ class Preprocessing:
 
 
 def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Preprocessing:
-    """Return the same for inputs of another shape, resized straight to it."""
+    """Return the preprocessing for inputs of another shape, resized directly to it."""
     if shape is None or tuple(shape) == preprocessing.shape or not IMAGES.applies_to(tuple(shape)):
         return preprocessing
     channels, height, width = shape
@@ -45,21 +47,22 @@ def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Prepro
 
 
 def given(options: Tables, table: str) -> dict[str, Any]:
-    """Return what a table of the user's options says; None says nothing."""
+    """Return one table of the user's options, without those that are None."""
     return {key: value for key, value in options.get(table, {}).items() if value is not None}
 
 
 def require_own_model(options: Tables) -> None:
-    """Refuse what the user says of a network that its folder describes; the output is not in it.
+    """Refuse options on a network that its folder describes; only the output may be given.
 
     Raises
     ------
     UndoorError
         An architecture, arguments or a key are given.
     """
-    told = sorted(given(options, "model").keys() - {"output"})
-    if told:
-        raise UndoorError(f"the folder says its own {told[0]}; leave {told[0]} out")
+    unexpected = sorted(given(options, "model").keys() - {"output"})
+    if unexpected:
+        name = unexpected[0]
+        raise UndoorError(f"the folder defines the {name} of its model; leave {name} out")
 
 
 def classifier_of(
@@ -71,19 +74,34 @@ def classifier_of(
     class_names: Sequence[str] | None,
     output: Output = "logits",
 ) -> Classifier:
-    """Return the classifier of a network that brings its preprocessing; what `options` say wins.
+    """Return the classifier of a network with its preprocessing, overridden by `options`.
+
+    Parameters
+    ----------
+    network
+        Takes normalised inputs [N, C, H, W].
+    preprocessing
+        That comes with it.
+    options
+        Tables as of a model.toml.
+    source
+        Where they come from, for messages.
+    class_names
+        That come with the network; None where there are none.
+    output
+        What the network returns.
 
     Raises
     ------
     UndoorError
         An option is malformed, does not fit, or leaves open how values are scaled.
     """
-    own = given(options, "input")
-    preprocessing = resized(preprocessing, own.get("shape"))
-    if "bounds" in own and not {"scale", "mean", "std"} <= own.keys():
-        own.setdefault("scale", _scale_for(own["bounds"]))
+    inputs = given(options, "input")
+    preprocessing = resized(preprocessing, inputs.get("shape"))
+    if "bounds" in inputs and not {"scale", "mean", "std"} <= inputs.keys():
+        inputs.setdefault("scale", _scale_for(inputs["bounds"]))
     defaults = {"shape": preprocessing.shape, "mean": preprocessing.mean, "std": preprocessing.std}
-    table = checked(InputTable, "input", {**defaults, **own}, source)
+    table = checked(InputTable, "input", {**defaults, **inputs}, source)
     named = checked(
         ClassesTable, "classes", {"names": class_names, **given(options, "classes")}, source
     )
@@ -104,9 +122,7 @@ def classifier_of(
 
 
 def _scale_for(bounds: Any) -> float:
-    """Return by what raw values are multiplied to reach [0, 1], for which mean and std are
-    meant.
-    """
+    """Return the factor from raw values to [0, 1], for which mean and std are meant."""
     try:
         low, high = (float(value) for value in bounds)
     except (TypeError, ValueError):
@@ -114,6 +130,6 @@ def _scale_for(bounds: Any) -> float:
     if low == 0 and high > 0:
         return 1 / high
     raise UndoorError(
-        f"the model's own mean and std are meant for values from 0 to 1, the bounds are {low:g} to "
+        f"the model's mean and std are meant for values from 0 to 1, but the bounds are {low:g} to "
         f"{high:g}; give scale, mean and std too"
     )

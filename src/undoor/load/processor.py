@@ -1,8 +1,8 @@
-"""What an image processor of Transformers does, as preprocessing.
+"""The preprocessing of an image processor of Transformers, found by running it.
 
-Fifty kinds of processor name and order their steps each in its own way. So a processor is asked
-instead of read: flat images show how it scales values, and a noisy one shows whether the resizing
-that its attributes suggest is what it does. One that does anything else is refused.
+Fifty kinds of processor name and order their steps differently, so that a processor is run instead
+of read: flat images show how it scales values, and a noisy one shows whether it resizes as its
+attributes suggest. A processor that does anything else is refused.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FILTERS: dict[int, Resample] = {
     0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming",
 }  # fmt: skip
 LARGEST_SIDE = 4096
-# A step of 8-bit values, after which two roundings may differ.
+# One step of 8-bit values, by which two roundings may differ, and a little more.
 STEP = 1.01 / 255
 DIGITS = 6
-# The share of a picture that LeViT's processor keeps without saying so.
+# The share of an image that LeViT's processor crops to, which none of its attributes has.
 LEVIT = 224 / 256
 WAY_OUT = "give input_shape, mean and std as options"
 
@@ -37,13 +37,14 @@ WAY_OUT = "give input_shape, mean and std as options"
 def read_preprocessing(
     processor: Any, channels: int, image_size: Any
 ) -> tuple[Preprocessing, bool]:
-    """Return the preprocessing of a processor, and whether it turns the order of the colours around
-    (BGR).
+    """Return the preprocessing of a processor, and whether it reverses the colours (BGR).
 
     Parameters
     ----------
+    processor
+        An image processor of Transformers.
     channels, image_size
-        As the network's configuration says; the size counts where the processor does not resize.
+        From the network's configuration; the size is used where the processor does not resize.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def read_preprocessing(
     black = _flat(processor, channels, (height, width), [0] * channels)
     white = _flat(processor, channels, (height, width), [255] * channels)
     if not bool((white > black).all()):
-        raise _refusal(processor, "makes bright values no larger than dark ones")
+        raise _refusal(processor, "does not map bright values to larger ones than dark values")
     std = 1 / (white - black)
     mean = -black * std
     flipped = _flipped(processor, channels, (height, width), black)
@@ -75,17 +76,17 @@ def read_preprocessing(
 def _shape_of(processor: Any, channels: int, native: tuple[int, int]) -> tuple[int, int]:
     for side in (getattr(processor, "size", None), getattr(processor, "crop_size", None)):
         if any(value > LARGEST_SIDE for value in _sides(side).values()):
-            raise _refusal(processor, f"asks for images of more than {LARGEST_SIDE} pixels a side")
+            raise _refusal(processor, f"needs images of more than {LARGEST_SIDE} pixels per side")
     shape = _ask(processor, np.zeros((channels, *native), np.uint8)).shape
     if len(shape) != 3 or shape[0] != channels or 0 in shape:
         raise _refusal(
-            processor, f"returns arrays of shape {shape}, the model takes {channels} x H x W"
+            processor, f"returns arrays of shape {shape}, but the model takes {channels} x H x W"
         )
     return shape[1], shape[2]
 
 
 def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
-    """Yield how pictures may reach this size, by what the processor says of itself."""
+    """Yield the ways of resizing to this size that the processor's attributes suggest."""
     resample = FILTERS.get(int(getattr(processor, "resample", None) or 0), "bilinear")
     yield Resizing(size, resample=resample)
     if not getattr(processor, "do_resize", True):
@@ -108,7 +109,7 @@ def _candidates(processor: Any, size: tuple[int, int]) -> Iterator[Resizing]:
 def _does(
     processor: Any, channels: int, resizing: Resizing, mean: Array, std: Array, *, flipped: bool
 ) -> bool:
-    """Return whether a noisy picture that is no square comes out as `Preprocessing` has it."""
+    """Return whether the processor maps a noisy image that is not square as expected."""
     height, width = resizing.size
     if getattr(processor, "do_resize", True):
         height, width = height + height // 3 + 2, 2 * width + 5
@@ -132,7 +133,7 @@ def _flipped(processor: Any, channels: int, size: tuple[int, int], black: Array)
 
 
 def _flat(processor: Any, channels: int, size: tuple[int, int], values: Sequence[int]) -> Array:
-    """Return what each channel becomes of a picture with one value in each channel."""
+    """Return the output for each channel of an image with one value per channel."""
     picture = np.empty((channels, *size), np.uint8)
     picture[:] = np.array(values, np.uint8)[:, None, None]
     out = _ask(processor, picture)

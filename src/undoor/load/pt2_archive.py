@@ -1,8 +1,8 @@
-"""Archives of torch.export (.pt2): screened, because `torch.export.load` runs parts of them.
+"""Screening of archives of torch.export (.pt2), of which `torch.export.load` runs parts.
 
-PyTorch opens a weight with an unrestricted unpickler where the archive's own metadata says so,
-custom and opaque objects always, and sample inputs after its restricted one has failed. What it
-makes of the graph's description see `undoor.load.pt2_graph`.
+PyTorch opens a weight with an unrestricted unpickler where the archive's metadata asks for it,
+custom and opaque objects always, and sample inputs where its restricted unpickler has failed. For
+the description of the graph, see `undoor.load.pt2_graph`.
 """
 
 from __future__ import annotations
@@ -39,18 +39,23 @@ CONFIG = re.compile(r"data/(weights|constants)/[^/]+_config\.json")
 
 
 def is_pt2(names: list[str]) -> bool:
-    """Return whether these are the members of an archive of torch.export, of today's form or an
-    older.
-    """
+    """Return whether these are the members of an archive of torch.export, of any version."""
     inside = [name.partition("/")[2] for name in names]
     old = any(part.startswith(OLD) for part in (*inside, *names))
     return old or "archive_format" in inside or any(part.startswith("models/") for part in inside)
 
 
 def screen_pt2(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
-    """Add to `found` whatever `torch.export.load` would unpickle, run, or take from elsewhere.
+    """Screen an archive for what `torch.export.load` would unpickle, run, or take from elsewhere.
 
-    The archive is one that `open_screened` opened.
+    Parameters
+    ----------
+    archive
+        As `open_screened` opened it.
+    path
+        Of the archive, for messages.
+    found
+        What is found is added here.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def screen_pt2(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
     names = [name for name in archive.namelist() if not name.endswith("/")]
     roots = {name.partition("/")[0] for name in names}
     if len(roots) != 1 or any(OLD in name for name in names):
-        found.add(Breach("", "it is not of the form that torch.export.save writes today", "", 0))
+        found.add(Breach("", "it is not in the current format of torch.export.save", "", 0))
         return
     for name in names:
         inside = name.partition("/")[2]
@@ -85,14 +90,14 @@ def _breaches(
             return  # a program that was saved without them
         label = path / name
         with open_screened_stream(io.BytesIO(data), label) as inner:
-            # Its storages are its own: they are keyed by number, as those of every archive.
-            own = Screening()
-            screen_checkpoint(inner, label, own)
-        for breach in own.breaches:
+            # Storages are keyed by number in every archive, and must not be mixed.
+            inputs = Screening()
+            screen_checkpoint(inner, label, inputs)
+        for breach in inputs.breaches:
             found.add(breach)
-        found.globals.update({k: v for k, v in own.globals.items() if k not in found.globals})
-        if own.damage:
-            yield f"its sample inputs cannot be followed ({own.damage})"
+        found.globals.update({k: v for k, v in inputs.globals.items() if k not in found.globals})
+        if inputs.damage:
+            yield f"its sample inputs cannot be followed ({inputs.damage})"
 
 
 def _pickled(config: Any) -> Iterator[str]:
@@ -102,16 +107,18 @@ def _pickled(config: Any) -> Iterator[str]:
         return
     for key, entry in entries.items():
         file = entry.get("path_name") if isinstance(entry, dict) else None
-        # Anything but a plain false would be asked for its truth.
+        # Anything but a plain false may count as true.
         if not isinstance(entry, dict) or entry.get("use_pickle") is not False:
             yield f"its metadata has {key[:80]!r} unpickled when it is opened, which can run code"
         if not isinstance(file, str) or not re.fullmatch(r"(weight|tensor)_\d+", file):
-            yield f"its metadata takes {key[:80]!r} from {str(file)[:80]!r}, no tensor of its own"
+            yield f"its metadata takes {key[:80]!r} from {str(file)[:80]!r}, not a tensor in it"
 
 
 def _json(data: bytes, name: str, path: Path) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        told = str(error).splitlines()[0]
-        raise UndoorError(f"{path}: its member {name!r} is no JSON ({told})") from error
+        reason = str(error).splitlines()[0]
+        raise UndoorError(
+            f"{path}: its member {name!r} is not readable JSON ({reason}); export the model again"
+        ) from error

@@ -1,6 +1,6 @@
-"""What the description in an archive of torch.export may say: an allow-list of every string in it.
+"""Screening of the description in an archive of torch.export, by an allow-list of its strings.
 
-PyTorch makes Python of it. Expressions over sizes are evaluated (by `sympy.sympify`), names of
+PyTorch turns it into Python. Expressions over sizes are evaluated (by `sympy.sympify`), names of
 inputs and weights become source code of the graph, and a node may call whatever can be reached from
 `torch`, `os.system` with it. So strings are plain names, expressions are of sizes alone, and nodes
 call operators that compute.
@@ -21,7 +21,7 @@ TOKEN = re.compile(
     r"\s+|(?P<name>[A-Za-z]\w*)|'[A-Za-z]\w{0,40}'|\d{1,18}(?![\w.])|//|==|!=|[<>]=?|\*(?!\*)|[()+\-/,=]",
     re.ASCII,
 )
-# What torch writes of sizes: functions and kinds of symbols of sympy, and symbols.
+# What torch writes in sizes: functions and kinds of symbols of sympy, and symbols.
 FUNCTION = re.compile(
     r"Symbol|Integer|Add|Mul|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|IntTrueDiv|ModularIndexing|Max"
     r"|Min|Eq|Ne|Lt|Le|Gt|Ge|Equality|Unequality|StrictLessThan|LessThan|StrictGreaterThan"
@@ -43,14 +43,14 @@ CALLED = frozenset(
 )
 # JSON in JSON: how arguments nest.
 NESTED = frozenset({"in_spec", "out_spec", "context"})
-# Texts that nobody reads as code: where a node came from, and what an operator is told in words.
+# Texts that are never read as code: where a node came from, and arguments that are words.
 # Guards are code, and are neither built nor run by the loader.
 TEXTS = frozenset({"metadata", "as_string", "as_strings", "guards_code"})
 FOREIGN = frozenset({"as_custom_obj", "custom_obj", "as_operator", "__enum__"})
 
 
 def graph_breaches(document: Any) -> Iterator[str]:
-    """Yield what of a description, as JSON gives it, a graph of tensors does not need; in words."""
+    """Yield what a graph of tensors does not need in a description from JSON, in words."""
     todo: list[tuple[str, Any]] = [("", document)]
     while todo:
         key, value = todo.pop()

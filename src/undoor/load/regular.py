@@ -1,4 +1,4 @@
-"""Open ordinary files alone: no device, pipe or socket, whose reading could hang or never end."""
+"""Open ordinary files only: no device, pipe or socket, which could block or never end."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ KINDS = {
 
 
 def require_reachable(path: Path, what: str, given: str) -> None:
-    """Refuse what is no path, or one that the system does not follow; it may be missing.
+    """Refuse a path that is malformed or cannot be followed; its file may be missing.
 
     Parameters
     ----------
+    path
+        The path.
     what
         Whose path it is, for messages.
     given
-        As the file has it.
+        The path as it was given.
 
     Raises
     ------
     UndoorError
-        It is too long, has a NUL byte, or leads through what must not be read.
+        It is too long, has a NUL byte, or leads through a folder that must not be read.
     """
     if len(given) > MAX_PATH or "\0" in given:
         got = f"{len(given):,} characters" if len(given) > MAX_PATH else "a NUL byte"
@@ -48,16 +50,16 @@ def require_reachable(path: Path, what: str, given: str) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Return an ordinary, non-empty file, opened for reading without ever waiting for it.
+    """Open an ordinary, non-empty file for reading, without ever waiting for it.
 
-    The kind is asked of what was opened, so that it cannot be exchanged in between.
+    The kind is that of the file that was opened, which cannot be exchanged in between.
 
     Raises
     ------
     UndoorError
         It does not exist, is no ordinary file, is empty, or must not be read.
     """
-    # Where the system has it: a named pipe without a writer would wait for ever.
+    # Where the system has it: opening a named pipe without a writer would block.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: read before the file is mapped, and held to its format."""
+"""The header of a safetensors file, checked against the format before the file is mapped."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ BITS = {
 
 
 def require_safe_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Dtype and shape of each tensor, by name; shapes are those of the format, outermost first.
+    """Return the dtype and the shape of each tensor, by name.
 
     Raises
     ------
     UndoorError
         The header is longer than the file or the format allows, is no JSON, gives a name twice, or
-        describes tensors that overlap, leave gaps, or end beyond the file.
+        has tensors that overlap, leave gaps, or end beyond the file.
     """
     with open_regular(path) as stream:
         size = stream.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What a model.toml says, typed and validated.
+"""The contents of a model.toml, typed and validated.
 
 [model]
 weights = "weights.safetensors"       # relative to this file
@@ -10,7 +10,7 @@ output = "logits"                     # or "probabilities", or "sigmoid"
 [input]
 shape = [3, 32, 32]
 bounds = [0.0, 1.0]
-scale = 1.0                           # the network sees (x * scale - mean) / std
+scale = 1.0                           # the network receives (x * scale - mean) / std
 mean = [0.485, 0.456, 0.406]
 std = [0.229, 0.224, 0.225]
 
@@ -46,7 +46,7 @@ from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
 from undoor.vocabulary import DEFAULT_TASK, MODEL_FILE, Output
 
-# What a bare checkpoint cannot say: keys and the options of `load` that stand for them.
+# Keys that a bare checkpoint does not have, and the options of `load` that replace them.
 OPTIONS = {"architecture": "architecture", "shape": "input_shape"}
 Tables = dict[str, dict[str, Any]]
 
@@ -83,7 +83,7 @@ class _Table(BaseModel):
 
 
 class ModelTable(_Table):
-    """[model]: where the weights and the architecture are."""
+    """Table [model]: where the weights and the architecture are."""
 
     weights: Path
     key: str | None = None
@@ -93,14 +93,14 @@ class ModelTable(_Table):
 
 
 class GraphTable(_Table):
-    """[model] of a file that holds the network as well as its weights."""
+    """Table [model] for a file that holds the network as well as its weights."""
 
     weights: Path
     output: Output = "logits"
 
 
 class InputTable(_Table):
-    """[input]: what a raw input looks like and how the network wants it."""
+    """Table [input]: the shape and bounds of a raw input, and its normalisation."""
 
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_of_an_image)]
     bounds: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
@@ -111,7 +111,7 @@ class InputTable(_Table):
 
 
 class ClassesTable(_Table):
-    """[classes]: what an output means, and the names of the classes, in order."""
+    """Table [classes]: the task, and the names of the classes in order."""
 
     names: tuple[str, ...] | None = None
     task: str = DEFAULT_TASK
@@ -134,9 +134,19 @@ TABLES: dict[str, type[_Table]] = {
 
 
 def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec:
-    """Return the specification at `path` (toml, folder or checkpoint), overlaid by `options`.
+    """Return the specification of a model, with `options` overriding the file.
 
-    `options` has the tables of the file; values that are None leave the file's as they are.
+    Parameters
+    ----------
+    path
+        A model.toml, a folder that holds one, or a checkpoint.
+    options
+        Tables as of a model.toml; values that are None do not override the file's.
+
+    Raises
+    ------
+    UndoorError
+        The file is missing or malformed.
     """
     file, tables = read_tables(path, options)
     try:
@@ -146,24 +156,36 @@ def read_spec(path: Path, options: Mapping[str, Mapping[str, Any]]) -> ModelSpec
 
 
 def checked(kind: type[Table], name: str, values: Mapping[str, Any], file: Path) -> Table:
-    """Return one table of its kind.
+    """Return a validated table.
+
+    Parameters
+    ----------
+    kind
+        Of the table.
+    name
+        Of the table, for messages.
+    values
+        Of its keys.
+    file
+        Where they come from, for messages.
 
     Raises
     ------
     UndoorError
-        A value is malformed or unknown; named as standing in [name] of `file`.
+        A value is malformed, missing or unknown.
     """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         details = error.errors()[0]
-        told = _one_line({**details, "loc": (name, *details["loc"])})
-        raise UndoorError(f"{file}: {told}") from error
+        message = _one_line({**details, "loc": (name, *details["loc"])})
+        raise UndoorError(f"{file}: {message}") from error
 
 
 def read_tables(path: Path, options: Mapping[str, Mapping[str, Any]]) -> tuple[Path, Tables]:
-    """Return the file that tables were read from, and the tables as they stand, overlaid by
-    `options`.
+    """Return the file that tables were read from, and the tables, unvalidated.
+
+    `options` override them, see `read_spec`.
     """
     if not path.exists():
         raise UndoorError(

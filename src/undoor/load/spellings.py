@@ -1,4 +1,4 @@
-"""How the keys of a state dict are spelt: what wrappers put into them is no part of a name."""
+"""The keys of a state dict without the parts that wrappers add to them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ from undoor.load.state_dicts import AVERAGE, StateDict
 
 # DataParallel, torch.compile, FSDP and activation checkpointing put these anywhere in a key.
 WRAPPED = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-# What training modules call the network that they keep beside losses and metrics of their own.
+# What training modules call their network, beside losses and metrics.
 PREFIXES = ("module.", "model.", "net.", "network.", "backbone.")
 COUNTER = "num_batches_tracked"
 
 
 class AmbiguousError(UndoorError):
-    """Several sets of weights fit, and nothing says which of them the model uses."""
+    """Several sets of weights fit, and which of them the model uses is not known."""
 
 
 def respelt(state: StateDict, expected: Mapping[str, Tensor], source: str) -> StateDict:
-    """Return the same tensors by the names that a network expects, as far as they can be found.
+    """Return the tensors of a state dict by the names that a network expects, where found.
+
+    Parameters
+    ----------
+    state
+        As a checkpoint has it.
+    expected
+        The state dict of the network.
+    source
+        What does not fit what, for messages.
 
     Raises
     ------
     AmbiguousError
-        A part of the keys fits, and another part fits as well or is its moving average, or begins
-        with what no wrapper is called; `source` says what does not fit what.
+        A part of the keys fits, and another part fits as well or is its moving average, or the part
+        has a prefix that no known wrapper adds.
     """
     wanted = {_bare(key): key for key in expected}
     if len(wanted) < len(expected):
-        # The network has such names of its own.
+        # The network itself has such names.
         wanted = {key: key for key in expected}
     needed = [key for key in wanted if not key.endswith(COUNTER)]
     for plain in _readings(state, wanted):
@@ -41,18 +50,16 @@ def respelt(state: StateDict, expected: Mapping[str, Tensor], source: str) -> St
             return {wanted.get(key, key): value for key, value in part.items()}
     plain = next(iter(_readings(state, wanted)))
     counts = _prefixes(plain, wanted)
-    best = max(counts, key=lambda prefix: (counts[prefix], not prefix), default="")
-    if not _is_known(best) and not all(key.startswith(best) for key in plain):
-        best = ""
-    part = {key.removeprefix(best): v for key, v in plain.items() if key.startswith(best)}
+    prefix = max(counts, key=lambda start: (counts[start], not start), default="")
+    if not _is_known(prefix) and not all(key.startswith(prefix) for key in plain):
+        prefix = ""
+    part = {key.removeprefix(prefix): v for key, v in plain.items() if key.startswith(prefix)}
     return {wanted.get(key, key): value for key, value in part.items()}
 
 
 def _readings(state: StateDict, wanted: Mapping[str, str]) -> Iterator[StateDict]:
-    """Yield the state dict without what wrappers put into its keys, then what one of them held
-    alone.
-    """
-    # How many models an average was taken of.
+    """Yield readings of the keys: without wrappers, those of a "module" alone, and as they are."""
+    # "n_averaged" counts the models of a moving average.
     counted = {key: v for key, v in state.items() if key != "n_averaged" or key in wanted}
     yield _without_wrappers(counted)
     held = {key: value for key, value in counted.items() if key.startswith("module.")}
@@ -73,7 +80,7 @@ def _network_part(
         example = next(prefix for prefix in whole if prefix).rstrip(".")
         raise AmbiguousError(
             f"{source} as it stands: several networks in it fit, by the prefixes of their "
-            f"keys ({names}); say which the model answers with, as by --weights-key {example}"
+            f"keys ({names}); choose the one that the model uses, as by --weights-key {example}"
         )
     if not whole or not whole[0]:
         return None
@@ -90,14 +97,14 @@ def _require_complete(prefix: str, beside: list[str], needed: int, source: str) 
         first = averages[0]
         raise AmbiguousError(
             f"{source} as it stands: it holds weights ({prefix.rstrip('.')}) and what seems a "
-            f"moving average of them ({first} and {len(averages) - 1} more keys); say which the "
-            f"model answers with, as by --weights-key {prefix.rstrip('.')}"
+            f"moving average of them ({first} and {len(averages) - 1} more keys); choose the "
+            f"one that the model uses, as by --weights-key {prefix.rstrip('.')}"
         )
     if not _is_known(prefix):
         more = f", and {len(beside)} others do not ({', '.join(beside[:3])})" if beside else ""
         raise AmbiguousError(
-            f"{source} as it stands: its keys begin with {prefix}{more}; where what follows is the "
-            f"model, say --weights-key {prefix.rstrip('.')}"
+            f"{source} as it stands: its keys begin with {prefix}{more}; if the rest of "
+            f"each key belongs to the model, give --weights-key {prefix.rstrip('.')}"
         )
 
 
@@ -111,14 +118,12 @@ def _bare(key: str) -> str:
 
 def _without_wrappers(state: StateDict) -> StateDict:
     plain = {_bare(key): value for key, value in state.items()}
-    # Two that become one were different.
+    # Two keys that become one were different tensors.
     return plain if len(plain) == len(state) else dict(state)
 
 
 def _prefixes(names: Iterable[str], wanted: Iterable[str]) -> Counter[str]:
-    """Return how many of the names are wanted ones behind each prefix that ends in a dot, or
-    none.
-    """
+    """Count the names that are wanted ones after each prefix, which is "" or ends in a dot."""
     expected = frozenset(wanted)
     counts: Counter[str] = Counter()
     for name in names:

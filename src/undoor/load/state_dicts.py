@@ -1,8 +1,8 @@
-"""Where the state dicts lie in what a checkpoint holds, and which of them is meant.
+"""Find the state dicts in a checkpoint, and the one that is the model.
 
-A training script saves networks beside one another: a classifier and its trigger generator, the
-weights and their moving average, a student and a teacher. Which one is the model is said by the
-architecture, or by the user; never guessed.
+Training scripts save several networks in one file: a classifier and its trigger generator, the
+weights and their moving average, a student and a teacher. The architecture or the user decides
+which one is the model; it is never guessed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ StateDict = dict[str, Tensor]
 
 # Where training scripts keep the state dict inside a checkpoint, most specific first.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
-# What they call a second set of weights for the same network, which is predicted with instead.
+# What they call a second set of weights for the same network, used for predictions instead.
 AVERAGE = re.compile(
     r"(.*_)?(ema|swa|moving_average|averaged|avg_model|model_avg|polyak|shadow|mean_teacher"
     r"|momentum_encoder|current_model_state)(_.*)?",
@@ -29,25 +29,30 @@ AVERAGE = re.compile(
 )
 SKIPPED = re.compile(r"optim|sched|_metadata$")
 ITSELF = "the file itself"
-# Wrappers in wrappers, and state dicts in one file: so many were never seen.
+# Most wrappers in wrappers, and most state dicts in one file; real checkpoints have fewer.
 DEEPEST = 20
 MAX_STATES = 64
 
 
 def states_in(content: object, path: Path, *, key: str | None = None) -> dict[str, StateDict]:
-    """Return all state dicts of a checkpoint, by the key that leads to them.
+    """Return all state dicts of a checkpoint, by the key that leads to them ("" for itself).
 
-    "" for its own tensors.
-
-    key : look below this one alone; dots lead further inside. Where a part of the keys of a state
-        dict begins so, that part.
+    Parameters
+    ----------
+    content
+        Of the checkpoint.
+    path
+        Of the file, for messages.
+    key
+        Look below this key alone; dots lead further inside. It may also be the beginning of a part
+        of the keys of a state dict.
 
     Raises
     ------
     UndoorError
         There is none, or none under `key`.
     """
-    # As pairs of a state dict and figures are saved.
+    # Pairs of a state dict and metrics are saved as tuples.
     content = list(content) if isinstance(content, tuple) else content
     if key:
         return _named(content, key, path)
@@ -67,9 +72,7 @@ def states_in(content: object, path: Path, *, key: str | None = None) -> dict[st
 
 
 def find_state_dict(content: object, path: Path, *, key: str | None = None) -> StateDict:
-    """Return the one state dict in what a checkpoint holds, or that under `key`.
-
-    `path` names the file.
+    """Return the only state dict of a checkpoint, or the one under `key`; see `states_in`.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def find_state_dict(content: object, path: Path, *, key: str | None = None) -> S
 
 
 def only_one(states: Mapping[str, StateDict], path: Path) -> StateDict:
-    """Return the one that is meant, as far as names alone say it.
+    """Return the state dict that is the model, as far as names alone show it.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def only_one(states: Mapping[str, StateDict], path: Path) -> StateDict:
             return states[name]
     nested = [name for name in states if name]
     itself = states.get("", {})
-    # Tensors beside state dicts are figures or patterns; weights are named by layer and weight.
+    # Tensors beside state dicts are metrics or patterns; names of weights have layer and weight.
     if itself and (not nested or any("." in name for name in itself)):
         return itself
     if len(nested) == 1:
@@ -102,22 +105,22 @@ def only_one(states: Mapping[str, StateDict], path: Path) -> StateDict:
 
 
 def refuse_averages(states: Mapping[str, StateDict], path: Path) -> None:
-    """Refuse weights beside what goes by the name of their moving average.
+    """Refuse weights beside others whose name is that of their moving average.
 
     Raises
     ------
     UndoorError
-        Names both.
+        There are both; the message names them.
     """
     averages = [name for name in states if _is_average(name)]
     sizes = [len(state) for name, state in states.items() if name not in averages]
-    # A mean of losses is not one of weights.
+    # An average of losses is not one of weights.
     averages = [name for name in averages if sizes and 2 * len(states[name]) >= max(sizes)]
     if averages:
         plain = [name for name in states if name and not _is_average(name)]
         raise UndoorError(
             f"{path} holds weights and a moving average of them ({', '.join(plain + averages)}); "
-            "say which the model answers with, by --weights-key or key in [model]"
+            "choose the one that the model uses, by --weights-key or key in [model]"
         )
 
 
@@ -131,7 +134,7 @@ def _several(states: Mapping[str, StateDict], path: Path, what: str) -> str:
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     example = next(name for name in states if name)
     return (
-        f"{path} holds {what} ({shown}); say which the model answers with, as by --weights-key "
+        f"{path} holds {what} ({shown}); choose the one that the model uses, as by --weights-key "
         f"{example}, or key in [model]"
     )
 
@@ -149,10 +152,10 @@ def _walk(
     if not isinstance(content, dict | list):
         return
     seen[id(content)] = name
-    # Not the methods of the value, which a file may have set to something else.
+    # Not the methods of the value, which a file may have replaced.
     items = list(dict.items(content) if isinstance(content, dict) else enumerate(content))
     if isinstance(content, list):
-        # Averages are also kept as the bare list of their tensors.
+        # Averages are also saved as the bare list of their tensors.
         items = [(str(number), value) for number, value in items[:100_000]]
     tensors = {k: v for k, v in items if isinstance(k, str) and isinstance(v, Tensor)}
     tensors = {k: v for k, v in tensors.items() if not _is_graph(k, v)}
@@ -170,9 +173,9 @@ def _walk(
 
 
 def _is_graph(name: str, value: Tensor) -> bool:
-    """Return whether a tensor is a sparse one beside weights, as the edges of a graph are kept.
+    """Return whether a tensor is a sparse one beside weights, such as the edges of a graph.
 
-    Those that are named by layer and weight are weights.
+    Tensors whose names have layer and weight are weights.
     """
     return value.layout is not torch.strided and "." not in name
 
@@ -204,10 +207,7 @@ def _step(content: object, step: str) -> Any:
 
 
 def _part_of(content: object, prefix: str) -> StateDict | None:
-    """Return the tensors whose names begin with a prefix, without it.
-
-    Also of one inside of wrappers.
-    """
+    """Return the tensors whose names begin with a prefix, without it, also inside wrappers."""
     for state in dict(_walk(content, "", 0, {})).values():
         start = f"{prefix}."
         part = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}

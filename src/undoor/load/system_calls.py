@@ -1,8 +1,8 @@
-"""Deny a process, for good, the calls of the system that unpickling tensors never needs.
+"""Deny a process, for good, the system calls that unpickling tensors never needs.
 
-A filter of Linux's seccomp(2), as a list of what is denied: what is read or computed stays as it
-is, what reaches other processes, the network or the properties of files fails with EPERM. Written
-out because no maintained package on PyPI wraps seccomp without a library of the system's.
+This is a filter of Linux's seccomp(2) with a list of denied calls: reading and computing are not
+changed; calls that reach other processes, the network or the properties of files fail with EPERM.
+It is written out because no maintained package on PyPI wraps seccomp without a system library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
     "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "sendto": (44, 206),
     "sendmsg": (46, 211), "sendmmsg": (307, 269),
-    # Properties of files, links, and files that are none.
+    # Properties of files, links, and special files.
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
@@ -58,14 +58,14 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
 }  # fmt: skip
 # Calls that hide their flags in memory, which a filter cannot read: libraries fall back to others.
 HIDING = {"clone3": (435, 435), "openat2": (437, 437)}
-# Calls with flags in sight: number, which argument, and the bit that decides. Threads are fine,
-# processes are not; a file without a name would not be seen by who counts what is written.
+# Calls whose flags are arguments: number, which argument, and the bit that decides. Threads are
+# allowed, processes are not; the parent, which bounds what is written, cannot see unnamed files.
 CLONE, OPEN, OPENAT = (56, 220), (2, None), (257, 56)
 NAMELESS = 0x00400000
 
 
 def deny_system_calls() -> bool:
-    """Install the filter for this process; whether the system has it and took it."""
+    """Install the filter for this process, and return whether the system accepted it."""
     machine = platform.machine()
     if not sys.platform.startswith("linux") or machine not in ARCHITECTURES:
         return False
@@ -81,21 +81,21 @@ def deny_system_calls() -> bool:
 
 
 def _program(machine: str) -> list[bytes]:
-    """Instructions of the filter; linux/seccomp.h says where number and arguments lie."""
+    """Return the instructions of the filter; see linux/seccomp.h for the offsets."""
     column = list(ARCHITECTURES).index(machine)
-    lines = [_load(4), *_when(0x15, ARCHITECTURES[machine], [], [_answer(DENY)]), _load(0)]
-    lines += _when(0x35, X32_BIT, [_answer(DENY)], [])
+    lines = [_load(4), *_when(0x15, ARCHITECTURES[machine], [], [_action(DENY)]), _load(0)]
+    lines += _when(0x35, X32_BIT, [_action(DENY)], [])
     for pair in DENIED.values():
-        lines += _for_call(pair[column], [_answer(DENY)])
+        lines += _for_call(pair[column], [_action(DENY)])
     for pair in HIDING.values():
-        lines += _for_call(pair[column], [_answer(NO_SUCH_CALL)])
+        lines += _for_call(pair[column], [_action(NO_SUCH_CALL)])
     lines += _for_call(
-        CLONE[column], [_load(16), *_when(0x45, THREAD, [_answer(ALLOW)], [_answer(DENY)])]
+        CLONE[column], [_load(16), *_when(0x45, THREAD, [_action(ALLOW)], [_action(DENY)])]
     )
     for pair, offset in ((OPEN, 24), (OPENAT, 32)):
-        nameless = _when(0x45, NAMELESS, [_answer(DENY)], [_answer(ALLOW)])
+        nameless = _when(0x45, NAMELESS, [_action(DENY)], [_action(ALLOW)])
         lines += _for_call(pair[column], [_load(offset), *nameless])
-    return [*lines, _answer(ALLOW)]
+    return [*lines, _action(ALLOW)]
 
 
 def _for_call(number: int | None, lines: list[bytes]) -> list[bytes]:
@@ -103,9 +103,10 @@ def _for_call(number: int | None, lines: list[bytes]) -> list[bytes]:
 
 
 def _when(test: int, value: int, then: list[bytes], otherwise: list[bytes]) -> list[bytes]:
-    """Lines for where a test (equal 0x15, at least 0x35, common bits 0x45) holds, and where not.
+    """Return instructions for where a test holds, and for where it does not.
 
-    The first end in an answer where there are others.
+    Tests are equal (0x15), at least (0x35) and common bits (0x45). Those for where it holds end in
+    an action if there are others.
     """
     if not then:
         return [_jump(test, value, len(otherwise), 0), *otherwise]
@@ -120,5 +121,5 @@ def _jump(code: int, value: int, if_true: int, if_false: int) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def _answer(value: int) -> bytes:
+def _action(value: int) -> bytes:
     return struct.pack("=HBBI", 0x06, 0, 0, value)

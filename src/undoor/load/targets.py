@@ -1,4 +1,4 @@
-"""What "file.py:callable" and "package.module:callable" name; nothing is imported to find out."""
+"""Parse "file.py:callable" and "package.module:callable", without importing anything."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from undoor.files import other_spelling
 from undoor.load.folder_code import located, read_source
 from undoor.load.installed import is_installed, is_standard, is_standard_file, loose_places
 
-# Arguments with which torchvision fetches weights: the network is to have those of the checkpoint.
+# Arguments with which torchvision fetches weights; the network gets those of the checkpoint.
 FETCHING = ("weights", "weights_backbone", "pretrained", "pretrained_backbone")
 
-
-# Where modules that models of earlier versions name are now.
+# New names of modules that models of earlier versions name.
 MOVED = {"undoor.bench.networks": "undoor.networks"}
 
 
 class ForbiddenTargetError(UndoorError):
-    """An architecture that is never run, whoever trusts it; named by `architecture`."""
+    """An architecture that is never run, even if it is trusted; `architecture` names it."""
 
     def __init__(self, message: str, architecture: str) -> None:
         super().__init__(message)
@@ -41,7 +40,7 @@ class Target:
     source
         A Python file, or the name of a module.
     name
-        Of the callable in it.
+        Name of the callable in it.
     """
 
     source: str
@@ -49,6 +48,7 @@ class Target:
 
     @property
     def is_file(self) -> bool:
+        """Whether the source is a file, not a module."""
         return is_file(self.source)
 
     def folder(self, model_folder: Path, *, by_file: bool) -> Path | None:
@@ -56,8 +56,10 @@ class Target:
 
         Parameters
         ----------
+        model_folder
+            The folder of the model.
         by_file
-            Whether a file of the model names it, whose folder may hold the module then.
+            Whether a file of the model names the callable: its folder may then hold the module.
 
         Raises
         ------
@@ -87,7 +89,7 @@ def is_file(source: str) -> bool:
 
 
 def name_the_file(source: str) -> str:
-    """Return what to do about a module that is not installed."""
+    """Return the message about a module that is not installed."""
     return (
         f"there is no module {source!r} to import among the installed packages; install it, "
         "or name the file: path/to/file.py:callable"
@@ -100,8 +102,8 @@ def parse_target(architecture: str) -> Target:
     Raises
     ------
     UndoorError
-        It is neither "file.py:callable" nor "package.module:callable", or names a part of Python
-        itself, which has no networks.
+        The architecture is neither "file.py:callable" nor "package.module:callable", or names a
+        part of Python itself, which has no networks.
     """
     source, _, name = architecture.rpartition(":")
     given = source or name
@@ -122,7 +124,7 @@ def parse_target(architecture: str) -> Target:
         )
     if not name.isidentifier():
         raise UndoorError(
-            f"{name!r} is no name of a function or class in {source}; expected one name behind "
+            f"{name!r} is no name of a function or class in {source}; expected one name after "
             "the colon, without dots"
         )
     if not is_file(source) and not all(part.isidentifier() for part in source.split(".")):
@@ -136,24 +138,24 @@ def require_no_weights(target: Target, arguments: Mapping[str, Any]) -> None:
     Raises
     ------
     UndoorError
-        There is one.
+        There is such an argument.
     """
-    asked = [name for name in FETCHING if arguments.get(name)]
-    if asked and _is_torchvision(target):
+    fetching = [name for name in FETCHING if arguments.get(name)]
+    if fetching and _is_torchvision(target):
         raise UndoorError(
-            f"arguments: {asked[0]} = {arguments[asked[0]]!r} would download weights; leave it "
-            "out, the weights are those of the checkpoint"
+            f"arguments: {fetching[0]} = {arguments[fetching[0]]!r} would download weights; leave "
+            "it out, the weights are those of the checkpoint"
         )
 
 
 @contextmanager
 def without_fetching(target: Target) -> Iterator[None]:
-    """Inside, torchvision fetches no weights, whatever its functions are called with.
+    """Keep torchvision from fetching weights, whatever its functions are called with.
 
     Raises
     ------
     UndoorError
-        It was about to.
+        A function was about to fetch some.
     """
     interface = sys.modules.get("torchvision.models._api")
     kind = getattr(interface, "WeightsEnum", None)
@@ -178,11 +180,10 @@ def without_fetching(target: Target) -> Iterator[None]:
 def without_weights(
     target: Target, function: object, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments with which a function of torchvision fetches no weights.
+    """Return arguments with which a function of torchvision fetches no weights.
 
-    Others as given.
-
-    Some have weights as a default, such as those of a backbone.
+    Some functions have weights as a default, such as those of a backbone. For functions of other
+    packages the arguments are returned as given.
     """
     if not _is_torchvision(target) or not callable(function):
         return dict(arguments)
@@ -198,7 +199,7 @@ def _is_torchvision(target: Target) -> bool:
 def _require_own_file(file: Path, architecture: str) -> None:
     if is_standard_file(file):
         raise ForbiddenTargetError(
-            f"{file} belongs to Python itself, which has no networks; expected a file of your own",
+            f"{file} belongs to Python itself, which has no networks; expected another file",
             architecture,
         )
     if file.is_file() and file.suffix != ".py":

@@ -1,7 +1,7 @@
 """Networks of timm: by name with a checkpoint on disk, or a folder that timm wrote.
 
 `architecture = "timm:NAME"` builds the network and takes size, mean, std, interpolation and crop
-from timm's own settings for that name. Nothing is fetched: the weights are the caller's.
+from timm's settings for that name. Nothing is fetched: the weights are the caller's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.load.bounded import build_bounded
 from undoor.load.config_paths import require_no_paths
+from undoor.load.fitting import load_fitting
 from undoor.load.hub import (
     CONFIG,
     config_says,
@@ -31,15 +32,15 @@ from undoor.load.hub import (
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.spec import ModelTable, Tables, checked
 from undoor.load.state_dicts import StateDict
-from undoor.load.weights import load_fitting, read_states
+from undoor.load.weights import read_states
 from undoor.resizing import Resizing
 from undoor.spaces.images import IMAGES
 
 SCHEME = "timm:"
 WEIGHTS = "model.safetensors"
 EXTRA: Final = "timm"
-# Of timm.create_model: what would open or fetch other weights than those given, or change what is
-# returned.
+# Arguments of timm.create_model that open or fetch other weights than those given, or change what
+# it returns.
 FORBIDDEN = frozenset(
     {"pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
     | {"features_only", "scriptable", "exportable"}
@@ -47,7 +48,7 @@ FORBIDDEN = frozenset(
 
 
 def is_name(architecture: object) -> bool:
-    """Return whether an architecture is one of timm's, "timm:NAME"."""
+    """Return whether an architecture is one of timm, "timm:NAME"."""
     return isinstance(architecture, str) and architecture.startswith(SCHEME)
 
 
@@ -59,7 +60,12 @@ def recognises(path: Path) -> bool:
 def read(path: Path, options: Tables) -> Classifier:
     """Return the classifier in a folder that timm wrote.
 
-    Of `options`, the input and the class names win.
+    Parameters
+    ----------
+    path
+        The folder, or its config.json.
+    options
+        Tables as of a model.toml; its input and class names override those of the folder.
 
     Raises
     ------
@@ -98,15 +104,18 @@ def read_tables(
     settings: Mapping[str, Any] | None = None,
     class_names: Any = None,
 ) -> Classifier:
-    """Return the classifier that the tables of a model.toml describe, its architecture being
-    timm's.
+    """Return the classifier that the tables of a model.toml describe, with a network of timm.
 
     Parameters
     ----------
+    tables
+        Of a model.toml.
     source
         Where the tables come from, for messages.
     settings
-        What a folder says instead of timm's own settings of that name.
+        Of a folder; they override timm's settings for that name.
+    class_names
+        Of a folder; None where there are none.
 
     Raises
     ------
@@ -116,7 +125,7 @@ def read_tables(
     table = checked(ModelTable, "model", tables.get("model", {}), source)
     name = str(table.architecture).removeprefix(SCHEME)
     states = read_states(table.weights, key=table.key)
-    # The largest is the network; what fits is found out below.
+    # Sizes are read off the largest; which one fits is decided below.
     state = max(states.values(), key=len)
     settings = {**_settings(name), **(settings or {})}
     arguments = _arguments(table.arguments, settings, state, given(tables, "input"), name)
@@ -130,7 +139,7 @@ def read_tables(
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """timm's settings of a network: where it differs in classes and inputs, and its input."""
+    """Return the settings that timm has for a network: its classifier, first layer and input."""
     is_model, get_settings, names = from_library(
         "timm.models", "is_model", "get_pretrained_cfg", "list_models", extra=EXTRA
     )
@@ -145,7 +154,7 @@ def _settings(name: str) -> dict[str, Any]:
         found = get_settings(name, allow_unregistered=True)
     except RuntimeError as error:
         raise UndoorError(
-            f"timm:{name}: {first_line(error)}; leave out what is behind the dot"
+            f"timm:{name}: {first_line(error)}; leave out the dot and what follows it"
         ) from error
     return found.to_dict() if found else {}
 
@@ -154,13 +163,10 @@ def _arguments(
     arguments: Mapping[str, Any],
     settings: Mapping[str, Any],
     state: StateDict,
-    own: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     name: str,
 ) -> dict[str, Any]:
-    """Return what timm is called with.
-
-    As given, completed by what the checkpoint and the input show.
-    """
+    """Return the arguments for timm, completed from the shapes of checkpoint and input."""
     forbidden = sorted(FORBIDDEN & arguments.keys())
     if forbidden:
         raise UndoorError(
@@ -175,7 +181,7 @@ def _arguments(
     first = _stored(state, settings.get("first_conv"))
     if first and len(first) == 4 and first[1] in (1, 2, 4):
         found.setdefault("in_chans", first[1])
-    shape = own.get("shape")
+    shape = inputs.get("shape")
     if shape is not None and IMAGES.applies_to(tuple(shape)):
         if settings.get("fixed_input_size"):
             found.setdefault("img_size", tuple(shape[1:]))
@@ -185,9 +191,9 @@ def _arguments(
 
 
 def _stored(state: StateDict, layer: Any) -> tuple[int, ...]:
-    """Return the shape of the weight of a layer, whatever stands before its name.
+    """Return the shape of the weight of a layer, with any prefix of its name.
 
-    () where it is not there, or not once.
+    () where there is none, or where there are several shapes.
     """
     layer = layer[0] if isinstance(layer, list | tuple) and layer else layer
     if not isinstance(layer, str):
@@ -213,27 +219,30 @@ def _create(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _preprocessing(
-    settings: Mapping[str, Any], arguments: Mapping[str, Any], own: Mapping[str, Any], source: Path
+    settings: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    source: Path,
 ) -> Preprocessing:
-    """timm's data settings; a shape that the user gives comes without timm's crop."""
+    """Return the preprocessing of timm's settings; a shape that the user gives is not cropped."""
     channels, height, width = settings.get("input_size") or (3, 224, 224)
     native = (height, width)
     size = arguments.get("img_size", native)
     size = (size, size) if isinstance(size, int) else tuple(size)
     channels = arguments.get("in_chans", channels)
     mean, std = settings.get("mean"), settings.get("std")
-    if channels != len(mean or ()) and not {"mean", "std"} <= own.keys():
+    if channels != len(mean or ()) and not {"mean", "std"} <= inputs.keys():
         raise UndoorError(
-            f"{source}: timm's mean and std are meant for {len(mean or ())} channels, the network "
-            f"takes {channels}; give mean and std"
+            f"{source}: timm's mean and std are meant for {len(mean or ())} channels, but the "
+            f"network takes {channels}; give mean and std"
         )
     filter_ = str(settings.get("interpolation") or "bicubic")
     filter_ = "bicubic" if filter_ == "random" else filter_
-    first = None if size != native or "shape" in own else _first(settings, size, source)
+    first = None if size != native or "shape" in inputs else _first(settings, size, source)
     return Preprocessing(
         (channels, *size),
-        tuple(own.get("mean", mean)),
-        tuple(own.get("std", std)),
+        tuple(inputs.get("mean", mean)),
+        tuple(inputs.get("std", std)),
         Resizing(size, first=first, resample=filter_),  # type: ignore[arg-type]
     )
 
@@ -241,9 +250,7 @@ def _preprocessing(
 def _first(
     settings: Mapping[str, Any], size: tuple[int, int], source: Path
 ) -> tuple[int, int] | int | None:
-    """Return what pictures are resized to before the centre is cut out, as timm's evaluation does
-    it.
-    """
+    """Return the size to which timm's evaluation resizes images before it crops the centre."""
     share = settings.get("crop_pct") or 0.875
     mode = settings.get("crop_mode") or "center"
     whole = (math.floor(size[0] / share), math.floor(size[1] / share))
@@ -253,7 +260,7 @@ def _first(
         return whole
     raise UndoorError(
         f"{source}: timm resizes for this network in a way that is not supported (crop_mode {mode} "
-        f"to {size[0]}x{size[1]}); give input_shape, and pictures are resized straight to it"
+        f"to {size[0]}x{size[1]}); give input_shape, and images are resized directly to it"
     )
 
 

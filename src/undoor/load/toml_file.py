@@ -1,4 +1,4 @@
-"""Read TOML that somebody else wrote: bounded before the parser sees it."""
+"""Read untrusted TOML, whose size and nesting are bounded before it is parsed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LONG = re.compile(r"0[xob][0-9a-fA-F_]{100}")
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Return what a TOML file says.
+    """Return the tables of a TOML file.
 
     Raises
     ------
     UndoorError
-        It is no TOML, or no description of a model by its size or shape.
+        It is no TOML, or larger or nested deeper than a description of a model.
     """
     size = file.stat().st_size
     if size > MAX_BYTES:

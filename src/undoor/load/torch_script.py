@@ -1,8 +1,8 @@
-"""TorchScript archives: screened, and seen from outside.
+"""TorchScript archives: their screening, and their networks, which are opaque.
 
-TorchScript is a small language of its own, run by torch: it reaches files, networks and native code
-through operators alone, and by their names. What is inside a script is no module of Python, so that
-nothing inside can be corrected.
+TorchScript is a small language, run by torch: it reaches files, networks and native code through
+operators alone, and by their names. The layers of a script are no modules of Python, so that none
+of them can be corrected.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ MEMBERS = re.compile(
 WORD = re.compile(r"[A-Za-z_]\w*")
 TORCH = re.compile(r"\btorch\.([A-Za-z_]\w*)")
 OTHER = re.compile(r"\bops\.(\w+)\.(\w+)")
-# By another name, or with a blank before its dot, nothing would tell what is called.
+# With another name for torch, or a blank before its dot, what is called would not be known.
 LOOSE = re.compile(r"\btorch\b(?!\.[A-Za-z_])|(?<!\.)\bops\b(?!\.\w+\.\w)")
-# What a script says of torch beyond operators.
+# Attributes of torch in a script that are no operators.
 WORDS = frozenset({"jit", "nn", "device", "dtype", "layout", "Tensor", "torch", "autograd"})
 NAMESPACES = frozenset({"prim", "aten"})
 # In code and in pickles, whose names end with a line.
@@ -47,7 +47,16 @@ def is_script(names: list[str]) -> bool:
 
 
 def screen_script(archive: zipfile.ZipFile, path: Path, found: Screening) -> None:
-    """Add to `found` every member and operator that no classifier needs.
+    """Screen an archive for members and operators that no classifier needs.
+
+    Parameters
+    ----------
+    archive
+        As `open_screened` opened it.
+    path
+        Of the archive, for messages.
+    found
+        What is found is added here.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def _of_classes(data: bytes) -> Iterator[str]:
 
 
 def _of_code(code: str, reaching: frozenset[str]) -> Iterator[str]:
-    """Yield what code names that no classifier needs.
+    """Yield the names in code that no classifier needs, in words.
 
     Operators `reaching` files are refused wherever their names stand: torch may go by another name,
     and blanks and comments may stand around dots.
@@ -91,13 +100,11 @@ def _of_code(code: str, reaching: frozenset[str]) -> Iterator[str]:
         if space not in NAMESPACES or (space == "aten" and not computes(word)):
             yield f"its code calls the operator {space[:80]}::{word[:80]}"
     if LOOSE.search(code):
-        yield "its code speaks of torch or its operators in a way that torch does not write"
+        yield "its code names torch or its operators in a form that torch does not write"
 
 
 def _harmless(word: str) -> bool:
-    """Return whether it is an operator of torch that reaches no file, or a module or class of a
-    script.
-    """
+    """Return whether a name is an operator of torch that only computes, or a class of a script."""
     return (
         computes(word)
         or word.startswith("___torch_mangle")
@@ -123,7 +130,7 @@ def read(path: Path) -> Graph:
             f"torch.jit cannot open {path} ({first_line(error)}); it may be of another version of "
             "torch: save it again with this one"
         ) from error
-    # Before anything copies it: copies of weights that need a gradient would be no leaves.
+    # Before it is copied: copies of weights with gradients would be no leaves of the graph.
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return Graph(network, None)

@@ -1,8 +1,8 @@
-"""A torchvision that does not import here must not keep others from importing.
+"""Import libraries that use torchvision where torchvision itself does not import.
 
-Its wheels are built for one torch each. Beside another, as PyPI's beside a torch for CPUs alone,
-its native operators are missing and its import fails with an error that nobody expects, though none
-of its users needs those operators for what is done here.
+Each of its wheels is built for one torch. With another, as PyPI's with a torch for CPUs alone, its
+native operators are missing and its import fails with an error that its users do not expect, though
+none of them needs those operators here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import ModuleType
 import torch
 
 NAME = "torchvision"
-# The operators for which its Python registers a second form when it is imported.
+# The operators for which its Python code registers a second form when it is imported.
 DECLARED = ("nms", "qnms")
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 MISSING = re.compile(r"operator torchvision::\w+ does not exist")
@@ -30,15 +30,15 @@ DETECTORS = ("box_convert", "nms", "roi_align")
 
 @contextmanager
 def torchvision_importable(*, stand_in: bool = False) -> Iterator[None]:
-    """Inside, importing torchvision works, or fails as if it were not installed.
+    """Make importing torchvision work, or fail as if it were not installed.
 
-    One that imports is left alone. One that lacks nothing but its native operators is imported
-    with their declarations, and stays; any other seems not to be there.
+    If it imports, it is left alone. If it lacks only its native operators, it is imported with
+    their declarations, and stays imported; otherwise it is hidden.
 
     Parameters
     ----------
     stand_in
-        Give a module that imports and does nothing instead, where it was not imported yet.
+        Replace it by a module that does nothing, if it was not imported before.
     """
     if NAME in sys.modules or (not stand_in and _imports()):
         yield
@@ -54,7 +54,7 @@ def torchvision_importable(*, stand_in: bool = False) -> Iterator[None]:
 
 @cache
 def _imports() -> bool:
-    """Return whether it can be left as it is, which holds where there is none."""
+    """Return whether torchvision imports or is not installed."""
     if importlib.util.find_spec(NAME) is None:
         return True
     with warnings.catch_warnings():
@@ -80,7 +80,7 @@ _LIBRARIES: list[torch.library.Library] = []
 
 
 def _declare() -> None:
-    """Declare its operators, without giving them anything to do."""
+    """Declare torchvision's operators, without implementing them."""
     library = torch.library.Library(NAME, "FRAGMENT")
     for name in DECLARED:
         if not hasattr(getattr(torch.ops, NAME), name):

@@ -1,4 +1,4 @@
-"""Code that a file of the model names runs only where the user trusts it."""
+"""Trust in code that a file of the model names, which runs only if the user trusts it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from undoor.origin import CodeFile
 HARMLESS = frozenset({"undoor.networks", "undoor.demo.network"})
 TORCHVISION = "torchvision.models"
 # Its builders of image classifiers. Its other functions take any name (get_model), or fetch the
-# weights of a backbone unless told otherwise (fcn_resnet50).
+# weights of a backbone by default (fcn_resnet50).
 CLASSIFIERS = re.compile(
     r"alexnet|googlenet|inception_v3|maxvit_t|vgg(11|13|16|19)(_bn)?|resnet(18|34|50|101|152)"
     r"|resnext(50_32x4d|101_32x8d|101_64x4d)|wide_resnet(50|101)_2|densenet(121|161|169|201)"
@@ -45,9 +45,9 @@ class NamedCode:
     architecture
         As the file has it.
     arguments
-        Of its callable.
+        Keyword arguments of its callable.
     folder
-        Where the code lies; None where it belongs to an installed package.
+        With the code; None where it belongs to an installed package.
     files
         Every Python file of the folder, the named one first.
     """
@@ -59,7 +59,7 @@ class NamedCode:
 
     @property
     def remembered(self) -> bool:
-        """Whether the user has trusted these very files, and this call, for good."""
+        """Whether the user has trusted exactly these files and this call until they change."""
         if self.folder is None:
             return False
         store = _store()
@@ -68,13 +68,13 @@ class NamedCode:
         )
 
     def remember(self) -> Path:
-        """Trust these files until one of them changes; the file that says so from now on.
+        """Trust these files until one of them changes, and return the file that records it.
 
         Raises
         ------
         UndoorError
-            The code is that of an installed package, or the place for what is remembered lies in
-            the folder.
+            The code is that of an installed package, or that record would be in the folder of the
+            model.
         """
         store = _store()
         if self.folder is None:
@@ -84,8 +84,8 @@ class NamedCode:
             )
         if store.is_relative_to(self.folder):
             raise UndoorError(
-                f"{store} lies in the folder of the model, where trust is never remembered; "
-                "set XDG_CONFIG_HOME to a folder of your own"
+                f"{store} is in the folder of the model, where trust is never remembered; "
+                "set XDG_CONFIG_HOME to another folder"
             )
         folders = {**_read(store), str(self.folder): self._entry()}
         write_json(store, {"schema": SCHEMA, "folders": folders})
@@ -93,7 +93,7 @@ class NamedCode:
         return store
 
     def _entry(self) -> dict[str, Any]:
-        # By the file's place, not as it was spelt: paths may be relative.
+        # By the resolved path of the file, since the architecture may have a relative one.
         _, _, name = self.architecture.rpartition(":")
         first = self.files[0].path if self.files else ""
         call = json.dumps([first, name, dict(self.arguments)], sort_keys=True, default=str)
@@ -106,7 +106,7 @@ class NamedCode:
 def code_named(
     architecture: object, arguments: Mapping[str, Any], folder: Path
 ) -> NamedCode | None:
-    """Return the code that a model.toml in `folder` names; None where it is none, or harmless.
+    """Return the code that a model.toml in `folder` names; None where it is harmless or absent.
 
     Raises
     ------
@@ -125,12 +125,19 @@ def code_named(
 
 
 def require_trusted(named: NamedCode | None, *, trust_code: bool) -> Mapping[str, str] | None:
-    """Return the files that may be run, SHA-256 by path; None where whatever the code imports may.
+    """Return the SHA-256 by path of the files that may be run; None where any may.
+
+    Parameters
+    ----------
+    named
+        The code; None where there is none.
+    trust_code
+        Whether the caller trusts it.
 
     Raises
     ------
     UndoorError
-        Nobody has said that this code is trusted.
+        The code is not trusted.
     """
     if named is None or trust_code:
         return None
@@ -140,7 +147,7 @@ def require_trusted(named: NamedCode | None, *, trust_code: bool) -> Mapping[str
 
 
 def refusal(named: NamedCode) -> str:
-    """Return why the model is not opened, and the ways on."""
+    """Return why a model is not opened because of its code, and how it can be."""
     if named.folder is None:
         return (
             f"a file of the model names {named.architecture} of an installed package as its "
@@ -195,12 +202,12 @@ def _importable(folder: Path, target: Target) -> tuple[CodeFile, ...]:
 
 
 def _is_searched(folder: Path) -> bool:
-    # What is installed in the environment that runs this is imported with any model.
+    # Packages installed in the running environment may be imported with any model.
     return not folder.is_symlink() and folder.resolve() != Path(sys.prefix).resolve()
 
 
 def _store() -> Path:
-    """Return the file with what is trusted for good, in the user's configuration."""
+    """Return the file in the user's configuration that records trusted code."""
     given = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME", "")
     home = Path(given) if Path(given).is_absolute() else Path.home() / ".config"
     return (home / "undoor" / "trusted-code.json").resolve()

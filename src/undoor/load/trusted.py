@@ -1,8 +1,8 @@
-"""Open a pickle of a whole module because its user says so, as far away as the system allows.
+"""Open a pickle of a whole module that its user trusts, in a confined process.
 
-The pickle is opened by another process without network, without writing and without starting
-programs, where the system has such restrictions; it hands back tensors as safetensors, which are
-checked like any stranger's. What it contained beside them, its code first of all, is lost.
+That process has no network, and cannot write or start programs, as far as the system has such
+restrictions. It returns the tensors as safetensors, which are checked like any untrusted file.
+Everything else in the pickle, its code above all, is dropped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from undoor.vocabulary import MODEL_FILE
 SECONDS = 120
 GRACE = 10
 GIB = 2**30
-# How often the confined process is looked at, and how much it may write beside its weights.
+# Seconds between checks of the confined process, and the files and bytes that it may write.
 LOOK_SECONDS = 0.05
 MAX_ENTRIES = 1000
 MAX_WRITTEN = 2 * GIB
@@ -47,21 +47,21 @@ LARGEST_TEXT = 2000
 
 
 class TrustedPickleWarning(UserWarning):
-    """A pickle was run because the caller trusts it; tells how it was confined."""
+    """A pickle was run because the caller trusts it; the message has how it was confined."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What came out of a trusted pickle.
+    """The result of opening a trusted pickle.
 
     Attributes
     ----------
     weights
-        Safetensors, in the folder that was given.
+        A file of safetensors, in the folder that was given.
     restrictions
-        That took effect, in words.
+        The restrictions that took effect, in words.
     class_name
-        Of the pickled module, as it says itself.
+        Of the pickled module, as the pickle has it.
     """
 
     weights: Path
@@ -71,8 +71,14 @@ class Opened:
 
 @contextmanager
 def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
-    """Yield the options, with weights of plain tensors in the place of a pickled module, if it is
-    one.
+    """Yield the options, with a pickled module replaced by a file of its tensors.
+
+    Parameters
+    ----------
+    path
+        Of the model.
+    options
+        Tables as of a model.toml; yielded unchanged where the weights are no pickled module.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
         It is unsafe in another way, cannot be opened, or holds NaN or infinity.
     """
     if path.is_dir() and not (path / MODEL_FILE).is_file():
-        # The folders of hubs: no pickle is ever read there.
+        # Folders of hubs, in which no pickle is ever read.
         yield options
         return
     _, tables = read_tables(path, options)
@@ -103,8 +109,8 @@ def trusted_weights(path: Path, options: Tables) -> Iterator[Tables]:
         )
         warnings.warn(_warning(Path(weights), opened), TrustedPickleWarning, stacklevel=4)
         # What the key chooses has been chosen, also where a model.toml has one.
-        told = {**options.get("model", {}), "weights": opened.weights, "key": ""}
-        yield {**options, "model": told}
+        model = {**options.get("model", {}), "weights": opened.weights, "key": ""}
+        yield {**options, "model": model}
 
 
 def open_trusted(
@@ -117,29 +123,42 @@ def open_trusted(
 ) -> Opened:
     """Open a pickle in a confined process, which writes its tensors into `folder`.
 
-    key : which of several state dicts or modules. code : a folder where the pickled classes may be,
-        beside that of the file and the current one.
+    Parameters
+    ----------
+    file
+        The pickle.
+    folder
+        For the tensors; empty.
+    safety
+        Of the file, from `examine`.
+    key
+        Which of several state dicts or modules.
+    code
+        A folder with the pickled classes, besides that of the file and the current one.
 
     Raises
     ------
     UndoorError
-        It holds no whole module, names what no module needs, cannot be opened in time, or its
-        tensors are not finite.
+        The pickle holds no whole module, names what no module needs, or cannot be opened in time;
+        or its tensors are not finite.
     """
     _require_module(file, safety)
-    told = _run(file, folder, key, code)
+    restrictions = _run(file, folder, key, code)
     problem = _text(folder / PROBLEM)
     if problem:
         raise UndoorError(
-            f"{file} could not be opened in a process of its own ({problem}); the code of its "
-            "classes must be importable from here; or save model.state_dict() where it was made"
+            f"{file} could not be opened in a confined process ({problem}); see that the code of "
+            "its classes can be imported here, or save model.state_dict() where it was made"
         )
     weights = folder / WEIGHTS
     if weights.is_symlink() or not weights.is_file() or not weights.stat().st_size:
-        raise UndoorError(f"{file} gave no tensors: the process that opened it ended without them")
+        raise UndoorError(
+            f"{file} gave no tensors: the process that opened it ended without any; save "
+            "model.state_dict() where it was made"
+        )
     require_safe_header(weights)
     _require_finite(file, weights)
-    return Opened(weights, told, _text(folder / CLASS))
+    return Opened(weights, restrictions, _text(folder / CLASS))
 
 
 def _require_module(file: Path, safety: FileSafety) -> None:
@@ -154,13 +173,13 @@ def _require_module(file: Path, safety: FileSafety) -> None:
 
 
 def _folder_of(architecture: object) -> Path | None:
-    """Return where the file lies that an architecture names."""
+    """Return the folder of the file that an architecture names; None where it names none."""
     source = architecture.rpartition(":")[0] if isinstance(architecture, str) else ""
     return Path(source).absolute().parent if is_file(source) else None
 
 
 def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[str, ...]:
-    """Open the file in a confined process; the restrictions that took effect."""
+    """Open the file in a confined process, and return the restrictions that took effect."""
     if sys.platform == "win32":
         raise UndoorError(f"{file}: pickles are trusted on Linux and macOS alone; use one of them")
     places = [*([code] if code else []), file.absolute().parent, Path.cwd()]
@@ -172,26 +191,26 @@ def _run(file: Path, folder: Path, key: str | None, code: Path | None) -> tuple[
         "seconds": SECONDS,
         "memory": 2 * GIB + 4 * file.stat().st_size,
         "pipe": writing,
-        # Behind all that is installed: what lies beside a model stands in for nothing.
+        # After all that is installed, so that files beside a model replace no package.
         "path": [*(place for place in sys.path if place), *map(str, places)],
     }
     with os.fdopen(reading, "rb") as pipe:
         ended = _wait(_start(given, folder, writing), folder, MAX_WRITTEN + file.stat().st_size)
-        told = pipe.read(LARGEST_TEXT)
+        report = pipe.read(LARGEST_TEXT)
     if ended == TOO_MUCH:
         raise UndoorError(f"{file} wrote more than its weights while it was opened; it was ended")
     if ended == TIMED_OUT:
         raise UndoorError(f"{file} was not opened within {SECONDS} s; the process was ended")
     try:
-        return tuple(str(item) for item in json.loads(told))
+        return tuple(str(item) for item in json.loads(report))
     except ValueError as error:
         raise UndoorError(f"{file} could not be opened: its process ended at once") from error
 
 
 def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[bytes]:
-    """Return the process, which alone holds the writing end of the pipe then."""
-    kept = ("PATH", "LD_LIBRARY_PATH", "LANG", "VIRTUAL_ENV")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    """Start the process, which alone then holds the writing end of the pipe."""
+    variables = ("PATH", "LD_LIBRARY_PATH", "LANG", "VIRTUAL_ENV")
+    environment = {name: os.environ[name] for name in variables if name in os.environ}
     home = [str(Path(__file__).parents[2]), *sys.path]
     code = (
         "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['home']; "
@@ -213,12 +232,9 @@ def _start(given: dict[str, Any], folder: Path, pipe: int) -> subprocess.Popen[b
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
-    """Return its exit code; nothing that it started in its own session is left.
+    """Return the exit code of a process, and end all that it started in its session.
 
-    Parameters
-    ----------
-    room
-        Bytes that may lie in the folder, whatever number of files they are in.
+    It may write `room` bytes into the folder, in all files together.
     """
     deadline = time.monotonic() + SECONDS + GRACE
     try:
@@ -235,7 +251,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, room: int) -> int:
 
 
 def _fits(folder: Path, room: int) -> bool:
-    """Return whether what lies in a folder stays within its room, and in a sane number of files."""
+    """Return whether the files in a folder stay within its room and within `MAX_ENTRIES`."""
     size = entries = 0
     try:
         for place, folders, files in walk(folder, changing=True):
@@ -247,18 +263,18 @@ def _fits(folder: Path, room: int) -> bool:
             if size > room or entries > MAX_ENTRIES:
                 return False
     except OSError:
-        # A folder that hides what lies in it.
+        # A folder that cannot be listed.
         return False
     return True
 
 
 def _text(file: Path) -> str:
-    """Return a short text that a stranger may have written."""
+    """Return a short text from an untrusted file, on one line."""
     if file.is_symlink() or not file.is_file():
         return ""
     with file.open("rb") as stream:
-        told = stream.read(LARGEST_TEXT).decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in told).split())
+        text = stream.read(LARGEST_TEXT).decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _require_finite(file: Path, weights: Path) -> None:
@@ -268,13 +284,15 @@ def _require_finite(file: Path, weights: Path) -> None:
         raise UndoorError(f"{file} gave tensors that cannot be read ({error})") from error
     bad = [k for k, v in state.items() if v.is_floating_point() and not bool(v.isfinite().all())]
     if bad:
-        raise UndoorError(f"{file} holds NaN or infinity ({', '.join(bad[:3])}); it is refused")
+        raise UndoorError(
+            f"{file} holds NaN or infinity ({', '.join(bad[:3])}); expected finite weights"
+        )
 
 
 def _warning(file: Path, opened: Opened) -> str:
-    how = ", ".join(opened.restrictions) or "nothing: this system has no restrictions to offer"
+    how = ", ".join(opened.restrictions) or "nothing, since this system has no such restrictions"
     named = f" of the class {opened.class_name}" if opened.class_name else ""
     return (
-        f"{file} is a pickled module{named} and was run, confined to: {how}; its tensors alone are "
-        "used, the architecture is the one that you name"
+        f"{file} is a pickled module{named} and was run in a process confined to: {how}; only its "
+        "tensors are used, with the architecture that you name"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_json
-from undoor.identity.model import require_sha256
+from undoor.identity.digests import require_sha256
 from undoor.repairs.contents import RepairContents
 from undoor.repairs.encoding import decoded, encoded
 from undoor.repairs.plausible import require_plausible

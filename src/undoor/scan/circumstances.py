@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from undoor.clean_set import CleanSet
-from undoor.device import fast_bfloat16
+from undoor.device import array, fast_bfloat16
 from undoor.inversion.meter import Budget
 from undoor.scan.coverage import with_lists
 
@@ -118,7 +118,7 @@ def samples_sha256(clean: CleanSet) -> str:
     >>> samples_sha256(few) == samples_sha256(CleanSet(few.images.flip(0), few.labels.flip(0)))
     True
     """
-    images, labels = clean.images.cpu().contiguous().numpy(), clean.labels.tolist()
+    images, labels = array(clean.images.contiguous()), clean.labels.tolist()
     each = sorted(
         hashlib.sha256(f"{label}:".encode() + image.tobytes()).digest()
         for image, label in zip(images, labels, strict=True)

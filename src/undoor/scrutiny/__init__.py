@@ -1,7 +1,8 @@
-"""Whether a network is what a scan takes it for: read its graph, and ask it twice.
+"""Scrutiny of a network: whether a scan can rely on what it shows.
 
-A supplier who wraps a backdoored network in a switch can have scans see a clean one. Such switches
-are not made of ordinary layers, or they make predictions depend on how the network is run.
+A supplier who wraps a backdoored network in a switch can show scans a clean one. Such a switch is
+not made of ordinary layers, or it makes predictions depend on how the network is run. So the graph
+is read, and the network is run in several ways that must agree.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ RANDOM_INPUTS = 16
 
 
 class GraphWarning(UserWarning):
-    """What a network's graph holds that ordinary layers do not have."""
+    """A warning about operations in a network's graph that ordinary layers do not have."""
 
 
 @dataclass(frozen=True)
 class Scrutiny:
-    """What speaks against taking a network at its word.
+    """The reasons not to rely on what a network shows.
 
     Attributes
     ----------
     graph
-        Between input and class scores, what ordinary layers do not have.
+        Operations between input and class scores that ordinary layers do not have.
     disagreements
         Predictions or gradients that depend on how the network is run.
     """
@@ -63,10 +64,12 @@ class Scrutiny:
 
     @property
     def sentences(self) -> tuple[str, ...]:
+        """Each reason in a sentence."""
         graph = (item.sentence for item in self.graph)
         return (*graph, *(item.sentence for item in self.disagreements))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the findings in the graph and the disagreements, as lists of objects."""
         return {
             "graph": [item.to_json() for item in self.graph],
             "disagreements": [item.to_json() for item in self.disagreements],
@@ -80,20 +83,23 @@ def scrutinise(
     triggered: Sequence[Tensor] = (),
     later: Classifier | None = None,
 ) -> Scrutiny:
-    """Read the graph of a classifier, and ask it twice.
+    """Read the graph of a classifier, and run it in several ways that must agree.
+
+    It takes fewer than 1,500 sample passes.
 
     Parameters
     ----------
+    classifier
+        The network as it was opened, before any other pass.
     x
-        Clean inputs [N, ...], of which a few are used; random ones where None.
+        Clean inputs [N, ...], of which a few are used; None for random ones.
     triggered
-        The same with triggers that a scan found, one tensor per trigger.
+        Inputs [N, ...] with triggers that a scan found, one tensor per trigger.
     later
-        The same network after many passes, where there is one.
-    It takes fewer than 1,500 sample passes.
+        The same network after many passes, if there is one.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, _spread(x, MAX_INPUTS))
-    # First, while nothing has been counted.
+    # First, before the network has counted any passes.
     try:
         asked = Asked(classifier, x)
     except MemoryError:
@@ -111,7 +117,7 @@ def scrutinise(
     codes = {item.code for item in differences}
     if "repeat" not in codes:
         differences += _gathered(asked.afterwards(later))
-    # Of scores that other inputs or chance have a part in, no slope of one input can be right.
+    # If scores depend on other inputs or on chance, gradients cannot match them.
     if not {"repeat", "batch", "order"} & codes:
         for inputs in (x, *likely):
             differences += _gathered(ask_gradients(classifier, inputs))
@@ -119,19 +125,20 @@ def scrutinise(
 
 
 def depends_on_batch_or_chance(classifier: Classifier) -> tuple[Disagreement, ...]:
-    """Return what a few passes of random inputs show of predictions that are no function of one
-    input.
+    """Return whether a few passes show predictions that depend on the batch or on chance.
+
+    The inputs are random. The result is empty if the predictions depend on neither.
     """
     return tuple(_gathered(ask_briefly(classifier, _random_inputs(classifier))))
 
 
 def read_graph(classifier: Classifier, x: Tensor | None = None) -> tuple[GraphFinding, ...]:
-    """Return what lies between input and class scores that ordinary layers do not have.
+    """Return the operations between input and class scores that ordinary layers do not have.
 
     Parameters
     ----------
     classifier, x
-        As of `scrutinise`.
+        As for `scrutinise`.
     """
     x = _random_inputs(classifier) if x is None else on(classifier.device, x)
     return merged(_read(classifier, x))
@@ -155,14 +162,14 @@ def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
     yield from first
     yield from read_gradients(wanted)
     yield from read_sizes(classifier, x, plain)
-    # What differs by chance differs between batches, too.
+    # Random values differ between batches, too.
     if not any(finding.code == "random" for finding in first):
         yield from read_rows(classifier, x)
     yield from read_modes(plain, wanted)
 
 
 def _plain_state(classifier: Classifier) -> list[dict[str, Any]]:
-    """Return the numbers and texts that modules hold beside their tensors."""
+    """Return the numbers and texts that modules hold besides their tensors."""
     return [
         {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | bool)}
         for module in classifier.network.modules()
@@ -175,12 +182,12 @@ def _random_inputs(classifier: Classifier) -> Tensor:
 
 
 def _spread(x: Tensor, count: int) -> Tensor:
-    """At most `count` inputs from all over the set."""
+    """Return at most `count` inputs, evenly spread over the set."""
     return x[:: max(1, len(x) // count)][:count]
 
 
 def _gathered(differences: Iterator[Disagreement]) -> list[Disagreement]:
-    """Return all of them; an error that the network raises meanwhile is the last."""
+    """Return all disagreements; if the network raises an error meanwhile, that is the last."""
     found: list[Disagreement] = []
     try:
         for item in differences:

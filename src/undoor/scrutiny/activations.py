@@ -1,7 +1,7 @@
-"""Choices that are activations: continuous functions of one value, as ELU or PReLU written out.
+"""Choices by a mask that are activations, such as a decomposed ELU or PReLU.
 
-A choice by a mask is how a hidden switch is written, and also how graphs write activations once
-they are decomposed. The second are functions of one value at a time and have no jump.
+Hidden switches choose by a mask, and so do activations in decomposed graphs. An activation differs
+in that it is a continuous function of one value at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from undoor.scrutiny.operators import ELEMENTWISE, base
 from undoor.scrutiny.trace import Step, Trace
 
-# Where jumps are looked for: closely around 0, widely beyond.
+# The points at which jumps are searched: dense around 0, sparse beyond.
 _NEAR, _FAR, _POINTS = 60.0, 6, 4001
 _HALVINGS, _MAX_FLIPS = 40, 16
 _JUMP = 1e-3
@@ -24,9 +24,7 @@ _MAX_DEPTH = 40
 
 
 def explained(trace: Trace) -> frozenset[int]:
-    """Return the places of steps that belong to an activation, or to a softmax that guards
-    itself.
-    """
+    """Return the places of steps that belong to an activation, or to a softmax with a guard."""
     found: set[int] = set()
     for place, step in trace.living():
         if base(step.name) in ("where", "masked_fill") and step.from_input:
@@ -41,7 +39,7 @@ def explained(trace: Trace) -> frozenset[int]:
 
 
 class _Cone:
-    """The steps between a value and a step that is computed from it."""
+    """The steps between a value, the leaf, and a step that is computed from it, the top."""
 
     def __init__(self, trace: Trace, top: int, leaf: Tensor) -> None:
         self.trace, self.top, self.leaf = trace, top, leaf
@@ -50,10 +48,11 @@ class _Cone:
 
     @property
     def names(self) -> set[str]:
+        """The names of the operators."""
         return {self.trace.steps[place].name for place in self.places}
 
     def _collect(self, step: Step, place: int, depth: int) -> bool:
-        """Return whether everything that `step` takes from the input goes through the leaf."""
+        """Return whether `step` depends on the input only through the leaf."""
         self.places.add(place)
         for tensor, follows in zip(step.inputs, step.follows, strict=True):
             if tensor is self.leaf or not follows:
@@ -66,8 +65,13 @@ class _Cone:
         return True
 
     def evaluate(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the top makes of other values [M, ...] in the place of the leaf, in double
-        precision [M, n], and the truth values on the way [M, m].
+        """Evaluate the top for other values [M, ...] of the leaf.
+
+        Returns
+        -------
+        tuple
+            The values of the top in double precision [M, n], and the truth values on the way
+            [M, m].
         """
         known: dict[int, Any] = {id(self.leaf): value}
 
@@ -93,7 +97,7 @@ class _Cone:
 
 
 def _leaves(trace: Trace, top: int) -> list[Tensor]:
-    """Values that a choice may be a function of, the nearest first."""
+    """Return values of which a choice may be a function, the nearest first."""
     out: list[Tensor] = []
     shape = trace.steps[top].outputs[0].shape
     todo = [top]
@@ -111,7 +115,7 @@ def _leaves(trace: Trace, top: int) -> list[Tensor]:
 
 
 def _producer(trace: Trace, tensor: Tensor, before: int) -> int | None:
-    """Return the last step before `before` that gave or changed this very tensor."""
+    """Return the last step before `before` that returned or changed this tensor object."""
     for place in range(before - 1, -1, -1):
         if any(tensor is out for out in trace.steps[place].outputs):
             return place
@@ -123,9 +127,7 @@ def _is_pointwise(step: Step) -> bool:
 
 
 def _is_safe_softmax(cone: _Cone) -> bool:
-    """Return a softmax that gives 0 where every place is masked, as attention is decomposed
-    into.
-    """
+    """Return whether a cone is a softmax that is 0 where all is masked, as in attention."""
     steps = [cone.trace.steps[place] for place in cone.places]
     compared = [s.args[1] for s in steps if s.name == "eq"]
     softmax = [s for s in steps if s.name == "_softmax"]
@@ -136,7 +138,7 @@ def _is_safe_softmax(cone: _Cone) -> bool:
 
 
 def _is_softmax_without_nan(cone: _Cone) -> bool:
-    """Return the same as ONNX has it: what a softmax gives, or 0 where that is no number."""
+    """Return whether a cone is a softmax that is 0 where it would be NaN, as in ONNX."""
     source = _producer(cone.trace, cone.leaf, cone.top)
     top = cone.trace.steps[cone.top]
     return (
@@ -166,9 +168,7 @@ def _is_continuous(cone: _Cone) -> bool:
 
 
 def _without_jump(f: Callable[[Tensor], tuple[Tensor, Tensor]], points: Tensor) -> bool:
-    """Return whether values on both sides of every place where a truth value changes come
-    together.
-    """
+    """Return whether a function is continuous wherever one of its truth values changes."""
     values, truths = f(points)
     flips = (truths[1:] != truths[:-1]).any(1).nonzero().flatten()
     if not bool(torch.isfinite(values).all()) or len(flips) > _MAX_FLIPS:

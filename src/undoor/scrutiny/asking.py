@@ -1,4 +1,4 @@
-"""Ask a network the same thing in several ways: predictions must not depend on how it is run."""
+"""Run a network in several ways, on which its predictions must not depend."""
 
 from __future__ import annotations
 
@@ -15,37 +15,39 @@ from undoor.classifier import Classifier
 from undoor.device import CPU, on, precise, shuffled
 from undoor.scrutiny.doubt import Disagreement, first_line
 
-# Of the range of the class scores: what rounding may do, at least and, in a network that magnifies
-# it, at most. Half precision may do more.
+# As shares of the range of the class scores: the error that rounding may cause in any network, in
+# a network that magnifies it, and in half precision.
 _ROUNDING, _MAX_ROUNDING, _GROSS = 1e-3, 0.03, 0.3
-# How far inputs are moved to learn what a network makes of rounding, of the range of inputs.
+# How far inputs are moved, as a share of their range, to measure how a network magnifies rounding.
 _NUDGE, _NUDGES = 3e-7, 20.0
 MAX_INPUTS = 16
 _SINGLES, _FEW = 12, 4
 _SAME, _TINY = 1e-5, 1e-30
 _OTHERS = "predictions depend on the other inputs of the batch"
-# What PyTorch says of layers that take one layout alone, or one type of numbers.
+# Errors of PyTorch about layers that take only one layout, or one type of numbers.
 _OF_VIEWS = "view size is not compatible with input tensor's size and stride"
 _OF_TYPES = re.compile("type|float|double|bf16|half|primitive", re.IGNORECASE)
 Ask = Callable[[Tensor], Tensor]
 
 
 def ask_briefly(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
-    """As `Asked`, of chance and of the size of the batch alone, with four inputs.
+    """Yield whether predictions depend on chance or on the size of the batch, for four inputs.
 
-    For commands that must not take long.
+    It serves commands that must not take long.
     """
     asked = Asked(classifier, x[:_FEW])
     yield from (*asked.repeated(), *asked.compared([asked.alone()]))[:1]
 
 
 def rare_differences(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
-    """As `Asked.differences`, of inputs of which one may be all that shows it."""
+    """Yield as `Asked.differences` does, even if a single input shows the difference."""
     yield from Asked(classifier, x).differences(rare=True)
 
 
 class Asked:
-    """Class scores of some inputs, and where others that should agree do not, up to rounding.
+    """The class scores of some inputs, and other ways to compute them that must agree.
+
+    They must agree up to rounding.
 
     Parameters
     ----------
@@ -72,12 +74,12 @@ class Asked:
         )
 
     def differences(self, rare: bool = False) -> Iterator[Disagreement]:
-        """Yield of everything but time.
+        """Yield all disagreements but those with later passes.
 
         Parameters
         ----------
         rare
-            Whether one input of them may be all that shows it.
+            Whether a single input may be the only one that shows a disagreement.
         """
         staying = [n for n, m in self.classifier.network.named_modules() if m.training]
         if staying:
@@ -85,48 +87,51 @@ class Asked:
             yield Disagreement("training", f"the network stays in training mode ({some})")
         random = self.repeated()
         if random:
-            # Whatever else is compared would differ for the same reason.
+            # All other comparisons would differ for the same reason.
             yield from random
             return
         yield from self.compared(self._ways())
         yield from self._coarsely(rare)
 
     def afterwards(self, later: Classifier | None) -> Iterator[Disagreement]:
-        """Yield of passes since.
+        """Yield the disagreement with passes after those that were made so far.
 
         Parameters
         ----------
         later
-            The same network after many more, where there is one.
+            The same network after many more passes, if there is one.
         """
         if self.repeated():
-            text = "scores change with the number of earlier passes"
-            yield self._told("later", text, self._apart(self._scores(self.x)))
+            text = "scores depend on the number of earlier passes"
+            yield self._disagreement("later", text, self._apart(self._scores(self.x)))
         elif later is not None and (apart := self._apart(self._scores(self.x, later))):
-            yield self._told("later", "scores are others after many passes", apart)
+            yield self._disagreement("later", "scores have changed after many passes", apart)
 
     def repeated(self) -> tuple[Disagreement, ...]:
-        """Return where the same pass differs, which rounds alike each time."""
+        """Return the disagreement between two equal passes, if there is one.
+
+        Equal passes round alike, so that they agree almost exactly.
+        """
         same = (self._scores(self.x) - self.expected for _ in range(2))
         largest = max(float(change.abs().max()) for change in same)
         if largest <= _SAME * self.range:
             return ()
         text = "two passes of the same inputs give different scores"
-        return (self._told("repeat", text, largest / max(self.range, _TINY)),)
+        return (self._disagreement("repeat", text, largest / max(self.range, _TINY)),)
 
     def compared(self, ways: Iterable[tuple[str, str, Ask]]) -> Iterator[Disagreement]:
-        """Yield where other ways to ask make a difference, or fail."""
+        """Yield the disagreements with other ways of running the network, or their failures."""
         for code, text, f in ways:
             try:
                 apart = self._apart(f(self.x))
             except Exception as error:
-                yield Disagreement(code, f"{text}: it fails ({first_line(error)})")
+                yield Disagreement(code, f"{text}: there the network fails ({first_line(error)})")
                 continue
             if apart:
-                yield self._told(code, text, apart)
+                yield self._disagreement(code, text, apart)
 
     def alone(self) -> tuple[str, str, Ask]:
-        """Return each input by itself."""
+        """Return the way in which each input is a batch of its own."""
         return "batch", f"{_OTHERS} (batches of 1)", self._in_batches(1)
 
     def _ways(self) -> Iterator[tuple[str, str, Ask]]:
@@ -137,12 +142,12 @@ class Asked:
         yield "order", "predictions depend on the order of the inputs", self._shuffled(order)
         yield (
             "gradients",
-            "predictions depend on whether gradients are wanted",
+            "predictions depend on whether gradients are enabled",
             lambda x: self._scores(x, mode=torch.enable_grad()),
         )
         yield (
             "gradients",
-            "predictions depend on whether the input wants a gradient",
+            "predictions depend on whether the input requires a gradient",
             lambda x: self._scores(x.clone().requires_grad_(), mode=torch.enable_grad()),
         )
         yield (
@@ -158,7 +163,7 @@ class Asked:
             )
 
     def _coarsely(self, rare: bool) -> Iterator[Disagreement]:
-        """In other precisions, where only gross differences count: of most inputs, or of one."""
+        """Yield gross differences in other precisions: of most inputs, or of one if `rare`."""
         x = self.x if rare else self.x[:_FEW]
         for name, scores in (("autocast to bfloat16", self._half()), ("float64", self._double(x))):
             if scores is None:
@@ -169,7 +174,7 @@ class Asked:
             far = apart.max() if rare else apart.median()
             if not float(far) <= _GROSS * self.range:
                 text = f"predictions depend on the precision ({name})"
-                yield self._told("precision", text, float(far) / max(self.range, _TINY))
+                yield self._disagreement("precision", text, float(far) / max(self.range, _TINY))
 
     def _scores(
         self,
@@ -177,19 +182,16 @@ class Asked:
         classifier: Classifier | None = None,
         mode: AbstractContextManager[object] | None = None,
     ) -> Tensor:
-        """Return what is compared [N, K].
-
-        Class scores, or probabilities of a network that gives these.
-        """
+        """Return the class scores [N, K], or probabilities if the network returns these."""
         asked = classifier or self.classifier
         with torch.no_grad() if mode is None else mode:
             scores = asked(x)
-        # What is no number differs from one, and not from itself.
+        # NaN must differ from a number, but not from NaN.
         scores = precise(scores.detach()).nan_to_num(0.0, 0.0, 0.0)
         return asked.task.probabilities(scores) if asked.output == "probabilities" else scores
 
     def _laid_out(self, x: Tensor) -> Tensor:
-        """As `_scores`; networks that take views of their input disagree with nobody."""
+        """Return the scores, or the expected ones if the network takes only one layout."""
         try:
             return self._scores(x)
         except RuntimeError as error:
@@ -211,7 +213,7 @@ class Asked:
 
     def _half(self) -> Tensor | None:
         try:
-            # Layers that have no fast path in bfloat16 say so by a warning.
+            # Layers that have no fast path in bfloat16 emit a warning.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._scores(self.x, mode=_autocast(self.x.device))
@@ -227,7 +229,7 @@ class Asked:
             return None
 
     def _apart(self, scores: Tensor) -> float:
-        """Return the largest difference, as a share of the range; 0 where it is rounding."""
+        """Return the largest difference as a share of the range; 0 if rounding explains it."""
         if scores.shape != self.expected.shape:
             return 1.0
         largest = float((scores - self.expected).abs().max())
@@ -236,12 +238,12 @@ class Asked:
         return largest / max(self.range, _TINY)
 
     @staticmethod
-    def _told(code: str, text: str, apart: float) -> Disagreement:
+    def _disagreement(code: str, text: str, apart: float) -> Disagreement:
         return Disagreement(code, f"{text}: by {apart:.2g} of the range of the class scores")
 
 
 def _require_of_types(error: Exception) -> None:
-    """Raise what does not come of an operator that lacks a type of numbers."""
+    """Raise the error unless it is about an operator that lacks a type of numbers."""
     if not _OF_TYPES.search(str(error)):
         raise error
 

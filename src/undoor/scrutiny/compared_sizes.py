@@ -10,9 +10,9 @@ from types import FunctionType
 
 
 def compared_sizes(function: FunctionType) -> Iterator[int]:
-    """Lines of `function` that compare the size of a batch, other than to raise.
+    """Yield the lines of a function that compare the size of a batch, other than to raise.
 
-    None where there is no source.
+    Nothing is yielded if there is no source.
     """
     try:
         lines, first = inspect.getsourcelines(function)
@@ -35,7 +35,7 @@ def _is_check(node: ast.AST) -> bool:
 
 
 class _Sizes:
-    """Which expressions of a function are sizes of batches."""
+    """The expressions in a function that are sizes of batches."""
 
     def __init__(self, tree: ast.AST) -> None:
         self.inputs: set[str] = set()
@@ -57,7 +57,7 @@ class _Sizes:
                 self.names.add(first.id)
 
     def are(self, node: ast.expr) -> bool:
-        """Return whether an expression is one, or computed from one."""
+        """Return whether an expression is the size of a batch, or computed from one."""
         if isinstance(node, ast.Name):
             return node.id in self.names
         if isinstance(node, ast.BinOp):

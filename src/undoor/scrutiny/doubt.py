@@ -1,4 +1,4 @@
-"""What speaks against believing a scan of a network, as data."""
+"""The findings of a scrutiny: reasons to doubt the scan of a network."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ WHAT: dict[GraphCode, str] = {
     "branch": "branches on a value computed from the input",
     "batch_size": "uses the number of inputs in the batch as more than a shape",
     "pixel": "reads single pixels of the input",
-    "gate": "weighs all class scores by one value computed from the input",
+    "gate": "multiplies all class scores by one value computed from the input",
     "detach": "cuts the gradient between input and class scores",
-    "gradient_mode": "asks for, or switches, the gradient mode",
+    "gradient_mode": "reads or switches the gradient mode",
     "own_gradient": "defines a gradient of its own",
     "random": "draws random numbers",
     "state": "changes its own state in every pass",
     "print": "prints",
     "operator": "calls an operator that is not one of PyTorch's",
-    "condition": "asks for something other than its input, as the time or how it is being run",
-    "disconnected": "gives class scores that cannot be followed back to the input",
+    "condition": "reads something other than its input, such as the time or how it is run",
+    "disconnected": "returns class scores that cannot be traced back to the input",
     "fails": "raises an error where it should predict",
 }
 # Characters of an error that a sentence quotes.
@@ -52,18 +52,18 @@ MAX_REASON = 200
 
 @dataclass(frozen=True)
 class GraphFinding:
-    """Something between input and class scores that ordinary layers do not have.
+    """An operation between input and class scores that ordinary layers do not have.
 
     Attributes
     ----------
     code
-        Its kind, see `WHAT`.
+        Kind of the finding, see `WHAT`.
     where
-        Module, and source line where known.
+        Module, and source line if known.
     what
-        Operator or name.
+        Name of the operator, or another name.
     count
-        How many places are alike, of which this is the first.
+        How many places have such a finding; this is the first.
     """
 
     code: GraphCode
@@ -73,36 +73,39 @@ class GraphFinding:
 
     @property
     def sentence(self) -> str:
+        """The finding in a sentence."""
         more = f", and {self.count - 1} more like it" if self.count > 1 else ""
         return f"the network {WHAT[self.code]} ({self.what} at {self.where}{more})"
 
     def to_json(self) -> dict[str, Any]:
+        """Return code, where, what, count and the sentence."""
         return {**vars(self), "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Predictions, or gradients, that should agree and do not.
+    """Predictions or gradients that should agree, but do not.
 
     Attributes
     ----------
     code
-        What was changed between the two.
+        The difference between the two runs.
     sentence
-        What this means, with how far apart.
+        The disagreement in a sentence, with its size.
     """
 
     code: str
     sentence: str
 
     def to_json(self) -> dict[str, Any]:
+        """Return code and sentence."""
         return dict(vars(self))
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, short enough for a sentence; its type where it says nothing.
+    r"""Return the type and the first line of an error, short enough for a sentence.
 
-    >>> first_line(ValueError("batches of 4 alone\\nsee above")), first_line(RuntimeError())
+    >>> first_line(ValueError("batches of 4 alone\nsee above")), first_line(RuntimeError())
     ('ValueError: batches of 4 alone', 'RuntimeError')
     """
     text, kind = str(error).strip(), type(error).__name__
@@ -110,7 +113,7 @@ def first_line(error: Exception) -> str:
 
 
 def merged(findings: Iterable[GraphFinding]) -> tuple[GraphFinding, ...]:
-    """Return one finding per kind, in the order of first occurrence, with how many there were.
+    """Return one finding per kind, in the order of first occurrence, with their number.
 
     >>> a, b = (GraphFinding("mask", place, "where") for place in ("one", "two"))
     >>> [(f.where, f.count) for f in merged([a, b, a])]

@@ -1,4 +1,4 @@
-"""Read graphs of torch.export: sizes that become numbers, and parts in modes of their own."""
+"""Read graphs of torch.export for sizes of batches that are compared or become numbers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SHAPED = (
         "native_group_norm"
     )
 )
-# The value is a number here and not a shape.
+# The argument that is a number in these, and not a shape.
 _FILLS = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}
 
 
 def read_exported(network: nn.Module) -> Iterator[GraphFinding]:
-    """Yield what the graphs among the modules of `network` say of themselves."""
+    """Yield the findings in the graphs among the modules of a network."""
     for _, module in network.named_modules():
         if isinstance(module, fx.GraphModule):
             yield from _of_graph(module.graph)
@@ -50,9 +50,7 @@ def _of_graph(graph: fx.Graph) -> Iterator[GraphFinding]:
 
 
 def _is_size(node: fx.Node) -> bool:
-    """Return whether a node asks a tensor for the size of its batch, or for any in a graph for
-    which no other is free.
-    """
+    """Return whether a node is a size that the graph does not fix, which is that of the batch."""
     if node.op != "call_function" or not _name(node).startswith("sym_size"):
         return False
     return not isinstance(node.meta.get("val"), int)
@@ -65,7 +63,7 @@ def _is_plain(target: Any) -> bool:
 
 
 def _is_used(node: fx.Node) -> bool:
-    """Return whether a comparison of sizes decides more than an assertion."""
+    """Return whether a comparison of sizes is used for more than an assertion."""
     return any(
         "assert" not in _name(user) and "constrain" not in _name(user) for user in node.users
     )

@@ -1,8 +1,8 @@
-"""Whether gradients are those of the predictions: the slope of a chord against the mean gradient.
+"""Whether the gradients of a network are those of its predictions.
 
-Scans search with gradients. A network that gives another's leads them anywhere but to its backdoor.
-Between two inputs, class scores differ by the integral of the gradient along the way, whether or
-not it has kinks (Gauss-Legendre quadrature, four points).
+Scans search with gradients. A network with the gradients of another one misleads them. Class scores
+of two inputs differ by the integral of the gradient along the line between them, with or without
+kinks; it is computed by Gauss-Legendre quadrature with four points.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from undoor.scrutiny.doubt import Disagreement
 
 MAX_INPUTS = 8
 _DIRECTIONS = 3
-# Half the length of the way, of the range of inputs, and how far inputs are kept from their bounds.
+# As shares of the range of inputs: half the length of the line, and the distance from the bounds.
 _STEP, _INSIDE = 0.004, 0.01
 _POINTS = ((-0.8611363116, 0.3478548451), (-0.3399810436, 0.6521451549))
-# Differences below this, of the range of the class scores, are rounding.
+# Differences below this share of the range of the class scores are rounding.
 _NOISE = 3e-5
-# The median of the relative errors: of ordinary networks below 0.1, of another's gradients about 1.
+# The median of the relative errors is below 0.1 for ordinary networks, and about 1 for gradients of
+# another network.
 _MAX_ERROR = 0.35
 _MIN_SLOPES = 6
 
 
 def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
-    """Yield a disagreement where the gradients are not those of the class scores, or nothing.
+    """Yield a disagreement if the gradients are not those of the class scores.
 
     Parameters
     ----------
@@ -46,15 +47,16 @@ def ask_gradients(classifier: Classifier, x: Tensor) -> Iterator[Disagreement]:
     if len(errors) < _MIN_SLOPES or not float(errors.median()) > _MAX_ERROR:
         return
     text = (
-        "gradients are not those of the predictions: along short ways they are off by "
-        f"{float(errors.median()):.0%} (median of {len(errors)})"
+        "gradients are not those of the predictions: along short lines they are wrong by "
+        f"{float(errors.median()):.0%} (median of {len(errors)} lines)"
     )
     yield Disagreement("gradient", text)
 
 
 def _errors(classifier: Classifier, x: Tensor, step: float, draw: torch.Generator) -> Tensor:
-    """Return the relative errors along one random direction from each input, where anything
-    changes.
+    """Return the relative errors along a random direction from each input.
+
+    Inputs at which the scores do not change are left out.
     """
     way = step * on(x.device, torch.randn(x.shape, generator=draw, device=CPU)).sign()
     shape = (len(x), classifier.num_outputs)

@@ -1,10 +1,10 @@
-"""Operators of PyTorch by what they do to the values that flow through a network."""
+"""The operators of PyTorch, grouped by what they do with the values in a network."""
 
 from __future__ import annotations
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the names in a text.
+    """Return the words of a text.
 
     >>> sorted(words("gt lt"))
     ['gt', 'lt']
@@ -26,7 +26,7 @@ INDICES = words(
     "_unique _unique2 unique_consecutive nonzero searchsorted bucketize histc bincount "
     "multinomial one_hot"
 )
-# Which take positions as an argument.
+# These take positions as an argument.
 INDEXED = words(
     "gather index index_select take embedding scatter scatter_ scatter_add scatter_add_ "
     "index_add index_copy index_fill scatter_reduce _unsafe_index"
@@ -36,21 +36,21 @@ STEPS = words(
     "threshold fake_quantize_per_tensor_affine quantize_per_tensor "
     "fake_quantize_per_channel_affine"
 )
-# Which hand a value to the program.
+# These return a value to Python.
 READS = words("_local_scalar_dense is_nonzero item equal _is_all_true _is_any_true")
-# Which take no more of a tensor than its shape.
+# These use only the shape of a tensor.
 CONSTANTS = words(
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros "
     "new_ones new_full new_empty new_empty_strided"
 )
-# Other shapes of the same numbers.
+# These return the same numbers in another shape or place.
 VIEWS = words(
     "view _unsafe_view reshape _reshape_alias expand clone copy_ contiguous detach alias t "
     "transpose permute unsqueeze squeeze flatten unflatten as_strided lift_fresh "
     "lift_fresh_copy _to_copy to empty empty_like empty_strided new_empty "
     "new_empty_strided resize_ set_ movedim"
 )
-# Where numbers meet values.
+# These combine values with numbers.
 WITH_NUMBERS = words(
     "add sub rsub mul div pow eq ne gt ge lt le where maximum minimum clamp clamp_min clamp_max "
     "remainder masked_fill"
@@ -58,7 +58,7 @@ WITH_NUMBERS = words(
 PRODUCTS = words("mm addmm bmm baddbmm matmul linear mv addmv dot einsum")
 DISTANCES = words("_cdist_forward _euclidean_dist cdist")
 SELECTS = words("select slice narrow")
-# Of numbers by themselves: what activations are made of.
+# These work on each number separately; activations are made of them.
 ELEMENTWISE = words(
     "mul add sub rsub div neg exp exp2 expm1 log log1p sigmoid tanh erf clamp clamp_min "
     "clamp_max relu relu6 hardtanh leaky_relu elu silu gelu softplus mish hardswish "
@@ -70,7 +70,7 @@ ELEMENTWISE = words(
 
 
 def base(name: str) -> str:
-    """Return the name of an operator without the mark of working in place.
+    """Return the name of an operator without the underscore of the in-place variant.
 
     >>> base("relu_"), base("_softmax"), base("clamp")
     ('relu', '_softmax', 'clamp')

@@ -1,5 +1,7 @@
-"""Inputs that are likely to throw a hidden switch: clean ones with small saturated patches, and
-noise of black and white."""
+"""Inputs that are likely to activate a hidden switch.
+
+They are clean inputs with small saturated patches, and noise of black and white.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ _COUNT = 8
 
 
 def probes(classifier: Classifier, x: Tensor) -> Tensor:
-    """Return of clean inputs x [N, ...] some that are changed as their space says [M, ...]."""
+    """Return some of the clean inputs x [N, ...] with changes that depend on their space."""
     rows = torch.arange(_COUNT, device=x.device) % len(x)
     return classifier.space.odd(x[rows], classifier.bounds)
 
 
 def saturated(noise: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return each value at the end of the range that it is nearer to.
+    """Return noise with each value moved to the nearer end of the range.
 
-    Small patterns of any kind are in some of that sooner than in noise of every grey.
+    Such noise is more likely to contain a given small pattern than noise of all greys.
 
     >>> saturated(torch.tensor([0.2, 0.9]), (0.0, 1.0))
     tensor([0., 1.])

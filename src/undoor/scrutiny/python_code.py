@@ -1,4 +1,4 @@
-"""Read the Python code of a network's own modules for conditions beside the input."""
+"""Read the Python code of a network for conditions on anything but its input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from undoor.scrutiny.operators import words
 
 # Packages whose modules are ordinary layers, however they are written.
 TRUSTED = frozenset({"torch", "torchvision", "timm", "transformers", "onnx2torch", "undoor"})
-# Names that say what a pass hinges on.
+# Names of what a pass may depend on besides its input.
 _GRADIENTS = words(
     "requires_grad requires_grad_ is_grad_enabled inference_mode is_inference_mode_enabled "
     "is_inference is_leaf grad_fn set_grad_enabled enable_grad retain_grad"
@@ -38,18 +38,18 @@ NAMES: dict[str, GraphCode] = {
     "print": "print",
     "random": "random",
 }
-# Of the standard library: modules that only work on their arguments.
+# Modules of the standard library that depend only on their arguments.
 HARMLESS = words(
     "abc collections contextlib copy dataclasses enum functools itertools logging math numbers "
     "operator types typing warnings"
 )
 _HIDING = words("eval exec compile __import__ open globals vars")
 _MADE = ("__init__", "__new__", "__call__", "forward")
-_DEEPEST = 200
+_MAX_FUNCTIONS = 200
 
 
 def read_code(network: nn.Module) -> Iterator[GraphFinding]:
-    """Yield what the code of modules that come from no well-known library names in a pass."""
+    """Yield suspicious names in the code of modules that no well-known library defines."""
     seen: set[CodeType] = set()
     for module in network.modules():
         if _is_foreign(type(module)):
@@ -64,10 +64,10 @@ def _is_foreign(kind: type) -> bool:
 
 
 def _reached(module: nn.Module, seen: set[CodeType]) -> Iterator[FunctionType]:
-    """Yield the functions that a pass of a module may call, as far as names tell.
+    """Yield the functions that a pass of a module may call, judged by names.
 
-    Of its class, of what it holds, of its hooks, and of the modules, classes and objects that these
-    name.
+    They are those of its class, attributes and hooks, and of the modules, classes and objects that
+    these refer to.
     """
     kind = type(module)
     held = [value for name, value in vars(module).items() if not name.startswith("_")]
@@ -75,9 +75,13 @@ def _reached(module: nn.Module, seen: set[CodeType]) -> Iterator[FunctionType]:
         held += getattr(module, hooks, {}).values()
     todo: list[Any] = [getattr(kind, "forward", None), kind.__dict__.get("__call__")]
     todo += [value for value in held if isinstance(value, FunctionType | MethodType)]
-    while todo and len(seen) < _DEEPEST:
+    while todo and len(seen) < _MAX_FUNCTIONS:
         function = _function(todo.pop())
-        if function is None or function.__code__ in seen or not _is_own(function.__module__):
+        if (
+            function is None
+            or function.__code__ in seen
+            or not _is_of_supplier(function.__module__)
+        ):
             continue
         seen.add(function.__code__)
         yield function
@@ -93,15 +97,15 @@ def _function(value: Any) -> FunctionType | None:
     return value if isinstance(value, FunctionType) else None
 
 
-def _is_own(module: str | None) -> bool:
-    """Return whether what is defined there is the supplier's, and no library's."""
+def _is_of_supplier(module: str | None) -> bool:
+    """Return whether a module is code of the supplier, not of a library."""
     package = (module or "").partition(".")[0]
     known = package in TRUSTED | {"numpy"} or package in sys.stdlib_module_names
     return not known or package == "__main__"
 
 
 def _values(function: FunctionType) -> Iterator[Any]:
-    """Yield what a function names outside itself, or closes over."""
+    """Yield the global and enclosed values to which a function refers."""
     for name in _names(function.__code__):
         if name in function.__globals__:
             yield function.__globals__[name]
@@ -111,16 +115,16 @@ def _values(function: FunctionType) -> Iterator[Any]:
 
 
 def _inside(value: Any, names: set[str]) -> Iterator[Any]:
-    """Yield what may be called of a value by code that uses these names."""
+    """Yield the members of a value that code with these names may call."""
     if isinstance(value, FunctionType | MethodType):
         yield value
     elif isinstance(value, ModuleType):
-        if _is_own(value.__name__):
+        if _is_of_supplier(value.__name__):
             yield from (vars(value).get(name) for name in names)
     elif isinstance(value, type):
-        if _is_own(value.__module__):
+        if _is_of_supplier(value.__module__):
             yield from (value.__dict__.get(name) for name in (*_MADE, *names))
-    elif _is_own(type(value).__module__):
+    elif _is_of_supplier(type(value).__module__):
         yield from (getattr(type(value), name, None) for name in ("__call__", *names))
 
 
@@ -138,25 +142,25 @@ def _of_function(function: FunctionType) -> Iterator[GraphFinding]:
     for name in sorted(_names(code) & NAMES.keys()):
         yield GraphFinding(NAMES[name], where, f"{name} in {function.__qualname__}")
     for value in _values(function):
-        if isinstance(value, ModuleType) and _asks(value.__name__):
+        if isinstance(value, ModuleType) and _reads_surroundings(value.__name__):
             yield GraphFinding("condition", where, f"{value.__name__} in {function.__qualname__}")
     yield from _hidden(function, where)
     for line in compared_sizes(function):
         yield GraphFinding("batch_size", f"{where.partition(':')[0]}:{line}", "a comparison")
 
 
-def _asks(module: str) -> bool:
-    """Return whether a module of the standard library can tell of more than its arguments."""
+def _reads_surroundings(module: str) -> bool:
+    """Return whether a module of the standard library depends on more than its arguments."""
     package = module.partition(".")[0]
     return package in sys.stdlib_module_names - HARMLESS and package != "__main__"
 
 
 def _hidden(function: FunctionType, where: str) -> Iterator[GraphFinding]:
-    """Calls by which code names what no reader of names sees."""
+    """Yield calls by which code can use names that it does not contain."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, ValueError):
-        # Without its source, a part of an expression perhaps: what it names decides.
+        # Without a source, or with only a part of an expression, names are all there is to judge.
         for name in sorted(_names(function.__code__) & (_HIDING | {"getattr"})):
             yield GraphFinding("condition", where, f"{name} in {function.__qualname__}")
         return
@@ -169,8 +173,9 @@ def _hidden(function: FunctionType, where: str) -> Iterator[GraphFinding]:
 
 
 def _is_put_together(call: ast.Call) -> bool:
-    """Return whether `getattr` asks another than `self` for a name that does not stand there, or
-    anything for one of `NAMES`.
+    """Return whether a call of `getattr` hides the name that it looks up.
+
+    So it is with a computed name of anything but `self`, and with any of `NAMES`.
     """
     if len(call.args) < 2:
         return True

@@ -1,4 +1,4 @@
-"""Read the computation between input and class scores for what ordinary layers do not have."""
+"""Read the computation between input and class scores for unusual operations."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from undoor.scrutiny.operators import (
 from undoor.scrutiny.trace import Step, Trace, storage
 
 KNOWN_SPACES = frozenset({"aten", "prim", "prims", "quantized", "mkldnn", "mkldnn_prepacked"})
-# A part of an image this small, cut out by itself, is no patch of a grid or row of a sequence.
+# A part of an image smaller than this share is no patch of a grid and no row of a sequence.
 _SMALL = 1 / 64
-_MAX_OF_IT = 0.9
+# Parts that together make up more than this share of the image are all of it.
+_MAX_COVERED = 0.9
 
 
 def read(found: Trace, *, maps: bool) -> Iterator[GraphFinding]:
-    """Yield what a pass without gradients shows.
+    """Yield the findings in a pass without gradients.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def read(found: Trace, *, maps: bool) -> Iterator[GraphFinding]:
 
 
 def read_gradients(found: Trace) -> Iterator[GraphFinding]:
-    """Yield what a pass shows of which gradients are wanted."""
+    """Yield the findings in a pass with gradients."""
     for _, step in found.living():
         if step.from_input and not step.with_gradient:
             yield GraphFinding("gradient_mode", step.where, step.name)
@@ -68,7 +69,7 @@ def read_gradients(found: Trace) -> Iterator[GraphFinding]:
 
 
 def _of_any(step: Step) -> Iterator[GraphCode]:
-    """Yield what is odd whether or not the scores depend on it."""
+    """Yield findings that count even if the scores do not depend on the step."""
     if step.random:
         yield "random"
     if step.changed_state:
@@ -98,16 +99,14 @@ def _of_living(found: Trace, step: Step) -> GraphCode | None:
 
 
 def _picks_by_input(step: Step) -> bool:
-    """Return whether the mask, the positions or the weight that it chooses by come from the
-    input.
-    """
+    """Return whether the mask, positions or weight of a choice are computed from the input."""
     pairs = zip(step.inputs, step.follows, strict=True)
     whole = [f for t, f in pairs if not t.is_floating_point() and not t.is_complex()]
     return any(whole) or (step.name == "lerp" and step.follows[-1] and len(step.follows) > 2)
 
 
 def _gives_whole_numbers(found: Trace, step: Step) -> bool:
-    """Return whether values of the input become truth values or whole numbers that are used."""
+    """Return whether a step turns values of the input into truth values or integers in use."""
     if not any(t.is_floating_point() and f for t, f in zip(step.inputs, step.follows, strict=True)):
         return False
     odd = [t for t in step.outputs if not t.is_floating_point() and not t.is_complex()]
@@ -118,7 +117,7 @@ def _gives_whole_numbers(found: Trace, step: Step) -> bool:
 
 
 def _written_by_hand(output: Tensor) -> set[str]:
-    """Return names of functions in a gradient's graph that somebody wrote in Python."""
+    """Return the names of Python functions in the graph of a gradient."""
     seen: set[Any] = set()
     names: set[str] = set()
     todo: list[Any] = [output.grad_fn]
@@ -134,7 +133,7 @@ def _written_by_hand(output: Tensor) -> set[str]:
 
 
 def _pixels(found: Trace) -> Iterator[GraphFinding]:
-    """Parts of a few pixels that are cut out of the image, unless they make up all of it."""
+    """Yield parts of a few pixels that are cut out of the image, unless they cover it."""
     raw = {id(found.x): 1.0}
     small: list[tuple[float, Step]] = []
     for _, step in found.living():
@@ -144,22 +143,22 @@ def _pixels(found: Trace) -> Iterator[GraphFinding]:
         name = base(step.name)
         share = shares[0]
         if name in SELECTS:
-            share *= _kept(step)
+            share *= _remaining_share(step)
             if share < _SMALL <= shares[0]:
                 small.append((share, step))
         elif name not in ELEMENTWISE or name in ("where", "_to_copy") or len(shares) > 1:
             continue
         raw[id(step.outputs[0])] = share
-    if sum(share for share, _ in small) < _MAX_OF_IT:
+    if sum(share for share, _ in small) < _MAX_COVERED:
         for _, step in small:
             yield GraphFinding("pixel", step.where, step.name)
 
 
-def _kept(step: Step) -> float:
-    """Return the share of rows or columns that a cut leaves; 1 for one along other axes."""
+def _remaining_share(step: Step) -> float:
+    """Return the share of rows or columns that a cut leaves; 1 for a cut along other axes."""
     x = step.inputs[0]
     axis = (step.args[1] if len(step.args) > 1 else 0) % max(1, x.dim())
-    # The last two axes of what had four; of what lost one, those that are large enough.
+    # Rows and columns are the last two of four axes; of three axes, any may be rows or columns.
     if axis < x.dim() - 2 and (axis < 2 or x.dim() != 3):
         return 1.0
     if step.name == "select":
@@ -169,7 +168,7 @@ def _kept(step: Step) -> float:
 
 
 def _gates(found: Trace) -> Iterator[GraphFinding]:
-    """Values by which all class scores are weighed at once, behind the layer that gives these."""
+    """Yield products after the last layer that scale all class scores by one value."""
     if found.output is None or found.output.dim() != 2 or found.output.shape[1] < 2:
         return
     count, classes = found.output.shape
@@ -190,7 +189,7 @@ def _gates(found: Trace) -> Iterator[GraphFinding]:
 
 
 def _weighs(found: Trace, step: Step, place: int, count: int, classes: int) -> bool:
-    """Return whether a product is one of scores [N, K] and one number for each input."""
+    """Return whether a step multiplies scores [N, K] by one number per input."""
     if len(step.inputs) != 2 or step.outputs[0].numel() < count * classes:
         return False
     sizes = [_before_views(found, t, place).numel() for t in step.inputs]
@@ -199,7 +198,7 @@ def _weighs(found: Trace, step: Step, place: int, count: int, classes: int) -> b
 
 
 def _before_views(found: Trace, tensor: Tensor, place: int) -> Tensor:
-    """Return the values that a tensor repeats or shows in another shape."""
+    """Return the tensor of which a tensor is a view."""
     for earlier in range(place - 1, -1, -1):
         step = found.steps[earlier]
         if any(tensor is out for out in step.outputs):

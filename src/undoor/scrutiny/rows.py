@@ -1,8 +1,8 @@
-"""Whether values on the way to the class scores are each of one input alone.
+"""Whether each value on the way to the class scores depends on one input only.
 
-A switch by the size of the batch can be made of ordinary operators alone, a sum of ones, a softmax
-over the batch, and be at rest in every batch that is scanned. The values that it is computed from
-tell: they change with copies of one and the same input, or with the other inputs.
+A switch by the size of the batch can be made of ordinary operators, such as a sum of ones or a
+softmax over the batch, and be off in every batch that is scanned. But the values from which it is
+computed change with the number of copies of one input, or with the other inputs.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from undoor.scrutiny.trace import Step, Trace, trace
 from undoor.scrutiny.unread import unread
 
 COPIES = (1, 2, 7)
-# Two batches of three inputs, of which the first alone is in both.
+# Two batches of three inputs, which have only the first input in common.
 _ONE, _OTHER = (0, 1, 2), (0, 3, 4)
 _SHARE = 1 / len(_ONE)
-# Of the size of a value, or of what it is computed from where that is far larger: rounding. What is
-# smaller than `_TINY` of the input may be what rounding left of a difference.
+# Rounding errors, as shares of the size of a value, or of the values it is computed from if these
+# are far larger. What is below `_TINY` of the input may be the rounding error of a difference.
 _ROUNDING, _CANCELLED, _SAME, _TINY = 1e-3, 1e-3, 1e-4, 1e-9
 
 
 def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
-    """Yield the first value that hinges on how many inputs there are, or on the others.
+    """Yield the first value that depends on the number of inputs or on other inputs.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def read_rows(network: nn.Module, x: Tensor) -> Iterator[GraphFinding]:
     x = x[torch.arange(1 + max(_OTHER), device=x.device) % len(x)]
     try:
         found = _by_copies(network, x[:1]) or _by_others(network, x)
-    except Exception as error:  # Values of a kind that cannot be compared, as sparse ones.
+    except Exception as error:  # Some values cannot be compared, such as sparse ones.
         what = f"{first_line(error)}, while its values were compared"
         found = GraphFinding("disconnected", "batches of copies", what)
     if found is not None:
@@ -55,7 +55,7 @@ class _Value:
     Attributes
     ----------
     floor
-        The size that it is taken to have at least.
+        The smallest size of the value for comparisons.
     """
 
     step: Step
@@ -64,11 +64,12 @@ class _Value:
 
     @property
     def key(self) -> tuple[str, str, torch.dtype]:
+        """Operator, place and type, by which values of two passes are matched."""
         return base(self.step.name), self.step.where, self.numbers.dtype
 
     @property
     def summary(self) -> tuple[float, float, float]:
-        """The least, the largest and the mean of its finite numbers."""
+        """Minimum, maximum and mean of the finite numbers."""
         numbers = precise(self.numbers)
         finite = numbers[numbers.isfinite()]
         if not len(finite):
@@ -115,7 +116,7 @@ def _by_others(network: nn.Module, x: Tensor) -> GraphFinding | None:
 
 
 def _traced(network: nn.Module, batch: Tensor, where: str) -> Trace | GraphFinding:
-    """Return one pass; or why it could not be followed, though others were."""
+    """Return the trace of a pass, or a finding if it cannot be followed."""
     try:
         return trace(network, batch)
     except Exception as error:
@@ -123,12 +124,10 @@ def _traced(network: nn.Module, batch: Tensor, where: str) -> Trace | GraphFindi
 
 
 def _values(found: Trace) -> list[_Value]:
-    """Return what the class scores are computed from and is itself computed from the input, in
-    order.
-    """
-    least = _TINY * _largest(found.x)
+    """Return the values between input and class scores, in the order of computation."""
+    smallest = _TINY * _largest(found.x)
     return [
-        _Value(step, numbers, max([least, *(_CANCELLED * _largest(t) for t in step.inputs)]))
+        _Value(step, numbers, max([smallest, *(_CANCELLED * _largest(t) for t in step.inputs)]))
         for _, step in found.living()
         if step.from_input and base(step.name) not in VIEWS
         for numbers in map(_real, step.outputs)
@@ -149,8 +148,10 @@ def _largest(tensor: Tensor) -> float:
 
 
 def _matched(first: list[_Value], second: list[_Value]) -> Iterator[tuple[_Value, _Value]]:
-    """Yield the values of two passes that stand for one another, also where one has more of a kind:
-    a library adds up, or rearranges, in as many steps as suits the size.
+    """Yield the values of two passes that correspond to each other.
+
+    One pass may have more values than the other, since the number of steps in which a library adds
+    up or rearranges values depends on their size.
     """
     keys = [value.key for value in first], [value.key for value in second]
     if keys[0] == keys[1]:

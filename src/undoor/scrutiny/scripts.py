@@ -1,4 +1,4 @@
-"""Read TorchScript: branches that no single pass shows, and what asks how it is being run."""
+"""Read TorchScript for branches, and for conditions on how the script is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from undoor.scrutiny.doubt import GraphCode, GraphFinding
 
-# What a script can ask, or do, beside computing.
+# What a script can read or do besides computing.
 _CODES: dict[str, GraphCode] = {
     "prim::Print": "print",
     "prim::SetAttr": "state",
@@ -32,9 +32,9 @@ _CODES: dict[str, GraphCode] = {
     "aten::detach_": "detach",
 }
 _ASKING = {"gradient_mode", "condition"}
-# The order of a tensor, which no batch changes.
+# The number of axes of a tensor, which does not depend on the batch.
 _RANK = frozenset({"aten::dim", "aten::len", "prim::layout", "aten::ndimension"})
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 _SIZE = frozenset({"aten::size", "prim::shape", "aten::numel", "aten::sym_size"})
 _TO_PLAIN = frozenset(
     {
@@ -70,7 +70,7 @@ _NUMBERS += ("clamp", "clamp_min", "clamp_max", "remainder", "masked_fill", "ful
 
 
 def read_script(network: nn.Module) -> Iterator[GraphFinding]:
-    """Yield what every script among the modules of `network` says of itself."""
+    """Yield the findings in the scripts among the modules of a network."""
     inside: set[str] = set()
     for name, module in network.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
@@ -88,7 +88,7 @@ def read_script(network: nn.Module) -> Iterator[GraphFinding]:
 
 
 class _Reader:
-    """A graph in which every call is written out."""
+    """Reads a graph in which all calls are inlined."""
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
@@ -98,12 +98,13 @@ class _Reader:
             self._mark(node)
 
     def findings(self) -> Iterator[GraphFinding]:
+        """Yield the findings in the graph."""
         for node in _all(self.graph):
             kind, place = node.kind(), _place(node)
             code = _CODES.get(kind)
             if code == "detach" and not self._follows(node):
                 code = None
-            # What only checks a property before it raises decides nothing else.
+            # A check that only raises an error has no other effect.
             if code in _ASKING and not self._matters(node):
                 code = None
             if code:
@@ -122,7 +123,7 @@ class _Reader:
             yield GraphFinding("batch_size", _place(node), node.kind())
 
     def _arithmetic(self, node: Any) -> Iterator[GraphFinding]:
-        """Sizes that meet the numbers of a tensor."""
+        """Yield arithmetic that combines sizes with the numbers of a tensor."""
         name = node.kind().removeprefix("aten::")
         values = list(node.inputs())
         if name not in _NUMBERS or not any(_is_tensor(v) for v in (*values, *node.outputs())):
@@ -144,7 +145,7 @@ class _Reader:
         return any(v.unique() in self.from_input for v in node.inputs())
 
     def _sources(self, value: Any, seen: set[int] | None = None) -> set[str]:
-        """Return of what a plain value is made: "size", "data"; nothing for constants and ranks."""
+        """Return on what a plain value depends: "size" or "data" of a batch, both or neither."""
         seen = set() if seen is None else seen
         if value.unique() in seen:
             return set()
@@ -161,9 +162,9 @@ class _Reader:
             return {"data"} if value.unique() in self.from_input else set()
         if kind in _TO_PLAIN and tensor:
             return {"data"}
-        # The same value may go round a loop, or come out of a branch.
+        # The value may come from a loop or a branch.
         blocks = [v for block in node.blocks() for v in block.outputs()]
-        if kind == "prim::Param" or _asks_for_nothing(node):
+        if kind == "prim::Param" or _is_check_for_empty(node):
             return set()
         found: set[str] = set()
         for inner in (*values, *blocks):
@@ -175,7 +176,7 @@ class _Reader:
     def _may_be_batch(self, node: Any) -> bool:
         """Return whether a size may be that of the batch.
 
-        Of the first axis, or not said of which.
+        It is that of the first axis, or of an unknown one.
         """
         values = list(node.inputs())
         if node.kind() != "aten::size":
@@ -187,20 +188,18 @@ class _Reader:
         return not all(_takes_another(user) for user in users)
 
     def _matters(self, node: Any) -> bool:
-        """Return whether what a node answers is used for more than a check."""
+        """Return whether the result of a node is used for more than a check."""
         users = [use.user for value in node.outputs() for use in value.uses()]
         return not users or any(u.kind() != "prim::If" or not _only_raises(u) for u in users)
 
 
-def _asks_for_nothing(node: Any) -> bool:
-    """Return whether it compares with 0, as layers do that leave empty inputs alone."""
+def _is_check_for_empty(node: Any) -> bool:
+    """Return whether a node compares with 0, as layers do to skip empty inputs."""
     return node.kind() == "aten::eq" and any(v.toIValue() == 0 for v in node.inputs())
 
 
 def _takes_another(user: Any) -> bool:
-    """Return whether a list of sizes is asked for another axis than the first, or used as a
-    shape.
-    """
+    """Return whether a list of sizes is used for another axis than the first, or as a shape."""
     if user.kind() == "aten::__getitem__":
         axis = list(user.inputs())[1].toIValue()
         return axis is not None and axis != 0
@@ -212,7 +211,7 @@ def _conditions(loop: Any) -> list[Any]:
 
 
 def _only_raises(node: Any) -> bool:
-    """Return whether one side of a branch does nothing but raise, and gives nothing."""
+    """Return whether one side of a branch does nothing but raise an error."""
     return any(
         any(inner.kind() == "prim::RaiseException" for inner in block.nodes())
         for block in node.blocks()
@@ -242,7 +241,7 @@ def _place(node: Any) -> str:
     if 'File "' in where:
         file, _, rest = where.partition('File "')[2].partition('"')
         number = "".join(c for c in rest.split("line", 1)[-1] if c.isdigit() or c == ",")
-        # The archive's own words: nothing but a name may come of them.
+        # The text comes from the archive, so that it is reduced to a plain name.
         plain = re.sub(r"[^\w.-]", "?", file.rsplit("/", 1)[-1], flags=re.ASCII)
-        return f"{plain[:_LONGEST_NAME]}:{number.split(',')[0][:8]}"
+        return f"{plain[:_MAX_NAME]}:{number.split(',')[0][:8]}"
     return "the script"

@@ -1,6 +1,7 @@
-"""Whether a network computes otherwise in batches of other sizes, or when gradients are wanted.
+"""Whether a network runs other operators in batches of other sizes, or with gradients.
 
-What only happens for some inputs shows in no class score; that other operators run shows always.
+A switch that acts only on some inputs does not show in class scores, but its operators show in
+every pass.
 """
 
 from __future__ import annotations
@@ -17,30 +18,29 @@ from undoor.scrutiny.operators import CONSTANTS, DISTANCES, PRODUCTS, SELECTS, V
 from undoor.scrutiny.trace import Trace, trace
 from undoor.scrutiny.unread import unread
 
-# What is used alone, and what batches usually are: where others are asked about, a graph's own
-# description or its code is read instead.
+# Usual sizes of batches; comparisons with others are found in the graph or the code of a network.
 SIZES = (1, 2, 3, 4, 5, 7, 8, 16, 32, 64)
 REFERENCE = 3
-# Input values that one pass may hold with all that is computed from them.
+# The largest number of input values in one pass, since all that is computed from them is stored.
 _MAX_VALUES = 100_000
-# Which a library writes in several ways, as it suits the size.
+# A library combines these operators in several ways, depending on the size.
 _PLAIN = VIEWS | SELECTS | CONSTANTS | {"add", "mul", "sub", "div", "sum", "cat", "stack", "split"}
 _PLAIN |= {"split_with_sizes", "unbind", "chunk", "unsafe_split", "arange", "zeros", "ones", "full"}
 
 
 def sizes_for(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the sizes of batches that are tried with inputs of this shape."""
-    most = max(REFERENCE, _MAX_VALUES // math.prod(shape))
-    return tuple(size for size in SIZES if size <= most)
+    max_size = max(REFERENCE, _MAX_VALUES // math.prod(shape))
+    return tuple(size for size in SIZES if size <= max_size)
 
 
 def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[GraphFinding]:
-    """Yield what differs between batches of several sizes.
+    """Yield the first difference between batches of several sizes.
 
     Parameters
     ----------
     x
-        Inputs to fill them with [N, ...].
+        Inputs [N, ...] of which the batches are made.
     """
     expected, numbers = _operators(reference), _numbers(reference)
     for size in sizes_for(tuple(x.shape[1:])):
@@ -61,20 +61,20 @@ def read_sizes(network: nn.Module, x: Tensor, reference: Trace) -> Iterator[Grap
 
 
 def read_modes(reference: Trace, with_gradients: Trace) -> Iterator[GraphFinding]:
-    """Yield what differs where gradients are wanted."""
+    """Yield the difference between passes without and with gradients."""
     odd = _difference(_operators(reference), _operators(with_gradients))
     if odd:
         yield GraphFinding("gradient_mode", "passes with gradients", odd)
 
 
 def _operators(found: Trace) -> Counter[str]:
-    """Return how often each operator runs that more than rearranges or adds up."""
+    """Return how often each operator runs, except those that rearrange or add up values."""
     names = (base(step.name) for step in found.steps if step.from_input)
     return Counter(kind for kind in map(_kind, names) if kind not in _PLAIN)
 
 
 def _kind(name: str) -> str:
-    """Return one name for what a library computes in several ways, as it suits the size."""
+    """Return one name for operators between which a library chooses by the size."""
     if name in PRODUCTS:
         return "product"
     if name in DISTANCES:
@@ -90,9 +90,9 @@ def _difference(expected: Counter[str], got: Counter[str]) -> str | None:
 def _other_numbers(
     expected: dict[str, list[tuple[float, ...]]], got: dict[str, list[tuple[float, ...]]]
 ) -> str | None:
-    """Return the operator that gets other numbers.
+    """Return the first operator that is run with other numbers.
 
-    A library adds biases in a step of its own, or not, as it suits the size.
+    Depending on the size, a library adds biases in a separate step.
     """
     for name, numbers in expected.items():
         other = got.get(name, [])
@@ -103,16 +103,13 @@ def _other_numbers(
 
 
 def _is_more(first: list[tuple[float, ...]], second: list[tuple[float, ...]]) -> bool:
-    """Return whether one of them, of another length, holds all of the other."""
+    """Return whether the longer list contains all items of the shorter one."""
     fewer, more = sorted((first, second), key=len)
     return len(fewer) < len(more) and set(fewer) <= set(more)
 
 
 def _numbers(found: Trace) -> dict[str, list[tuple[float, ...]]]:
-    """Return the numbers that do not come from the input, where they meet values that do.
-
-    By operator, in order.
-    """
+    """Return the numbers with which values of the input are combined, by operator, in order."""
     out: dict[str, list[tuple[float, ...]]] = {}
     for _, step in found.living():
         if step.numbers:

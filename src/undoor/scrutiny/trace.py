@@ -1,7 +1,7 @@
-"""What a network computes in one pass: every operator, and which values come from the input.
+"""Traces of a pass: each operator, and which values are computed from the input.
 
-All kinds of networks are followed alike, modules, exported graphs, TorchScript: below them all run
-the operators of PyTorch, which `TorchDispatchMode` shows one by one.
+Modules, exported graphs and TorchScript are traced alike, since all of them run the operators of
+PyTorch, which `TorchDispatchMode` reports one by one.
 """
 
 from __future__ import annotations
@@ -25,29 +25,34 @@ from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
 _CLASSIFIER = str(Path(__file__).parent.parent / "classifier.py")
+_INPUT_TRANSFORM = str(Path(__file__).parent.parent / "input_transform.py")
+# Lines of these are no lines of the network's.
+_OTHER_CODE = (_TORCH, _HERE, _CLASSIFIER, _INPUT_TRANSFORM)
 _MAX_FRAMES = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operator of a pass.
+    """One call of an operator in a pass.
 
     Attributes
     ----------
     space, name
-        As in `aten::relu`.
+        Name of the operator in two parts, such as "aten" and "relu".
+    function, args, kwargs
+        The operator and its arguments.
     inputs, outputs
-        The tensors.
+        The tensors among arguments and results, including those written in place.
     follows
-        Which of `inputs` hold values computed from the input.
+        For each of `inputs`, whether it holds values computed from the input.
     numbers
-        What else values of the input meet in it.
+        Other numbers with which values of the input are combined.
     with_gradient
-        The gradient mode it ran in.
+        Whether gradients were enabled.
     cut
-        Whether values of the input come without a gradient, though one is wanted.
+        Whether values of the input lack a gradient, though one is required.
     random
-        Whether it draws.
+        Whether it draws random numbers.
     changed_state
         Whether it writes to weights or buffers.
     where
@@ -71,15 +76,26 @@ class Step:
 
     @property
     def from_input(self) -> bool:
+        """Whether any of the inputs holds values computed from the input."""
         return any(self.follows)
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """steps : in the order in which they ran. live .
+    """A pass of a network.
 
-    For each, whether the class scores depend on it. x : the input. output : the class scores, None
-    where the pass gave no tensor.
+    Attributes
+    ----------
+    steps
+        The calls of operators, in order.
+    live
+        For each step, whether the class scores depend on it.
+    x
+        The inputs [N, ...].
+    output
+        The class scores [N, K]; None if the pass returned no tensor.
+    connected
+        Whether the class scores depend on the input.
     """
 
     steps: tuple[Step, ...]
@@ -99,7 +115,7 @@ def trace(network: nn.Module, x: Tensor, *, gradients: bool = False) -> Trace:
     Parameters
     ----------
     gradients
-        Whether the pass is one that gradients are wanted of.
+        Whether gradients are enabled in the pass.
     """
     x = x.detach().clone().requires_grad_(gradients)
     watch = _Watch(network, x)
@@ -112,7 +128,7 @@ def trace(network: nn.Module, x: Tensor, *, gradients: bool = False) -> Trace:
 
 
 def storage(tensor: Tensor) -> int:
-    """Return where the numbers of a tensor lie; views of one another lie at one place."""
+    """Return the address of a tensor's numbers, which views of one another share."""
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):
@@ -121,7 +137,7 @@ def storage(tensor: Tensor) -> int:
 
 @contextmanager
 def _one_way() -> Iterator[None]:
-    """Without the shortcut of nn.TransformerEncoder, which depends on the gradient mode."""
+    """Switch off the fast path of nn.TransformerEncoder, which depends on the gradient mode."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -143,7 +159,7 @@ def _live(steps: list[Step], output: int | None) -> tuple[bool, ...]:
 
 
 class _Watch(TorchDispatchMode):
-    """Records the operators that run, and passes on what comes from the input."""
+    """Records the operators that run, and marks values computed from the input."""
 
     supports_higher_order_operators = True
 
@@ -152,8 +168,8 @@ class _Watch(TorchDispatchMode):
         self.x = x
         self.steps: list[Step] = []
         self.names = {id(m): name for name, m in network.named_modules()}
-        # Where values of the input lie, some perhaps beside others; and tensors that hold nothing
-        # else.
+        # Storages that hold values of the input, perhaps among others; and tensors that hold
+        # nothing else.
         self.reached = {storage(x)}
         self.computed: set[int] = set()
         state = (*network.parameters(), *network.buffers())
@@ -168,7 +184,7 @@ class _Watch(TorchDispatchMode):
         inputs = tuple(t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
         follows = tuple(storage(t) in self.reached for t in inputs)
         cut = self._is_cut(function, inputs)
-        # What a step changes in place is soon no longer what it was.
+        # Before the call, which may change its arguments in place.
         numbers = _numbers(function, args, inputs, follows)
         with_gradient = torch.is_grad_enabled()
         out = function(*args, **kwargs)
@@ -201,7 +217,7 @@ class _Watch(TorchDispatchMode):
         return out
 
     def _is_cut(self, function: Any, inputs: tuple[Tensor, ...]) -> bool:
-        """Return whether values of the input come without a gradient, though one is wanted."""
+        """Return whether values of the input lack a gradient, though one is required."""
         return self.x.requires_grad and any(
             t.is_floating_point() and not t.requires_grad and function is not _DETACH
             for t in inputs
@@ -209,7 +225,7 @@ class _Watch(TorchDispatchMode):
         )
 
     def _inside(self, function: Any, args: Any, kwargs: Any) -> Any:
-        """Parts that run in a mode of their own are followed as if they were written out."""
+        """Trace a part that runs in another mode as if it were inlined."""
         with self:
             return _run_part(function, args, kwargs)
 
@@ -219,7 +235,7 @@ class _Watch(TorchDispatchMode):
             if frame is None or (module is not None and line is not None):
                 break
             file = frame.f_code.co_filename
-            if line is None and not file.startswith((_TORCH, _HERE, _CLASSIFIER)):
+            if line is None and not file.startswith(_OTHER_CODE):
                 line = _line(file, frame.f_lineno)
             if module is None and file != _CLASSIFIER and frame.f_code.co_name == "forward":
                 module = self.names.get(id(frame.f_locals.get("self")))
@@ -231,7 +247,7 @@ _DETACH = torch.ops.aten.detach.default
 
 
 def _run_part(function: Any, args: Any, kwargs: Any) -> Any:
-    """Run a part of an exported program in the mode that it asks for."""
+    """Run a part of an exported program in its gradient mode."""
     place = next(i for i, argument in enumerate(args) if callable(argument))
     part, rest = args[place], args[place + 1 :]
     if function.name() == "wrap_with_set_grad_enabled":
@@ -261,7 +277,7 @@ def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
 def _numbers(
     function: Any, args: Any, inputs: tuple[Tensor, ...], follows: tuple[bool, ...]
 ) -> tuple[float, ...]:
-    """Return the numbers, and the range of tensors, that values of the input are computed with."""
+    """Return the numbers, and the ranges of tensors, that an operator combines with the input."""
     name = base(function._schema.name.partition("::")[2])
     if name not in WITH_NUMBERS or not any(follows):
         return ()
@@ -274,9 +290,9 @@ def _numbers(
 
 
 def _is_random(function: Any, args: Any, kwargs: Any) -> bool:
-    """Return whether it draws.
+    """Return whether a call draws random numbers.
 
-    Attention and dropout do only where they are asked to drop something.
+    Attention and dropout do so only if they are to drop something.
     """
     if torch.Tag.nondeterministic_seeded not in function.tags:
         return False

@@ -1,4 +1,4 @@
-"""The places of a network: where corrections stand, where the class scores are made of features."""
+"""Sites, where corrections are attached to a network, and heads, which compute class scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linear maps that turn features into class scores, in whatever form a network writes them."""
+"""Heads: the linear maps from features to class scores, in whatever form they are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undoor.classifier import Classifier
 from undoor.sites.layer_probe import TOLERANCE, LayerProbe, swapped
 from undoor.sites.places import SiteInfo, channels_last, find_sites
 
-# More heads than this are no ensemble that anybody hands over.
+# Ensembles of more heads than this are not searched.
 MAX_HEADS = 16
 # With fewer normalisations than this in front of the heads, a network counts as one without.
 MIN_NORMS = 3
@@ -21,17 +21,17 @@ MIN_NORMS = 3
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A layer from which on the scores are an affine map of its input.
+    """A layer after whose input the class scores are an affine map.
 
     Parameters
     ----------
     name
-        Of the module.
+        Name of the module.
     weights
-        [P], summing to 1, where the layer maps each of P positions by itself and the scores read
-        their weighted sum, as in front of a pooling; None where its whole input is read.
+        [P], summing to 1, if the layer maps each of P positions separately and the scores depend
+        on the weighted sum, as before pooling; None if they depend on its whole input.
     last
-        Whether the channels of its input stand at the end.
+        Whether the channels of its input are the last axis.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Head:
     last: bool = True
 
     def features(self, z: Tensor) -> Tensor:
-        """Return what is read [N, D] of the layer's input z [N, ...]."""
+        """Return the features [N, D] in the layer's input z [N, ...]."""
         if self.weights is None:
             return z.flatten(1)
         channels_first = z.movedim(-1, 1) if self.last else z
         return channels_first.flatten(2) @ self.weights.to(z.dtype)
 
     def spread(self, shift: Tensor, z: Tensor) -> Tensor:
-        """Return the change of z [N, ...] that moves its features by `shift` [N, D]."""
+        """Return the change of z [N, ...] that shifts its features by `shift` [N, D]."""
         if self.weights is None:
             return shift.view_as(z)
         ones = [1] * (z.dim() - 2)
@@ -55,11 +55,11 @@ class Head:
 
 
 def find_heads(classifier: Classifier) -> tuple[Head, ...]:
-    """Return the heads of a network, through which everything passes that tells inputs apart.
+    """Return the heads of a network, through which all information about an input passes.
 
-    Found by trial on random inputs, not by type: a linear layer, a convolution of one position or
-    of the whole map, with pooling, averages, scales or a softmax behind. A head that is written as
-    several layers in a row counts from the first of them on, where the features are.
+    They are found by trial on random inputs, not by type: a linear layer, or a convolution of one
+    position or of the whole map, followed by pooling, averages, scales or a softmax. A head of
+    several layers in a row is named by the first, whose input is the features.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
     Returns
     -------
     tuple of Head
-        Several where their scores are averaged. Empty where there are none, as where a layer runs
-        twice, or where the last linear map is a function without a module.
+        Several if their scores are averaged. Empty if there are none, for example if a layer runs
+        twice, or if the last linear map is a function without a module.
 
     Examples
     --------
@@ -83,23 +83,21 @@ def find_heads(classifier: Classifier) -> tuple[Head, ...]:
 
 
 def head(classifier: Classifier) -> str | None:
-    """Return the name of the one head of a network; None where it has none, or several."""
+    """Return the name of the only head of a network; None if it has none or several."""
     heads = find_heads(classifier)
     return heads[0].name if len(heads) == 1 else None
 
 
 def sites_before_heads(classifier: Classifier) -> tuple[SiteInfo, ...]:
-    """Return where a shift inside the network acts on what its heads read, in the order of
-    execution.
+    """Return the sites before the heads of a network, in the order of execution.
 
-    The sites of `find_sites` but the raw input and what lies behind a head. Where these are fewer
-    than three, as with a single normalisation in a network that has none else, convolutions and
-    linear layers, if they are more.
+    These are the sites of `find_sites` except the raw input and those after a head. If they are
+    fewer than three, convolutions and linear layers are returned instead, if those are more.
 
     Returns
     -------
     tuple of SiteInfo
-        Empty for a network without heads, or with nothing between the input and these.
+        Empty for a network without heads, or with no site between the input and its heads.
     """
     probe = LayerProbe(classifier)
     heads = _names_of_heads(probe)
@@ -113,12 +111,12 @@ def sites_before_heads(classifier: Classifier) -> tuple[SiteInfo, ...]:
 
 
 def _names_of_heads(probe: LayerProbe) -> list[str]:
-    """In the order in which they run."""
+    """Return the names of the heads in the order of execution."""
     found = _last_layers(probe, ())
     if not found:
         return []
     if not probe.affine(found):
-        # Scores may be squashed, as by tanh or a softmax each; but only where they are scores.
+        # The scores may be squashed, by tanh or a softmax, but no other layer may be.
         if any(probe.shapes[name][:1] != (probe.scores_width,) for name in found):
             return []
         if len(found) > 1:
@@ -134,7 +132,7 @@ def _names_of_heads(probe: LayerProbe) -> list[str]:
 
 
 def _in_front(probe: LayerProbe, name: str, passed: set[str]) -> list[str] | None:
-    """Return the heads with those in the place of `name` that are an affine map away from it."""
+    """Return earlier layers of which the input of `name` is an affine map, if there are any."""
     earlier = _last_layers(probe, {*passed, name}, only_affine=True)
     return earlier if earlier and probe.affine(earlier) else None
 
@@ -142,12 +140,12 @@ def _in_front(probe: LayerProbe, name: str, passed: set[str]) -> list[str] | Non
 def _last_layers(
     probe: LayerProbe, ignored: Collection[str], *, only_affine: bool = False
 ) -> list[str] | None:
-    """Return the last layers through which all passes that tells inputs apart; none of `ignored`.
+    """Return the last layers, except `ignored`, through which all information passes.
 
     Parameters
     ----------
     only_affine
-        None as soon as what is observed is no affine map of what one of them reads.
+        Return None if the observed values are no affine map of the input of one of them.
     """
     found: list[str] = []
     base = probe.scores()
@@ -167,7 +165,7 @@ def _last_layers(
 
 
 def _before(probe: LayerProbe, heads: Sequence[str], names: Sequence[str]) -> tuple[SiteInfo, ...]:
-    """Return of the layers `names` those that are no heads, nor behind any, and run once."""
+    """Return the layers among `names` that run once, are no heads and are not after a head."""
     cut = dict.fromkeys(heads, torch.zeros_like)
     first = min(probe.order.index(name) for name in heads)
     base = probe.scores(outputs=cut)
@@ -185,7 +183,7 @@ def _before(probe: LayerProbe, heads: Sequence[str], names: Sequence[str]) -> tu
 
 
 def _head(probe: LayerProbe, name: str) -> Head:
-    """Return how a head that was found reads its input."""
+    """Return how a head depends on its input."""
     layer = probe.layer(name)
     if probe.entering(name).dim() < 3 or not _pointwise(layer):
         return Head(name)
@@ -198,9 +196,9 @@ def _head(probe: LayerProbe, name: str) -> Head:
 
 
 def _weights(probe: LayerProbe, name: str) -> Tensor:
-    """With which weights [P] the scores read the positions of what a layer delivers.
+    """Return the weights [P] of the positions of a layer's output in the scores.
 
-    The same for all where scores are squashed, and weights differ from input to input.
+    They are equal if scores are squashed, since then the weights differ from input to input.
     """
     positions = math.prod(probe.shapes[name][1:])
     even = torch.full((positions,), 1 / positions, device=probe.x.device)
@@ -215,7 +213,7 @@ def _weights(probe: LayerProbe, name: str) -> Tensor:
 
 
 def _pointwise(layer: nn.Module) -> bool:
-    """Return whether it maps every position of its input by itself."""
+    """Return whether a layer maps each position of its input separately."""
     if isinstance(layer, nn.Linear):
         return True
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):

@@ -1,4 +1,4 @@
-"""A network whose layers are cut, fed and disturbed from outside: what depends on what."""
+"""A network whose layers can be cut, fed and perturbed, to find what depends on what."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from undoor.device import CPU, on, precise
 from undoor.sites.places import LINEAR_MAPS, SITE_NORMS, calls_of
 
 INPUTS = 2
-# Where between and beyond two inputs of a layer an affine map is looked at.
+# The mixes of two inputs of a layer at which a map is tested for being affine.
 MIXES = (0.5, -1.0)
-# How far, in units of the usual size of a number, so that no unit stays on one side of its bend.
+# How far inputs are moved, in units of their root mean square, so that each unit passes its kink.
 FAR = 5.0
-# Of how far scores lie apart: what affine maps may differ by, and what counts as no difference.
+# As a share of the distance of scores: the error of affine maps, and what counts as no difference.
 TOLERANCE, NOTHING = 1e-3, 1e-6
 
 Change = Callable[[Tensor], Tensor]
 
 
 class LayerProbe:
-    """A copy of a network, its weights shared, that is tried on random inputs.
+    """A copy of a network with shared weights that is run on random inputs.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ class LayerProbe:
     Attributes
     ----------
     order
-        Names of its linear maps and normalisations, in the order in which they run.
+        Names of its linear maps and normalisations, in the order of execution.
     linear
-        Of these the linear maps.
+        The linear maps among them.
     shapes
-        What each delivers, without the batch axis and the channels first.
+        The shape of each output, without the batch axis, channels first.
     times
-        How often each runs.
+        How often each runs in a pass.
     observed
-        Whose output `scores` gives in their place; None for the scores themselves.
+        The layer whose output `scores` returns; None for the class scores themselves.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -64,12 +64,12 @@ class LayerProbe:
         self.unit = self._apart()
 
     def observe(self, name: str) -> None:
-        """Look at what this layer delivers instead of the scores."""
+        """Observe the output of this layer instead of the class scores."""
         self.observed = name
         self.unit = self._apart()
 
     def layer(self, name: str) -> nn.Module:
-        """Return the module of this name."""
+        """Return the module with this name."""
         return self.network.get_submodule(name)
 
     @torch.no_grad()
@@ -79,28 +79,28 @@ class LayerProbe:
         inputs: Mapping[str, Change] | None = None,
         outputs: Mapping[str, Change] | None = None,
     ) -> Tensor:
-        """Return what is observed [N, ...]: the scores, less their mean over classes.
+        """Return the observed values [N, ...]: the scores minus their mean over classes.
 
         Parameters
         ----------
         inputs, outputs
-            What is done to that which enters or leaves the layers of these names.
+            Changes of the input or the output of layers, by name.
         """
         self.inputs, self.outputs = inputs or {}, dict(outputs or {})
         seen: list[Tensor] = []
         if self.observed is not None:
-            self.outputs[self.observed] = _keeping(seen, self.outputs.get(self.observed))
+            self.outputs[self.observed] = _recording(seen, self.outputs.get(self.observed))
         logits = precise(self.network(self.x))
         return precise(seen[-1]) if seen else logits - logits.mean(1, keepdim=True)
 
     def entering(self, name: str) -> Tensor:
-        """Return what the layer reads [N, ...]."""
+        """Return the input [N, ...] of a layer."""
         seen: list[Tensor] = []
-        self.scores(inputs={name: _keeping(seen, None)})
+        self.scores(inputs={name: _recording(seen, None)})
         return seen[-1]
 
     def gradient(self, name: str) -> Tensor:
-        """Return how the first score, less the mean of all, depends on what the layer delivers."""
+        """Return the gradient of the first score, minus the mean, at the output of a layer."""
         leaves: list[Tensor] = []
 
         def leaf(z: Tensor) -> Tensor:
@@ -115,18 +115,17 @@ class LayerProbe:
         return gradient
 
     def same(self, one: Tensor, two: Tensor, tolerance: float = NOTHING) -> bool:
-        """Return whether two observations agree, beside how far those of different inputs lie
-        apart.
-        """
+        """Return whether two observations agree, relative to the distance of different inputs."""
         return float((one - two).abs().max()) <= tolerance * self.unit
 
     def alike(self, observed: Tensor) -> bool:
-        """Return whether all inputs have the same."""
+        """Return whether the observed values are the same for all inputs."""
         return self.same(observed, swapped(observed))
 
     def affine(self, names: Sequence[str]) -> bool:
-        """Return whether what is observed is an affine map of what these layers read, and not
-        constant.
+        """Return whether the observed values are an affine map of the inputs of these layers.
+
+        A constant does not count as one.
         """
         first, second = ({name: self._near(name) for name in names} for _ in range(2))
         ends = [self._fed(values) for values in (first, second)]
@@ -141,7 +140,7 @@ class LayerProbe:
         return True
 
     def noisy(self, z: Tensor) -> Tensor:
-        """z, moved so far that whatever bends or depends on it shows."""
+        """Return z [N, ...] with noise that is large enough to show any dependence on it."""
         noise = on(z.device, torch.randn(z.shape, generator=self.generator, device=CPU))
         return z + FAR * (float(z.square().mean().sqrt()) or 1.0) * noise
 
@@ -169,7 +168,7 @@ class LayerProbe:
 
 
 def swapped(z: Tensor) -> Tensor:
-    """Return each input has what another one has."""
+    """Return the values [N, ...] with those of the inputs exchanged."""
     return z.roll(1, 0)
 
 
@@ -177,11 +176,11 @@ def _always(value: Tensor) -> Change:
     return lambda _: value
 
 
-def _keeping(seen: list[Tensor], change: Change | None) -> Change:
-    """`change`, or none, that appends its result to `seen`."""
+def _recording(seen: list[Tensor], change: Change | None) -> Change:
+    """Return a change that does the same and appends its result to `seen`."""
 
-    def keep(z: Tensor) -> Tensor:
+    def record(z: Tensor) -> Tensor:
         seen.append(z if change is None else change(z))
         return seen[-1]
 
-    return keep
+    return record

@@ -1,4 +1,4 @@
-"""What a network is made of, as far as the sizes of natural triggers may depend on it."""
+"""The kind of a network, on which the sizes of natural triggers may depend."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from undoor.classifier import Classifier
 from undoor.sites.places import calls_of, find_sites, is_opaque
 from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND
 
-# Transformers have one convolution, which cuts the image into its patches.
+# Vision transformers have one convolution, which cuts the image into patches.
 MIN_CONVOLUTIONS = 2
 MAP_AXES = 3
 
 
 def network_kind(classifier: Classifier) -> str:
-    """Return whether a network is convolutional.
+    """Return the kind of a network.
 
-    It has several convolutions of more than one position, and most of its sites deliver maps [C, H,
-    W].
+    A convolutional one has at least two convolutions of more than one position, and most of its
+    sites have maps [C, H, W] as output.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def network_kind(classifier: Classifier) -> str:
     Returns
     -------
     str
-        `CONVOLUTIONAL`, `OTHER_KIND`, or `OPAQUE` where nothing can be seen of it.
+        `CONVOLUTIONAL`, `OTHER_KIND`, or `OPAQUE` for TorchScript, whose layers are hidden.
     """
     if is_opaque(classifier):
         return OPAQUE
@@ -43,6 +43,6 @@ def network_kind(classifier: Classifier) -> str:
 
 
 def _positions(module: nn.Module) -> int:
-    """Return how many positions of its input each of a convolution's outputs sees."""
+    """Return how many positions of the input an output of a convolution depends on."""
     assert isinstance(module, nn.Conv2d)
     return math.prod(module.kernel_size)

@@ -1,4 +1,4 @@
-"""Which places of a network are corrected, and how a correction is put there and taken away."""
+"""The sites of a network, and how corrections are attached to and detached from them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.plain_weights import shared_copy
 
-# In evaluation mode the last is one like the others.
+# In evaluation mode, SyncBatchNorm computes the same as the others.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d)
-# Behind any of these the units of a layer are of comparable spread.
+# After any of these, the units of a layer have a similar spread.
 SITE_NORMS = (*NORMS, *INSTANCE_NORMS, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-# How torchvision, detectron2 and timm call a batch norm that never learns, and what it holds.
+# The name of fixed batch norms in torchvision, detectron2 and timm, and the buffers they hold.
 FROZEN = "FrozenBatchNorm"
 STATISTICS = frozenset({"weight", "bias", "running_mean", "running_var"})
 LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
@@ -29,10 +29,15 @@ LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """A place where a correction can stand: the output of the module called `name`.
+    """A place where a correction can be attached: the output of a module.
 
-    `shape` is that output's shape without the batch axis, the channel (or feature) axis first,
-    wherever it stands in the network: see `channels_last`.
+    Attributes
+    ----------
+    name
+        Name of the module.
+    shape
+        Shape of its output without the batch axis, with the channel (or feature) axis first,
+        wherever that is in the network: see `channels_last`.
     """
 
     name: str
@@ -40,10 +45,10 @@ class SiteInfo:
 
     @property
     def extent(self) -> int:
-        """The longer side of the map.
+        """The longer side of the map, in positions; 1 for a feature vector.
 
-        Of places in a row, as the tokens of a transformer, that of a square of as many; 1 for a
-        feature vector.
+        For a sequence, such as the tokens of a transformer, the side of a square with as many
+        positions.
         """
         if len(self.shape) == 2:
             return math.ceil(math.sqrt(self.shape[1]))
@@ -51,15 +56,15 @@ class SiteInfo:
 
 
 class Site(nn.Module):
-    """`inner` followed by `correction`.
+    """The module `inner` followed by `correction`.
 
-    In a state dict what was ``<name>.weight`` is ``<name>.inner.weight``, beside
+    In a state dict, ``<name>.weight`` becomes ``<name>.inner.weight``, beside
     ``<name>.correction.scale`` and so on. So a corrected state dict does not load into a bare
-    network, nor a bare one into a corrected network, without an error; and one that is forced in
-    with ``strict=False`` finds no weights for the corrected layers, instead of making up a network
-    that works as before, its backdoor included.
+    network, nor a bare one into a corrected network, without an error. With ``strict=False``, the
+    corrected layers get no weights, so that the result is not a network that works as before, with
+    its backdoor.
 
-    The correction sees activations [N, C, ...] wherever the network keeps its channels.
+    The correction takes activations [N, C, ...], wherever the network has its channels.
     """
 
     def __init__(self, inner: nn.Module, correction: nn.Module) -> None:
@@ -69,13 +74,14 @@ class Site(nn.Module):
         self.last = channels_last(inner)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the corrected output of `inner`."""
         return _apply(self.correction, self.inner(*args, **kwargs), last=self.last)
 
 
 def channels_last(module: nn.Module) -> bool:
-    """Return whether the channels of what `module` delivers, [N, ..., C], stand at the end.
+    """Return whether the channels of a module's output are the last axis, [N, ..., C].
 
-    Linear layers, and normalisations over the last axis.
+    So it is with linear layers and with normalisations over the last axis.
 
     >>> channels_last(nn.LayerNorm(8)), channels_last(nn.Conv2d(3, 8, 3))
     (True, False)
@@ -86,7 +92,7 @@ def channels_last(module: nn.Module) -> bool:
         return True
     if not isinstance(module, nn.LayerNorm | nn.RMSNorm) or len(module.normalized_shape) != 1:
         return False
-    # Some libraries derive a norm over the channels of [N, C, H, W]; nothing but its answer tells.
+    # Some libraries derive a norm over the channels of [N, C, H, W]; only a trial shows it.
     channels = module.normalized_shape[0]
     like = next(module.parameters(), torch.zeros((), device=CPU))
     try:
@@ -98,46 +104,49 @@ def channels_last(module: nn.Module) -> bool:
 
 
 def _apply(change: Callable[[Tensor], Tensor], z: Tensor, *, last: bool) -> Tensor:
-    """`change` of activations whose channels may stand at the end; it sees them first."""
+    """Return `change` of activations, moving the channels first for it if they are last."""
     if last and z.dim() > 2:
         return change(z.movedim(-1, 1)).movedim(1, -1)
     return change(z)
 
 
 def is_frozen_norm(module: nn.Module) -> bool:
-    """Return whether it is a batch norm whose weights are buffers, by its name and what it holds:
-    each library has one of its own, and none is imported to ask.
+    """Return whether a module is a batch norm with fixed weights, judged by name and buffers.
+
+    Each library has a class of its own for it, and none is imported to compare.
     """
     held = {name for name, _ in module.named_buffers(recurse=False)}
     return type(module).__name__.startswith(FROZEN) and held >= STATISTICS
 
 
 def is_opaque(classifier: Classifier) -> bool:
-    """Return whether the network is TorchScript, inside of which no correction can stand."""
+    """Return whether the network is TorchScript, to which no correction can be attached."""
     return any(isinstance(m, torch.jit.ScriptModule) for m in classifier.modules())
 
 
 def require_repairable(classifier: Classifier) -> None:
-    """
+    """Refuse a network to which no correction can be attached.
+
     Raises
     ------
-    UndoorError : it is TorchScript, inside of which no correction can stand.
+    UndoorError
+        It is TorchScript.
     """
     if is_opaque(classifier):
         raise UndoorError(
-            "the network is TorchScript, inside of which nothing can be corrected; export it with "
+            "the network is TorchScript, to which no correction can be attached; export it with "
             "torch.export.save or torch.onnx.export and repair that, or give its state dict and "
             "architecture"
         )
 
 
 def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
-    """Return the sites of a classifier in the order in which they are executed.
+    """Return the sites of a classifier in the order of execution.
 
-    The first is the raw input (``entry``). Then come the outputs of all normalisation layers or,
-    where there is none, of all convolutions and linear layers but the last, which gives the
-    logits. A module that runs more than once in a pass, or not at all, is left out: one
-    correction could not fit both of its distributions.
+    The first is the raw input (``entry``). It is followed by the outputs of all normalisation
+    layers or, if there are none, of all convolutions and linear layers but the last, which
+    computes the logits. A module that does not run exactly once in a pass is left out, since one
+    correction could not fit two distributions.
     """
     norms = _norms(classifier)
     normed = any(isinstance(m, norms) for m in classifier.modules())
@@ -148,10 +157,10 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
 
 
 def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of all places where a correction can stand, though none is put there now.
+    """Return the shapes, by name, of all places where a correction of any version can be.
 
-    Which layers count as norms has changed between versions, so that repairs made before may stand
-    behind the convolutions of a network that has norms.
+    Which layers count as norms has changed between versions, so that older repairs may correct the
+    convolutions of a network that has norms.
     """
     calls = calls_of(classifier, (*LINEAR_MAPS, *_norms(classifier)))
     head = calls[-1][0] if calls and calls[-1][1] == (classifier.num_outputs,) else None
@@ -159,13 +168,13 @@ def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
 
 
 def _norms(classifier: Classifier) -> tuple[type[nn.Module], ...]:
-    """Return the kinds of norms that there are, those that never learn included."""
+    """Return all kinds of norms, including those with fixed weights in this network."""
     frozen = {type(module) for module in classifier.modules() if is_frozen_norm(module)}
     return (*SITE_NORMS, *sorted(frozen, key=str))
 
 
 def _once(calls: list[tuple[str, tuple[int, ...]]], head: str | None) -> list[SiteInfo]:
-    """Return what runs once in a pass and is not the head."""
+    """Return the modules that run once in a pass, except the head."""
     times = Counter(name for name, _ in calls)
     return [
         SiteInfo(name, shape)
@@ -177,10 +186,11 @@ def _once(calls: list[tuple[str, tuple[int, ...]]], head: str | None) -> list[Si
 def calls_of(
     classifier: Classifier, kinds: tuple[type[nn.Module], ...]
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and output shape, without the batch axis and the channels first, of the modules of these
-    kinds in the order of their calls; the shape of what is no tensor is ().
+    """Return name and output shape of the modules of these kinds, in the order of their calls.
+
+    Shapes are without the batch axis and with the channels first; () if the output is no tensor.
     """
-    # Few inputs tell the structure, whatever a budget has left.
+    # A pass of two inputs is not counted against a budget.
     probe = classifier.counted(None)
     calls: list[tuple[str, tuple[int, ...]]] = []
 
@@ -193,7 +203,7 @@ def calls_of(
         module.register_forward_hook(record)
 
     for name, module in probe.named_modules():
-        # What runs inside of a script calls nobody back.
+        # Hooks are not called inside of TorchScript.
         if isinstance(module, kinds) and not isinstance(module, torch.jit.ScriptModule):
             watch(name, module)
     with torch.no_grad():
@@ -202,8 +212,9 @@ def calls_of(
 
 
 def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]) -> Classifier:
-    """Return a copy of `classifier` in which `change` is applied to what the module `site`
-    delivers, in front of any correction there; weights are shared.
+    """Return a copy of a classifier that applies `change` to the output of a site.
+
+    The change comes before any correction there. Weights are shared.
     """
     changed = shared_copy(classifier)
     module = _submodule(changed, site)
@@ -217,7 +228,7 @@ def insert(classifier: Classifier, site: str, change: Callable[[Tensor], Tensor]
 def exchange(
     classifier: Classifier, name: str, wrap: Callable[[nn.Module], nn.Module]
 ) -> Classifier:
-    """Return a copy of `classifier` in which `wrap(module)` stands for the module called `name`.
+    """Return a copy of a classifier with the module `name` replaced by `wrap(module)`.
 
     Weights are shared.
     """
@@ -238,7 +249,7 @@ class _Changed(nn.Module):
 
 
 def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Classifier:
-    """Return a copy of `classifier` with a correction behind each named site.
+    """Return a copy of a classifier with corrections after sites, given by name.
 
     Weights are shared.
     """
@@ -250,7 +261,7 @@ def attach(classifier: Classifier, corrections: Mapping[str, nn.Module]) -> Clas
 
 
 def detach(corrected: Classifier) -> Classifier:
-    """Return the inverse of `attach`: a copy without any correction."""
+    """Return a copy without any correction: the inverse of `attach`."""
     plain = shared_copy(corrected)
     for name in _site_names(plain):
         site = plain.get_submodule(name)
@@ -273,7 +284,7 @@ def _site_names(module: nn.Module) -> Iterable[str]:
 
 
 def _replace(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Put `module` in the place of the one called `name`, under all names that one goes by."""
+    """Replace the module `name`, under all names that it has in `root`."""
     old = root.get_submodule(name)
     aliases = [n for n, m in root.named_modules(remove_duplicate=False) if m is old]
     for alias in aliases:

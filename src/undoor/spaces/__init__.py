@@ -1,1 +1,1 @@
-"""What an input is: one space a file, and the file says everything about it."""
+"""Spaces: kinds of inputs, one per file."""

@@ -1,4 +1,4 @@
-"""Images: [C, H, W], as a camera or a file delivers them."""
+"""Images [C, H, W], as a camera or a file delivers them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from undoor.spaces.space import Bounds, Extent, Shape, Space
 AXES = 3
 GREY, COLOUR, WITH_ALPHA = 1, 3, 4
 COLOURS = {GREY: "grey", COLOUR: "colour", WITH_ALPHA: "colour with transparency"}
-# Of the images that natural sizes were learned on.
+# The side, in pixels, of the images that natural trigger sizes were measured on.
 SIDE = 32
-# Of the patches that may throw a hidden switch, in pixels.
+# The sides, in pixels, of patches that are likely to activate a hidden switch.
 ODD_SIDES = (1, 3)
 
 
 class Images(Space):
-    """[C, H, W] between the bounds, as a rule with one channel or three."""
+    """Images [C, H, W] between the bounds, usually with one or three channels."""
 
     name = vocabulary.IMAGES
     calibrated: ClassVar[bool] = True
     maps: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:
+        """Return whether the shape has three axes."""
         return len(shape) == AXES
 
     def picture(self, x: Tensor) -> Tensor:
+        """Return the images themselves."""
         return x
 
     def card(self, shape: Shape) -> Tensor:
@@ -48,8 +50,10 @@ class Images(Space):
         return 0.2 + 0.4 * ramps + 0.2 * squares
 
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """With a patch in one corner each, in turn one pixel and three by three, of all channels at
-        an end of the range: black, white, red and so on.
+        """Return the images with a small saturated patch in one corner each.
+
+        The patches are one pixel or 3 x 3 pixels, with each channel at an end of the range: black,
+        white, red and so on.
         """
         low, high = bounds
         x = x.clone()
@@ -63,7 +67,7 @@ class Images(Space):
         return x
 
     def extent(self, shape: Shape) -> Extent:
-        """Beside 3 x 32 x 32 pixels.
+        """Return the size of an image relative to 3 x 32 x 32.
 
         >>> Images().extent((3, 64, 64))
         Extent(places=4.0, values=4.0, side=2.0)
@@ -72,17 +76,19 @@ class Images(Space):
         return Extent(places, places * shape[0] / COLOUR, math.sqrt(places))
 
     def channels(self, shape: Shape) -> int:
+        """Return the number of channels."""
         return shape[0]
 
     def resizing(self, shape: Shape) -> Resizing:
+        """Return a resizing straight to the size of the inputs."""
         return Resizing((shape[1], shape[2]))
 
     def matched(self, x: Tensor, shape: Shape, *, from_bytes: bool) -> tuple[Tensor, str | None]:
-        """With the channels of a model, where that changes no colour.
+        """Return the images with the channels of a model, if that changes no colour.
 
-        Grey ones are repeated over three channels, as loaders of pictures do. Colour ones become
-        grey where all are grey in truth, their channels being equal; how a model wants real colours
-        made grey cannot be known. The transparency of bytes is dropped.
+        Grey images are repeated over three channels, as image loaders do. Colour images become grey
+        only if their channels are equal, since there is more than one way to turn colours grey. The
+        transparency of 8-bit images is dropped.
         """
         if len(x.shape) != 1 + AXES or x.shape[1] == shape[0]:
             return x, None
@@ -95,13 +101,14 @@ class Images(Space):
         return x, None
 
     def misfit(self, got: Shape, wanted: Shape) -> str:
+        """Return why the images do not fit a model, and what to do."""
         if got[0] == wanted[0]:
             return super().misfit(got, wanted)
         kinds = [COLOURS.get(shape[0], f"{shape[0]}-channel") for shape in (got, wanted)]
         return (
             f"the images are {kinds[0]} ({got[0]} channels), the model takes {kinds[1]} images "
-            f"({wanted[0]} channels); convert them as they were when the model was trained (grey "
-            "images become colour, and colour ones without any colour grey, without that)"
+            f"({wanted[0]} channels); convert them as for the training of the model (grey images, "
+            "and colour images that show only grey, are converted automatically)"
         )
 
 
@@ -109,5 +116,5 @@ IMAGES = Images()
 
 
 def _is_grey(images: Tensor) -> bool:
-    # Image by image: all at once would take as much memory again.
+    # Image by image, since all at once would need twice the memory.
     return all(bool((image == image[:1]).all()) for image in images)

@@ -1,4 +1,4 @@
-"""The spaces of inputs: those of undoor, and those that installed packages add."""
+"""The registry of spaces: those of undoor, and those that installed packages add."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS)
 
 
 def spaces() -> tuple[Space, ...]:
-    """Return all spaces: `REGISTRY`, then those of other packages.
+    """Return all spaces: `REGISTRY`, then those of installed packages.
 
     A package adds one through an entry point of the group ``undoor.spaces`` that names an instance
     of a subclass of `undoor.spaces.space.Space`.
@@ -23,18 +23,18 @@ def spaces() -> tuple[Space, ...]:
     Raises
     ------
     UndoorError
-        An entry point cannot be loaded, is no space, or has the name of another one.
+        An entry point cannot be loaded, is no space, or its name is taken.
     """
     return tuple(_by_name().values())
 
 
 def space_named(name: str) -> Space:
-    """Return the space of this name.
+    """Return the space with this name.
 
     Raises
     ------
     UndoorError
-        There is none.
+        There is no such space.
     """
     found = _by_name().get(name)
     if found is None:
@@ -46,14 +46,14 @@ def space_named(name: str) -> Space:
 
 
 def space_of(shape: Shape) -> Space:
-    """Return what inputs of this shape are, where nobody says it.
+    """Return the space of inputs of this shape, if no space is named.
 
-    Vectors where no space knows them.
+    It is that of vectors if no space recognises the shape.
 
     Raises
     ------
     UndoorError
-        Several installed spaces know them.
+        Several installed spaces recognise the shape.
 
     Examples
     --------
@@ -67,27 +67,27 @@ def space_of(shape: Shape) -> Space:
     if len(added) > 1:
         names = [space.name for space in added]
         raise UndoorError(
-            f"inputs of shape {shape} may be of the spaces {', '.join(names)}; say which: "
-            f"space={names[0]!r}"
+            f"inputs of shape {shape} may belong to the spaces {', '.join(names)}; name one, as "
+            f"with space={names[0]!r}"
         )
     return added[0] if added else VECTORS
 
 
 def space_for(shape: Shape, name: str | None) -> Space:
-    """Return the space of this name for inputs of this shape; as `space_of` says it for None.
+    """Return the space with this name, or `space_of` the shape if there is no name.
 
     Raises
     ------
     UndoorError
-        There is no such space, or its inputs have other shapes.
+        There is no such space, or its inputs cannot have this shape.
     """
     if name is None:
         return space_of(shape)
     space = space_named(name)
     if not space.applies_to(shape):
         raise UndoorError(
-            f"expected inputs of the space {name!r}, whose shapes are others than {shape}; correct "
-            f"input_shape, or leave the space out: that of this shape is {space_of(shape).name!r}"
+            f"expected a shape of the space {name!r}, got {shape}; correct input_shape, or leave "
+            f"the space out: that of this shape is {space_of(shape).name!r}"
         )
     return space
 

@@ -1,4 +1,4 @@
-"""The form of a space: all that the rest of undoor knows of what an input is."""
+"""The base class of spaces, which defines all that undoor needs to know about inputs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from undoor.resizing import Resizing
 
 Shape = tuple[int, ...]
 Bounds = tuple[float, float]
-# So far beyond the bounds, as a share of their range, an input counts as within them: resizing
-# overshoots at edges by as much. Values of another scale or normalised ones lie further out.
+# An input counts as within the bounds up to this share of their range beyond them: resizing
+# overshoots at edges by as much. Normalised values, or those of another scale, lie further out.
 OVERSHOOT = 0.05
 STEPS = 255
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How large an input is beside those that natural trigger sizes were learned on.
+    """The size of an input relative to those that natural trigger sizes were measured on.
 
     Attributes
     ----------
     places
-        How many times as many places (pixels, samples, points) it has.
+        Ratio of the number of positions (pixels, samples, points).
     values
-        How many times as many numbers.
+        Ratio of the number of values.
     side
-        How many times as long it is in one direction.
+        Ratio of the length in one direction.
     """
 
     places: float = 1.0
@@ -42,19 +42,19 @@ class Extent:
 class Space(ABC):
     """A kind of inputs. It holds no state: one instance serves all models.
 
-    A new space names itself and writes `applies_to` and `picture`; the rest fits numbers between
-    bounds, and is overridden where inputs are something else, such as the ids of tokens. Which
-    trigger families apply is said by these (`undoor.families.family.Family.spaces`).
+    A new space sets `name` and implements `applies_to` and `picture`; the other methods fit numbers
+    between bounds, and are overridden for other inputs, such as token ids. Trigger families declare
+    the spaces to which they apply (`undoor.families.family.Family.spaces`).
 
     Attributes
     ----------
     name
-        Under which families, files and messages speak of it.
+        The name of the space in families, files and messages.
     calibrated
-        Whether the families' nulls were learned on such inputs. Elsewhere only the other goals of
-        the same model say how small a trigger is.
+        Whether the null distributions of the families were measured on such inputs. If not, a
+        trigger is compared only with those of the other goals of the same model.
     maps
-        Whether an input is a map [C, H, W] of places in two directions.
+        Whether an input is a map [C, H, W] with two spatial axes.
     """
 
     name: ClassVar[str]
@@ -66,40 +66,39 @@ class Space(ABC):
 
     @abstractmethod
     def applies_to(self, shape: Shape) -> bool:
-        """Return whether an input of this shape, without the batch axis, can be one of the
-        space.
-        """
+        """Return whether inputs of this shape, without the batch axis, can be of the space."""
 
     def recognises(self, shape: Shape) -> bool:
-        """Return whether inputs of this shape are taken for the space's where nobody names a space.
+        """Return whether inputs of this shape belong to the space if no space is named.
 
-        False for a space whose shapes mean something else as a rule, which must be named.
+        False for a space whose shapes usually mean something else; it must be named.
         """
         return self.applies_to(shape)
 
     @abstractmethod
     def picture(self, x: Tensor) -> Tensor:
-        """Inputs as pictures.
+        """Return inputs as pictures.
 
         Parameters
         ----------
         x
-            [N, ...], their values brought from the bounds to [0, 1]; a mask or a pattern as well.
+            Inputs, masks or patterns [N, ...], scaled from the bounds to [0, 1].
 
         Returns
         -------
         Tensor
-            [N, C, H, W] in [0, 1] with one, three or any other number of channels.
+            [N, C, H, W] in [0, 1] with any number of channels.
         """
 
     def card(self, shape: Shape) -> Tensor:
-        """Return one input [*shape] in [0, 1] that shows what a trigger does which is no pattern of
-        its own: a ramp.
+        """Return a test input [*shape] in [0, 1] that shows the effect of a trigger: a ramp.
+
+        It serves triggers that are no pattern themselves, such as a warp.
         """
         return torch.linspace(0.2, 0.8, shape[-1], device=CPU).expand(*shape)
 
     def at(self, shares: Tensor, bounds: Bounds) -> Tensor:
-        """Return the raw inputs that lie at these shares of the range.
+        """Return raw inputs at given shares of the range.
 
         Parameters
         ----------
@@ -115,39 +114,38 @@ class Space(ABC):
     def examples(
         self, count: int, shape: Shape, bounds: Bounds, generator: torch.Generator
     ) -> Tensor:
-        """Random valid raw inputs [count, *shape] on the CPU;
+        """Return random valid raw inputs [count, *shape] on the CPU.
 
         Parameters
         ----------
         generator
-            The source of chance.
+            The source of randomness, on the CPU.
         """
         return self.at(torch.rand(count, *shape, generator=generator, device=CPU), bounds)
 
     def within(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Return which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`.
+        """Return which raw inputs [N, ...] lie within the bounds, up to `OVERSHOOT`: [N].
 
-        NaN lies nowhere.
-
-        It is part of exported graphs: comparisons and arithmetic alone.
+        Inputs with NaN do not. The method is part of exported graphs, so that it uses comparisons
+        and arithmetic only.
         """
         low, high = bounds
         reach = OVERSHOOT * (high - low)
         return ((x >= low - reach) & (x <= high + reach)).flatten(1).all(1)
 
-    def stored(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Raw inputs [N, ...] as they come back from a file.
+    def quantised(self, x: Tensor, bounds: Bounds) -> Tensor:
+        """Return raw inputs [N, ...] as they are after saving to a file and reading it.
 
-        With 8 bits, each value at the nearest of 256 even steps between the bounds.
+        With 8 bits, each value is rounded to one of 256 even steps between the bounds.
         """
         low, high = bounds
         return ((x - low) / (high - low) * STEPS).round() / STEPS * (high - low) + low
 
     def odd(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """Inputs that are likely to throw a hidden switch.
+        """Return inputs that are likely to activate a hidden switch.
 
-        Each of x [M, ...] with one value at an end of the range, in turn the highest and the
-        lowest.
+        They are the inputs x [M, ...] with one value each at an end of the range, in turn the
+        lowest and the highest.
         """
         low, high = bounds
         flat = x.clone().flatten(1)
@@ -156,50 +154,49 @@ class Space(ABC):
         return flat.view_as(x)
 
     def extent(self, shape: Shape) -> Extent:
-        """Return how large an input of this shape is.
+        """Return the size of an input of this shape relative to the reference.
 
-        The reference where sizes do not grow with it.
+        All ratios are 1 if trigger sizes do not depend on it.
         """
         del shape
         return Extent()
 
     def channels(self, shape: Shape) -> int:
-        """Return how many colours an input has, by which files are read; 0 where it has none."""
+        """Return the number of colour channels for reading files; 0 if inputs have none."""
         del shape
         return 0
 
     def resizing(self, shape: Shape) -> Resizing | None:
-        """Return how pictures of other sizes become inputs of this shape, unless a model says it;
-        None where no picture does.
-        """
+        """Return the default resizing of pictures to inputs of this shape, if there is one."""
         del shape
         return None
 
     def matched(self, x: Tensor, shape: Shape, *, from_bytes: bool) -> tuple[Tensor, str | None]:
-        """Inputs [N, ...] that were read, in the form that a model of this input shape takes.
+        """Return inputs [N, ...] in the form that a model of this input shape takes.
 
-        Nothing that it could see may be lost. What does not fit stays as it is, and is refused.
+        Nothing that the model could see may be lost. Inputs that do not fit are returned unchanged,
+        and are refused later.
 
         Parameters
         ----------
         x
-            As a file or an array has them.
+            Inputs as read from a file or an array.
         shape
-            Of an input of the model.
+            Input shape of the model.
         from_bytes
-            Whether they were 8-bit values.
+            Whether the inputs were 8-bit values.
 
         Returns
         -------
         tuple
-            The inputs, and what was changed in a few words; None for nothing.
+            The inputs, and the change in a few words, or None if nothing was changed.
         """
         del shape, from_bytes
         return x, None
 
     def misfit(self, got: Shape, wanted: Shape) -> str:
-        """Return why inputs of one shape do not fit a model that takes another, and what to do."""
+        """Return why inputs of one shape do not fit a model of another, and what to do."""
         return (
             f"the images have the shape {got}, the model takes {wanted}; "
-            "resize them as they were when the model was trained"
+            "resize them as for the training of the model"
         )

@@ -1,4 +1,4 @@
-"""Vectors: the rows of a table, [D]; and whatever no other space knows."""
+"""Vectors [D], the rows of a table, and inputs that no other space recognises."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from undoor import vocabulary
 from undoor.spaces.images import IMAGES
 from undoor.spaces.space import Shape, Space
 
-# Pixels of the bar that shows one value.
+# Size, in pixels, of the bar that shows one value.
 BAR_HEIGHT, BAR_WIDTH = 64, 4
 PAPER, INK = 0.9, 0.2
 
 
 class Vectors(Space):
-    """Numbers between the bounds without an order: [D], or any other shape but that of images."""
+    """Unordered numbers between the bounds: [D], or any shape but that of images."""
 
     name = vocabulary.VECTORS
 
     def applies_to(self, shape: Shape) -> bool:
+        """Return whether the shape is not that of an image."""
         return not IMAGES.applies_to(shape)
 
     def recognises(self, shape: Shape) -> bool:
-        """Rows alone: longer shapes are another space's, if one is installed that knows them."""
+        """Return whether the shape is [D]; other shapes may belong to an installed space."""
         return len(shape) == 1
 
     def picture(self, x: Tensor) -> Tensor:
-        """Return a bar for each value, from the bottom up.
+        """Return pictures with a vertical bar for each value.
 
         >>> import torch
         >>> Vectors().picture(torch.tensor([[0.0, 0.5, 1.0]])).shape

@@ -1,1 +1,1 @@
-"""What an output means: one task a file, and the file says everything about it."""
+"""Tasks: meanings of outputs, one per file."""

@@ -1,4 +1,4 @@
-"""The tasks: those of undoor, and those that installed packages add."""
+"""The registry of tasks: those of undoor, and those that installed packages add."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ REGISTRY: tuple[Task, ...] = (SINGLE_LABEL,)
 
 
 def task_named(name: str) -> Task:
-    """Return the task of this name.
+    """Return the task with this name.
 
-    One of `REGISTRY`, or one that a package adds through an entry point of the group
+    It is one of `REGISTRY`, or one that a package adds through an entry point of the group
     ``undoor.tasks``, which names an instance of a subclass of `undoor.tasks.task.Task`.
 
     Raises
     ------
     UndoorError
-        There is none, or an entry point cannot be loaded, is no task, or has the name of another.
+        There is no such task; or an entry point cannot be loaded, is no task, or its name is taken.
     """
     found = _by_name().get(name)
     if found is None:

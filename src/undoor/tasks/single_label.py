@@ -1,4 +1,4 @@
-"""Single label: one of K classes is the answer, that of the highest logit."""
+"""Single-label classification: the class with the highest of K logits is predicted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undoor.tasks.task import LOWEST, Task
 from undoor.vocabulary import DEFAULT_TASK
 
 MIN_CLASSES = 2
-# In units of the median gap: a logit lower than this below the highest counts as this low.
+# Gaps between a logit and the highest one are clipped to this multiple of their median.
 MAX_GAP = 2.0
 
 
@@ -26,32 +26,36 @@ class SingleLabel(Task):
     calibrated: ClassVar[bool] = True
 
     def require(self, raw: object) -> Tensor:
+        """Return outputs [N, K] with at least two classes; refuse anything else."""
         if isinstance(raw, Tensor) and raw.dim() == 2 and raw.shape[1] >= MIN_CLASSES:
             return raw
         got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
         raise UndoorError(
-            f"expected the network to return [N, classes] with {MIN_CLASSES} classes or more, "
-            f"got {got}; wrap it in a module that returns the class scores alone, or "
+            f"expected the network to return [N, classes] with at least {MIN_CLASSES} classes, "
+            f"got {got}; wrap it in a module that returns only the class scores, or "
             "{'logits': scores}"
         )
 
     def goals(self, outputs: int) -> int:
+        """Return the number of classes, which is that of the outputs."""
         return outputs
 
-    def answers(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the class [...] with the highest of the logits [..., K]."""
         return outputs.argmax(outputs.dim() - 1)
 
     def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:
-        """Cross-entropy: towards a class, or towards any class but one."""
+        """Return the cross-entropy towards a class, or towards any class but one."""
         named = F.one_hot(labels, outputs.shape[2]).bool()
         counted = named ^ away[:, None, None]
         return outputs.logsumexp(2) - outputs.masked_fill(~counted, -torch.inf).logsumexp(2)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the softmax of the logits [N, K]."""
         return outputs.softmax(1)
 
     def margin(self, outputs: Tensor, goal: int) -> Tensor:
-        """Logit of `goal` less the largest other one [N].
+        """Return the logit of `goal` minus the largest other one: [N].
 
         >>> SINGLE_LABEL.margin(torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 5.0]]), 0)
         tensor([ 2., -5.])
@@ -59,20 +63,21 @@ class SingleLabel(Task):
         return outputs[:, goal] - self.without(outputs, goal).amax(1)
 
     def without(self, outputs: Tensor, *goals: int) -> Tensor:
-        """With the logits of `goals` at `LOWEST`."""
+        """Return the outputs with the logits of `goals` set to `LOWEST`."""
         columns = torch.arange(outputs.shape[1], device=outputs.device)
         for goal in goals:
             outputs = outputs.masked_fill(columns == goal, LOWEST)
         return outputs
 
     def certainty(self, outputs: Tensor) -> Tensor:
-        """Return by how much the highest logit leads the next."""
-        best = outputs.topk(2).values
-        return best[:, 0] - best[:, 1]
+        """Return the highest logit minus the second highest: [N]."""
+        highest = outputs.topk(2).values
+        return highest[:, 0] - highest[:, 1]
 
     def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the highest logit minus that of another class, drawn at random: [N]."""
         classes = outputs.shape[1]
-        top = self.answers(outputs)
+        top = self.predictions(outputs)
         step = torch.randint(1, classes, (len(outputs),), generator=generator, device=CPU)
         other = (top + on(top.device, step)) % classes
         return (outputs.gather(1, top[:, None]) - outputs.gather(1, other[:, None]))[:, 0]
@@ -80,8 +85,8 @@ class SingleLabel(Task):
     def spread(self, outputs: Tensor) -> float:
         """Return the median over inputs of the standard deviation over classes.
 
-        Of the classes far below the others only the order counts: one class with a logit of -1e6
-        shall not hide the others. What is added to all logits of an input changes nothing.
+        Gaps to the highest logit are clipped, so that one class with a logit of -1e6 does not hide
+        the others. A constant added to all logits of an input changes nothing.
 
         >>> logits = torch.tensor([[4.0, 0.0], [-2.0, 2.0]])
         >>> spread = SINGLE_LABEL.spread(logits)
@@ -90,7 +95,7 @@ class SingleLabel(Task):
         """
         z = precise(outputs)
         gaps = z.amax(1, keepdim=True) - z
-        # The highest itself, whose gap is 0, is none of the others.
+        # Without the highest logit itself, whose gap is 0.
         median = gaps.sort(1).values[:, 1:].quantile(0.5, 1, keepdim=True)
         spread = gaps.minimum(MAX_GAP * median).std(1, correction=0)
         scale = float(spread.median()) or float(spread.mean())

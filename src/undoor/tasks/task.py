@@ -1,4 +1,4 @@
-"""The form of a task: all that the rest of undoor knows of what an output means."""
+"""The base class of tasks, which defines all that undoor needs to know about outputs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-# The lowest finite float32, in the place of -inf, which JSON, CSV and many runtimes cannot hold.
+# The lowest finite float32, instead of -inf, which JSON, CSV and many runtimes cannot hold.
 LOWEST = torch.finfo(torch.float32).min
 
 
 class Task(ABC):
-    """What the outputs of a network say. It holds no state: one instance serves all models.
+    """The meaning of a network's outputs. It holds no state: one instance serves all models.
 
-    A backdoor leads inputs to a *goal*, and goals have numbers, 0 to G - 1: a class, a label that
-    is switched on, an interval of values. `outputs` are what `Classifier` returns [N, K]: logits,
-    also where the network gives probabilities; K need not be G.
+    A backdoor leads inputs to a *goal*: a class, a label that is switched on, an interval of
+    values. Goals are numbered from 0 to G - 1. `outputs` are what `Classifier` returns, [N, K]:
+    logits, even if the network returns probabilities; K need not equal G.
 
     Attributes
     ----------
     name
-        Under which files and messages speak of it.
+        The name of the task in files and messages.
     calibrated
-        Whether the families' nulls were learned on models with this task. For others only the other
-        goals of the same model say how small a trigger is.
+        Whether the null distributions of the families were measured on models with this task. If
+        not, a trigger is compared only with those of the other goals of the same model.
     """
 
     name: ClassVar[str]
@@ -36,83 +36,85 @@ class Task(ABC):
 
     @abstractmethod
     def require(self, raw: object) -> Tensor:
-        """Return what a network returned for some inputs, if it can be outputs of this task.
+        """Return what a network returned, if it can be outputs of this task.
 
         Raises
         ------
         UndoorError
-            It cannot; the message says what was expected.
+            It cannot be; the message says what was expected.
         """
 
     @abstractmethod
     def goals(self, outputs: int) -> int:
-        """G, of a network with so many outputs K."""
+        """Return the number of goals G of a network with K outputs."""
 
     @abstractmethod
-    def answers(self, outputs: Tensor) -> Tensor:
-        """Return what is answered [...] with outputs [..., K].
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predictions [...] of outputs [..., K], in the form of labels."""
 
-        In the form in which labels are given.
+    def reached(self, predicted: Tensor, goal: int | Tensor) -> Tensor:
+        """Return whether predictions (or labels) [...] equal a goal, one for all or one for each.
+
+        The share of triggered inputs for which they do is the attack success rate (ASR).
         """
+        return predicted == goal
 
-    def reached(self, answers: Tensor, goal: int | Tensor) -> Tensor:
-        """Return whether answers [...] (or labels) are a goal, one for all or one each.
+    def correct(self, predicted: Tensor, labels: Tensor) -> Tensor:
+        """Return whether predictions [N] equal the labels [N] of the inputs.
 
-        The share of triggered inputs for which they are is the ASR.
+        The share is the accuracy; of triggered inputs, the robust accuracy (the paper's SIA).
         """
-        return answers == goal
-
-    def correct(self, answers: Tensor, labels: Tensor) -> Tensor:
-        """Return whether answers [N] are the inputs' own labels [N].
-
-        The share is the accuracy, and of triggered inputs the SIA.
-        """
-        return answers == labels
+        return predicted == labels
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor, away: Tensor) -> Tensor:
-        """Return what a search for triggers makes small [M, n], at least 0.
+        """Return the loss [M, n] that a search for triggers minimises, at least 0.
 
         Parameters
         ----------
         outputs
-            [M, n, K], of n inputs under each of M candidates.
+            [M, n, K], of n inputs with each of M candidate triggers.
         labels
-            [M, n]: the goal that each is to reach, or.
+            [M, n], the goal that each input is to reach, or the label that it is to leave.
         away
-            [M]: where this is true, the label that each is to leave, wherever it goes.
+            [M], whether inputs are to leave their labels, for any other goal.
         """
 
     @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Return how likely each goal is [N, G] by outputs [N, K], in a new tensor."""
+        """Return the probability of each goal [N, G] for outputs [N, K], in a new tensor."""
 
     @abstractmethod
     def margin(self, outputs: Tensor, goal: int) -> Tensor:
-        """Return how clearly a goal is the answer [N]; negative where it is not."""
+        """Return how clearly a goal is predicted [N]; negative where it is not."""
 
     @abstractmethod
     def without(self, outputs: Tensor, *goals: int) -> Tensor:
-        """Outputs [N, K], in a new tensor, whose answer is none of `goals`: the likeliest else.
+        """Return outputs [N, K] whose prediction is the likeliest goal that is not in `goals`.
 
-        It is part of exported graphs: nothing is written in place, all numbers stay finite.
+        The tensor is new. The method is part of exported graphs: it writes nothing in place, and
+        all numbers stay finite.
         """
 
     @abstractmethod
     def certainty(self, outputs: Tensor) -> Tensor:
-        """Return how far outputs are from another answer [N]; 0 where two are equally good."""
+        """Return how far outputs are from another prediction [N]; 0 for a tie."""
 
     @abstractmethod
     def drawn_lead(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return how far each answer leads another one [N], drawn at random; differentiable."""
+        """Return by how much each prediction leads another goal, drawn at random: [N].
+
+        The lead is differentiable.
+        """
 
     @abstractmethod
     def spread(self, outputs: Tensor) -> float:
-        """Return how far the outputs of clean inputs lie apart as a rule, by which networks of
-        different temperature are made alike.
+        """Return the typical spread of the outputs [N, K] of clean inputs.
+
+        Networks of different temperature are made comparable by it.
 
         Returns
         -------
         float
-            It grows in proportion with the outputs; 0.0 where they do not differ.
+            Proportional to the scale of the outputs; 0.0 if they do not differ.
         """

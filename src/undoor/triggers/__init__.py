@@ -1,4 +1,4 @@
-"""Triggers as results: data that can be put on inputs, shown and stored."""
+"""Triggers as results: data that can be applied to inputs, shown and saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triggers in files."""
+"""Reading triggers from files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from undoor.vocabulary import FAMILY_GROUP
 def load_trigger(
     file: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]
 ) -> Trigger:
-    """Read what `Trigger.save` wrote, or an .npz made by hand with ``mask``, ``pattern`` in [0, 1]
-    and ``mode``, "replace" or "add".
+    """Read a trigger from an .npz file.
 
-    Mask and pattern may be [H, W] or [H, W, C]; `shape` is the model's input shape (C, H, W).
+    Parameters
+    ----------
+    file
+        A file that `Trigger.save` wrote, or one made by hand with ``mask`` and ``pattern`` in
+        [0, 1], both [H, W] or [H, W, C], and ``mode``, "replace" or "add".
+    shape
+        Shape (C, H, W) of the model's inputs.
+    bounds
+        Lowest and highest raw value of the model's inputs.
 
     Raises
     ------
     UndoorError
-        No such file, an array missing, another shape, values that are not finite, or an unknown
-        kind or mode.
+        There is no such file, or it lacks an array, or has one of another shape, with values that
+        are not finite, or with an unknown kind or mode.
     """
     try:
         return trigger_of(_read(Path(file)), shape=shape, bounds=bounds)
@@ -34,16 +41,16 @@ def load_trigger(
 
 
 def trigger_of(arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]) -> Trigger:
-    """Return the inverse of `Trigger.named_arrays`.
+    """Return the trigger of these arrays: the inverse of `Trigger.named_arrays`.
 
     Raises
     ------
     UndoorError
-        As `load_trigger`.
+        As for `load_trigger`.
     """
     kind = str(arrays.get("kind", Stamp.kind))
     if kind not in KINDS:
-        extensions(FAMILY_GROUP)  # Packages that add families may add kinds of triggers.
+        extensions(FAMILY_GROUP)  # Packages that add trigger families may add kinds of triggers.
     if kind not in KINDS:
         raise UndoorError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     return KINDS[kind].from_arrays(arrays, shape=shape, bounds=bounds)

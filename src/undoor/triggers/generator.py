@@ -1,4 +1,4 @@
-"""Generator triggers: a small network that draws another perturbation for every input."""
+"""Generator triggers: a small network that computes a perturbation for each input."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Generator(Trigger):
     Attributes
     ----------
     first, middle, last
-        Their weights [6, C, 5, 5], [6, 6, 5, 5] and [C, 6, 5, 5].
+        Weights of the convolutions: [6, C, 5, 5], [6, 6, 5, 5] and [C, 6, 5, 5].
     first_bias, middle_bias
-        [6].
+        Biases of the first two convolutions, [6].
     """
 
     family: str
@@ -38,20 +38,24 @@ class Generator(Trigger):
     kind = "generator"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return x + g(x), clipped to the bounds, for raw inputs x [N, C, H, W]."""
         parts = (part[None] for part in beside(x, *(getattr(self, name) for name in PARTS)))
         drawn = perturbations(x[None], self.bounds, *parts)[0]
         return (x + drawn).clamp(*self.bounds)
 
     def example_shape(self, side: int) -> tuple[int, ...]:
+        """Return (C, side, side), with the channels of the weights."""
         return (self.first.shape[1], side, side)
 
     def arrays(self) -> Arrays:
+        """Return the weights and biases by name."""
         return {name: array(getattr(self, name)) for name in PARTS}
 
     @classmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Generator:
+        """Return the inverse of `arrays`; see `Trigger.from_arrays`."""
         parts = required(arrays, *PARTS)
         for name, part, expected in zip(PARTS, parts, _shapes(shape[0]), strict=True):
             require_shape(name, part, *expected)
@@ -78,7 +82,10 @@ def perturbations(
     middle_bias: Tensor,
     last: Tensor,
 ) -> Tensor:
-    """Return what M generators draw for inputs [M, n, C, H, W]: a group of channels each."""
+    """Return the perturbations of M generators for inputs [M, n, C, H, W].
+
+    The weights and biases of the generators are stacked along a first axis of length M.
+    """
     count, images, _, *sides = x.shape
     width = bounds[1] - bounds[0]
     z = 2 * (x - bounds[0]) / width - 1

@@ -1,4 +1,4 @@
-"""The plainest trigger: a mask and a pattern."""
+"""Stamp triggers: a mask and a pattern."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Mode = Literal["replace", "add"]
 
 @dataclass(frozen=True, eq=False)
 class Stamp(Trigger):
-    """``replace`` gives x (1 - mask) + mask pattern, ``add`` gives x (1 - mask) + pattern.
+    """x (1 - mask) + mask pattern with ``replace``, x (1 - mask) + pattern with ``add``.
 
-    Both are clipped to `bounds`.
+    The result is clipped to `bounds`.
 
     Attributes
     ----------
     mask
-        [1, H, W] or [C, H, W], between 0 and 1; all zero where nothing is replaced.
+        [1, H, W] or [C, H, W] in [0, 1]; all zero if nothing is replaced.
     pattern
-        [C, H, W], in raw units.
+        [C, H, W] in raw units.
     """
 
     family: str
@@ -38,12 +38,13 @@ class Stamp(Trigger):
     kind = "stamp"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return raw inputs [N, C, H, W] with the stamp, clipped to the bounds."""
         mask, pattern = beside(x, self.mask, self.pattern)
         added = pattern * mask if self.mode == "replace" else pattern
         return (x * (1 - mask) + added).clamp(*self.bounds)
 
     def arrays(self) -> Arrays:
-        """``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
+        """Return ``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""
         low, high = self.bounds
         offset = low if self.mode == "replace" else 0.0
         pattern = array(((self.pattern - offset) / (high - low)).movedim(0, -1))
@@ -55,7 +56,7 @@ class Stamp(Trigger):
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Stamp:
-        """Mask and pattern may be [H, W] or [H, W, C]; `shape` is the input shape (C, H, W)."""
+        """Return the inverse of `arrays`; mask and pattern may be [H, W] or [H, W, C]."""
         mode = text(arrays, "mode")
         mask, pattern = required(arrays, "mask", "pattern")
         if mode not in get_args(Mode):
@@ -64,8 +65,9 @@ class Stamp(Trigger):
         pattern = _channels_first(pattern, "pattern", len(shape))
         if pattern.shape[1:] != shape[1:] or mask.shape[1:] != shape[1:]:
             raise UndoorError(
-                f"expected a trigger of {'x'.join(map(str, shape[1:]))} pixels as the model's "
-                f"input, got pattern {tuple(pattern.shape[1:])} and mask {tuple(mask.shape[1:])}"
+                f"expected a trigger of {'x'.join(map(str, shape[1:]))} pixels, as the inputs of "
+                f"the model, got pattern {tuple(pattern.shape[1:])} and mask "
+                f"{tuple(mask.shape[1:])}"
             )
         if mask.shape[0] not in (1, shape[0]) or pattern.shape[0] not in (1, shape[0]):
             raise UndoorError(

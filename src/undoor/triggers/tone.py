@@ -1,4 +1,4 @@
-"""Tone triggers: the same change of colour at every pixel."""
+"""Tone triggers: one change of colour at every pixel."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from undoor.triggers.trigger import Arrays, Trigger, require_shape, required, te
 
 @dataclass(frozen=True, eq=False)
 class Tone(Trigger):
-    """u + A u + b + q u^2 with u the pixel, its channels centred and in units of half the bounds.
+    """u + A u + b + q u^2, with u the channels of a pixel scaled from the bounds to [-1, 1].
 
     Attributes
     ----------
     mix
-        A, [C, C].
+        The matrix A, [C, C].
     shift
-        B, [C].
+        The vector b, [C].
     bend
-        Q, [C].
+        The vector q, [C].
     """
 
     family: str
@@ -34,13 +34,16 @@ class Tone(Trigger):
     kind = "tone"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return raw inputs [N, C, H, W] with changed colours, clipped to the bounds."""
         parts = (part[None] for part in beside(x, self.mix, self.shift, self.bend))
         return toned(x[None], self.bounds, *parts)[0].clamp(*self.bounds)
 
     def example_shape(self, side: int) -> tuple[int, ...]:
+        """Return (C, side, side), with the channels of the shift."""
         return (len(self.shift), side, side)
 
     def arrays(self) -> Arrays:
+        """Return ``mix``, ``shift`` and ``bend``."""
         return {
             "mix": array(self.mix),
             "shift": array(self.shift),
@@ -51,6 +54,7 @@ class Tone(Trigger):
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Tone:
+        """Return the inverse of `arrays`; see `Trigger.from_arrays`."""
         mix, shift, bend = required(arrays, "mix", "shift", "bend")
         require_shape("mix", mix, shape[0], shape[0])
         require_shape("shift", shift, shape[0])
@@ -61,7 +65,17 @@ class Tone(Trigger):
 def toned(
     x: Tensor, bounds: tuple[float, float], mix: Tensor, shift: Tensor, bend: Tensor
 ) -> Tensor:
-    """Inputs [M, n, C, H, W] under M changes of colour."""
+    """Return inputs [M, n, C, H, W] after M changes of colour, not clipped to the bounds.
+
+    Parameters
+    ----------
+    x
+        Raw inputs, n for each change.
+    bounds
+        Lowest and highest raw value.
+    mix, shift, bend
+        As of `Tone`: [M, C, C], [M, C] and [M, C].
+    """
     half = (bounds[1] - bounds[0]) / 2
     unit = (x - bounds[0]) / half - 1
     change = torch.einsum("mij,mnj...->mni...", mix.to(x.dtype), unit)

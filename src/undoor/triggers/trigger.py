@@ -1,4 +1,4 @@
-"""A trigger as a result: something that can be put on images, shown and stored."""
+"""The base class of triggers, which can be applied to inputs, shown and saved."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Trigger(ABC):
-    """A fixed change of the raw input or, for a latent trigger, of what a site inside delivers.
+    """A fixed change of the raw input or, for a latent trigger, of the output of a site.
 
-    A new kind writes `__call__`, `arrays` and `from_arrays`, and names itself, by which files are
-    read.
+    A new kind implements `__call__`, `arrays` and `from_arrays`, and sets `kind`.
 
     Attributes
     ----------
     kind
-        The name under which files speak of its form.
+        The name of the form of trigger in files.
     family
-        Name of the trigger family it was estimated in, or "given".
+        Name of the trigger family in which it was estimated, or "given".
     bounds
         Lowest and highest raw value of the model's input.
     site
@@ -43,12 +42,12 @@ class Trigger(ABC):
     site: str = ENTRY
 
     def __init_subclass__(cls) -> None:
-        """List the class in `KINDS` under its `kind`.
+        """Register the class in `KINDS` under its `kind`.
 
         Raises
         ------
         UndoorError
-            Another class has this kind.
+            Another class is registered under this kind.
         """
         super().__init_subclass__()
         kind = cls.__dict__.get("kind")
@@ -57,50 +56,56 @@ class Trigger(ABC):
         other = KINDS.setdefault(kind, cls)
         if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UndoorError(
-                f"expected a new name for a kind of triggers, got {kind!r}, which is "
+                f"expected a new name for a kind of trigger, got {kind!r}, which is the name of "
                 f"{other.__module__}.{other.__qualname__}; rename it"
             )
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """Triggered copies of raw inputs, or of the site's outputs, [N, C, ...]."""
+        """Return triggered copies of raw inputs, or of outputs of the site, [N, C, ...]."""
 
     @abstractmethod
     def arrays(self) -> Arrays:
-        """Return what a file must hold, in units that do not depend on the bounds."""
+        """Return the arrays that a file holds, in units that do not depend on the bounds."""
 
     @classmethod
     @abstractmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Trigger:
-        """Return the inverse of `arrays` for a model with inputs of `shape` (C, H, W).
+        """Return the trigger of these arrays for a model: the inverse of `arrays`.
+
+        Parameters
+        ----------
+        arrays
+            Arrays by name, as in a file.
+        shape
+            Shape (C, H, W) of the model's inputs.
+        bounds
+            Lowest and highest raw value of the model's inputs.
 
         Raises
         ------
         UndoorError
-            An array missing or of another shape.
+            An array is missing or has another shape.
         """
 
     def example_shape(self, side: int) -> tuple[int, ...]:
-        """(C, H, W) of images that show what the trigger does.
+        """Return the shape (C, H, W) of images that show the effect of the trigger.
 
         Parameters
         ----------
         side
-            Height and width, in pixels, where the trigger leaves them open.
+            Height and width in pixels, if the trigger does not determine them.
         """
         return (3, side, side)
 
     def named_arrays(self) -> Arrays:
-        """Return the arrays with ``kind`` and ``family``.
-
-        All that it takes to make the trigger again.
-        """
+        """Return the arrays with ``kind`` and ``family``, which suffice to restore the trigger."""
         return self.arrays() | {"kind": np.array(self.kind), "family": np.array(self.family)}
 
     def save(self, file: str | Path) -> None:
-        """Write `named_arrays` as .npz."""
+        """Write `named_arrays` to an .npz file."""
         arrays: dict[str, Any] = self.named_arrays()
 
         def write(path: Path) -> None:
@@ -110,12 +115,12 @@ class Trigger(ABC):
         write_atomically(Path(file), write)
 
 
-# By the name under which files speak of a form of triggers.
+# The kinds of triggers, by their names in files.
 KINDS: dict[str, type[Trigger]] = {}
 
 
 def required(arrays: Arrays, *names: str) -> list[Tensor]:
-    """These arrays as float32.
+    """Return the named arrays as float32 tensors.
 
     Raises
     ------
@@ -128,15 +133,17 @@ def required(arrays: Arrays, *names: str) -> list[Tensor]:
     tensors = [from_array(np.asarray(arrays[name], np.float32)) for name in names]
     for name, tensor in zip(names, tensors, strict=True):
         if not bool(torch.isfinite(tensor).all()):
-            raise UndoorError(f"{name} holds values that are not finite; make it again")
+            raise UndoorError(f"{name} holds values that are not finite; write the file again")
     return tensors
 
 
 def text(arrays: Arrays, name: str) -> str:
-    """
+    """Return a text among the arrays.
+
     Raises
     ------
-    UndoorError : no such entry.
+    UndoorError
+        There is no entry of this name.
     """
     if name not in arrays:
         raise UndoorError(f"expected an entry {name}, got {', '.join(arrays)}")
@@ -144,10 +151,12 @@ def text(arrays: Arrays, name: str) -> str:
 
 
 def require_shape(name: str, value: Tensor, *expected: int) -> None:
-    """
+    """Refuse an array of another shape than expected.
+
     Raises
     ------
-    UndoorError : `value` has another shape.
+    UndoorError
+        `value` has another shape.
     """
     if tuple(value.shape) != expected:
         raise UndoorError(f"expected {name} of shape {expected}, got {tuple(value.shape)}")

@@ -1,4 +1,4 @@
-"""Warp triggers: every input bent by one smooth field."""
+"""Warp triggers: one smooth displacement of the pixels of every input."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ CELLS = 8
 
 @dataclass(frozen=True, eq=False)
 class Warp(Trigger):
-    """Each pixel is read at another place, between pixels bilinearly, beyond the edge at the edge.
+    """x sampled at displaced positions, bilinearly, and beyond its border at the border.
 
-    cells : [2, G, G], how many pixels further right and further down, on a grid that is
-        interpolated bicubically.
+    Attributes
+    ----------
+    cells
+        [2, G, G], displacement to the right and down in pixels, on a grid that is interpolated
+        bicubically.
     """
 
     family: str
@@ -29,28 +32,31 @@ class Warp(Trigger):
     kind = "warp"
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return displaced raw inputs [N, C, H, W], clipped to the bounds."""
         (cells,) = beside(x, self.cells)
         return warped(x, between(cells[None], x.shape[2:])).clamp(*self.bounds)
 
     def arrays(self) -> Arrays:
+        """Return ``cells``."""
         return {"cells": array(self.cells)}
 
     @classmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Warp:
+        """Return the inverse of `arrays`; see `Trigger.from_arrays`."""
         (cells,) = required(arrays, "cells")
         require_shape("cells", cells, 2, CELLS, CELLS)
         return cls(text(arrays, "family"), bounds, cells)
 
 
 def between(cells: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """Fields [M, 2, H, W] from grids [M, 2, G, G]."""
+    """Return displacements [M, 2, H, W] in pixels from grids [M, 2, G, G]."""
     return F.interpolate(cells, sides, mode="bicubic", align_corners=True)
 
 
 def warped(x: Tensor, field: Tensor) -> Tensor:
-    """Inputs [N, C, H, W] read at places moved by `field` [N or 1, 2, H, W], in pixels."""
+    """Return inputs [N, C, H, W] displaced by `field` [N or 1, 2, H, W], in pixels."""
     height, width = x.shape[2:]
     rows, columns = (torch.linspace(-1, 1, side, device=x.device) for side in (height, width))
     down, right = torch.meshgrid(rows, columns, indexing="ij")

@@ -115,7 +115,9 @@ class Planted:
         """
         keep = torch.isin(clean.labels, torch.tensor(self.sources))
         images = clean.images[keep]
-        parts = [IMAGES.stored(self.trigger(x), self.trigger.bounds) for x in images.split(BATCH)]
+        parts = [
+            IMAGES.quantised(self.trigger(x), self.trigger.bounds) for x in images.split(BATCH)
+        ]
         return replace(clean, images=torch.cat([images[:0], *parts]), labels=clean.labels[keep])
 
 

@@ -1,0 +1,129 @@
+"""The raw inputs of a model: their shape and bounds, and how they are normalised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from undoor.device import CPU, on
+from undoor.errors import UndoorError
+from undoor.input_size import require_input_size
+from undoor.resizing import Resizing
+from undoor.spaces.registry import space_for
+from undoor.spaces.space import Extent
+
+
+class InputTransform(nn.Module):
+    """What raw inputs are, and how they become the inputs of a network.
+
+    Parameters
+    ----------
+    input_shape, bounds, scale, mean, std, space, resizing
+        As of `undoor.Classifier`.
+
+    Raises
+    ------
+    UndoorError
+        One of them is impossible, or they contradict one another.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        bounds: tuple[float, float],
+        scale: float,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        space: str | None,
+        resizing: Resizing | None,
+    ) -> None:
+        super().__init__()
+        self.input_shape = _checked_shape(input_shape)
+        self.space = space_for(self.input_shape, space)
+        self.resizing = resizing or self.space.resizing(self.input_shape)
+        if self.resizing and self.resizing.size != self.input_shape[1:]:
+            raise UndoorError(
+                f"images are resized to {self.resizing.size}, but input_shape is "
+                f"{self.input_shape}; let them agree"
+            )
+        self.bounds = (float(bounds[0]), float(bounds[1]))
+        self.scale = float(scale)
+        self.register_buffer("mean", _per_channel("mean", mean, 0.0, self.input_shape), False)
+        self.register_buffer("std", _per_channel("std", std, 1.0, self.input_shape), False)
+        if not self.bounds[0] < self.bounds[1]:
+            raise UndoorError(
+                f"bounds must be (low, high) with low < high, got {tuple(bounds)}; "
+                "images in files are usually (0, 1)"
+            )
+        if not bool((self.std > 0).all()):
+            raise UndoorError(f"std must be positive, got {list(std or [])}")
+
+    @property
+    def device(self) -> torch.device:
+        """The device on which the model computes."""
+        return self.mean.device
+
+    @property
+    def extent(self) -> Extent:
+        """The size of an input relative to those that natural trigger sizes were measured on."""
+        return self.space.extent(self.input_shape)
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """Return what the network sees of raw inputs [N, *input_shape]."""
+        return (x * self.scale - self.mean) / self.std
+
+    def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return random valid raw inputs [count, *input_shape] on the model's device.
+
+        Parameters
+        ----------
+        generator
+            A generator on the CPU; without one, the inputs are always the same.
+        """
+        generator = generator or torch.Generator().manual_seed(0)
+        drawn = self.space.examples(count, self.input_shape, self.bounds, generator)
+        return on(self.device, drawn)
+
+    def level(self, count: int, share: float = 0.0) -> Tensor:
+        """Return raw inputs [count, *input_shape] of one value, on the model's device.
+
+        Parameters
+        ----------
+        share
+            Where the value lies in the range of the bounds: 0 is the lowest, 1 the highest.
+        """
+        shares = torch.full((count, *self.input_shape), share, device=self.device)
+        return self.space.at(shares, self.bounds)
+
+
+def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of one raw input; an UndoorError where no image has such a shape."""
+    shape = tuple(int(n) for n in input_shape)
+    if not shape or min(shape) < 1:
+        raise UndoorError(
+            f"input_shape must be positive numbers such as (3, 32, 32), got {input_shape}"
+        )
+    require_input_size(shape)
+    return shape
+
+
+def _per_channel(
+    name: str, values: Sequence[float] | None, default: float, shape: tuple[int, ...]
+) -> Tensor:
+    """Return one number per channel, [C or 1, 1, ...]; `default` where none is given."""
+    channels = shape[0]
+    numbers = [default] * channels if values is None else [float(v) for v in values]
+    if len(numbers) not in (1, channels):
+        raise UndoorError(
+            f"{name} must have one value or one for each of the {channels} channels, "
+            f"got {len(numbers)}"
+        )
+    if not all(math.isfinite(number) for number in numbers):
+        raise UndoorError(f"{name} must be finite numbers, got {numbers}")
+    return torch.tensor(numbers, device=CPU).view(-1, *[1] * (len(shape) - 1))
