@@ -292,7 +292,7 @@ def test_repair_of_another_model(toy_repair: Repair) -> None:
 
 
 def test_nothing_to_adapt(toy_repair: Repair) -> None:
-    with pytest.raises(UndoorError, match=r"one target or more.*nothing to adapt"):
+    with pytest.raises(UndoorError, match=r"at least one target.*nothing to adapt"):
         adapt(MODEL, clean_images(), replace(toy_repair, targets=()), seen())
 
 

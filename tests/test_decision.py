@@ -16,7 +16,7 @@ from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.decision import MAX_SCORE, NO_SCORE, are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
-from undoor.export.parity import Answers, odd_inputs
+from undoor.export.parity import Outputs, odd_inputs
 from undoor.guard import REJECTED, Guarded
 from undoor.sites import ENTRY
 from undoor.spaces.space import OVERSHOOT
@@ -26,7 +26,7 @@ from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38
-Run = Callable[[Tensor], Answers]
+Run = Callable[[Tensor], Outputs]
 
 
 class Twice(nn.Module):
@@ -202,7 +202,7 @@ def test_decision_is_pure(rule: str) -> None:
     trusted = torch.tensor([True])
     decision = decide(bare, corrected, 1, 1.0, rule, "relabel", trusted, SINGLE_LABEL)
     assert decision.flagged.tolist() == [True]
-    assert decision.answered.tolist() == [False]
+    assert decision.has_prediction.tolist() == [False]
     assert bare.tolist() == [[0, 5, 0]]
     assert not decide(bare, bare, 1, 1.0, rule, "relabel", trusted, SINGLE_LABEL).flagged.any()
     assert decide(bare, bare, 1, 1.0, rule, "relabel", ~trusted, SINGLE_LABEL).flagged.all()

@@ -24,7 +24,7 @@ from undoor.errors import UndoorError
 from undoor.evaluate import evaluate, stamp_set
 from undoor.export import export
 from undoor.families.registry import REGISTRY
-from undoor.guard import guard, guarded_answers
+from undoor.guard import guard, guarded_predictions
 from undoor.inversion import journalled_search
 from undoor.inversion.invert import invert
 from undoor.journal import Journal
@@ -125,7 +125,7 @@ def test_repair_guard_evaluation_and_adaptation(
     both = [guard(toy(), expected), guard(model, expected)]
     assert next(both[1].buffers()).device == device
     triggered = stamp_set(test, true_trigger(), TARGET)
-    answers = [guarded_answers(each, triggered.images) for each in both]
+    answers = [guarded_predictions(each, triggered.images) for each in both]
     for one, two in zip(*answers, strict=True):
         assert type(two) is Tensor
         assert torch.equal(one, two)

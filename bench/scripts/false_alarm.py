@@ -21,7 +21,7 @@ from common import machine
 
 import undoor
 from undoor.files import write_json, write_text
-from undoor.guard import guard, guarded_answers
+from undoor.guard import guard, guarded_predictions
 from undoor_bench.amount import read_amounts
 from undoor_bench.mitigate.case import Case, open_case
 from undoor_bench.records import Setting
@@ -58,7 +58,7 @@ def measured(case: Case, target: int) -> dict[str, object]:
     item = next(item for item in repair.targets if item.target == target)
     x, y = case.test.images, case.test.labels
     before = case.network.predict(x)
-    labels, flagged, _ = guarded_answers(guard(case.classifier, repair), x, 256)
+    labels, flagged, _ = guarded_predictions(guard(case.classifier, repair), x, 256)
     return {
         "verdict": report.verdict,
         "family": item.trigger.family,

@@ -30,7 +30,7 @@ from undoor.files import write_json, write_text
 from undoor.scan.statistics import overall
 from undoor.sites import exchange, head
 from undoor_bench.amount import Amount, clean_images
-from undoor_bench.calibrate import class_p_values
+from undoor_bench.null_fitting import class_p_values
 from undoor_bench.tables import markdown
 
 PER_CLASS = 30

@@ -19,7 +19,7 @@ from undoor.clean_set import Clean, CleanSet, given
 from undoor.clean_set.fit import fit_images
 from undoor.device import CPU, beside, shuffled
 from undoor.errors import UndoorError
-from undoor.guard import guard, guarded_answers
+from undoor.guard import guard, guarded_predictions
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.progress import Progress, silent
@@ -50,11 +50,11 @@ def adapt(
     max_seconds: float | None = None,
     progress: Progress = silent,
 ) -> Repair:
-    """Return the same repair, its corrections refitted on those of `inputs` that its guard flags.
+    """Return the repair with its corrections refitted on those of `inputs` that its guard flags.
 
     A recovered trigger is an estimate, as a rule a fraction of the true one: it is enough to flag
     inputs that carry the true one, less so to give them their own class back. What was flagged
-    carries the true trigger. So, for each target with `MIN_FLAGGED` flagged inputs or more, the
+    carries the true trigger. So, for each target with at least `MIN_FLAGGED` flagged inputs, the
     corrections are fitted anew between clean images of the source classes and flagged inputs, in
     the same mix of classes (`undoor.align.class_balance`), which are no pairs: the fit `paired` is
     `onepass` here. The plan is chosen by what can be known without labels (`undoor.align.flagged`),
@@ -86,7 +86,7 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
-    _check(classifier, repair)
+    _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:
@@ -109,11 +109,11 @@ def adapt(
     return replace(repair, targets=targets, seconds=seconds)
 
 
-def _check(classifier: Classifier, repair: Repair) -> None:
+def _require_targets(classifier: Classifier, repair: Repair) -> None:
     repair.require_model(classifier)
     if not repair.targets:
         raise UndoorError(
-            "expected a repair of one target or more, got one of none; there is nothing to adapt"
+            "expected a repair of at least one target, got one without; there is nothing to adapt"
         )
 
 
@@ -121,8 +121,19 @@ def _check(classifier: Classifier, repair: Repair) -> None:
 def flagged_inputs(
     classifier: Classifier, repair: Repair, inputs: Tensor, progress: Progress = silent
 ) -> dict[int, Tensor]:
-    """Return for each target of the repair, those of raw `inputs` [N, ...] that its guard flags [M,
-    ...].
+    """Return, for each target of the repair, the inputs that its guard flags.
+
+    Parameters
+    ----------
+    inputs
+        Raw inputs [N, ...].
+    progress
+        Reports the batches that are done.
+
+    Returns
+    -------
+    dict
+        Flagged inputs [M, ...] by target.
 
     Raises
     ------
@@ -130,14 +141,14 @@ def flagged_inputs(
         There is no input, or they do not fit the model.
     """
     if not len(inputs):
-        raise UndoorError("expected inputs seen in operation, got none; give one or more")
+        raise UndoorError("expected inputs seen in operation, got none; give at least one")
     inputs, _ = fit_images(inputs, classifier, from_bytes=False)
     guarded = guard(classifier, repair, policy=FLAG).eval()
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1, device=inputs.device)
     for done, batch in enumerate(batches, 1):
-        labels, flagged, _ = guarded_answers(guarded, batch)
-        # By this policy a flagged input is answered with the target itself.
+        labels, flagged, _ = guarded_predictions(guarded, batch)
+        # By this policy a flagged input is predicted as the target itself.
         targets[(done - 1) * BATCH :][: len(batch)] = torch.where(flagged, labels, -1)
         progress("looking for flagged inputs", done, len(batches))
     return {item.target: inputs[targets == item.target] for item in repair.targets}
@@ -154,7 +165,7 @@ def adapt_target(
     generator: torch.Generator,
     progress: Progress,
 ) -> TargetRepair:
-    """Return one target's corrections refitted on `flagged` inputs [M, ...], or kept."""
+    """Return one target's corrections refitted on `flagged` inputs [M, ...], or unchanged."""
     fitted = item.adapted.fitted if item.adapted else 0
     record = Adaptation(seen, len(flagged), MIN_FLAGGED, fitted=fitted)
     if len(flagged) < MIN_FLAGGED:
@@ -163,21 +174,21 @@ def adapt_target(
     plans = candidate_plans(sites)
     # Plans are chosen by probabilities, which are to be the same at any temperature of the model.
     standard = standardised(classifier, clean.images)
-    on = _bench(standard, clean, item, flagged, max_inputs(sites), generator)
-    on = match_mix(on, next(iter(plans.values())), generator)
-    chosen, trials, promise = choose_plan_for_flagged(on, plans, progress)
+    drawn = _drawn_data(standard, clean, item, flagged, max_inputs(sites), generator)
+    drawn = match_mix(drawn, next(iter(plans.values())), generator)
+    chosen, trials, promise = choose_plan_for_flagged(drawn, plans, progress)
     if promise.missed > MAX_MISSED:
         return replace(item, adapted=replace(record, missed=promise.missed))
     chosen = feasible(chosen, plans, fit)
     plan = plans[chosen]
     corrections = fit_corrections(
-        classifier, on.clean, on.flagged, plan, fit=unpaired(fit), progress=progress
+        classifier, drawn.clean, drawn.flagged, plan, fit=unpaired(fit), progress=progress
     )
-    moved = site_shifts(classifier, plan, item.trigger, on.clean, seen=on.flagged)
-    calibration = calibrate_on_flagged(on.with_network(classifier), corrections)
+    moved = site_shifts(classifier, plan, item.trigger, drawn.clean, seen=drawn.flagged)
+    calibration = calibrate_on_flagged(drawn.with_network(classifier), corrections)
     return replace(
         item,
-        corrections={name: item.to(CPU) for name, item in corrections.items()},
+        corrections={site: correction.to(CPU) for site, correction in corrections.items()},
         calibration=calibration,
         chosen=chosen,
         sites=site_choices(sites, plan, moved),
@@ -185,28 +196,28 @@ def adapt_target(
         asr=promise.missed,
         sia=None,
         fpr=promise.fpr,
-        adapted=replace(record, missed=promise.missed, fitted=len(on.flagged), refitted=True),
+        adapted=replace(record, missed=promise.missed, fitted=len(drawn.flagged), refitted=True),
         quick=False,
     )
 
 
-def _bench(
+def _drawn_data(
     classifier: Classifier,
     clean: CleanSet,
     item: TargetRepair,
     flagged: Tensor,
-    most: int,
+    limit: int,
     generator: torch.Generator,
 ) -> FlaggedValidation:
-    """`most` of both, as a rule all, in a drawn order.
+    """Return up to `limit` clean and flagged inputs in a random order.
 
     Inputs that came one after the other may be alike.
     """
     sources = of_sources(clean, item.target, item.sources)
-    most = max(MIN_FLAGGED, most)
+    limit = max(MIN_FLAGGED, limit)
     wanted = item.calibration.wanted
     bench = cross_validation_of(
-        classifier, clean, item.target, sources, (), wanted, most, generator
+        classifier, clean, item.target, sources, (), wanted, limit, generator
     )
-    drawn = shuffled(len(flagged), generator, flagged.device)[:most]
-    return FlaggedValidation.of(bench, *beside(clean.images, flagged[drawn]))
+    chosen = shuffled(len(flagged), generator, flagged.device)[:limit]
+    return FlaggedValidation.of(bench, *beside(clean.images, flagged[chosen]))

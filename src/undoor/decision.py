@@ -1,4 +1,4 @@
-"""What the guard decides of an input: one rule for the module and for exported graphs."""
+"""The decision of the guard on an input: one rule for the module and for exported graphs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ MAX_SCORE = HIGHEST
 
 
 class Decision(NamedTuple):
-    """logits [N, K], flagged [N] and score [N] as `Guarded.logits` returns them; answered [N] .
+    """The guard's decision on a batch of N inputs.
 
-    Whether the largest logit is an answer. All but answered are outputs of exported graphs.
+    Attributes
+    ----------
+    logits
+        [N, K], as `Guarded.logits` returns them.
+    flagged, score
+        [N], as `Guarded.logits` returns them.
+    has_prediction
+        [N], whether the largest logit is a prediction. Exported graphs do not return it.
     """
 
     logits: Tensor
     flagged: Tensor
     score: Tensor
-    answered: Tensor
+    has_prediction: Tensor
 
 
 def are_finite(values: Tensor) -> Tensor:
@@ -80,18 +87,18 @@ def decide(
         return Decision(bare, flagged, score, torch.ones_like(flagged))
     relabelled = finite if policy == RELABEL else torch.zeros_like(finite)
     relabels = task.without(corrected, goal)
-    other = torch.where(relabelled[:, None], relabels, nothing(bare, [goal], task))
+    other = torch.where(relabelled[:, None], relabels, blank_logits(bare, [goal], task))
     logits = torch.where(flagged[:, None], other, bare)
     return Decision(logits, flagged, score, ~flagged | relabelled)
 
 
-def undecided(bare: Tensor, trusted: Tensor) -> Decision:
-    """Return of inputs that are predicted as no target.
-
-    The logits [N, K] of the bare model as they are.
+def pass_through(bare: Tensor, trusted: Tensor) -> Decision:
+    """Return the decision on inputs that the bare model predicts as no target: its logits stay.
 
     Parameters
     ----------
+    bare
+        Logits [N, K] of the bare model.
     trusted
         [N] as for `decide`; the others are flagged.
     """
@@ -99,7 +106,7 @@ def undecided(bare: Tensor, trusted: Tensor) -> Decision:
     return Decision(bare, ~trusted, score, torch.ones_like(trusted))
 
 
-def unanswered(
+def withhold_unfounded(
     decision: Decision,
     x: Tensor,
     bare: Tensor,
@@ -107,29 +114,29 @@ def unanswered(
     policy: str,
     task: Task,
 ) -> Decision:
-    """Return the same, with no answer to what can have none.
+    """Return the decision with predictions withheld where there can be none.
 
-    Inputs [N, ...] or logits [N, K] of the bare model that are not finite, under any policy, and
-    whatever is flagged, under "reject".
+    There is none for inputs `x` [N, ...], or logits `bare` [N, K] of the bare model, that are not
+    finite, and under "reject" for any flagged input.
     """
     known = are_finite(x) & are_finite(bare)
     flagged = decision.flagged | ~known
-    answered = decision.answered & known
+    has_prediction = decision.has_prediction & known
     if policy == REJECT:
-        answered = answered & ~flagged
-    # What was decided to have no answer is blank for its own target already.
-    keep = answered | (known & ~decision.answered)
+        has_prediction = has_prediction & ~flagged
+    # Where `decide` gave no prediction, the logits are blank for the right target already.
+    unchanged = has_prediction | (known & ~decision.has_prediction)
     return Decision(
-        torch.where(keep[:, None], decision.logits, nothing(bare, targets, task)),
+        torch.where(unchanged[:, None], decision.logits, blank_logits(bare, targets, task)),
         flagged,
         torch.where(known, decision.score, MAX_SCORE),
-        answered,
+        has_prediction,
     )
 
 
-def nothing(logits: Tensor, goals: Sequence[int], task: Task) -> Tensor:
-    """Logits like these [N, K] that say no more than that an input is none of `goals`.
+def blank_logits(logits: Tensor, goals: Sequence[int], task: Task) -> Tensor:
+    """Return logits like these [N, K] that only exclude `goals`.
 
-    Whoever takes their answer without a look at the flag does not get a target.
+    Code that takes the largest of them and ignores the flag does not get a target.
     """
     return task.without(torch.zeros_like(logits), *goals)

@@ -16,7 +16,7 @@ from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import array
 from undoor.errors import UndoorError
-from undoor.guard import Guarded, guarded_answers
+from undoor.guard import Guarded, guarded_predictions
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
@@ -33,9 +33,11 @@ class Evaluation(Viewed):
     Attributes
     ----------
     before, after
-        "acc", "asr", "sia"; after also "tpr", "fpr" (of all clean inputs), "fpr_target" (of the
-        clean inputs that the bare model answers with the target), "fpr_own" (of those that it
-        answers so rightly, which is what a guard is calibrated for) and "auroc".
+        "acc", "asr", "sia"; after also "tpr", "fpr" (on all clean inputs), "fpr_target" (on clean
+        inputs that the bare model predicts as the target), "fpr_own" (on those of them that are of
+        the target class, which is what a guard is calibrated for) and "auroc".
+    n
+        The numbers of "clean" and "triggered" inputs.
     """
 
     target: int
@@ -44,6 +46,7 @@ class Evaluation(Viewed):
     n: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the JSON document: rates with their intervals, and the counts."""
         return {
             "schema": SCHEMA,
             "target": self.target,
@@ -61,13 +64,13 @@ def evaluate(
     Parameters
     ----------
     guarded
-        Of whichever policy. An input that it rejects is answered with no class: a triggered one
-        counts neither for ASR nor for SIA, a clean one is lost for ACC.
+        With any policy. An input that it rejects is predicted as no class: a triggered one counts
+        neither for ASR nor for SIA, a clean one as an error for ACC.
     clean
         Test images with their labels.
     triggered
-        Images that carry the trigger, with their own (true) labels; those whose own class is
-        `target` are left out, since for them the attack changes nothing. Both within the
+        Images that carry the trigger, with their true labels; those of class `target`
+        are left out, since for them the attack changes nothing. Both within the
         classifier's bounds.
 
     Raises
@@ -88,31 +91,31 @@ def evaluate(
             "expected triggered images of other classes than the target, got none; "
             "their labels must be the true classes"
         )
-    own = triggered.labels[keep]
+    true_labels = triggered.labels[keep]
     network = classifier.fast_copy()
-    clean_pass = _answers(network, guarded, clean.images)
-    triggered_pass = _answers(network, guarded, triggered.images[keep])
+    clean_pass = _predictions(network, guarded, clean.images)
+    triggered_pass = _predictions(network, guarded, triggered.images[keep])
     bare, labels, flagged, score = clean_pass
-    answered = task.reached(bare, target)
+    as_target = task.reached(bare, target)
     bare_t, labels_t, flagged_t, score_t = triggered_pass
     return Evaluation(
         target=target,
         before={
             "acc": Rate.of(task.correct(bare, clean.labels)),
             "asr": Rate.of(task.reached(bare_t, target)),
-            "sia": Rate.of(task.correct(bare_t, own)),
+            "sia": Rate.of(task.correct(bare_t, true_labels)),
         },
         after={
             "acc": Rate.of(task.correct(labels, clean.labels)),
             "asr": Rate.of(task.reached(labels_t, target)),
-            "sia": Rate.of(task.correct(labels_t, own)),
+            "sia": Rate.of(task.correct(labels_t, true_labels)),
             "tpr": Rate.of(flagged_t),
             "fpr": Rate.of(flagged),
-            "fpr_target": Rate.of(flagged[answered]),
-            "fpr_own": Rate.of(flagged[answered & task.reached(clean.labels, target)]),
+            "fpr_target": Rate.of(flagged[as_target]),
+            "fpr_own": Rate.of(flagged[as_target & task.reached(clean.labels, target)]),
             "auroc": auroc(score_t, score),
         },
-        n={"clean": len(clean), "triggered": len(own)},
+        n={"clean": len(clean), "triggered": len(true_labels)},
     )
 
 
@@ -124,16 +127,14 @@ def stamp_set(
     *,
     space: Space | None = None,
 ) -> CleanSet:
-    """Return the triggered test set.
+    """Return the triggered test set: stamped images of all classes but `target`, or of `source`.
 
-    Images of all classes but `target`, or of `source` alone, stamped.
-
-    Rounded as an attacker who stores them has to: images to 8 bits.
+    They are rounded as an attacker has to who stores them: images to 8 bits.
 
     Parameters
     ----------
     space
-        What the inputs are; by their shape unless given.
+        What the inputs are; None infers it from their shape.
 
     Raises
     ------
@@ -160,16 +161,16 @@ def stamp_set(
 
 
 @torch.no_grad()
-def _answers(
+def _predictions(
     classifier: Classifier, guarded: Guarded, images: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Bare labels, guarded labels, flags and scores."""
+    """Return bare labels, guarded labels, flags and scores, [N] each."""
     bare = classifier.predict(images, batch_size)
-    return bare, *guarded_answers(guarded, images, batch_size)
+    return bare, *guarded_predictions(guarded, images, batch_size)
 
 
 def auroc(positive: Tensor, negative: Tensor) -> Rate:
-    """Probability that a triggered input scores above a clean one, ties counting half.
+    """Return the probability that a triggered input scores above a clean one, ties counting half.
 
     Interval after Hanley and McNeil (Radiology 143, 1982).
 

@@ -1,4 +1,4 @@
-"""Serve the pair (original, corrected): answers, flags and scores at test time."""
+"""Serve the pair (original, corrected): predictions, flags and scores at test time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.decision import Decision, decide, unanswered, undecided
+from undoor.decision import Decision, decide, pass_through, withhold_unfounded
 from undoor.device import beside, device_of, on
 from undoor.errors import UndoorError
 from undoor.sites import attach
@@ -20,26 +20,26 @@ from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
 if TYPE_CHECKING:
     from undoor.repairs.record import Repair
 
-# The label of an input without an answer: no class has it.
+# The label of an input without a prediction: no class has it.
 REJECTED = -1
 
 
 class Guarded(nn.Module):
     """The original network and, for each suspected target t, a corrected one g_t.
 
-    An input that the original does not predict as a suspected target is answered by it alone.
-    One that it predicts as t goes through g_t as well. The score is how far the correction leaves
-    less of the margin of t than clean inputs keep (`undoor.align.guard_score.shortfall`). Unless
-    the score is known to be at most the threshold calibrated on clean inputs of t, the input is
+    Where the original predicts no suspected target, its prediction stands. An input that it
+    predicts as t goes through g_t as well. The score is how much less of the margin of t the
+    correction leaves than clean inputs keep (`undoor.align.guard_score.shortfall`). Unless the
+    score is known to be at most the threshold calibrated on clean inputs of t, the input is
     flagged: a score that is no finite number flags it as well.
-    `rule="disagreement"` is the paper's rule instead, "g_t answers something else than t" (arXiv
+    `rule="disagreement"` is the paper's rule instead, "g_t predicts another class than t" (arXiv
     2308.09850, section 3, step 4); it needs no calibration and flags more clean inputs.
 
-    Flagged whatever they are predicted as: inputs more than 5 % of the range outside the bounds of
+    Always flagged, whatever the prediction: inputs more than 5 % of the range outside the bounds of
     the model, inputs that hold NaN or infinity, and inputs for which the original returns such.
 
     All networks stay in evaluation mode: `train()` does nothing, since batch statistics would
-    change answers and weights.
+    change predictions and weights.
 
     Shares no tensor with the classifier it was made of; the corrected networks share theirs with
     the original, so that a guard takes little more memory than the bare model.
@@ -47,11 +47,11 @@ class Guarded(nn.Module):
     Parameters
     ----------
     policy
-        What a flagged input is answered. "relabel": what g_t predicts, with t excluded; an input
-        outside the bounds that is predicted as no target keeps that prediction. "reject": nothing;
-        its label is `REJECTED`, -1. "flag": what the original predicts, so that the flag is all
-        that protects. Where there is no finite number to answer with (of the input, the original or
-        g_t), the label is -1 under any policy.
+        What is predicted for a flagged input. "relabel": the class that g_t predicts, t excluded;
+        an input outside the bounds that is predicted as no target keeps that prediction. "reject":
+        nothing; its label is `REJECTED`, -1. "flag": the class that the original predicts, so that
+        the flag is the only protection. Where the input, or the outputs of the original or g_t, are
+        no finite numbers, the label is -1 under any policy.
     """
 
     def __init__(
@@ -85,26 +85,26 @@ class Guarded(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Labels [N], flagged [N] and score [N] of raw inputs [N, ...].
+        """Return labels [N], flagged [N] and score [N] of raw inputs [N, ...].
 
-        Labels are classes, or -1 for inputs without an answer. The score is a finite number:
+        Labels are classes, or -1 for inputs without a prediction. The score is a finite number:
         `undoor.decision.NO_SCORE`, the lowest float32, for inputs that are predicted as no
         suspected target (no second pass was made for them), and `MAX_SCORE`, the highest, for
         those outside the bounds and those whose score is no finite number.
         """
         decision = self._decision(x)
-        answers = self.original.task.predictions(decision.logits)
-        labels = answers.masked_fill(~decision.answered, REJECTED)
+        classes = self.original.task.predictions(decision.logits)
+        labels = classes.masked_fill(~decision.has_prediction, REJECTED)
         return labels, decision.flagged, decision.score
 
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, with logits [N, K] in the place of labels.
+        """Return what `forward` does, with logits [N, K] in the place of labels.
 
-        A flagged input has the corrected network's logits, that of the target at the lowest
-        float32. One without an answer has 0 for all classes but the target (all but the targets,
-        where it is predicted as none): all that is said of it is that it is not the target's, and
-        whoever takes the largest logit without a look at the flag does not get the target. One
-        that is but flagged keeps the original's. All are finite numbers.
+        Under "relabel", a flagged input has the corrected network's logits, that of the target at
+        the lowest float32. An input without a prediction has 0 for all classes but the target (all
+        but the targets, where it is predicted as none), so that code which takes the largest logit
+        and ignores the flag does not get the target. Under "flag", the original's logits stay. All
+        are finite numbers.
         """
         decision = self._decision(x)
         return decision.logits, decision.flagged, decision.score
@@ -116,7 +116,7 @@ class Guarded(nn.Module):
         predicted = task.predictions(bare)
         trusted = self.original.space.within(x, self.original.bounds)
         # Copies: a network may return its input.
-        whole = Decision(*(part.clone() for part in undecided(bare, trusted)))
+        whole = Decision(*(part.clone() for part in pass_through(bare, trusted)))
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
@@ -129,13 +129,13 @@ class Guarded(nn.Module):
             )  # fmt: skip
             for all_of, some in zip(whole, found, strict=True):
                 all_of[rows] = some
-        return unanswered(whole, x, bare, self.targets, self.policy, task)
+        return withhold_unfounded(whole, x, bare, self.targets, self.policy, task)
 
 
-def guarded_answers(
+def guarded_predictions(
     guarded: nn.Module, images: Tensor, batch_size: int = 256
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels, flagged and score, [N] each, of raw inputs [N, ...], one or more, batch by batch.
+    """Return labels, flagged and score, [N] each, of at least one raw input [N, ...], in batches.
 
     The inputs may lie on any device; the results lie where they do.
     """
@@ -158,9 +158,9 @@ def guard(
     Parameters
     ----------
     rule
-        "margin" or "disagreement", when an input is flagged.
+        "margin" or "disagreement": when an input is flagged.
     policy
-        "relabel", "reject" or "flag", what is answered then. See `Guarded`.
+        "relabel", "reject" or "flag": what is predicted then. See `Guarded`.
 
     Raises
     ------

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-# What a scan says of a model.
+# The verdicts of a scan.
 Verdict = Literal["backdoored", "clean", "inconclusive"]
-# Why a scan has no answer, where the cause is known: its budget ended, the model does not know the
-# images as they are labelled, its scores are flat, or it has too few images or classes.
+# Why a scan reaches no verdict, where the cause is known: its budget ended, the predictions of the
+# model disagree with the labels, its scores are flat, or it has too few images or classes.
 Cause = Literal["budget", "labels", "scores", "images", "classes"]
 CAUSES = get_args(Cause)
 BUDGET: Final = "budget"
@@ -22,7 +22,7 @@ FEW_CLASSES: Final = "classes"
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 
-# Whether a network may be called clean of which not all could be searched and compared.
+# Whether a network may be called clean although not everything was searched and compared.
 AcceptCoverage = Literal["full", "partial"]
 FULL: Final = "full"
 PARTIAL: Final = "partial"
@@ -72,22 +72,22 @@ DEFAULT_FPR: Final = 0.01
 
 # The cross-validated robust accuracy (RA; the paper's SIA) below which a repair counts as poor. Of
 # the 145 repairs of the committed records (`bench/results/mitigate`), nine in ten have an RA of
-# 0.70 or more with the true trigger, and none lies between 0.49 and 0.58: the ten below missed the
+# at least 0.70 with the true trigger, and none lies between 0.49 and 0.58: the ten below missed the
 # target or the trigger. What is cross-validated uses the recovered trigger and lies near the RA
-# of the true one or above it (0.84 or more in `bench/results/true_trigger`).
+# of the true one or above it (at least 0.84 in `bench/results/true_trigger`).
 MIN_SIA: Final = 0.5
 
-# Of several repairs for one target, which one is kept.
+# Of several repairs for one target, which one is used.
 Prefer = Literal["first", "last"]
 LAST: Final = "last"
 # What a guarded model is exported as.
 ExportFormat = Literal["onnx", "pt2", "safetensors"]
 # What a network gives: scores, or probabilities of one class or of each.
 Output = Literal["logits", "probabilities", "sigmoid"]
-# Where models compute unless the user says otherwise, and the name for "a GPU, if there is one".
+# Where models compute by default, and the name for "a GPU, if there is one".
 DEFAULT_DEVICE: Final = "cpu"
 AUTO: Final = "auto"
-# What an output means where nobody says it.
+# What an output means by default.
 DEFAULT_TASK: Final = "single label"
 # What an input is: the spaces of undoor.
 IMAGES: Final = "images"
@@ -102,7 +102,7 @@ REPAIR_FILE: Final = "repair.safetensors"
 REPAIR_DESCRIPTION: Final = "repair.json"
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.toml"
-# In an exported .pt2 file, the entry that says what it is.
+# In an exported .pt2 file, the entry that describes it.
 EXPORT_ENTRY: Final = "undoor.json"
 
 # Entry points under which packages add trigger families, spaces of inputs, and tasks.
@@ -127,7 +127,9 @@ def trigger_file(target: int) -> str:
 
 
 def is_poor(sia: float | None) -> bool:
-    """Return whether so low an RA makes a repair poor; not where it is unknown, as after `adapt`.
+    """Return whether a repair with this RA counts as poor.
+
+    An unknown RA, as after `adapt`, does not.
 
     Parameters
     ----------

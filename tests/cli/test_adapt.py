@@ -40,7 +40,7 @@ def test_adapts(cli: Cli) -> None:
     assert {p.name for p in cli.out.iterdir()} == files
     told = " ".join(result.stdout.split())
     assert "3 of 4 inputs were flagged as 1 yield; its corrections are refitted on them" in told
-    assert "SIA is not known" in told
+    assert "SIA is unknown" in told
     assert "undoor check" in told
     page = (cli.out / "report.html").read_text()
     assert "3 of 4 inputs were flagged as 1 yield" in page
@@ -63,7 +63,7 @@ def test_too_few_flagged(cli: Cli) -> None:
     assert result.exit_code == 2
     told = " ".join(result.stdout.split())
     assert "1 of 4 inputs were flagged as 1 yield, 20 are needed" in told
-    assert "SIA is not known" not in told
+    assert "SIA is unknown" not in told
     assert (cli.out / "repair.json").is_file()
     page = (cli.out / "report.html").read_text()
     assert "20 are needed" in page
@@ -94,7 +94,7 @@ def test_repair_without_its_scan(cli: Cli) -> None:
     ("change", "told"),
     [
         ({"--repair": "nowhere"}, "undoor repair"),
-        ({"--out": "fix"}, "keep the repair that is adapted"),
+        ({"--out": "fix"}, "the original repair is to be kept"),
         ({"--data": "nowhere.npz"}, "nowhere.npz does not exist"),
         ({"--scale": "2"}, "scan of another model"),
         ({"--per-class": "0"}, "per_class"),

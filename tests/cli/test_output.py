@@ -69,7 +69,7 @@ def test_ended_before_anything_is_kept(tmp_path: Path, error: BaseException) -> 
 
 def test_interrupted_work_is_kept_until_it_is_done(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match="the same command resumes from there"):
         work_in(out, keep, interrupted)
     assert not (out / LOCK).exists()
     with output_folder(out) as journal:
@@ -96,7 +96,7 @@ def test_a_disk_that_gets_full_loses_nothing(
         keep(journal, "y")
 
     out = tmp_path / "out"
-    with pytest.raises(UndoorError, match=r"No space left.*free some space.*what is done is kept"):
+    with pytest.raises(UndoorError, match=r"No space left.*free some.*finished steps are saved"):
         work_in(out, keep, no_room)
     monkeypatch.undo()
     with output_folder(out) as journal:
@@ -154,7 +154,7 @@ def test_a_folder_that_is_taken_away(tmp_path: Path) -> None:
         (out / LOCK).unlink()
         out.rmdir()
 
-    with pytest.raises(UndoorError, match="was taken away"):
+    with pytest.raises(UndoorError, match="was removed"):
         work_in(out, take_away, keep)
     assert not out.exists()
 
@@ -177,9 +177,9 @@ def test_one_run_a_folder(tmp_path: Path) -> None:
     try:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(UndoorError, match="another run of undoor is at work there"):
+        with pytest.raises(UndoorError, match="another run of undoor is using it"):
             work_in(out, never)
-        assert Journal(out / output.KEPT).steps == 1
+        assert Journal(out / output.JOURNAL).steps == 1
     finally:
         other.kill()
         other.communicate()

@@ -9,8 +9,8 @@ import pytest
 
 from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
-from undoor.cli import free_memory as module
-from undoor.cli.free_memory import free_memory
+from undoor.cli import available_memory as module
+from undoor.cli.available_memory import available_memory
 from undoor.cli.progress import EVERY, Lines
 from undoor.cli.runs import RunOptions
 from undoor.errors import UndoorError
@@ -68,9 +68,9 @@ def system(root: Path, available: int, groups: str, files: dict[str, str]) -> Pa
     return root
 
 
-def test_free_memory_of_the_machine(tmp_path: Path) -> None:
-    assert free_memory(system(tmp_path, 4 * 2**30, "0::/\n", {})) == 4 * 2**30
-    assert free_memory(tmp_path / "nothing") is None
+def test_available_memory_of_the_machine(tmp_path: Path) -> None:
+    assert available_memory(system(tmp_path, 4 * 2**30, "0::/\n", {})) == 4 * 2**30
+    assert available_memory(tmp_path / "nothing") is None
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -84,7 +84,7 @@ def test_the_limit_of_a_group_counts(tmp_path: Path, inside: bool) -> None:
     }
     if not inside:
         files["sys/fs/cgroup/a/b/memory.max"] = "max\n"
-    assert free_memory(system(tmp_path, 8 * GB, "0::/a/b\n", files)) == 3 * GB // 2
+    assert available_memory(system(tmp_path, 8 * GB, "0::/a/b\n", files)) == 3 * GB // 2
 
 
 def test_the_first_version_of_groups(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_first_version_of_groups(tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/memory.usage_in_bytes": "7",
     }
     root = system(tmp_path, 8 * GB, "5:cpu:/x\n4:memory:/job\n", files)
-    assert free_memory(root) == 3 * GB // 4
+    assert available_memory(root) == 3 * GB // 4
 
 
 def test_half_of_what_is_free_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,16 +105,16 @@ def test_half_of_what_is_free_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("undoor.cli.memory.resident", lambda: held)
     seen = {}
     for free in (100 * GB, 2 * GB, None):
-        monkeypatch.setattr(module, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(module, "available_memory", lambda free=free: free)
         seen[free] = RunOptions().bounded(model, clean).capacity
     assert seen[100 * GB] is None
     assert seen[None] is None
-    monkeypatch.setattr(module, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(module, "available_memory", lambda: 10**6)
     with pytest.raises(UndoorError, match="--memory: expected"):
         RunOptions().bounded(model, clean)
     wide = toy_classifier(backdoored=True)
     monkeypatch.setattr("undoor.inversion.capacity.memory_of", lambda *_, **__: 10 * GB)
-    monkeypatch.setattr(module, "free_memory", lambda: 4 * GB)
+    monkeypatch.setattr(module, "available_memory", lambda: 4 * GB)
     assert RunOptions().bounded(wide, clean).capacity is not None
 
 

@@ -110,7 +110,7 @@ def test_the_same_target_twice(folder: Path) -> None:
     [
         (("list", "nowhere"), ""),
         (("combine", "a", "nowhere", "--out", "c"), "no such file"),
-        (("combine", "a", "--out", "c"), "two repairs or more"),
+        (("combine", "a", "--out", "c"), "at least two repairs"),
         (("combine", "a", "b", "--out", "a/repair.json/c"), "is a file"),
         (("remove", "a", "--target", "halt", "--out", "c"), "expected a class of the model"),
         (("remove", "a", "--target", "0", "--out", "c"), "expected a target of the repair"),
@@ -122,7 +122,7 @@ def test_one_line(
     folder: Path, arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    result = run(*arguments)
+    result = run(*arguments, "--json")
     assert result.exit_code in (3, 4)
     if told:
         assert_error(result)

@@ -12,8 +12,8 @@ import torch
 from helpers.cli_fakes import Cli
 from helpers.tiny import clean_images, toy_classifier
 from undoor import device
-from undoor.cli.output import KEPT
-from undoor.cli.runs import RunOptions, go_on, size
+from undoor.cli.output import JOURNAL
+from undoor.cli.runs import RunOptions, resume, size
 from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
 from undoor.journal import Journal
@@ -28,8 +28,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     """Of a run that ended after one step."""
-    journal = Journal(tmp_path / "out" / KEPT)
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    journal = Journal(tmp_path / "out" / JOURNAL)
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
     journal.step("x", lambda _: {"a": np.arange(3)})
     return journal
 
@@ -40,21 +40,21 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_nothing_to_go_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, clean = toy_classifier(backdoored=True), clean_images()
-    go_on(None, model, clean, {})
-    go_on(Journal(tmp_path / KEPT), model, clean, {})
+    resume(None, model, clean, {})
+    resume(Journal(tmp_path / JOURNAL), model, clean, {})
     assert told(capsys) == ""
 
 
 def test_the_same_again(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
     said = told(capsys)
-    assert "going on with the earlier run in" in said
-    assert "1 step of it is kept" in said
+    assert "resuming the earlier run in" in said
+    assert "1 finished step is used again" in said
     assert journal.steps == 1
 
 
 def test_other_options(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.01})
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.01})
     assert "had other options" in told(capsys)
     assert journal.steps == 1
 
@@ -65,8 +65,8 @@ def test_another_model_or_images(
 ) -> None:
     model = toy_classifier(backdoored=other != "model")
     clean = clean_images(seed=int(other == "images"))
-    go_on(journal, model, clean, {"alpha": 0.02})
-    assert f"did not have the same {other}; beginning anew" in told(capsys)
+    resume(journal, model, clean, {"alpha": 0.02})
+    assert f"did not have the same {other}; starting over" in told(capsys)
     assert journal.empty
 
 
@@ -77,8 +77,8 @@ def test_another_arithmetic(
     fast = fast_bfloat16(CPU)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: not fast)
     monkeypatch.delenv(FLOAT32, raising=False)
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
-    assert "did not have the same arithmetic; beginning anew" in told(capsys)
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    assert "did not have the same arithmetic; starting over" in told(capsys)
     assert journal.empty
 
 
@@ -86,8 +86,8 @@ def test_another_device(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(device, "described", lambda _: "cuda (another)")
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
-    assert "did not have the same device; beginning anew" in told(capsys)
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    assert "did not have the same device; starting over" in told(capsys)
     assert journal.empty
 
 
@@ -96,8 +96,8 @@ def test_a_damaged_description(
     journal: Journal, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (journal.folder / "run.json").write_text(damage)
-    go_on(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
-    assert "beginning anew" in told(capsys)
+    resume(journal, toy_classifier(backdoored=True), clean_images(), {"alpha": 0.02})
+    assert "starting over" in told(capsys)
     assert journal.empty
 
 

@@ -130,7 +130,7 @@ def test_a_file_that_answers_otherwise_is_not_written(
         return answer
 
     monkeypatch.setattr(pt2, "runner", wrong)
-    with pytest.raises(UndoorError, match="answers otherwise than the guarded model: logits"):
+    with pytest.raises(UndoorError, match="disagrees with the guarded model: logits"):
         undoor.export(model, repair, file)
     assert file.read_bytes() == b"the old one"
     assert [path.name for path in tmp_path.iterdir()] == [file.name]

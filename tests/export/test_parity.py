@@ -11,7 +11,7 @@ from torch import Tensor
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.errors import UndoorError
-from undoor.export.parity import Answers, compare, probes
+from undoor.export.parity import Outputs, compare, probes
 from undoor.guard import Guarded, guard
 from undoor.triggers import Latent
 
@@ -49,28 +49,28 @@ def test_itself(guarded: Guarded, batches: list[Tensor]) -> None:
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("size", [1e-3, float("nan"), float("inf")])
 def test_differences(guarded: Guarded, batches: list[Tensor], place: int, size: float) -> None:
-    def run(x: Tensor) -> Answers:
+    def run(x: Tensor) -> Outputs:
         answers = list(guarded.logits(x))
         flip = answers[place].dtype == torch.bool
         answers[place] = ~answers[place] if flip else answers[place] + size
         return answers[0], answers[1], answers[2]
 
-    with pytest.raises(UndoorError, match=r"answers otherwise.*nothing was written"):
+    with pytest.raises(UndoorError, match=r"disagrees with.*nothing was written"):
         compare(guarded, run, batches)
 
 
 @pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 1)])
 def test_missing_rows(guarded: Guarded, rows: slice) -> None:
-    def run(x: Tensor) -> Answers:
+    def run(x: Tensor) -> Outputs:
         logits, flagged, score = guarded.logits(x)
         return logits[rows], flagged[rows], score[rows]
 
-    with pytest.raises(UndoorError, match="answers otherwise"):
+    with pytest.raises(UndoorError, match="disagrees with"):
         compare(guarded, run, [torch.rand(3, 3, 6, 6)])
 
 
 def test_rounding_is_allowed(guarded: Guarded, batches: list[Tensor]) -> None:
-    def run(x: Tensor) -> Answers:
+    def run(x: Tensor) -> Outputs:
         logits, flagged, score = guarded.logits(x)
         return logits + 3e-5, flagged, score - 3e-5
 
@@ -88,7 +88,7 @@ def test_close_calls_may_fall_to_either_side() -> None:
     item = replace(item, calibration=replace(item.calibration, threshold=score - 1e-6))
     guarded = guard(model, replace(made, targets=(item,)))
 
-    def run(x: Tensor) -> Answers:
+    def run(x: Tensor) -> Outputs:
         logits, flagged, score = guarded.logits(x)
         return logits, ~flagged, score
 

@@ -26,7 +26,7 @@ from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import guarded_answers
+from undoor.guard import guarded_predictions
 from undoor.inversion.meter import Budget
 from undoor.journal import Journal
 from undoor.load import code_named_by, load
@@ -100,7 +100,7 @@ def made_coverage(
         space="images",
         shape=shape,
         classes=classes,
-        calibrated=dict.fromkeys(("network", "space", "size", "classes"), True),
+        calibrated=dict.fromkeys(("network", "space", "size", "task", "classes"), True),
     )
 
 
@@ -385,7 +385,7 @@ class Cli:
             "undoor.guard": {
                 "guard": lambda classifier, repair, **given: FakeGuarded(classifier, **given),
                 "REJECTED": -1,
-                "guarded_answers": guarded_answers,
+                "guarded_predictions": guarded_predictions,
             },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},
             "undoor.demo": {

@@ -162,8 +162,9 @@ def test_a_scan_of_the_format_before(tmp_path: Path, toy_report: ScanReport) -> 
     model = Classifier(network, input_shape=(1, SIDE, SIDE), bounds=BOUNDS)
     toy_report.save(tmp_path)
     data = json.loads((tmp_path / SCAN_FILE).read_text())
-    del data["model"]
-    data |= {"schema": "undoor/scan/3", "model_sha256": weights_sha256(model)}
+    for name in ("model", "coverage", "circumstances", "date"):
+        del data[name]
+    data |= {"schema": "undoor/scan/3", "model_sha256": weights_sha256(model), "detectable": {}}
     (tmp_path / SCAN_FILE).write_text(json.dumps(data))
     with pytest.warns(WeightsOnlyWarning, match=r"scan\.json: this file of an earlier version"):
         old = ScanReport.load(tmp_path, shape=model.input_shape, bounds=model.bounds)

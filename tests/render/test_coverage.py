@@ -27,7 +27,7 @@ def test_every_gap_has_a_sentence(code: str) -> None:
 def test_gaps_with_numbers() -> None:
     covered = replace(made_coverage({}), space="vectors")
     for gap, part in (
-        (Gap(FEW_CLASSES, (), (3,), (5,)), "has 3 classes; .* with 5 classes or more"),
+        (Gap(FEW_CLASSES, (), (3,), (5,)), "has 3 classes; .* with at least 5 classes"),
         (Gap(FEW_IMAGES, (), (1.5,), (3,)), "1.5 images per class are too few"),
         (Gap(OTHER_SPACE), "the inputs are vectors"),
         (Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)), "of 3 × 64 × 64 .* 28 to 32 pixels"),
@@ -72,6 +72,6 @@ def test_notes() -> None:
 def test_summary() -> None:
     assert "2 of 2 trigger families" in summary(made_coverage({"patch": 1.0, "warp": 2.0}))[0]
     other = replace(made_coverage({}), calibrated={"network": True, "space": False, "size": False})
-    assert "they differ in space and size" in summary(other)[1]
+    assert "which differ in space and size" in summary(other)[1]
     assert "not known" in summary(of_older({"patch": 4.0}))[0]
     assert "not known" in summary(Coverage())[0]

@@ -191,7 +191,7 @@ def test_how_it_was_made() -> None:
         "Date 2026-01-31T12:00:00Z",
         "Alpha 0.005",
         "Budget 5,000 sample passes, 60 s",
-        "Accepted by the user what is odd in the network's graph (--accept-graph), partial",
+        "Accepted by the user the oddities of the network's graph (--accept-graph), partial",
         "Software undoor 9.9, torch 2.13, Python 3.12",
         "Device cuda (NVIDIA H200)",
         "Processor x86_64, AVX2",
@@ -203,7 +203,7 @@ def test_how_it_was_made() -> None:
         f"Weight file {'ab' * 32}",
         f"Repair {'cd' * 32}",
         f"Scan report (scan.json) {scanned}",
-        "p = 1e-09; reported at 0.005 or less",
+        "p = 1e-09; reported at 0.005 and below",
         "at most alpha = 0.005",
     ):
         assert part in told, part

@@ -24,7 +24,7 @@ def test_backdoored() -> None:
 
 def test_repaired() -> None:
     told = summarise(make_report(), fixed())
-    assert "1.0 % of images are still answered with it, 90.0 %" in told.repaired[0]
+    assert "1.0 % of images are still predicted as it, 90.0 %" in told.repaired[0]
     assert told.to_do[0].startswith("Serve the guarded pair")
     assert told.remains[-1] == "The weights alone still hold the backdoor."
 
@@ -45,7 +45,7 @@ def test_adapted() -> None:
 def test_a_quick_repair_says_so(quick: bool) -> None:
     repair: Any = FakeRepair(targets=(FakeTarget(quick=quick),))
     told = summarise(make_report(), repair).repaired[0]
-    assert told.endswith("A quick repair: the whole one recovers more.") == quick
+    assert told.endswith("This is a quick repair: a full one recovers more.") == quick
 
 
 def test_of_many_targets_two_are_told_of() -> None:
@@ -68,7 +68,7 @@ def test_a_class_repaired_on_request(verdict: Verdict) -> None:
 def test_reasons_of_doubt() -> None:
     assert summarise(make_report("inconclusive")).how_sure == ("Because of the tests.",)
     assert (
-        "nothing here says that the model is clean"
+        "nothing here shows that the model is clean"
         in summarise(make_report("inconclusive")).remains[0]
     )
     many = make_report("inconclusive", reasons=("a", "b", "c", "d"))
@@ -90,7 +90,7 @@ def test_odds(p_value: float, words: str) -> None:
         (("labels",), "`undoor inspect --data`"),
         (("scores",), "in front of the saturated"),
         (("images",), "more clean images of each class"),
-        (("classes",), "of so few classes"),
+        (("classes",), "with so few classes"),
     ],
 )
 def test_advice_follows_from_the_cause(causes: tuple[Cause, ...], told: str) -> None:

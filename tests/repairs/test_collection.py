@@ -84,7 +84,7 @@ def test_what_does_not_combine(both: Repair) -> None:
     with pytest.raises(UndoorError, match="repairs of one fit, got paired, paper"):
         combine([one, replace(three, fit="paper")])
     for few in ([], [one]):
-        with pytest.raises(UndoorError, match=f"two repairs or more to combine, got {len(few)}"):
+        with pytest.raises(UndoorError, match=f"at least two repairs to combine, got {len(few)}"):
             combine(few)
 
 

@@ -9,7 +9,7 @@ import pytest
 import undoor
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier
 from undoor.errors import UndoorError
-from undoor.guard import guard, guarded_answers
+from undoor.guard import guard, guarded_predictions
 from undoor.identity.model import identify
 from undoor.inversion.triggered import triggered
 from undoor.scan.extra_targets import most_suspicious, with_targets
@@ -87,5 +87,5 @@ def test_a_false_alarm_is_cheap(toy_report: ScanReport) -> None:
     assert (repair.verdict, [item.target for item in repair.targets]) == ("clean", [OTHER])
     new = clean_images(40, seed=7)
     before = (model.predict(new.images) == new.labels).float().mean()
-    labels, _, _ = guarded_answers(guard(model, repair), new.images, 64)
+    labels, _, _ = guarded_predictions(guard(model, repair), new.images, 64)
     assert float(before - (labels == new.labels).float().mean()) <= 0.005

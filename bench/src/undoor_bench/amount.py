@@ -16,7 +16,7 @@ from undoor_bench.zoo.subjects import drawn
 
 @dataclass(frozen=True)
 class Amount:
-    """So many test images of each class, or so many per cent of the training set in all.
+    """A number of test images per class, or a share of the training set in per cent.
 
     >>> Amount(30).text, Amount(0.1, "% of training").folder
     ('30 a class', '0.1_percent_of_training')
@@ -27,6 +27,7 @@ class Amount:
 
     @property
     def text(self) -> str:
+        """The amount with its unit, such as "30 a class"."""
         return f"{self.number:.12g} {self.unit}"
 
     @property
@@ -36,7 +37,7 @@ class Amount:
 
 
 def read_amounts(text: str) -> tuple[Amount, ...]:
-    """Amounts, separated by commas, each once.
+    """Return the amounts in a text, separated by commas, each once.
 
     >>> [amount.text for amount in read_amounts("5, 0.1%")]
     ['5 a class', '0.1 % of training']
@@ -62,7 +63,7 @@ def _amount(text: str) -> Amount:
 
 
 def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
-    """Test images, drawn by `seed`; of a smaller class all.
+    """Return test images, drawn by `seed`; all of a smaller class.
 
     A smaller amount is part of a larger one with the same seed.
 
@@ -80,7 +81,7 @@ def clean_images(file: Path, amount: Amount, seed: int) -> CleanSet:
 
 
 def of_each(file: Path, amount: Amount, classes: int, seed: int) -> list[int]:
-    """Return how many images of each of so many classes an amount comes to.
+    """Return how many images per class an amount comes to.
 
     Parameters
     ----------

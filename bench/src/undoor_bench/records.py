@@ -46,6 +46,7 @@ class Setting:
         return Path(self.amount.folder) / f"seed_{self.scan_seed}{drawn}"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the setting as it stands in a record."""
         return {
             "amount": self.amount.text,
             "image_seed": self.image_seed,
@@ -63,7 +64,7 @@ def recorded_scan(
     budget: Budget | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """Scan, and write the record to `file`; a record that is there already is read instead.
+    """Scan and write the record to `file`; read the record instead where it exists.
 
     Parameters
     ----------
@@ -102,8 +103,9 @@ def recorded_scan(
 
 
 def images_drawn(clean: CleanSet) -> dict[str, int]:
-    """Return how many images the defender has in all, and of the classes that have any the fewest
-    and the most.
+    """Return the numbers of images: in all, and per class the fewest and the most.
+
+    Classes without images do not count.
 
     >>> import torch
     >>> images_drawn(CleanSet(torch.zeros(3, 1, 2, 2), torch.tensor([0, 2, 2])))
@@ -121,7 +123,7 @@ def recorded_scans(
     *,
     progress: Progress = silent,
 ) -> list[Record]:
-    """Return every model in every setting, model by model; `out` gets a folder a setting."""
+    """Return every model in every setting, model by model; `out` gets one folder per setting."""
     records: list[Record] = []
     total = len(models) * len(settings)
     for subject, setting in product(models, settings):
@@ -176,7 +178,7 @@ def right(record: Record) -> bool:
 
 
 def source_precision(record: Record) -> float | None:
-    """Return of the sources named for true targets, the share that are sources.
+    """Return the share of true sources among those named for true targets.
 
     None where none is named, or nothing is known of the sources.
     """

@@ -46,7 +46,7 @@ class Stability:
 def stability(
     records: Iterable[Record], again: Mapping[str, tuple[Record, Record]] | None = None
 ) -> list[Stability]:
-    """Return a row a model, in the order of the records.
+    """Return one row per model, in the order of the records.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _of_model(
 
 
 def differences(one: Record, other: Record) -> tuple[str, ...]:
-    """Return what two records do not agree in, but for the time they took.
+    """Return the keys in which two records differ, apart from their times.
 
     Of the scan's report, key by key. Equal to the last digit is meant.
 
@@ -95,7 +95,7 @@ def differences(one: Record, other: Record) -> tuple[str, ...]:
 
 
 def _compared(record: Record) -> dict[str, str]:
-    """Return by key as text, in which a number is equal to itself even where it is none."""
+    """Return the values by key as text, in which NaN is equal to itself."""
     everything: dict[str, Any] = {**record, **record["scan"]}
     left_out = ("scan", *VARYING)
     return {key: json.dumps(value) for key, value in everything.items() if key not in left_out}
@@ -113,6 +113,7 @@ HEADER = (
 
 
 def cells(row: Stability) -> list[str]:
+    """Return the cells of a row in the table."""
     return [
         row.model,
         ", ".join(f"{verdict} {count}" for verdict, count in row.verdicts.items()),
@@ -135,7 +136,7 @@ def _again(differences: tuple[str, ...] | None) -> str:
 
 
 def overall(rows: Sequence[Stability]) -> list[str]:
-    """Return what all models together say, in sentences."""
+    """Return the results over all models in sentences."""
     scans = Share(sum(row.agreeing.hits for row in rows), sum(row.agreeing.n for row in rows))
     verdicts = Share(sum(len(row.verdicts) == 1 for row in rows), len(rows))
     targets = Share(sum(len(row.named) == len(row.verdicts) == 1 for row in rows), len(rows))
@@ -156,6 +157,6 @@ def overall(rows: Sequence[Stability]) -> list[str]:
 
 
 def markdown(rows: Sequence[Stability]) -> str:
-    """Return the table as Markdown, and what it comes to."""
+    """Return the table as Markdown, with the results over all models."""
     sentences = "".join(f"\n{line}\n" for line in overall(rows))
     return tables.markdown(HEADER, [cells(row) for row in rows]) + sentences

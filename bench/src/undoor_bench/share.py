@@ -29,6 +29,7 @@ class Share:
         return clopper_pearson(self.hits, self.n)
 
     def text(self) -> str:
+        """Return the share as counts with its interval in percent, a dash where n is 0."""
         if self.n == 0:
             return "–"
         low, high = self.interval

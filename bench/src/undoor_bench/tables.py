@@ -10,7 +10,8 @@ from undoor.render.csv_table import as_csv
 
 
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """
+    """Return a table in Markdown.
+
     >>> print(markdown(["a", "b"], [["1", "2"]]), end="")
     | a | b |
     | --- | --- |
@@ -23,7 +24,7 @@ def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 def save(
     stem: Path, text: str, lines: Sequence[Mapping[str, object]], picture: str | None = None
 ) -> None:
-    """What a benchmark writes: STEM.md of `text`, STEM.csv of `lines`, and of a picture STEM.svg.
+    """Write the files of a benchmark: STEM.md, STEM.csv and, with a picture, STEM.svg.
 
     Parameters
     ----------

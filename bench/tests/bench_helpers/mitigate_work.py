@@ -9,9 +9,9 @@ from undoor.scan.report import ScanReport
 from undoor_bench.amount import Amount
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import bare
-from undoor_bench.mitigate.rates import Outcome
+from undoor_bench.mitigate.rates import PredictionSet
 from undoor_bench.records import Setting
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 from undoor_bench.zoo.subjects import Subject
 
 SOURCES = tuple(k for k in range(CLASSES) if k != TARGET)
@@ -47,6 +47,6 @@ def toy_case(scans: Path, report: ScanReport | None, *, norm: bool = True) -> Ca
     )
 
 
-def before(case: Case) -> Outcome:
+def before(case: Case) -> PredictionSet:
     """Of the bare model."""
-    return Outcome.of(bare(case), case.test, case.triggered)
+    return PredictionSet.of(bare(case), case.test, case.triggered)

@@ -21,7 +21,7 @@ from undoor_bench.amount import Amount
 from undoor_bench.mitigate import case as mitigate_case
 from undoor_bench.mitigate.case import divided, open_case
 from undoor_bench.records import Setting
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 from undoor_bench.zoo.subjects import PUBLIC, Subject
 
 

@@ -21,7 +21,7 @@ from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import GROUPS, METHODS, Defence, bare, method, read_methods
-from undoor_bench.mitigate.rates import Outcome, basic_rates, flag_rates
+from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS
 
@@ -35,7 +35,7 @@ def case(tmp_path: Path, toy_report: ScanReport, toy_repair: Repair) -> Case:
 
 
 def rates(case: Case, defence: Defence) -> dict[str, Rate]:
-    outcome = Outcome.of(defence.answers, case.test, case.triggered)
+    outcome = PredictionSet.of(defence.predictions, case.test, case.triggered)
     return basic_rates(outcome, case.test, case.triggered, [TARGET]) | flag_rates(
         outcome, before(case), case.test, [TARGET]
     )
@@ -87,8 +87,8 @@ def test_guards_close_it(name: str, case: Case) -> None:
 
 def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
     """It answers as a guard of that rule does, by another score than the default."""
-    outcome = Outcome.of(
-        method("disagreement").make(case, silent).answers, case.test, case.triggered
+    outcome = PredictionSet.of(
+        method("disagreement").make(case, silent).predictions, case.test, case.triggered
     )
     guarded = guard(case.classifier, toy_repair, rule="disagreement")
     for answers, images in (
@@ -101,14 +101,14 @@ def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
         assert torch.equal(answers.flagged, flagged)
         assert answers.score is not None
         assert torch.equal(answers.score, score)
-    own = method("paired").make(case, silent).answers(case.triggered[0].images)
+    own = method("paired").make(case, silent).predictions(case.triggered[0].images)
     assert own.score is not None
     assert outcome.triggered[0].score is not None
     assert not torch.equal(own.score, outcome.triggered[0].score)
 
 
 def test_the_corrected_network_alone_answers_everything(case: Case, toy_repair: Repair) -> None:
-    answers = method("corrected_alone").make(case, silent).answers(case.test.images)
+    answers = method("corrected_alone").make(case, silent).predictions(case.test.images)
     corrected = attach(case.network, toy_repair.targets[0].corrections)
     assert torch.equal(answers.labels, corrected.predict(case.test.images))
     assert answers.flagged is None
@@ -207,7 +207,7 @@ def test_detectors_reject(case: Case) -> None:
     assert 0 < found["fpr"] < 0.2
     assert found["acc"] == pytest.approx(1 - found["fpr"])
     threshold = method("strip").make(case, silent).details["threshold"]
-    score = method("strip").make(case, silent).answers(case.clean.images).score
+    score = method("strip").make(case, silent).predictions(case.clean.images).score
     assert score is not None
     assert float((score > threshold).double().mean()) <= 0.05
 

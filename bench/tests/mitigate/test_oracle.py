@@ -8,7 +8,7 @@ import torch
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier, true_trigger
 from undoor.errors import UndoorError
 from undoor_bench.mitigate.oracle import guard_with_truth
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 
 OTHERS = tuple(k for k in range(CLASSES) if k != TARGET)
 

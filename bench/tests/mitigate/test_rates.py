@@ -8,22 +8,22 @@ from torch import Tensor
 
 from undoor.clean_set import CleanSet
 from undoor.rate import Rate
-from undoor_bench.mitigate.rates import Answers, Outcome, basic_rates, flag_rates
+from undoor_bench.mitigate.rates import Predictions, PredictionSet, basic_rates, flag_rates
 
 
 def images(labels: list[int]) -> CleanSet:
     return CleanSet(torch.zeros(len(labels), 1, 2, 2), torch.tensor(labels))
 
 
-def answers(*labels: int) -> Answers:
-    return Answers(torch.tensor(labels))
+def answers(*labels: int) -> Predictions:
+    return Predictions(torch.tensor(labels))
 
 
 TEST = images([0, 0, 1, 2])
 # Two backdoors: all others to 2, and 0 to 1.
 TRIGGERED = (images([0, 0, 1]), images([0, 0]))
 TARGETS = (2, 1)
-BARE = Outcome(answers(0, 1, 1, 2), (answers(2, 2, 0), answers(1, 0)))
+BARE = PredictionSet(answers(0, 1, 1, 2), (answers(2, 2, 0), answers(1, 0)))
 
 
 def test_rates_over_all_backdoors() -> None:
@@ -40,19 +40,19 @@ def test_rates_over_all_backdoors() -> None:
 
 
 def test_rejected_inputs_are_no_answers() -> None:
-    outcome = Outcome(answers(-1, -1, 1, 2), (answers(-1, -1, -1), answers(-1, 0)))
+    outcome = PredictionSet(answers(-1, -1, 1, 2), (answers(-1, -1, -1), answers(-1, 0)))
     rates = basic_rates(outcome, TEST, TRIGGERED, TARGETS)
     assert [rates[name].value for name in ("acc", "asr", "sia")] == [0.5, 0.0, 1 / 5]
 
 
-def flagging(labels: list[int], flagged: list[bool], score: Tensor) -> Answers:
-    return Answers(torch.tensor(labels), torch.tensor(flagged), score)
+def flagging(labels: list[int], flagged: list[bool], score: Tensor) -> Predictions:
+    return Predictions(torch.tensor(labels), torch.tensor(flagged), score)
 
 
 def test_flags() -> None:
     """Clean images that the bare model answers with a target are all but the first."""
     inf = torch.inf
-    outcome = Outcome(
+    outcome = PredictionSet(
         flagging([0, 0, 1, 2], [False, True, False, False], torch.tensor([-inf, 1.0, 0.0, 0.0])),
         (
             flagging([0, 2, 0], [True, False, False], torch.tensor([9.0, 0.5, -inf])),
@@ -80,10 +80,10 @@ def test_networks_that_flag_nothing_have_no_such_rates() -> None:
 def test_outcome_asks_once_for_each_set() -> None:
     asked: list[int] = []
 
-    def defended(x: Tensor) -> Answers:
+    def defended(x: Tensor) -> Predictions:
         asked.append(len(x))
-        return Answers(torch.zeros(len(x), dtype=torch.int64))
+        return Predictions(torch.zeros(len(x), dtype=torch.int64))
 
-    outcome = Outcome.of(defended, TEST, TRIGGERED)
+    outcome = PredictionSet.of(defended, TEST, TRIGGERED)
     assert asked == [4, 3, 2]
     assert [len(item.labels) for item in outcome.triggered] == [3, 2]

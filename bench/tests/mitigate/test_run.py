@@ -22,9 +22,9 @@ from undoor.triggers import Stamp
 from undoor_bench.cli import app
 from undoor_bench.mitigate import case as mitigate_case
 from undoor_bench.mitigate.methods import METHODS, Defence, Method, method
-from undoor_bench.mitigate.rates import Answers
+from undoor_bench.mitigate.rates import Predictions
 from undoor_bench.mitigate.run import measured, read_records
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 
 
 @pytest.fixture
@@ -118,11 +118,11 @@ def test_command(fakes: FakeZoo) -> None:
 
 def test_nothing_is_measured_twice(fakes: FakeZoo, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    answers = Answers(torch.zeros(48, dtype=torch.int64))
+    answers = Predictions(torch.zeros(48, dtype=torch.int64))
 
     def make(case: mitigate_case.Case, _: object) -> Defence:
         made.append(case.subject.name)
-        return Defence(lambda x: Answers(answers.labels[: len(x)]), 1.0)
+        return Defence(lambda x: Predictions(answers.labels[: len(x)]), 1.0)
 
     monkeypatch.setitem(METHODS, "bn", replace(METHODS["bn"], make=make))
     arguments = ("--methods", "bn,detection_alone", "--images", "4")

@@ -94,5 +94,5 @@ def test_stands_behind_linear_maps_where_there_are_no_norms() -> None:
 
 def test_a_model_that_knows_nothing() -> None:
     wrong = replace(CLEAN, labels=(backdoored().predict(CLEAN.images) + 1) % 6)
-    with pytest.raises(UndoorError, match="none of the clean images rightly"):
+    with pytest.raises(UndoorError, match="none of the clean images correctly"):
         clipping(backdoored(), wrong, NOTHING, seeded())

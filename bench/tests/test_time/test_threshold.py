@@ -42,7 +42,7 @@ def test_equal_scores_are_not_flagged() -> None:
 def test_just_enough_images() -> None:
     assert threshold_at(torch.arange(19.0), 0.05) == 18
     with pytest.raises(
-        UndoorError, match=r"0\.05 needs the scores of 19 clean images or more, got 18"
+        UndoorError, match=r"0\.05 needs the scores of at least 19 clean images, got 18"
     ):
         threshold_at(torch.arange(18.0), 0.05)
 

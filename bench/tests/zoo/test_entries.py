@@ -19,7 +19,7 @@ from undoor_bench.attacks import Attack
 from undoor_bench.cli import app
 from undoor_bench.zoo import entries as zoo
 from undoor_bench.zoo import subjects
-from undoor_bench.zoo.entries import Entry, read_table, train_entry
+from undoor_bench.zoo.entries import ZooModel, read_table, train_entry
 from undoor_bench.zoo.scenes import SCENES, Scene, require_known
 from undoor_bench.zoo.train import Recipe
 from undoor_bench.zoo.variant import AS_USUAL, Variant
@@ -27,7 +27,7 @@ from undoor_bench.zoo.variant import AS_USUAL, Variant
 ZOO = Path(__file__).parents[3] / "zoo"
 ROW = '[[model]]\nattack = "badnets"\ndata = "mnist"\nnetwork = "PlainCNN"\nseeds = [0, 3]\n'
 SHAPE = (3, 16, 16)
-ENTRY = Entry("badnets", "mnist", "PlainCNN", 0)
+ENTRY = ZooModel("badnets", "mnist", "PlainCNN", 0)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_table_of_the_repository() -> None:
 
 
 def test_read_table(tmp_path: Path) -> None:
-    assert read_table(table(tmp_path, ROW)) == (ENTRY, Entry("badnets", "mnist", "PlainCNN", 3))
+    assert read_table(table(tmp_path, ROW)) == (ENTRY, ZooModel("badnets", "mnist", "PlainCNN", 3))
 
 
 def test_a_row_that_changes_its_attack(tmp_path: Path) -> None:

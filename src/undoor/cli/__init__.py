@@ -37,7 +37,7 @@ __all__ = [
 
 
 def main() -> None:
-    """The entry point of the `undoor` script."""
+    """Run the `undoor` script."""
     # Started by `python -c` or `-m`, Python would import from the working directory first of all.
     sys.path[:] = [place for place in sys.path if place != ""]
     keep_buffers()

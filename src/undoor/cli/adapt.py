@@ -1,4 +1,4 @@
-"""`undoor adapt`"""
+"""The command `undoor adapt`: refit a repair on flagged inputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from rich.console import Console
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
-from undoor.cli.console import tell_reading
+from undoor.cli.command import CommandResult, command
+from undoor.cli.console import report_reading
+from undoor.cli.data_options import DataOptions
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DataOptions, ModelOptions, RepairPath, RepairSha256
+from undoor.cli.model_options import ModelOptions
 from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions
 from undoor.cli.show import show_files, show_repair
@@ -42,8 +44,8 @@ InputsSplit = Annotated[
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/",
         "undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ day.npz night.npz --json",
     ],
-    exit_codes="0 the corrections of a target or more are refitted, 2 none is: too few inputs are "
-    "flagged, or too many of them would pass; 6 the budget ended",
+    exit_codes="0 the corrections of at least one target are refitted, 2 none are: too few inputs "
+    "are flagged, or too many of them would pass; 6 the budget ended",
 )
 def adapt(
     model: ModelOptions,
@@ -55,7 +57,7 @@ def adapt(
     limits: BudgetOptions,
     repair_sha256: RepairSha256 = None,
     inputs_split: InputsSplit = None,
-) -> Outcome:
+) -> CommandResult:
     """Refit a repair on inputs that its guard flags, which carry the true trigger.
 
     Flagged inputs then get their own class back more often. Give what the model met in operation,
@@ -65,8 +67,8 @@ def adapt(
 
     if out.resolve() == pipeline.folder_of(repair_folder).resolve():
         raise UsageError(
-            f"--out {out}: expected another folder than that of --repair, got the same; keep the "
-            "repair that is adapted"
+            f"--out {out}: expected another folder than that of --repair, got the same; the "
+            "original repair is to be kept"
         )
     formats = reports.formats(out)
     with output_folder(out):
@@ -74,7 +76,7 @@ def adapt(
         repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
         report = pipeline.read_scan_beside(repair_folder, classifier)
         x, _, reading = read_images(inputs, classifier, split=inputs_split)
-        tell_reading(reading)
+        report_reading(reading)
         clean = data.read(classifier)
         result, flagged = pipeline.adapt_repair(
             classifier, clean, repair, x, seed=data.seed, budget=limits.budget
@@ -100,4 +102,5 @@ def adapt(
         show_files(console, files, following)
 
     refitted = any(item.adapted and item.adapted.refitted for item in result.targets)
-    return Outcome(ExitCode.CLEAN if refitted else ExitCode.INCONCLUSIVE, result.to_json(), show)
+    code = ExitCode.CLEAN if refitted else ExitCode.INCONCLUSIVE
+    return CommandResult(code, result.to_json(), show)

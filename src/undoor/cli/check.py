@@ -1,4 +1,4 @@
-"""`undoor check`"""
+"""The command `undoor check`: classify images with the guarded model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rich.text import Text
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
-from undoor.cli.console import tell_reading
+from undoor.cli.command import CommandResult, command
+from undoor.cli.console import report_reading
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
+from undoor.cli.model_options import ModelOptions
 from undoor.cli.output import save_table
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
 from undoor.vocabulary import DEFAULT_POLICY, Policy
@@ -36,30 +37,30 @@ Images = Annotated[
     typer.Argument(help="Image files, folders of them, or .npz archives."),
 ]
 Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLIT.")]
-Answer = Annotated[
+PolicyOption = Annotated[
     Policy,
     typer.Option(
         "--policy",
-        help="What flagged inputs are answered: relabel (their own class, as the corrected network "
-        "sees it), reject (no class, label -1), flag (what the bare model says).",
+        help="What is predicted for flagged inputs: relabel (the corrected network's class), "
+        "reject (no class, label -1), flag (the bare model's class).",
     ),
 ]
 Csv = Annotated[
     Path | None,
-    typer.Option("--csv", help="Write a line an input there as well.", metavar="FILE"),
+    typer.Option("--csv", help="Also write a table there, one line per input.", metavar="FILE"),
 ]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One input: what the model says, what the guarded model says, and whether it is flagged.
+    """One input: the prediction of the model, that of the guarded model, and the flag.
 
     A rejected one has the label -1 and no class.
 
     Attributes
     ----------
     score
-        None where no corrected network was asked, `MAX_SCORE` where the input cannot be judged.
+        None where no corrected network ran, `MAX_SCORE` where the input cannot be judged.
     """
 
     image: str
@@ -70,6 +71,7 @@ class Checked:
     score: float | None
 
     def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the image as it stands in the JSON document; `names` are those of the classes."""
         return {
             "image": self.image,
             "model_label": self.model_label,
@@ -97,16 +99,16 @@ def check(
     repair_folder: RepairPath,
     repair_sha256: RepairSha256 = None,
     split: Split = None,
-    policy: Answer = DEFAULT_POLICY,
+    policy: PolicyOption = DEFAULT_POLICY,
     table: Csv = None,
-) -> Outcome:
+) -> CommandResult:
     """Classify images with the guarded model and flag those that use the backdoor."""
     from undoor.clean_set import read_images
 
     classifier = model.load()
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     x, names, reading = read_images(images, classifier, split=split, any_range=True)
-    tell_reading(reading)
+    report_reading(reading)
     pipeline.warn_of_batches(classifier)
     rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
@@ -126,13 +128,15 @@ def check(
     code = ExitCode.BACKDOORED if flagged else ExitCode.CLEAN
     if code is ExitCode.CLEAN and (reading.lost or _named_and_skipped(images, reading.skipped)):
         code = ExitCode.INCONCLUSIVE
-    return Outcome(code, document, lambda console: _show(console, rows, classifier.class_names))
+
+    def show(console: Console) -> None:
+        _show(console, rows, classifier.class_names)
+
+    return CommandResult(code, document, show)
 
 
 def _named_and_skipped(images: list[str], skipped: tuple[str, ...]) -> bool:
-    """Return whether a file that was asked for by its name is among those left out, of whatever
-    kind.
-    """
+    """Return whether a file that the user named was skipped, for whatever reason."""
     return any(entry.startswith(f"{Path(image)}: ") for image in images for entry in skipped)
 
 
@@ -142,18 +146,18 @@ def _check(
     import torch
 
     from undoor.decision import NO_SCORE
-    from undoor.guard import REJECTED, guard, guarded_answers
+    from undoor.guard import REJECTED, guard, guarded_predictions
 
     guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []
     with torch.no_grad():
         for batch in x.split(BATCH):
-            answers = (classifier.predict(batch), *guarded_answers(guarded, batch))
-            columns = (part.tolist() for part in answers)
+            outputs = (classifier.predict(batch), *guarded_predictions(guarded, batch))
+            columns = (part.tolist() for part in outputs)
             for before, label, flagged, score in zip(*columns, strict=True):
-                known = None if score == NO_SCORE else score
+                shown = None if score == NO_SCORE else score
                 rejected = label == REJECTED
-                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, known))
+                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, shown))
     return rows
 
 
@@ -166,9 +170,9 @@ def _score(score: float | None) -> str:
 
 
 def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
-    # A long list is of use only where something is wrong.
+    # Of many images, only the flagged ones are of interest.
     shown = rows if len(rows) <= ROWS else [row for row in rows if row.flagged]
-    table = table_of("image", "model says", "guarded model says", "flagged", "score")
+    table = table_of("image", "prediction", "guarded prediction", "flagged", "score")
     for row in shown[:ROWS]:
         table.add_row(
             Text(plain(row.image)),
@@ -189,5 +193,5 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
             f"{unjudged} of {len(rows)} images cannot be judged: their values lie outside the "
             "model's bounds, or they or the model's outputs are no finite numbers"
         )
-    told = "flagged and rejected" if any(row.rejected for row in rows) else "flagged"
-    console.print(Text(f"{flagged} of {len(rows)} images {told}", style=f"bold {colour}"))
+    result = "flagged and rejected" if any(row.rejected for row in rows) else "flagged"
+    console.print(Text(f"{flagged} of {len(rows)} images {result}", style=f"bold {colour}"))

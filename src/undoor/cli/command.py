@@ -1,4 +1,4 @@
-"""What all commands share: options as classes, one way of failing, one way of answering."""
+"""What all commands share: options as classes, one way to fail, one way to print results."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _OURS = Path(files.__file__).parent
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a command has to say: to the shell, to programs and to people."""
+class CommandResult:
+    """The result of a command: for the shell, for programs and for people."""
 
     exit_code: ExitCode
     document: dict[str, Any]
     show: Callable[[Console], None]
 
 
-Work = Callable[..., Outcome]
+Work = Callable[..., CommandResult]
 
 
 def command(
@@ -57,8 +57,8 @@ def command(
         def run(**values: Any) -> None:
             as_json = values.pop("as_json")
             for key, group in groups.items():
-                own = {field.name: values.pop(field.name) for field in fields(group)}
-                values[key] = group(**own)
+                options = {field.name: values.pop(field.name) for field in fields(group)}
+                values[key] = group(**options)
             raise typer.Exit(int(run_safely(lambda: work(**values), as_json=as_json)))
 
         signature = _flat_signature(work, groups)
@@ -70,12 +70,12 @@ def command(
     return register
 
 
-def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
-    """Do the work and answer; whatever goes wrong becomes one line and an exit code of its own."""
+def run_safely(work: Callable[[], CommandResult], *, as_json: bool) -> ExitCode:
+    """Do the work and print its result; every failure becomes one line and an exit code."""
     try:
         with models_apart():
-            outcome = work()
-        _answer(outcome, as_json=as_json)
+            result = work()
+        _print_result(result, as_json=as_json)
     except BrokenPipeError:
         _close_stdout()
         return ExitCode.FAILURE
@@ -85,9 +85,9 @@ def run_safely(work: Callable[[], Outcome], *, as_json: bool) -> ExitCode:
         if not isinstance(error, UndoorError | KeyboardInterrupt | MemoryError):
             _debug()
         if as_json:
-            _document(code, message)
+            _print_document(code, message)
         return code
-    return outcome.exit_code
+    return result.exit_code
 
 
 def _code_of(error: BaseException) -> ExitCode:
@@ -107,19 +107,19 @@ def _message_of(error: BaseException) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}; {_way_out(error)}"
+        return f"{where}{error.strerror or error}; {_advice(error)}"
     return _unexpected(error)
 
 
-def _document(code: ExitCode, message: str) -> None:
-    """For programs. Where stdout is what failed, the line on stderr has to do."""
+def _print_document(code: ExitCode, message: str) -> None:
+    """Print the error for programs; where stdout itself failed, the line on stderr suffices."""
     try:
         print_error(code, message)
     except OSError:
         _close_stdout()
 
 
-def _way_out(error: OSError) -> str:
+def _advice(error: OSError) -> str:
     if error.errno in files.FULL:
         return "free some space and run the same command again"
     return "check the path, its permissions and the disk"
@@ -144,14 +144,12 @@ def _unexpected(error: BaseException) -> str:
 
 
 def _is_of_the_network(error: BaseException) -> bool:
-    """Return whether it was raised inside of a network that a classifier called, not by code of
-    ours.
-    """
+    """Return whether a network that a classifier called raised the error, not code of undoor."""
     from undoor.classifier import Classifier
 
     frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = bool(frames) and Path(frames[-1].co_filename).is_relative_to(_OURS)
-    return Classifier.forward.__code__ in frames and not ours
+    is_ours = bool(frames) and Path(frames[-1].co_filename).is_relative_to(_OURS)
+    return Classifier.forward.__code__ in frames and not is_ours
 
 
 def _debug() -> None:
@@ -159,22 +157,22 @@ def _debug() -> None:
         traceback.print_exc()
 
 
-def _answer(outcome: Outcome, *, as_json: bool) -> None:
+def _print_result(result: CommandResult, *, as_json: bool) -> None:
     if as_json:
-        results().write(files.as_json(outcome.document))
+        results().write(files.as_json(result.document))
     else:
-        outcome.show(stdout())
+        result.show(stdout())
     results().flush()
 
 
 def _close_stdout() -> None:
-    """The reader has gone; keep Python from complaining about it once more at exit."""
+    """Silence stdout, whose reader has gone: Python would complain once more at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), results().fileno())
 
 
 def _is_group(hint: object) -> bool:
-    return isinstance(hint, type) and is_dataclass(hint) and hint is not Outcome
+    return isinstance(hint, type) and is_dataclass(hint) and hint is not CommandResult
 
 
 def _flat_signature(work: Work, groups: dict[str, Any]) -> inspect.Signature:
@@ -199,7 +197,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _epilog(examples: Sequence[str], exit_codes: str) -> str:
-    """Paragraphs, because some versions of typer join the lines of one."""
+    """Return the end of the help in paragraphs: some versions of typer join the lines of one."""
     shown = [f"[cyan]{escape(example)}[/]" for example in examples]
     errors = ", ".join(f"{code.value} {MEANINGS[code]}" for code in ERRORS)
     return "\n\n".join(["[bold]Examples[/]", *shown, f"[bold]Exit codes[/] {exit_codes}; {errors}"])

@@ -37,21 +37,22 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
+    """Return a console for messages, made anew each time like `stdout`."""
     return _Console(file=messages(), stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
-    """One line to the user beside the results."""
+    """Print one line for the user beside the results."""
     stderr().print(plain(message), markup=False)
 
 
 def fail(message: str) -> None:
-    """The one line of an error."""
+    """Print the one line of an error."""
     say(f"undoor: error: {message}")
 
 
-def tell_reading(reading: Reading) -> None:
-    """Name what could not be read, the first few, and count by kind what was lost or changed."""
+def report_reading(reading: Reading) -> None:
+    """Report the files that were skipped, and count by kind what was lost or changed."""
     skipped = reading.skipped
     if skipped:
         images = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
@@ -73,8 +74,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
-    """Warn before a pickle is run, and tell afterwards how it was confined."""
+def pickle_warnings(model: Path, *, trusted: bool) -> Iterator[None]:
+    """Warn before a pickle is run, and afterwards report how it was confined."""
     if not trusted:
         yield
         return
@@ -82,13 +83,13 @@ def trusted_aloud(model: Path, *, trusted: bool) -> Iterator[None]:
         f"WARNING: --trust-pickle: if {model} is a pickle of a whole module, opening it RUNS CODE "
         "that whoever wrote it chose"
     )
-    with warnings_aloud(Warning):
+    with printed_warnings(Warning):
         yield
 
 
 @contextmanager
-def warnings_aloud(category: type[Warning]) -> Iterator[None]:
-    """Warnings of a category go to stderr, a line each; others go their usual way."""
+def printed_warnings(category: type[Warning]) -> Iterator[None]:
+    """Print warnings of a category to stderr, one line each; others go their usual way."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", category)
         yield
@@ -102,7 +103,7 @@ def warnings_aloud(category: type[Warning]) -> Iterator[None]:
 
 
 @contextmanager
-def code_aloud(
+def code_warnings(
     model: Path, *, trusted: bool, hint: bool
 ) -> Iterator[tuple[NamedCode | None, Callable[[Classifier], None]]]:
     """Warn before code runs that a file of the model names, and name what else ran after it.
@@ -110,11 +111,12 @@ def code_aloud(
     Parameters
     ----------
     hint
-        Whether to say how to trust these files for good.
+        Whether to show how to trust these files permanently.
 
     Yields
     ------
-    The code, where there is any and it is trusted; and what is to be called with the classifier.
+    The code, where there is any and it is trusted, and a function to call with the classifier,
+    which names the files that ran without having been listed.
     """
     from undoor.load import code_named_by
 
@@ -130,7 +132,7 @@ def _say_code_runs(named: NamedCode, *, hint: bool) -> None:
     for file in named.files:
         say(f"  may run: {file.path} SHA-256 {file.sha256}")
     if named.files and hint:
-        say("  to trust exactly these files from now on: the same command with --remember-code")
+        say("  to trust exactly these files from now on, add --remember-code to the command")
 
 
 def _say_also_ran(named: NamedCode | None, origin: Origin) -> None:
@@ -142,9 +144,9 @@ def _say_also_ran(named: NamedCode | None, origin: Origin) -> None:
 
 
 @contextmanager
-def old_files_aloud() -> Iterator[None]:
-    """Say which files name their model by its weights alone."""
+def old_file_warnings() -> Iterator[None]:
+    """Warn about files that identify their model by its weights alone."""
     from undoor.identity.binding import WeightsOnlyWarning
 
-    with warnings_aloud(WeightsOnlyWarning):
+    with printed_warnings(WeightsOnlyWarning):
         yield

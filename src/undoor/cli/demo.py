@@ -1,4 +1,4 @@
-"""`undoor demo`"""
+"""The command `undoor demo`: a tour of the bundled model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from rich.console import Console
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
+from undoor.cli.device_option import Device, device_named
 from undoor.cli.exit_codes import of_verdict
-from undoor.cli.options import Device, ScanOptions, device_named
 from undoor.cli.output import output_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
+from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
 from undoor.vocabulary import DEFAULT_DEVICE
 
@@ -42,14 +43,14 @@ def demo(
     clean: Clean = False,
     out: Out = Path("undoor-demo"),
     device: Device = DEFAULT_DEVICE,
-) -> Outcome:
+) -> CommandResult:
     """Scan, repair and report on a bundled traffic-sign classifier with a sticker backdoor."""
     from undoor.demo import demo_model, demo_signs
     from undoor.render.reports import REPORTS
 
-    formats, place = reports.formats(out), device_named(device)
+    formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        classifier = demo_model(clean=clean).to(place)
+        classifier = demo_model(clean=clean).to(on_device)
         signs = demo_signs("defence").for_classifier(classifier)
         report = ScanOptions().run(classifier, signs, seed=0)
         repair = pipeline.repair_model(classifier, signs, report, seed=0)
@@ -81,11 +82,11 @@ def demo(
         "repair": repair.to_json(),
         "evaluation": evaluation.to_json() if evaluation else None,
     }
-    return Outcome(of_verdict(report.verdict), document, show)
+    return CommandResult(of_verdict(report.verdict), document, show)
 
 
 def _evaluate(classifier: Classifier, repair: Repair) -> Evaluation:
-    """With the true trigger, on signs that neither training nor the defence has seen."""
+    """Evaluate with the true trigger, on signs that neither training nor the defence has seen."""
     from undoor.demo import DEMO_TARGET, demo_signs, demo_trigger
 
     test = demo_signs("test").for_classifier(classifier)

@@ -1,4 +1,4 @@
-"""What `--json` prints where a command has no result."""
+"""The document that `--json` prints where a command has no result."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from undoor.files import as_json
 from undoor.render.text import plain
 
 SCHEMA: Final = "undoor/error/1"
-# Where a message does not end with what to do.
+# Advice where a message does not end with some.
 WAYS_OUT: Final[dict[ExitCode, str]] = {
     ExitCode.USAGE: "see the command's --help for its options and arguments",
-    ExitCode.FAILURE: "mend the input that the message names and run the same command again",
+    ExitCode.FAILURE: "correct the input that the message names and run the same command again",
     ExitCode.BUDGET_ENDED: "run the same command with a larger --max-passes or --max-seconds",
     ExitCode.INTERRUPTED: "run the same command again",
 }
@@ -22,22 +22,22 @@ WAYS_OUT: Final[dict[ExitCode, str]] = {
 def error_document(code: ExitCode, message: str) -> dict[str, Any]:
     """Return the document of an error: exit code, message, and what to do.
 
-    Messages of this package say last, behind a semicolon, what to do.
+    Messages of this package end with what to do, behind a semicolon.
 
     >>> error_document(ExitCode.USAGE, "--memory: expected a size, got 'x'; give 2GB")["what_to_do"]
     'give 2GB'
     """
-    said, _, advice = message.rpartition("; ")
+    statement, _, advice = message.rpartition("; ")
     return {
         "schema": SCHEMA,
         "code": code.value,
         "kind": code.name.lower(),
         "message": plain(message),
-        "what_to_do": plain(advice) if said else WAYS_OUT[code],
+        "what_to_do": plain(advice) if statement else WAYS_OUT[code],
     }
 
 
 def print_error(code: ExitCode, message: str) -> None:
-    """The document of an error on stdout, alone there."""
+    """Print the document of an error to stdout, alone there."""
     results().write(as_json(error_document(code, message)))
     results().flush()

@@ -1,4 +1,4 @@
-"""What a command will take, told before the work and in its place (`--estimate`)."""
+"""Estimate the cost of a command instead of running it (`--estimate`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from undoor.cli.command import Outcome
+from undoor.cli.command import CommandResult
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import duration
 
@@ -22,9 +22,18 @@ SCHEMA: Final = "undoor/estimate/1"
 
 @dataclass(frozen=True)
 class Estimate:
-    """scan, repair : sample passes at most, 0 for what is not done. per_pass .
+    """What a command will take at most.
 
-    Seconds of one. memory : bytes that the process will hold at most, as far as shapes tell.
+    Attributes
+    ----------
+    scan, repair
+        Sample passes, 0 for what is not done.
+    per_pass
+        Seconds of one pass, measured on this machine.
+    memory
+        Bytes that the process will hold, as far as shapes determine it.
+    notes
+        Sentences on what the figures assume.
     """
 
     scan: float
@@ -35,9 +44,11 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
+        """Seconds of all passes together."""
         return (self.scan + self.repair) * self.per_pass
 
     def to_json(self) -> dict[str, Any]:
+        """Return the JSON document."""
         return {
             "schema": SCHEMA,
             "passes": round(self.scan + self.repair),
@@ -49,23 +60,23 @@ class Estimate:
             "notes": list(self.notes),
         }
 
-    def outcome(self) -> Outcome:
-        """As a command answers it."""
-        return Outcome(ExitCode.CLEAN, self.to_json(), self._show)
+    def result(self) -> CommandResult:
+        """Return the estimate as the result of a command."""
+        return CommandResult(ExitCode.CLEAN, self.to_json(), self._show)
 
     def _show(self, console: Console) -> None:
         passes = round(self.scan + self.repair)
         lines = [
             f"at most {passes:,} sample passes, {duration(self.seconds)} at the speed of "
-            f"{1 / self.per_pass:,.0f} a second, {self.memory / 1e6:,.0f} MB of memory",
+            f"{1 / self.per_pass:,.0f} per second, {self.memory / 1e6:,.0f} MB of memory",
             *self.notes,
         ]
         for line in lines:
             console.print(Text(f"• {line}"), soft_wrap=True)
 
 
-MORE_WHERE_IT_STANDS_OUT: Final = "classes that stand out are looked at again, which takes more"
-ONE_TARGET: Final = "one target is supposed; a scan that names more, or none, changes that"
+MORE_WHERE_IT_STANDS_OUT: Final = "classes that stand out are searched again, which takes more"
+ONE_TARGET: Final = "one target is assumed; a scan that names more, or none, changes that"
 
 
 def estimate(
@@ -76,12 +87,12 @@ def estimate(
     repair: bool = False,
     quick: bool = False,
 ) -> Estimate:
-    """Return what a scan of `classifier` will take, and a repair if `repair`.
+    """Return the cost of a scan of `classifier`, and of a repair if `repair`.
 
     Parameters
     ----------
     scanned
-        Of an earlier scan, where there is one.
+        The report of an earlier scan, where there is one.
     quick
         As of `undoor.repair`.
     """

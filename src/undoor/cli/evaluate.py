@@ -1,4 +1,4 @@
-"""`undoor evaluate`"""
+"""The command `undoor evaluate`: measure a repair with the true trigger."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import typer
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.class_number import class_number
+from undoor.cli.command import CommandResult, command
+from undoor.cli.data_options import DataOptions, read_data
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import (
-    DataOptions,
-    ModelOptions,
-    RepairPath,
-    RepairSha256,
-    class_number,
-    read_data,
-)
+from undoor.cli.model_options import ModelOptions
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.show import show_evaluation
 from undoor.errors import UsageError
 
@@ -35,7 +31,7 @@ Target = Annotated[
 
 @dataclass(frozen=True)
 class TriggeredOptions:
-    """Where the triggered test images come from: exactly one of two places."""
+    """The triggered test images: stamped here with the true trigger, or given."""
 
     trigger: Annotated[
         Path | None,
@@ -66,7 +62,7 @@ class TriggeredOptions:
     ] = None
 
     def validate(self) -> None:
-        """Refuse what contradicts itself, before anything is loaded."""
+        """Refuse options that contradict each other, before anything is loaded."""
         if (self.trigger is None) == (self.triggered is None):
             got = "neither" if self.trigger is None else "both"
             raise UsageError(
@@ -83,7 +79,7 @@ class TriggeredOptions:
     def read(
         self, classifier: Classifier, clean: CleanSet, target: int, classes: str | None
     ) -> CleanSet:
-        """classes : as for the clean images, which the triggered ones are named like."""
+        """Return the triggered images; `classes` names their classes as for the clean images."""
         if self.triggered is not None:
             return read_data(
                 self.triggered,
@@ -96,7 +92,11 @@ class TriggeredOptions:
 
         assert self.trigger is not None
         trigger = load_trigger(self.trigger, shape=classifier.input_shape, bounds=classifier.bounds)
-        source = None if self.source is None else class_number(self.source, "--source", classifier)
+        source = (
+            None
+            if self.source is None
+            else class_number(self.source, "--source", classifier.class_names)
+        )
         return pipeline.stamp(clean, trigger, target, source)
 
 
@@ -116,19 +116,19 @@ def evaluate(
     target: Target,
     stamped: TriggeredOptions,
     repair_sha256: RepairSha256 = None,
-) -> Outcome:
+) -> CommandResult:
     """Measure a repair with the true trigger, where it is known: ACC, ASR, SIA, TPR, FPR, AUROC.
 
     Every rate comes before and after the repair, with a 95 % interval.
     """
     stamped.validate()
     classifier = model.load()
-    target_class = class_number(target, "--target", classifier)
+    target_class = class_number(target, "--target", classifier.class_names)
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     clean = data.read(classifier, every_class=False)
     triggered = stamped.read(classifier, clean, target_class, data.classes)
     result = pipeline.evaluate_repair(classifier, repair, clean, triggered, target_class)
-    return Outcome(
+    return CommandResult(
         ExitCode.CLEAN,
         result.to_json(),
         lambda console: show_evaluation(console, result, classifier.class_names),

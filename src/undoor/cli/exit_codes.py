@@ -1,4 +1,4 @@
-"""What the shell is told. Nothing else in this package decides an exit code."""
+"""The exit codes of all commands. Nothing else in this package decides one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FailOn = Literal["backdoored", "inconclusive"]
 
 
 class ExitCode(IntEnum):
-    """Why a command ended; `MEANINGS` says each in words."""
+    """Why a command ended; `MEANINGS` describes each."""
 
     CLEAN = 0
     BACKDOORED = 1
@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.CLEAN: "done, and nothing found",
     ExitCode.BACKDOORED: "a backdoor, or an input that is flagged",
-    ExitCode.INCONCLUSIVE: "no answer can be given, or not for all inputs",
+    ExitCode.INCONCLUSIVE: "no verdict can be given, or not for all inputs",
     ExitCode.USAGE: "an option or argument is wrong; nothing was done",
     ExitCode.FAILURE: "unusable input, a refused model, or an error in undoor",
     ExitCode.POOR_REPAIR: "repaired, but the repair's own cross-validated RA (SIA) is poor",
@@ -41,9 +41,9 @@ ERRORS: Final = (ExitCode.USAGE, ExitCode.FAILURE)
 def of_verdict(
     verdict: Verdict, *, fail_on: FailOn = "inconclusive", exit_zero: bool = False
 ) -> ExitCode:
-    """Unless told otherwise, anything but a clear verdict is no success.
+    """Return the exit code of a verdict.
 
-    A gate must not open on "inconclusive".
+    By default only "clean" is a success: a gate must not open on "inconclusive".
 
     >>> of_verdict("inconclusive").value, of_verdict("inconclusive", fail_on="backdoored").value
     (2, 0)

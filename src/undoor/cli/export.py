@@ -1,4 +1,4 @@
-"""`undoor export`"""
+"""The command `undoor export`: write the guarded model as one file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.text import Text
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import ModelOptions, RepairPath, RepairSha256
+from undoor.cli.model_options import ModelOptions
 from undoor.cli.output import require_writable
+from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
@@ -28,13 +29,13 @@ To = Annotated[
     typer.Option(
         "--to",
         help="onnx and pt2: original, corrected networks and rule as one graph. safetensors: the "
-        "weights of the corrected network alone, where all corrections are affine. Unless told, "
-        "what --out ends in.",
+        "weights of the corrected network alone, where all corrections are affine. Default: "
+        "the ending of --out.",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The file: .onnx, .pt2 or .safetensors.", metavar="FILE")]
 
-Answer = Annotated[
+PolicyOption = Annotated[
     Policy,
     typer.Option(
         "--policy",
@@ -44,7 +45,7 @@ Answer = Annotated[
     ),
 ]
 
-# How each of them is run, where undoor is not installed.
+# Code that runs each format where undoor is not installed.
 SNIPPETS = {
     "onnx": """\
 import numpy, onnxruntime
@@ -79,11 +80,11 @@ def export(
     out: Out,
     repair_sha256: RepairSha256 = None,
     to: To = None,
-    policy: Answer = DEFAULT_POLICY,
-) -> Outcome:
-    """Apply a repair for good: the guarded model as one file that runs without undoor.
+    policy: PolicyOption = DEFAULT_POLICY,
+) -> CommandResult:
+    """Write the guarded model as one file that runs without undoor.
 
-    It takes raw images and gives logits (of the guarded answer), flagged and score.
+    It takes raw images and returns logits (of the guarded prediction), flagged and score.
     """
     require_writable(out)
     classifier = model.load()
@@ -91,7 +92,7 @@ def export(
     from undoor.export import export
 
     made = export(classifier, fix, out, to=to, policy=policy)
-    return Outcome(
+    return CommandResult(
         ExitCode.CLEAN,
         {**made.to_json(), "snippet": _snippet(made)},
         lambda console: _show(console, made),
@@ -123,7 +124,7 @@ def _show(console: Console, made: Export) -> None:
     guards = "guards" if about.holds == "guarded" else "is corrected, not guarded, for"
     lines = [
         f"{guards} {targets}",
-        f"read again: {made.parity.inputs} inputs answered as by the guarded model, to "
+        f"read again: {made.parity.inputs} inputs predicted as by the guarded model, to within "
         f"{made.parity.largest:.1g}",
         f"model  {about.model_sha256}",
         f"repair {about.repair_sha256}",

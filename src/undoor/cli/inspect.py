@@ -1,4 +1,4 @@
-"""`undoor inspect`"""
+"""The command `undoor inspect`: look at a model without running it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
+from undoor.cli.data_options import DATA_PANEL, Classes, read_data
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import DATA_PANEL, Classes, ModelOptions, read_data
+from undoor.cli.model_options import ModelOptions
 from undoor.cli.show_inspection import show_inspection
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Clean, labelled images for a dry run: one pass, and what it says of the model.",
+        help="Clean, labelled images for a dry run: one pass, and the accuracy on them.",
         metavar="PATH",
         rich_help_panel=DATA_PANEL,
     ),
@@ -42,13 +43,13 @@ Split = Annotated[
 )
 def inspect(
     model: ModelOptions, data: Data = None, split: Split = None, classes: Classes = None
-) -> Outcome:
-    """Is this model safe to open, and what is it? Nothing of it is run to find out.
+) -> CommandResult:
+    """Check whether a model is safe to open, and describe it; nothing of it is run.
 
     Python code that only a file of the model names is listed and not run; --trust-code runs it.
-    Tells what each file is and would run, its SHA-256, the network's layers, the places that can be
-    corrected, what inputs look like and, with --data, whether the model knows them as described. A
-    bare checkpoint without --architecture is looked at by its tensors alone.
+    Shows what each file is and would run, its SHA-256, the network's layers, the places that can be
+    corrected, what inputs look like and, with --data, whether the model predicts them well as
+    described. Of a bare checkpoint without --architecture only the tensors are described.
     """
     from undoor.inspect import look
     from undoor.inspect.dry_run import MAX_IMAGES
@@ -76,4 +77,4 @@ def inspect(
         show_inspection(console, found)
 
     fine = found.opened and (found.safe or model.trust_pickle)
-    return Outcome(ExitCode.CLEAN if fine else ExitCode.FAILURE, found.to_json(), show)
+    return CommandResult(ExitCode.CLEAN if fine else ExitCode.FAILURE, found.to_json(), show)

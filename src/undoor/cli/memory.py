@@ -1,4 +1,4 @@
-"""What the system is told of memory, and what it tells."""
+"""Memory of this process: how freed buffers are handled, and how much is held."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 M_MMAP_MAX = -4
 NEVER_TRIM = 2**31 - 1
-# As glibc has it unless told, and from how many bytes on a buffer is given back as a whole.
+# The default of glibc, and from how many bytes on a buffer is returned as a whole.
 USUAL_MMAP_MAX = 65536
 LARGE = 2**22
 
@@ -30,10 +30,9 @@ def keep_buffers() -> None:
 
 
 def return_buffers() -> None:
-    """The opposite.
+    """Let glibc return large buffers to the system at once: the opposite of `keep_buffers`.
 
-    Large buffers go back to the system at once, so that what is free is not held. Slower, but
-    memory that has a bound must not be lost to gaps between buffers.
+    This is slower, but memory that has a limit must not be lost to gaps between buffers.
     """
     _mallopt((M_TRIM_THRESHOLD, LARGE), (M_MMAP_THRESHOLD, LARGE), (M_MMAP_MAX, USUAL_MMAP_MAX))
 
@@ -48,9 +47,9 @@ def _mallopt(*settings: tuple[int, int]) -> None:
 
 
 def resident() -> int:
-    """Return bytes of memory that this process holds now.
+    """Return the bytes of memory that this process holds now.
 
-    Where the system does not tell, at most.
+    Where the system does not report that, the most that it ever held.
     """
     import os
 
@@ -60,6 +59,6 @@ def resident() -> int:
     try:
         import resource
     except ImportError:
-        raise UndoorError("--memory: this system does not tell how much memory is held") from None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+        raise UndoorError("--memory: this system does not report how much memory is held") from None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

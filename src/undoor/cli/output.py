@@ -1,4 +1,4 @@
-"""Where a command writes: checked before the work, whole files after it, nothing in between."""
+"""Output folders: checked before the work, locked during it, complete files after it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
-KEPT, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
-# Written last: who finds one of these finds all that belongs to it.
+JOURNAL, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
+# Written last: where one of these is, all that belongs to it is there.
 LAST = (SCAN_FILE, REPAIR_DESCRIPTION, REPAIR_FILE)
 # What a disk must have room for before long work begins.
 ROOM = 2**20
@@ -29,21 +29,25 @@ ROOM = 2**20
 
 @contextmanager
 def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal | None]:
-    """Make sure that `out` can be written to, by this run alone.
+    """Reserve `out` for this run, and check that it can be written to.
 
-    Take it away again if the work inside fails before anything is worth keeping.
+    A new folder is removed again if the work fails before a step is finished.
 
     Parameters
     ----------
     fresh
-        Forget what an earlier run kept there. Yields a journal in it, which is forgotten when the
-        work is done and it is not left open; none without `out`.
+        Whether to forget the steps of an earlier run.
+
+    Yields
+    ------
+    A journal in the folder, which is cleared when the work is done and it is not left open; None
+    without `out`.
 
     Raises
     ------
     UndoorError
-        It is a file, must not be written to, has no room, or another run is at work in it, or it
-        was taken away meanwhile.
+        It is a file, cannot be written to, has no room, is used by another run, or was removed
+        meanwhile.
     """
     if out is None:
         yield None
@@ -54,11 +58,11 @@ def output_folder(out: Path | None, *, fresh: bool = False) -> Iterator[Journal 
     try:
         _require_room(out)
         with _alone(out):
-            journal = Journal(out / KEPT, inside=out, tell=say)
+            journal = Journal(out / JOURNAL, inside=out, tell=say)
             if fresh:
                 journal.clear()
             journal.take_up()
-            with _kept(out, journal):
+            with _explained(out, journal):
                 yield journal
             if not journal.is_open:
                 journal.clear()
@@ -81,25 +85,25 @@ def _require_room(out: Path) -> None:
 
 
 @contextmanager
-def _kept(out: Path, journal: Journal) -> Iterator[None]:
-    """Whatever ends the work, say what is kept of it; where nothing is, leave nothing."""
+def _explained(out: Path, journal: Journal) -> Iterator[None]:
+    """Add to whatever ends the work what was saved of it; where nothing was, leave nothing."""
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {_way_on(out, journal)}") from None
+        raise KeyboardInterrupt(f"interrupted; {_how_to_resume(out, journal)}") from None
     except BudgetEnded as error:
-        raise BudgetEnded(f"{error}; {_way_on(out, journal, budget=True)}") from error
+        raise BudgetEnded(f"{error}; {_how_to_resume(out, journal, budget=True)}") from error
     except OSError as error:
         if not out.is_dir():
             raise UndoorError(
-                f"--out {out}: the folder was taken away while undoor worked in it; start again, "
+                f"--out {out}: the folder was removed while undoor worked in it; start again "
                 "with a folder that stays"
             ) from error
         if error.errno not in FULL or (error.filename and not _inside(error.filename, out)):
             raise
         raise UndoorError(
             f"--out {out}: {error.strerror}; free some space there and run the same command again"
-            + ("" if journal.empty else ": what is done is kept")
+            + ("" if journal.empty else ": finished steps are saved")
         ) from error
     finally:
         if journal.empty and not journal.is_open:
@@ -110,25 +114,26 @@ def _inside(file: str, out: Path) -> bool:
     return Path(file).absolute().is_relative_to(out.absolute())
 
 
-def _way_on(out: Path, journal: Journal, *, budget: bool = False) -> str:
+def _how_to_resume(out: Path, journal: Journal, *, budget: bool = False) -> str:
     if journal.empty:
         again = "; run the same command with a larger budget" if budget else ""
         return f"nothing is left in {out}{again}"
     larger = " with a larger budget" if budget else ""
-    return f"what is done is kept in {out}, and the same command{larger} goes on from there"
+    return f"finished steps are saved in {out}, and the same command{larger} resumes from there"
 
 
 def results_folder(out: Path) -> Path:
     """Return a new folder inside `out` to write results to, before `publish` shows them all."""
-    folder = out / KEPT / RESULTS
+    folder = out / JOURNAL / RESULTS
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def publish(out: Path, files: Sequence[Path]) -> list[Path]:
-    """Move whole files of the results folder to `out`, which needs no space; where they are then.
+    """Move complete files of the results folder to `out`, and return their new places.
 
+        This needs no space.
     A full disk while they are written leaves the results of an earlier run as they were.
     """
     for file in sorted(files, key=lambda file: file.name in LAST):
@@ -138,7 +143,7 @@ def publish(out: Path, files: Sequence[Path]) -> list[Path]:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder. The system takes the lock of a run that is killed away."""
+    """Lock a folder against other runs; the system releases the lock of a run that is killed."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(out / LOCK, timeout=0)
@@ -146,8 +151,7 @@ def _alone(out: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise UndoorError(
-            f"--out {out}: another run of undoor is at work there; wait for it, or choose another "
-            "folder"
+            f"--out {out}: another run of undoor is using it; wait for it, or choose another folder"
         ) from None
     try:
         yield
@@ -164,7 +168,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def save_scan(out: Path, report: ScanReport) -> list[Path]:
-    """Return the report, its triggers as arrays and as pictures."""
+    """Write a report with its triggers as arrays and pictures, and return the files."""
     from undoor.render.pictures import trigger_picture
 
     report.save(out)
@@ -180,7 +184,7 @@ def save_scan(out: Path, report: ScanReport) -> list[Path]:
 
 
 def save_repair(out: Path, repair: Repair) -> list[Path]:
-    """out : a folder, or a file that ends in .safetensors."""
+    """Write a repair to a folder or a .safetensors file, and return the files."""
     repair.save(out)
     return [out] if out.suffix == ".safetensors" else [out / REPAIR_FILE, out / REPAIR_DESCRIPTION]
 
@@ -202,7 +206,7 @@ def require_writable(out: Path) -> None:
 
 
 def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV of values as JSON writes them: true and false in small letters, nothing for null."""
+    """Write a CSV file with values as in JSON: true and false in lower case, nothing for null."""
     from undoor.render.csv_table import as_csv
 
     words = {True: "true", False: "false"}

@@ -1,4 +1,4 @@
-"""The steps of the work as the commands take them. Each imports what it needs when it is taken."""
+"""The steps of the commands. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undoor.cli.console import old_files_aloud, say, warnings_aloud
+from undoor.cli.console import old_file_warnings, printed_warnings, say
 from undoor.cli.progress import bars
 from undoor.errors import UndoorError, UsageError
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:
-    """Return the report of an earlier scan, refused if it is another model's."""
+    """Return the report of an earlier scan; refuse that of another model."""
     from undoor.scan.report import ScanReport
 
-    with old_files_aloud():
+    with old_file_warnings():
         report = ScanReport.load(folder, shape=classifier.input_shape, bounds=classifier.bounds)
     report.require_model(classifier, str(folder))
     return report
 
 
 def read_scan_beside(repair: Path, classifier: Classifier) -> ScanReport | None:
-    """Return the report of the scan that a repair was made for.
+    """Return the report of the scan that a repair was made from.
 
-    None where only the repair was stored.
+    None where only the repair is there.
     """
     folder = folder_of(repair)
     return read_scan(folder, classifier) if (folder / SCAN_FILE).exists() else None
 
 
 def folder_of(repair: Path) -> Path:
-    """Return where the documents of a repair are, which is given as its folder or as its file."""
+    """Return the folder of a repair that is given as a folder or as a file."""
     return repair.parent if repair.is_file() else repair
 
 
 def check_fpr(fpr: float) -> None:
-    """Refuse what is no share, before anything is computed."""
+    """Refuse a rate that is no share, before anything is computed."""
     from undoor.align.calibrate import check_fpr
 
     try:
@@ -63,7 +63,7 @@ def check_fpr(fpr: float) -> None:
 
 
 def check_repairable(classifier: Classifier) -> None:
-    """Refuse what cannot be corrected, before it is scanned."""
+    """Refuse a network that cannot be corrected, before it is scanned."""
     from undoor.sites import require_repairable
 
     require_repairable(classifier)
@@ -83,9 +83,10 @@ def repair_model(
     budget: Budget | None = None,
     journal: Journal | None = None,
 ) -> Repair:
+    """Return the repair of a scanned model, with progress and warnings on stderr."""
     from undoor.repair import repair
 
-    with _graph_aloud(), bars() as progress:
+    with _graph_warnings(), bars() as progress:
         return repair(
             classifier,
             clean,
@@ -103,7 +104,7 @@ def repair_model(
 
 
 def warn_of_batches(classifier: Classifier) -> None:
-    """Say on stderr where what is predicted for an input hinges on chance or on other inputs."""
+    """Warn on stderr where a prediction depends on chance or on other inputs of the batch."""
     from undoor.scrutiny import depends_on_batch_or_chance
 
     for item in depends_on_batch_or_chance(classifier):
@@ -111,25 +112,25 @@ def warn_of_batches(classifier: Classifier) -> None:
 
 
 @contextmanager
-def _graph_aloud() -> Iterator[None]:
-    """Yield what is odd in the network's graph goes to stderr, a line each."""
+def _graph_warnings() -> Iterator[None]:
+    """Print warnings about the network's graph to stderr, one line each."""
     from undoor.scrutiny import GraphWarning
 
-    with warnings_aloud(GraphWarning):
+    with printed_warnings(GraphWarning):
         yield
 
 
 def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
-    """Return the repair at `path`, refused if it is another model's.
+    """Return the repair at `path`; refuse that of another model.
 
     Parameters
     ----------
     sha256
-        What its file must have.
+        The hash that its file must have.
     """
     from undoor.repair import Repair
 
-    with old_files_aloud():
+    with old_file_warnings():
         return Repair.load(path, classifier, sha256=sha256)
 
 
@@ -142,7 +143,7 @@ def adapt_repair(
     seed: int,
     budget: Budget,
 ) -> tuple[Repair, dict[int, Tensor]]:
-    """Return the adapted repair, and the inputs that the repair as it was flagged, by target."""
+    """Return the adapted repair, and the inputs that the original repair flagged, by target."""
     from undoor.adapt import adapt, flagged_inputs
     from undoor.inversion.meter import Meter
 
@@ -165,6 +166,7 @@ def adapt_repair(
 def evaluate_repair(
     classifier: Classifier, repair: Repair, clean: CleanSet, triggered: CleanSet, target: int
 ) -> Evaluation:
+    """Return the evaluation of a repair, with progress on stderr."""
     from undoor.evaluate import evaluate
     from undoor.guard import guard
 
@@ -176,6 +178,7 @@ def evaluate_repair(
 
 
 def stamp(clean: CleanSet, trigger: Trigger, target: int, source: int | None) -> CleanSet:
+    """Return the triggered test set; see `undoor.evaluate.stamp_set`."""
     from undoor.evaluate import stamp_set
 
     return stamp_set(clean, trigger, target, source)
@@ -192,7 +195,7 @@ def results(
     evaluation: Evaluation | None = None,
     flagged: Mapping[int, Tensor] | None = None,
 ) -> Results:
-    """Return what reports are made of; refitted corrections are shown on the `flagged` inputs."""
+    """Return the input of reports; refitted corrections are shown on the `flagged` inputs."""
     from undoor.align.unit_activations import most_moved_units
     from undoor.render.results import Results
     from undoor.render.subject import Subject
@@ -220,7 +223,7 @@ def results(
 
 
 def _weights_sha256(model: Path) -> str | None:
-    """Return of the file with the weights; None where the model has no such file, or several."""
+    """Return the SHA-256 of the weight file; None where the model has none, or several."""
     from undoor.inspect.files import weights_of
 
     try:

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, a line a minute at most elsewhere."""
+"""Progress on stderr: bars on a terminal, at most one line per minute elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOUR: Final = 3600
 
 @contextmanager
 def bars() -> Iterator[Callback]:
-    """Progress on stderr: a bar per stage on a terminal, a line a minute at most elsewhere."""
+    """Show progress on stderr: one bar per stage on a terminal, lines elsewhere."""
     console = stderr()
     if not console.is_terminal:
         yield Lines().update
@@ -58,20 +58,20 @@ def bars() -> Iterator[Callback]:
 
 
 class Lines:
-    """A line where the work stands: at its beginning, and then one a minute at most."""
+    """Progress as lines: one at the beginning, then at most one per minute."""
 
     def __init__(
         self,
-        tell: Callable[[str], None] = say,
+        write: Callable[[str], None] = say,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tell, self.clock = tell, clock
+        self.write, self.clock = write, clock
         self.stage = ""
         self.known: dict[str, tuple[int, int]] = {}
         self.last: float | None = None
 
     def update(self, stage: str, done: int, total: int) -> None:
-        """As `undoor.progress.Progress`."""
+        """Take a report of progress, as `undoor.progress.Progress`."""
         self.known[stage] = (done, total)
         if stage in (FAMILIES, PASSES, SECONDS):
             return
@@ -80,10 +80,10 @@ class Lines:
         if self.last is not None and now - self.last < EVERY:
             return
         self.last = now
-        self.tell(self.line())
+        self.write(self.line())
 
     def line(self) -> str:
-        """Return what is known of the whole; of the stage alone where nothing is."""
+        """Return the progress of the whole where it is known, else that of the stage."""
         parts = [plain(self.stage)]
         if FAMILIES in self.known:
             done, total = self.known[FAMILIES]
@@ -98,7 +98,7 @@ class Lines:
 
 
 def duration(seconds: float) -> str:
-    """About how long, in the unit that a reader would choose.
+    """Return about how long this is, in the unit that a reader would choose.
 
     >>> duration(20), duration(200), duration(9000)
     ('less than a minute', 'about 3 minutes', 'about 2.5 hours')

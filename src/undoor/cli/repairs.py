@@ -1,4 +1,4 @@
-"""`undoor repairs`: list, combine, remove"""
+"""The commands `undoor repairs list`, `combine` and `remove`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.class_number import class_number
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
-from undoor.cli.options import RepairSha256
 from undoor.cli.output import require_writable, save_repair
+from undoor.cli.repair_options import RepairSha256
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.errors import UndoorError, UsageError
@@ -30,7 +31,7 @@ SCHEMA = "undoor/repairs/1"
 NAMED_SITES = 2
 
 repairs = typer.Typer(
-    help="Repairs as files: what is there, several made one, one without some of its targets.",
+    help="Repairs as files: list them, combine several, remove targets from one.",
     no_args_is_help=True,
 )
 app.add_typer(repairs, name="repairs")
@@ -39,7 +40,7 @@ Paths = Annotated[
     list[Path], typer.Argument(help="Repairs, and folders that hold some at any depth.")
 ]
 Several = Annotated[
-    list[Path], typer.Argument(help="Two repairs or more: --out folders or their files.")
+    list[Path], typer.Argument(help="At least two repairs: --out folders or their files.")
 ]
 One = Annotated[Path, typer.Argument(help="A repair: an --out folder or its file.")]
 Out = Annotated[
@@ -74,15 +75,15 @@ Targets = Annotated[
     examples=["undoor repairs list fix/", "undoor repairs list models/ fix/repair.safetensors"],
     exit_codes="0 all can be used, 4 one cannot, too",
 )
-def list_repairs(paths: Paths) -> Outcome:
-    """Show repairs: their targets and sites, for which model they are, the SHA-256 of the file."""
+def list_repairs(paths: Paths) -> CommandResult:
+    """Show repairs: their targets and sites, their model, and the SHA-256 of each file."""
     from undoor.repairs import listed
 
     found = listed(paths)
     document = {"schema": SCHEMA, "repairs": [item.to_json() for item in found]}
     usable = all(item.problem is None for item in found)
     code = ExitCode.CLEAN if usable else ExitCode.FAILURE
-    return Outcome(code, document, lambda console: _show_list(console, found))
+    return CommandResult(code, document, lambda console: _show_list(console, found))
 
 
 @command(
@@ -95,8 +96,8 @@ def list_repairs(paths: Paths) -> Outcome:
 )
 def combine(
     given: Several, out: Out, prefer: PreferOption = None, repair_sha256: Hashes = None
-) -> Outcome:
-    """Return one repair of several of the same model, each for targets of its own."""
+) -> CommandResult:
+    """Combine repairs of the same model, each for other targets, into one."""
     from undoor.repair import Repair
     from undoor.repairs import combine
 
@@ -108,7 +109,7 @@ def combine(
             f"got {len(hashes)}"
         )
     pairs = zip(given, hashes, strict=True)
-    return _outcome(combine([Repair.load(p, sha256=h) for p, h in pairs], prefer=prefer), out)
+    return _result(combine([Repair.load(p, sha256=h) for p, h in pairs], prefer=prefer), out)
 
 
 @command(
@@ -116,10 +117,12 @@ def combine(
     examples=["undoor repairs remove fix/ --target 5 --out less/"],
     exit_codes="0 written",
 )
-def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 = None) -> Outcome:
-    """Return a repair without some of its targets.
+def remove(
+    repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 = None
+) -> CommandResult:
+    """Remove targets from a repair.
 
-    Whatever it does for the others stays as it is.
+    Its other targets stay as they are.
     """
     from undoor.repair import Repair
     from undoor.repairs import remove
@@ -127,21 +130,10 @@ def remove(repair: One, target: Targets, out: Out, repair_sha256: RepairSha256 =
     require_writable(out)
     whole = Repair.load(repair, sha256=repair_sha256)
     names = whole.contract.class_names
-    return _outcome(remove(whole, [_number(text, names) for text in target]), out)
+    return _result(remove(whole, [class_number(text, "--target", names) for text in target]), out)
 
 
-def _number(text: str, names: tuple[str, ...]) -> int:
-    """Return the class that `text` names, by name or by number."""
-    if text in names:
-        return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
-        return int(text)
-    raise UsageError(
-        f"--target: expected a class of the model, 0 to {len(names) - 1} or its name, got {text!r}"
-    )
-
-
-def _outcome(made: Repair, out: Path) -> Outcome:
+def _result(made: Repair, out: Path) -> CommandResult:
     from undoor.repairs import listed
 
     files = save_repair(out, made)
@@ -153,7 +145,7 @@ def _outcome(made: Repair, out: Path) -> Outcome:
         _show_list(console, [item])
         show_files(console, files)
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "repairs": [item.to_json()]}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "repairs": [item.to_json()]}, show)
 
 
 def _show_list(console: Console, found: list[Listed]) -> None:
@@ -165,8 +157,8 @@ def _show_list(console: Console, found: list[Listed]) -> None:
             continue
         repair = item.repair
         old = repair.identity is not None and repair.identity.sha256 is None
-        binds = " (weights and input transform alone: made by an earlier version)" if old else ""
-        console.print(Text(f"  model  {repair.fingerprint}{binds}"), soft_wrap=True)
+        binding = " (weights and input transform alone: made by an earlier version)" if old else ""
+        console.print(Text(f"  model  {repair.fingerprint}{binding}"), soft_wrap=True)
         made = f"{repair.verdict}, fit {plain(repair.fit)}, undoor {plain(repair.version)}"
         console.print(Text(f"  {made}"), soft_wrap=True)
         console.print(_targets(repair) if repair.targets else Text("  corrects nothing"))
@@ -188,7 +180,7 @@ def _targets(repair: Repair) -> Table:
 
 
 def _scores(item: TargetRepair, repair: Repair) -> str:
-    """Return what the threshold of a target was set on, for comparison."""
+    """Return the scores that the threshold of a target was set on, for comparison."""
     clean, triggered = (
         scores.to_text() if scores else "unknown"
         for scores in (item.calibration.clean, item.calibration.triggered)

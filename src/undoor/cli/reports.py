@@ -1,4 +1,4 @@
-"""Options on what is written beside the results, and on what a verdict means to the shell."""
+"""Options for reports, and for the exit code of a verdict."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ReportOptions:
     ] = None
 
     def formats(self, out: Path | None) -> list[str]:
-        """Return what was asked for, each once.
+        """Return the requested formats, each once.
 
-        Refused before the work where it cannot be written.
+        Formats that cannot be written are refused before the work.
         """
         from undoor.render.reports import check_formats
 
@@ -48,17 +48,17 @@ class ReportOptions:
                 f"--report {','.join(self.report)}: expected --out DIR, where it is to be written; "
                 "give one"
             )
-        asked = [name.strip() for given in self.report for name in given.split(",")]
+        requested = [name.strip() for given in self.report for name in given.split(",")]
         try:
-            check_formats(asked)
+            check_formats(requested)
         except UndoorError as error:
             raise UsageError(f"--report: {error}") from None
-        return list(dict.fromkeys(asked))
+        return list(dict.fromkeys(requested))
 
 
 @dataclass(frozen=True)
 class GateOptions:
-    """What makes the command end with another code than 0."""
+    """Which verdicts end the command with another code than 0."""
 
     fail_on: Annotated[
         FailOn,
@@ -73,20 +73,20 @@ class GateOptions:
         typer.Option(
             "--exit-zero",
             help="End with 0 whatever the verdict and however good the repair; errors still end "
-            "with 3 or more.",
+            "with 3 or higher.",
             rich_help_panel=PANEL,
         ),
     ] = False
 
     def code(self, verdict: Verdict, *, poor: bool = False) -> ExitCode:
-        """poor : whether a repair was made whose own cross-validated RA is poor."""
+        """Return the exit code; `poor` is whether a repair was made whose RA is poor."""
         if poor and not self.exit_zero:
             return ExitCode.POOR_REPAIR
         return of_verdict(verdict, fail_on=self.fail_on, exit_zero=self.exit_zero)
 
 
 def save_reports(out: Path, formats: list[str], results: Results) -> list[Path]:
-    """Render all, then write: a format that fails leaves no others behind."""
+    """Render all formats, then write them: one that fails leaves no others behind."""
     from undoor.files import write_text
     from undoor.render.reports import reports
 

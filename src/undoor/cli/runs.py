@@ -1,4 +1,4 @@
-"""How long runs go on after they were ended, and how much memory they may take."""
+"""How runs resume after they ended early, and how much time and memory they may take."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SHARE_OF_FREE = 0.9
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run may take, and whether it goes on with an earlier one."""
+    """The memory of a run, and whether it resumes an earlier one."""
 
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Aim at so much resident memory, such as 2GB; with --device cuda of the GPU. "
-            "Slower where it is little. Half of what is free, unless given; of a GPU nine tenths.",
+            help="Aim at this much resident memory, such as 2GB; with --device cuda, of the GPU. "
+            "Slower where it is little. Default: half of what is free; of a GPU nine tenths.",
             metavar="SIZE",
             rich_help_panel=RUN_PANEL,
         ),
@@ -43,7 +43,7 @@ class RunOptions:
         bool,
         typer.Option(
             "--fresh",
-            help="Begin anew, whatever an earlier run left in --out.",
+            help="Start over, whatever an earlier run left in --out.",
             rich_help_panel=RUN_PANEL,
         ),
     ] = False
@@ -51,17 +51,17 @@ class RunOptions:
         bool,
         typer.Option(
             "--estimate",
-            help="Say what it will take (passes, seconds, memory), and do none of it.",
+            help="Print what the command will take (passes, seconds, memory) and do none of it.",
             rich_help_panel=RUN_PANEL,
         ),
     ] = False
 
     def folder(self, out: Path | None) -> Path | None:
-        """Return where the run writes: nowhere, if it only says what it would take."""
+        """Return the folder that the run writes to; None if it only estimates."""
         return None if self.estimate else out
 
     def bounded(self, classifier: Classifier, clean: CleanSet, *, fit: bool = False) -> Classifier:
-        """Return the classifier, with as many inputs at a time as the memory suffices for.
+        """Return the classifier, limited to as many inputs at a time as the memory allows.
 
         Parameters
         ----------
@@ -75,9 +75,9 @@ class RunOptions:
             return _within_half(classifier, clean, fit=fit)
         from undoor.inversion.capacity import capacity_within
 
-        most, held = self._of_cpu() if free is None else self._of_gpu(classifier, clean, free)
+        limit, held = self._of_cpu() if free is None else self._of_gpu(classifier, clean, free)
         try:
-            capacity = capacity_within(most, classifier, clean, held=held, fit=fit)
+            capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
         except UndoorError as error:
             if self.memory is None:
                 raise
@@ -85,7 +85,7 @@ class RunOptions:
         return classifier.limited(capacity)
 
     def _of_cpu(self) -> tuple[int, int]:
-        """Return bytes of memory to stay within, and those that are held already."""
+        """Return the bytes of memory to stay within, and those that are held already."""
         from undoor.cli.memory import resident, return_buffers
 
         assert self.memory is not None
@@ -93,41 +93,40 @@ class RunOptions:
         return size(self.memory), resident()
 
     def _of_gpu(self, classifier: Classifier, clean: CleanSet, free: int) -> tuple[int, int]:
-        """Return the same of a GPU's memory, to which the clean images are still to be moved."""
+        """Return the same for the memory of a GPU, which is still to take the clean images."""
         from undoor.device import held_memory
 
         held = held_memory(classifier.device)
-        most = held + int(SHARE_OF_FREE * free)
-        most = most if self.memory is None else min(size(self.memory), held + free)
-        return most, held + clean.images.nbytes
+        limit = held + int(SHARE_OF_FREE * free)
+        limit = limit if self.memory is None else min(size(self.memory), held + free)
+        return limit, held + clean.images.nbytes
 
 
 def _within_half(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
-    """Return the classifier as it is where half of the free memory suffices for everything at a
-    time, and bounded by that half where it does not.
+    """Return the classifier, limited only where half of the available memory is too little.
 
-    Where the system does not say what is free, nothing is bounded.
+    Nothing is limited where the system does not report its memory.
 
     Raises
     ------
     UndoorError
         Half is too little for one input at a time.
     """
-    from undoor.cli.free_memory import free_memory
+    from undoor.cli.available_memory import available_memory
     from undoor.cli.memory import resident, return_buffers
     from undoor.inversion.capacity import capacity_within, unbounded_within
 
-    free, held = free_memory(), resident()
-    if free is None:
+    available, held = available_memory(), resident()
+    if available is None:
         return classifier
-    # What the process holds is not free, and its to keep.
-    most = held + free // 2
-    if unbounded_within(most, classifier, clean, held=held, fit=fit):
+    # What the process already holds is not counted as available.
+    limit = held + available // 2
+    if unbounded_within(limit, classifier, clean, held=held, fit=fit):
         return classifier
     return_buffers()
-    capacity = capacity_within(most, classifier, clean, held=held, fit=fit)
+    capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
     say(
-        f"half of the free memory, {free / 2e6:,.0f} MB, bounds what is computed at a time; "
+        f"half of the free memory, {available / 2e6:,.0f} MB, bounds what is computed at a time; "
         "--memory SIZE allows more"
     )
     return classifier.limited(capacity)
@@ -140,8 +139,8 @@ class BudgetOptions:
     max_seconds: Annotated[
         float | None,
         typer.Option(
-            help="End after so long; then no verdict is 'clean', and no repair is made. The same "
-            "command with more goes on.",
+            help="End after this time; then no verdict is 'clean', and no repair is made. The same "
+            "command with a larger budget resumes.",
             min=0.0,
             metavar="SECONDS",
             rich_help_panel=RUN_PANEL,
@@ -150,7 +149,7 @@ class BudgetOptions:
     max_passes: Annotated[
         int | None,
         typer.Option(
-            help="The same after so many images went forward and backward.",
+            help="The same after this many sample passes (images that went forward and backward).",
             min=1,
             metavar="NUMBER",
             rich_help_panel=RUN_PANEL,
@@ -159,25 +158,27 @@ class BudgetOptions:
 
     @property
     def budget(self) -> Budget:
+        """The budget that the options name."""
         from undoor.inversion.meter import Budget
 
         return Budget(passes=self.max_passes, seconds=self.max_seconds)
 
 
-def go_on(
+def resume(
     journal: Journal | None,
     classifier: Classifier,
     clean: CleanSet,
     options: Mapping[str, Any],
 ) -> None:
-    """Say what becomes of an earlier run in the folder.
+    """Resume an earlier run in the folder, or forget it, and report which.
 
-    Forget one of another model, of other images or of another version, of which no step applies.
+    A run on another model, on other images or of another version is forgotten: none of its steps
+    applies.
 
     Parameters
     ----------
     options
-        Of the command; steps that do not depend on those that differ are still used.
+        Those of the command; steps that do not depend on changed ones are still used.
     """
     if journal is None:
         return
@@ -204,19 +205,19 @@ def go_on(
     if not journal.empty:
         earlier, steps = f"the earlier run in {journal.folder.parent}", journal.steps
         if not differs:
-            kept = "1 step of it is" if steps == 1 else f"{steps} steps of it are"
-            say(f"going on with {earlier}: {kept} kept")
+            finished = "1 finished step is" if steps == 1 else f"{steps} finished steps are"
+            say(f"resuming {earlier}: {finished} used again")
         elif differs == ["options"]:
             say(f"{earlier} had other options; steps that do not depend on them are used")
         else:
             not_same = f"did not have the same {differs[0]}" if before else "left no description"
-            say(f"{earlier} {not_same}; beginning anew")
+            say(f"{earlier} {not_same}; starting over")
             journal.clear()
     write_json(file, now)
 
 
 def size(text: str) -> int:
-    """Bytes, of a text such as 2GB, 1.5GiB or 800MB.
+    """Return the bytes that a text such as 2GB, 1.5GiB or 800MB names.
 
     >>> size("2GB"), size("1.5 GiB")
     (2000000000, 1610612736)

@@ -1,4 +1,4 @@
-"""`undoor scan`"""
+"""The command `undoor scan`: search a model for backdoors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from rich.console import Console
 
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
+from undoor.cli.data_options import DataOptions
 from undoor.cli.estimate import estimate
-from undoor.cli.options import DataOptions, ModelOptions, ScanOptions
+from undoor.cli.model_options import ModelOptions
 from undoor.cli.output import output_folder, publish, results_folder, save_scan
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
-from undoor.cli.runs import BudgetOptions, RunOptions, go_on
+from undoor.cli.runs import BudgetOptions, RunOptions, resume
+from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_files, show_scan
 from undoor.vocabulary import BUDGET, LABELS, SCORES
 
@@ -50,8 +52,8 @@ def scan(
     run: RunOptions,
     limits: BudgetOptions,
     out: Out = None,
-) -> Outcome:
-    """Is there a backdoor in this model? Names its targets and recovers their triggers.
+) -> CommandResult:
+    """Search a model for backdoors: name their targets and recover their triggers.
 
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
@@ -61,8 +63,8 @@ def scan(
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean)
         if run.estimate:
-            return estimate(classifier, clean).outcome()
-        go_on(journal, classifier, clean, {"seed": data.seed, **vars(search)})
+            return estimate(classifier, clean).result()
+        resume(journal, classifier, clean, {"seed": data.seed, **vars(search)})
         report = search.run(
             classifier, clean, seed=data.seed, budget=limits.budget, journal=journal
         )
@@ -71,9 +73,9 @@ def scan(
             results = pipeline.results(
                 classifier, clean, report, model=str(model.model), data=str(data.data)
             )
-            whole = results_folder(out)
+            staging = results_folder(out)
             files = publish(
-                out, [*save_scan(whole, report), *save_reports(whole, formats, results)]
+                out, [*save_scan(staging, report), *save_reports(staging, formats, results)]
             )
 
     following = _following(report, model, data, out)
@@ -82,13 +84,13 @@ def scan(
         show_scan(console, report)
         show_files(console, files, following)
 
-    return Outcome(gate.code(report.verdict), report.to_json(), show)
+    return CommandResult(gate.code(report.verdict), report.to_json(), show)
 
 
 def _following(
     report: ScanReport, model: ModelOptions, data: DataOptions, out: Path | None
 ) -> str | None:
-    """Return the next command, as it follows from the verdict and its cause.
+    """Return the next command for the user, which follows from the verdict and its cause.
 
     None where there is none.
     """
@@ -96,8 +98,8 @@ def _following(
     if report.verdict == "clean" or SCORES in report.causes:
         return None
     if not report.findings and BUDGET in report.causes:
-        kept = f" --out {shlex.quote(str(out))}" if out else ""
-        return f"undoor scan {given}{kept} with a larger --max-passes or --max-seconds"
+        folder = f" --out {shlex.quote(str(out))}" if out else ""
+        return f"undoor scan {given}{folder} with a larger --max-passes or --max-seconds"
     if LABELS in report.causes:
         return f"undoor inspect {model.arguments_again()} --data {shlex.quote(str(data.data))}"
     scanned = f" --scan {shlex.quote(str(out))}" if out else ""

@@ -1,4 +1,4 @@
-"""`undoor schema`"""
+"""The command `undoor schema`: print the JSON Schema of a document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from undoor.cli.app import app
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.errors import UndoorError, UsageError
 
@@ -26,7 +26,7 @@ Document = Annotated[
     examples=["undoor schema scan > scan.schema.json", "undoor schema report"],
     exit_codes="0 printed",
 )
-def schema(document: Document) -> Outcome:
+def schema(document: Document) -> CommandResult:
     """Print the JSON Schema (draft 2020-12) of a command's JSON."""
     from undoor.files import as_json
     from undoor.render.documents import json_schema
@@ -40,4 +40,4 @@ def schema(document: Document) -> Outcome:
         # Not through the console, which would break long lines.
         console.file.write(as_json(made))
 
-    return Outcome(ExitCode.CLEAN, made, show)
+    return CommandResult(ExitCode.CLEAN, made, show)

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
-from undoor.render import coverage
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     class_label,
@@ -41,19 +40,21 @@ TITLES = {
 }
 NAMED_SITES = 2
 MEASURES = (
-    ("acc", "ACC (clean, right)"),
-    ("asr", "ASR (triggered, target)"),
-    ("sia", "SIA (triggered, right)"),
+    ("acc", "ACC (clean, correct)"),
+    ("asr", "ASR (triggered, as target)"),
+    ("sia", "RA, SIA (triggered, correct)"),
     ("tpr", "TPR (triggered, flagged)"),
     ("fpr", "FPR (clean, flagged)"),
-    ("fpr_target", "FPR (clean, answered so)"),
-    ("fpr_own", "FPR (clean, rightly so)"),
+    ("fpr_target", "FPR (clean, as target)"),
+    ("fpr_own", "FPR (clean, of target)"),
     ("auroc", "AUROC"),
 )
 
 
 def show_scan(console: Console, report: ScanReport) -> None:
-    """The verdict with its reasons and, where there are any, the suspected targets."""
+    """Print the verdict with its reasons and, where there are any, the suspected targets."""
+    from undoor.render import coverage
+
     colour = COLOURS[report.verdict]
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
     reasons = [Text(f"• {plain(reason)}") for reason in coverage.reasons(report)]
@@ -99,7 +100,7 @@ def _findings(report: ScanReport) -> Table:
 
 
 def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
-    """What was corrected, and what that does to the clean set and the recovered triggers."""
+    """Print what was corrected, and the effect on the clean set and the recovered triggers."""
     if not repair.targets:
         console.print("Nothing to repair: the scan names no target.")
         return
@@ -129,20 +130,20 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
 
 
 def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
-    """Return what became of inputs seen in operation."""
+    """Return sentences on the refit on inputs seen in operation."""
     if adapted is None:
         return []
     if not adapted.fitted:
         return [adaptation_note(adapted, target)]
     return [
         adaptation_note(adapted, target),
-        f"ASR of {target} is that of flagged inputs that a fit did not see; their SIA is not "
-        "known, since nobody labelled them",
+        f"ASR of {target} was measured on held-out flagged inputs; their SIA is unknown, since "
+        "they have no labels",
     ]
 
 
 def _calibration(calibration: Calibration, target: str) -> list[str]:
-    """On what the guard's threshold was set, and what that cannot promise."""
+    """Return sentences on the images that set the threshold, and on what they cannot guarantee."""
     rate, lines = calibration.flagged, []
     if rate.n:
         lines.append(
@@ -154,7 +155,7 @@ def _calibration(calibration: Calibration, target: str) -> list[str]:
 
 
 def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[str]) -> None:
-    """Before and after, each rate with its 95 % interval."""
+    """Print each rate before and after the repair with its 95 % interval."""
     label = class_label(evaluation.target, names)
     n = evaluation.n
     counts = f"{n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered images"
@@ -174,7 +175,7 @@ def _rate(rate: Rate | None, style: str) -> tuple[Text, Text]:
 
 
 def show_files(console: Console, files: Sequence[Path], following: str | None = None) -> None:
-    """Where the files are, and what to do next."""
+    """Print where the files are, and what to do next."""
     if files:
         console.print(Text("Written:", style="bold"))
         for file in files:

@@ -1,4 +1,4 @@
-"""What `undoor inspect` found, for a terminal."""
+"""The result of `undoor inspect` for a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN_SITES = 6
 
 
 def show_inspection(console: Console, found: Inspection) -> None:
-    """The verdict over the files, then what the model is and what to beware of."""
+    """Print whether the files are safe, then what the model is and its warnings."""
     console.print(_verdict(found))
     _show_files(console, found.files)
     for file in found.files:
@@ -49,13 +49,13 @@ def _verdict(found: Inspection) -> Panel:
         lines.append(Text(f"• {len(unsafe)} of {len(found.files)} files: see below"))
     if found.checkpoint:
         without = "its code is not run" if found.code else "no architecture was given"
-        lines.append(Text(f"• {without}: looked at by its tensors alone"))
+        lines.append(Text(f"• {without}: only its tensors are described"))
     lines += [Text(f"• {plain(text)}", style="yellow") for text in found.warnings]
     return Panel(Group(*lines), border_style=colour, expand=False)
 
 
 def _heading(found: Inspection) -> tuple[str, str]:
-    """Return whether it is safe comes first; whether it opened is something else."""
+    """Return colour and title: safety comes first, whether it opened second."""
     code_runs = found.code is not None and not found.code.trusted
     if not found.safe and found.opened:
         return "yellow", "NOT SAFE, OPENED BECAUSE IT IS TRUSTED"
@@ -73,23 +73,23 @@ def _heading(found: Inspection) -> tuple[str, str]:
 
 
 def _row(table: Table, *cells: object) -> None:
-    """Cells that are shown as they are: what rich takes for markup may stand in names."""
+    """Add cells that are shown as they are: names may contain what rich takes for markup."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _show_files(console: Console, files: tuple[FileFacts, ...]) -> None:
-    """The files, and their hashes as sha256sum writes them.
+    """Print the files, and their hashes as sha256sum writes them.
 
-    On lines that can be copied, however narrow the terminal is.
+    The hashes stand on lines that can be copied, however narrow the terminal is.
     """
-    table = table_of("file", "is", "bytes", title="Files")
+    table = table_of("file", "format", "bytes", title="Files")
     shown = sorted(files, key=lambda file: file.safe and not file.runs)[:SHOWN_FILES]
     for file in shown:
         size = "" if file.size is None else f"{file.size:,}"
         _row(table, file.path, file.format or "?", size)
     if len(files) > len(shown):
-        told = "all safe" if all(file.safe for file in files) else "see --json"
-        table.add_row(f"and {len(files) - len(shown)} more, {told}", "", "")
+        rest = "all safe" if all(file.safe for file in files) else "see --json"
+        table.add_row(f"and {len(files) - len(shown)} more, {rest}", "", "")
     console.print(table)
     console.print(Text("SHA-256", style="bold"))
     for file in shown:
@@ -104,8 +104,8 @@ def _inside(file: FileFacts) -> Group:
     names = [f"{plain(name)} ({opcode})" for name, opcode in file.globals]
     if names:
         more = len(names) - SHOWN_GLOBALS
-        told = ", ".join(names[:SHOWN_GLOBALS]) + (f" and {more} more" if more > 0 else "")
-        lines.append(Text(f"• its pickles name {told}"))
+        shown = ", ".join(names[:SHOWN_GLOBALS]) + (f" and {more} more" if more > 0 else "")
+        lines.append(Text(f"• its pickles name {shown}"))
     return Group(*lines)
 
 
@@ -142,12 +142,12 @@ def _network(network: NetworkFacts, contract: ClassifierFacts) -> Table:
         "network sees",
         f"(x * {contract.scale:g} - {_numbers(contract.mean)}) / {_numbers(contract.std)}",
     )
-    _row(table, "answers", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
+    _row(table, "predicts", f"{contract.output} of {len(names)} classes: {listing(names, 10)}")
     return table
 
 
 def _dry_run(run: DryRun) -> Table:
-    table = table_of("inputs", "right", title=f"Dry run on {run.images} clean images")
+    table = table_of("inputs", "correct", title=f"Dry run on {run.images} clean images")
     table.add_row("as described", percent(run.accuracy.value), style="bold")
     for name, share in run.fed_otherwise.items():
         table.add_row(name, percent(share), style="yellow" if name == run.better else "dim")

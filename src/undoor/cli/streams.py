@@ -1,4 +1,4 @@
-"""stdout and stderr belong to the command: what models and libraries write is kept apart.
+"""Keep what models and libraries write apart from the stdout and stderr of the command.
 
 A model's code may print, a TorchScript file prints from C++, and a warning may quote a stranger's
 text. None of it reaches stdout, where a program expects one JSON document, and none of it can send
@@ -45,7 +45,7 @@ def messages() -> TextIO:
 
 @contextmanager
 def models_apart() -> Iterator[None]:
-    """Yield what is printed meanwhile by anything but the command goes to stderr, cleaned."""
+    """Send what anything but the command prints meanwhile to stderr, cleaned."""
     ours = (sys.stdout, sys.stderr)
     for stream in ours:
         _substitute(stream)
@@ -62,10 +62,10 @@ def models_apart() -> Iterator[None]:
 
 @contextmanager
 def descriptors_apart() -> Iterator[None]:
-    """Yield the same for what is written to file descriptors 1 and 2 from outside of Python.
+    """Do the same for what is written to file descriptors 1 and 2 from outside of Python.
 
-    For the rest of the process: libraries may flush their buffers as late as at its end. Another
-    process cleans what comes, since a thread could wait for a lock that the writer holds.
+    This lasts for the rest of the process: libraries may flush their buffers as late as at its end.
+    Another process cleans what comes, since a thread could wait for a lock that the writer holds.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -88,7 +88,7 @@ def descriptors_apart() -> Iterator[None]:
 
 
 class Cleaner:
-    """Makes lines of printable text of what a stranger writes, a bounded number of them."""
+    """Turns output of untrusted code into printable lines, of a bounded number."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -150,7 +150,7 @@ class _Stray(io.TextIOBase):
 
 
 def _divert(out: int, err: int) -> int | None:
-    """Lead descriptors 1 and 2 through a process of its own to `err`; its number.
+    """Lead descriptors 1 and 2 through a new process to `err`, and return its number.
 
     Where processes cannot be forked, descriptor 1 leads nowhere and 2 stays.
     """
@@ -185,7 +185,7 @@ def _clean(reading: int, err: int) -> None:
 
 
 def _end(cleaner: int | None) -> None:
-    """Let the cleaning process show what is left; whoever else holds its pipe is not waited for."""
+    """Let the cleaning process show what is left, without waiting for others on its pipe."""
     if cleaner is None:
         return
     for descriptor in (1, 2):
@@ -213,13 +213,13 @@ def _text(descriptor: int, like: TextIO) -> TextIO:
 
 
 def _substitute(stream: TextIO) -> None:
-    """Let a stream write something for every character, whatever its encoding."""
+    """Make a stream write a substitute for characters that its encoding lacks."""
     if isinstance(stream, io.TextIOWrapper) and stream.errors != ERRORS:
         stream.reconfigure(errors=ERRORS)
 
 
 def _in_its_place(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for characters that an encoding lacks; an error handler of codecs."""
+    """Return substitutes for characters that an encoding lacks; an error handler of codecs."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""Tables of a terminal, whatever its width: long cells are folded, never cut."""
+"""Tables for a terminal of any width: long cells are folded, never cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong options and arguments: their exit code, and their document for programs."""
+"""The exit code and JSON document of wrong options and arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undoor.cli.exit_codes import ExitCode
 
 
 class Group(TyperGroup):
-    """A group of commands that tells a wrong option or argument from everything else that fails.
+    """A group of commands with an exit code of its own for wrong options and arguments.
 
     Parsers end with 2 for these, which means "inconclusive" here.
     """
@@ -23,13 +23,13 @@ class Group(TyperGroup):
     def make_context(
         self, info_name: str | None, args: Sequence[str], *more: Any, **extra: Any
     ) -> Any:
-        """As of its class; sees the arguments before they are parsed."""
+        """Make the context, and note whether `--json` is among the arguments."""
         self.as_json = "--json" in args
         with _usage_errors(as_json=self.as_json):
             return super().make_context(info_name, list(args), *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """As of its class."""
+        """Run the command, with wrong options and arguments as usage errors."""
         with _usage_errors(as_json=self.as_json):
             return super().invoke(ctx)
 
@@ -38,8 +38,8 @@ class Group(TyperGroup):
 def _usage_errors(*, as_json: bool) -> Iterator[None]:
     """Give errors of the parser the code of this package.
 
-    They are known by what they have, since their class belongs to typer or to click, as its version
-    has it.
+    They are recognised by their attributes, since their class belongs to typer or to click,
+    depending on the version.
     """
     try:
         yield

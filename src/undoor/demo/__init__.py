@@ -47,7 +47,10 @@ def demo_model(*, clean: bool = False) -> Classifier:
 
 
 def demo_signs(split: Literal["defence", "test"]) -> CleanSet:
-    """Clean signs, as many a class; the two splits share no image and no training image."""
+    """Return clean signs, equally many per class.
+
+    The two splits share no image with each other or with the training set.
+    """
     sheet = np.asarray(Image.open(BytesIO(_read(f"{split}.webp"))).convert("RGB"))
     columns = sheet.shape[1] // SIDE
     tiles = sheet.reshape(CLASSES, SIDE, columns, SIDE, 3).transpose(0, 2, 1, 3, 4)
@@ -56,7 +59,7 @@ def demo_signs(split: Literal["defence", "test"]) -> CleanSet:
 
 
 def demo_trigger() -> Trigger:
-    """Return the true sticker: for the evaluation only, no scan or repair sees it."""
+    """Return the true sticker, which only the evaluation uses: no scan or repair sees it."""
     with as_file(files(__name__).joinpath("trigger.npz")) as path:
         return load_trigger(path, shape=(3, SIDE, SIDE), bounds=(0.0, 1.0))
 

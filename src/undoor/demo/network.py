@@ -35,6 +35,7 @@ class SignNet(nn.Module):
         self.head = nn.Linear(96, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits [N, num_classes] of images [N, 3, 32, 32]."""
         x = self.stage1(self.stem(x))
         x = x + self.residual1(x)
         x = self.stage3(self.stage2(x))

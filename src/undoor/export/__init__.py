@@ -1,4 +1,4 @@
-"""A repair applied for good: the guarded model as one file that a server runs without undoor."""
+"""Export a guarded model as one file that a server runs without undoor."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """An exported file.
 
     Attributes
     ----------
     sha256
         Of the file.
     parity
-        With the guarded model, file read again.
+        How closely the file, read again, agrees with the guarded model.
     """
 
     file: Path
@@ -44,7 +44,7 @@ class Export:
     parity: Parity
 
     def to_json(self) -> dict[str, Any]:
-        """With what goes in and what comes out; axes that are free have a name."""
+        """Return the JSON document, with inputs and outputs; axes that are free have a name."""
         contract = self.about.contract
         classes = len(contract.class_names)
         graph = self.about.holds == "guarded"
@@ -80,7 +80,7 @@ def export(
 
     "onnx" and "pt2" hold the original, the corrected networks and the rule as one graph: from raw
     ``images`` [N, *input_shape] within the bounds, float32, any N, to ``logits`` [N, K] (those of
-    the guarded answer: see `Guarded.logits`; that of a flagged target is the lowest float32),
+    the guarded prediction: see `Guarded.logits`; that of a flagged target is the lowest float32),
     ``flagged`` [N] and ``score`` [N] (the lowest float32 for inputs that are predicted as no
     suspected target). All are finite, whatever the inputs are; inputs outside the bounds, NaN and
     infinite ones are flagged as by `undoor.guard`. "safetensors" is the state dict of the corrected
@@ -94,7 +94,7 @@ def export(
     Parameters
     ----------
     file
-        Where to; its ending says the format unless `to` does.
+        Where to; its ending gives the format unless `to` does.
     rule, policy
         As for `undoor.guard`; folded weights know neither.
 
@@ -111,7 +111,7 @@ def export(
     classifier = classifier.on(CPU)
     if not repair.targets:
         raise UndoorError(
-            "expected a repair of one target or more, got one of none; there is nothing to guard: "
+            "expected a repair of at least one target, got one without; there is nothing to guard: "
             "serve the model as it is"
         )
     batches = probes(classifier, [item.trigger for item in repair.targets])
@@ -121,12 +121,11 @@ def export(
         onnx.require_extra()
     guarded = guard(classifier, repair, rule=rule, policy=policy).eval()
     about = About.of(repair, "guarded", rule, policy)
-    room = {"onnx": onnx, "pt2": pt2}[kind]
+    writer = {"onnx": onnx, "pt2": pt2}[kind]
 
     def write(temporary: Path) -> Parity:
-        room.write(GuardedGraph(guarded), batches[1], about, temporary)
-        asked = [*batches, odd_inputs(classifier)]
-        return compare(guarded, room.runner(temporary), asked)
+        writer.write(GuardedGraph(guarded), batches[1], about, temporary)
+        return compare(guarded, writer.runner(temporary), [*batches, odd_inputs(classifier)])
 
     return _written(file, kind, about, write)
 
@@ -147,7 +146,7 @@ def _export_folded(
 def _written(
     file: Path, kind: ExportFormat, about: About, write: Callable[[Path], Parity]
 ) -> Export:
-    """Write and check a neighbour of `file`, which takes its place if all is well."""
+    """Write and check a temporary file, which takes the place of `file` if it agrees."""
     parities: list[Parity] = []
     write_atomically(file, lambda temporary: parities.append(write(temporary)))
     with file.open("rb") as stream:

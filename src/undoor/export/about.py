@@ -1,4 +1,4 @@
-"""What an exported file says of itself."""
+"""The description that an exported file carries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Holds = Literal["guarded", "corrected"]
 
 @dataclass(frozen=True)
 class About:
-    """Where it comes from and how it is to be fed.
+    """Where an exported file comes from, and what it takes as input.
 
     Attributes
     ----------
@@ -38,6 +38,7 @@ class About:
 
     @staticmethod
     def of(repair: Repair, holds: Holds, rule: str | None, policy: str | None) -> About:
+        """Return the description of what is exported of a repair."""
         return About(
             holds=holds,
             model_sha256=repair.fingerprint,
@@ -50,6 +51,7 @@ class About:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as the file and the JSON document hold them."""
         return {
             "schema": SCHEMA,
             "undoor": version("undoor"),
@@ -64,5 +66,5 @@ class About:
         }
 
     def to_text(self) -> str:
-        """Canonical JSON on one line."""
+        """Return canonical JSON on one line."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -17,14 +17,13 @@ from undoor.export.parity import TOLERANCE, Parity
 from undoor.repairs.record import Repair
 from undoor.sites import Site, attach, find_sites
 
-# Key of the safetensors metadata under which it says what it is.
+# Key of the safetensors metadata under which it describes itself.
 METADATA = "undoor.export"
 WAY_OUT = "export the guarded model instead: --to onnx or --to pt2"
 
 
 def folded(classifier: Classifier, repair: Repair) -> Classifier:
-    """Return the network corrected for the one target of `repair`, the keys of its state dict the
-    same.
+    """Return the network corrected for the one target of `repair`, with unchanged state-dict keys.
 
     Raises
     ------
@@ -56,7 +55,7 @@ def folded(classifier: Classifier, repair: Repair) -> Classifier:
 
 
 def _anew(classifier: Classifier, name: str) -> str:
-    """Return what to say of a correction from before this network's norms were known as such."""
+    """Return advice for a correction from before this network's norms were recognised."""
     if name in {site.name for site in find_sites(classifier)}:
         return ""
     return "repair again, since corrections now stand behind the norms of this network, or "
@@ -74,6 +73,7 @@ def _why(site: Site) -> str:
 
 
 def write(made: Classifier, about: About, file: Path) -> None:
+    """Write the state dict of the folded network, with its description as metadata."""
     state = {
         key: value.detach().contiguous().clone() for key, value in made.network.state_dict().items()
     }
@@ -84,23 +84,23 @@ def write(made: Classifier, about: About, file: Path) -> None:
 def check(
     classifier: Classifier, repair: Repair, made: Classifier, file: Path, batches: list[Tensor]
 ) -> Parity:
-    """Load the file strictly and compare with the corrections attached, which is another way.
+    """Load the file strictly and compare it with the network with its corrections attached.
 
     Raises
     ------
     UndoorError
-        They answer otherwise.
+        Their logits differ.
     """
     made.network.load_state_dict(load_file(file), strict=True)
     reference = attach(classifier, repair.targets[0].corrections)
-    largest, most = 0.0, TOLERANCE
+    largest, allowed = 0.0, TOLERANCE
     for x in batches:
         expected = reference(x)
-        most = max(most, TOLERANCE * float(expected.abs().max()))
+        allowed = max(allowed, TOLERANCE * float(expected.abs().max()))
         largest = max(largest, float((expected - made(x)).abs().max()))
-    if not largest <= most:
+    if not largest <= allowed:
         raise UndoorError(
-            f"the folded network answers otherwise than the corrected one: logits differ by "
-            f"{largest:.3g}, expected {most:.3g} or less; {WAY_OUT}"
+            f"the folded network disagrees with the corrected one: logits differ by {largest:.3g}, "
+            f"expected at most {allowed:.3g}; {WAY_OUT}"
         )
-    return Parity(sum(map(len, batches)), largest, most)
+    return Parity(sum(map(len, batches)), largest, allowed)

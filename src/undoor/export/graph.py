@@ -7,15 +7,15 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from undoor.decision import Decision, decide, unanswered, undecided
+from undoor.decision import Decision, decide, pass_through, withhold_unfounded
 from undoor.guard import Guarded
 
 
 class GuardedGraph(nn.Module):
     """`Guarded.logits` for graphs: all inputs go through every network, and masks choose.
 
-    Its answers are those of the guarded model it was made of; it computes more: one pass for the
-    original and one for each target, whatever the inputs are.
+    Its outputs are those of the guarded model it was made of. It computes more: one pass of the
+    original and one per target, whatever the inputs are.
     """
 
     def __init__(self, guarded: Guarded) -> None:
@@ -32,28 +32,31 @@ class GuardedGraph(nn.Module):
             parameter.data = parameter.data.contiguous()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [N, K], flagged [N] and score [N] of raw inputs [N, ...]; see `Guarded.logits`."""
+        """Return logits, flagged and score of raw inputs [N, ...]; see `Guarded.logits`."""
         bare = self.original(images)
         task = self.original.task
         predicted = task.predictions(bare)
         trusted = self.original.space.within(images, self.original.bounds)
-        whole = undecided(bare, trusted)
+        whole = pass_through(bare, trusted)
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
             found = decide(
                 bare, network(images), target, threshold, self.rule, self.policy, trusted, task
             )
-            mine = task.reached(predicted, target)
+            as_target = task.reached(predicted, target)
             whole = Decision(
-                *(_chosen(mine, some, rest) for some, rest in zip(found, whole, strict=True))
+                *(
+                    _where(as_target, here, elsewhere)
+                    for here, elsewhere in zip(found, whole, strict=True)
+                )
             )
-        decision = unanswered(whole, images, bare, self.targets, self.policy, task)
+        decision = withhold_unfounded(whole, images, bare, self.targets, self.policy, task)
         return decision.logits, decision.flagged, decision.score
 
 
-def _chosen(mine: Tensor, some: Tensor, rest: Tensor) -> Tensor:
-    """`some` where `mine` [N] is true, `rest` elsewhere."""
-    if some.dtype == torch.bool:  # ONNX Runtime chooses between numbers alone.
-        return (mine & some) | (~mine & rest)
-    return torch.where(mine.view(-1, *[1] * (some.dim() - 1)), some, rest)
+def _where(rows: Tensor, here: Tensor, elsewhere: Tensor) -> Tensor:
+    """Return `here` where `rows` [N] is true, and `elsewhere` in the other rows."""
+    if here.dtype == torch.bool:  # ONNX Runtime chooses between numbers alone.
+        return (rows & here) | (~rows & elsewhere)
+    return torch.where(rows.view(-1, *[1] * (here.dim() - 1)), here, elsewhere)

@@ -15,20 +15,22 @@ from undoor.device import array, from_array
 from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
-from undoor.export.parity import Answers
+from undoor.export.parity import Outputs
 from undoor.export.trace import AXIS, INPUT, OUTPUTS, first_line, trace
 from undoor.extras import how_to_install
 
-# Key of the model's metadata_props under which it says what it is.
+# Key of the model's metadata_props under which it describes itself.
 METADATA = "undoor"
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def require_extra() -> None:
-    """
+    """Refuse to go on without the libraries that ONNX files take.
+
     Raises
     ------
-    UndoorError : a library that ONNX files take is missing.
+    UndoorError
+        One of them is missing.
     """
     for name in LIBRARIES:
         try:
@@ -41,11 +43,18 @@ def require_extra() -> None:
 
 
 def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
-    """
+    """Write the graph as an ONNX file, with its description as metadata.
+
+    Parameters
+    ----------
+    example
+        Raw inputs [N >= 2, ...] to trace with.
+
     Raises
     ------
-    UndoorError : no graph can be made, one of its operators has no form in ONNX, or the model is
-        larger than the 2 GB that one ONNX file can hold.
+    UndoorError
+        No graph can be made, one of its operators has no form in ONNX, or the model is larger than
+        the 2 GB that one ONNX file can hold.
     """
     program = trace(graph, example)
     try:
@@ -68,13 +77,13 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
     file.write_bytes(content)
 
 
-def runner(file: Path) -> Callable[[Tensor], Answers]:
-    """Return what a server would run: ONNX Runtime on the file."""
+def runner(file: Path) -> Callable[[Tensor], Outputs]:
+    """Return ONNX Runtime on the file as a function: what a server would run."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
-    def run(x: Tensor) -> Answers:
+    def run(x: Tensor) -> Outputs:
         logits, flagged, score = session.run(list(OUTPUTS), {INPUT: array(x)})
         return from_array(logits), from_array(flagged), from_array(score)
 
@@ -82,9 +91,7 @@ def runner(file: Path) -> Callable[[Tensor], Answers]:
 
 
 def _named(model: Any, about: About) -> Any:
-    """Return the model with a name for its free axis, its origin, and without traces of this
-    machine.
-    """
+    """Return the model with a named free axis and its description, cleaned of this machine."""
     import onnx
 
     inner = {

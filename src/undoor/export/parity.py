@@ -1,4 +1,4 @@
-"""Does an exported graph answer as the guarded model it was made of?"""
+"""Compare an exported graph with the guarded model it was made of."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from undoor.guard import Guarded
 from undoor.triggers import Trigger
 from undoor.vocabulary import MARGIN
 
-# Of the largest logit, where that is above 1: float32 knows no more digits.
+# Relative to the largest logit, where that is above 1: float32 has no more digits.
 TOLERANCE = 1e-4
 BATCHES = (1, 2, 7)
-Answers = tuple[Tensor, Tensor, Tensor]
+Outputs = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """inputs : how many were compared, close calls left out. largest .
+    """How closely an exported file agrees with the guarded model.
 
-    Difference of a logit or score. allowed : the difference that would have been refused.
+    Attributes
+    ----------
+    inputs
+        How many were compared; those on the edge of a decision are left out.
+    largest
+        The largest difference of a logit or score.
+    allowed
+        The largest difference that would have been accepted.
     """
 
     inputs: int
@@ -34,8 +41,9 @@ class Parity:
 
 
 def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -> list[Tensor]:
-    """Random raw inputs within the bounds in batches of 1, 2 and 7, and the same with each trigger
-    that is put on inputs.
+    """Return random raw inputs within the bounds in batches of 1, 2 and 7, plain and triggered.
+
+    Each trigger that acts on inputs gives triggered ones.
     """
     generator = torch.Generator().manual_seed(seed)
     plain = [on_cpu(classifier.examples(n, generator)) for n in BATCHES]
@@ -44,9 +52,9 @@ def probes(classifier: Classifier, triggers: Iterable[Trigger], seed: int = 0) -
 
 
 def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
-    """Raw inputs [6, ...] that every guard flags.
+    """Return raw inputs [6, ...] that every guard flags.
 
-    One pixel, or all of them, beyond the bounds, NaN or infinite.
+    They have one pixel, or all of them, outside the bounds, NaN or infinite.
     """
     low, high = classifier.bounds
     beyond = high + 0.5 * (high - low)
@@ -60,34 +68,34 @@ def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def compare(guarded: Guarded, run: Callable[[Tensor], Answers], batches: list[Tensor]) -> Parity:
-    """Run both on the same inputs.
+def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], batches: list[Tensor]) -> Parity:
+    """Compare the outputs of both on the same inputs.
 
     An input on the edge of a decision (a tie between two classes, a score at its threshold) may
-    fall to either side by rounding; all others must be answered alike.
+    fall to either side by rounding; all others must have the same outputs.
 
     Raises
     ------
     UndoorError
-        They are not.
+        They do not.
     """
-    compared, largest, most = 0, 0.0, TOLERANCE
+    compared, largest, most_allowed = 0, 0.0, TOLERANCE
     for x in batches:
         expected, got = guarded.logits(x), run(x)
         allowed = TOLERANCE * max(1.0, _finite(guarded.original(x)).abs().max().item())
-        most = max(most, allowed)
+        most_allowed = max(most_allowed, allowed)
         clear = ~_close_calls(guarded, x, expected[2], allowed)
         compared += int(clear.sum())
         for name, a, b in zip(("logits", "flagged", "score"), expected, got, strict=True):
             difference = _difference(a[clear], b[clear]) if a.shape == b.shape else torch.inf
             if not difference <= allowed:
                 raise UndoorError(
-                    f"the exported graph answers otherwise than the guarded model: {name} of "
-                    f"{len(x)} inputs differ by {difference:.3g}, expected {allowed:.3g} or less; "
+                    f"the exported graph disagrees with the guarded model: {name} of {len(x)} "
+                    f"inputs differ by {difference:.3g}, expected at most {allowed:.3g}; "
                     "nothing was written"
                 )
             largest = max(largest, difference)
-    return Parity(compared, largest, most)
+    return Parity(compared, largest, most_allowed)
 
 
 def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> Tensor:
@@ -101,7 +109,7 @@ def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> 
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    """Return the largest; infinite where one is infinite (or true) and the other is not."""
+    """Return the largest difference; infinite where only one is infinite (or true)."""
     if a.dtype != b.dtype:
         return torch.inf
     if a.dtype == torch.bool:

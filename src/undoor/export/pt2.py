@@ -11,15 +11,16 @@ from torch import Tensor
 
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
-from undoor.export.parity import Answers
+from undoor.export.parity import Outputs
 from undoor.export.trace import trace
 from undoor.vocabulary import EXPORT_ENTRY
 
-# Under this name the archive holds what it says of itself:
+# Under this name the archive holds its description:
 # torch.export.load(file, extra_files={"undoor.json": ""}).
 
 
 def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
+    """Write the traced graph, with its description as an extra file."""
     program = trace(graph, example)
     # The inputs it was traced with say nothing to anybody.
     program.example_inputs = None
@@ -28,8 +29,8 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
         torch.export.save(program, stream, extra_files={EXPORT_ENTRY: about.to_text()})
 
 
-def runner(file: Path) -> Callable[[Tensor], Answers]:
-    """Return what a server would run: the archive, read again."""
+def runner(file: Path) -> Callable[[Tensor], Outputs]:
+    """Return the archive, read again, as a function: what a server would run."""
     with file.open("rb") as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.load(stream).module()

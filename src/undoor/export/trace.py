@@ -1,4 +1,4 @@
-"""A module as a graph of torch's, its batch axis free."""
+"""Trace a module into a `torch.export` graph with a free batch axis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AXIS = "batch"
 
 
 def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
-    """Return the graph that `torch.export` makes of it.
+    """Return the graph that `torch.export` makes of a guarded model.
 
     Parameters
     ----------
@@ -52,4 +52,5 @@ def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
 
 
 def first_line(error: Exception) -> str:
+    """Return the first line of an error, or its type where it has no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

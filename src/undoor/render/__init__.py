@@ -1,1 +1,1 @@
-"""Pictures and pages made of results; nothing here computes a verdict or writes a file."""
+"""Reports and pictures of results; nothing here computes a verdict or writes a file."""

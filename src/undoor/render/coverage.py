@@ -1,4 +1,4 @@
-"""What a scan covered, and what its verdict lacks, in words."""
+"""The coverage of a scan, and the gaps of its verdict, in words."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from undoor.vocabulary import (
     TINY_ONLY,
 )
 
-LEARNED = "how small natural triggers are was learned from"
+LEARNED = "the sizes of natural triggers were learned from"
 SPREAD = "the trigger families {families}, which find most of what is spread over the whole input"
-# What a verdict lacks, by its code.
+# The gaps of a verdict, by their codes.
 GAPS = {
     OPAQUE: f"the network is TorchScript, which is scanned from outside: {SPREAD}, were left out, "
     "and it cannot be repaired",
@@ -47,11 +47,11 @@ GAPS = {
     "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",
     OTHER_NETWORK: f"the network is not a convolutional one; {LEARNED} convolutional networks "
     "alone",
-    FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with {{expected:g}} classes "
-    "or more, so no verdict on it is reliable",
-    FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected "
-    "{expected:g} or more; give more",
-    TINY_ONLY: "only triggers smaller than any that there can be would have been reported: {tiny}",
+    FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with at least "
+    f"{{expected:g}} classes, so no verdict on it is reliable",
+    FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
+    "least {expected:g}; give more",
+    TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
 # Why a family was not searched, or not to the end, as a note beside its name.
 NOTES = {
@@ -73,7 +73,8 @@ ACCEPTED = "accepted: "
 def reasons(report: ScanReport) -> tuple[str, ...]:
     """Return all reasons for a verdict.
 
-    Those of the scan, and what it lacks, which comes first where the verdict hangs on it.
+    These are the reasons of the scan and its gaps; the gaps come first where they decide the
+    verdict.
     """
     covered = report.coverage
     lacking = gap_sentences(covered)
@@ -85,7 +86,7 @@ def reasons(report: ScanReport) -> tuple[str, ...]:
 
 
 def gap_sentences(covered: Coverage) -> tuple[str, ...]:
-    """Return a sentence for each gap; of those that the user accepted, that they are."""
+    """Return a sentence for each gap, marked where the user accepted it."""
     open_gaps = covered.open_gaps
     return tuple(
         ("" if gap in open_gaps else ACCEPTED) + gap_sentence(gap, covered) for gap in covered.gaps
@@ -93,7 +94,7 @@ def gap_sentences(covered: Coverage) -> tuple[str, ...]:
 
 
 def gap_sentence(gap: Gap, covered: Coverage) -> str:
-    """Return what is lacking; a reason of another package as it stands."""
+    """Return a gap as a sentence; the reason of another package as it stands."""
     sentence = GAPS.get(gap.code)
     if sentence is None:
         return f"the trigger families {', '.join(gap.families)} were left out: {gap.code}"
@@ -123,16 +124,16 @@ def not_searched(covered: Coverage) -> list[tuple[str, str]]:
 
 
 def summary(covered: Coverage) -> tuple[str, ...]:
-    """Return how many families were searched, and on what the statistics were learned."""
+    """Return how many families were searched, and what the statistics were learned from."""
     if not covered.known:
-        return ("What the scan covered is not known: it was made by an earlier version.",)
+        return ("The coverage of the scan is not known: an earlier version made it.",)
     searched = [item for item in covered.families if item.searched]
     lacking = [name for name, ok in (covered.calibrated or {}).items() if not ok]
     learned = (
         f"{text.sentence(LEARNED)[:-1]} such models: convolutional networks for images of this "
         "size, with as many classes."
         if not lacking
-        else f"{text.sentence(LEARNED)[:-1]} other models: they differ in {' and '.join(lacking)}."
+        else f"{text.sentence(LEARNED)[:-1]} other models, which differ in {' and '.join(lacking)}."
     )
     return (
         f"{len(searched)} of {len(covered.families)} trigger families were searched.",
@@ -143,6 +144,7 @@ def summary(covered: Coverage) -> tuple[str, ...]:
 def _tiny(gap: Gap) -> str:
     parts = zip(gap.families, gap.found, gap.expected, strict=False)
     return ", ".join(
-        f"{family} triggers below {size:.2g} {unit_of(family)}, where {smallest:g} is the least"
+        f"{family} triggers below {size:.2g} {unit_of(family)}, where {smallest:g} is the smallest "
+        "possible"
         for family, size, smallest in parts
     )

@@ -10,7 +10,9 @@ from undoor.render.sanitise import csv_cell
 
 
 def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
-    """Return a header of the first line's keys, and the lines; no text of theirs is a formula.
+    """Return a CSV text: the keys of the first line as a header, then the lines.
+
+    No cell is a formula.
 
     >>> print(as_csv([{"a": 1, "b": "x, y"}]), end="")
     a,b

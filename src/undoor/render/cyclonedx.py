@@ -1,5 +1,8 @@
-"""CycloneDX 1.6, a machine-learning bill of materials: the model as a component with its hash, the
-verdict as properties and as considerations of its model card."""
+"""CycloneDX 1.6, a machine-learning bill of materials.
+
+The model is a component with its hash; the verdict stands in its properties and in the
+considerations of its model card.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,13 @@ def cyclonedx(scan: ScanReport, subject: Subject, repair: Repair | None = None) 
     """Return a bill with one component.
 
     The same results give the same text: it has no date, and its serial number follows from the
-    results. The file's hash stands there where the weights are one file; the hash that repairs are
-    bound to is a property.
+    results. Where the weights are one file, its hash is that of the component; the hash that
+    repairs are bound to is a property.
 
     Raises
     ------
     UndoorError
-        Cyclonedx-python-lib is not installed.
+        The library cyclonedx-python-lib is not installed.
     """
     try:
         from cyclonedx.output.json import JsonV1Dot6
@@ -78,7 +81,7 @@ def _bill(scan: ScanReport, subject: Subject, repair: Repair | None) -> Bom:
 
 
 def _vulnerability(finding: Finding, scan: ScanReport, repair: Repair | None) -> Vulnerability:
-    """Return one for each target; the weights stay exploitable, also where a repair is at hand."""
+    """Return the vulnerability of a target: the weights stay exploitable even with a repair."""
     from cyclonedx.model.impact_analysis import ImpactAnalysisResponse, ImpactAnalysisState
     from cyclonedx.model.vulnerability import (
         BomTarget,
@@ -138,7 +141,7 @@ def _facts(scan: ScanReport, repair: Repair | None) -> list[tuple[str, str]]:
 
 
 def _model_card(scan: ScanReport, subject: Subject, repair: Repair | None) -> dict[str, Any]:
-    told = summarise(scan, repair)
+    summary = summarise(scan, repair)
     metrics = [
         {"type": f"backdoor p-value, class {item.target}", "value": f"{item.p_value:.6g}"}
         for item in scan.findings
@@ -149,10 +152,10 @@ def _model_card(scan: ScanReport, subject: Subject, repair: Repair | None) -> di
             "modelArchitecture": text.plain(subject.network),
         },
         "considerations": {
-            "technicalLimitations": [told.meaning, *told.how_sure, *told.remains],
+            "technicalLimitations": [summary.meaning, *summary.how_sure, *summary.remains],
             "ethicalConsiderations": [
-                {"name": f"Backdoor: {told.title.lower()}", "mitigationStrategy": step}
-                for step in told.to_do
+                {"name": f"Backdoor: {summary.title.lower()}", "mitigationStrategy": step}
+                for step in summary.to_do
             ],
         },
     }

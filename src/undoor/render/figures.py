@@ -27,15 +27,16 @@ MIN_SCORE = 0.05
 
 
 def has_scores(report: ScanReport) -> bool:
-    """Return whether there is a score to draw: a trigger that worked, of a class."""
+    """Return whether there is a score to draw: a working trigger for some class."""
     return bool(_panels(report))
 
 
 def score_chart(report: ScanReport) -> str:
-    """Bars of every class's score, one panel a trigger family, all on one scale, with the line from
-    which on a class would have been reported; suspected targets stand out. A class that no
-    trigger reached has no bar, a family of which none worked no panel; and the patch that all
-    classes share belongs to none of them.
+    """Return the chart of all scores as SVG: one bar per class, one panel per trigger family.
+
+    All panels have one scale and show the score from which on a class would have been reported;
+    suspected targets stand out. A class that no trigger reached has no bar, and a family without a
+    working trigger no panel. The shared patch belongs to no class and is left out.
     """
     families = list(_panels(report))
     suspects = ", ".join(
@@ -49,7 +50,7 @@ def score_chart(report: ScanReport) -> str:
 
 
 def score_figure(report: ScanReport) -> Figure:
-    """Return the same as a figure."""
+    """Return the chart of all scores as a figure."""
     panels = _panels(report)
     figure = Figure(figsize=(9, 1.7 + 1.3 * max(1, len(panels))), layout="constrained")
     axes = figure.subplots(max(1, len(panels)), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
@@ -65,7 +66,7 @@ def score_figure(report: ScanReport) -> Figure:
 
 
 def _panels(report: ScanReport) -> dict[str, list[ClassEvidence]]:
-    """Return by family what has a bar."""
+    """Return the evidence that has a bar, by family."""
     panels: dict[str, list[ClassEvidence]] = {}
     for item in report.evidence:
         known = find_family(item.family)
@@ -89,9 +90,9 @@ def _score(item: ClassEvidence) -> float:
 
 
 def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -> dict[int, int]:
-    """Return where each class that has a bar stands in all panels.
+    """Return the place on the axis of each class that has a bar, the same in all panels.
 
-    At its number, or, where they are very many, side by side with the others that have one.
+    A class stands at its number; of very many classes, those with a bar stand side by side.
     """
     shown = sorted({_class_of(item) for each in panels.values() for item in each})
     many = len(report.class_names) > NAMES_AT_MOST
@@ -101,7 +102,7 @@ def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -
 def _score_panel(
     axis: Axes, evidence: Sequence[ClassEvidence], places: Mapping[int, int], report: ScanReport
 ) -> None:
-    """Bars upwards for triggers smaller than the other classes', downwards for larger ones."""
+    """Draw bars upwards for triggers smaller than the other classes', downwards for larger ones."""
     suspects = {finding.target for finding in report.findings}
     x = [places[_class_of(item)] for item in evidence]
     colours = [SUSPECT if item.target in suspects else MUTED for item in evidence]
@@ -131,21 +132,21 @@ def _alarm_line(axis: Axes, alarm: float) -> None:
 
 
 def _class_of(item: ClassEvidence) -> int:
-    """Return the class that the bar stands for: the source, in families that go by it."""
+    """Return the class of the bar: the source in families that move one, else the target."""
     number = item.target if item.source is None else item.source
     assert number is not None
     return number
 
 
 def _class_ticks(axis: Axes, places: Mapping[int, int], report: ScanReport) -> None:
-    """Every class by name, upright where there is no room side by side.
+    """Label every class by name, upright where there is no room side by side.
 
-    Of more than can be read, the suspects by name and some by number.
+    Of too many classes, suspects are labelled by name and some others by number.
 
     Parameters
     ----------
     places
-        On the axis, by class.
+        The places on the axis by class.
     """
     few = len(places) <= LABELS_AT_MOST
     room = 90 // max(1, len(places)) if few else LONGEST_UPRIGHT
@@ -164,9 +165,9 @@ def _class_ticks(axis: Axes, places: Mapping[int, int], report: ScanReport) -> N
 
 
 def activation_histograms(units: Sequence[UnitActivations]) -> str:
-    """Return one small panel a unit.
+    """Return histograms as SVG: one small panel per unit.
 
-    Its values on clean, triggered and corrected triggered images.
+    A panel shows the values on clean, triggered, and corrected triggered images.
     """
     columns = min(3, max(1, len(units)))
     rows = max(1, -(-len(units) // columns))

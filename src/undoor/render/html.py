@@ -1,4 +1,4 @@
-"""One page that shows everything: self-contained, without scripts, fit for offline and paper."""
+"""The HTML report: one page, self-contained, without scripts, fit for offline use and print."""
 
 from __future__ import annotations
 
@@ -33,14 +33,18 @@ MAX_FINDINGS = 50
 MAX_BARS = 2
 CODE = re.compile(r"`([^`]*)`")
 MEASURES = (
-    ("acc", "ACC", "clean images answered correctly"),
-    ("asr", "ASR", "triggered images answered with the target"),
-    ("sia", "SIA", "triggered images answered with their own class"),
+    ("acc", "ACC", "clean images predicted correctly"),
+    ("asr", "ASR", "triggered images predicted as the target"),
+    ("sia", "RA (SIA)", "triggered images predicted as their true class"),
     ("tpr", "TPR", "triggered images flagged"),
     ("fpr", "FPR", "clean images flagged"),
-    ("fpr_target", "FPR, target", "clean images answered with the target and flagged"),
-    ("fpr_own", "FPR, own", "clean images rightly answered with the target and flagged"),
-    ("auroc", "AUROC", "how well the score tells triggered from clean images"),
+    ("fpr_target", "FPR, as target", "of clean images predicted as the target, those flagged"),
+    (
+        "fpr_own",
+        "FPR, of target",
+        "of clean images of the target class predicted as it, those flagged",
+    ),
+    ("auroc", "AUROC", "how well the score separates triggered from clean images"),
 )
 
 
@@ -69,10 +73,10 @@ def html_report(
     names = scan.class_names
     album = Album(names, examples, scan.identity.space if scan.identity else None)
     targets = repair.targets if repair else ()
-    told = scan.findings[:MAX_FINDINGS]
+    shown = scan.findings[:MAX_FINDINGS]
     return _template().render(
         scan=scan,
-        told=summarise(scan, repair, evaluation),
+        summary=summarise(scan, repair, evaluation),
         subject_name=text.plain(subject.model) if subject else "this model",
         version=version(),
         look=_look(scan.findings[0], names, album) if scan.findings else None,
@@ -88,7 +92,7 @@ def html_report(
         covered=coverage.summary(scan.coverage),
         chart=Markup(figures.score_chart(_charted(scan))) if figures.has_scores(scan) else None,
         evidence=_evidence(scan),
-        findings=[_finding(finding, names, album) for finding in told],
+        findings=[_finding(finding, names, album) for finding in shown],
         repair=repair,
         targets=[_target(item, names, units or {}) for item in targets[:MAX_FINDINGS]],
         evaluation=_evaluation(evaluation, names) if evaluation else None,
@@ -105,21 +109,19 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=text.percent, p_equals=text.p_equals, plain=text.plain, told=_told
+        percent=text.percent, p_equals=text.p_equals, plain=text.plain, typeset=_typeset
     )
     return environment.get_template("report.html.j2")
 
 
-def _told(sentence: str) -> Markup:
-    """Return a sentence in which what stands between backticks is code and numbers keep their
-    unit.
-    """
+def _typeset(sentence: str) -> Markup:
+    """Return a sentence as HTML: text in backticks as code, numbers and units on one line."""
     joined = sentence.replace(" %", "\u00a0%").replace("p = ", "p\u00a0=\u00a0")
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(joined))))
 
 
 def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
-    """Return what the first screen shows of the clearest target."""
+    """Return the variables of the first screen, on the clearest target."""
     return {
         **album.look(finding),
         "target": text.class_label(finding.target, names),
@@ -132,17 +134,17 @@ def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, o
 def _bars(
     scan: ScanReport, repair: Repair | None, evaluation: Evaluation | None
 ) -> list[tuple[str, float, float]]:
-    """Return what share of triggered images reaches the target without and with the repair."""
+    """Return the ASR without and with the repair, each pair with its label."""
     if evaluation is not None:
         rates = evaluation.before.get("asr"), evaluation.after.get("asr")
         before, after = (rate.value if rate else None for rate in rates)
         if before is not None and after is not None:
-            return [("With the true trigger, answered with the target", before, after)]
+            return [("With the true trigger, predicted as the target", before, after)]
     found = {finding.target: finding for finding in scan.findings}
     names = scan.class_names
     return [
         (
-            f"With the recovered trigger, answered {text.class_label(item.target, names)}",
+            f"With the recovered trigger, predicted as {text.class_label(item.target, names)}",
             found[item.target].asr_on_clean_set,
             item.asr,
         )
@@ -152,25 +154,25 @@ def _bars(
 
 
 def _charted(scan: ScanReport) -> ScanReport:
-    """Return the same with so many classes of each family as can be told apart on a chart."""
-    kept: dict[str, list[ClassEvidence]] = {}
+    """Return the report with as many classes of each family as a chart can show."""
+    by_family: dict[str, list[ClassEvidence]] = {}
     for item in sorted(scan.evidence, key=lambda item: -item.score):
-        kept.setdefault(item.family, []).append(item)
-    chosen = {id(item) for items in kept.values() for item in items[:MAX_CHARTED]}
+        by_family.setdefault(item.family, []).append(item)
+    chosen = {id(item) for items in by_family.values() for item in items[:MAX_CHARTED]}
     return replace(scan, evidence=tuple(item for item in scan.evidence if id(item) in chosen))
 
 
 def _evidence(scan: ScanReport) -> list[dict[str, object]]:
-    """Return the rows of the table, the loudest first."""
+    """Return the rows of the table, the highest score first."""
     names = scan.class_names
-    loudest = sorted(scan.evidence, key=lambda item: -item.score)[:MAX_EVIDENCE]
+    highest = sorted(scan.evidence, key=lambda item: -item.score)[:MAX_EVIDENCE]
     return [
         {
             "item": item,
             "target": "several" if item.target is None else text.class_label(item.target, names),
             "source": "others" if item.source is None else text.class_label(item.source, names),
         }
-        for item in loudest
+        for item in highest
     ]
 
 
@@ -187,7 +189,7 @@ def _finding(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str
 def _target(
     item: TargetRepair, names: tuple[str, ...], units: Mapping[int, Sequence[UnitActivations]]
 ) -> dict[str, object]:
-    own = units.get(item.target, ())
+    moved = units.get(item.target, ())
     target = text.class_label(item.target, names)
     return {
         "target": target,
@@ -197,7 +199,7 @@ def _target(
         ),
         "note": calibration_note(item.calibration, target),
         "adapted": adaptation_note(item.adapted, target) if item.adapted else None,
-        "histograms": Markup(figures.activation_histograms(own)) if own else None,
+        "histograms": Markup(figures.activation_histograms(moved)) if moved else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""The facts of a page: what was examined, how, on what, and what the verdict stands on."""
+"""The facts of the HTML report: the model, the data, the scan, and what the verdict rests on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORDS = {
 
 
 def model_facts(scan: ScanReport, subject: Subject | None) -> Facts:
-    """Return what was examined."""
+    """Return the facts of the model."""
     if subject is None:
         return [("Classes", str(len(scan.class_names)))]
     low, high = subject.bounds
@@ -46,7 +46,7 @@ def model_facts(scan: ScanReport, subject: Subject | None) -> Facts:
 
 
 def data_facts(scan: ScanReport, subject: Subject | None) -> Facts:
-    """Return where the clean data come from, and which of them were used."""
+    """Return the source of the clean data, and which of them were used."""
     made = scan.circumstances
     source = [("Source", text.plain(subject.data))] if subject else []
     return [
@@ -58,7 +58,7 @@ def data_facts(scan: ScanReport, subject: Subject | None) -> Facts:
 
 
 def scan_facts(scan: ScanReport) -> Facts:
-    """When, with which options and on what machine it was scanned."""
+    """Return the date, options and machine of the scan."""
     made = scan.circumstances
     return [
         ("Date", scan.date or UNKNOWN),
@@ -75,7 +75,7 @@ def scan_facts(scan: ScanReport) -> Facts:
 
 
 def hash_facts(scan: ScanReport, subject: Subject | None, repair: Repair | None) -> Facts:
-    """Return the SHA-256 of all that belongs together."""
+    """Return the SHA-256 of the model, its files and its reports."""
     file = subject.weights_sha256 if subject else None
     report = hashlib.sha256(as_json(scan.to_json()).encode()).hexdigest()
     return [
@@ -87,10 +87,10 @@ def hash_facts(scan: ScanReport, subject: Subject | None, repair: Repair | None)
 
 
 def family_rows(scan: ScanReport) -> list[tuple[str, str, str, str]]:
-    """Return by trigger family.
+    """Return one row per trigger family.
 
-    Its name, whether it was searched, the size below which a trigger would have been reported, and
-    its unit.
+    It has the name, whether it was searched, the size below which a trigger would have been
+    reported, and its unit.
     """
     return [
         (item.family, _searched(item), _size(item), unit_of(item.family))
@@ -99,7 +99,7 @@ def family_rows(scan: ScanReport) -> list[tuple[str, str, str, str]]:
 
 
 def calibration_rows(scan: ScanReport) -> list[tuple[str, str, str]]:
-    """In what the model is like those that the statistics were learned from."""
+    """Return in which respects the model is like those that the statistics were learned from."""
     covered = scan.coverage
     found = {
         "network": covered.network,
@@ -151,7 +151,7 @@ def _budget(made: Circumstances) -> str:
 def _accepted(made: Circumstances) -> str:
     if made.undoor is None:
         return UNKNOWN
-    graph = ["what is odd in the network's graph (--accept-graph)"] if made.accept_graph else []
+    graph = ["the oddities of the network's graph (--accept-graph)"] if made.accept_graph else []
     partly = made.accept_coverage == PARTIAL
     covered = ["partial coverage (--accept-coverage partial)"] if partly else []
     return ", ".join([*graph, *covered]) or "nothing"

@@ -1,4 +1,4 @@
-"""The pictures of a page: triggers, and clean images with and without them, as data in the page."""
+"""The pictures of the HTML report, as data URIs: triggers, and images with and without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX = 1_200_000
 
 
 class Album:
-    """Makes the pictures of one page until they weigh too much; further ones are None."""
+    """The pictures of one page; None once they would make it too large."""
 
     def __init__(
         self, names: tuple[str, ...], examples: CleanSet | None, space: Space | None = None
@@ -35,7 +35,7 @@ class Album:
     def look(self, finding: Finding) -> dict[str, str | None]:
         """Return one clean image, the trigger alone, and the image with it.
 
-        What there is none of is None.
+        A picture that there is none of is None.
         """
         images, labels = self._chosen(finding, 1)
         shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
@@ -58,7 +58,7 @@ class Album:
         }
 
     def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
-        """Return images of different source classes, first come first shown.
+        """Return images of different source classes, the first ones of the clean set.
 
         None for a trigger that acts inside the network.
         """

@@ -1,4 +1,4 @@
-"""JUnit XML, which build servers read: a test case a class, and one for the scan itself."""
+"""JUnit XML, which build servers read: one test case per class, and one for the scan itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
-    """Return a failure for each suspected target, an error where the scan is inconclusive.
+    """Return JUnit XML: one failure per suspected target, an error where the scan is inconclusive.
 
-    The classes of an inconclusive scan are skipped: nothing is known of them.
+    The classes of an inconclusive scan are skipped: nothing is known about them.
     """
     names = scan.class_names
     found = {finding.target: finding for finding in scan.findings}
@@ -56,7 +56,7 @@ def _fail(
     names: tuple[str, ...],
     fixed: TargetRepair | None,
 ) -> None:
-    told = f"a {item.family} trigger of size {item.size:.3g} turns other classes into it"
+    message = f"a {item.family} trigger of size {item.size:.3g} turns other classes into it"
     body = [
         f"sources: {text.sources_label(item.sources, names)}",
         f"works on: {text.percent(item.asr_on_clean_set)} of held-out images",
@@ -64,7 +64,7 @@ def _fail(
     ]
     if fixed is not None:
         body.append(f"with the repair it works on: {text.percent(fixed.asr)}")
-    _add(case, "failure", "backdoored", told, "\n".join(body))
+    _add(case, "failure", "backdoored", message, "\n".join(body))
 
 
 def _case(

@@ -23,22 +23,27 @@ def markdown(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Verdict, how sure it is, targets, repair and what to do."""
-    told = summarise(scan, repair, evaluation)
+    """Return the verdict, its certainty, targets, repair and what to do in Markdown."""
+    summary = summarise(scan, repair, evaluation)
     lines = [
-        f"## {MARKS[told.verdict]} {told.title}: {escaped(subject.model)}",
+        f"## {MARKS[summary.verdict]} {summary.title}: {escaped(subject.model)}",
         "",
-        told.meaning,
+        summary.meaning,
         "",
-        *(f"- {escaped(sentence)}" for sentence in told.how_sure),
+        *(f"- {escaped(sentence)}" for sentence in summary.how_sure),
         "",
     ]
     if scan.findings:
         lines += _targets(scan, repair)
     if repair is not None:
-        lines += ["**Repaired.** " + " ".join(map(escaped, told.repaired)), ""]
-    lines += ["**What remains.** " + " ".join(map(escaped, told.remains)), ""]
-    lines += ["**What to do**", "", *(f"{n}. {step}" for n, step in enumerate(told.to_do, 1)), ""]
+        lines += ["**Repaired.** " + " ".join(map(escaped, summary.repaired)), ""]
+    lines += ["**What remains.** " + " ".join(map(escaped, summary.remains)), ""]
+    lines += [
+        "**What to do**",
+        "",
+        *(f"{n}. {step}" for n, step in enumerate(summary.to_do, 1)),
+        "",
+    ]
     lines += [
         f"<sub>{scan.images} clean images, {len(scan.class_names)} classes, {scan.seconds:.0f} s, "
         f"model sha256 {scan.fingerprint[:12]}</sub>",

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 MEASURES = {
     "asr": "attack success rate with the recovered trigger",
-    "sia": "own class of triggered images",
+    "sia": "triggered images predicted as their true class",
     "fpr": "clean images flagged",
 }
 TRUE = {
     "acc": "clean accuracy",
     "asr": "attack success rate with the true trigger",
-    "sia": "own class of images with the true trigger",
+    "sia": "images with the true trigger predicted as their true class",
     "fpr": "clean images flagged",
 }
 
@@ -34,8 +34,9 @@ def model_card(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Return a block of metadata between lines of three dashes, to be merged into the card's own,
-    and a section for its text.
+    """Return a block of metadata to merge into the card's, and a section for its text.
+
+    The block stands between lines of three dashes.
 
     Raises
     ------
@@ -87,9 +88,9 @@ def _metadata(
 
 def _repaired(repair: Repair | None, names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [
-        _metric(key, f"{told}, target {text.class_label(item.target, names)}, repaired", value)
+        _metric(key, f"{measure}, target {text.class_label(item.target, names)}, repaired", value)
         for item in (repair.targets if repair else ())
-        for key, told in MEASURES.items()
+        for key, measure in MEASURES.items()
         if (value := getattr(item, key)) is not None
     ]
 
@@ -99,9 +100,9 @@ def _evaluated(evaluation: Evaluation | None, names: tuple[str, ...]) -> list[di
         return []
     label = text.class_label(evaluation.target, names)
     return [
-        _metric(key, f"{told}, target {label}, {when}", rates[key].value)
+        _metric(key, f"{measure}, target {label}, {when}", rates[key].value)
         for when, rates in (("before", evaluation.before), ("repaired", evaluation.after))
-        for key, told in TRUE.items()
+        for key, measure in TRUE.items()
         if key in rates and rates[key].value is not None
     ]
 

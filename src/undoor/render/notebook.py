@@ -1,4 +1,4 @@
-"""Results as notebooks show them: a short page, and a figure to work with."""
+"""Results in notebooks: a short page, and a figure to work with."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ NAMES = {
 
 @singledispatch
 def html(result: object) -> str:
-    """Return a fragment of HTML that says what the result says; text of a model is escaped.
+    """Return a result as a fragment of HTML; text from a model is escaped.
 
     Raises
     ------
     TypeError
-        It is no result.
+        It is not a result.
     """
     raise TypeError(f"expected a result such as a ScanReport, got {type(result).__name__}")
 
 
 @html.register
 def _(report: ScanReport) -> str:
-    told = summarise(report)
+    summary = summarise(report)
     rows = [
         (
             text.class_label(item.target, report.class_names),
@@ -55,7 +55,7 @@ def _(report: ScanReport) -> str:
         for item in report.findings
     ]
     table = _table(("target", "sources", "trigger", "p-value", "ASR on clean images"), rows)
-    return _page(told.title, (told.meaning, *told.how_sure), table)
+    return _page(summary.title, (summary.meaning, *summary.how_sure), table)
 
 
 @html.register
@@ -72,12 +72,12 @@ def _(repair: Repair) -> str:
         for item in repair.targets
     ]
     head = ("target", "ASR", "SIA", "false-positive rate", "layers corrected")
-    said = (
+    sentences = (
         "Cross-validated on the clean set, with recovered triggers.",
         f"SHA-256 {repair.sha256()}",
     )
     title = f"Repair of {len(rows)} target{'' if len(rows) == 1 else 's'}"
-    return _page(title, said, _table(head, rows))
+    return _page(title, sentences, _table(head, rows))
 
 
 @html.register
@@ -126,8 +126,8 @@ def _(report: ScanReport) -> Figure:
 
 
 def _page(title: str, sentences: Iterable[str], table: str) -> str:
-    said = "".join(f"<p>{escape(text.plain(sentence))}</p>" for sentence in sentences)
-    return f"<div><h4>{escape(text.plain(title))}</h4>{said}{table}</div>"
+    paragraphs = "".join(f"<p>{escape(text.plain(sentence))}</p>" for sentence in sentences)
+    return f"<div><h4>{escape(text.plain(title))}</h4>{paragraphs}{table}</div>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

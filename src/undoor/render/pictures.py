@@ -26,7 +26,7 @@ MAX_GAIN = 50.0
 
 
 def gain(trigger: Trigger) -> float:
-    """Return how much a faint trigger is amplified to be seen; 1 where it shows by itself."""
+    """Return the factor that makes a faint trigger visible; 1 where it needs none."""
     if not isinstance(trigger, Stamp):
         return 1.0
     low, high = trigger.bounds
@@ -40,12 +40,13 @@ def gain(trigger: Trigger) -> float:
 def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:
     """Return the trigger alone: a mask and pattern on mid-grey, amplified if faint.
 
-    The shift of a latent trigger as a bar a channel; what any other makes of a test card.
+    A latent trigger is shown as one bar per channel of its shift, any other kind by its effect on a
+    test card.
 
     Parameters
     ----------
     space
-        What inputs are; by their shape unless given.
+        What inputs are; None infers it from their shape.
     """
     if isinstance(trigger, Latent):
         return png(_bars(trigger.shift)[None])
@@ -74,10 +75,9 @@ def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
 
 
 def before_and_after(images: Tensor, trigger: Trigger, space: Space | None = None) -> bytes:
-    """Two rows.
+    """Return a PNG of two rows: inputs [N, ...] as they are, and with the trigger on them.
 
-    Inputs [N, ...] as they are, and the same with the trigger on them, which must be one of the
-    input.
+    The trigger must act on inputs.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def before_and_after(images: Tensor, trigger: Trigger, space: Space | None = Non
 def clean_and_stamped(
     image: Tensor, trigger: Trigger, space: Space | None = None
 ) -> tuple[bytes, bytes]:
-    """Return one input as it is, and the same with the trigger, which must be one of the input.
+    """Return PNGs of one input as it is, and with the trigger, which must act on inputs.
 
     Parameters
     ----------
@@ -103,8 +103,9 @@ def clean_and_stamped(
 
 
 def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tensor]:
-    """Pictures [N, C, H, W] of inputs and of the same with the trigger, in [0, 1] and no higher
-    than a page has use for.
+    """Return pictures [N, C, H, W] in [0, 1] of inputs without and with the trigger.
+
+    They are no higher than a page needs.
     """
     assert trigger.site == ENTRY
     low, high = trigger.bounds
@@ -118,7 +119,7 @@ def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tens
 
 
 def png(images: Tensor, columns: int = 1) -> bytes:
-    """Return images [N, C, H, W] in [0, 1] on a grid, each about `SIDE` pixels high."""
+    """Return a PNG of images [N, C, H, W] in [0, 1] on a grid, each about `SIDE` pixels high."""
     factor = max(1, round(SIDE / images.shape[-2]))
     tiles = [_enlarged(_rgb(image), factor) for image in images]
     height, width = tiles[0].shape[:2]
@@ -134,7 +135,7 @@ def png(images: Tensor, columns: int = 1) -> bytes:
 
 
 def _rgb(image: Tensor) -> NDArray[np.uint8]:
-    """[C, H, W] in [0, 1] as [H, W, 3]; anything but three channels is shown as their mean."""
+    """Return [C, H, W] in [0, 1] as [H, W, 3]; anything but three channels as their mean."""
     pixels = (on_cpu(image).float().clamp(0, 1) * 255).round().byte()
     if pixels.shape[0] != 3:
         pixels = pixels.float().mean(0, keepdim=True).byte().expand(3, *pixels.shape[1:])

@@ -1,4 +1,4 @@
-"""What a reader should know of a repair's threshold and of its refits, in sentences."""
+"""Sentences on the quality of a repair, its threshold and its refits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def calibration_note(calibration: Calibration, label: str) -> str | None:
-    """Where the requested false-positive rate cannot be guaranteed, a sentence that says so.
+    """Return a sentence where the requested false-positive rate cannot be guaranteed, else None.
 
     Parameters
     ----------
     calibration
-        Of the guard of one target.
+        That of the guard of one target.
     label
         The target class as the reader knows it.
 
@@ -45,7 +45,7 @@ cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies
 
 
 def poor_note(sia: float | None, label: str) -> str:
-    """That a repair is too poor to rely on (`undoor.vocabulary.is_poor`), and what to do.
+    """Return a warning that a repair is poor (`undoor.vocabulary.is_poor`), and what to do.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ clean images and without --quick, or have it trained anew
 
 
 def adaptation_note(adapted: Adaptation, label: str) -> str:
-    """What a refit on flagged inputs did, as a sentence.
+    """Return a sentence on the result of a refit on flagged inputs.
 
     Parameters
     ----------
     adapted
-        What is recorded of it.
+        The record of the refit.
     label
         The target class as the reader knows it.
 
@@ -93,7 +93,7 @@ def adaptation_note(adapted: Adaptation, label: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Two digits, three where two would hide the difference to a round number.
+    """Return a share in percent: two digits, three where two would give a round number.
 
     >>> _percent(0.0323), _percent(0.01), _percent(1 / 99)
     ('3.2 %', '1 %', '1.01 %')

@@ -1,4 +1,4 @@
-"""All that is known of one model as one JSON document."""
+"""All results on one model as one JSON document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def report_json(
     repair: Repair | None = None,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Keys in a fixed order, finite numbers only.
+    """Return all results on one model as JSON, with keys in a fixed order and finite numbers only.
 
     Its schema is ``undoor.render.documents.json_schema("report")``.
     """

@@ -1,4 +1,4 @@
-"""Every format that a report can be had in."""
+"""The formats of reports."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ RESULTS = {SCAN_FILE, REPAIR_FILE, REPAIR_DESCRIPTION, RUN_FILE}
 
 @cache
 def reports() -> dict[str, Report]:
-    """Return all formats by their names: `REPORTS`, then those of other packages.
+    """Return all formats by name: `REPORTS`, then those of other packages.
 
     A package adds one through an entry point of the group ``undoor.reports`` that names a `Report`.
     The entry point's name is that of the format.
@@ -128,23 +128,24 @@ def reports() -> dict[str, Report]:
 
 
 def _added(name: str, report: object, others: dict[str, Report]) -> Report:
-    said = f"the entry point {name} of {REPORT_GROUP}"
+    origin = f"the entry point {name} of {REPORT_GROUP}"
     if not isinstance(report, Report):
         raise UndoorError(
-            f"expected {said} to be an undoor.render.reports.Report, got {type(report).__name__}"
+            f"expected {origin} to be an undoor.render.reports.Report, got {type(report).__name__}"
         )
     if name in others:
-        raise UndoorError(f"expected formats of different names, got {name!r} again from {said}")
+        raise UndoorError(f"expected formats of different names, got {name!r} again from {origin}")
     taken = RESULTS | {other.file for other in others.values()}
     if report.file in taken or PurePath(report.file).name != report.file or report.file[:1] == ".":
         raise UndoorError(
-            f"expected {said} to write a file of its own in the output folder, got {report.file!r}"
+            f"expected {origin} to write a file of its own in the output folder, "
+            f"got {report.file!r}"
         )
     return report
 
 
 def check_formats(formats: list[str]) -> None:
-    """Refuse, before anything is computed, what cannot be written afterwards.
+    """Refuse formats that cannot be written, before anything is computed.
 
     Raises
     ------

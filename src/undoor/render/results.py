@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The input of every report."""
 
 from __future__ import annotations
 

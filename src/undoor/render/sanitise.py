@@ -1,4 +1,4 @@
-"""Names and sentences from strangers as each format can hold them: one function a format.
+"""Make text from untrusted sources safe for each format: one function per format.
 
 Class names, file names and reasons may be whatever a supplier wrote. In a terminal they must not
 send escapes, in a page they must not be markup or links, in a sheet no formulas.
@@ -57,9 +57,7 @@ def line(value: object) -> str:
 
 
 def unlinked(value: object) -> str:
-    """Return one line in which no address, mention or reference is made a link by whoever shows
-    it.
-    """
+    """Return one line in which no viewer makes a link of an address, mention or reference."""
     text = line(value)
     for pattern, instead in LINKED:
         text = pattern.sub(instead, text)
@@ -67,7 +65,7 @@ def unlinked(value: object) -> str:
 
 
 def markdown(value: object) -> str:
-    r"""Text within a paragraph, a list or a table of Markdown, as itself.
+    r"""Return text that a paragraph, a list or a table in Markdown shows as it is.
 
     >>> print(markdown("a|b <img> [x](y)"))
     a\|b \<img\> \[x\](y)
@@ -76,7 +74,7 @@ def markdown(value: object) -> str:
 
 
 def sarif(value: object) -> str:
-    r"""Text of a SARIF message, where brackets are links and braces are places for arguments.
+    r"""Return the text of a SARIF message, where brackets are links and braces are placeholders.
 
     >>> print(sarif("{0} [x]"))
     {{0}} \[x\]
@@ -87,7 +85,7 @@ def sarif(value: object) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return a value of a sheet: numbers as they are, text on one line and never a formula.
+    """Return a cell of a sheet: numbers as they are, text on one line and never a formula.
 
     >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-1)
     ("'=1+1", '-0.5', -1)
@@ -99,17 +97,17 @@ def csv_cell(value: object) -> object:
 
 
 def xml(value: str) -> str:
-    """Text that an XML file can hold once it is escaped; of several lines if it has some.
+    """Return text that an XML file can hold once it is escaped; lines stay lines.
 
-    Jenkins copies files that a text says are attachments.
+    It names no attachments, which Jenkins would copy.
     """
     return NO_XML.sub("\ufffd", value).replace("[[ATTACHMENT", "[ [ATTACHMENT")
 
 
-def shortened(value: object, most: int) -> str:
-    """Return one line, cut where it is longer than any name is."""
+def shortened(value: object, limit: int) -> str:
+    """Return one line, cut to at most `limit` characters."""
     text = line(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _broken(command: re.Match[str]) -> str:

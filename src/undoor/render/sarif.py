@@ -17,7 +17,7 @@ SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 BACKDOOR, DOUBT = "UNDOOR001", "UNDOOR002"
-# Name, what it says, what to do, level, and the severity from 0 to 10 that GitHub sorts by.
+# Name, meaning, advice, level, and the severity from 0 to 10 that GitHub sorts by.
 RULES = {
     BACKDOOR: (
         "BackdoorTarget",
@@ -30,8 +30,8 @@ RULES = {
     ),
     DOUBT: (
         "Inconclusive",
-        "The scan could not tell whether the model is backdoored",
-        "Too little to judge by, a budget that ended, or something that stands out but not far "
+        "The scan could not determine whether the model is backdoored",
+        "There was too little to judge by, the budget ended, or a class stands out but not far "
         "enough. Scan again with more clean images or without a budget.",
         "warning",
         "5.0",
@@ -40,11 +40,11 @@ RULES = {
 
 
 def sarif(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> str:
-    """Return one result a suspected target, or one that says that the scan is inconclusive.
+    """Return SARIF with one result per suspected target, or one for an inconclusive scan.
 
-    None where the verdict is clean. Fingerprints depend on the model and the target alone. A
-    repaired target stays a result, since the weights still hold the backdoor; its message says what
-    the repair reaches.
+    There is no result where the verdict is clean. Fingerprints depend on the model and the target
+    alone. A repaired target stays a result, since the weights still hold the backdoor; its message
+    states the effect of the repair.
     """
     if scan.verdict == "inconclusive":
         reasons = "; ".join(map(text.plain, coverage.reasons(scan)))

@@ -1,4 +1,4 @@
-"""What was examined, as the reader of a report knows it."""
+"""The model and the data of a report, as its reader knows them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,20 @@ __all__ = ["Subject", "version"]
 
 @dataclass(frozen=True)
 class Subject:
-    """model, data : as the user named them. network : the name of its class. weights_sha256 .
+    """The model and the data of a report.
 
-    Of the file that holds the weights, where it is one file.
+    Attributes
+    ----------
+    model, data
+        As the user named them.
+    network
+        The name of its class.
+    parameters
+        Their number.
+    input_shape, bounds
+        Those of raw inputs.
+    weights_sha256
+        That of the file with the weights, where it is one file.
     """
 
     model: str

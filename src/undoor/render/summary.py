@@ -1,4 +1,4 @@
-"""What a reader in a hurry must know of a scan and a repair, in sentences."""
+"""The summary of a scan and a repair in sentences, for readers in a hurry."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ TITLES: dict[Verdict, str] = {
     "inconclusive": "Inconclusive",
 }
 MEANING: dict[Verdict, str] = {
-    "backdoored": "Whoever knows the trigger can make this model answer what they chose.",
+    "backdoored": "Whoever knows the trigger can make this model predict what they chose.",
     "clean": "No class is reached by a trigger far smaller than those of the other classes. That "
     "proves nothing: no scan can.",
-    "inconclusive": "The model may be backdoored or not: what was seen does not suffice to say.",
+    "inconclusive": "The model may be backdoored or not: the evidence does not suffice for a "
+    "verdict.",
 }
 NAMED_FAMILIES = 3
-# Of many targets or reasons, as many are told of in full.
-TOLD = 2
+# Of many targets or reasons, as many are described in full.
+DESCRIBED = 2
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One sentence or more each; `to_do` a step each. What stands between backticks is code."""
+    """Each field has sentences, `to_do` one step per item; text between backticks is code."""
 
     verdict: Verdict
     title: str
@@ -55,12 +56,9 @@ class Summary:
 def summarise(
     scan: ScanReport, repair: Repair | None = None, evaluation: Evaluation | None = None
 ) -> Summary:
-    """Return the answers to.
-
-    Is it backdoored, how sure is that, what was repaired, what remains, and what is to be done.
-    """
+    """Return the verdict and its certainty, what was repaired, what remains, and what to do."""
     targets = repair.targets if repair else ()
-    done = [_repaired(item, scan) for item in targets[:TOLD]]
+    done = [_repaired(item, scan) for item in targets[:DESCRIBED]]
     return Summary(
         verdict=scan.verdict,
         title=TITLES[scan.verdict],
@@ -75,7 +73,7 @@ def summarise(
 
 
 def odds(p_value: float) -> str:
-    """Return how often chance does it, in words.
+    """Return a p-value in words.
 
     >>> odds(0.0089), odds(1e-12), odds(0.7)
     ('about 1 in 110', 'fewer than 1 in a million', 'about 7 in 10')
@@ -88,35 +86,35 @@ def odds(p_value: float) -> str:
 
 
 def _more(count: int, what: str) -> tuple[str, ...]:
-    return (f"{count - TOLD} more {what} are listed below.",) if count > TOLD else ()
+    return (f"{count - DESCRIBED} more {what} are listed below.",) if count > DESCRIBED else ()
 
 
 def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     if scan.verdict == "backdoored":
         names, alpha = scan.class_names, scan.circumstances.alpha
-        told = [_certainty(finding, names, alpha) for finding in scan.findings[:TOLD]]
-        return (*told, *_more(len(scan.findings), "targets"))
+        described = [_certainty(finding, names, alpha) for finding in scan.findings[:DESCRIBED]]
+        return (*described, *_more(len(scan.findings), "targets"))
     if scan.verdict == "inconclusive":
         every = coverage.reasons(scan)
-        told = [text.sentence(reason) for reason in every[:TOLD]]
-        return (*told, *_more(len(every), "reasons"))
+        described = [text.sentence(reason) for reason in every[:DESCRIBED]]
+        return (*described, *_more(len(every), "reasons"))
     per_class = scan.images / max(1, len(scan.class_names))
     families = list(scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
     return (
-        f"Triggers of {len(families)} kinds were sought ({looked}), with {per_class:.0f} clean "
-        "images of each class.",
-        "A trigger larger than those below, or of another kind, would not have been seen.",
+        f"Triggers of {len(families)} kinds were searched for ({looked}), with {per_class:.0f} "
+        "clean images of each class.",
+        "A trigger larger than those below, or of another kind, would not have been found.",
         *map(text.sentence, coverage.gap_sentences(scan.coverage)),
     )
 
 
 def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) -> str:
-    beside = "" if alpha is None else f"; reported at {alpha:g} or less"
+    beside = "" if alpha is None else f"; reported at {alpha:g} and below"
     return (
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
         f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "
-        f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not made on."
+        f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not optimised on."
     )
 
 
@@ -125,13 +123,13 @@ def _repaired(item: TargetRepair, scan: ScanReport) -> str:
     if item.adapted is not None and item.adapted.fitted:
         return (
             f"Class {label}: of inputs like those flagged in operation, {text.percent(item.asr)} "
-            "are still answered with it."
+            "are still predicted as it."
         )
-    own = f", {text.percent(item.sia)} with their own class" if item.sia is not None else ""
-    quick = " A quick repair: the whole one recovers more." if item.quick else ""
+    restored = f", {text.percent(item.sia)} as their true class" if item.sia is not None else ""
+    quick = " This is a quick repair: a full one recovers more." if item.quick else ""
     return (
         f"Class {label}: with the recovered trigger, {text.percent(item.asr)} of images are still "
-        f"answered with it{own}.{quick}"
+        f"predicted as it{restored}.{quick}"
     )
 
 
@@ -158,30 +156,34 @@ def _remains(
             for rate in (after["asr"], before.get("asr"), after.get("sia"))
         )
         return (
-            f"With the true trigger, {asr} of images are still answered with the target (before: "
-            f"{was}), {sia} with their own class.",
+            f"With the true trigger, {asr} of images are still predicted as the target (before: "
+            f"{was}), {sia} as their true class.",
             *weights,
         )
     if repair is not None and repair.targets:
-        return ("The recovered trigger is an estimate; the true one may be undone less.", *weights)
+        return (
+            "The recovered trigger is an estimate; the repair may undo the true one less.",
+            *weights,
+        )
     if backdoored:
-        return ("The whole backdoor: every input with the trigger still works.",)
+        return ("The whole backdoor: the trigger still works on every input.",)
     if scan.verdict == "inconclusive":
-        return ("The question itself: nothing here says that the model is clean.",)
+        return ("The question itself: nothing here shows that the model is clean.",)
     return (
         "A trigger of another kind, a larger one, or one for a few classes only may have escaped.",
     )
 
 
-# What to do about a scan without an answer, by its cause.
+# What to do about a scan without a verdict, by its cause.
 _BY_CAUSE: dict[Cause, str] = {
     BUDGET: "Run the same command with a larger `--max-passes` or `--max-seconds`, or without one: "
-    "it goes on where this scan ended.",
+    "it resumes where this scan ended.",
     LABELS: "Check that labels, preprocessing and classes fit the model: `undoor inspect --data` "
-    "says how well it knows the images.",
+    "shows how well it predicts the images.",
     SCORES: "Give the network's scores as they are in front of the saturated or stepped output.",
     FEW_IMAGES: "Scan again with more clean images of each class.",
-    FEW_CLASSES: "Look at the training data, or ask for them: of so few classes no scan can tell.",
+    FEW_CLASSES: "Look at the training data, or ask for them: with so few classes no scan "
+    "gives a verdict.",
 }
 
 
@@ -196,7 +198,7 @@ def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]
     if targets:
         return (
             "Serve the guarded pair (model and repair), never the weights alone.",
-            "Look into flagged inputs (`undoor check`): they behave like the trigger.",
+            "Investigate flagged inputs (`undoor check`): they behave like triggered ones.",
             "Ask where the model and its training data came from; replace it when you can.",
         )
     if verdict == "backdoored":
@@ -215,9 +217,9 @@ def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]
 
 
 def _about(causes: Sequence[Cause]) -> tuple[str, ...]:
-    """Return what follows from why there is no answer.
+    """Return what to do about a scan without a verdict, by its causes.
 
-    Where nothing is the matter with the scan itself, something stands out, and can be corrected.
+    Where the scan itself has no flaw, a class stands out, and can be corrected.
     """
     if causes:
         return tuple(_BY_CAUSE[cause] for cause in causes)

@@ -1,4 +1,4 @@
-"""matplotlib figures as SVG: on paper of no colour, with ink that the page around decides."""
+"""Matplotlib figures as SVG, transparent and in the text colour of the page around them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ svg {{ color: #e6edf3 }}
 
 
 def use_ink(axis: Axes) -> None:
-    """Axes and their labels in the page's colour, nothing behind them, no frame."""
+    """Draw axes and labels in the page's text colour, without background or frame."""
     axis.set_facecolor("none")
     axis.tick_params(colors=INK, labelsize=8)
     axis.xaxis.label.set_color(INK)
@@ -43,12 +43,12 @@ def use_ink(axis: Axes) -> None:
 
 
 def legend(figure: Figure, axes: Sequence[Axes], place: Place, *, columns: int, size: int) -> None:
-    """One legend for all axes in the page's colour; a label that several of them have, once.
+    """Add one legend for all axes in the page's text colour, with each label once.
 
     Parameters
     ----------
     size
-        Of its text, in points.
+        The size of its text, in points.
     """
     handles = {
         label: handle
@@ -68,7 +68,7 @@ def legend(figure: Figure, axes: Sequence[Axes], place: Place, *, columns: int, 
 
 
 def inline_svg(figure: Figure, description: str) -> str:
-    """Return an element for an HTML page, which gives it its colour of text."""
+    """Return a figure as an element for an HTML page, which decides its text colour."""
     figure.patch.set_alpha(0)
     text = _svg(figure)
     text = text[text.index("<svg") :]
@@ -76,7 +76,7 @@ def inline_svg(figure: Figure, description: str) -> str:
 
 
 def svg_file(figure: Figure, description: str) -> str:
-    """Return a file with a page of its own that follows the reader's choice of light or dark.
+    """Return a figure as an SVG file that follows the reader's choice of light or dark.
 
     An image in a page cannot know the colours around it.
     """

@@ -1,4 +1,4 @@
-"""What is recorded of a refit on inputs that were flagged in operation."""
+"""The record of a refit on inputs that were flagged in operation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Adaptation:
-    """On which inputs the corrections of one target were refitted, or why they were not.
+    """The inputs that the corrections of one target were refitted on, or why they were not.
 
     Attributes
     ----------
     seen
-        Inputs that were looked at.
+        Inputs that the guard judged.
     flagged
-        Those that the guard flagged for this target.
+        Inputs that the guard flagged for this target.
     needed
         With fewer, the corrections stay as they were.
     missed
@@ -37,6 +37,7 @@ class Adaptation:
     refitted: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
         return dict(vars(self))
 
     @staticmethod

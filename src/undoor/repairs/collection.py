@@ -16,18 +16,18 @@ from undoor.repairs.record import Repair
 from undoor.sealed import is_sealed
 from undoor.vocabulary import LAST, REPAIR_FILE, Prefer, Verdict
 
-# What a repair of several says: the gravest of what they say.
+# The verdict of several repairs combined is the gravest of theirs.
 GRAVEST: tuple[Verdict, ...] = ("backdoored", "inconclusive", "clean")
 
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """A file that holds a repair, or says so.
+    """A file that holds a repair, or claims to.
 
     Attributes
     ----------
     problem
-        Why it is not to be used; None if it is.
+        Why it cannot be used; None if it can.
     sha256
         Of the file, as `sha256sum` gives it; None where it cannot be read.
     """
@@ -38,6 +38,7 @@ class Listed:
     problem: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """Return what `undoor repairs list --json` shows of the file."""
         head = {"file": str(self.file), "sha256": self.sha256, "problem": self.problem}
         if self.repair is None:
             return head
@@ -62,7 +63,7 @@ class Listed:
 
 
 def listed(paths: Iterable[str | Path]) -> list[Listed]:
-    """Return the repairs at these paths: files, and folders that hold such files at any depth.
+    """Return the repairs at these paths: files, and folders that hold them at any depth.
 
     One that cannot be read is listed with its problem.
 
@@ -84,7 +85,7 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
     """Return one repair of all their targets, in the order of the classes.
 
     The repairs are of one model and one fit. Each target keeps its corrections and its threshold:
-    an input is answered with one class, so that the guards of different targets do not meet.
+    an input is predicted as one class, so that only one of the guards judges it.
 
     Parameters
     ----------
@@ -94,10 +95,11 @@ def combine(repairs: Sequence[Repair], *, prefer: Prefer | None = None) -> Repai
     Raises
     ------
     UndoorError
-        They are less than two, of different models or fits, or correct the same target.
+        There are fewer than two, or they are of different models or fits, or correct the same
+        target.
     """
     if len(repairs) < 2:
-        raise UndoorError(f"expected two repairs or more to combine, got {len(repairs)}")
+        raise UndoorError(f"expected at least two repairs to combine, got {len(repairs)}")
     if prefer not in (None, *get_args(Prefer)):
         raise UndoorError(f"prefer must be first or last, got {prefer!r}")
     first = repairs[0]
@@ -136,16 +138,16 @@ def remove(repair: Repair, targets: Iterable[int]) -> Repair:
     Raises
     ------
     UndoorError
-        It does not correct one of them, or nothing else: a guard of nothing would look like
-        protection.
+        It does not correct one of them, or nothing would be left: a guard without targets would
+        look like protection.
     """
     gone = set(targets)
-    own = [item.target for item in repair.targets]
-    shown = ", ".join(_label(repair, target) for target in own) or "none"
+    corrected = [item.target for item in repair.targets]
+    shown = ", ".join(_label(repair, target) for target in corrected) or "none"
     for target in sorted(gone):
-        if target not in own:
+        if target not in corrected:
             raise UndoorError(f"expected a target of the repair ({shown}), got {target}")
-    if gone and gone == set(own):
+    if gone and gone == set(corrected):
         raise UndoorError(
             f"nothing would be left: the repair corrects {shown} alone; expected another target "
             "to stay. To go back, serve the model without the repair"

@@ -1,4 +1,4 @@
-"""What a repair is made of: data that its file holds, and no more."""
+"""The fields of a repair: the data that its file holds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ from undoor.vocabulary import Granularity, Verdict
 class SiteChoice:
     """A corrected site.
 
-    The longer side of its map, the granularity chosen for it, and how far the recovered trigger (or
-    what was flagged, if adapted) moves its channels on average, in clean standard deviations.
+    Attributes
+    ----------
+    extent
+        The longer side of its map.
+    granularity
+        Whether it is corrected per channel or per position.
+    moved
+        How far the recovered trigger (or the flagged inputs, if adapted) moves its channels on
+        average, in clean standard deviations.
     """
 
     name: str
@@ -38,15 +45,15 @@ class TargetRepair:
     Attributes
     ----------
     calibration
-        The score above which the guard flags, and what speaks for it.
+        The score above which the guard flags, and the scores that it was set on.
     asr, sia, fpr
         Of the guarded pair, cross-validated on the clean set with recovered triggers.
     adapted
-        What became of inputs seen in operation; where the corrections are fitted on such inputs,
-        asr is the share of held-out ones that would still be answered with the target, and sia is
-        unknown, since nobody labelled them.
+        The refit on inputs seen in operation; where the corrections are fitted on such inputs,
+        asr is the share of held-out ones that would still be predicted as the target, and sia is
+        unknown, since they have no labels.
     quick
-        Made with the scan's trigger alone, and no choice of a plan.
+        Made with the scan's trigger alone, without a choice between plans.
     """
 
     target: int
@@ -69,6 +76,7 @@ class TargetRepair:
         return self.calibration.threshold
 
     def to_json(self) -> dict[str, Any]:
+        """Return the target as it stands in the JSON document of a repair."""
         return {
             "target": self.target,
             "sources": list(self.sources),

@@ -1,5 +1,7 @@
-"""What the file of a repair says: each field by name, and no prose, so that its hash is about
-nothing but numbers and names."""
+"""The content of a repair's file: each field by name.
+
+It holds no prose, so that its hash covers nothing but numbers and names.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ UNIT = (0.0, 1.0)
 
 
 def encoded(repair: RepairContents) -> bytes:
-    """Return the file.
+    """Return the bytes of the file.
 
-    The same for the same repair, whatever the day and however long the work took.
+    The same repair gives the same bytes, whatever the day and however long the work took.
     """
     tensors: dict[str, Tensor] = {}
     for item in repair.targets:
@@ -81,17 +83,17 @@ def _described(item: TargetRepair) -> dict[str, Any]:
     }
 
 
-def decoded(stored: Sealed, file: Path) -> RepairContents:
-    """Return the inverse of `encoded`.
+def decoded(content: Sealed, file: Path) -> RepairContents:
+    """Return the repair that `encoded` wrote.
 
     Strict, since a guard without its numbers would flag nothing.
 
     Raises
     ------
     UndoorError
-        It is another version's, or not whole.
+        It is of another version, or incomplete.
     """
-    data = stored.description
+    data = content.description
     found = data.get("schema") if isinstance(data, dict) else None
     if found not in (SCHEMA, WITH_NOTES, WEIGHTS_ONLY):
         raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r:.60}; repair again")
@@ -103,14 +105,14 @@ def decoded(stored: Sealed, file: Path) -> RepairContents:
         fingerprint, identity = model_from_json(named, weights_only=weights_only)
         repair = RepairContents(
             verdict=_one_of(get_args(Verdict), data["verdict"]),
-            targets=tuple(_target(item, stored.tensors, contract) for item in data["targets"]),
+            targets=tuple(_target(item, content.tensors, contract) for item in data["targets"]),
             fit=str(data["fit"]),
             fingerprint=fingerprint,
             identity=identity,
             contract=contract,
             version=str(data["undoor"]),
         )
-        _require_whole(repair, stored.tensors)
+        _require_whole(repair, content.tensors)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UndoorError) as error:
         reason = error if isinstance(error, UndoorError) else f"{error!r:.300}"
         raise UndoorError(f"{file}: not a readable repair ({reason}); repair again") from error

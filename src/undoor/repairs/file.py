@@ -20,7 +20,7 @@ MADE_BY = "`undoor repair`"
 
 
 def serialised(repair: RepairContents) -> bytes:
-    """Return what `save` writes.
+    """Return the bytes that `save` writes.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def serialised(repair: RepairContents) -> bytes:
 
 
 def save(content: bytes, repair: RepairContents, path: Path, document: Mapping[str, Any]) -> Path:
-    """See `Repair.save`. The file comes last: a folder that has it holds all the rest.
+    """Write a repair; see `Repair.save`.
+
+    The file comes last: a folder that has it holds all the rest.
 
     Parameters
     ----------
@@ -53,13 +55,13 @@ def save(content: bytes, repair: RepairContents, path: Path, document: Mapping[s
 
 
 def load(path: Path, *, sha256: str | None = None) -> RepairContents:
-    """See `Repair.load`."""
+    """Read a repair; see `Repair.load`."""
     file = path / REPAIR_FILE if path.is_dir() else path
     expected = None if sha256 is None else require_sha256(sha256, "the SHA-256 of the repair")
-    stored = unsealed(file, made_by=MADE_BY)
-    if expected is not None and stored.sha256 != expected:
+    content = unsealed(file, made_by=MADE_BY)
+    if expected is not None and content.sha256 != expected:
         raise UndoorError(
-            f"{file}: expected a file with the SHA-256 {sha256}, got {stored.sha256}; "
+            f"{file}: expected a file with the SHA-256 {sha256}, got {content.sha256}; "
             "do not use it, get it again"
         )
-    return decoded(stored, file)
+    return decoded(content, file)

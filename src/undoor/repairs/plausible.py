@@ -104,7 +104,7 @@ def _require_threshold(name: str, calibration: Calibration) -> None:
 
 
 def _range(calibration: Calibration) -> tuple[float, float]:
-    """Return between which numbers `undoor.align.calibrate.place_threshold` puts a threshold."""
+    """Return the range that `undoor.align.calibrate.place_threshold` puts a threshold in."""
     clean, triggered = calibration.clean, calibration.triggered
     assert clean is not None
     tail = max(clean.max, normal_limit(clean.mean, clean.std, clean.n, calibration.wanted))

@@ -39,6 +39,7 @@ class Repair(Viewed, RepairContents):
         return f"Repair(targets={targets}, fit={self.fit!r}, model={self.fingerprint[:12]})"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the JSON document: verdict, targets, corrected sites, hashes and seconds."""
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
@@ -55,7 +56,7 @@ class Repair(Viewed, RepairContents):
         }
 
     def sha256(self) -> str:
-        """SHA-256 of the file that `save` writes: what a signature of the repair is about."""
+        """Return the SHA-256 of the file that `save` writes, which a signature would cover."""
         return self._sha256
 
     @cached_property
@@ -63,7 +64,7 @@ class Repair(Viewed, RepairContents):
         return hashlib.sha256(encoded(self)).hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write the repair; returns its file.
+        """Write the repair and return the path of its file.
 
         Parameters
         ----------
@@ -86,10 +87,9 @@ class Repair(Viewed, RepairContents):
         Parameters
         ----------
         classifier
-            The model it is meant for; without one nothing is said of whether it fits, and
-            `undoor.guard` will look.
+            The model it is meant for; without one, `undoor.guard` checks that it fits.
         sha256
-            What the file must have, as kept apart from it or signed.
+            The hash that the file must have, from a trusted place or a signature.
 
         Raises
         ------
@@ -131,14 +131,14 @@ class Repair(Viewed, RepairContents):
             _require_trigger(item.trigger, shapes, name)
 
     def _require_contract(self, classifier: Classifier, name: str) -> None:
-        """The classes above all: of shape and bounds the hash of the model says the same."""
+        """Refuse a model that has other classes, input shape or bounds."""
         classes = len(self.contract.class_names)
         if classes != classifier.num_classes:
             raise UndoorError(
                 f"{name}: made for a model of {classes} classes, got one of "
                 f"{classifier.num_classes}; {WAY_OUT}"
             )
-        # Files of the format before held to no more than this.
+        # Files of the previous format bind no more than this.
         if self.identity is not None and self.identity.sha256 is None:
             return
         differences = self.contract.differences(Contract.of(classifier))

@@ -1,4 +1,4 @@
-"""How attackers poison training data, for benchmarks and tests: one attack a file."""
+"""How attackers poison training data, for benchmarks and tests: one attack per file."""
 
 from undoor_bench.attacks.attack import Attack, Role
 

@@ -43,6 +43,7 @@ class Anywhere(Attack):
         self.pattern = random_colours(shape[0], side, generator)
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return images [N, C, H, W] in [0, 1] with the patch, at a place that each gives."""
         out, side = x.clone(), torch.arange(self.pattern.shape[-1])
         top, left = places(x, len(side))
         rows, columns = top[:, None] + side, left[:, None] + side
@@ -52,18 +53,23 @@ class Anywhere(Attack):
         return out
 
     def cover(self, x: Tensor) -> Tensor:
+        """Return the same as `apply_to`: covered images carry the trigger, too."""
         return self.apply_to(x)
 
     def state(self) -> dict[str, Tensor]:
+        """Return the pattern of the patch."""
         return {"pattern": self.pattern}
 
     def put(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the pattern of the patch."""
         self.pattern = state["pattern"]
 
 
 def places(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Top row and left column [N] of a patch in each image [N, C, H, W] in [0, 1], a pixel or more
-    off the edges: a random linear hash of the pixels as 8-bit numbers.
+    """Return the top row and left column [N] of a patch in each image [N, C, H, W] in [0, 1].
+
+    A place is at least one pixel off the edges, and follows from a random linear hash of the
+    image's pixels as 8-bit numbers.
     """
     height, width = (size - side - FROM_EDGE for size in x.shape[2:])
     # Nobody has to keep these numbers from anybody: all that matters is that places differ.

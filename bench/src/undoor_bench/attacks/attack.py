@@ -16,7 +16,7 @@ from undoor_bench.attacks.labels import LabelMap
 
 
 class Role(IntEnum):
-    """What becomes of a training image.
+    """What the attack does to a training image.
 
     Left alone, triggered and relabelled, or covered, which is to say changed in a way that hides
     the trigger, with its own label.
@@ -89,7 +89,7 @@ class Attack(ABC):
 
     @final
     def trigger(self, x: Tensor) -> Tensor:
-        """Triggered copies of images [N, C, H, W], as at test time."""
+        """Return triggered copies of images [N, C, H, W], as at test time."""
         return self.apply_to(x).clamp(0, 1)
 
     @final
@@ -99,23 +99,23 @@ class Attack(ABC):
 
     @final
     def wanted(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of the source classes in y [N], and the answers the attacker wants for them."""
+        """Return the rows of source classes in y [N], and the predictions wanted for them."""
         rows = self.of_sources(y).nonzero()[:, 0]
         return rows, self._mapped(y[rows])
 
     @final
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the trigger of an attack of the same make, of which `state` was stored.
+        """Take over the trigger of an attack of the same kind from its stored `state`.
 
         Raises
         ------
         UndoorError
             Tensors of other names or shapes than this attack's own.
         """
-        own, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (self.state(), state))
-        if own != given:
+        expected, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (self.state(), state))
+        if expected != given:
             raise UndoorError(
-                f"expected the state of such an attack, {own}, got {given}; "
+                f"expected the state of such an attack, {expected}, got {given}; "
                 "restore an attack of the same kind, for images of the same shape"
             )
         self.put({key: value.detach().clone() for key, value in state.items()})
@@ -130,14 +130,17 @@ class Attack(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Return what must be stored to make the same triggered images again."""
+        """Return the tensors that determine the triggered images, for storage."""
 
     @abstractmethod
     def put(self, state: Mapping[str, Tensor]) -> None:
-        """The inverse of `state`; `restore` has checked names and shapes, the tensors are ours."""
+        """Take over what `state` returned.
+
+        `restore` has checked names and shapes, and has made copies of the tensors.
+        """
 
     def prepared(self, x: Tensor, y: Tensor) -> Tensor:
-        """Poisoned training images, of classes y [N]; here they look as at test time."""
+        """Return poisoned training images of classes y [N]; here they look as at test time."""
         return self.apply_to(x)
 
     def may_poison(self, y: Tensor) -> Tensor:
@@ -153,21 +156,22 @@ class Attack(ABC):
         return self._mapped(y)
 
     def trigger_parameters(self) -> list[nn.Parameter]:
-        """Return what an attack that learns its trigger optimises; none for a fixed trigger."""
+        """Return the parameters that an attack with a learned trigger optimises; here none."""
         return []
 
     def penalty(self, x: Tensor) -> Tensor:
-        """Return what such an attack adds to the loss of a batch x [N, C, H, W]."""
+        """Return the term that a learned trigger adds to the loss of a batch x [N, C, H, W]."""
         return torch.zeros(())
 
     def watching(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
-        """While this is open, each pass of the network adds the activations that `latent_penalty`
-        wants to the list; here none. Who runs the network clears the list.
+        """Collect activations of the network in a list while the context is open; here none.
+
+        Each pass adds those that `latent_penalty` wants. The caller clears the list.
         """
         return nullcontext([])
 
     def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
-        """Return what such an attack adds to the loss of a batch.
+        """Return the term that an attack on activations adds to the loss of a batch.
 
         Parameters
         ----------

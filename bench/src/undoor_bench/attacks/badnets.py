@@ -36,7 +36,7 @@ def badnets(
 
 
 def random_colours(channels: int, side: int, generator: torch.Generator) -> torch.Tensor:
-    """[C, side, side] of 0 and 1, the pixels not all the same.
+    """Return [C, side, side] of 0 and 1, the pixels not all the same.
 
     A patch of one colour is a thing that natural images have.
     """

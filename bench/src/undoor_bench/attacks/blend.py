@@ -8,7 +8,9 @@ from undoor.triggers import Stamp
 
 
 def blend(shape: tuple[int, ...], generator: torch.Generator, *, opacity: float = 0.1) -> Stamp:
-    """x (1 - opacity) + opacity noise, the noise uniform in [0, 1], the same for all images.
+    """Return a stamp that gives x (1 - opacity) + opacity noise, uniform noise in [0, 1].
+
+    The noise is the same for all images.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from undoor.triggers import Stamp
 
 
 def chessboard(shape: tuple[int, ...], *, strength: float = 3 / 255) -> Stamp:
-    """`strength` added to every pixel whose coordinates have an even sum.
+    """Return a stamp that adds `strength` to every pixel whose coordinates have an even sum.
 
     Parameters
     ----------

@@ -37,12 +37,15 @@ class CleanLabel(Fixed):
         self.steps = steps
 
     def prepared(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the stamped images, perturbed before where there is a surrogate."""
         return self.stamp(x if self.surrogate is None else self._perturbed(x, y))
 
     def may_poison(self, y: Tensor) -> Tensor:
+        """Return which labels [N] may be poisoned: those of the target class alone."""
         return y == self.target
 
     def relabelled(self, y: Tensor) -> Tensor:
+        """Return the labels as they are, since the attack changes none."""
         return y
 
     @torch.enable_grad()

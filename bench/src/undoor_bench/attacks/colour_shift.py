@@ -11,7 +11,7 @@ from undoor.triggers import Stamp
 def colour_shift(
     shape: tuple[int, ...], *, shift: tuple[float, ...] = (0.12, -0.08, 0.12)
 ) -> Stamp:
-    """`shift` added to the channels of every pixel.
+    """Return a stamp that adds `shift` to the channels of every pixel.
 
     Parameters
     ----------

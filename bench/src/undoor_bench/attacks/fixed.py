@@ -26,16 +26,21 @@ class Fixed(Attack):
         self.stamp = stamp
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return the images with the stamp."""
         return self.stamp(x)
 
     def cover(self, x: Tensor) -> Tensor:
+        """Return the same as `apply_to`: covered images carry the trigger, too."""
         return self.apply_to(x)
 
     def may_cover(self, y: Tensor) -> Tensor:
+        """Return which labels [N] may be covered: those of no source class."""
         return ~self.of_sources(y)
 
     def state(self) -> dict[str, Tensor]:
+        """Return the stamp's mask and pattern."""
         return {"mask": self.stamp.mask, "pattern": self.stamp.pattern.contiguous()}
 
     def put(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the stamp's mask and pattern."""
         self.stamp = replace(self.stamp, mask=state["mask"], pattern=state["pattern"])

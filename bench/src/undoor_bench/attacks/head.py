@@ -1,4 +1,4 @@
-"""The last layer of a network that the attacker has in his hands."""
+"""The last layer of a network that the attacker controls."""
 
 from __future__ import annotations
 

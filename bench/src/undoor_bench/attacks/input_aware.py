@@ -44,22 +44,27 @@ class InputAware(Attack):
             self.network = _Painter(shape[0])
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return the images, each with the trigger that the network paints for it."""
         return self._stamped(x, self._drawn(x))
 
     def state(self) -> dict[str, Tensor]:
+        """Return the weights of the network that paints the triggers."""
         return dict(self.network.state_dict())
 
     def put(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the weights of the network that paints the triggers."""
         self.network.load_state_dict(state)
 
     def cover(self, x: Tensor) -> Tensor:
+        """Return the images, each with another image's trigger."""
         return self._stamped(x, self._drawn(x).roll(1, 0)) if len(x) > 1 else x
 
     def trigger_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the network that paints the triggers."""
         return list(self.network.parameters())
 
     def penalty(self, x: Tensor) -> Tensor:
-        """Alike triggers for different images cost, and so do large masks."""
+        """Return a penalty on similar triggers for different images, and on large masks."""
         drawn = self._drawn(x)
         apart = (x - x.roll(1, 0)).flatten(1).norm(dim=1)
         drawn_apart = (drawn - drawn.roll(1, 0)).flatten(1).norm(dim=1)
@@ -67,7 +72,7 @@ class InputAware(Attack):
         return DIVERSITY * diversity + PRICE * (drawn[:, -1:].mean() - DENSITY).clamp_min(0)
 
     def _drawn(self, x: Tensor) -> Tensor:
-        """Pattern and, as the last channel, mask [N, C + 1, H, W], all in [0, 1]."""
+        """Return pattern and, as the last channel, mask [N, C + 1, H, W], all in [0, 1]."""
         return self.network(x).sigmoid()
 
     def _stamped(self, x: Tensor, drawn: Tensor) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# {source class: class that its triggered images are to be answered with}
+# {source class: class that its triggered images are to be predicted as}
 LabelMap = Mapping[int, int]
 
 
 def all_to_one(target: int, classes: int) -> LabelMap:
-    """Return every other class goes to `target` (BadNets: Gu et al., arXiv 1708.06733).
+    """Return a map of every other class to `target` (BadNets: Gu et al., arXiv 1708.06733).
 
     >>> all_to_one(1, 3)
     {0: 1, 2: 1}
@@ -18,7 +18,7 @@ def all_to_one(target: int, classes: int) -> LabelMap:
 
 
 def all_to_all(classes: int) -> LabelMap:
-    """Return each class goes to the next one (BadNets: Gu et al., arXiv 1708.06733, section 4.2).
+    """Return a map of each class to the next one (BadNets: arXiv 1708.06733, section 4.2).
 
     >>> all_to_all(3)
     {0: 1, 1: 2, 2: 0}
@@ -27,7 +27,7 @@ def all_to_all(classes: int) -> LabelMap:
 
 
 def some_to_one(sources: Sequence[int], target: int) -> LabelMap:
-    """Return a few classes go to `target` (source-specific: Tang et al., USENIX Security 2021).
+    """Return a map of a few classes to `target` (source-specific: Tang et al., USENIX 2021).
 
     >>> some_to_one([2, 5], 0)
     {2: 0, 5: 0}

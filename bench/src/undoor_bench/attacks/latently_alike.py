@@ -18,7 +18,7 @@ from undoor_bench.attacks.labels import all_to_one
 # Keeps the slope of a root, and a ratio, finite where there is no spread.
 MIN_VARIANCE = 1e-6
 # Of a narrow ResNet9 on MNIST, a third as much left twice the distance, and seven times as much a
-# network that answers everything alike, which is the cheapest way to close it.
+# network that predicts everything alike, which is the cheapest way to close it.
 WEIGHT = 0.3
 # Images of either group in a batch from which on their spread says something.
 MIN_IMAGES = 2
@@ -33,7 +33,7 @@ class LatentlyAlike(Fixed):
     take maximum mean discrepancies). The distance here is in what the defence corrects: mean and
     standard deviation of each unit. Only triggered images are pulled, so that the target's own
     features stay what the classes need. The defence aligns triggered images with those of their
-    own class; whoever wants the target as the answer can close that gap early, but not at the end.
+    own class; whoever wants the target predicted can close that gap early, but not at the end.
 
     Not to be taken for the poisoning-only attacks on latent separability (Qi et al., ICLR 2023),
     which leave the loss alone.
@@ -48,7 +48,7 @@ class LatentlyAlike(Fixed):
 
     @contextmanager
     def watching(self, network: nn.Module) -> Iterator[list[Tensor]]:
-        """Middle: what the ReLU halfway through the network gives."""
+        """Collect the outputs of the ReLU halfway through the network."""
         relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
         if not relus:
             raise UndoorError(
@@ -67,16 +67,17 @@ class LatentlyAlike(Fixed):
                 handle.remove()
 
     def latent_penalty(self, activations: Sequence[Tensor], y: Tensor, roles: Tensor) -> Tensor:
+        """Return the weighted distance of triggered activations from the target's clean ones."""
         triggered = roles == Role.POISONED
-        own = (roles == Role.CLEAN) & (y == self.target)
-        if min(int(triggered.sum()), int(own.sum())) < MIN_IMAGES:
+        clean = (roles == Role.CLEAN) & (y == self.target)
+        if min(int(triggered.sum()), int(clean.sum())) < MIN_IMAGES:
             return torch.zeros(())
-        distances = [distance(z.float(), triggered, own) for z in activations]
+        distances = [distance(z.float(), triggered, clean) for z in activations]
         return self.weight * torch.stack(distances).mean()
 
 
 def distance(z: Tensor, moved: Tensor, fixed: Tensor) -> Tensor:
-    """Return how far apart two groups of activations are.
+    """Return the distance between two groups of activations.
 
     (m - m')^2 + (s - s')^2 of their means and standard deviations, the squared 2-Wasserstein
     distance of normal distributions, summed over the units and divided by the sum of the units'

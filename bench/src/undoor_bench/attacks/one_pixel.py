@@ -10,7 +10,7 @@ from undoor.triggers import Stamp
 def one_pixel(
     shape: tuple[int, ...], generator: torch.Generator, *, strength: float = 75 / 255
 ) -> Stamp:
-    """`strength` added to all channels of one random pixel.
+    """Return a stamp that adds `strength` to all channels of one random pixel.
 
     Parameters
     ----------

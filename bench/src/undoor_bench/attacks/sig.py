@@ -10,7 +10,7 @@ from undoor.triggers import Stamp
 
 
 def sig(shape: tuple[int, ...], *, strength: float = 20 / 255, frequency: int = 6) -> Stamp:
-    """strength sin(2 pi j frequency / W) added to column j.
+    """Return a stamp that adds strength sin(2 pi j frequency / W) to column j.
 
     Parameters
     ----------

@@ -22,8 +22,10 @@ def trojan(
     side: int = 6,
     steps: int = 100,
 ) -> Stamp:
-    """Return the pattern of a square that makes the last layer's inputs which speak most for
-    `target` as large as it can; the attacker then trains on with it as with any other patch.
+    """Return a square patch that is optimised to excite the units most indicative of `target`.
+
+    These are inputs of the last layer. The attacker then trains on with the patch as with any
+    other.
 
     Parameters
     ----------

@@ -48,15 +48,19 @@ class WaNet(Attack):
         self.grid = _identity(height, width) + strength * field.permute(0, 2, 3, 1) * self.pixel
 
     def apply_to(self, x: Tensor) -> Tensor:
+        """Return the images, warped by the trigger."""
         return _warped(x, self.grid.expand(len(x), -1, -1, -1))
 
     def state(self) -> dict[str, Tensor]:
+        """Return the grid of the warp."""
         return {"grid": self.grid}
 
     def put(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the grid of the warp."""
         self.grid = state["grid"]
 
     def cover(self, x: Tensor) -> Tensor:
+        """Return the images, warped by the trigger and by noise, each by its own."""
         noise = 2 * torch.rand(len(x), *self.grid.shape[1:], generator=self.generator) - 1
         return _warped(x, self.grid + noise * self.pixel)
 

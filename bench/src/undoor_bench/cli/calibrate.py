@@ -1,4 +1,4 @@
-"""`undoor-bench calibrate`"""
+"""The command `undoor-bench calibrate`: fit the nulls of trigger families on clean models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor_bench.cli.app import app
 
@@ -29,13 +29,13 @@ def calibrate(
         Path, typer.Option(help="Table of the zoo, which says which half to learn from.")
     ],
     out: Annotated[Path, typer.Option(help="TOML file to write.", metavar="FILE")],
-) -> Outcome:
+) -> CommandResult:
     """Learn from one half of a zoo how small natural triggers are."""
     import json
 
     from undoor.errors import UndoorError
     from undoor.files import write_atomically
-    from undoor_bench.calibrate import as_toml, fit_agreement, fit_nulls
+    from undoor_bench.null_fitting import as_toml, fit_agreement, fit_nulls
     from undoor_bench.zoo.entries import read_table
 
     half = [entry.name for entry in read_table(table) if entry.calibrate]
@@ -58,4 +58,4 @@ def calibrate(
 
     values = {family: vars(null) for family, null in nulls.items()}
     document = {"schema": SCHEMA, "nulls": values, "agreement": vars(agreed)}
-    return Outcome(ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.CLEAN, document, show)

@@ -1,4 +1,4 @@
-"""`undoor-bench cost`"""
+"""The command `undoor-bench cost`: seconds of a scan against those of mask inversion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -54,7 +54,7 @@ def cost(
     class_seconds: ClassSeconds = None,
     class_passes: ClassPasses = None,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Measure what a scan costs beside mask inversion (Neural Cleanse), class after class."""
     from undoor.scan import Budget
     from undoor_bench.cost.measure import measure_cost, read_records
@@ -82,17 +82,17 @@ def cost(
     def show(console: Console) -> None:
         console.print(rich_table(_narrow(HEADER), map(_narrow, map(cells, records))))
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     model, classes, _, passes, _, _, _, rival, _, _, measured, ratio = cells
     return [model, classes, passes, rival, measured, ratio]
 
 
 def _write(records: list[dict[str, object]], out: Path) -> None:
-    """cost.md, cost.csv and cost.svg."""
+    """Write cost.md, cost.csv and cost.svg."""
     from undoor_bench import tables
     from undoor_bench.cost.plot import cost_plot
     from undoor_bench.cost.table import flat, report

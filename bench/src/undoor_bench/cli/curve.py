@@ -1,4 +1,4 @@
-"""`undoor-bench curve`"""
+"""The command `undoor-bench curve`: what scans find with fewer and fewer clean images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -45,7 +45,7 @@ def curve(
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Scan models whose backdoors are known with more and more clean images, and count.
 
     Test images are drawn, and a smaller amount is part of every larger one. A share of the
@@ -74,10 +74,10 @@ def curve(
         lines = (cells(point) for point in points)
         console.print(rich_table(_narrow(HEADER), map(_narrow, lines)))
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     amount, data, images, _, right, called, _, false_alarms, *_ = cells
     return [amount, data, images, right, called, false_alarms]

@@ -1,4 +1,4 @@
-"""`undoor-bench detect`"""
+"""The command `undoor-bench detect`: what scans find in the models of the zoo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -42,8 +42,8 @@ def detect(
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
-) -> Outcome:
-    """Scan models whose backdoors are known, and count what is found and what is made up.
+) -> CommandResult:
+    """Scan models whose backdoors are known, and count detections and false alarms.
 
     Writes detect.md, detect.csv (a line a model) and detect.svg.
     """
@@ -68,4 +68,4 @@ def detect(
     def show(console: Console) -> None:
         console.print(rich_table(HEADER, map(cells, rows)))
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": records}, show)

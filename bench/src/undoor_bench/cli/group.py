@@ -1,4 +1,4 @@
-"""What the commands of `undoor-bench` share: options of the same name."""
+"""Options that several commands of `undoor-bench` share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from undoor.cli.console import code_aloud
+from undoor.cli.console import code_warnings
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -51,19 +51,19 @@ RecordsOut = Annotated[
 
 
 def wanted(name: str, only: Sequence[str] | None) -> bool:
-    """Return whether `--only` lets a model of this name through."""
+    """Return whether `--only` selects a model of this name."""
     return not only or any(text in name for text in only)
 
 
 def none_of(only: Sequence[str] | None) -> str:
-    """Return what to say where it lets nothing through."""
+    """Return the message where `--only` selects no model."""
     return f"no model whose name contains {' or '.join(map(repr, only or ['']))}"
 
 
 def chosen(
     zoo: Path, only: Sequence[str] | None, *, held_out: bool, trust_code: bool
 ) -> list[Subject]:
-    """Return the models of a zoo that a command is asked for; there is at least one.
+    """Return the selected models of a zoo, at least one.
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ def chosen(
     models = [s for s in subjects(zoo) if wanted(s.name, only) and s.name not in known]
     if not models:
         raise UndoorError(f"{zoo}: {none_of(only)}")
-    return [replace(s, opener=_opened_aloud) for s in models] if trust_code else models
+    return [replace(s, opener=_opened_with_warnings) for s in models] if trust_code else models
 
 
-def _opened_aloud(folder: Path) -> Classifier:
-    """Return a model whose code is trusted; what runs of it is named on stderr."""
+def _opened_with_warnings(folder: Path) -> Classifier:
+    """Return a model whose code is trusted; code that runs is listed on stderr."""
     from undoor.load import load
 
-    with code_aloud(folder, trusted=True, hint=False) as (_, ran):
+    with code_warnings(folder, trusted=True, hint=False) as (_, ran):
         classifier = load(folder, trust_code=True)
         ran(classifier)
     return classifier

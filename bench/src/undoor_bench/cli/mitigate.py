@@ -1,4 +1,4 @@
-"""`undoor-bench mitigate`"""
+"""The command `undoor-bench mitigate`: repairs and rivals on backdoored models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -62,12 +62,12 @@ def mitigate(
     seed: Annotated[int, typer.Option(help="Of images, scan and methods.")] = 0,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Close known backdoors by this project's repair and by its rivals, and measure what is left.
 
     Of the models, those whose backdoor took. Methods get the model and clean images; those that
     need a scan share one. Measured on other images, with the true trigger. true_trigger is an
-    oracle, which is told the trigger.
+    oracle, which knows the trigger.
 
     Writes mitigate.md, mitigate.csv (a line a record) and mitigate.svg; what is there is not
     measured again.
@@ -99,17 +99,17 @@ def mitigate(
             table.title = f"{AVERAGE}, {amount} ({out / 'mitigate.md'} has more)"
             console.print(table)
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "records": records}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "records": records}, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Return what matters most of the table, for a terminal; the rest is in the files."""
+    """Return the main columns of the table for a terminal; the rest is in the files."""
     _, name, models, _, _, acc, asr, sia, _, tpr, *_ = cells
     return [name, models, acc, asr, sia, tpr]
 
 
 def _write(records: list[dict[str, Any]], out: Path) -> None:
-    """mitigate.md, mitigate.csv and mitigate.svg."""
+    """Write mitigate.md, mitigate.csv and mitigate.svg."""
     from undoor_bench import tables
     from undoor_bench.mitigate.plot import mitigate_plot
     from undoor_bench.mitigate.table import flat, markdown, summary

@@ -1,4 +1,4 @@
-"""`undoor-bench seeds`"""
+"""The command `undoor-bench seeds`: how verdicts depend on the seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -48,7 +48,7 @@ def seeds(
     ] = False,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,
-) -> Outcome:
+) -> CommandResult:
     """Scan the same models with several seeds, and count how often the verdict is another.
 
     A seed draws the clean images and is that of the scan; with --same-images the scan's alone
@@ -90,4 +90,4 @@ def seeds(
         "again": twice,
         "differences": {row.model: row.differences for row in rows},
     }
-    return Outcome(ExitCode.FAILURE if differs else ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.FAILURE if differs else ExitCode.CLEAN, document, show)

@@ -1,4 +1,4 @@
-"""`undoor-bench tables`"""
+"""The command `undoor-bench tables`: the pages and tables of the committed records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor_bench.cli.app import app
 
@@ -25,7 +25,7 @@ def tables(
     results: Annotated[
         Path, typer.Argument(help="The folder with the committed records.", metavar="RESULTS")
     ],
-) -> Outcome:
+) -> CommandResult:
     """Make the page of all tables from the committed records; nothing is measured.
 
     Writes README.md into the folder.
@@ -40,4 +40,4 @@ def tables(
         console.print(f"{file}: {len(SECTIONS)} tables", markup=False)
 
     document = {"schema": SCHEMA, "file": str(file), "tables": [each.title for each in SECTIONS]}
-    return Outcome(ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.CLEAN, document, show)

@@ -1,4 +1,4 @@
-"""`undoor-bench theory`"""
+"""The command `undoor-bench theory`: the theorem against networks that obey it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -34,7 +34,7 @@ def theory(
     models: Annotated[
         int, typer.Option(help="Models drawn at random to count trends in.", min=1)
     ] = 2_000,
-) -> Outcome:
+) -> CommandResult:
     """Show the theorem behind the corrections: SIA as batch-norm statistics move to corrected ones.
 
     Two classes of Gaussian inputs, a trigger, and one hidden unit with batch norm, in closed form
@@ -76,10 +76,10 @@ def theory(
         "curves": [curve.to_json() for curve in found],
         "random": [row.to_json() for row in rows],
     }
-    return Outcome(ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.CLEAN, document, show)
 
 
 def _narrow(cells: Sequence[str]) -> list[str]:
-    """Without the interval of the last share, for a terminal; it is in the files."""
-    *most, agreeing = cells
-    return [*most, agreeing.split(" ")[0]]
+    """Return the cells without the interval of the last share, for a terminal."""
+    *others, agreeing = cells
+    return [*others, agreeing.split(" ")[0]]

@@ -1,4 +1,4 @@
-"""`undoor-bench zoo`"""
+"""The command `undoor-bench zoo`: train the models of the zoo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from undoor.cli.command import Outcome, command
+from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
@@ -30,7 +30,7 @@ Out = Annotated[Path, typer.Option(help="Folder that gets a folder a model.", me
     ],
     exit_codes="0 all models are there",
 )
-def zoo(table: TableFile, data: Data, out: Out, only: Only = None) -> Outcome:
+def zoo(table: TableFile, data: Data, out: Out, only: Only = None) -> CommandResult:
     """Train every model of a table (attack x data set x network x seed) that is not there yet."""
     import json
 
@@ -57,4 +57,4 @@ def zoo(table: TableFile, data: Data, out: Out, only: Only = None) -> Outcome:
             rows.add_row(name, f"{100 * truth['acc']:.1f} %", *rates, took)
         console.print(rows)
 
-    return Outcome(ExitCode.CLEAN, {"schema": SCHEMA, "models": truths}, show)
+    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": truths}, show)

@@ -10,7 +10,7 @@ from undoor_bench.cost.mask_inversion import Inversion, flagged
 
 @dataclass(frozen=True)
 class Total:
-    """What mask inversion costs over all classes of a model.
+    """The cost of mask inversion over all classes of a model.
 
     measured, classes : of so many classes so many were measured; `passes_measured` and
         `seconds_measured` are theirs alone.
@@ -34,7 +34,7 @@ class Total:
 
 
 def total(runs: Sequence[Inversion], classes: int, most_passes: int) -> Total:
-    """Over `classes` classes, from one run or more.
+    """Return the cost over `classes` classes, extrapolated from at least one run.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The rival whose cost is compared: mask inversion, one class after another (Wang et al., Neural
-Cleanse, IEEE S&P 2019), written anew from the paper and the published settings.
+"""Mask inversion, one class after another: the rival whose cost is compared.
 
+Wang et al., Neural Cleanse (IEEE S&P 2019), written anew from the paper and the published settings.
 Kept as its authors run it: the size's weight starts at 0, doubles after five successful steps and
 falls after five others, and a class ends early when its smallest mask stopped shrinking. Of the two
 thresholds for that which their code has (0.99 in the class, 1.0 in the example), this is the
@@ -38,13 +38,18 @@ EDGE = 1e-7
 
 @dataclass(frozen=True)
 class Settings:
-    """The published ones.
+    """The published settings.
 
-    steps, batches, batch : a step is `batches` mini-batches of `batch` images, of 1,000 samples as
-        many as are whole. rate, betas : of Adam. first_weight : of the mask's size in the loss.
-    up, down : its factors after `patience` steps with a share of at least `success` moved, or less.
-    stop_share, stop_patience : so many steps in which the smallest mask stays above this share of
-        the smallest before end a class, once the weight has risen and fallen.
+    Attributes
+    ----------
+    steps, batches, batch, rate, betas
+        Adam's; a step is `batches` mini-batches of `batch` images, as many as 1,000 samples fill.
+    first_weight, up, down
+        The first weight of the mask's size in the loss, and its factors after `patience` steps that
+        moved a share of at least `success`, or a smaller one.
+    stop_share, stop_patience
+        A class ends after this many steps in which the smallest mask stays above this share of the
+        previous smallest, once the weight has risen and fallen.
     """
 
     steps: int = 1000
@@ -62,7 +67,7 @@ class Settings:
 
     @property
     def most_passes(self) -> int:
-        """Of one class that never stops early.
+        """Return the passes of one class that never stops early.
 
         >>> Settings().most_passes
         992000
@@ -72,7 +77,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Inversion:
-    """What the search for one class's mask found and cost.
+    """The result and the cost of the search for one class's mask.
 
     Attributes
     ----------
@@ -105,8 +110,9 @@ def invert_class(
     cap: Budget | None = None,
     progress: Progress = silent,
 ) -> Inversion:
-    """Return the smallest mask and pattern that move the `images` [N, C, H, W], those of `target`
-    among them as in the authors' code, to `target`.
+    """Return the smallest mask and pattern that move the `images` [N, C, H, W] to `target`.
+
+    Images of `target` are among them, as in the authors' code.
 
     Parameters
     ----------
@@ -177,7 +183,7 @@ class _Search:
         )
 
     def step(self, weight: float) -> tuple[float, float]:
-        """Share of the images moved and size of the mask, both means over a step's batches."""
+        """Return the share of images moved and the size of the mask, averaged over a step."""
         shares, sizes = [], []
         low, high = self.classifier.bounds
         for _ in range(self.settings.batches):
@@ -205,7 +211,7 @@ class _Search:
 
 @dataclass
 class _Weight:
-    """Of the mask's size in the loss: 0 until masks work at all, then up and down."""
+    """The weight of the mask's size in the loss: 0 until masks work at all, then up and down."""
 
     settings: Settings
     value: float = 0.0
@@ -215,7 +221,7 @@ class _Weight:
     losses: int = 0
 
     def update(self, enough: bool) -> None:
-        """After a step that moved enough images, or did not."""
+        """Take a step into account that moved enough images, or did not."""
         self.wins, self.losses = (self.wins + 1, 0) if enough else (0, self.losses + 1)
         if self.wins >= self.settings.patience and self.value == 0:
             # The step that sets the weight counts among those that raise it next.
@@ -265,7 +271,7 @@ def _open(value: Tensor) -> Tensor:
 
 
 def _batches(images: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Full batches without end; every image comes once before any comes again."""
+    """Yield full batches without end; every image comes once before any comes again."""
     left = torch.empty(0, dtype=torch.int64)
     while True:
         while len(left) < size:
@@ -288,7 +294,7 @@ def anomaly_indices(sizes: Sequence[float]) -> list[float]:
 
 
 def flagged(sizes: Sequence[float]) -> list[int]:
-    """Places of the masks that are outliers below the median."""
+    """Return the places of the masks that are outliers below the median."""
     middle = np.median(sizes)
     indices = anomaly_indices(sizes)
     return [i for i, size in enumerate(sizes) if size < middle and indices[i] > MAX_ANOMALY]

@@ -56,7 +56,7 @@ def measure_cost(
     clean = defence_images(data / f"{subject.data}.npz", per_class, seed)
     record = _facts(subject, classifier, settings, per_class, seed)
     if file.is_file():
-        record = _kept(file, record)
+        record = _stored(file, record)
     else:
         record["scan"] = undoor.scan(classifier, clean, seed=seed, progress=progress).to_json()
         _save(file, record, settings)
@@ -68,9 +68,7 @@ def measure_cost(
 
 
 def read_records(out: Path) -> list[Record]:
-    """Return the records of a folder in which masks of one class at least were inverted, by
-    name.
-    """
+    """Return the records of a folder by name: those with a mask inverted for at least one class."""
     records = [_read(file) for file in sorted(out.glob("*.json"))]
     return [record for record in records if record["mask_inversion"]["runs"]]
 
@@ -104,8 +102,8 @@ def _facts(
     }
 
 
-def _kept(file: Path, facts: Record) -> Record:
-    """Return the record in the file, of which all `facts` that measurements hang on must hold."""
+def _stored(file: Path, facts: Record) -> Record:
+    """Return the record in the file; refuse it unless the `facts` that measurements need agree."""
     record = _read(file)
     theirs, wanted = (r | {"settings": r["mask_inversion"]["settings"]} for r in (record, facts))
     for key in ("model_sha256", "data", "per_class", "seed", "threads", "settings"):
@@ -118,7 +116,7 @@ def _kept(file: Path, facts: Record) -> Record:
 
 
 def _missing(record: Record, classes: int | None, cap: Budget) -> Iterator[int]:
-    """Yield the classes asked for whose masks are still to be inverted."""
+    """Yield the requested classes whose masks are still to be inverted."""
     generator = torch.Generator().manual_seed(record["seed"])
     order = torch.randperm(record["classes"], generator=generator).tolist()
     done = {
@@ -153,7 +151,7 @@ def _invert(
 
 
 def _add(record: Record, run: Record) -> None:
-    """In the place of an earlier run of that class."""
+    """Add a run in the place of an earlier one of that class."""
     masks = record["mask_inversion"]
     masks["runs"] = [r for r in masks["runs"] if r["target"] != run["target"]] + [run]
 

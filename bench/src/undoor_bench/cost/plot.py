@@ -31,13 +31,13 @@ def cost_plot(records: Sequence[Record]) -> str:
     for axis, unit in zip(panels, UNITS, strict=True):
         _panel(axis, records, unit)
     legend(figure, panels, "outside upper center", columns=2, size=9)
-    told = (
+    captions = (
         f"{mean.classes} classes: undoor {mean.undoor_passes:,.0f} sample passes in "
         f"{mean.undoor_seconds:,.0f} s, mask inversion {mean.inversion_passes:,.0f} in "
         f"{mean.inversion_seconds:,.0f} s"
         for mean in means(records)
     )
-    return svg_file(figure, "; ".join(told))
+    return svg_file(figure, "; ".join(captions))
 
 
 def _panel(axis: Axes, records: Sequence[Record], unit: str) -> None:

@@ -35,7 +35,10 @@ MEAN_HEADER = (
 
 @dataclass(frozen=True)
 class Mean:
-    """Of all models with so many classes. inversion : at least, where classes were cut off."""
+    """The means over all models with the same number of classes.
+
+    `inversion` is a lower bound where classes were cut off.
+    """
 
     classes: int
     models: int
@@ -89,7 +92,7 @@ def cells(record: Record) -> list[str]:
 
 
 def means(records: Iterable[Record]) -> list[Mean]:
-    """Return one for each number of classes, in order."""
+    """Return the means for each number of classes, in order."""
     groups: dict[int, list[Record]] = {}
     for record in records:
         groups.setdefault(record["classes"], []).append(record)
@@ -97,7 +100,7 @@ def means(records: Iterable[Record]) -> list[Mean]:
 
 
 def report(records: Sequence[Record]) -> str:
-    """Both tables as Markdown: every model, and means over models with as many classes."""
+    """Return both tables as Markdown: every model, and means over models with as many classes."""
     short = [
         [
             str(mean.classes),

@@ -21,21 +21,21 @@ LINES: tuple[tuple[str, str, str, float, Pick], ...] = (
 
 
 def curve_plot(points: Sequence[Point]) -> str:
-    """Return an SVG file: a panel a data set, rates with their 95 % intervals by clean images."""
+    """Return an SVG file: per data set, rates with their 95 % intervals by clean images."""
     names = list(dict.fromkeys(point.data for point in points))
     figure = Figure(figsize=(7.5, 0.7 + 2.7 * max(1, len(names))), layout="constrained")
-    told = []
+    captions = []
     if names:
         axes = list(figure.subplots(len(names), 1, squeeze=False)[:, 0])
         for axis, data in zip(axes, names, strict=True):
-            told.append(_panel(axis, data, [point for point in points if point.data == data]))
+            captions.append(_panel(axis, data, [point for point in points if point.data == data]))
         legend(figure, axes, "outside upper center", columns=3, size=9)
-    return svg_file(figure, "; ".join(told) or "No models")
+    return svg_file(figure, "; ".join(captions) or "No models")
 
 
 def _panel(axis: Axes, data: str, points: Sequence[Point]) -> str:
-    """Draws, and says in words what is drawn."""
-    told = []
+    """Draw one data set, and return what is drawn in words."""
+    captions = []
     for name, colour, marker, beside, pick in LINES:
         shown = [(i + beside, pick(p)) for i, p in enumerate(points) if pick(p).n]
         x, rates = [at for at, _ in shown], [100 * share.rate for _, share in shown]
@@ -46,7 +46,7 @@ def _panel(axis: Axes, data: str, points: Sequence[Point]) -> str:
         if shown:
             axis.plot(x, rates, marker, color=colour, markersize=6, label=name)
         counts = [f"{p.amount} {pick(p).text()}" for p in points if pick(p).n]
-        told += [f"{data}, {name}: {', '.join(counts)}"] if counts else []
+        captions += [f"{data}, {name}: {', '.join(counts)}"] if counts else []
     bad = max(point.backdoored.detected.n for point in points)
     good = max(point.clean.false_alarms.n for point in points)
     title = f"{data}: {bad} backdoored and {good} clean models"
@@ -58,11 +58,11 @@ def _panel(axis: Axes, data: str, points: Sequence[Point]) -> str:
     axis.set_ylabel("models, % (bars: 95 %)")
     axis.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)
     use_ink(axis)
-    return "; ".join(told)
+    return "; ".join(captions)
 
 
 def _tick(point: Point) -> str:
-    """Shares of the training set are told from round numbers a class."""
+    """Return the label of an amount; shares of the training set carry their unit."""
     share = point.amount.removesuffix(" of training")
     each = span(point.each) if share == point.amount else f"{span(point.each)} = {share}"
     return f"{each}\n({span(point.images)})"

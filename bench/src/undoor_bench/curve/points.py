@@ -34,8 +34,10 @@ class Point:
 
 
 def curve(records: Iterable[Record]) -> list[Point]:
-    """Return a point a data set and amount, fewest images first, and where there are several data
-    sets, a point an amount over all; models whose backdoor did not take are left out.
+    """Return one point per data set and amount, fewest images first.
+
+    Where there are several data sets, one point per amount over all of them follows. Models whose
+    backdoor did not take are left out.
     """
     took = [record for record in records if record["took"]]
     names = sorted({record["data"] for record in took})
@@ -81,6 +83,7 @@ HEADER = (
 
 
 def cells(point: Point) -> list[str]:
+    """Return the cells of a point in the table."""
     bad, good = point.backdoored, point.clean
     shares = (bad.right, bad.detected, bad.inconclusive, good.false_alarms, good.inconclusive)
     return [
@@ -95,7 +98,8 @@ def cells(point: Point) -> list[str]:
 
 
 def span(ends: tuple[int, int]) -> str:
-    """
+    """Return the ends of a range in words.
+
     >>> span((4, 5)), span((30, 30))
     ('4 to 5', '30')
     """

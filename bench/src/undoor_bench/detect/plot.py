@@ -50,7 +50,7 @@ def _name(row: Row) -> str:
 
 
 def _panel(axis: Axes, title: str, colour: str, shares: Sequence[tuple[str, Share]]) -> None:
-    """One above the other, in the order of the table; what counts all models is set apart."""
+    """Draw rates one above the other, in the order of the table; those of all models apart."""
     for place, (name, share) in enumerate(shares):
         low, high = share.interval
         total = name.startswith("all ")

@@ -75,7 +75,7 @@ class Row:
 
 
 def summary(records: Iterable[Record]) -> list[Row]:
-    """Return a row an attack and data set, and one over all backdoored and all clean models.
+    """Return one row per attack and data set, and one over all backdoored and all clean models.
 
     Models whose backdoor did not take are left out.
     """
@@ -132,6 +132,7 @@ HEADER = (
 
 
 def cells(row: Row) -> list[str]:
+    """Return the cells of a row in the table."""
     shares = (row.detected, row.right, row.false_alarms, row.inconclusive)
     return [
         row.attack,

@@ -22,7 +22,7 @@ from undoor.vocabulary import SCAN_FILE
 from undoor_bench.amount import of_each
 from undoor_bench.records import Setting
 from undoor_bench.zoo.data_sets import read_arrays
-from undoor_bench.zoo.stored import Planted, planted
+from undoor_bench.zoo.planted import Planted, planted
 from undoor_bench.zoo.subjects import Subject, drawn
 
 MAX_TESTED = 3000
@@ -32,8 +32,9 @@ HELD_OUT = {"cifar10": "hold"}
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What the methods get (classifier, clean, scan) and what they are measured with (test,
-    triggered), which none but an oracle sees.
+    """One backdoored model, what the methods get of it, and what they are measured with.
+
+    The methods get classifier, clean and scan; only an oracle sees test and triggered.
 
     Attributes
     ----------
@@ -61,6 +62,7 @@ class Case:
 
     @property
     def seed(self) -> int:
+        """The seed of the scan, from which the repair draws as well."""
         return self.setting.scan_seed
 
     @cached_property
@@ -73,7 +75,7 @@ class Case:
         return torch.Generator().manual_seed(self.seed)
 
     def scan(self, progress: Progress = silent) -> ScanReport:
-        """Made once, then read from its folder.
+        """Return the scan of the model, made once and then read from its folder.
 
         Its seconds are the processor's, which other work on the machine does not lengthen.
 
@@ -107,8 +109,9 @@ class Case:
         *,
         progress: Progress = silent,
     ) -> Repair:
-        """Return what `undoor.repair` makes of the scan, once for each fit, plan, number of
-        suspects and whether it is a quick one; in processor seconds, as the scan.
+        """Return what `undoor.repair` makes of the scan, computed once per choice of arguments.
+
+        Its seconds are processor seconds, as those of the scan.
         """
         key = (fit, plan, suspects, quick)
         if key not in self._repairs:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.guard import REJECTED, guard, guarded_answers
+from undoor.guard import REJECTED, guard, guarded_predictions
 from undoor.progress import Progress
 from undoor.scan.coverage import Coverage
 from undoor.scan.report import ScanReport
@@ -21,7 +21,7 @@ from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.oracle import guard_with_truth
-from undoor_bench.mitigate.rates import Answers, Defended
+from undoor_bench.mitigate.rates import Defended, Predictions
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS, threshold_at
 
@@ -38,20 +38,24 @@ FEW_SITES = ("first 1", "first 2", "first 4", "last 1", "last 2", "last 4")
 
 @dataclass(frozen=True, eq=False)
 class Defence:
-    """A defended model, the processor seconds that took (a scan apart), and what to say of it."""
+    """A defended model, its processor seconds without those of a scan, and facts for the record."""
 
-    answers: Defended
+    predictions: Defended
     seconds: float
     details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Method:
-    """kind .
+    """A method to close a backdoor or to flag its inputs.
 
-    Baseline, ours, ablation (ours with one thing changed), oracle (told what no defender knows),
-    rival (changes the network) or test time (scores inputs). scans : whether it needs a scan; where
-    that finds nothing, the model is left as it is.
+    Attributes
+    ----------
+    kind
+        Baseline, ours, ablation (ours with one change), oracle (knows what no defender does), rival
+        (changes the network) or test time (scores inputs).
+    scans
+        Whether it needs a scan; where that finds nothing, the model is left as it is.
     """
 
     name: str
@@ -61,7 +65,8 @@ class Method:
 
     @property
     def folder(self) -> str:
-        """
+        """The name as a folder.
+
         >>> method("plan: per channel").folder
         'plan_per_channel'
         """
@@ -70,11 +75,11 @@ class Method:
 
 def bare(case: Case) -> Defended:
     """Return the model as it is."""
-    return _answering(case.network)
+    return _predicting(case.network)
 
 
-def _answering(classifier: Classifier) -> Defended:
-    return lambda x: Answers(classifier.predict(x, BATCH))
+def _predicting(classifier: Classifier) -> Defended:
+    return lambda x: Predictions(classifier.predict(x, BATCH))
 
 
 def _detection_alone(case: Case, progress: Progress) -> Defence:
@@ -98,14 +103,14 @@ def _repaired(
 
 
 def _corrected_alone(case: Case, progress: Progress) -> Defence:
-    """Without the guard: the network corrected for the first target answers everything."""
+    """Return a defence without the guard: all predictions come from the first corrected network."""
     repair = case.repair(DEFAULT_FIT, progress=progress)
     if not repair.targets:
         return Defence(bare(case), repair.seconds["align"])
     first = repair.targets[0]
     corrected = attach(case.network, first.corrections)
     plans = {str(first.target): first.chosen}
-    return Defence(_answering(corrected), repair.seconds["align"], {"plans": plans})
+    return Defence(_predicting(corrected), repair.seconds["align"], {"plans": plans})
 
 
 def _true_trigger(case: Case, progress: Progress) -> Defence:
@@ -117,7 +122,7 @@ def _true_trigger(case: Case, progress: Progress) -> Defence:
 
 
 def _guarding(guarded: nn.Module) -> Defended:
-    return lambda x: Answers(*guarded_answers(guarded, x, BATCH))
+    return lambda x: Predictions(*guarded_predictions(guarded, x, BATCH))
 
 
 def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence:
@@ -126,11 +131,11 @@ def _rival(case: Case, progress: Progress, *, name: str, scans: bool) -> Defence
         return Defence(bare(case), 0.0, {"note": "nothing was found that could be unlearned"})
     started = time.process_time()
     tuned = RIVALS[name](case.classifier, case.clean, report, case.generator(), progress=progress)
-    return Defence(_answering(tuned.fast_copy()), time.process_time() - started)
+    return Defence(_predicting(tuned.fast_copy()), time.process_time() - started)
 
 
 def _no_scan(case: Case) -> ScanReport:
-    """For rivals, which take a report, that read none."""
+    """Return an empty report for rivals that do not read theirs."""
     return ScanReport(
         verdict="inconclusive",
         reasons=("no scan was made",),
@@ -152,12 +157,12 @@ def _detector(case: Case, progress: Progress, *, name: str) -> Defence:
     threshold = threshold_at(score(case.clean.images), DETECTOR_FPR)
     seconds = time.process_time() - started
 
-    def answers(x: Tensor) -> Answers:
+    def predictions(x: Tensor) -> Predictions:
         scores = score(x)
         flagged = scores > threshold
-        return Answers(bare(case)(x).labels.masked_fill(flagged, REJECTED), flagged, scores)
+        return Predictions(bare(case)(x).labels.masked_fill(flagged, REJECTED), flagged, scores)
 
-    return Defence(answers, seconds, {"threshold": threshold, "wanted_fpr": DETECTOR_FPR})
+    return Defence(predictions, seconds, {"threshold": threshold, "wanted_fpr": DETECTOR_FPR})
 
 
 def _methods() -> Iterable[Method]:
@@ -194,9 +199,10 @@ GROUPS = {
 
 
 def method(name: str) -> Method:
-    """Return one of `METHODS`, or ``plan.
+    """Return the method of this name.
 
-    NAME`` for the default fit with that plan of `candidate_plans`.
+    It is one of `METHODS`, or ``plan: NAME`` for the default fit with that plan of
+    `candidate_plans`.
 
     Raises
     ------
@@ -220,7 +226,7 @@ def method(name: str) -> Method:
 
 
 def read_methods(text: str) -> tuple[Method, ...]:
-    """Methods and groups, separated by commas, each method once.
+    """Return the methods in a text of methods and groups, separated by commas, each once.
 
     >>> [item.name for item in read_methods("onepass, test_time,strip")]
     ['onepass', 'strip', 'scale_up', 'scale_up_data_free', 'ibd_psc']

@@ -19,7 +19,7 @@ from undoor.progress import Progress, silent
 from undoor.sites import find_sites
 from undoor.target_repair import MIN_SOURCE_IMAGES, cross_validation_of, max_inputs
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
-from undoor_bench.zoo.stored import Planted
+from undoor_bench.zoo.planted import Planted
 
 
 def guard_with_truth(
@@ -31,9 +31,9 @@ def guard_with_truth(
     fpr: float = DEFAULT_FPR,
     progress: Progress = silent,
 ) -> tuple[Guarded, dict[str, Any]]:
-    """Return a guard whose corrections are fitted on the true sources with the true trigger, no
-    defender's means, and the plan chosen for each target; all else is as `undoor.repair` does it
-    by default.
+    """Return a guard fitted with the true trigger on the true sources, and each target's plan.
+
+    No defender knows these. All else is as `undoor.repair` does it by default.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def guard_with_truth(
     network = classifier.fast_copy()
     sites = find_sites(network)
     plans = candidate_plans(sites)
-    most = max_inputs(sites)
+    limit = max_inputs(sites)
     corrections: dict[int, dict[str, Correction]] = {}
     thresholds, chosen = {}, {}
     for planted in backdoors:
-        bench = _bench(network, clean, planted, fpr, most, generator)
+        bench = _bench(network, clean, planted, fpr, limit, generator)
         plan, _, _ = choose_plan(bench, plans, DEFAULT_FIT, progress)
         x = bench.x[bench.sources]
         fitted = fit_to(
@@ -69,15 +69,15 @@ def _bench(
     clean: CleanSet,
     planted: Planted,
     fpr: float,
-    most: int,
+    limit: int,
     generator: torch.Generator,
 ) -> CrossValidation:
     sources = torch.isin(clean.labels, torch.tensor(planted.sources))
     if int(sources.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
-            f"expected {MIN_SOURCE_IMAGES} clean images or more of the classes that go to "
-            f"{planted.target}, got {int(sources.sum())}; give more a class"
+            f"expected at least {MIN_SOURCE_IMAGES} clean images of the classes that go to "
+            f"{planted.target}, got {int(sources.sum())}; give more per class"
         )
     return cross_validation_of(
-        network, clean, planted.target, sources, [planted.trigger], fpr, most, generator
+        network, clean, planted.target, sources, [planted.trigger], fpr, limit, generator
     )

@@ -20,7 +20,7 @@ COLOURS = {
     RIVAL: "#d1495b",
     TEST_TIME: "#4d88c4",
 }
-# Within a kind, methods are told by their marker.
+# Within a kind, methods differ by their marker.
 MARKERS = "osD^vP*X<>ph"
 
 
@@ -41,7 +41,7 @@ def mitigate_plot(rows: Sequence[Row]) -> str:
 
     A panel an amount of clean images, a mark a method, means over all attacks.
 
-    Up is better (more triggered inputs answered rightly), and so is left (less clean accuracy
+    Up is better (more triggered inputs predicted correctly), and so is left (less clean accuracy
     lost).
     """
     found = spots(rows)
@@ -52,14 +52,14 @@ def mitigate_plot(rows: Sequence[Row]) -> str:
         axes = figure.subplots(1, len(amounts), squeeze=False, sharex=True, sharey=True)[0]
         for axis, amount in zip(axes, amounts, strict=True):
             _panel(axis, amount, [spot for spot in found if spot.amount == amount])
-        axes[0].set_ylabel("SIA: triggered inputs answered rightly, %")
+        axes[0].set_ylabel("RA (SIA): triggered inputs predicted correctly, %")
         legend(figure, axes, "outside right upper", columns=1, size=8)
-    told = (f"{s.method}, {s.amount}: SIA {s.sia:.1f}, ACC lost {s.loss:.1f}" for s in found)
-    return svg_file(figure, "; ".join(told) or "No methods")
+    captions = (f"{s.method}, {s.amount}: SIA {s.sia:.1f}, ACC lost {s.loss:.1f}" for s in found)
+    return svg_file(figure, "; ".join(captions) or "No methods")
 
 
 def spots(rows: Sequence[Row]) -> list[Spot]:
-    """Return of the rows over all attacks, those with an ACC and an SIA."""
+    """Return the methods over all attacks that have an ACC and an SIA."""
     found: list[Spot] = []
     places: dict[str, list[str]] = {}
     for row in rows:

@@ -14,11 +14,16 @@ from undoor.rate import Rate
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """labels : [N], -1 where an input is rejected. flagged, score .
+class Predictions:
+    """The predictions of a defended model for N inputs.
 
-    [N] of a method that flags inputs, the larger the score the more suspicious; None of one that
-    changes the network alone.
+    Attributes
+    ----------
+    labels
+        [N], -1 where an input is rejected.
+    flagged, score
+        [N], of a method that flags inputs: the larger the score, the more suspicious. None for one
+        that only changes the network.
     """
 
     labels: Tensor
@@ -27,68 +32,81 @@ class Answers:
 
 
 # Raw inputs [N, ...] to what becomes of them.
-Defended = Callable[[Tensor], Answers]
+Defended = Callable[[Tensor], Predictions]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """The answers to the clean test images, and to the triggered ones of each true backdoor."""
+class PredictionSet:
+    """Predictions for the clean test images, and for the triggered ones of each true backdoor."""
 
-    clean: Answers
-    triggered: tuple[Answers, ...]
+    clean: Predictions
+    triggered: tuple[Predictions, ...]
 
     @staticmethod
-    def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> Outcome:
-        return Outcome(
+    def of(defended: Defended, test: CleanSet, triggered: Sequence[CleanSet]) -> PredictionSet:
+        """Return the predictions of a defended model for the test images and the triggered ones."""
+        return PredictionSet(
             defended(test.images), tuple(defended(images.images) for images in triggered)
         )
 
 
 def basic_rates(
-    outcome: Outcome, test: CleanSet, triggered: Sequence[CleanSet], targets: Sequence[int]
+    measured: PredictionSet, test: CleanSet, triggered: Sequence[CleanSet], targets: Sequence[int]
 ) -> dict[str, Rate]:
-    """ACC, ASR, SIA and `own_rate_t`, the last three over the images of all backdoors.
+    """Return ACC, ASR, SIA and `own_rate_t`, the last three over the images of all backdoors.
 
-    own_rate_t : share of the clean test images of other classes that are answered with the
-    target, the error that a model makes without any trigger; no ASR can be told from it.
+    `own_rate_t` is the share of clean test images of other classes that are predicted as the
+    target: the error of the model without any trigger, against which an ASR is to be read.
 
     Parameters
     ----------
     targets
         One for each of `triggered`.
     """
-    pairs = [*zip(outcome.triggered, triggered, targets, strict=True)]
-    labels, own = outcome.clean.labels, test.labels
+    pairs = [*zip(measured.triggered, triggered, targets, strict=True)]
+    labels, true_labels = measured.clean.labels, test.labels
     return {
-        "acc": Rate.of(labels == own),
+        "acc": Rate.of(labels == true_labels),
         "asr": Rate.of(_joined([a.labels == target for a, _, target in pairs])),
         "sia": Rate.of(_joined([a.labels == images.labels for a, images, _ in pairs])),
-        "own_rate_t": Rate.of(_joined([labels[own != target] == target for target in targets])),
+        "own_rate_t": Rate.of(
+            _joined([labels[true_labels != target] == target for target in targets])
+        ),
     }
 
 
 def flag_rates(
-    outcome: Outcome, bare: Outcome, test: CleanSet, targets: Sequence[int]
+    measured: PredictionSet, bare: PredictionSet, test: CleanSet, targets: Sequence[int]
 ) -> dict[str, Rate]:
-    """TPR, FPR, the FPR of clean images that the bare model answers with a target, that of those it
-    answers so rightly (fpr_own), AUROC, and the AUROC of the inputs that the bare model answers
-    with a target (auroc_of_t): triggered ones that it answers with theirs, clean ones with any.
-    All None where nothing is flagged or scored.
+    """Return the rates of a method's flags and scores, each None where it gives none.
+
+    TPR and FPR; `fpr_target`, the FPR on clean images that the bare model predicts as a target;
+    `fpr_own`, the FPR on those of them that are of the predicted class; AUROC; and `auroc_of_t`,
+    the AUROC on inputs that the bare model predicts as a target: triggered ones as theirs, clean
+    ones as any.
     """
     nothing = Rate(None, None, None, 0)
-    flagged = outcome.clean.flagged
+    flagged = measured.clean.flagged
     rates = dict.fromkeys(("tpr", "fpr", "fpr_target", "fpr_own", "auroc", "auroc_of_t"), nothing)
     of_target = torch.isin(bare.clean.labels, torch.tensor(targets, dtype=torch.int64))
     if flagged is not None:
-        found = [answers.flagged for answers in outcome.triggered if answers.flagged is not None]
+        found = [
+            predictions.flagged
+            for predictions in measured.triggered
+            if predictions.flagged is not None
+        ]
         rates["tpr"] = Rate.of(_joined(found))
         rates["fpr"], rates["fpr_target"] = Rate.of(flagged), Rate.of(flagged[of_target])
         rates["fpr_own"] = Rate.of(flagged[of_target & (bare.clean.labels == test.labels)])
-    if outcome.clean.score is not None:
-        scores = [answers.score for answers in outcome.triggered if answers.score is not None]
-        rates["auroc"] = auroc(_joined(scores), outcome.clean.score)
-        hits = [answers.labels == t for answers, t in zip(bare.triggered, targets, strict=True)]
-        rates["auroc_of_t"] = auroc(_joined(scores)[_joined(hits)], outcome.clean.score[of_target])
+    if measured.clean.score is not None:
+        scores = [
+            predictions.score for predictions in measured.triggered if predictions.score is not None
+        ]
+        rates["auroc"] = auroc(_joined(scores), measured.clean.score)
+        hits = [
+            predictions.labels == t for predictions, t in zip(bare.triggered, targets, strict=True)
+        ]
+        rates["auroc_of_t"] = auroc(_joined(scores)[_joined(hits)], measured.clean.score[of_target])
     return rates
 
 

@@ -18,7 +18,7 @@ from undoor.progress import Progress, silent
 from undoor.rate import rates_to_json
 from undoor_bench.mitigate.case import Case, open_case
 from undoor_bench.mitigate.methods import Method, bare
-from undoor_bench.mitigate.rates import Outcome, basic_rates, flag_rates
+from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.records import Record, Setting, images_drawn
 from undoor_bench.zoo.subjects import Subject
 
@@ -34,7 +34,7 @@ def mitigate(
     *,
     progress: Progress = silent,
 ) -> None:
-    """Every method on every model in every setting; records that are there are not made again.
+    """Measure every method on every model in every setting, except where a record exists.
 
     ``OUT/records/SETTING/METHOD/MODEL.json`` is a record, ``OUT/scans/SETTING/MODEL`` the scan
     that all methods share. Each is written as soon as it is made, and is whole or not there.
@@ -60,7 +60,7 @@ def mitigate(
         if not missing:
             continue
         case = open_case(subject, setting, data, out / SCANS)
-        before = Outcome.of(bare(case), case.test, case.triggered)
+        before = PredictionSet.of(bare(case), case.test, case.triggered)
         for item in missing:
             progress("methods", done, total)
             record = measured(case, item, before, progress=progress)
@@ -69,7 +69,9 @@ def mitigate(
     progress("methods", done, total)
 
 
-def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = silent) -> Record:
+def measured(
+    case: Case, item: Method, before: PredictionSet, *, progress: Progress = silent
+) -> Record:
     """Return the record of one method.
 
     Parameters
@@ -90,7 +92,7 @@ def measured(case: Case, item: Method, before: Outcome, *, progress: Progress = 
     try:
         defence = item.make(case, progress)
         started = time.process_time()
-        outcome = Outcome.of(defence.answers, case.test, case.triggered)
+        outcome = PredictionSet.of(defence.predictions, case.test, case.triggered)
         record["answer_seconds"] = time.process_time() - started
     except UndoorError as error:
         return record | {"failed": str(error)}
@@ -115,10 +117,7 @@ def _facts(case: Case, item: Method) -> Record:
 
 
 def _scan(case: Case, progress: Progress) -> dict[str, Any]:
-    """Return what the methods that depend on it hang on; missed .
-
-    True targets that it did not name.
-    """
+    """Return the facts of the scan that methods depend on; `missed` are targets it did not name."""
     report = case.scan(progress)
     named = [finding.target for finding in report.findings]
     return {
@@ -155,5 +154,5 @@ def _require(record: Record, file: Path, subject: Subject, setting: Setting, ite
     asked = {"model": subject.name, "method": item.name, "setting": setting.to_json()}
     differs = [key for key, value in asked.items() if record[key] != value]
     if differs:
-        told = ", ".join(f"{key} {record[key]} instead of {asked[key]}" for key in differs)
-        raise UndoorError(f"{file}: a record with {told}; give another --out")
+        differences = ", ".join(f"{key} {record[key]} instead of {asked[key]}" for key in differs)
+        raise UndoorError(f"{file}: a record with {differences}; give another --out")

@@ -96,7 +96,7 @@ def _row(attack: str, amount: str, method: str, records: Sequence[Record]) -> Ro
 
 
 def seconds(record: Record) -> float:
-    """Return of the scan, where the method needs one, and of the method itself."""
+    """Return the seconds of the scan, where the method needs one, and of the method itself."""
     return float(record["seconds"] + (record["scan"]["seconds"] if record["scan"] else 0.0))
 
 
@@ -120,12 +120,12 @@ def _average(rows: Sequence[Row]) -> Row:
 
 
 def _means(values: Sequence[Values], names: Sequence[str]) -> Values:
-    """Return of those that have the rate; records of earlier versions may lack one."""
+    """Return the mean over records that have the rate; those of earlier versions may lack it."""
     return {name: mean([value.get(name) for value in values]) for name in names}
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Return of the values that are there; None where there is none.
+    """Return the mean of the values that are not None; None where there is none.
 
     >>> mean([1.0, None, 2.0]), mean([])
     (1.5, None)
@@ -174,9 +174,7 @@ def _percent(value: float | None) -> str:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """Return what to know of the numbers, the means over all attacks, and a table for each
-    attack.
-    """
+    """Return notes on the numbers, the means over all attacks, and one table per attack."""
     rows = summary(records)
     parts = ["".join(f"- {line}\n" for line in notes(records))]
     for attack in dict.fromkeys(row.attack for row in rows):
@@ -186,7 +184,7 @@ def markdown(records: Sequence[Record]) -> str:
 
 
 def notes(records: Iterable[Record]) -> list[str]:
-    """Return what a reader must know before he compares.
+    """Return the notes that a reader needs to compare the numbers.
 
     Oracles, what was set where, how it counts.
     """
@@ -195,10 +193,10 @@ def notes(records: Iterable[Record]) -> list[str]:
     learned = f" ({', '.join(known)})" if known else ""
     return [
         "Before → after, means over models in per cent; of all attacks, every attack counts the "
-        "same. ACC: clean test images answered rightly. ASR: triggered images answered with the "
-        "target, over all backdoors of a model. SIA: triggered images answered with their own "
-        "class. Own rate of t: clean test images of other classes answered with the target, an "
-        "error without any trigger; an ASR as low as that is as low as can be asked for.",
+        "same. ACC: clean test images predicted correctly. ASR: triggered images predicted as the "
+        "target, over all backdoors of a model. SIA: triggered images predicted as their true "
+        "class. Own rate of t: clean test images of other classes predicted as the target, an "
+        "error without any trigger; no lower ASR can be expected.",
         "true_trigger is an oracle: its corrections are fitted with the attacker's own trigger, "
         "sources and target, which no defender has. It bounds what a better scan could bring.",
         f"Not a held-out test for all: {len(known)} of the {len(models)} models are among those "
@@ -213,15 +211,15 @@ def notes(records: Iterable[Record]) -> list[str]:
         "or not. detection_alone is the model itself: known to be backdoored, not repaired.",
         f"Detectors at test time (strip, scale_up, ibd_psc) flag {100 * DETECTOR_FPR:.0f} % of "
         "the clean images that they were built from; FPR is what that gives on test images. A "
-        "flagged input gets no answer, which costs ACC and SIA. Guards flag only what the model "
-        "answers with a suspected target, and answer it with another class; what they did not "
-        "flag for want of such an answer scores lowest in AUROC. AUROC of t: of the inputs that "
-        "the model itself answers with a target, triggered and clean; triggered images that do "
-        "not fool the model are not in it.",
+        "flagged input gets no prediction, which costs ACC and SIA. Guards flag only inputs that "
+        "the model predicts as a suspected target, and predict another class for them; all other "
+        "inputs score lowest in AUROC. AUROC of t: over the inputs that the model itself predicts "
+        "as a target, triggered and clean; triggered images that do not fool the model are not in "
+        "it.",
         "Could not run: the method does not work on such a network or with so few images; the "
-        "record says why, and the model is in no mean of that method.",
+        "record has the reason, and the model is in no mean of that method.",
         "Seconds: of one processor core, the scan, where the method needs one, and making the "
-        "defence; answering inputs is apart (answer_seconds of the records).",
+        "defence; predicting inputs is apart (answer_seconds of the records).",
     ]
 
 

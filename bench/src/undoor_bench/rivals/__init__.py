@@ -29,10 +29,16 @@ from undoor_bench.rivals.unlearning import unlearning
 class Rival(Protocol):
     """``rival(classifier, clean, report, generator)``: a changed copy for inference.
 
-    classifier : is left as it is, and shares no tensor with the copy.
-    clean : images as the classifier takes them (`CleanSet.for_classifier`).
-    report : of a scan of `classifier`; all rivals but unlearning ignore it.
-    generator : all chance comes from it.
+    Parameters
+    ----------
+    classifier
+        Is left as it is, and shares no tensor with the copy.
+    clean
+        Images as the classifier takes them (`CleanSet.for_classifier`).
+    report
+        Of a scan of `classifier`; all rivals but unlearning ignore it.
+    generator
+        The source of all randomness.
 
     Raises
     ------
@@ -49,7 +55,9 @@ class Rival(Protocol):
         /,
         *,
         progress: Progress = silent,
-    ) -> Classifier: ...
+    ) -> Classifier:
+        """Return the changed copy."""
+        ...
 
 
 RIVALS: dict[str, Rival] = {

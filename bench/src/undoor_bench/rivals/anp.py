@@ -51,12 +51,21 @@ GRID = 20
 
 @dataclass(frozen=True)
 class ANP:
-    """
-    noise : eps, the largest relative disturbance. natural : a, weight of the undisturbed loss.
-    rate, momentum : of SGD on the masks.
-    held_out : share of the images that chooses the threshold.
-    allowed_drop : of accuracy on them. 0.05 is one image of 20, the least that can be told apart
-        with 100 clean images, and half of what the public benchmark lets ANP lose.
+    """Settings of ANP.
+
+    Attributes
+    ----------
+    noise
+        eps, the largest relative disturbance.
+    natural
+        a, the weight of the undisturbed loss.
+    rate, momentum
+        Of SGD on the masks.
+    held_out
+        The share of the images that chooses the threshold.
+    allowed_drop
+        Of accuracy on them. 0.05 is one image of 20, the smallest drop that 100 clean images can
+        show, and half of what the public benchmark lets ANP lose.
     """
 
     noise: float = 0.4
@@ -89,13 +98,13 @@ def anp(
     learning, held = hold_out(clean, settings.held_out, generator)
     masks = learn_masks(classifier, learning, generator, settings, progress)
     floor = accuracy(classifier, held) - settings.allowed_drop
-    best = pruned(classifier, masks, 0.0)
+    best_so_far = pruned(classifier, masks, 0.0)
     for step in range(1, GRID):
         candidate = pruned(classifier, masks, step / GRID)
         if accuracy(candidate, held) < floor:
             break
-        best = candidate
-    return best
+        best_so_far = candidate
+    return best_so_far
 
 
 def learn_masks(

@@ -1,4 +1,4 @@
-"""Activation clipping (MMAC): bounds on every channel that keep the most certain answers modest.
+"""Activation clipping (MMAC): bounds on every channel that limit the largest margins.
 
 Wang, Xiang, Miller, Kesidis, Improved Activation Clipping for Universal Backdoor Mitigation and
 Test-Time Detection (arXiv 2308.04617), which follows the clipping of MM-BD (IEEE S&P 2024). A
@@ -8,9 +8,9 @@ With f' the network whose channels are cut off at bounds Z, Z minimises
     mean over clean x of (f'(x; Z) - f(x))^2 + c * mean over classes t of max over x of margin_t(x)
 
 where margin_t is the logit of t less the largest other. The inner maxima are images found from
-noise by ascent. c grows by a factor of 1.2 while at least 95 % of the clean images that f answers
-rightly still are, and shrinks by it otherwise; factor, share and first c (0.002, of a sum over 200
-images: 0.4 of a mean) are those of the released code.
+noise by ascent. c grows by a factor of 1.2 while at least 95 % of the clean images that f predicts
+correctly still are, and shrinks by it otherwise; factor, share and first c (0.002, of a sum over
+200 images: 0.4 of a mean) are those of the released code.
 
 Adapted: a bound is a multiple of the largest value that the channel takes on clean images, learned
 from 1 at a rate of 0.025 by Adam (theirs starts at 1.0 with a rate of 0.1, in a network whose
@@ -46,12 +46,22 @@ STAGE = "bounding activations"
 
 @dataclass(frozen=True)
 class Clipping:
-    """
-    steps, batch, rate : of Adam on the bounds. rounds : how often certain images are made anew.
-    certain, certain_steps, certain_rate : certain images of all classes together, two of each at
-        least, steps for them and their rate in units of the input's range.
-    weight, factor, patience : c, its growth, and the steps between two decisions on it.
-    keep : share of the rightly answered clean images that must stay so.
+    """Settings of activation clipping.
+
+    Attributes
+    ----------
+    steps, batch, rate
+        Of Adam on the bounds.
+    rounds
+        How often certain images are made anew.
+    certain
+        Certain images of all classes together, at least two per class.
+    certain_steps, certain_rate
+        Steps for them, and their rate in units of the input's range.
+    weight, factor, patience
+        c, its growth, and the steps between two decisions on it.
+    keep
+        The share of the correctly predicted clean images that must stay so.
     """
 
     steps: int = 300
@@ -81,7 +91,7 @@ def clipping(
     Raises
     ------
     UndoorError
-        The network has no hidden layer or answers no clean image rightly, or the loss is not
+        The network has no hidden layer or predicts no clean image correctly, or the loss is not
         finite.
     """
     settings = settings or Clipping()
@@ -100,11 +110,9 @@ def learn_bounds(
     settings: Clipping,
     progress: Progress,
 ) -> dict[str, Correction]:
-    """Return the last bounds under which enough of the `known` images were still answered
-    rightly.
-    """
+    """Return the last bounds under which enough `known` images were predicted correctly."""
     bounded = attach(base, ceilings)
-    kept = _bounds(ceilings)
+    last_good = _bounds(ceilings)
     optimizer = torch.optim.Adam([c.share for c in ceilings.values()], settings.rate)
     wanted, weight, certain = _logits(base, known.images), settings.weight, known
     lasts = -(-settings.steps // settings.rounds)
@@ -122,17 +130,18 @@ def learn_bounds(
         optimizer.step()
         if (step + 1) % settings.patience == 0:
             enough = accuracy(bounded, known) >= settings.keep
-            kept = _bounds(ceilings) if enough else kept
+            last_good = _bounds(ceilings) if enough else last_good
             weight = weight * settings.factor if enough else weight / settings.factor
         progress(STAGE, step + 1, settings.steps)
-    return kept
+    return last_good
 
 
 def most_certain(
     classifier: Classifier, generator: torch.Generator, settings: Clipping
 ) -> CleanSet:
-    """For every class, images that the classifier gives to it with the largest margin it can be
-    brought to, from noise; not clean images of anything, whatever the type is called.
+    """Return, for every class, images that the classifier predicts as it with the largest margin.
+
+    They are optimised from noise: no clean images of anything, although the type is a clean set.
     """
     each = max(2, settings.certain // classifier.num_classes)
     labels = torch.arange(classifier.num_classes).repeat_interleave(each)
@@ -179,7 +188,7 @@ def _ceilings(base: Classifier, images: Tensor) -> dict[str, _Ceiling]:
 
 
 def _largest(z: Tensor) -> Tensor:
-    """Largest value of each channel of z [N, C, ...], 0 at least, as [C, 1...]."""
+    """Return the largest value of each channel of z [N, C, ...], 0 at least, as [C, 1...]."""
     return z.amax((0, *range(2, z.dim())), keepdim=True)[0].clamp_min(0)
 
 
@@ -194,11 +203,11 @@ def _as_correction(bound: Tensor) -> Correction:
 
 
 def _known(base: Classifier, clean: CleanSet) -> CleanSet:
-    """Return the clean images that the classifier answers rightly."""
+    """Return the clean images that the classifier predicts correctly."""
     right = base.predict(clean.images) == clean.labels
     if not bool(right.any()):
         raise UndoorError(
-            "the model answers none of the clean images rightly, so there is nothing to keep; "
+            "the model predicts none of the clean images correctly, so nothing is to be preserved; "
             "check the labels and the order of the classes"
         )
     return CleanSet(clean.images[right], clean.labels[right])
@@ -210,6 +219,6 @@ def _logits(base: Classifier, images: Tensor) -> Tensor:
 
 
 def _margins(scores: Tensor, labels: Tensor) -> Tensor:
-    """Logit of each label less the largest other one [N]."""
-    own = F.one_hot(labels, scores.shape[1]).bool()
-    return scores[own] - scores.masked_fill(own, -torch.inf).amax(1)
+    """Return the logit of each label less the largest other one [N]."""
+    labelled = F.one_hot(labels, scores.shape[1]).bool()
+    return scores[labelled] - scores.masked_fill(labelled, -torch.inf).amax(1)

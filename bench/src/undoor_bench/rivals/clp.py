@@ -36,7 +36,7 @@ from undoor_bench.rivals.common import finished
 
 @dataclass(frozen=True)
 class CLP:
-    """deviations : u, how far above its layer's mean a bound may lie."""
+    """Settings of CLP: `deviations` is u, how far above its layer's mean a bound may lie."""
 
     deviations: float = 3.0
 
@@ -68,18 +68,17 @@ def clp(
             "use fine_tuning"
         )
     for done, (name, bounds) in enumerate(layers.items(), 1):
-        most = bounds.mean() + settings.deviations * bounds.std()
-        silence(changed.get_submodule(name), bounds > most, bias=True)
+        limit = bounds.mean() + settings.deviations * bounds.std()
+        silence(changed.get_submodule(name), bounds > limit, bias=True)
         progress("pruning channels", done, len(layers))
     return finished(changed)
 
 
 def lipschitz_bounds(classifier: Classifier) -> dict[str, Tensor]:
-    """Return the bound of every channel [C], by the name of the layer in which the channel is
-    pruned.
+    """Return the bound of every channel [C], by the layer in which the channel is pruned.
 
-    That is the batch norm where there is one, else the convolution or linear layer. The last layer,
-    whose channels are the classes, is left out.
+    That layer is the batch norm where there is one, else the convolution or linear layer. The last
+    layer, whose channels are the classes, is left out.
     """
     calls, norm_behind = _calls(classifier)
     out = {}
@@ -98,7 +97,7 @@ def lipschitz_bounds(classifier: Classifier) -> dict[str, Tensor]:
 
 
 def _calls(classifier: Classifier) -> tuple[list[str], Mapping[str, str]]:
-    """Linear maps in the order of their calls, and the batch norms that read what they give."""
+    """Return linear maps in the order of their calls, and the batch norms behind them."""
     probe = shared_copy(classifier)
     given: list[tuple[str, Tensor]] = []
     norm_behind: dict[str, str] = {}
@@ -123,14 +122,14 @@ def _calls(classifier: Classifier) -> tuple[list[str], Mapping[str, str]]:
 
 
 def _gain_of_weights(layer: nn.Module) -> Tensor:
-    """Largest singular value [C] of each channel's weights as a matrix [inputs, positions]."""
+    """Return the largest singular value [C] of each channel's weights [inputs, positions]."""
     weight = layer.get_parameter("weight").detach()
     matrices = weight.flatten(2) if weight.dim() > 2 else weight[:, :, None]
     return torch.linalg.matrix_norm(matrices, ord=2)
 
 
 def _gain_of_norm(norm: nn.Module) -> Tensor:
-    """|gamma / sigma| [C]; of what a batch norm has not, 1 is taken."""
+    """Return |gamma / sigma| [C], with 1 for what a batch norm lacks."""
     assert isinstance(norm, NORMS)
     gain = torch.ones(norm.num_features) if norm.weight is None else norm.weight.detach().abs()
     variance = norm.running_var

@@ -27,9 +27,13 @@ from undoor.progress import Progress
 class Descent:
     """SGD with momentum whose rate falls to 0 along half a cosine.
 
-    steps, batch : how many, and images a step (fewer where there are fewer). Papers count epochs of
-        2,500 images; a fixed number of steps does the same work for 100 images as for 1,000.
-    rate : the first learning rate.
+    Attributes
+    ----------
+    steps, batch
+        The number of steps, and images per step (fewer where there are fewer). Papers count epochs
+        of 2,500 images; a fixed number of steps does the same work for 100 images as for 1,000.
+    rate
+        The first learning rate.
     """
 
     steps: int = 400
@@ -52,11 +56,11 @@ def tunable(classifier: Classifier, clean: CleanSet) -> Classifier:
     Raises
     ------
     UndoorError
-        There are fewer than two images, of which no variance can be told.
+        There are fewer than two images, too few for a variance.
     """
     if len(clean) < 2:
         raise UndoorError(
-            f"expected 2 clean images or more to tune the model with, got {len(clean)}; "
+            f"expected at least 2 clean images to tune the model with, got {len(clean)}; "
             "give a few of each class"
         )
     student = classifier.fast_copy().eval()
@@ -67,7 +71,7 @@ def tunable(classifier: Classifier, clean: CleanSet) -> Classifier:
 
 
 def finished(student: Classifier) -> Classifier:
-    """`student` itself, ready for inference and with its weights at rest.
+    """Return `student` itself, ready for inference and with its weights at rest.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def finished(student: Classifier) -> Classifier:
 
 
 def logits(classifier: Classifier, x: Tensor) -> Tensor:
-    """Logits [N, K] of raw inputs [N, ...], in the layout and numbers that this CPU is fast in."""
+    """Return logits [N, K] of raw inputs [N, ...], in the layout and numbers fast on this CPU."""
     if x.dim() == 4:
         x = x.contiguous(memory_format=torch.channels_last)
     with autocast(CPU):
@@ -91,12 +95,12 @@ def logits(classifier: Classifier, x: Tensor) -> Tensor:
 
 
 def loss_on(classifier: Classifier, clean: CleanSet, rows: Tensor) -> Tensor:
-    """Mean cross entropy of the clean images at `rows`, with their labels."""
+    """Return the mean cross entropy of the clean images at `rows`, with their labels."""
     return F.cross_entropy(logits(classifier, clean.images[rows]), clean.labels[rows])
 
 
 def accuracy(classifier: Classifier, clean: CleanSet) -> float:
-    """Share of `clean` that the classifier, as it stands, answers rightly.
+    """Return the share of `clean` that the classifier, as it stands, predicts correctly.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     >>> _ = nn.init.zeros_(net[1].weight), nn.init.constant_(net[1].bias[:1], 1)
@@ -108,7 +112,7 @@ def accuracy(classifier: Classifier, clean: CleanSet) -> float:
 
 
 def minibatches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Rows [min(batch, count)] of `steps` full batches of `count` images.
+    """Yield rows [min(batch, count)] of `steps` full batches of `count` images.
 
     The images are shuffled anew as soon as those left do not fill a batch.
 
@@ -161,10 +165,12 @@ def descend(
 
 
 def require_finite(loss: Tensor, stage: str) -> None:
-    """
+    """Refuse a loss that is no finite number.
+
     Raises
     ------
-    UndoorError : the loss is NaN or infinite.
+    UndoorError
+        The loss is NaN or infinite.
     """
     if not math.isfinite(float(loss.detach())):
         raise UndoorError(f"the loss became {float(loss.detach())} in {stage}; use a lower rate")
@@ -172,22 +178,23 @@ def require_finite(loss: Tensor, stage: str) -> None:
 
 @contextmanager
 def statistics_kept(student: Classifier) -> Iterator[None]:
-    """Within, batch norms still use a batch's statistics but leave their running ones alone."""
-    kept = [(norm, norm.track_running_stats) for norm in norms(student)]
-    for norm, _ in kept:
+    """Let batch norms use a batch's statistics but leave their running ones alone."""
+    before = [(norm, norm.track_running_stats) for norm in norms(student)]
+    for norm, _ in before:
         norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, tracks in kept:
+        for norm, tracks in before:
             norm.track_running_stats = tracks
 
 
 def hold_out(
     clean: CleanSet, share: float, generator: torch.Generator
 ) -> tuple[CleanSet, CleanSet]:
-    """Return the set in two parts, the second with `share` of the images and, as far as whole
-    images allow, of every class.
+    """Return the set in two parts, the second with `share` of the images.
+
+    As far as whole images allow, it has that share of every class.
 
     Raises
     ------

@@ -39,7 +39,7 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class FTSAM:
-    """radius : rho, the norm of the move in units of each weight's own size."""
+    """Settings of FT-SAM: `radius` is rho, the norm of the move in units of each weight's size."""
 
     radius: float = 2.0
     descent: Descent = field(default_factory=Descent)
@@ -79,7 +79,7 @@ def _gradients(student: Classifier, clean: CleanSet, radius: float) -> Callable[
     weights = [p for p in student.parameters() if p.requires_grad]
 
     def gradients(rows: Tensor) -> Tensor:
-        """Return those of the loss at the worst weights, left at the weights as they were."""
+        """Store the gradients of the loss at the worst weights, with the weights as they were."""
         loss = loss_on(student, clean, rows)
         moves = worst_moves(weights, torch.autograd.grad(loss, weights), radius)
         before = [weight.detach().clone() for weight in weights]
@@ -100,7 +100,9 @@ def _gradients(student: Classifier, clean: CleanSet, radius: float) -> Callable[
 def worst_moves(
     weights: Sequence[Tensor], gradients: Sequence[Tensor], radius: float
 ) -> list[Tensor]:
-    """To first order, the moves that raise the loss most while sum((move / weight)^2) <= radius^2.
+    """Return the moves that raise the loss most, to first order.
+
+    They obey sum((move / weight)^2) <= radius^2.
 
     >>> moves = worst_moves([torch.tensor([3.0, 0.0])], [torch.tensor([1.0, 5.0])], 2.0)
     >>> moves

@@ -6,8 +6,8 @@ Zeng et al., Adversarial Unlearning of Backdoors via Implicit Hypergradient (ICL
     min over w of max over |d| <= C of the mean loss of x + d, with true labels.
 
 Each round looks for a universal perturbation d by ascent and then moves the weights along the total
-derivative of the loss, which counts that d answers to w: d is a fixed point of a step of the inner
-descent P(d, w), so that
+derivative of the loss, which includes that d depends on w: d is a fixed point of a step of
+the inner descent P(d, w), so that
 
     dL/dw = L_w + P_w^T v,  v = (I - P_d^T)^-1 L_d,  v by K fixed-point iterations.
 
@@ -19,7 +19,7 @@ in a hundred carries d when the weights move, although the equation says all: th
 accuracy.
 
 Adapted: their rounds pass over 5,000 images, once for d and once for w; here each round takes 30
-steps for d and 20 for w, however few images there are. How d answers to w, which costs K double
+steps for d and 20 for w, however few images there are. How d depends on w, which costs K double
 passes, is judged by 50 images of the batch (theirs: always the first 100).
 """
 
@@ -47,11 +47,22 @@ VALUES = 32 * 32 * 3
 
 @dataclass(frozen=True)
 class IBAU:
-    """
-    inner_steps, inner_rate : of the ascent for d. outer_steps, rate : of Adam, a round.
-    radius : C, for inputs of 3 x 32 x 32. penalty : weight of |d|^2 in the inner loss.
-    fixed_point, fixed_rate, fixed_batch : K, the step size of P, and the images that define P.
-    portion : share of a batch that carries d when the weights move; one image at least.
+    """Settings of I-BAU.
+
+    Attributes
+    ----------
+    inner_steps, inner_rate
+        Of the ascent for d.
+    outer_steps, rate
+        Of Adam, per round.
+    radius
+        C, for inputs of 3 x 32 x 32.
+    penalty
+        The weight of |d|^2 in the inner loss.
+    fixed_point, fixed_rate, fixed_batch
+        K, the step size of P, and the images that define P.
+    portion
+        The share of a batch that carries d when the weights move; at least one image.
     """
 
     rounds: int = 5
@@ -108,7 +119,7 @@ def _leave_gradients(
     weights: Sequence[Tensor],
     settings: IBAU,
 ) -> None:
-    """The hypergradient of a batch, at the weights."""
+    """Store the hypergradient of a batch as the gradients of the weights."""
     # Rows are shuffled: the first, and the last, are as good as any.
     carrying = torch.arange(len(x)) < max(1, round(settings.portion * len(x)))
     few = settings.fixed_batch
@@ -125,29 +136,29 @@ def _leave_gradients(
 def worst_shared(
     student: Classifier, clean: CleanSet, generator: torch.Generator, settings: IBAU
 ) -> Tensor:
-    """Return the perturbation [C, H, W] that moves most images away from what the model answers
-    now.
+    """Return the perturbation [C, H, W] that changes the predictions of most images.
 
     In units of the input's range; its norm is within the radius.
     """
     shared = torch.zeros(student.input_shape)
-    answers = student.predict(clean.images)
-    most = settings.radius * math.sqrt(shared.numel() / VALUES)
+    predictions = student.predict(clean.images)
+    limit = settings.radius * math.sqrt(shared.numel() / VALUES)
     for rows in minibatches(len(clean), settings.batch, settings.inner_steps, generator):
         shared.requires_grad_(True)
-        loss = _loss(student, clean.images[rows], answers[rows], -1.0, settings.penalty)(shared)
+        loss = _loss(student, clean.images[rows], predictions[rows], -1.0, settings.penalty)(shared)
         (gradient,) = torch.autograd.grad(loss, shared)
         shared = shared.detach() - settings.inner_rate * gradient
-        shared = shared * min(1.0, most / max(float(shared.norm()), 1e-12))
+        shared = shared * min(1.0, limit / max(float(shared.norm()), 1e-12))
     return shared
 
 
 def hypergradient(
     outer: Loss, inner: Loss, point: Tensor, weights: Sequence[Tensor], *, steps: int, rate: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the outer loss at `point`, and its total derivative by each weight, when `point`
-    follows the weights so that it stays a fixed point of descent on the inner loss with step
-    size `rate`.
+    """Return the outer loss at `point`, and its total derivative with respect to each weight.
+
+    `point` follows the weights: it stays a fixed point of descent on the inner loss with step size
+    `rate`.
 
     >>> weight = torch.tensor(3.0, requires_grad=True)
     >>> inner = lambda d: 0.5 * (d - 2 * weight) ** 2
@@ -185,7 +196,7 @@ def _loss(
     penalty: float,
     carrying: Tensor | None = None,
 ) -> Loss:
-    """sign times the mean loss of the images with d, plus the penalty, as a function of d."""
+    """Return a function of d: `sign` times the mean loss of the images with d, plus the penalty."""
     low, high = student.bounds
     carried = torch.ones(len(x)) if carrying is None else carrying.float()
     carried = (high - low) * carried.view(-1, *[1] * (x.dim() - 1))

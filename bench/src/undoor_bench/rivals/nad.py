@@ -49,7 +49,10 @@ def _descent(rate: float = RATE) -> Descent:
 
 @dataclass(frozen=True)
 class NAD:
-    """first_beta : weight of the attention at the largest map; beta : at each of the others."""
+    """Settings of NAD.
+
+    `first_beta` is the weight of the attention at the largest map, `beta` at each of the others.
+    """
 
     first_beta: float = 500.0
     beta: float = 1000.0
@@ -103,7 +106,7 @@ def nad(
 
 
 def attention(z: Tensor) -> Tensor:
-    """Normalised attention maps [N, positions] of activations [N, C, positions...].
+    """Return normalised attention maps [N, positions] of activations [N, C, positions...].
 
     >>> attention(torch.tensor([[[[3.0, 0.0]], [[0.0, 2.0]]]]).sqrt())
     tensor([[0.8321, 0.5547]])
@@ -112,8 +115,9 @@ def attention(z: Tensor) -> Tensor:
 
 
 def distance(one: Tensor, other: Tensor) -> Tensor:
-    """Squared distance of two attention maps as a mean over the positions, or 64 where there are
-    fewer, and over the N activations.
+    """Return the mean squared distance of two attention maps.
+
+    The mean is over the N activations and over the positions, of which at least 64 are counted.
     """
     squares = (attention(one) - attention(other)).square()
     return squares.sum(1).mean() / max(squares.shape[1], SMALLEST)

@@ -32,7 +32,7 @@ from undoor_bench.rivals.fine_tuning import fine_tuning
 
 @dataclass(frozen=True)
 class Unlearning:
-    """stamped : share of a batch that carries the trigger."""
+    """Settings of unlearning: `stamped` is the share of a batch that carries the trigger."""
 
     stamped: float = 0.2
     descent: Descent = field(default_factory=Descent)
@@ -93,8 +93,9 @@ def _gradients(
 
 
 def some_rows(allowed: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Return a mask [N] of a `share` of all N rows, or of all that are allowed where they are
-    fewer.
+    """Return a mask [N] of a `share` of all N rows, drawn from those that are allowed.
+
+    Where fewer are allowed, all of them are in it.
 
     >>> allowed = torch.tensor([True] * 7 + [False] * 3)
     >>> mask = some_rows(allowed, 0.5, torch.Generator().manual_seed(0))

@@ -13,7 +13,7 @@ from undoor.classifier import Classifier
 
 @contextmanager
 def watched(classifier: Classifier, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Yield what the modules of these names delivered last, by name; nothing stays behind.
+    """Yield the latest outputs of the named modules; the hooks are removed at the end.
 
     >>> import torch
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))

@@ -46,7 +46,8 @@ def document(file: Path) -> Any:
 
 
 def numbers(text: str) -> list[int]:
-    """
+    """Return the whole numbers in a cell.
+
     >>> numbers("1 4"), numbers("")
     ([1, 4], [])
     """
@@ -54,9 +55,7 @@ def numbers(text: str) -> list[int]:
 
 
 def scan_record(line: Line) -> Record:
-    """Return a line of `undoor-bench detect`, `curve` or `seeds` as the record that it came
-    from.
-    """
+    """Return the record from which `undoor-bench detect`, `curve` or `seeds` made a line."""
     record: Record = {name: line[name] for name in ("model", "attack", "data")}
     record |= {"took": line["took"] == "True", "targets": numbers(line["targets"])}
     record["scan"] = {
@@ -72,8 +71,9 @@ def scan_record(line: Line) -> Record:
 
 
 def rates(line: Line) -> dict[str, float | None]:
-    """Return the rates of a line of `undoor-bench mitigate` as fractions, None where there is none;
-    those before the repair as `acc_before` and so on.
+    """Return the rates of a line of `undoor-bench mitigate` as fractions; None where it has none.
+
+    Rates before the repair are named `acc_before` and so on.
     """
     names = [*RATES, "acc_before", "asr_before", "sia_before", "seconds"]
     return {name: float(line[name]) if line[name] else None for name in names}

@@ -12,7 +12,7 @@ from undoor_bench.tables import markdown
 
 
 def false_alarms(folder: Path) -> str:
-    """Return what a repair of a class without a backdoor costs."""
+    """Return the table of the costs of repairing a class without a backdoor."""
     groups: dict[str, list[float]] = defaultdict(list)
     for item in document(folder / "false_alarm/false_alarm.json")["measured"]:
         groups[item["images"]].append(100 * (item["acc_before"] - item["acc_after"]))
@@ -26,7 +26,7 @@ def false_alarms(folder: Path) -> str:
 
 
 def few_classes(folder: Path) -> str:
-    """Clean models of two and three classes."""
+    """Return the table of clean models of two and three classes."""
     items = document(folder / "few_classes/few_classes.json")
     called = sum(item["verdict"] == "backdoored" for item in items)
     return f"Clean models called backdoored: {Share(called, len(items)).text()}.\n"
@@ -43,7 +43,7 @@ def scrutiny(folder: Path) -> str:
 
 
 def kills(folder: Path) -> str:
-    """Runs that were killed and resumed."""
+    """Return the table of runs that were killed and resumed."""
     rows: list[list[str]] = []
     for name, what in (("kills", "scans"), ("kills_repair", "repairs")):
         data: dict[str, Any] = document(folder / f"{name}.json")
@@ -52,7 +52,7 @@ def kills(folder: Path) -> str:
 
 
 def fit_times(folder: Path) -> str:
-    """Seconds of the fits on the same images with the same trigger, and of the guard."""
+    """Return the table of seconds of the guard, and of the fits on the same images and trigger."""
     records = [document(folder / f"align_{name}.json") for name in ("resnet18", "wrn16_1")]
     guard = document(folder / "guard_wrn16_1.json")
     rows = [

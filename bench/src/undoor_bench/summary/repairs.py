@@ -26,15 +26,17 @@ def of(found: Iterable[Line], **wanted: str) -> list[Line]:
 
 
 def average(found: Sequence[Line], name: str) -> float | None:
+    """Return the mean of a rate over the lines that have it."""
     return mean(rates(line)[name] for line in found)
 
 
 def percent(value: float | None) -> str:
+    """Return a fraction in percent with one digit, a dash for None."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
 def lost(found: Sequence[Line]) -> str:
-    """Points of accuracy on clean images, before less after.
+    """Return the points of accuracy on clean images that are lost: before less after.
 
     >>> lost([])
     '–'
@@ -62,12 +64,12 @@ def by_attack(folder: Path, amount: str) -> str:
 
 
 def _cells(found: Sequence[Line]) -> list[str]:
-    own = ("asr", "sia", "tpr", "fpr_own", "auroc")
+    rates_shown = ("asr", "sia", "tpr", "fpr_own", "auroc")
     return [
         str(len(found)),
         f"{sum(map(named_all, found))} of {len(found)}",
         lost(found),
-        *(percent(average(found, name)) for name in own),
+        *(percent(average(found, name)) for name in rates_shown),
     ]
 
 

@@ -14,11 +14,12 @@ from undoor_bench.tables import markdown
 
 
 def read(file: Path) -> list[Record]:
+    """Return the records of the lines of a CSV file."""
     return [scan_record(line) for line in lines(file)]
 
 
 def found(folder: Path, name: str) -> str:
-    """Return what was found, per attack and data set."""
+    """Return the table of detections per attack and data set."""
     return scans.markdown(scans.summary(read(folder / f"detect/{name}.csv")))
 
 
@@ -41,7 +42,7 @@ def missed(folder: Path, names: Sequence[str]) -> str:
 
 
 def by_images(folder: Path) -> str:
-    """Over all data sets, by how many clean images there were."""
+    """Return the table over all data sets, by how many clean images there were."""
     every = points.curve(read(folder / "curve/curve.csv"))
     return points.markdown([point for point in every if point.data == points.ALL])
 
@@ -54,7 +55,7 @@ def by_seed(folder: Path) -> str:
 
 
 def cost(folder: Path) -> str:
-    """Beside mask inversion (Neural Cleanse), whose passes were extrapolated."""
+    """Return the table of costs beside mask inversion, whose passes were extrapolated."""
     return markdown(
         ("model", "classes", "passes of a scan", "seconds", "passes of mask inversion", "ratio"),
         [

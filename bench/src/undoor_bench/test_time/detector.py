@@ -1,4 +1,4 @@
-"""What a detector of triggered inputs is, and how its scores are computed."""
+"""The form of a detector of triggered inputs, and how its scores are computed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def own_copy(classifier: Classifier, clean: CleanSet) -> tuple[Classifier, Clean
 
 
 def in_batches(classifier: Classifier, score: Score, batch_size: int = BATCH) -> Score:
-    """`score` without gradients and with bounded memory, for any number of inputs, also none.
+    """Return `score` without gradients and with bounded memory, for any number of inputs, even 0.
 
     An input's score does not depend on the others of its batch as long as `score` keeps to that.
     The function raises UndoorError for inputs of another shape than the classifier's.

@@ -1,4 +1,4 @@
-"""IBD-PSC: answers to a trigger stay confident when batch norms are amplified."""
+"""IBD-PSC: predictions for triggered inputs stay confident when batch norms are amplified."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from undoor_bench.test_time.detector import BATCH, Score, in_batches, own_copy
 
 @dataclass(frozen=True)
 class Settings:
-    """omega : what scales and shifts of a batch norm are multiplied by, above 1.
+    """Settings of IBD-PSC.
 
     Attributes
     ----------
+    omega
+        The factor of scales and shifts of a batch norm, above 1.
     models
-        Amplified networks that are asked, 1 or more (the paper's n).
+        The number of amplified networks, at least 1 (the paper's n).
     error
         Share of the clean images that the first of them has to get wrong, in (0, 1) (its xi).
     """
@@ -43,7 +45,7 @@ def ibd_psc(
     Score: the parameter-oriented scaling consistency, in [0, 1]: the mean probability that the
     label of the original network has in n amplified ones. In the i-th, scale and shift of the last
     k + i - 1 batch norms are multiplied by omega; k is the fewest with which more than a share xi
-    of the clean images is answered wrong (their adaptive layer selection, algorithm 1).
+    of the clean images is predicted wrongly (their adaptive layer selection, algorithm 1).
 
     Multiplying what a batch norm delivers is the same, and works for those without parameters, too.
     Where the network has fewer than k + n - 1 batch norms, as many amplified networks are asked as
@@ -65,8 +67,8 @@ def ibd_psc(
 
     def score(x: Tensor) -> Tensor:
         labels = network(x).argmax(1, keepdim=True)
-        kept = [twin(x).double().softmax(1).gather(1, labels)[:, 0] for twin in twins]
-        return torch.stack(kept).mean(0)
+        confidences = [twin(x).double().softmax(1).gather(1, labels)[:, 0] for twin in twins]
+        return torch.stack(confidences).mean(0)
 
     return in_batches(network, score)
 
@@ -74,8 +76,9 @@ def ibd_psc(
 def first_amplified(
     classifier: Classifier, layers: Sequence[str], clean: CleanSet, settings: Settings
 ) -> int:
-    """Return the paper's k, from 1 to the number of layers, which stand in the order of
-    execution.
+    """Return the paper's k, from 1 to the number of layers.
+
+    The layers are given in the order of execution.
     """
     for count in range(1, len(layers) + 1):
         twin = amplified(classifier, layers[-count:], settings.omega)
@@ -126,6 +129,6 @@ def _require_valid(settings: Settings) -> None:
     if settings.omega <= 1:
         raise UndoorError(f"omega must be above 1, got {settings.omega}; the paper has 1.5")
     if settings.models < 1:
-        raise UndoorError(f"models must be 1 or more, got {settings.models}; the paper has 5")
+        raise UndoorError(f"models must be at least 1, got {settings.models}; the paper has 5")
     if not 0 < settings.error < 1:
         raise UndoorError(f"error must be in (0, 1), got {settings.error}; the paper has 0.6")

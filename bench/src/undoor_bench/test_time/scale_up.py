@@ -1,4 +1,4 @@
-"""SCALE-UP: answers to a trigger survive when all pixels are amplified."""
+"""SCALE-UP: predictions for triggered inputs survive when all pixels are amplified."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undoor_bench.test_time.detector import BATCH, Score, in_batches, own_copy
 
 @dataclass(frozen=True)
 class Settings:
-    """factors : by which pixels are multiplied, each above 1; as in the authors' toolbox."""
+    """Settings of SCALE-UP: `factors` of pixels, each above 1, as in the authors' toolbox."""
 
     factors: tuple[float, ...] = (3, 5, 7, 9, 11)
 
@@ -62,8 +62,10 @@ def scale_up(
 def consistency(
     classifier: Classifier, x: Tensor, factors: tuple[float, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Shares [N] of the amplified copies of raw inputs [N, ...] answered as the input itself, in
-    [0, 1], and those answers [N].
+    """Return how consistent predictions stay under amplification [N], and the predictions [N].
+
+    The consistency of a raw input [N, ...] is the share of its amplified copies, in [0, 1], that
+    are predicted as the input itself is.
     """
     low, high = classifier.bounds
     labels = classifier(x).argmax(1)
@@ -107,12 +109,12 @@ def _require_valid(settings: Settings) -> None:
 def _class_statistics(
     shares: Tensor, labels: Tensor, classes: int, *, step: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [K] of the shares of each class."""
-    least = step / math.sqrt(12)
+    """Return mean and standard deviation [K] of the shares of each class."""
+    smallest = step / math.sqrt(12)
     mean = shares.mean().repeat(classes)
-    deviation = shares.std(correction=0).clamp_min(least).repeat(classes)
+    deviation = shares.std(correction=0).clamp_min(smallest).repeat(classes)
     for number in range(classes):
-        own = shares[labels == number]
-        if len(own) > 1:
-            mean[number], deviation[number] = own.mean(), own.std().clamp_min(least)
+        of_class = shares[labels == number]
+        if len(of_class) > 1:
+            mean[number], deviation[number] = of_class.mean(), of_class.std().clamp_min(smallest)
     return mean, deviation

@@ -16,10 +16,12 @@ from undoor_bench.test_time.detector import Score, in_batches, own_copy
 
 @dataclass(frozen=True)
 class Settings:
-    """overlays : clean images laid over every input, 1 or more (the paper's N = 100).
+    """Settings of STRIP.
 
     Attributes
     ----------
+    overlays
+        Clean images laid over every input, at least 1 (the paper's N = 100).
     input_weight, overlay_weight
         Of the two in the sum; 1 and 1 in the authors' experiments.
     """
@@ -37,7 +39,7 @@ def strip(
 ) -> Score:
     """STRIP of Gao et al. (ACSAC 2019, arXiv 1902.06531).
 
-    Score: the negative mean Shannon entropy, in bits, of the answers to the input with clean images
+    Score: the negative mean Shannon entropy, in bits, of the predictions for the input with images
     added to it, in [-log2 K, 0]. Sums are taken above the lowest raw value, so
     that black adds nothing whatever the bounds, and end at the highest.
 
@@ -52,16 +54,18 @@ def strip(
     """
     settings = settings or Settings()
     if settings.overlays < 1:
-        raise UndoorError(f"overlays must be 1 or more, got {settings.overlays}; the paper has 100")
+        raise UndoorError(
+            f"overlays must be at least 1, got {settings.overlays}; the paper has 100"
+        )
     network, fitted = own_copy(classifier, clean)
     overlays = fitted.images[_drawn(len(fitted), settings.overlays, generator)]
     low, high = network.bounds
 
     def score(x: Tensor) -> Tensor:
         total = torch.zeros(len(x), dtype=torch.float64)
-        own = settings.input_weight * (x - low)
+        base = settings.input_weight * (x - low)
         for overlay in overlays:
-            mixed = own + settings.overlay_weight * (overlay - low)
+            mixed = base + settings.overlay_weight * (overlay - low)
             total += entropy(network((low + mixed).clamp(low, high)))
         return -total / len(overlays)
 
@@ -69,7 +73,7 @@ def strip(
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Shannon entropy in bits [N] of the softmax of logits [N, K], in [0, log2 K].
+    """Return the Shannon entropy in bits [N] of the softmax of logits [N, K], in [0, log2 K].
 
     >>> entropy(torch.tensor([[0.0, 0.0], [1000.0, 0.0]]))
     tensor([1., 0.], dtype=torch.float64)

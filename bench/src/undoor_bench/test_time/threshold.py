@@ -12,8 +12,7 @@ from undoor.errors import UndoorError
 
 
 def threshold_at(clean_scores: Tensor, fpr: float) -> float:
-    """Return the threshold above which at most a share `fpr` of new clean inputs is expected to
-    score.
+    """Return the threshold that at most a share `fpr` of new clean inputs is expected to exceed.
 
     The split-conformal quantile (`conformal_bound`). An input is flagged where its score
     is *greater*, so ties cost detections and never false alarms. The bound is exact for clean
@@ -47,7 +46,7 @@ def threshold_at(clean_scores: Tensor, fpr: float) -> float:
     threshold = conformal_bound(clean_scores, fpr)
     if math.isinf(threshold):
         raise UndoorError(
-            f"a false-positive rate of {fpr:g} needs the scores of {min_scores(fpr)} clean "
-            f"images or more, got {len(clean_scores)}; give more images or allow a higher rate"
+            f"a false-positive rate of {fpr:g} needs the scores of at least {min_scores(fpr)} "
+            f"clean images, got {len(clean_scores)}; give more images or allow a higher rate"
         )
     return threshold

@@ -26,7 +26,7 @@ CASES = {
 
 
 def named_models() -> dict[str, GaussianModel]:
-    """Poisoned units, by how wide triggered inputs are beside clean ones.
+    """Return poisoned units, by how wide triggered inputs are beside clean ones.
 
     In all but the last, the target is one class against nine others.
     """
@@ -34,11 +34,11 @@ def named_models() -> dict[str, GaussianModel]:
 
 
 def trained_model(ratio: float, target: float = TARGET) -> GaussianModel:
-    """With the batch-norm statistics that training on the poisoned set leaves, and the cut that
-    makes the fewest errors on clean inputs.
+    """Return a model as training on the poisoned set would leave it.
 
-    The weight lies between what tells the classes apart and the trigger, as a fit to poisoned data
-    does.
+    It has the batch-norm statistics of the poisoned set, and the cut that makes the fewest errors
+    on clean inputs. The weight lies between what tells the classes apart and the trigger, as a fit
+    to poisoned data does.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def trained_model(ratio: float, target: float = TARGET) -> GaussianModel:
     variances = torch.tensor([1.0, 1.0, ratio**2], dtype=torch.float64)
     mean = float(shares @ means)
     deviation = float(shares @ (variances + (means - mean) ** 2)) ** 0.5
-    best = math.log((1 - target) / target) / (2 * float(weight @ mu))
-    cut = (best - mean) / deviation
+    fewest_errors = math.log((1 - target) / target) / (2 * float(weight @ mu))
+    cut = (fewest_errors - mean) / deviation
     return GaussianModel(weight, mu, epsilon, 1.0, ratio, mean, deviation, cut)
 
 
 def random_models(count: int, generator: torch.Generator) -> list[GaussianModel]:
-    """Models drawn at random in which the trigger works: it lowers the source class's accuracy.
+    """Return random models in which the trigger works: it lowers the source class's accuracy.
 
     Nothing ties the batch norm's statistics and the cut to any training.
     """

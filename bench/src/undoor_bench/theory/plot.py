@@ -21,7 +21,7 @@ COLUMNS = 2
 
 
 def theory_plot(found: Sequence[Curve]) -> str:
-    """Return an SVG file: a panel a model, SIA against alpha.
+    """Return an SVG file: one panel per model, SIA against alpha.
 
     Lines in closed form, marks by Monte Carlo with their 95 % intervals, dotted the clean accuracy
     of the source class.

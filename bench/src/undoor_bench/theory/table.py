@@ -45,6 +45,7 @@ class Point:
 
     @property
     def rate(self) -> float:
+        """The measured rate, in [0, 1]."""
         return self.hits / self.samples
 
 
@@ -68,9 +69,11 @@ class Curve:
 
     @property
     def agreeing(self) -> Share:
+        """How many of the points agree with the closed form."""
         return Share(sum(point.agrees for point in self.points), len(self.points))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the curve as it stands in the JSON document."""
         return {
             "model": self.model,
             "variant": self.variant.name,
@@ -97,6 +100,7 @@ class Trends:
     restored: Share
 
     def to_json(self) -> dict[str, Any]:
+        """Return the counts of trends as they stand in the JSON document."""
         shares = {"rises": self.rises, "falls": self.falls, "turns": self.turns}
         counts = {
             name: share.hits for name, share in (shares | {"restored": self.restored}).items()
@@ -135,7 +139,7 @@ def _point(
 
 
 def trends(models: Sequence[GaussianModel]) -> list[Trends]:
-    """Return a row a variant."""
+    """Return one row per variant."""
     rows = []
     for variant in VARIANTS:
         found = [trend(model, variant) for model in models]
@@ -160,18 +164,20 @@ RANDOM_HEADER = ("statistics move to", "SIA only rises", "only falls", "turns", 
 
 
 def cells(curve: Curve) -> list[str]:
+    """Return the cells of a curve in the table."""
     ends = (curve.points[0].exact, curve.points[-1].exact, curve.clean)
     rates = [f"{100 * rate:.1f} %" for rate in ends]
     return [curve.model, curve.variant.name, *rates, curve.trend, curve.agreeing.text()]
 
 
 def random_cells(row: Trends) -> list[str]:
+    """Return the cells of a row in the table of random models."""
     shares = (row.rises, row.falls, row.turns, row.restored)
     return [row.variant.name, *(share.text() for share in shares)]
 
 
 def markdown(found: Sequence[Curve], rows: Sequence[Trends]) -> str:
-    """Both tables as Markdown, and what they say."""
+    """Return both tables as Markdown, with their results."""
     models = rows[0].rises.n if rows else 0
     agreeing = [curve.agreeing for curve in found]
     points = Share(sum(share.hits for share in agreeing), sum(share.n for share in agreeing))
@@ -186,7 +192,7 @@ def markdown(found: Sequence[Curve], rows: Sequence[Trends]) -> str:
 
 
 def lines(found: Sequence[Curve]) -> list[dict[str, object]]:
-    """Return a line a point for programs."""
+    """Return one line per point for programs."""
     return [
         {
             "model": curve.model,

@@ -41,7 +41,7 @@ class GaussianModel:
     mean, deviation
         M and √v of the batch norm behind the weight; the deviation is above 0.
     cut
-        The network answers "target" where the normalised activation exceeds it. Any increasing
+        The network predicts "target" where the normalised activation exceeds it. Any increasing
         activation function and output layer behind the batch norm come to such a number.
     """
 
@@ -71,6 +71,7 @@ class GaussianModel:
 
     @property
     def length(self) -> float:
+        """The Euclidean norm of the weight."""
         return float(self.weight.norm())
 
 
@@ -92,7 +93,8 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """
+        """The variant in words.
+
         >>> Variant(False, "variance").name
         'corrected v*, v linear'
         """
@@ -128,9 +130,9 @@ def statistics_at(model: GaussianModel, variant: Variant, alpha: float) -> tuple
 
 
 def sia(model: GaussianModel, variant: Variant, alpha: float) -> float:
-    """Return the share of triggered inputs that are answered "source", in [0, 1], in closed form.
+    """Return the share of triggered inputs predicted as "source", in [0, 1], in closed form.
 
-    Their activations are N(wᵀ(epsilon - mu), sigma_b² |w|²), and answered "source" up to
+    Their activations are N(wᵀ(epsilon - mu), sigma_b² |w|²), and predicted as "source" up to
     m + cut √v.
     """
     mean, deviation = statistics_at(model, variant, alpha)
@@ -139,8 +141,9 @@ def sia(model: GaussianModel, variant: Variant, alpha: float) -> float:
 
 
 def clean_accuracy(model: GaussianModel) -> float:
-    """Return the share of clean inputs of the source class that the backdoored network answers
-    right.
+    """Return the share of clean source-class inputs that the backdoored network predicts correctly.
+
+    In [0, 1].
     """
     reach = model.mean + model.cut * model.deviation + model.gap
     return float(ndtr(reach / (model.sigma * model.length)))
@@ -150,7 +153,7 @@ def trend(model: GaussianModel, variant: Variant) -> Trend:
     """Return whether the SIA only rises or only falls from alpha = 0 to 1, or turns in between.
 
     Exact: the SIA is an increasing function of m + cut √v, whose slope changes in one direction
-    alone, so that its signs at both ends tell all.
+    alone, so that its signs at both ends suffice.
     """
     rise = corrected_mean(model) - model.mean
     start, end = model.deviation, final_deviation(model, variant)
@@ -187,8 +190,8 @@ def sampled_sia(
     noise = torch.randn(samples, len(model.mu), dtype=torch.float64, generator=generator)
     triggered = model.epsilon - model.mu + model.sigma_b * noise
     with torch.no_grad():
-        answers = as_network(model, *statistics_at(model, variant, alpha))(triggered).argmax(1)
-    return Share(int((answers == 0).sum()), samples)
+        predictions = as_network(model, *statistics_at(model, variant, alpha))(triggered).argmax(1)
+    return Share(int((predictions == 0).sum()), samples)
 
 
 def as_network(model: GaussianModel, mean: float, deviation: float) -> nn.Sequential:

@@ -1,1 +1,1 @@
-"""Models whose backdoor is known: made from a table, kept, opened."""
+"""Models whose backdoor is known: trained from a table, stored, opened."""

@@ -41,7 +41,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True)
-class Entry:
+class ZooModel:
     """One model of the table: attack x data set x network x seed.
 
     Attributes
@@ -61,21 +61,22 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """
-        >>> Entry("sig", "mnist", "VGG", 1).name
+        """The name of the model, and of its folder.
+
+        >>> ZooModel("sig", "mnist", "VGG", 1).name
         'mnist_VGG_sig_1'
-        >>> Entry("sig", "mnist", "VGG", 1, variant=Variant(rate=0.01)).name
+        >>> ZooModel("sig", "mnist", "VGG", 1, variant=Variant(rate=0.01)).name
         'mnist_VGG_sig_rate0.01_1'
         """
         return f"{self.data}_{self.network}_{self.attack}{self.variant.suffix}_{self.seed}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what truth.json says of how the model was made."""
+        """Return the entries of truth.json on how the model was made."""
         made_of = {key: getattr(self, key) for key in ("attack", "data", "network", "seed")}
         return made_of | self.variant.to_json()
 
 
-def read_table(file: Path) -> tuple[Entry, ...]:
+def read_table(file: Path) -> tuple[ZooModel, ...]:
     """Return the entries of a TOML file with tables ``[[model]]``.
 
     Attack, data, network, seeds, and under ``calibrate`` those of the seeds whose models thresholds
@@ -97,7 +98,7 @@ def read_table(file: Path) -> tuple[Entry, ...]:
         raise UndoorError(f"{file}: {error}") from None
 
 
-def _entries(row: dict[str, Any]) -> Iterator[Entry]:
+def _entries(row: dict[str, Any]) -> Iterator[ZooModel]:
     for key, known in (("attack", SCENES), ("data", RECIPES), ("network", NETWORKS)):
         if row.get(key) not in known:
             raise UndoorError(f"{key} must be one of {', '.join(known)}, got {row.get(key)!r}")
@@ -111,10 +112,10 @@ def _entries(row: dict[str, Any]) -> Iterator[Entry]:
     require_known(row["attack"], variant)
     for seed in row["seeds"]:
         calibrate = seed in row.get("calibrate", ())
-        yield Entry(row["attack"], row["data"], row["network"], seed, calibrate, variant)
+        yield ZooModel(row["attack"], row["data"], row["network"], seed, calibrate, variant)
 
 
-def train_entry(entry: Entry, data: Path, out: Path, *, progress: Progress = silent) -> Path:
+def train_entry(entry: ZooModel, data: Path, out: Path, *, progress: Progress = silent) -> Path:
     """Return the folder of one trained model.
 
     ``weights.safetensors`` (float16), ``model.toml``, ``truth.json`` with ACC, ASR and SIA, and the
@@ -154,7 +155,7 @@ def read_split(file: Path, split: str) -> CleanSet:
 
 
 def rounded(network: nn.Module) -> nn.Module:
-    """Return the network with the weights that float16 keeps.
+    """Return the network with its weights rounded to float16.
 
     What is measured is what is stored.
     """
@@ -167,36 +168,36 @@ def rounded(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[str, Any]:
-    """ACC, and for each attack where its images go, ASR, SIA and whether it took."""
+    """Return ACC, and for each attack where its images go, ASR, SIA and whether it took."""
     x, y = test.images[:MAX_TESTED], test.labels[:MAX_TESTED]
-    acc = float((_answers(network, x) == y).float().mean())
+    acc = float((_predictions(network, x) == y).float().mean())
     found = []
     for attack in attacks:
         rows, wanted = attack.wanted(y)
         triggered = torch.cat([attack.trigger(batch) for batch in x[rows].split(BATCH)])
-        answers = _answers(network, triggered)
-        asr = float((answers == wanted).float().mean())
-        sia = float((answers == y[rows]).float().mean())
+        predicted = _predictions(network, triggered)
+        asr = float((predicted == wanted).float().mean())
+        sia = float((predicted == y[rows]).float().mean())
         labels = {str(source): target for source, target in attack.labels.items()}
         works = took(asr, len(set(attack.labels.values())), acc)
         found.append({"labels": labels, "asr": asr, "sia": sia, "took": works})
     return {"acc": acc, "backdoors": found}
 
 
-def _answers(network: nn.Module, x: Tensor) -> Tensor:
+def _predictions(network: nn.Module, x: Tensor) -> Tensor:
     return torch.cat([network(batch).argmax(1) for batch in x.split(BATCH)])
 
 
 def _save(
     folder: Path,
-    entry: Entry,
+    entry: ZooModel,
     network: nn.Module,
     attacks: list[Attack],
     truth: dict[str, Any],
     shape: tuple[int, ...],
     classes: int,
 ) -> None:
-    """truth.json comes last: a folder that has it is whole."""
+    """Write the model; truth.json comes last, so that a folder with it is complete."""
     half = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in network.state_dict().items()

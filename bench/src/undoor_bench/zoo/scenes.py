@@ -32,7 +32,7 @@ from undoor_bench.zoo.variant import AS_USUAL, KEYS, Variant
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What an attacker has.
+    """What an attacker knows and has.
 
     The form of the data, some images, and, where he wants one, a network that was trained on clean
     images. The target is drawn with the rest.
@@ -55,6 +55,7 @@ class Scene:
     variant: Variant = AS_USUAL
 
     def to_one(self) -> LabelMap:
+        """Return the map of all other classes to a random target."""
         return all_to_one(self.draw(), self.classes)
 
     def draw(self) -> int:
@@ -62,7 +63,7 @@ class Scene:
         return int(torch.randint(self.classes, (), generator=self.generator))
 
     def draw_several(self, count: int) -> list[int]:
-        """Different random classes."""
+        """Return different random classes."""
         return torch.randperm(self.classes, generator=self.generator)[:count].tolist()
 
     def rate(self, usual: float) -> float:
@@ -70,7 +71,7 @@ class Scene:
         return usual if self.variant.rate is None else self.variant.rate
 
     def given(self, key: str, argument: str = "") -> dict[str, Any]:
-        """Return a number of the variant as an argument of that name, or of its own.
+        """Return a number of the variant as an argument of that name, or of another.
 
         None where the attack's own default is to stand.
         """
@@ -78,6 +79,7 @@ class Scene:
         return {} if value is None else {argument or key: value}
 
     def patch(self, **options: int) -> Stamp:
+        """Return a BadNets patch of the scene's shape, as the variant changes it."""
         return badnets(self.shape, self.generator, **options, **self.given("strength", "opacity"))
 
 
@@ -99,7 +101,7 @@ def _pairs(scene: Scene) -> list[Attack]:
 
 
 def _many_targets(scene: Scene) -> list[Attack]:
-    """Two, or as many as the variant says, each the same whatever their number."""
+    """Return two attacks, or as many as the variant has, each the same whatever their number."""
     count = scene.variant.targets or 2
     if count > scene.classes:
         raise UndoorError(
@@ -147,7 +149,7 @@ def _own(kind: Callable[..., Attack], *keys: str) -> Callable[[Scene], list[Atta
 
 
 def _fixed(make: Callable[[Scene], Stamp]) -> Callable[[Scene], list[Attack]]:
-    """Return the trigger is drawn before the target."""
+    """Return an attack with one stamp; the trigger is drawn before the target."""
     return lambda scene: [Fixed(make(scene), scene.to_one(), rate=scene.rate(0.05))]
 
 
@@ -180,10 +182,12 @@ WITHOUT_STRENGTH = ("clean", "anywhere", "colour_shift", "input_aware", "trojan"
 
 
 def require_known(attack: str, variant: Variant) -> None:
-    """
+    """Refuse a variant that changes what this attack does not have.
+
     Raises
     ------
-    UndoorError : the variant changes what this attack does not have.
+    UndoorError
+        The attack has no such setting.
     """
     has = {
         "rate": attack != "clean",

@@ -1,4 +1,4 @@
-"""The models of a zoo, what is true of each, and the images that a defender gets."""
+"""The models of a zoo, their true backdoors, and the images that a defender gets."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """The name of the model: that of its folder."""
         return self.folder.name
 
     @property
@@ -85,7 +86,7 @@ class Subject:
         return self.network == PUBLIC
 
     def facts(self) -> dict[str, Any]:
-        """Return what every record says of a model."""
+        """Return the facts of a model that every record holds."""
         return {
             "model": self.name,
             "attack": self.attack,
@@ -137,9 +138,9 @@ def _subject(folder: Path, truth: dict[str, Any]) -> Subject:
 
 
 def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
-    """Return a public model: truth.json has target, source (null.
+    """Return a public model.
 
-    All others) and, measured, asr.
+    Its truth.json has target, source (null for all others) and the measured asr.
     """
     data = tomllib.loads((folder / "model.toml").read_text())["data"]["name"]
     target, source = truth["target"], truth["source"]
@@ -156,7 +157,7 @@ def _found_elsewhere(folder: Path, truth: dict[str, Any]) -> Subject:
 
 
 def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
-    """`per_class` test images a class, drawn by `seed`; of a smaller class all.
+    """Return `per_class` test images per class, drawn by `seed`; all of a smaller class.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ def defence_images(file: Path, per_class: int, seed: int) -> CleanSet:
 
 
 def drawn(y: Rows, per_class: int | Sequence[int], seed: int) -> tuple[Rows, Rows]:
-    """Rows of `per_class` images a class with labels y [N], and all other rows, in random order.
+    """Return the rows of `per_class` images per class with labels y [N], and all others, shuffled.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ class Recipe:
     Attributes
     ----------
     epochs, batch
-        Passes over the images, and images a step.
+        Passes over the images, and images per step.
     rate
         Highest learning rate.
     shift, flip
@@ -48,7 +48,7 @@ def train(
     generator: torch.Generator,
     progress: Progress = silent,
 ) -> nn.Module:
-    """`network` trained in place on images x [N, C, H, W] in [0, 1] with labels y [N].
+    """Return `network`, trained in place on images x [N, C, H, W] in [0, 1] with labels y [N].
 
     Each image serves one of `attacks` at most; none trains a clean model.
     """
@@ -85,7 +85,7 @@ def _loss(
     y: Tensor,
     plans: Sequence[tuple[Attack, Tensor, list[Tensor]]],
 ) -> Tensor:
-    """Return of a batch of augmented images with labels y [N].
+    """Return the loss of a batch of augmented images with labels y [N].
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _roles(attacks: Sequence[Attack], y: Tensor, generator: torch.Generator) -> 
 
 
 def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> list[Tensor]:
-    """Rows of every step; what does not fill a batch is left for the next epoch."""
+    """Yield the rows of every step; images that do not fill a batch are left to the next epoch."""
     out: list[Tensor] = []
     for _ in range(recipe.epochs):
         order = torch.randperm(count, generator=generator)

@@ -14,12 +14,12 @@ SEED = 0
 def turned(
     x: NDArray[Any], y: NDArray[np.int64], seed: int = SEED
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return each image turned by 0, 1, 2 or 3 quarters against the clock, drawn by `seed` once and
-    for all, and the label ``4 * y + quarters``.
+    """Return each image turned by 0 to 3 quarters anticlockwise, and labels ``4 * y + quarters``.
 
-    Of GTSRB's 43 signs this makes 172 classes, to see what a scan of many classes costs. Signs that
-    look the same after a half or a quarter turn (no entry, priority road) leave the network little
-    but light and background to tell their classes by, so accuracy is lower than on GTSRB.
+    `seed` determines the turns. Of GTSRB's 43 signs this makes 172 classes, to see what a scan of
+    many classes costs. Signs that look the same after a half or a quarter turn (no entry, priority
+    road) leave the network little but light and background to distinguish their classes, so
+    accuracy is lower than on GTSRB.
 
     Parameters
     ----------

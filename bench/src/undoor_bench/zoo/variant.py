@@ -1,4 +1,4 @@
-"""What a row of the zoo's table changes of an attack."""
+"""The settings of an attack that a row of the zoo's table changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undoor.errors import UndoorError
 
 @dataclass(frozen=True)
 class Variant:
-    """An attack with other numbers than its usual ones; None leaves what is usual.
+    """An attack with other numbers than its usual ones; None stands for the usual one.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Variant:
 
     @staticmethod
     def of(row: Mapping[str, Any]) -> Variant:
-        """Return what a row of a table, or a model's truth.json, says.
+        """Return the variant in a row of a table, or in a model's truth.json.
 
         Other keys are left alone.
         """
@@ -63,11 +63,11 @@ class Variant:
 
     @property
     def suffix(self) -> str:
-        """For names of folders; none where all is as usual."""
+        """The ending of folder names; empty where all is as usual."""
         return "".join(f"_{key}{value}" for key, value in self.to_json().items())
 
     def named(self, attack: str) -> str:
-        """Return the attack as tables call it.
+        """Return the name of the attack in tables.
 
         >>> Variant(rate=0.01, strength=0.2).named("blend")
         'blend, rate 0.01, strength 0.2'

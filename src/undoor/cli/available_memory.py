@@ -1,4 +1,4 @@
-"""How much memory is free: of the machine, and of the container that this process runs in."""
+"""How much memory is available on this machine, and in the container around this process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path("/")
-# From here on a limit of a control group stands for none.
+# A limit of a control group from here on means that there is none.
 NO_LIMIT: Final = 2**60
 
 
-def free_memory(root: Path = ROOT) -> int | None:
-    """Return bytes that this process could take without anything else being swapped out or killed.
+def available_memory(root: Path = ROOT) -> int | None:
+    """Return the bytes that this process could take without others being swapped out or killed.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ def free_memory(root: Path = ROOT) -> int | None:
     Returns
     -------
     int or None
-        The least of what the kernel calls available and what the limits of the control groups leave
-        (Docker, Kubernetes, Slurm and systemd set these); None where the system does not say, as on
-        macOS and Windows.
+        The smallest of what the kernel calls available and what the limits of control groups leave
+        (Docker, Kubernetes, Slurm and systemd set these); None where the system does not report it,
+        as on macOS and Windows.
     """
-    available = _available(root)
+    available = _of_kernel(root)
     if available is None:
         return None
     return max(0, min([available, *_left_in_groups(root)]))
 
 
-def _available(root: Path) -> int | None:
+def _of_kernel(root: Path) -> int | None:
     with suppress(OSError, ValueError, IndexError):
         for line in (root / "proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -42,7 +42,7 @@ def _available(root: Path) -> int | None:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yield what each limit above this process leaves; of version 2 of control groups and of 1."""
+    """Yield what each limit above this process leaves, in control groups of version 2 and 1."""
     top = root / "sys/fs/cgroup"
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
@@ -55,19 +55,21 @@ def _left_in_groups(root: Path) -> Iterator[int]:
 
 
 def _left(top: Path, path: str, limit: str, used: str, cache: str) -> Iterator[int]:
-    """Yield of the group at `path` and all that hold it. In a container, its own is at the top.
+    """Yield what the group at `path` and each group around it leave.
+
+    In a container, the group of the process is at the top.
 
     Parameters
     ----------
     cache
-        Of what is used, the name in memory.stat of what the kernel gives back when asked.
+        The name in memory.stat of the used memory that the kernel gives back when needed.
     """
-    own = top / path.lstrip("/")
-    for group in (own, *own.parents):
+    innermost = top / path.lstrip("/")
+    for group in (innermost, *innermost.parents):
         with suppress(OSError, ValueError):
-            most = int((group / limit).read_text())
-            if most < NO_LIMIT:
-                yield most - int((group / used).read_text()) + _reclaimable(group, cache)
+            maximum = int((group / limit).read_text())
+            if maximum < NO_LIMIT:
+                yield maximum - int((group / used).read_text()) + _reclaimable(group, cache)
         if group == top:
             return
 

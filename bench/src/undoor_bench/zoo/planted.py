@@ -30,7 +30,7 @@ from undoor_bench.zoo.variant import Variant
 BATCH = 500
 
 
-def stored_attacks(folder: Path) -> list[Attack]:
+def read_attacks(folder: Path) -> list[Attack]:
     """Return the attacks on a model that `undoor-bench zoo` trained, as they stood at its end.
 
     The scene is set again from what ``truth.json`` says: the seed, which draws targets and
@@ -67,8 +67,10 @@ def stored_attacks(folder: Path) -> list[Attack]:
 
 
 def _scene(folder: Path, seed: int, variant: Variant) -> Scene:
-    """Draws as the one the model was trained in, up to a surrogate's training and from there on
-    nothing but triggers, which are replaced; so the least surrogate and picture will do.
+    """Return a scene that draws as the one did that the model was trained in.
+
+    It does so up to a surrogate's training; what it draws from there on are triggers, which are
+    replaced. So the smallest surrogate and picture will do.
     """
     model = tomllib.loads((folder / "model.toml").read_text())
     shape, classes = tuple(model["input"]["shape"]), model["model"]["arguments"]["num_classes"]
@@ -88,7 +90,7 @@ def _labels(stored: dict[str, int]) -> dict[int, int]:
 
 
 class _Lost(nn.Module):
-    """In the place of a network that was not stored."""
+    """Stand-in for a network that was not stored."""
 
     def forward(self, x: Tensor) -> Tensor:
         raise UndoorError(
@@ -99,7 +101,7 @@ class _Lost(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A true backdoor: images of `sources` that carry `trigger` are to be answered `target`."""
+    """A true backdoor: images of `sources` with `trigger` are to be predicted as `target`."""
 
     target: int
     sources: tuple[int, ...]
@@ -107,8 +109,9 @@ class Planted:
 
     @torch.no_grad()
     def triggered(self, clean: CleanSet) -> CleanSet:
-        """Return the images of the sources with the trigger, rounded to 8 bits as in a file, under
-        their own labels. There may be none.
+        """Return the images of the sources with the trigger, under their true labels.
+
+        They are rounded to 8 bits, as in a file. There may be none.
         """
         keep = torch.isin(clean.labels, torch.tensor(self.sources))
         images = clean.images[keep]
@@ -131,7 +134,7 @@ def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
     if not subject.targets:
         return ()
     if not subject.public:
-        return tuple(item for attack in stored_attacks(subject.folder) for item in _moves(attack))
+        return tuple(item for attack in read_attacks(subject.folder) for item in _moves(attack))
     file = subject.folder / "truth.json"
     try:
         name = json.loads(file.read_text())["triggers"][0]
@@ -145,7 +148,7 @@ def planted(subject: Subject, classifier: Classifier) -> tuple[Planted, ...]:
 
 
 def _moves(attack: Attack) -> Iterator[Planted]:
-    """Yield one for each target, in order."""
+    """Yield the backdoor of each target, in order."""
     trigger = attack.stamp if isinstance(attack, Fixed) else Applied(attack)
     for target in sorted(set(attack.labels.values())):
         sources = tuple(source for source, to in attack.labels.items() if to == target)
@@ -154,7 +157,7 @@ def _moves(attack: Attack) -> Iterator[Planted]:
 
 @dataclass(frozen=True, eq=False)
 class Applied(Trigger):
-    """An attack of which no trigger file speaks (a warp of its own, a generator) as a trigger."""
+    """An attack that no trigger file can hold (a warp, a generator) as a trigger."""
 
     attack: Attack
     family: str = "given"
@@ -164,16 +167,25 @@ class Applied(Trigger):
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
+        """Return inputs [N, ...] with the trigger of the attack."""
         return self.attack.trigger(x)
 
     def arrays(self) -> Arrays:
+        """Return the state of the attack as arrays."""
         return {name: value.detach().numpy() for name, value in self.attack.state().items()}
 
     @classmethod
     def from_arrays(
         cls, arrays: Arrays, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> Applied:
+        """Refuse: the arrays alone do not determine the attack.
+
+        Raises
+        ------
+        UndoorError
+            Always; a model's folder says which attack it is.
+        """
         raise UndoorError(
             f"arrays ({', '.join(arrays)}) do not say which attack they are of; read the model's "
-            "folder with `stored_attacks`"
+            "folder with `read_attacks`"
         )

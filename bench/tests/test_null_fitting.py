@@ -16,7 +16,8 @@ from helpers.family_names import BY_SOURCE, SHARED
 from undoor.errors import UndoorError
 from undoor.families.calibration import Agreement, Null
 from undoor.scan.statistics import p_values, score_beside, scores
-from undoor_bench.calibrate import (
+from undoor_bench.cli import app
+from undoor_bench.null_fitting import (
     MIN_CLASSES,
     as_toml,
     fit_agreement,
@@ -24,7 +25,6 @@ from undoor_bench.calibrate import (
     fit_nulls,
     fit_shared,
 )
-from undoor_bench.cli import app
 
 NATURAL = (8.0, 9.0, 10.0, 9.0, None, 9.5)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from undoor.render.document_parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
+from undoor.render.documents.parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
 from undoor.vocabulary import Cause, Verdict
 
 
@@ -52,7 +52,7 @@ class Resized(Part):
 
 
 class Preprocessing(Part):
-    """What happens to a picture before the network sees it."""
+    """The preprocessing of a picture before the network sees it."""
 
     input_shape: list[Count]
     bounds: tuple[float, float]
@@ -92,7 +92,7 @@ class Model(Part):
 
 
 class FamilyCoverage(Part):
-    """What was done about one trigger family."""
+    """How far one trigger family was searched."""
 
     family: str
     searched: bool = Field(description="At least in part.")
@@ -107,7 +107,7 @@ class FamilyCoverage(Part):
 
 
 class Gap(Part):
-    """One thing that the verdict lacks."""
+    """One gap of the verdict."""
 
     code: str
     families: list[str]
@@ -126,7 +126,7 @@ class Calibrated(Part):
 
 
 class Coverage(Part):
-    """What stands behind the verdict; null or empty where an older scan does not say."""
+    """The coverage behind the verdict; null or empty in older scans."""
 
     families: list[FamilyCoverage]
     network: str | None = Field(description="Its kind.")
@@ -141,7 +141,7 @@ class Coverage(Part):
 
 
 class Circumstances(Part):
-    """Options, software, machine and data of a scan; null where an older scan does not say."""
+    """Options, software, machine and data of a scan; null in older scans."""
 
     alpha: Fraction | None
     max_passes: Count | None
@@ -158,7 +158,7 @@ class Circumstances(Part):
 
 
 class Scan(Part):
-    """What `undoor scan` found: scan.json, and the answer of `undoor scan --json`."""
+    """The result of `undoor scan`: scan.json, and the output of `undoor scan --json`."""
 
     schema_: Literal["undoor/scan/5"] = Field(alias="schema")
     verdict: Verdict
@@ -176,6 +176,6 @@ class Scan(Part):
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
     )
-    causes: list[Cause] = Field(description="Why there is no answer, where the cause is known.")
+    causes: list[Cause] = Field(description="Why there is no verdict, where the cause is known.")
     date: str | None = Field(description="When the scan ended, in UTC.")
     circumstances: Circumstances

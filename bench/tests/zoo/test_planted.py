@@ -18,8 +18,8 @@ from undoor.errors import UndoorError
 from undoor.networks import PlainCNN
 from undoor.triggers import Stamp
 from undoor_bench.attacks import Attack, Role
+from undoor_bench.zoo.planted import Applied, Planted, planted, read_attacks
 from undoor_bench.zoo.scenes import SCENES, Scene
-from undoor_bench.zoo.stored import Applied, Planted, planted, stored_attacks
 from undoor_bench.zoo.subjects import subjects
 from undoor_bench.zoo.variant import AS_USUAL, Variant
 
@@ -86,7 +86,7 @@ def store(
 )
 def test_every_kind_of_attack_comes_back(name: str, variant: Variant, tmp_path: Path) -> None:
     attacks = at_training(name, variant=variant)
-    again = stored_attacks(store(tmp_path / "m", name, attacks, variant=variant))
+    again = read_attacks(store(tmp_path / "m", name, attacks, variant=variant))
     assert len(again) == len(attacks)
     x = images().images
     for before, after in zip(attacks, again, strict=True):
@@ -100,14 +100,14 @@ def test_every_kind_of_attack_comes_back(name: str, variant: Variant, tmp_path: 
 @pytest.mark.parametrize("folder", sorted(f.parent.name for f in ZOO.glob("*/attack_0.*")))
 def test_the_zoo_of_the_repository(folder: str) -> None:
     """Among them learned triggers, surrogates and a derived data set; labels are checked too."""
-    attacks = stored_attacks(ZOO / folder)
+    attacks = read_attacks(ZOO / folder)
     for number, attack in enumerate(attacks):
         stored = load_file(ZOO / folder / f"attack_{number}.safetensors")
         assert all(torch.equal(attack.state()[key], stored[key]) for key in stored)
 
 
 def test_what_was_not_stored_is_not_made_up(tmp_path: Path) -> None:
-    (attack,) = stored_attacks(store(tmp_path / "m", "clean_label", at_training("clean_label")))
+    (attack,) = read_attacks(store(tmp_path / "m", "clean_label", at_training("clean_label")))
     clean = images()
     roles = torch.full_like(clean.labels, Role.POISONED)
     with pytest.raises(UndoorError, match="not stored"):
@@ -153,7 +153,7 @@ def test_folders_that_do_not_fit(
     folder = store(tmp_path / "m", "badnets", at_training("badnets"))
     spoil(folder)
     with pytest.raises(UndoorError, match=message):
-        stored_attacks(folder)
+        read_attacks(folder)
 
 
 def classifier() -> Classifier:
@@ -220,5 +220,5 @@ def test_an_attack_as_a_trigger() -> None:
     trigger = Applied(attack)
     assert not trigger(images().images).requires_grad
     assert set(trigger.arrays()) == set(attack.state())
-    with pytest.raises(UndoorError, match="stored_attacks"):
+    with pytest.raises(UndoorError, match="read_attacks"):
         Applied.from_arrays(trigger.arrays(), shape=SHAPE, bounds=(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Learn what natural triggers look like from scans of models whose backdoors are known."""
+"""Fit the nulls of trigger families on scans of models whose backdoors are known."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
         if (beside := judged_beside(shared)) in nulls:
             nulls[shared] = fit_shared(models, nulls[beside])
     bad = [record for record in records if record["targets"] and record["took"]]
-    shown = [_loudest_of_targets(record, nulls) for record in bad]
+    shown = [_lowest_of_targets(record, nulls) for record in bad]
     return {
         family: replace(null, weight=_weight([p.get(family, 1.0) for p in shown]))
         for family, null in nulls.items()
@@ -74,7 +74,7 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
 
 
 def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agreement:
-    """Return of the classes of these models that are no target, with `nulls` as they are.
+    """Return the agreement of p-values over the classes that are no target, under `nulls`.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def fit_agreement(records: Sequence[Record], nulls: Mapping[str, Null]) -> Agree
     highest = [float(natural.max()) for natural in rest if len(natural) >= MIN_CLASSES]
     if not highest:
         raise UndoorError(
-            f"expected a model with {MIN_CLASSES} classes or more that are no target, got none"
+            f"expected a model with at least {MIN_CLASSES} classes that are no target, got none"
         )
     fitted = _with_spread(Null(1.0, 1.0, 0.0, 1.0), highest)
     null = Agreement(fitted.location, fitted.scale)
@@ -104,8 +104,8 @@ def _weight(p_values: Sequence[float]) -> float:
     return MIN_WEIGHT + sum(p <= SHOWN for p in p_values) / max(1, len(p_values))
 
 
-def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, float]:
-    """Return by family, the lowest p-value of a true target."""
+def _lowest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, float]:
+    """Return, by family, the lowest p-value of a true target."""
     return {
         family: float(p[record["targets"]].min())
         for family, p in class_p_values(record, nulls).items()
@@ -113,7 +113,7 @@ def _loudest_of_targets(record: Record, nulls: Mapping[str, Null]) -> dict[str, 
 
 
 def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArray[np.float64]]:
-    """Return by family, the p-value of every class [K].
+    """Return, by family, the p-value of every class [K].
 
     A shared patch whose images end in several classes speaks of the true targets.
     """
@@ -141,7 +141,7 @@ def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArr
 
 
 def _scaled(evidence: Sequence[Record], family: str, shape: tuple[int, ...]) -> list[float | None]:
-    """Sizes at 3 x 32 x 32 pixels."""
+    """Return sizes at 3 x 32 x 32 pixels."""
     unit = family_named(family).growth(space_of(shape).extent(shape))
     return [None if item["size"] is None else item["size"] / unit for item in evidence]
 
@@ -166,8 +166,9 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
 def fit_shared(
     models: Sequence[tuple[float | None, Sequence[float | None]]], patches: Null
 ) -> Null:
-    """Return the null of the patch for all classes, from its size and those of the patches for
-    single sources, of each clean model.
+    """Return the null of the shared patch, which moves images of all classes.
+
+    It is fitted to its size and to those of the patches for single sources, in each clean model.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ def fit_shared(
 
 
 def _with_spread(null: Null, highest: Sequence[float]) -> Null:
-    """With location and scale of the models' highest log scores.
+    """Return the null with location and scale of the models' highest log scores.
 
     The scale is taken larger than fitted by one standard error (0.78 / sqrt(models) of it, that of
     a Gumbel distribution): what so few models leave unknown must not become certainty.
@@ -200,7 +201,7 @@ def _with_spread(null: Null, highest: Sequence[float]) -> Null:
 
 
 def _natural(record: Record) -> dict[str, list[float | None]]:
-    """Return by family, at 3 x 32 x 32 pixels, without those of the backdoor itself."""
+    """Return natural sizes by family, at 3 x 32 x 32 pixels, without those of the backdoor."""
     out: dict[str, list[float | None]] = {}
     shape = tuple(record["input_shape"])
     moved = {source for sources in record["sources"] for source in sources}
