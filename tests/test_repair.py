@@ -171,7 +171,7 @@ def test_a_plan_that_there_is_not() -> None:
     """Also where nothing is to be repaired: a clean report hides no mistake."""
     classifier = toy_classifier(backdoored=True, norm=True)
     nothing = replace(report_of(), findings=())
-    with pytest.raises(UndoorError, match=r"per channel, .*got per row"):
+    with pytest.raises(UndoorError, match=r"per channel, .*got 'per row'"):
         repair(classifier, clean_images(), nothing, plan="per row")
     with pytest.raises(UndoorError, match="channels alone"):
         repair(classifier, clean_images(), nothing, plan="input alone", fit="reference")
