@@ -33,7 +33,7 @@ AXES_OF_OTHERS = {
     "inspect/checkpoint.py": "weights in a file",
     "inversion/chunks.py": "maps inside the network, as they lie in memory",
     "load/exported.py": "constants of a graph",
-    "load/layers.py": "weights of a graph",
+    "load/layer_kinds.py": "weights of a graph",
     "load/processor.py": "what a foreign processor returns",
     "load/safetensors_header.py": "tensors of a file",
     "scrutiny/reading.py": "values inside the network",

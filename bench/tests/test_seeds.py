@@ -104,7 +104,7 @@ def test_the_same_images(zoo: FakeZoo) -> None:
         ]
 
 
-@pytest.mark.parametrize(("later", "code", "said"), [(2.0, 0, "2/2"), (2.5, 2, "0/2")])
+@pytest.mark.parametrize(("later", "code", "said"), [(2.0, 0, "2/2"), (2.5, 4, "0/2")])
 def test_the_same_seed_twice(zoo: FakeZoo, later: float, code: int, said: str) -> None:
     arguments = zoo.arguments("seeds", "--seeds", 2, "--only", "m", "--only", "c")
     CliRunner().invoke(app, arguments)

@@ -90,7 +90,8 @@ def test_every_command_with_data_takes_classes(cli: Cli) -> None:
 def test_a_mismatch_is_explained(cli: Cli) -> None:
     data = folders(cli.folder / "images", ["stop", "yeild", "go"])
     result = cli.run("scan", cli.model, "--data", data, "--json")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.exit_code == 4
+    assert "1 of the 3 class names" in json.loads(result.stdout)["message"]
     assert "1 of the 3 class names" in result.stderr
     assert "'yeild' (nearest: 'yield'); without images then: yield" in result.stderr
 

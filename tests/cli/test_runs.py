@@ -152,5 +152,5 @@ def test_what_is_refused_names_what_would_do(cli: Cli) -> None:
     options = RunOptions(memory="10MB")
     with pytest.raises(UndoorError) as refused:
         options.bounded(model, clean, fit=True)
-    least = str(refused.value).split("expected ")[1].split(" or more")[0].replace(",", "")
+    least = str(refused.value).split("at least ")[1].split(" for ")[0].replace(",", "")
     assert replace(options, memory=least).bounded(model, clean, fit=True).capacity is not None

@@ -412,7 +412,7 @@ def test_wrong_labels_are_not_called_clean() -> None:
     shuffled = replace(clean, labels=(clean.labels + 1) % CLASSES)
     report = scan(toy_classifier(backdoored=False), shuffled)
     assert report.verdict == "inconclusive"
-    assert "0% of the clean images" in report.reasons[0]
+    assert "0 % of the clean images" in report.reasons[0]
 
 
 def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def test_less_of_the_correction(name: str, case: Case) -> None:
 
 
 def test_a_plan_of_another_network(case: Case) -> None:
-    with pytest.raises(UndoorError, match="got per position to 99"):
+    with pytest.raises(UndoorError, match="got 'per position to 99'"):
         method("plan: per position to 99").make(case, silent)
 
 

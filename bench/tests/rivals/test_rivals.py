@@ -116,7 +116,7 @@ def test_works_on_the_networks_of_the_bench(kind: str) -> None:
 @pytest.mark.parametrize("name", ["fine_tuning", "ft_sam", "ibau", "unlearning", "nad", "bn"])
 def test_one_image_is_too_few(name: str) -> None:
     one = replace(CLEAN, images=CLEAN.images[:1], labels=CLEAN.labels[:1])
-    with pytest.raises(UndoorError, match="2 clean images or more"):
+    with pytest.raises(UndoorError, match="at least 2 clean images"):
         run(name, backdoored(), one)
 
 

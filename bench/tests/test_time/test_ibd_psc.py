@@ -159,7 +159,7 @@ def test_without_batch_norms(kind: str) -> None:
     ("settings", "said"),
     [
         (Settings(omega=1.0), "omega must be above 1"),
-        (Settings(models=0), "models must be 1 or more"),
+        (Settings(models=0), "models must be at least 1"),
         (Settings(error=1.0), "error must be in"),
     ],
 )

@@ -56,5 +56,5 @@ def test_entropy_lies_between_none_and_that_of_a_guess() -> None:
 def test_no_overlays() -> None:
     classifier = random_classifier("conv_norm")
     clean = CleanSet(random_inputs(classifier, 2), torch.tensor([0, 1]))
-    with pytest.raises(UndoorError, match="overlays must be 1 or more, got 0"):
+    with pytest.raises(UndoorError, match="overlays must be at least 1, got 0"):
         strip(classifier, clean, seeded(), Settings(0))

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from undoor.cli.usage import Group
+
 app = typer.Typer(
+    cls=Group,
     name="undoor-bench",
     no_args_is_help=True,
     rich_markup_mode="rich",
