@@ -22,6 +22,7 @@ from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_predictions
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
+from undoor.kinds import require_kind
 from undoor.progress import Progress, silent
 from undoor.repairs.adaptation import Adaptation
 from undoor.repairs.contents import TargetRepair
@@ -86,6 +87,7 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
+    require_kind(repair, Repair, "repair", "give what undoor.repair or Repair.load returns")
     _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)

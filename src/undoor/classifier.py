@@ -21,6 +21,7 @@ from undoor.origin import Origin
 from undoor.passes import PassSettings
 from undoor.plain_weights import detached_copy, plain_copy
 from undoor.promised_output import softmax_to_log_softmax
+from undoor.raw_inputs import require_inputs
 from undoor.resizing import Resizing
 from undoor.sigmoid import logits_of, take_off
 from undoor.tasks.registry import task_named
@@ -221,7 +222,13 @@ class Classifier(PassSettings, InputTransform):
             On any device; the labels are returned on the same one.
         batch_size
             How many inputs go through the network at a time, at most.
+
+        Raises
+        ------
+        UndoorError
+            It is no tensor of such inputs.
         """
+        self.require_inputs(x)
         found = (self.task.predictions(self(batch)) for batch in self.batches(x, batch_size))
         return torch.cat([on(x.device, labels) for labels in found])
 
@@ -240,9 +247,19 @@ class Classifier(PassSettings, InputTransform):
             On any device; the logits are returned on the same one.
         batch_size
             How many inputs go through the network at a time, at most; None for all at once.
+
+        Raises
+        ------
+        UndoorError
+            It is no tensor of such inputs.
         """
+        self.require_inputs(x)
         found = (self(batch) for batch in self.batches(x, batch_size or len(x)))
         return torch.cat([on(x.device, logits) for logits in found])
+
+    def require_inputs(self, x: Tensor) -> None:
+        """Refuse what is no batch of raw inputs; see `undoor.raw_inputs.require_inputs`."""
+        require_inputs(x, self.input_shape, self.mean.dtype)
 
     def batches(self, x: Tensor, batch_size: int) -> Iterator[Tensor]:
         """Return the inputs in batches on the classifier's device.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,10 @@ from undoor.classifier import Classifier
 from undoor.decision import Decision, decide, pass_through, withhold_unfounded
 from undoor.device import beside, device_of, on
 from undoor.errors import UndoorError
+from undoor.kinds import require_kind
+from undoor.repairs.record import Repair
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
-
-if TYPE_CHECKING:
-    from undoor.repairs.record import Repair
 
 # The label of an input without a prediction: no class has it.
 REJECTED = -1
@@ -111,6 +109,7 @@ class Guarded(nn.Module):
 
     @torch.no_grad()
     def _decision(self, x: Tensor) -> Decision:
+        self.original.require_inputs(x)
         bare = self.original(x)
         task = self.original.task
         predicted = task.predictions(bare)
@@ -167,6 +166,7 @@ def guard(
     UndoorError
         There is no such rule or policy, or the repair was made for another model.
     """
+    require_kind(repair, Repair, "repair", "give what undoor.repair or Repair.load returns")
     repair.require_model(classifier)
     return Guarded(
         classifier,

@@ -16,15 +16,17 @@ from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
+from undoor.clean_set.given import WRAP
 from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
+from undoor.kinds import require_kind
 from undoor.progress import Progress, silent
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.repairs.record import Repair
-from undoor.scan.extra_targets import most_suspicious, with_targets
+from undoor.scan.extra_targets import most_suspicious, require_targets, with_targets
 from undoor.scan.report import ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import find_sites, require_repairable
@@ -114,12 +116,14 @@ def repair(
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     check_fpr(fpr)
+    require_kind(report, ScanReport, "report", "give what undoor.scan or ScanReport.load returns")
+    require_kind(classifier, Classifier, "classifier", WRAP)
     _check(classifier, report, fit, plan)
+    wanted = (*require_targets(classifier, force_targets), *most_suspicious(report, suspects))
     held = given(clean, classifier)
     clean = held.on(classifier.device)
     network = classifier.fast_copy().counted(meter)
     _warn_of_graph(classifier.counted(meter), clean, meter)
-    wanted = (*force_targets, *most_suspicious(report, suspects))
     identity = _identity(classifier, report)
     journal = journal and about(journal, str(identity.sha256), held, classifier.device)
     report = with_targets(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -28,4 +28,4 @@ def device_named(text: str) -> torch.device:
     try:
         return chosen(text)
     except UndoorError as error:
-        raise UndoorError(f"--device: {error}") from None
+        raise UsageError(f"--device: {error}") from None

@@ -66,12 +66,7 @@ def with_targets(
     UndoorError
         A target is no class of the model, or nothing tried moves images to it.
     """
-    for target in targets:
-        if not 0 <= target < classifier.num_classes:
-            raise UndoorError(
-                f"expected targets from 0 to {classifier.num_classes - 1}, the model's classes, "
-                f"got {target}"
-            )
+    targets = require_targets(classifier, targets)
     named = {finding.target for finding in report.findings}
     missing = [target for target in dict.fromkeys(targets) if target not in named]
     if not missing:
@@ -84,6 +79,24 @@ def with_targets(
     return replace(report, findings=(*report.findings, *added))
 
 
+def require_targets(classifier: Classifier, targets: Sequence[int]) -> tuple[int, ...]:
+    """Return the targets, or refuse what are no classes of the model.
+
+    Raises
+    ------
+    UndoorError
+        One is no number of a class, or it is no sequence.
+    """
+    given = tuple(targets) if isinstance(targets, Sequence) else (targets,)
+    for target in given:
+        if type(target) is not int or not 0 <= target < classifier.num_classes:
+            raise UndoorError(
+                f"expected targets from 0 to {classifier.num_classes - 1}, the model's classes, "
+                f"got {target!r}; give a sequence of class numbers"
+            )
+    return given
+
+
 def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
     """Return the `count` classes that stand out most in any family, the scan's targets first.
 
@@ -92,8 +105,8 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
     UndoorError
         `count` is below 0.
     """
-    if count < 0:
-        raise UndoorError(f"expected at least 0 suspects, got {count}; give a number of classes")
+    if type(count) is not int or count < 0:
+        raise UndoorError(f"expected at least 0 suspects, got {count!r}; give a number of classes")
     named = [finding.target for finding in report.findings]
     others = [k for k in range(len(report.class_names)) if k not in named]
     first = {target: _clearest_first(report.evidence, target)[0] for target in others}
