@@ -39,7 +39,7 @@ def require_inputs(x: object, shape: tuple[int, ...], dtype: torch.dtype) -> Non
             f"expected inputs as a torch.Tensor, got {type(x).__name__}; convert them with "
             "torch.as_tensor"
         )
-    if tuple(x.shape[1:]) != shape or x.dim() == 0:
+    if tuple(x.shape[1:]) != shape:
         expected = ", ".join(["N", *map(str, shape)])
         raise UndoorError(
             f"expected inputs [{expected}], got {list(x.shape)}; give a batch (x[None] of one "
