@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 from torch import nn
 
+from helpers.installed_package import Package, installed
 from helpers.tiny import clean_images, toy_classifier
 from undoor.classifier import Classifier
 from undoor.device import CPU, FLOAT32, fast_bfloat16
@@ -47,6 +49,13 @@ def make_classifier() -> Callable[..., Classifier]:
 def classifier(make_classifier: Callable[..., Classifier]) -> Classifier:
     """Three classes of 4 x 4 colour images in [0, 1]."""
     return make_classifier()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
+    """A package that is installed during the test, without entry points as yet."""
+    with installed(tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture(params=["bfloat16", "float32"], scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -86,6 +86,7 @@ class Named(Protocol):
 
 
 Kind = TypeVar("Kind", bound=Named)
+Item = TypeVar("Item")
 
 
 def by_name(group: str, kind: type[Kind], built_in: Iterable[Kind], what: str) -> dict[str, Kind]:
@@ -122,3 +123,28 @@ def by_name(group: str, kind: type[Kind], built_in: Iterable[Kind], what: str) -
             )
         found[item.name] = item
     return found
+
+
+def require_named(items: Mapping[str, Item], name: str, what: str) -> Item:
+    """Return an item of a registry by its name.
+
+    Parameters
+    ----------
+    items
+        All items by name.
+    name
+        The name of one.
+    what
+        What the message calls an item, with its article.
+
+    Raises
+    ------
+    UndoorError
+        There is no item of this name.
+    """
+    if name not in items:
+        raise UndoorError(
+            f"expected {what} ({', '.join(items)}), got {name!r}; if a package adds it, install "
+            "that package"
+        )
+    return items[name]

@@ -82,9 +82,9 @@ def repair(
         How many of the classes that stand out most to repair, the scan's targets among them. The
         verdict stays that of the scan.
     quick
-        Fit on 150 source images with the scan's trigger, per channel unless there is a `plan`: a
-        tenth of the time. Less is recovered of patterns over the whole image, which no single
-        estimate shows, and of triggers that were found inside the network.
+        Fit on 150 source images with the scan's trigger, per channel unless there is a `plan`, in
+        seconds instead of about a minute. Less is recovered of patterns over the whole image, which
+        no single estimate shows, and of triggers that were found inside the network.
     budget, max_seconds
         What the repair may take, beside the scan, as for `undoor.scan`.
     journal

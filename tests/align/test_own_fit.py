@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from helpers.added_package import Package, forget
 from helpers.cli_fakes import Cli
+from helpers.installed_package import Package
 from helpers.tiny import random_classifier, random_inputs
 from undoor.align.fit import FITS, fit_corrections, fit_version, fits, require_fit
 from undoor.classifier import ENTRY
 from undoor.errors import UndoorError
 from undoor.extensions import declared
 from undoor.vocabulary import FIT_GROUP
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
-    yield Package(tmp_path, monkeypatch)
-    monkeypatch.undo()
-    forget()
 
 
 def test_it_comes_after_those_of_undoor(package: Package) -> None:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import torch
 
 import undoor
-from helpers.added_package import Package, forget
+from helpers.installed_package import Package
 from helpers.tiny import TARGET, clean_images, random_classifier, toy_classifier, true_trigger
 from undoor.align.fit import fit_corrections, require_fit
 from undoor.align.plans import candidate_plans
 from undoor.scan.report import ScanReport
 from undoor.sites import find_sites
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "own-fit.md").read_text(encoding="utf-8")
-
 
 @pytest.fixture
-def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    (toml,) = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    assert code.count("\n") <= 45
-    group, name, function = re.findall(
-        r'entry-points\."([\w.]+)"\]\n(\w+) = "my_package\.robust:(\w+)"', toml
-    )[0]
-    (tmp_path / "guided_robust.py").write_text(code)
-    package = Package(tmp_path, monkeypatch)
-    package.declares(group, **{name: f"guided_robust:{function}"})
-    yield package
-    monkeypatch.undo()
-    forget()
+def guided(package: Package) -> Package:
+    package.declares_example("own-fit.md", "guided_robust")
+    return package
 
 
 @pytest.mark.usefixtures("guided")

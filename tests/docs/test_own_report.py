@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from helpers.added_package import Package, forget
 from helpers.cli_fakes import NAMES, Cli
+from helpers.installed_package import Package
 from helpers.render_work import hostile, hostile_subject
 from undoor.render.reports import reports
 from undoor.render.results import Results
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "own-report.md").read_text(encoding="utf-8")
-
 
 @pytest.fixture
-def guided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    (toml,) = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    assert code.count("\n") <= 45
-    group, name, record = re.findall(
-        r'entry-points\."([\w.]+)"\]\n(\w+) = "my_package\.evidence:(\w+)"', toml
-    )[0]
-    (tmp_path / "guided_evidence.py").write_text(code)
-    package = Package(tmp_path, monkeypatch)
-    package.declares(group, **{name: f"guided_evidence:{record}"})
-    yield package
-    monkeypatch.undo()
-    forget()
+def guided(package: Package) -> Package:
+    package.declares_example("own-report.md", "guided_evidence")
+    return package
 
 
 def test_it_is_written(guided: Package, monkeypatch: pytest.MonkeyPatch) -> None:

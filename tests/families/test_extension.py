@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import undoor
-from helpers.installed_package import declare, forget
+from helpers.installed_package import Package
 from helpers.scan_work import work_on
 from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
@@ -47,12 +47,9 @@ NAME = "toy corner"
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Declares entry points as an installed package does; gone after the test."""
-
-    yield lambda **points: declare({"undoor.families": points}, tmp_path, monkeypatch)
-    monkeypatch.undo()
-    forget()
+def install(package: Package) -> Install:
+    """Declares entry points as an installed package does."""
+    return partial(package.declares, "undoor.families")
 
 
 @pytest.fixture
@@ -134,11 +131,9 @@ def test_files_with_its_triggers_are_read_by_a_new_process(tmp_path: Path) -> No
     assert done.stdout.strip() == NAME, done.stderr
 
 
-def test_the_family_of_the_guide_is_searched(install: Install, tmp_path: Path) -> None:
+def test_the_family_of_the_guide_is_searched(install: Install, package: Package) -> None:
     """docs/own-family.md, as somebody would copy it."""
-    guide = (Path(__file__).parents[2] / "docs" / "own-family.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    (tmp_path / "guided_stripes.py").write_text(code)
+    package.has_example("own-family.md", "guided_stripes")
     install(stripes="guided_stripes:STRIPES")
     work = work_on(toy_classifier(backdoored=True), images())
     found = screen(work, "stripes")

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from helpers.added_package import Package, forget
 from helpers.cli_fakes import Cli
+from helpers.installed_package import Package
 from undoor.errors import UndoorError
 from undoor.render.reports import REPORTS, check_formats, reports
 from undoor.vocabulary import REPORT_GROUP
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
-    yield Package(tmp_path, monkeypatch)
-    monkeypatch.undo()
-    forget()
 
 
 def test_it_is_written_beside_the_others(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:

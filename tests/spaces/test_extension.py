@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from scipy.linalg import hadamard
 from torch import nn
 
-from helpers.installed_package import declare, forget
+from helpers.installed_package import Package
 from helpers.tiny import CLASSES, TARGET
 from helpers.toy_space import CUT, SAMPLES, SIGNALS
 from helpers.whole_way import go_the_whole_way
@@ -29,23 +28,19 @@ CLICK = torch.tensor([1.0, 0.0, 1.0])
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(package: Package) -> Install:
     """Declares spaces, and families under names that begin with "family"."""
 
     def with_entry_points(**points: str) -> None:
         group = {name: "families" if name.startswith("family") else "spaces" for name in points}
-        declare(
+        package.declares_all(
             {
                 f"undoor.{kind}": {n: v for n, v in points.items() if group[n] == kind}
                 for kind in ("families", "spaces")
-            },
-            tmp_path,
-            monkeypatch,
+            }
         )
 
-    yield with_entry_points
-    monkeypatch.undo()
-    forget()
+    return with_entry_points
 
 
 @pytest.fixture
@@ -166,11 +161,9 @@ def test_a_space_that_is_named_is_part_of_the_model() -> None:
     assert plain.fingerprint() == told.fingerprint() != other.fingerprint()
 
 
-def test_the_space_of_the_guide_is_searched(install: Install, tmp_path: Path) -> None:
+def test_the_space_of_the_guide_is_searched(install: Install, package: Package) -> None:
     """docs/own-space.md, as somebody would copy it."""
-    guide = (Path(__file__).parents[2] / "docs" / "own-space.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    (tmp_path / "guided_signals.py").write_text(code)
+    package.has_example("own-space.md", "guided_signals")
     install(signals="guided_signals:SIGNALS", family="guided_signals:NOTCH")
     classifier = listener()
     assert classifier.space.name == "signals"

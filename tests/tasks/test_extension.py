@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.installed_package import declare, forget
+from helpers.installed_package import Package
 from helpers.tiny import CLASSES, SIDE, TARGET, clean_images, toy_network, true_trigger
 from helpers.toy_task import STEPS
 from helpers.whole_way import go_the_whole_way
@@ -24,10 +24,8 @@ Install = Callable[..., None]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    yield lambda **points: declare({"undoor.tasks": points}, tmp_path, monkeypatch)
-    monkeypatch.undo()
-    forget()
+def install(package: Package) -> Install:
+    return partial(package.declares, "undoor.tasks")
 
 
 @pytest.fixture
@@ -137,11 +135,9 @@ def require_consistent(task: Task, outputs: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", ["single label", "toy steps", "guided"])
-def test_every_task_agrees_with_itself(name: str, install: Install, tmp_path: Path) -> None:
+def test_every_task_agrees_with_itself(name: str, install: Install, package: Package) -> None:
     """That of docs/own-task.md as somebody would copy it, too."""
-    guide = (Path(__file__).parents[2] / "docs" / "own-task.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    (tmp_path / "guided_task.py").write_text(code)
+    package.has_example("own-task.md", "guided_task")
     install(steps="helpers.toy_task:STEPS", guided="guided_task:BINARY")
     task = task_named({"guided": "binary"}.get(name, name))
     width = {"guided": 1}.get(name, 5)

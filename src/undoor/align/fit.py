@@ -17,7 +17,7 @@ from undoor.align.reference import fit_upper_bound
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.extensions import extensions
+from undoor.extensions import extensions, require_named
 from undoor.progress import Progress, silent
 from undoor.sites import attach
 from undoor.vocabulary import (
@@ -89,12 +89,7 @@ def require_fit(name: str) -> FitSite:
     UndoorError
         There is none.
     """
-    if name not in fits():
-        raise UndoorError(
-            f"expected a fit ({', '.join(fits())}), got {name!r}; if a package adds it, install "
-            "that package"
-        )
-    return fits()[name]
+    return require_named(fits(), name, "a fit")
 
 
 def fit_version(name: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from undoor.classifier import Classifier
-from undoor.errors import UndoorError
-from undoor.extensions import by_name
+from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE
 from undoor.families.blend import BLEND
 from undoor.families.calibration import Null
@@ -58,13 +57,7 @@ def family_named(name: str) -> Family:
     UndoorError
         There is none.
     """
-    found = find_family(name)
-    if found is None:
-        raise UndoorError(
-            f"expected a trigger family ({', '.join(_by_name())}), got {name!r}; if a package adds "
-            "it, install that package"
-        )
-    return found
+    return require_named(_by_name(), name, "a trigger family")
 
 
 def find_family(name: str) -> Family | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from undoor.errors import UndoorError
-from undoor.extensions import by_name
+from undoor.extensions import by_name, require_named
 from undoor.spaces.images import IMAGES
 from undoor.spaces.space import Shape, Space
 from undoor.spaces.vectors import VECTORS
@@ -36,13 +36,7 @@ def space_named(name: str) -> Space:
     UndoorError
         There is no such space.
     """
-    found = _by_name().get(name)
-    if found is None:
-        raise UndoorError(
-            f"expected a space of inputs ({', '.join(_by_name())}), got {name!r}; if a package "
-            "adds it, install that package"
-        )
-    return found
+    return require_named(_by_name(), name, "a space of inputs")
 
 
 def space_of(shape: Shape) -> Space:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from undoor.errors import UndoorError
-from undoor.extensions import by_name
+from undoor.extensions import by_name, require_named
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import Task
 from undoor.vocabulary import TASK_GROUP
@@ -24,13 +23,7 @@ def task_named(name: str) -> Task:
     UndoorError
         There is no such task; or an entry point cannot be loaded, is no task, or its name is taken.
     """
-    found = _by_name().get(name)
-    if found is None:
-        raise UndoorError(
-            f"expected a task ({', '.join(_by_name())}), got {name!r}; if a package adds it, "
-            "install that package"
-        )
-    return found
+    return require_named(_by_name(), name, "a task")
 
 
 @cache

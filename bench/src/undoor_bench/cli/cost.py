@@ -48,7 +48,7 @@ def cost(
     data: Data,
     out: Out,
     only: Only = None,
-    images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
+    images: Annotated[int, typer.Option(help="Clean images per class.", min=1)] = 30,
     seed: Annotated[int, typer.Option(help="Of images, scan, masks and the classes drawn.")] = 0,
     classes: Classes = None,
     class_seconds: ClassSeconds = None,

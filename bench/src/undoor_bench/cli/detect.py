@@ -38,7 +38,7 @@ def detect(
     data: Data,
     out: RecordsOut,
     only: Only = None,
-    images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
+    images: Annotated[int, typer.Option(help="Clean images per class.", min=1)] = 30,
     seed: Annotated[int, typer.Option(help="Of the images drawn and of the scan.")] = 0,
     held_out: HeldOut = False,
     trust_code: TrustCode = False,

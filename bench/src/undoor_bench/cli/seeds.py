@@ -39,7 +39,7 @@ def seeds(
     out: RecordsOut,
     seeds: Annotated[int, typer.Option(help="Scan with the seeds 0 to N-1.", min=1)] = 5,
     only: Only = None,
-    images: Annotated[int, typer.Option(help="Clean images a class.", min=1)] = 30,
+    images: Annotated[int, typer.Option(help="Clean images per class.", min=1)] = 30,
     same_images: Annotated[
         bool, typer.Option("--same-images", help="Draw the images with seed 0 for every scan.")
     ] = False,

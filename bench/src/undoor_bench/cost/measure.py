@@ -41,7 +41,7 @@ def measure_cost(
     Written after the scan and after each class; what it holds is not measured again, except classes
     that another cap cut off.
 
-    data : a folder with DATA.npz. per_class : clean images a class that both methods get.
+    data : a folder with DATA.npz. per_class : clean images per class that both methods get.
     classes : masks are inverted for so many classes, drawn by `seed`; None for all. A larger number
         adds to those of a smaller one. cap : of each class.
 

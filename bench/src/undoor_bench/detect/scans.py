@@ -33,7 +33,7 @@ def scan_subject(
     data
         A folder with DATA.npz.
     per_class
-        Clean images a class that the defender gets.
+        Clean images per class that the defender gets.
     seed
         Of the images drawn and of the scan.
     """
