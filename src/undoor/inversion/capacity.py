@@ -13,7 +13,7 @@ from undoor.clean_set import CleanSet
 from undoor.device import autocast
 from undoor.errors import UndoorError
 from undoor.families.registry import families
-from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
+from undoor.inversion.followed import FEW_CLASSES, number_followed
 from undoor.inversion.patch_starts import NEAR
 from undoor.passes import Capacity
 
@@ -203,9 +203,8 @@ def _candidates(classifier: Classifier) -> int:
         for family in families()
         if family.moves == "target"
     )
-    followed = classes if classes <= FEW_CLASSES else PROMISING + DRAWN
     # Of many classes, each gets a try, and in one family two.
-    return max(starts * min(classes, followed), 0 if classes <= FEW_CLASSES else 2 * classes)
+    return max(starts * number_followed(classes), 0 if classes <= FEW_CLASSES else 2 * classes)
 
 
 def _of_candidates(classifier: Classifier) -> int:

@@ -18,6 +18,15 @@ PROMISING = 6
 DRAWN = 12
 
 
+def number_followed(classes: int) -> int:
+    """Return how many of so many classes are followed.
+
+    >>> number_followed(10), number_followed(15), number_followed(43)
+    (10, 15, 18)
+    """
+    return classes if classes <= FEW_CLASSES else min(classes, PROMISING + DRAWN)
+
+
 def followed(
     work: Work, family: Family, searches: Sequence[Search], extra: Sequence[Search] = ()
 ) -> tuple[Candidate, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from undoor.classifier import Classifier
 from undoor.families.family import Family
 from undoor.families.registry import family_named
-from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
+from undoor.inversion.followed import FEW_CLASSES, number_followed
 from undoor.inversion.patch_starts import FAR, NEAR, square_passes
 from undoor.inversion.wave_starts import IMAGES
 
@@ -43,7 +43,7 @@ def _targets(classifier: Classifier, family: Family, images: int) -> float:
         few = classes <= FEW_CLASSES
         squares = square_passes(classifier, places, NEAR if few else FAR, classes)
         starts = places.keep + places.effort.starts
-        return squares + places.effort.schedule.passes(starts, _followed(classes))
+        return squares + places.effort.schedule.passes(starts, number_followed(classes))
     if family.probes is None:
         return _search(family, classes, extra=0)
     probes = len(family.probes(shape, classifier.bounds))
@@ -74,8 +74,4 @@ def _search(family: Family, classes: int, *, extra: int) -> float:
     if classes <= FEW_CLASSES:
         return effort.schedule.passes(effort.starts + extra, classes)
     first = effort.trial().passes(1 + extra, classes)
-    return first + effort.rest().passes(1, _followed(classes))
-
-
-def _followed(classes: int) -> int:
-    return classes if classes <= FEW_CLASSES else min(classes, PROMISING + DRAWN)
+    return first + effort.rest().passes(1, number_followed(classes))
