@@ -59,9 +59,9 @@ def test_code_of_a_zoo_runs_with_trust_alone_and_aloud(
     assert "RUNS CODE" not in capsys.readouterr().err
     for subject in chosen(tmp_path, None, held_out=False, trust_code=True):
         assert subject.load().num_classes == 5
-        told = capsys.readouterr().err
-        assert re.search(r"RUNS CODE that it names: \S+archs\.py:net", told)
-        assert re.search(r"may run: \S+archs\.py SHA-256 [0-9a-f]{64}", told)
+        warning = capsys.readouterr().err
+        assert re.search(r"RUNS CODE that it names: \S+archs\.py:net", warning)
+        assert re.search(r"may run: \S+archs\.py SHA-256 [0-9a-f]{64}", warning)
     with pytest.raises(UndoorError, match="--trust-code"):  # trusted that once, not remembered
         refused.load()
 

@@ -101,10 +101,10 @@ def test_the_other_rule(case: Case, toy_repair: Repair) -> None:
         assert torch.equal(answers.flagged, flagged)
         assert answers.score is not None
         assert torch.equal(answers.score, score)
-    own = method("paired").make(case, silent).predictions(case.triggered[0].images)
-    assert own.score is not None
+    paired = method("paired").make(case, silent).predictions(case.triggered[0].images)
+    assert paired.score is not None
     assert outcome.triggered[0].score is not None
-    assert not torch.equal(own.score, outcome.triggered[0].score)
+    assert not torch.equal(paired.score, outcome.triggered[0].score)
 
 
 def test_the_corrected_network_alone_answers_everything(case: Case, toy_repair: Repair) -> None:
