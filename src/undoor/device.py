@@ -58,7 +58,7 @@ def chosen(name: str | torch.device) -> torch.device:
     if wanted not in here:
         raise UndoorError(
             f"expected one of the devices of this machine ({', '.join(here)}) or {AUTO}, got "
-            f"{str(name)!r}; PyTorch {torch.__version__} sees no other"
+            f"{str(name)!r}; choose one of these: PyTorch {torch.__version__} sees no other"
         )
     return torch.device(wanted)
 
