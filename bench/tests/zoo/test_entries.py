@@ -68,19 +68,6 @@ def table(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_the_table_of_the_repository() -> None:
-    """As many models as a calibration needs, every attack among them, no name twice."""
-    entries = read_table(ZOO / "table.toml")
-    assert len(entries) >= 40
-    assert len({entry.name for entry in entries}) == len(entries)
-    assert sum(entry.attack == "clean" for entry in entries) >= 16
-    assert not any(entry.variant.to_json() for entry in entries)
-    more = read_table(ZOO / "ablations.toml")
-    assert {entry.attack for entry in (*entries, *more)} == set(SCENES)
-    for attack in ("wanet", "blend", "sig", "input_aware"):
-        assert sum(e.attack == attack and e.data == "cifar10" for e in entries) >= 5
-
-
 def test_read_table(tmp_path: Path) -> None:
     assert read_table(table(tmp_path, ROW)) == (ENTRY, ZooModel("badnets", "mnist", "PlainCNN", 3))
 
