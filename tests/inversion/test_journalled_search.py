@@ -136,11 +136,12 @@ def test_another_arithmetic_is_another_step(
     assert about(Journal(tmp_path), toy().fingerprint(), clean_images(12), CPU).facts != fast
 
 
-def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repair_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_report: ScanReport
+) -> None:
     model, clean = toy(), clean_images(12)
-    report = undoor.scan(model, clean)
     journal = Journal(tmp_path)
-    first = undoor.repair(model, clean, report, journal=journal, suspects=2)
+    first = undoor.repair(model, clean, toy_report, journal=journal, suspects=2)
     steps = journal.steps
 
     def never(*_: Any, **__: Any) -> None:
@@ -148,7 +149,7 @@ def test_a_repair_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(sys.modules["undoor.inversion.journalled_search"], "invert", never)
     monkeypatch.setattr(sys.modules["undoor.align.select"], "try_plan", never)
-    second = undoor.repair(model, clean, report, journal=journal, suspects=2)
+    second = undoor.repair(model, clean, toy_report, journal=journal, suspects=2)
     assert journal.steps == steps
     first.save(tmp_path / "a.safetensors")
     second.save(tmp_path / "b.safetensors")
