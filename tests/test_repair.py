@@ -27,6 +27,7 @@ from undoor.guard import guard
 from undoor.inversion.work import Work
 from undoor.repair import Repair, repair
 from undoor.scan.coverage import Coverage
+from undoor.scan.reason import written
 from undoor.scan.report import Finding, ScanReport
 from undoor.scrutiny import GraphWarning
 from undoor.sites import attach, find_sites
@@ -42,7 +43,7 @@ def report_of(
     finding = Finding(TARGET, sources, "patch", 0.001, 30.0, 4.0, 1.0, true_trigger())
     return ScanReport(
         "backdoored",
-        ("planted",),
+        (written("planted"),),
         (finding,) * findings,
         (),
         Coverage(),

@@ -27,6 +27,7 @@ from undoor.clean_set import CleanSet
 from undoor.families.calibration import agreement_null
 from undoor.families.registry import nulls
 from undoor.files import write_json, write_text
+from undoor.render.reasons import reason_texts
 from undoor.scan.statistics import overall
 from undoor.sites import exchange, head
 from undoor_bench.amount import Amount, clean_images
@@ -85,7 +86,7 @@ def record_of(folder: Path, data: Path, classes: Sequence[int]) -> dict[str, Any
         "model": folder.name,
         "classes": list(classes),
         "verdict": report.verdict,
-        "reasons": list(report.reasons),
+        "reasons": list(reason_texts(report)),
         "lowest_p": float(p.min()),
         "passes": report.passes,
     }

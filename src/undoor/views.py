@@ -1,4 +1,4 @@
-"""How results are shown in a notebook."""
+"""How results reach the words and pictures of `undoor.render`, which they do not depend on."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ class Viewed:
             There is nothing to draw.
         """
         return import_module("undoor.render.notebook").figure(self)
+
+
+def reason_texts(report: object) -> tuple[str, ...]:
+    """Return the reasons of a scan in words, for people who read its file.
+
+    Parameters
+    ----------
+    report
+        Of type `undoor.scan.report.ScanReport`.
+    """
+    texts: tuple[str, ...] = import_module("undoor.render.reasons").reason_texts(report)
+    return texts

@@ -44,6 +44,38 @@ OTHER_SIZE: Final = "other size"
 OTHER_NETWORK: Final = "other kind of network"
 TINY_ONLY: Final = "only tiny triggers"
 
+# The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` is one as well.
+TARGET_FOUND: Final = "target found"
+STANDS_OUT: Final = "stands out"
+MOVES_FEW: Final = "moves few images"
+SEVERAL_TARGETS: Final = "several targets"
+NOTHING_WORKS: Final = "no trigger works"
+NOTHING_STANDS_OUT: Final = "nothing stands out"
+NEAR_CHANCE: Final = "near chance"
+FLAT_SCORES: Final = "flat scores"
+ODD_GRAPH: Final = "odd graph"
+ACCEPTED_GRAPH: Final = "accepted graph"
+GRAPH_NOT_READ: Final = "graph not read"
+RUNS_DISAGREE: Final = "runs disagree"
+# Of a report of an older version, or of another package: a sentence.
+AS_WRITTEN: Final = "as written"
+ReasonCode = Literal[
+    "target found",
+    "stands out",
+    "moves few images",
+    "several targets",
+    "no trigger works",
+    "nothing stands out",
+    "near chance",
+    "flat scores",
+    "odd graph",
+    "accepted graph",
+    "graph not read",
+    "runs disagree",
+    "budget ended",
+    "as written",
+]
+
 # Fits of corrections that a user chooses from; `undoor.align.fit.FITS` has ablations beside them.
 Fit = Literal["paired", "onepass", "paper", "reference"]
 PAIRED: Final = "paired"

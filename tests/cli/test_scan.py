@@ -43,7 +43,7 @@ def test_verdicts(cli: Cli, verdict: Verdict, code: int, title: str) -> None:
 def test_json_is_the_only_thing_on_stdout(cli: Cli) -> None:
     result = cli.scan("--json", "--seed", 3, "--out", cli.out)
     document = json.loads(result.stdout)
-    assert document["schema"] == "undoor/scan/5"
+    assert document["schema"] == "undoor/scan/6"
     assert document["targets"][0]["target"] == 1
     assert result.exit_code == 1
     assert result.stderr == "search triggers ...\n"

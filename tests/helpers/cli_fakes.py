@@ -36,6 +36,7 @@ from undoor.render.documents import DOCUMENTS
 from undoor.repairs.adaptation import Adaptation
 from undoor.scan.coverage import Coverage, FamilyCoverage
 from undoor.scan.decide import Thresholds
+from undoor.scan.reason import written
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
 from undoor.vocabulary import CONVOLUTIONAL, AcceptCoverage, Verdict
@@ -122,7 +123,7 @@ def make_report(
     ]
     return ScanReport(
         verdict=verdict,
-        reasons=reasons,
+        reasons=tuple(map(written, reasons)),
         findings=(finding,) if verdict == "backdoored" else (),
         evidence=tuple(evidence),
         coverage=made_coverage({"patch": 5.0, "additive": 0.7}, shape, len(names)),

@@ -8,7 +8,8 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.inspect.dry_run import FEEDINGS, IMAGENET, dry_run, near_chance
+from undoor.inspect.dry_run import FEEDINGS, IMAGENET, dry_run, near_chance_note
+from undoor.render.reasons import reason_texts
 from undoor.scan.run import scan
 
 SIDE = 6
@@ -75,7 +76,7 @@ def test_wrong_feeding_is_named(feeding: str) -> None:
 def test_scan_says_so_and_is_inconclusive() -> None:
     report = scan(trained_on("multiplied by 255"), images())
     assert report.verdict == "inconclusive"
-    assert "multiply scale by 255" in report.reasons[0]
+    assert "multiply scale by 255" in reason_texts(report)[0]
 
 
 def test_one_answer_for_everything() -> None:
@@ -86,7 +87,7 @@ def test_one_answer_for_everything() -> None:
         "100 % of predictions are class 2, which makes up 25 % of the images" in text
         for text in run.warnings
     )
-    assert near_chance(run.accuracy.value or 0, K) in run.warnings
+    assert near_chance_note(run.accuracy.value or 0, K) in run.warnings
 
 
 def test_many_images_are_drawn_from_in_balance() -> None:

@@ -58,7 +58,7 @@ def test_json(tmp_path: Path, size: int) -> None:
     file = tmp_path / "config.json"
     for content, what in (
         ({"model_type": "resnet"}, f"give its folder, {tmp_path}"),
-        ({"schema": "undoor/scan/5"}, r"is a result of undoor (undoor/scan/5)"),
+        ({"schema": "undoor/scan/6"}, r"is a result of undoor (undoor/scan/6)"),
         ({"error": "not found"}, "download it again"),
     ):
         file.write_text(json.dumps({**content, "more": "x" * size}))

@@ -27,8 +27,8 @@ from undoor.render.documents import DOCUMENTS, json_schema
 from undoor.repair import Repair
 from undoor.repairs import record as repair_result
 from undoor.repairs.adaptation import Adaptation
-from undoor.scan import report as scan_report
 from undoor.scan.report import ScanReport
+from undoor.scan.schemas import SCHEMA as SCAN
 from undoor.vocabulary import Verdict
 
 
@@ -55,7 +55,7 @@ def test_schemas_are_schemas(name: str) -> None:
 
 def test_versions_are_those_that_are_written() -> None:
     written = {
-        "scan": scan_report.SCHEMA,
+        "scan": SCAN,
         "repair": repair_result.SCHEMA,
         "check": check.SCHEMA,
         "evaluation": EVALUATION,

@@ -15,6 +15,7 @@ from undoor.clean_set import CleanSet
 from undoor.cli.output import save_scan
 from undoor.render.html import html_report
 from undoor.scan.coverage import Coverage
+from undoor.scan.reason import written
 from undoor.scan.report import Finding, ScanReport
 from undoor.triggers import Stamp
 
@@ -38,7 +39,7 @@ def report() -> ScanReport:
     )
     return ScanReport(
         verdict="backdoored",
-        reasons=("a reason",),
+        reasons=(written("a reason"),),
         findings=(finding,),
         evidence=(),
         coverage=Coverage(),

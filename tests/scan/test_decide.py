@@ -8,10 +8,19 @@ import pytest
 
 from helpers.tiny import true_trigger
 from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
+from undoor.scan.reason import ClassFacts, FamilyFacts, Reason
 from undoor.scan.report import ClassEvidence, Finding
+from undoor.vocabulary import (
+    MOVES_FEW,
+    NOTHING_STANDS_OUT,
+    NOTHING_WORKS,
+    SEVERAL_TARGETS,
+    STANDS_OUT,
+    TARGET_FOUND,
+    ReasonCode,
+)
 
 LIMITS = Thresholds()
-NAMES = ("a", "b", "c", "d", "e")
 STRONG = ClassEvidence(1, "patch", 3.0, score=20.0, p_value=0.0001, asr=0.9)
 
 
@@ -32,64 +41,60 @@ def test_suspects(p_value: float, asr: float, suspect: bool) -> None:
 
 
 def test_finding_means_backdoored() -> None:
-    answer, reasons = decide([finding()], doubts(), [0.5, 0.001, 0.5, 0.5, 0.5], NAMES, LIMITS)
-    assert answer == "backdoored"
-    assert len(reasons) == 1
-    for part in ("patch", "size 3", "93%", "all other classes", "class 1 (b)", "20.0 times"):
-        assert part in reasons[0]
+    answer, reasons = decide([finding()], doubts(), [0.5, 0.001, 0.5, 0.5, 0.5], LIMITS)
+    facts = ClassFacts(1, "patch", 3.0, 20.0, 0.001, asr=0.93, sources=4)
+    assert (answer, reasons) == ("backdoored", (Reason(TARGET_FOUND, facts),))
 
 
 def test_each_finding_has_its_reason() -> None:
     findings = [finding((0, 3)), finding(target=4)]
-    _, reasons = decide(findings, doubts(), [0.01] * 5, NAMES, LIMITS)
-    assert reasons[0].startswith("a patch trigger")
-    assert "2 of 4 other classes" in reasons[0]
-    assert "class 4 (e)" in reasons[1]
+    _, reasons = decide(findings, doubts(), [0.01] * 5, LIMITS)
+    found = [(facts.target, facts.sources) for facts in map(class_facts, reasons)]
+    assert found == [(1, 2), (4, 4)]
 
 
 @pytest.mark.parametrize(
-    ("p_value", "asr", "why"),
-    [(0.05, 0.9, "not far enough"), (0.01, 0.3, "moves only 30%"), (0.01, None, "moves only 0%")],
+    ("p_value", "asr", "code"),
+    [(0.05, 0.9, STANDS_OUT), (0.01, 0.3, MOVES_FEW), (0.01, None, MOVES_FEW)],
 )
-def test_doubtful_class_means_inconclusive(p_value: float, asr: float | None, why: str) -> None:
+def test_doubtful_class_means_inconclusive(
+    p_value: float, asr: float | None, code: ReasonCode
+) -> None:
     item = replace(STRONG, family="additive", asr=asr)
-    answer, reasons = decide([], doubts(item), [0.5, p_value, 0.5, 0.5, 0.5], NAMES, LIMITS)
-    assert answer == "inconclusive"
-    assert len(reasons) == 1
-    for part in ("class 1 (b)", "additive", why):
-        assert part in reasons[0]
+    answer, reasons = decide([], doubts(item), [0.5, p_value, 0.5, 0.5, 0.5], LIMITS)
+    facts = ClassFacts(1, "additive", 3.0, 20.0, p_value, asr)
+    assert (answer, reasons) == ("inconclusive", (Reason(code, facts),))
 
 
 def test_each_doubt_is_about_its_class() -> None:
     """Evidence by the source says where its images go in the class in doubt."""
     item = ClassEvidence(3, "patch by source", 2.0, score=9.0, p_value=0.01, asr=0.9, source=0)
     several = {1: replace(STRONG, target=None, family="shared patch"), 3: item}
-    answer, reasons = decide([], several, [0.5, 0.03, 0.5, 0.04, 0.5], NAMES, LIMITS)
+    answer, reasons = decide([], several, [0.5, 0.03, 0.5, 0.04, 0.5], LIMITS)
     assert answer == "inconclusive"
-    assert [("class 1 (b)" in r, "class 3 (d)" in r) for r in reasons] == [
-        (True, False),
-        (False, True),
-    ]
-    assert "shared patch" in reasons[0]
-    assert "p = 0.03 over all families" in reasons[0]
-    assert "patch by source triggers (size 2, 9.0 times" in reasons[1]
+    found = [(f.target, f.family, f.size, f.p_value) for f in map(class_facts, reasons)]
+    assert found == [(1, "shared patch", 3.0, 0.03), (3, "patch by source", 2.0, 0.04)]
+
+
+def class_facts(reason: Reason) -> ClassFacts:
+    assert isinstance(reason.facts, ClassFacts)
+    return reason.facts
 
 
 def test_a_trigger_that_did_not_work_is_no_doubt() -> None:
     item = replace(STRONG, size=None)
-    assert decide([], doubts(item), [0.01] * 5, NAMES, LIMITS)[0] == "clean"
+    assert decide([], doubts(item), [0.01] * 5, LIMITS)[0] == "clean"
 
 
 def test_no_working_trigger_means_inconclusive() -> None:
-    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS, reached=False)
+    answer, reasons = decide([], {}, [0.5] * 5, LIMITS, reached=False)
     assert answer == "inconclusive"
-    assert "nothing to compare" in reasons[0]
+    assert reasons == (Reason(NOTHING_WORKS),)
 
 
 def test_quiet_classes_mean_clean() -> None:
-    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS)
-    assert answer == "clean"
-    assert len(reasons) == 1
+    answer, reasons = decide([], {}, [0.5] * 5, LIMITS)
+    assert (answer, reasons) == ("clean", (Reason(NOTHING_STANDS_OUT),))
 
 
 def test_a_second_target_must_be_clear() -> None:
@@ -111,13 +116,12 @@ def test_a_crowd_names_all_that_stand_out() -> None:
 
 
 def test_a_crowd_is_never_clean() -> None:
-    answer, reasons = decide([], {}, [0.5] * 5, NAMES, LIMITS, crowds=("patch",))
+    answer, reasons = decide([], {}, [0.5] * 5, LIMITS, crowds=("patch",))
     assert answer == "inconclusive"
-    assert "patch triggers for a quarter of the classes" in reasons[0]
-    answer, reasons = decide([finding()], doubts(), [0.001] * 5, NAMES, LIMITS, crowds=("patch",))
+    assert reasons == (Reason(SEVERAL_TARGETS, FamilyFacts("patch")),)
+    answer, reasons = decide([finding()], doubts(), [0.001] * 5, LIMITS, crowds=("patch",))
     assert answer == "backdoored"
-    assert len(reasons) == 2
-    assert "more than are named" in reasons[1]
+    assert [reason.code for reason in reasons] == [TARGET_FOUND, SEVERAL_TARGETS]
     everything = [finding(target=target) for target in range(5)]
-    _, reasons = decide(everything, {}, [0.001] * 5, NAMES, LIMITS, crowds=("patch",))
+    _, reasons = decide(everything, {}, [0.001] * 5, LIMITS, crowds=("patch",))
     assert len(reasons) == 5

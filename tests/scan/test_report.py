@@ -13,12 +13,16 @@ import torch
 from helpers.cli_fakes import made_coverage
 from helpers.tiny import BOUNDS, SIDE, true_trigger
 from undoor.errors import UndoorError
+from undoor.render.reasons import reason_texts
 from undoor.scan.circumstances import Circumstances
 from undoor.scan.coverage import Gap
-from undoor.scan.report import SCHEMA, ClassEvidence, Finding, ScanReport
-from undoor.vocabulary import OTHER_SIZE, SCAN_FILE, trigger_file
+from undoor.scan.reason import FamilyFacts, Reason, written
+from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.schemas import SCHEMA
+from undoor.vocabulary import AS_WRITTEN, OTHER_SIZE, SCAN_FILE, SEVERAL_TARGETS, trigger_file
 
 SHAPE = (1, SIDE, SIDE)
+REASONS = (Reason(SEVERAL_TARGETS, FamilyFacts("patch")), written("why not"))
 
 
 def report(**changes: Any) -> ScanReport:
@@ -35,7 +39,7 @@ def report(**changes: Any) -> ScanReport:
     )
     made = ScanReport(
         "backdoored",
-        ("why", "why not"),
+        REASONS,
         findings,
         evidence,
         made_coverage({"patch": 4.5}),
@@ -58,6 +62,7 @@ def test_round_trip(tmp_path: Path) -> None:
     made.save(tmp_path / "out")
     back = load(tmp_path / "out")
     assert back.to_json() == made.to_json()
+    assert back.reasons == made.reasons
     assert back.evidence == made.evidence
     assert [f.sources for f in back.findings] == [(0, 1), (1, 2)]
     x = torch.rand(3, *SHAPE)
@@ -91,7 +96,7 @@ def test_files(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {SCAN_FILE, "trigger_0.npz", "trigger_2.npz"}
     data = json.loads((tmp_path / SCAN_FILE).read_text())
-    assert data["schema"] == SCHEMA == "undoor/scan/5"
+    assert data["schema"] == SCHEMA == "undoor/scan/6"
     assert [target["target"] for target in data["targets"]] == [2, 0]
     assert data["model_sha256"] == "ab" * 32
     assert data["evidence"][1]["size"] is None
@@ -150,25 +155,48 @@ def test_trigger_of_another_shape(tmp_path: Path) -> None:
         ScanReport.load(tmp_path, shape=(1, 4, 4), bounds=BOUNDS)
 
 
+OLDER = ("undoor/scan/5", "undoor/scan/4", "undoor/scan/3")
+
+
+def rewrite(folder: Path, schema: str) -> None:
+    """Change a report into one of an older version."""
+    data = json.loads((folder / SCAN_FILE).read_text())
+    data |= {"schema": schema, "reasons": [item["text"] for item in data["reasons"]]}
+    if schema in OLDER[1:]:
+        for key in ("coverage", "date", "circumstances"):
+            del data[key]
+        data["detectable"] = {"patch": 4.5}
+    if schema == "undoor/scan/3":
+        del data["model"]
+    (folder / SCAN_FILE).write_text(json.dumps(data))
+
+
 @pytest.mark.filterwarnings("ignore::undoor.identity.binding.WeightsOnlyWarning")
-@pytest.mark.parametrize("schema", ["undoor/scan/4", "undoor/scan/3"])
+@pytest.mark.parametrize("schema", OLDER[1:])
 def test_reports_without_coverage_are_read(tmp_path: Path, schema: str) -> None:
     """What they say is kept; what they do not is not known."""
     made = report()
     made.save(tmp_path)
-    data = json.loads((tmp_path / SCAN_FILE).read_text())
-    for key in ("coverage", "date", "circumstances"):
-        del data[key]
-    data |= {"schema": schema, "detectable": {"patch": 4.5}}
-    if schema == "undoor/scan/3":
-        del data["model"]
-    (tmp_path / SCAN_FILE).write_text(json.dumps(data))
+    rewrite(tmp_path, schema)
     back = load(tmp_path)
     assert (back.detectable, back.coverage.known) == ({"patch": 4.5}, False)
     assert (back.date, back.circumstances) == (None, Circumstances())
     assert back.evidence == made.evidence
     back.save(tmp_path / "again")
     assert load(tmp_path / "again").to_json() == back.to_json()
+
+
+@pytest.mark.filterwarnings("ignore::undoor.identity.binding.WeightsOnlyWarning")
+@pytest.mark.parametrize("schema", OLDER)
+def test_reasons_that_are_sentences_are_read(tmp_path: Path, schema: str) -> None:
+    made = report()
+    made.save(tmp_path)
+    rewrite(tmp_path, schema)
+    back = load(tmp_path)
+    assert [reason.code for reason in back.reasons] == [AS_WRITTEN, AS_WRITTEN]
+    assert reason_texts(back) == reason_texts(made)
+    if schema == "undoor/scan/5":
+        assert back.coverage == made.coverage
 
 
 def test_coverage_and_circumstances_come_back(tmp_path: Path) -> None:
@@ -193,7 +221,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
     report().save(tmp_path)
     data = json.loads((tmp_path / SCAN_FILE).read_text())
     (tmp_path / SCAN_FILE).write_text(json.dumps({**data, "schema": schema}))
-    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/5'"):
+    with pytest.raises(UndoorError, match="expected schema 'undoor/scan/6'"):
         load(tmp_path)
 
 
@@ -206,7 +234,7 @@ def test_other_schema(tmp_path: Path, schema: str | None) -> None:
         "null",
         "3",
         b"\xff\xfe\x00".decode("latin-1"),
-        '{"schema": "undoor/scan/5"}',
+        '{"schema": "undoor/scan/6"}',
     ],
 )
 def test_no_json(tmp_path: Path, text: str) -> None:

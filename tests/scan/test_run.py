@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -34,12 +33,15 @@ from undoor.families.registry import families_for
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
 from undoor.render.coverage import reasons
+from undoor.render.reasons import reason_texts
 from undoor.scan import confirm
 from undoor.scan.decide import Thresholds
+from undoor.scan.reason import UnfinishedFacts, written
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
+from undoor.scan.search import budget_reasons
 from undoor.triggers import Stamp
-from undoor.vocabulary import AcceptCoverage, Verdict
+from undoor.vocabulary import BUDGET_ENDED, AcceptCoverage, Verdict
 
 run = sys.modules["undoor.scan.run"]
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}
@@ -181,8 +183,8 @@ def test_every_target_and_source_of_all_to_all(next_report: ScanReport) -> None:
     shares = [moved(classifier, finding) for finding in next_report.findings]
     assert min(shares) >= 0.7
     assert sum(shares) >= 0.9 * CLASSES
-    assert len(next_report.reasons) == CLASSES
-    assert all("1 of 5 other classes" in reason for reason in next_report.reasons)
+    assert len(reason_texts(next_report)) == CLASSES
+    assert all("1 of 5 other classes" in reason for reason in reason_texts(next_report))
 
 
 @pytest.mark.usefixtures("arithmetic")
@@ -211,7 +213,7 @@ def test_sources_of_a_backdoor_for_some(
     # Nearly all images move: of the three held-out ones of a class, one may stay.
     assert finding.asr_on_clean_set > 0.6
     assert moved(classifier, finding) >= 0.9
-    assert f"{len(sources)} of 5 other classes to class 1" in report.reasons[0]
+    assert f"{len(sources)} of 5 other classes to class 1" in reason_texts(report)[0]
     confirmed = [item for item in report.evidence if item.asr is not None]
     assert [(item.family, item.target) for item in confirmed] == [(BY_SOURCE, 1)]
     assert confirmed[0].source in sources
@@ -249,7 +251,7 @@ def test_no_clean_verdict_without_the_latent_families(
             return nn.functional.linear(self.layers(x), 1.0 * self.weight, self.bias)
 
     def found(*_: object) -> Any:
-        return run.SearchResult(verdict, ("as searched",))
+        return run.SearchResult(verdict, (written("as searched"),))
 
     monkeypatch.setattr(run, "search_and_decide", found)
     classifier = Classifier(Computed(), input_shape=(1, 8, 8))
@@ -266,13 +268,15 @@ def test_a_budget_that_ended_is_said_of_a_backdoored_model_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        sys.modules["undoor.scan.search"], "decide", lambda *_, **__: ("backdoored", ("found",))
+        sys.modules["undoor.scan.search"],
+        "decide",
+        lambda *_, **__: ("backdoored", (written("found"),)),
     )
     report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=20_000))
     assert report.verdict == "backdoored"
-    assert report.reasons[0] == "found"
-    assert "the budget ended" in report.reasons[1]
-    assert "shared patch" in report.reasons[1]
+    assert reason_texts(report)[0] == "found"
+    assert "the budget ended" in reason_texts(report)[1]
+    assert "shared patch" in reason_texts(report)[1]
     assert report.causes == ("budget",)
 
 
@@ -309,7 +313,7 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(
     assert not report.findings
     if backdoored:
         assert min(report.evidence, key=lambda item: item.p_value).target == TARGET % classes
-        assert report.reasons
+        assert reason_texts(report)
 
 
 # Budget
@@ -322,7 +326,7 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(
 def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
     report = scan(toy_classifier(backdoored=False), clean_images(), budget=budget)
     assert report.verdict == "inconclusive"
-    assert "budget ended" in report.reasons[0]
+    assert "budget ended" in reason_texts(report)[0]
     assert report.causes == ("budget",)
     if budget.passes:
         assert report.passes <= budget.passes
@@ -336,20 +340,24 @@ def test_an_ended_budget_says_what_was_searched_and_what_was_not() -> None:
     assert report.passes <= 20_000
     searched = {item.family for item in report.evidence}
     wanted = {*families_for(classifier), BY_SOURCE, SHARED}
-    missing = re.search(r"the families (.+) were not looked for", report.reasons[0])
-    cut = re.search(r"the searches of (.+) were cut short", report.reasons[0])
-    assert missing
+    facts = report.reasons[0].facts
+    assert isinstance(facts, UnfinishedFacts)
     # The one in which the budget ended: half a search is no evidence.
-    assert cut
-    assert cut[1] not in searched
-    assert set(missing[1].split(", ")) == wanted - searched - {cut[1]}
+    (cut,) = facts.cut_short
+    assert cut not in searched
+    assert set(facts.not_searched) == wanted - searched - {cut}
+    assert facts.passes <= 20_000
+    text = reason_texts(report)[0]
+    assert f"the families {', '.join(facts.not_searched)} were not looked for" in text
+    assert f"the searches of {cut} were cut short" in text
 
 
 def test_a_budget_that_suffices_is_not_said_to_have_ended() -> None:
     spent = Meter(Budget(passes=10), passes=10)
-    assert spent.unfinished([], [], looked=True) is None
+    assert budget_reasons(spent, [], []) == ()
     for missing, partly, looked in ((["patch"], [], True), ([], ["blend"], True), ([], [], False)):
-        assert "the budget ended" in str(spent.unfinished(missing, partly, looked=looked))
+        (reason,) = budget_reasons(spent, missing, partly, looked_again=looked)
+        assert reason.code == BUDGET_ENDED
 
 
 def test_a_larger_budget_goes_on_to_the_same_report(tmp_path: Path, toy_report: ScanReport) -> None:
@@ -376,7 +384,7 @@ def test_seconds_may_be_given_alone() -> None:
     pair = (clean.images, clean.labels)
     report = scan(toy_classifier(backdoored=False), pair, max_seconds=1e-6)
     assert report.verdict == "inconclusive"
-    assert "budget ended" in report.reasons[0]
+    assert "budget ended" in reason_texts(report)[0]
 
 
 @pytest.mark.parametrize(
@@ -406,7 +414,7 @@ def test_wrong_labels_are_not_called_clean() -> None:
     shuffled = replace(clean, labels=(clean.labels + 1) % CLASSES)
     report = scan(toy_classifier(backdoored=False), shuffled)
     assert report.verdict == "inconclusive"
-    assert "0 % of the clean images" in report.reasons[0]
+    assert "0 % of the clean images" in reason_texts(report)[0]
 
 
 def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +424,7 @@ def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) ->
     report = scan(toy_classifier(backdoored=True), clean_images())
     assert report.verdict == "inconclusive"
     assert report.findings == ()
-    assert any(f"class {TARGET}" in reason for reason in report.reasons)
+    assert any(f"class {TARGET}" in reason for reason in reason_texts(report))
 
 
 # Input

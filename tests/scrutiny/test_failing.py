@@ -13,7 +13,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from helpers.tiny import clean_images, toy_network
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.render.reasons import reason_texts
 from undoor.scan import run
+from undoor.scan.reason import written
 from undoor.scan.search import SearchResult
 from undoor.scrutiny import Scrutiny, scrutinise
 
@@ -137,12 +139,12 @@ def test_views_of_the_input_are_no_reason() -> None:
 
 def test_a_scan_is_never_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        run, "search_and_decide", lambda *_: SearchResult("clean", ("small enough",))
+        run, "search_and_decide", lambda *_: SearchResult("clean", (written("small enough"),))
     )
     network = Raising(of_copies).eval()
     report = run.scan(Classifier(network, input_shape=SHAPE), clean_images())
     assert report.verdict == "inconclusive"
-    assert any("7 copies of one input" in reason for reason in report.reasons)
+    assert any("7 copies of one input" in reason for reason in reason_texts(report))
 
 
 # Networks that need one size of batch

@@ -18,7 +18,9 @@ from helpers.wrapped_networks import ORDINARY, SHAPE, WRAPPED, Wrapped, ordinary
 from undoor.classifier import Classifier
 from undoor.inversion.meter import Meter
 from undoor.load import load
+from undoor.render.reasons import reason_texts
 from undoor.scan import run
+from undoor.scan.reason import written
 from undoor.scan.search import SearchResult
 from undoor.scrutiny import Scrutiny, depends_on_batch_or_chance, read_graph, scripts, scrutinise
 
@@ -198,12 +200,15 @@ def test_where_and_what(tmp_path: Path) -> None:
     assert item.sentence.startswith("the network uses the number of inputs in the batch")
 
 
+SEARCHED = written("what the search says")
+
+
 @pytest.fixture
 def searched(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Has the search itself, which takes most of the time, end in a verdict at once."""
 
     def end_in(verdict: Any) -> None:
-        found = SearchResult(verdict, ("what the search says",))
+        found = SearchResult(verdict, (SEARCHED,))
         monkeypatch.setattr(run, "search_and_decide", lambda *_: found)
 
     return end_in
@@ -216,12 +221,12 @@ def test_the_verdict(searched: Callable[[str], None]) -> None:
     red = Classifier(networks.RedPixel(), input_shape=SHAPE)
     report = run.scan(red, clean)
     assert report.verdict == "inconclusive"
-    assert "compares values computed from the input" in report.reasons[0]
-    assert "--accept-graph" in report.reasons[0]
+    assert "compares values computed from the input" in reason_texts(report)[0]
+    assert "--accept-graph" in reason_texts(report)[0]
     accepted = run.scan(red, clean, accept_graph=True, accept_coverage="partial")
     assert accepted.verdict == "clean"
-    assert any(reason.startswith("accepted: ") for reason in accepted.reasons)
-    assert run.scan(toy_classifier(backdoored=False), clean).reasons == ("what the search says",)
+    assert any(reason.startswith("accepted: ") for reason in reason_texts(accepted))
+    assert run.scan(toy_classifier(backdoored=False), clean).reasons == (SEARCHED,)
 
 
 def test_a_disagreement_is_not_accepted(searched: Callable[[str], None]) -> None:
@@ -229,15 +234,15 @@ def test_a_disagreement_is_not_accepted(searched: Callable[[str], None]) -> None
     alone = Classifier(networks.SingleImages(), input_shape=SHAPE)
     report = run.scan(alone, clean_images(), accept_graph=True)
     assert report.verdict == "inconclusive"
-    assert "predictions depend on the other inputs of the batch" in report.reasons[0]
+    assert "predictions depend on the other inputs of the batch" in reason_texts(report)[0]
 
 
 @pytest.mark.parametrize("verdict", ["backdoored", "inconclusive"])
 def test_other_verdicts_stay(verdict: str, searched: Callable[[str], None]) -> None:
     searched(verdict)
     report = run.scan(Classifier(networks.RedPixel(), input_shape=SHAPE), clean_images())
-    assert (report.verdict, report.reasons[0]) == (verdict, "what the search says")
-    assert "compares values" in report.reasons[1]
+    assert (report.verdict, report.reasons[0]) == (verdict, SEARCHED)
+    assert "compares values" in reason_texts(report)[1]
 
 
 @pytest.mark.slow

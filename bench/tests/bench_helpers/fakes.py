@@ -12,6 +12,7 @@ import pytest
 import undoor
 from undoor.clean_set import CleanSet
 from undoor.scan.coverage import Coverage
+from undoor.scan.reason import written
 from undoor.scan.report import ClassEvidence, ScanReport
 from undoor.vocabulary import Verdict
 
@@ -126,7 +127,7 @@ class FakeZoo:
         self.scans.append((len(clean), seed))
         return ScanReport(
             verdict=self.verdicts.get(seed, "clean"),
-            reasons=("why",),
+            reasons=(written("why"),),
             findings=(),
             evidence=(ClassEvidence(0, "patch", self.size, 9.0, 0.001),),
             coverage=Coverage(),

@@ -16,6 +16,7 @@ import undoor
 from undoor.errors import UndoorError
 from undoor.scan import Budget, ScanReport
 from undoor.scan.coverage import Coverage
+from undoor.scan.reason import written
 from undoor_bench.cli import app
 from undoor_bench.cost import measure as cost
 from undoor_bench.cost.mask_inversion import Inversion, Settings, invert_class
@@ -30,7 +31,7 @@ def fake_scan(classifier: undoor.Classifier, clean: undoor.CleanSet, **_: object
     print_ = classifier.fingerprint()
     return ScanReport(
         "clean",
-        ("why",),
+        (written("why"),),
         (),
         (),
         Coverage(),

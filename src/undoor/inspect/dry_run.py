@@ -113,16 +113,16 @@ class DryRun:
         """What to change in the model's description; None where no change is indicated."""
         if self.better is None:
             return None
-        share, now = self.fed_otherwise[self.better], self.accuracy.value
-        return (
-            f"with inputs {self.better} the accuracy is {100 * share:.0f} % instead of "
-            f"{100 * (now or 0.0):.0f} %: {FEEDINGS[self.better][1]}"
+        return feeding_note(
+            self.better, self.fed_otherwise[self.better], self.accuracy.value or 0.0
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Reasons to doubt that this model and these images belong together, in words."""
-        texts = [near_chance(self.accuracy.value or 0.0, self.classes), self.advice]
+        accuracy = self.accuracy.value or 0.0
+        low = is_near_chance(accuracy, self.classes)
+        texts = [near_chance_note(accuracy, self.classes) if low else None, self.advice]
         counts = zip(self.predicted, self.present, strict=True)
         for number, (got, share) in enumerate(counts):
             if got > max(LOPSIDED * share, 0.5):
@@ -147,8 +147,8 @@ class DryRun:
         }
 
 
-def near_chance(accuracy: float, classes: int) -> str | None:
-    """Return a warning about an accuracy near chance; None where it is well above chance.
+def is_near_chance(accuracy: float, classes: int) -> bool:
+    """Return whether an accuracy is near chance, rather than well above it.
 
     Parameters
     ----------
@@ -159,15 +159,36 @@ def near_chance(accuracy: float, classes: int) -> str | None:
 
     Examples
     --------
-    >>> near_chance(0.9, 10) is None, near_chance(0.12, 10) is None
-    (True, False)
+    >>> is_near_chance(0.9, 10), is_near_chance(0.12, 10)
+    (False, True)
     """
     chance = 1 / classes
-    if accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance):
-        return None
+    return not accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance)
+
+
+def near_chance_note(accuracy: float, classes: int) -> str:
+    """Return a warning about an accuracy near chance, with parameters as of `is_near_chance`."""
     return (
         f"the model classifies only {100 * accuracy:.0f} % of the clean images correctly "
-        f"(chance: {100 * chance:.0f} %); check that labels, bounds, mean and std fit it"
+        f"(chance: {100 / classes:.0f} %); check that labels, bounds, mean and std fit it"
+    )
+
+
+def feeding_note(feeding: str, share: float, accuracy: float) -> str:
+    """Return what to change in a model's description.
+
+    Parameters
+    ----------
+    feeding
+        A way of feeding the images, one of `FEEDINGS`.
+    share
+        The accuracy in that way, in [0, 1].
+    accuracy
+        The accuracy of the model as it is described.
+    """
+    return (
+        f"with inputs {feeding} the accuracy is {100 * share:.0f} % instead of "
+        f"{100 * accuracy:.0f} %: {FEEDINGS[feeding][1]}"
     )
 
 

@@ -47,12 +47,13 @@ def standardised(classifier: Classifier, images: Tensor) -> Classifier:
     return classifier.with_gain(REFERENCE / scale) if scale else classifier
 
 
-def flat(classifier: Classifier, images: Tensor) -> str | None:
-    """Return why the gradients of a network lead to no other class, as behind a saturated output.
+def flat_share(classifier: Classifier, images: Tensor) -> float | None:
+    """Return for which share of the images gradients lead to no other class.
 
-    By its gradient at an input, the lead of the predicted class over another one would be lost at
-    a distance lead / |gradient|. Where that is more than the bounds are apart, the gradient is of
-    no use. In the networks of the benchmark it is at most a fifth of that.
+    So it is behind a saturated or stepped output. By its gradient at an input, the lead of the
+    predicted class over another one would be lost at a distance lead / |gradient|. Where that is
+    more than the bounds are apart, the gradient is of no use. In the networks of the benchmark it
+    is at most a fifth of that.
 
     Parameters
     ----------
@@ -63,18 +64,12 @@ def flat(classifier: Classifier, images: Tensor) -> str | None:
 
     Returns
     -------
-    str or None
-        The reason; None where gradients are as they should be.
+    float or None
+        In [0, 1]; None where gradients are as they should be.
     """
     x = _some(images, GRADIENT_IMAGES)
     share = float((_distances(classifier, x) > _diameter(classifier)).float().mean())
-    if share <= MAX_FLAT:
-        return None
-    return (
-        f"the scores are flat: for {share:.0%} of the clean images their gradient is 0 or so small "
-        "that it leads to no other class within the bounds, as behind a saturated or stepped "
-        "output, so that no trigger can be searched for; give the scores in front of it"
-    )
+    return share if share > MAX_FLAT else None
 
 
 def _distances(classifier: Classifier, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -159,29 +159,6 @@ class Meter:
             self.require_left()
 
         return update if progress is not silent or self.budget.seconds is not None else progress
-
-    def unfinished(
-        self, missing: Sequence[str], partly: Sequence[str], *, looked: bool
-    ) -> str | None:
-        """Describe the work that the budget did not suffice for; None where it sufficed.
-
-        Parameters
-        ----------
-        missing, partly
-            Families that were not searched, and those not searched to the end.
-        looked
-            Whether the classes that stood out were looked at a second time.
-        """
-        left = []
-        if missing:
-            left.append(f"triggers of the families {', '.join(missing)} were not looked for")
-        if partly:
-            left.append(f"the searches of {', '.join(partly)} were cut short")
-        if not looked:
-            left.append("the second look at the classes that stood out was cut short")
-        if not left:
-            return None
-        return f"{self.spent}: {'; '.join(left)}; give more"
 
 
 class Spent:

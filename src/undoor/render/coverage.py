@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undoor.families.registry import unit_of
 from undoor.render import text
+from undoor.render.reasons import ACCEPTED, reason_texts
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.scan.report import ScanReport
 from undoor.vocabulary import (
@@ -67,7 +68,6 @@ ACCEPT = (
     "to have such a model called clean where nothing stands out, give `--accept-coverage partial` "
     '(in Python accept_coverage="partial")'
 )
-ACCEPTED = "accepted: "
 
 
 def reasons(report: ScanReport) -> tuple[str, ...]:
@@ -78,11 +78,12 @@ def reasons(report: ScanReport) -> tuple[str, ...]:
     """
     covered = report.coverage
     lacking = gap_sentences(covered)
+    of_search = reason_texts(report)
     if covered.decisive:
         open_ones = covered.open_gaps
         way_out = (ACCEPT,) if all(gap.acceptable for gap in open_ones) else ()
-        return (*lacking, *way_out, *report.reasons)
-    return (*report.reasons, *lacking)
+        return (*lacking, *way_out, *of_search)
+    return (*of_search, *lacking)
 
 
 def gap_sentences(covered: Coverage) -> tuple[str, ...]:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from undoor.scan.reason import ClassFacts, FamilyFacts, Reason
 from undoor.scan.report import ClassEvidence, Finding
-from undoor.vocabulary import DEFAULT_ALPHA, Verdict
+from undoor.vocabulary import (
+    DEFAULT_ALPHA,
+    MOVES_FEW,
+    NOTHING_STANDS_OUT,
+    NOTHING_WORKS,
+    SEVERAL_TARGETS,
+    STANDS_OUT,
+    TARGET_FOUND,
+    ReasonCode,
+    Verdict,
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +89,11 @@ def decide(
     findings: Sequence[Finding],
     doubts: Mapping[int, ClassEvidence],
     combined: Sequence[float],
-    names: Sequence[str],
     limits: Thresholds,
     *,
     reached: bool = True,
     crowds: Sequence[str] = (),
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[Verdict, tuple[Reason, ...]]:
     """Return verdict and reasons, from the findings that remained after re-estimation.
 
     Parameters
@@ -94,8 +104,6 @@ def decide(
         The strongest evidence about each class in doubt.
     combined
         The p-value of every class over all families.
-    names
-        The names of all classes.
     limits
         The thresholds.
     reached
@@ -103,50 +111,43 @@ def decide(
     crowds
         Families in which many classes at once seem to have unnaturally small triggers.
     """
-    many = tuple(
-        f"{family} triggers for a quarter of the classes or more are much smaller than for any "
-        "model that this was learned from: there may be several targets, more than are named"
-        for family in crowds
-    )
+    many = tuple(Reason(SEVERAL_TARGETS, FamilyFacts(family)) for family in crowds)
     if findings:
-        reasons = tuple(_why(finding, names) for finding in findings)
-        return "backdoored", reasons + (many if len(findings) < len(names) else ())
+        found = tuple(_target_found(finding) for finding in findings)
+        return "backdoored", found + (many if len(findings) < len(combined) else ())
     reasons = tuple(
-        f"class {target} ({names[target]}) stands out for {item.family} triggers "
-        f"(size {item.size:.3g}, {item.score:.1f} times smaller than for the others, p = "
-        f"{combined[target]:.2g} over all families), but {_but(item, combined[target], limits)}"
+        _in_doubt(target, item, item.size, combined[target], limits)
         for target, item in doubts.items()
         if item.size is not None and combined[target] <= limits.doubt_alpha
     )
     if reasons or many:
         return "inconclusive", (*reasons, *many)
     if not reached:
-        return "inconclusive", (
-            "no trigger worked for any class, so there is nothing to compare; "
-            "give more clean images or check that their labels fit the model",
-        )
-    return "clean", (
-        "no class can be reached by a trigger of any family that is much smaller than those for "
-        "the other classes",
-    )
+        return "inconclusive", (Reason(NOTHING_WORKS),)
+    return "clean", (Reason(NOTHING_STANDS_OUT),)
 
 
-def _but(item: ClassEvidence, p_value: float, limits: Thresholds) -> str:
-    if p_value <= limits.alpha:
-        return f"its trigger moves only {item.asr or 0:.0%} of the held-out images"
-    return "not far enough to be called a target"
+def _in_doubt(
+    target: int, item: ClassEvidence, size: float, p_value: float, limits: Thresholds
+) -> Reason:
+    """Return why a class is no target: its trigger moves few images, or it stands out too little.
+
+    Evidence by the source names the class that its images go to, not the one in doubt.
+    """
+    code: ReasonCode = MOVES_FEW if p_value <= limits.alpha else STANDS_OUT
+    return Reason(code, ClassFacts(target, item.family, size, item.score, p_value, item.asr))
 
 
-def _why(finding: Finding, names: Sequence[str]) -> str:
-    sources = (
-        "all other classes"
-        if len(finding.sources) == len(names) - 1
-        else f"{len(finding.sources)} of {len(names) - 1} other classes"
-    )
-    article = "an" if finding.family[0] in "aeiou" else "a"
-    return (
-        f"{article} {finding.family} trigger of size {finding.size:.3g} moves "
-        f"{finding.asr_on_clean_set:.0%} of held-out images from {sources} to class "
-        f"{finding.target} ({names[finding.target]}); {finding.score:.1f} times smaller than "
-        f"for the other classes, p = {finding.p_value:.2g}"
+def _target_found(finding: Finding) -> Reason:
+    return Reason(
+        TARGET_FOUND,
+        ClassFacts(
+            finding.target,
+            finding.family,
+            finding.size,
+            finding.score,
+            finding.p_value,
+            finding.asr_on_clean_set,
+            len(finding.sources),
+        ),
     )

@@ -9,10 +9,16 @@ from torch import Tensor
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import BudgetEnded
 from undoor.inversion.meter import Meter
+from undoor.scan.reason import Reason, SpentFacts
 from undoor.scan.report import Finding
 from undoor.scrutiny import scrutinise
-
-ACCEPT = "look at it, and accept it with --accept-graph if it is meant to be there"
+from undoor.vocabulary import (
+    ACCEPTED_GRAPH,
+    GRAPH_NOT_READ,
+    ODD_GRAPH,
+    RUNS_DISAGREE,
+    ReasonCode,
+)
 
 
 def doubts(
@@ -23,7 +29,7 @@ def doubts(
     meter: Meter,
     *,
     accept_graph: bool,
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
     """Return reasons against the verdict clean, and notes on what the user has accepted.
 
     Parameters
@@ -50,8 +56,9 @@ def doubts(
         # What was taken for an error of the network may have been the end of the budget.
         meter.require_left()
     except BudgetEnded:
-        return (f"{meter.spent}: the network's graph was not looked at",), ()
-    differ = tuple(item.sentence for item in found.disagreements)
-    if accept_graph:
-        return differ, tuple(f"accepted: {item.sentence}" for item in found.graph)
-    return (*(f"{item.sentence}; {ACCEPT}" for item in found.graph), *differ), ()
+        spent = SpentFacts(round(meter.passes), meter.seconds)
+        return (Reason(GRAPH_NOT_READ, spent),), ()
+    differ = tuple(Reason(RUNS_DISAGREE, item) for item in found.disagreements)
+    code: ReasonCode = ACCEPTED_GRAPH if accept_graph else ODD_GRAPH
+    odd = tuple(Reason(code, item) for item in found.graph)
+    return (differ, odd) if accept_graph else ((*odd, *differ), ())

@@ -11,22 +11,18 @@ from typing import TYPE_CHECKING, Any
 from undoor.errors import UndoorError
 from undoor.files import why, write_json
 from undoor.identity.binding import require_model, warn_of_weights_only
-from undoor.identity.model import ModelIdentity, model_from_json, model_to_json
+from undoor.identity.model import ModelIdentity, model_to_json
 from undoor.scan.circumstances import Circumstances
-from undoor.scan.coverage import Coverage, of_older
+from undoor.scan.coverage import Coverage
+from undoor.scan.reason import Reason
+from undoor.scan.schemas import SCHEMA, fields_by_schema, require_readable
 from undoor.triggers import Trigger, load_trigger
-from undoor.views import Viewed
+from undoor.views import Viewed, reason_texts
 from undoor.vocabulary import SCAN_FILE, Cause, Verdict, trigger_file
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
 
-SCHEMA = "undoor/scan/5"
-# Of older versions: it holds `detectable` in the place of `coverage`, and no circumstances.
-WITHOUT_COVERAGE = "undoor/scan/4"
-# Of older versions: as above, and it names its model by the weights and the input transform alone.
-WEIGHTS_ONLY = "undoor/scan/3"
-READ = (SCHEMA, WITHOUT_COVERAGE, WEIGHTS_ONLY)
 WAY_OUT = "scan this model again"
 
 
@@ -101,7 +97,8 @@ class ScanReport(Viewed):
     Attributes
     ----------
     reasons
-        For the verdict, beside the gaps of `coverage`.
+        For the verdict, beside the gaps of `coverage`; `undoor.render.coverage.reasons` has both in
+        words.
     coverage
         What was searched, on what the statistics were learned, and what is lacking.
     passes
@@ -128,7 +125,7 @@ class ScanReport(Viewed):
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
     evidence: tuple[ClassEvidence, ...]
     coverage: Coverage
@@ -158,7 +155,10 @@ class ScanReport(Viewed):
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
-            "reasons": list(self.reasons),
+            "reasons": [
+                {**item.to_json(), "text": text}
+                for item, text in zip(self.reasons, reason_texts(self), strict=True)
+            ],
             "targets": [finding.to_json() for finding in self.findings],
             "evidence": [vars(item) for item in self.evidence],
             "coverage": self.coverage.to_json(),
@@ -221,10 +221,7 @@ class ScanReport(Viewed):
         file = folder / SCAN_FILE
         try:
             data = json.loads(file.read_text())
-            if data.get("schema") not in READ:
-                raise UndoorError(
-                    f"{file}: expected schema {SCHEMA!r}, got {data.get('schema')!r}; scan again"
-                )
+            require_readable(data, file)
             findings = tuple(
                 Finding(
                     **{**item, "sources": tuple(item["sources"])},
@@ -234,54 +231,42 @@ class ScanReport(Viewed):
                 )
                 for item in data["targets"]
             )
-            fingerprint, identity = _model(data)
-            warn_of_weights_only(identity, str(file), WAY_OUT)
-            return ScanReport(
-                verdict=data["verdict"],
-                reasons=tuple(data["reasons"]),
-                findings=findings,
-                evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
-                coverage=_coverage(data),
-                class_names=tuple(data["class_names"]),
-                fingerprint=fingerprint,
-                identity=identity,
-                images=data["images"],
-                seed=data["seed"],
-                seconds=data["seconds"],
-                passes=data["passes"],
-                **_date_and_circumstances(data),
-                device=data.get("device"),
-                causes=tuple(data.get("causes", ())),
-            )
+            report = ScanReport.from_json(data, findings)
         except OSError as error:
             raise UndoorError(
                 f"{file}: {why(error)}; expected the --out folder of `undoor scan`"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UndoorError(f"{file}: not a scan report ({error!r}); scan again") from error
+        warn_of_weights_only(report.identity, str(file), WAY_OUT)
+        return report
 
+    @staticmethod
+    def from_json(data: Mapping[str, Any], findings: tuple[Finding, ...]) -> ScanReport:
+        """Read what `to_json` gave, in this version or an older one that `load` reads.
 
-def _model(data: Mapping[str, Any]) -> tuple[str, ModelIdentity]:
-    weights_only = data["schema"] == WEIGHTS_ONLY
-    named = data["model_sha256"]
-    sha256, identity = model_from_json(
-        named if weights_only else data["model"], weights_only=weights_only
-    )
-    if named != sha256:
-        raise ValueError(f"model_sha256 is {named!r}, but its model's is {sha256!r}")
-    return sha256, identity
+        Parameters
+        ----------
+        data
+            The content of scan.json.
+        findings
+            Its targets, with their triggers.
 
-
-def _coverage(data: Mapping[str, Any]) -> Coverage:
-    if data["schema"] == SCHEMA:
-        return Coverage.from_json(data["coverage"])
-    return of_older(data["detectable"])
-
-
-def _date_and_circumstances(data: Mapping[str, Any]) -> dict[str, Any]:
-    if data["schema"] != SCHEMA:
-        return {}
-    return {
-        "date": data["date"],
-        "circumstances": Circumstances.from_json(data["circumstances"]),
-    }
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError
+            `data` is not what `to_json` gives.
+        """
+        return ScanReport(
+            verdict=data["verdict"],
+            findings=findings,
+            evidence=tuple(ClassEvidence(**item) for item in data["evidence"]),
+            class_names=tuple(data["class_names"]),
+            images=data["images"],
+            seed=data["seed"],
+            seconds=data["seconds"],
+            passes=data["passes"],
+            device=data.get("device"),
+            causes=tuple(data.get("causes", ())),
+            **fields_by_schema(data),
+        )

@@ -13,12 +13,12 @@ from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
 from undoor.errors import BudgetEnded
 from undoor.identity.model import exact_identity, with_predictions
-from undoor.inspect.dry_run import dry_run, near_chance
+from undoor.inspect.dry_run import dry_run, is_near_chance
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.gradients import require_gradients
 from undoor.inversion.images import split
 from undoor.inversion.journalled_search import about
-from undoor.inversion.logit_scale import flat, standardised
+from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.work import Work
 from undoor.journal import Journal
@@ -28,13 +28,16 @@ from undoor.scan.coverage import Coverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.doubts import doubts
 from undoor.scan.gaps import coverage, require_acceptance, shortages, supported
+from undoor.scan.reason import AccuracyFacts, Reason, ShareFacts
 from undoor.scan.report import ScanReport
 from undoor.scan.screening import searched
-from undoor.scan.search import SearchResult, search_and_decide
+from undoor.scan.search import SearchResult, search_and_decide, unsearched
 from undoor.vocabulary import (
     BUDGET,
+    FLAT_SCORES,
     FULL,
     LABELS,
+    NEAR_CHANCE,
     PARTIAL,
     SCORES,
     AcceptCoverage,
@@ -117,7 +120,7 @@ def scan(
         search = standardised(search, clean.images)
         found = _examined(search, clean, limits, meter, generator, progress, journal)
     except BudgetEnded:
-        found = _unsearched(search, meter)
+        found = unsearched(searched(search), meter)
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
@@ -179,16 +182,11 @@ def _examined(
     # A model that does not predict these images as their classes cannot be judged by them.
     if unfit := _unfit(search, clean, known):
         return SearchResult("inconclusive", (unfit,), causes=(LABELS,))
-    if doubt := flat(search, clean.images):
-        return SearchResult("inconclusive", (doubt,), causes=(SCORES,))
+    if share := flat_share(search, clean.images):
+        flat = Reason(FLAT_SCORES, ShareFacts(share))
+        return SearchResult("inconclusive", (flat,), causes=(SCORES,))
     work = Work(search, images, class_directions, generator, meter, progress, journal)
-    return search_and_decide(work, limits, search.class_names)
-
-
-def _unsearched(search: Classifier, meter: Meter) -> SearchResult:
-    """Return the result for a model that the budget did not suffice to search."""
-    reason = meter.unfinished(searched(search), (), looked=True)
-    return SearchResult("inconclusive", (reason,) if reason else ())
+    return search_and_decide(work, limits)
 
 
 def _covered(
@@ -210,7 +208,7 @@ def _covered(
     return replace(found, verdict=verdict, findings=findings, causes=causes), covered
 
 
-def _never_clean(found: SearchResult, reasons: Sequence[str]) -> SearchResult:
+def _never_clean(found: SearchResult, reasons: Sequence[Reason]) -> SearchResult:
     """Return the result, inconclusive instead of clean where there are reasons for it."""
     if not reasons:
         return found
@@ -219,10 +217,11 @@ def _never_clean(found: SearchResult, reasons: Sequence[str]) -> SearchResult:
     return replace(found, verdict="inconclusive", reasons=(*reasons, *found.reasons))
 
 
-def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> str | None:
+def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> Reason | None:
     """Return why a model cannot be judged by the clean images; None where it can."""
-    doubt = near_chance(float(known.float().mean()), search.num_classes)
-    if doubt is None:
+    accuracy = float(known.float().mean())
+    if not is_near_chance(accuracy, search.num_classes):
         return None
-    advice = dry_run(search, clean).advice
-    return f"{doubt}; {advice}" if advice else doubt
+    fed = dry_run(search, clean)
+    better = None if fed.better is None else fed.fed_otherwise[fed.better]
+    return Reason(NEAR_CHANCE, AccuracyFacts(accuracy, fed.classes, fed.better, better))

@@ -9,15 +9,17 @@ import numpy as np
 
 from undoor.errors import BudgetEnded
 from undoor.families.registry import family_named
+from undoor.inversion.meter import Meter
 from undoor.inversion.work import Work
 from undoor.scan.decide import Thresholds, decide, targets_among
+from undoor.scan.reason import Reason, UnfinishedFacts
 from undoor.scan.reestimate import reestimate
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.screening import fill, searched
 from undoor.scan.statistics import PERHAPS_A_CROWD
 from undoor.scan.suspects import suspects_of
 from undoor.scan.table import Table
-from undoor.vocabulary import Cause, Verdict
+from undoor.vocabulary import BUDGET_ENDED, Cause, Verdict
 
 # Classes whose triggers are estimated a second time; the others retain their first evidence.
 MAX_LOOKS = 3
@@ -37,7 +39,7 @@ class SearchResult:
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
     reported: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -45,7 +47,7 @@ class SearchResult:
     unfinished: tuple[str, ...] = ()
 
 
-def search_and_decide(work: Work, limits: Thresholds, names: Sequence[str]) -> SearchResult:
+def search_and_decide(work: Work, limits: Thresholds) -> SearchResult:
     """Screen every class in every family, estimate a second time what stands out, and decide.
 
     Parameters
@@ -54,13 +56,11 @@ def search_and_decide(work: Work, limits: Thresholds, names: Sequence[str]) -> S
         The model, its images and the budget.
     limits
         The thresholds.
-    names
-        The names of all classes.
     """
     table = Table(work.classifier)
     partly = fill(work, table)
     if not table.entries:
-        return SearchResult("inconclusive", (_unfinished(work, table, partly, looked=True) or "",))
+        return SearchResult("inconclusive", _unfinished(work, table, partly, looked=True))
     looked = not partly and _look_again(work, table, limits)
     p_all = table.combined()
     doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
@@ -69,7 +69,6 @@ def search_and_decide(work: Work, limits: Thresholds, names: Sequence[str]) -> S
         findings,
         doubts,
         p_all.tolist(),
-        names,
         limits,
         reached=table.reached,
         crowds=table.crowds(PERHAPS_A_CROWD),
@@ -77,18 +76,55 @@ def search_and_decide(work: Work, limits: Thresholds, names: Sequence[str]) -> S
     looked = bool(partly) or (looked and confirmed)
     if unfinished := _unfinished(work, table, partly, looked=looked):
         if verdict == "backdoored":
-            reasons = (*reasons, unfinished)
+            reasons = (*reasons, *unfinished)
         else:
-            verdict, reasons = "inconclusive", (unfinished,)
+            verdict, reasons = "inconclusive", unfinished
     evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
     reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
     return SearchResult(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
 
 
-def _unfinished(work: Work, table: Table, partly: Sequence[str], *, looked: bool) -> str | None:
+def unsearched(families: Sequence[str], meter: Meter) -> SearchResult:
+    """Return the result for a model that the budget did not suffice to search.
+
+    Parameters
+    ----------
+    families
+        Those that would have been searched.
+    meter
+        What was spent.
+    """
+    return SearchResult("inconclusive", budget_reasons(meter, families, ()))
+
+
+def budget_reasons(
+    meter: Meter,
+    not_searched: Sequence[str],
+    cut_short: Sequence[str],
+    *,
+    looked_again: bool = True,
+) -> tuple[Reason, ...]:
+    """Return what the budget did not suffice for as a reason; none where it sufficed.
+
+    Parameters
+    ----------
+    meter
+        What was spent.
+    not_searched, cut_short, looked_again
+        As of `UnfinishedFacts`.
+    """
+    if not not_searched and not cut_short and looked_again:
+        return ()
+    left = tuple(not_searched), tuple(cut_short), looked_again
+    return (Reason(BUDGET_ENDED, UnfinishedFacts(round(meter.passes), meter.seconds, *left)),)
+
+
+def _unfinished(
+    work: Work, table: Table, partly: Sequence[str], *, looked: bool
+) -> tuple[Reason, ...]:
     names = searched(work.classifier)
     missing = [name for name in names if name not in table.entries and name not in partly]
-    return work.meter.unfinished(missing, partly, looked=looked)
+    return budget_reasons(work.meter, missing, partly, looked_again=looked)
 
 
 def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:

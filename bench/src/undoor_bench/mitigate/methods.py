@@ -16,6 +16,7 @@ from undoor.errors import UndoorError
 from undoor.guard import REJECTED, guard, guarded_predictions
 from undoor.progress import Progress
 from undoor.scan.coverage import Coverage
+from undoor.scan.reason import written
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT
@@ -138,7 +139,7 @@ def _no_scan(case: Case) -> ScanReport:
     """Return an empty report for rivals that do not read theirs."""
     return ScanReport(
         verdict="inconclusive",
-        reasons=("no scan was made",),
+        reasons=(written("no scan was made"),),
         findings=(),
         evidence=(),
         coverage=Coverage(),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from undoor.render.documents.parts import ClassNumber, Count, Fraction, Part, Seconds, Sha256
+from undoor.render.documents.reason import Reason
 from undoor.vocabulary import Cause, Verdict
 
 
@@ -160,9 +161,9 @@ class Circumstances(Part):
 class Scan(Part):
     """The result of `undoor scan`: scan.json, and the output of `undoor scan --json`."""
 
-    schema_: Literal["undoor/scan/5"] = Field(alias="schema")
+    schema_: Literal["undoor/scan/6"] = Field(alias="schema")
     verdict: Verdict
-    reasons: list[str]
+    reasons: list[Reason]
     targets: list[Target]
     evidence: list[Evidence]
     coverage: Coverage
