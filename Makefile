@@ -11,8 +11,11 @@ STAMP := $(VENV)/.installed
 export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 
-.PHONY: help demo test docs validity fuzz lint format bench-align bench-guard bench-zoo bench-detect bench-mitigate \
-	clean
+# Without its byte code, every process that tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test docs validity fuzz lint style types format bench-align bench-guard bench-zoo \
+	bench-detect bench-mitigate clean
 
 help:
 	@echo "make demo         scan, repair and report on the bundled model"
@@ -38,15 +41,24 @@ demo: $(STAMP)
 	$(BIN)/undoor demo $(ARGS) || [ $$? -eq 1 ] # 1: backdoored, as it should be
 
 # Without network: MkDocs is held to its own warnings.
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+	$(DOCS)
 
 # As many processes as cores, each with one torch thread (conftest.py) and about 1 GB of memory;
 # WORKERS=0 runs everything in one. Searches are tested in bfloat16 and in float32; UNDOOR_FLOAT32=1
 # leaves bfloat16 out.
+#
+# Types and documentation take one core for up to a minute. They are checked during the tests and
+# shown behind them; either failure is one of the command.
 WORKERS ?= auto
-test: lint docs
-	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
+CHECKS := build/checks.txt
+TYPES := $(BIN)/mypy
+test: style
+	@mkdir -p $(dir $(CHECKS))
+	@{ $(TYPES); types=$$?; $(DOCS) && exit $$types; } >$(CHECKS) 2>&1 & checks=$$!; \
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS); tests=$$?; \
+	wait $$checks; checks=$$?; cat $(CHECKS); exit $$((tests | checks))
 
 validity: $(STAMP)
 	$(BIN)/pytest -m slow $(ARGS)
@@ -59,11 +71,15 @@ fuzz: $(STAMP)
 	for parser in $(PARSERS); do \
 		$(BIN)/python bench/scripts/fuzz.py $$parser $(SECONDS) || exit 1; done
 
-lint: $(STAMP)
+lint: style types
+
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(STAMP)
+	$(TYPES)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

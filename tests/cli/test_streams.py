@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 import undoor
+from helpers import forked
 from helpers.cli_fakes import Cli
 from undoor.cli import streams
 from undoor.cli.streams import ERRORS, MAX_LINES, PREFIX, Cleaner
@@ -27,16 +29,14 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     return Cli(tmp_path, monkeypatch)
 
 
-def main(
-    *arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def started(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
     """The command as the shell starts it."""
     home = str(Path(undoor.__file__).parents[1])
     return subprocess.run(
         [sys.executable, "-c", MAIN, *map(str, arguments)],
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1", **(env or {})},
+        env={**os.environ, "PYTHONPATH": home, "OMP_NUM_THREADS": "1"},
         cwd=cwd,
     )
 
@@ -56,7 +56,7 @@ class Prints(nn.Module):
 def test_a_script_cannot_print_to_stdout(tmp_path: Path) -> None:
     file = tmp_path / "m.pt"
     torch.jit.save(torch.jit.script(Prints().eval()), str(file))
-    done = main("inspect", file, "--input-shape", "3", "--json")
+    done = forked.undoor("inspect", file, "--input-shape", "3", "--json")
     assert json.loads(done.stdout)["schema"] == "undoor/inspection/2"
     assert b"\x1b" not in done.stdout + done.stderr
     assert f'{PREFIX}{{"verdict": "clean"}}\\x1b[2J\n'.encode() in done.stderr
@@ -75,7 +75,7 @@ def test_nothing_of_an_architecture_gets_to_stdout(cli: Cli) -> None:
         f"warnings.warn({ESCAPE!r})\n"
         "atexit.register(lambda: os.write(1, b'late'))\n" + nets.read_text()
     )
-    done = main("inspect", cli.model, "--architecture", f"{nets}:net", "--json")
+    done = started("inspect", cli.model, "--architecture", f"{nets}:net", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["opened"]
     assert b"\x1b" not in done.stderr
@@ -94,34 +94,47 @@ def test_in_one_process(cli: Cli) -> None:
 
 
 def test_help_and_wrong_options() -> None:
-    done = main("--help")
+    done = started("--help")
     assert done.returncode == 0
     assert b"undoor demo" in done.stdout
-    done = main("scan", "--no-such-option")
+    done = started("scan", "--no-such-option")
     assert done.returncode in (3, 4)
     assert b"No such option" in done.stderr
     assert PREFIX.encode() not in done.stderr
 
 
-@pytest.mark.parametrize("how", [("--json",), ()])
-def test_a_reader_that_goes_away(cli: Cli, how: tuple[str, ...]) -> None:
-    """Is an error, whatever a library would end with: 1 means backdoored."""
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A descriptor that nobody reads from any more."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", MAIN, "inspect", cli.model, *how]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    yield writing
     os.close(writing)
+
+
+def test_a_reader_that_goes_away(cli: Cli, unread: int) -> None:
+    """Is an error, whatever a library would end with: 1 means backdoored."""
+    done = forked.undoor("inspect", cli.model, stdout=unread)
+    assert done.stderr == b""
+    assert done.returncode in (3, 4)
+
+
+def test_a_reader_of_json_that_goes_away(cli: Cli, unread: int) -> None:
+    """Python adds nothing when it ends either, so this one is a new process."""
+    weights = str(cli.folder / "model" / "weights.safetensors")
+    command = [sys.executable, "-c", MAIN, "inspect", weights, "--json"]
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""
     assert done.returncode in (3, 4)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp932"])
 def test_characters_that_stdout_lacks(cli: Cli, encoding: str) -> None:
-    done = main("inspect", cli.model, env={"PYTHONIOENCODING": encoding})
+    done = forked.undoor("inspect", cli.model, encoding=encoding)
     assert done.returncode == 0, done.stderr
     assert "SAFE TO OPEN" in done.stdout.decode(encoding)
     missing = ("scan", cli.folder / "näh•.toml", "--data", cli.data)
-    done = main(*missing, env={"PYTHONIOENCODING": encoding})
+    done = forked.undoor(*missing, encoding=encoding)
     assert done.returncode in (3, 4)
     assert b"does not exist" in done.stderr
     assert done.stderr.startswith(b"undoor: error: ")
@@ -156,5 +169,5 @@ def test_the_working_directory_is_not_imported_from(cli: Cli, tmp_path: Path) ->
     """`python -c` and `-m` would have it in front of everything."""
     for name in ("safetensors", "scipy", "torch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('hijacked')\n")
-    done = main("inspect", cli.model, "--json", cwd=tmp_path)
+    done = started("inspect", cli.model, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

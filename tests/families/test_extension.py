@@ -149,11 +149,12 @@ def test_the_family_of_the_guide_is_searched(install: Install, package: Package)
 
 
 @pytest.mark.parametrize("backdoored", [False, True])
-def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored: bool) -> None:
-    classifier, clean = toy_classifier(backdoored=backdoored, norm=True), images()
-    before = undoor.scan(classifier, clean)
+def test_without_a_null_no_model_is_called_clean(
+    install: Install, toy_report: ScanReport, *, backdoored: bool
+) -> None:
+    classifier = toy_classifier(backdoored=backdoored, norm=True)
     install(corner="helpers.toy_family:UNCALIBRATED")
-    found = undoor.scan(classifier, clean)
+    found = undoor.scan(classifier, clean_images())
     own = [item for item in found.evidence if item.family == NAME]
     assert len(own) == classifier.num_classes
     assert {item.p_value for item in own} == {1.0}
@@ -162,7 +163,8 @@ def test_without_a_null_no_model_is_called_clean(install: Install, *, backdoored
     assert "undoor-bench calibrate" in " ".join(reasons(found))
     # It says nothing: what the others say is what they said.
     assert found.verdict == ("backdoored" if backdoored else "inconclusive")
-    assert [item.target for item in found.findings] == [item.target for item in before.findings]
+    before = toy_report.findings if backdoored else ()
+    assert [item.target for item in found.findings] == [item.target for item in before]
 
 
 @pytest.mark.usefixtures("corner")

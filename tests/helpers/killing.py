@@ -7,17 +7,19 @@ import os
 import random
 import re
 import resource
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from safetensors.torch import save_file
 
+from helpers import forked
 from helpers.tiny import SIDE, clean_images, toy_network
+from undoor import journal
 
 CLASSES, PER_CLASS = 5, 8
 NETS = """
@@ -29,9 +31,7 @@ def net():
     return toy_network(backdoored=True, norm=True, classes={classes})
 """
 # Drafts of searches are kept oftener than every few seconds, since these scans take as long.
-START = (
-    "import undoor.journal; undoor.journal.DRAFT_EVERY = 0.1; from undoor.cli import main; main()"
-)
+DRAFT_EVERY = 0.1
 KEPT = ".undoor-run"
 
 
@@ -57,7 +57,7 @@ def prepared(folder: Path, command: str) -> list[str]:
     np.savez(folder / "clean.npz", x=clean.images.numpy(), y=clean.labels.numpy())
     model = [str(folder / "m.safetensors"), "--architecture", f"{folder / 'nets.py'}:net"]
     data = ["--data", str(folder / "clean.npz"), "--input-shape", f"1,{SIDE},{SIDE}"]
-    return [sys.executable, "-c", START, command, *model, *data]
+    return [command, *model, *data]
 
 
 # On a page: seconds, date, and the hash of the report that holds both.
@@ -70,7 +70,7 @@ VARYING = re.compile(
 def result(command: Sequence[str], out: Path) -> dict[str, object]:
     """Run to the end: all files of the result, by name; seconds and dates, which differ, left
     out."""
-    run = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=False)
+    run = forked.undoor(*command, "--out", out)
     assert run.returncode in (0, 1), run.stderr
     left = [file.name for file in out.iterdir() if file.name.startswith(".")]
     assert left == [], left
@@ -84,13 +84,13 @@ def result(command: Sequence[str], out: Path) -> dict[str, object]:
 
 def kill(command: Sequence[str], out: Path, after: float) -> bool:
     """Start a run and kill it after so many seconds; whether it was still at work."""
-    quiet = subprocess.DEVNULL
-    run = subprocess.Popen([*command, "--out", str(out)], stdout=quiet, stderr=quiet)
+    with Path(os.devnull).open("wb") as quiet:
+        run = forked.start(*command, "--out", out, stdout=quiet.fileno(), stderr=quiet.fileno())
     started = time.perf_counter()
-    while run.poll() is None:
-        if computed(run.pid, started) >= after:
-            run.kill()
-            run.wait()
+    while not os.waitpid(run, os.WNOHANG)[0]:
+        if computed(run, started) >= after:
+            os.kill(run, signal.SIGKILL)
+            os.waitpid(run, 0)
             return True
         time.sleep(0.003)
     return False
@@ -108,7 +108,11 @@ def computed(pid: int, started: float) -> float:
 
 def killed(folder: Path, count: int, seed: int, name: str = "scan") -> list[Kill]:
     """`count` runs of the command, each killed once at a random moment and run again to its end."""
-    command = prepared(folder, name)
+    with mock.patch.object(journal, "DRAFT_EVERY", DRAFT_EVERY):
+        return _killed(folder, count, seed, prepared(folder, name))
+
+
+def _killed(folder: Path, count: int, seed: int, command: Sequence[str]) -> list[Kill]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     expected = result(command, folder / "whole")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

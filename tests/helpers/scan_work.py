@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.identity.model import identify
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.images import split
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Work
 from undoor.progress import silent
+from undoor.scan.report import ScanReport
+
+
+def report_of(classifier: Classifier, report: ScanReport) -> ScanReport:
+    """The report of a network that computes the same, as if this one had been scanned."""
+    identity = identify(classifier)
+    return replace(report, fingerprint=str(identity.sha256), identity=identity)
 
 
 def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: int = 0) -> Work:

@@ -203,7 +203,6 @@ def test_the_bar_is_on_a_copy() -> None:
 
 
 @pytest.mark.parametrize("family", ["latent middle", "latent late"])
-@pytest.mark.usefixtures("arithmetic")
 def test_natural_shifts_fail_and_those_of_a_backdoor_do_not(family: str) -> None:
     """Where every class can be reached by a shift, only the target is left, as near as before."""
     clean = faint_images()

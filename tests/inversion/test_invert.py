@@ -144,7 +144,6 @@ def test_uses_the_given_images_alone() -> None:
     assert bool(torch.isfinite(candidate.trigger.pattern).all())
 
 
-@pytest.mark.usefixtures("arithmetic")
 def test_the_most_promising_starts_go_on_alone() -> None:
     """After the trial, as many as are to be kept of each target, and no worse than without it."""
     classifier = toy_classifier(backdoored=True)
@@ -160,7 +159,6 @@ def test_the_most_promising_starts_go_on_alone() -> None:
         assert smallest(kept, target) < 1.5 * smallest(everything, target)
 
 
-@pytest.mark.usefixtures("arithmetic")
 def test_the_best_are_remembered_through_the_trial() -> None:
     """A trial at the last step changes nothing but the number of candidates."""
     classifier = toy_classifier(backdoored=True)
@@ -350,14 +348,12 @@ def with_own(
 
 
 @pytest.mark.parametrize("family", ["patch", "additive", "blend"])
-@pytest.mark.usefixtures("arithmetic")
 def test_families_that_ask_for_no_bar_get_none(family: str) -> None:
     free, barred = (with_own(family, own=own) for own in (False, True))
     assert free.size == barred.size is not None
 
 
 @pytest.mark.parametrize("family", ["latent late", "generator"])
-@pytest.mark.usefixtures("arithmetic")
 def test_the_way_of_the_target_is_barred(family: str) -> None:
     """What reaches a class by looking like it fails."""
     free, barred = (with_own(family, own=own) for own in (False, True))
@@ -495,7 +491,7 @@ def test_memory_for_a_few_at_a_time_changes_nothing_but_rounding(
     monkeypatch.setattr(torch.optim, "Adam", adam)
     classifier = relay_classifier({0: 5}) if "latent" in family else toy_classifier(backdoored=True)
     clean = clean_images()
-    schedule = Schedule(steps=6, batch=6, trial=3, keep=1, success=0.3)
+    schedule = Schedule(steps=4, batch=6, trial=2, keep=1, success=0.3)
     searches = [Search(t, (clean.labels != t).nonzero()[:, 0]) for t in (0, 1, 1, 2, 3)]
 
     def found(capacity: Capacity | None) -> tuple[Candidate, ...]:

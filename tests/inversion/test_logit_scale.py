@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.scan_work import report_of
 from helpers.tiny import (
     TARGET,
     assert_unchanged,
@@ -162,12 +164,11 @@ def test_ordinary_scores_are_not_flat(backdoored: bool, factor: float) -> None:
 # Repair and guard
 
 
+@functools.cache
 def repaired(factor: float, report: ScanReport) -> tuple[Classifier, Repair]:
     """The toy at this temperature, and what a repair of it gives, from the same scan."""
     classifier = times(factor)
-    identity = identify(classifier)
-    scanned = replace(report, fingerprint=str(identity.sha256), identity=identity)
-    return classifier, repair(classifier, clean_images(30), scanned)
+    return classifier, repair(classifier, clean_images(30), report_of(classifier, report))
 
 
 @pytest.fixture

@@ -78,11 +78,11 @@ def whole(model: Classifier) -> Repair:
 
 
 def places(node: Any, at: Path_ = ()) -> Iterator[Path_]:
-    """Every entry of a document, leaves and what holds them."""
+    """Every entry of a document, leaves and what holds them; of a list, the first and the last."""
     if at:
         yield at
     if isinstance(node, list):
-        node = dict(enumerate(node))
+        node = {index: node[index] for index in sorted({0, len(node) - 1}) if node}
     for key, child in node.items() if isinstance(node, dict) else ():
         yield from places(child, (*at, key))
 

@@ -195,7 +195,6 @@ def test_a_generator_says_what_a_latent_shift_says() -> None:
 
 
 @pytest.mark.parametrize(("backdoored", "target"), [(True, 0), (False, TARGET)])
-@pytest.mark.usefixtures("arithmetic")
 def test_no_generator_draws_for_a_clean_class(backdoored: bool, target: int) -> None:
     work = work_on(toy_classifier(backdoored=backdoored), clean_images())
     assert drawn(work, target, GENERATOR) is None

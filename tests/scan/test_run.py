@@ -27,7 +27,7 @@ from helpers.tiny import (
 )
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.device import CPU, fast_bfloat16
+from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
 from undoor.families.registry import families_for
 from undoor.inversion.meter import Budget, Meter
@@ -80,19 +80,9 @@ def test_backdoor_is_found(toy_report: ScanReport) -> None:
 
 
 @pytest.mark.usefixtures("arithmetic")
-def test_another_seed_and_no_norm(toy_report: ScanReport) -> None:
-    """The same answer by other numbers; the norm of the twin changes nothing."""
-    report = scan(toy_classifier(backdoored=True), clean_images(), seed=5)
-    assert report.verdict == "backdoored"
-    assert [finding.target for finding in report.findings] == [TARGET]
-    assert report.seed == 5
-    assert report.evidence != toy_report.evidence
-
-
-@pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.usefixtures("arithmetic")
-def test_twin_without_backdoor_is_not_backdoored(norm: bool) -> None:
-    classifier = toy_classifier(backdoored=False, norm=norm)
+def test_twin_without_backdoor_is_not_backdoored() -> None:
+    """That without a norm is scanned with images of bytes, below."""
+    classifier = toy_classifier(backdoored=False, norm=True)
     report = scan(classifier, clean_images(), accept_coverage="partial")
     assert report.verdict == "clean"
     assert report.findings == ()
@@ -142,19 +132,22 @@ def test_same_seed_same_numbers(toy_report: ScanReport) -> None:
         assert torch.equal(one.trigger.pattern, two.trigger.pattern)
 
 
-def test_units_of_the_input_do_not_matter() -> None:
-    """A model of 0 to 255 that divides by 255 itself is the same model."""
+def test_another_seed_other_units_and_no_norm(toy_report: ScanReport) -> None:
+    """The same verdict by other numbers: a model of 0 to 255 that divides by 255 itself is the same
+    model, and the norm of the twin changes nothing."""
     clean = clean_images()
     network = toy_network(backdoored=True)
     classifier = Classifier(
         network, input_shape=(1, 8, 8), bounds=(0, 255), scale=1 / 255, mean=[0], std=[1]
     )
-    report = scan(classifier, replace(clean, images=255 * clean.images))
+    report = scan(classifier, replace(clean, images=255 * clean.images), seed=5)
     assert report.verdict == "backdoored"
     assert [finding.target for finding in report.findings] == [TARGET]
     trigger = report.findings[0].trigger
     assert isinstance(trigger, Stamp)
     assert float(trigger.pattern.max()) > 10  # far outside [0, 1]
+    assert report.seed == 5
+    assert report.evidence != toy_report.evidence
 
 
 # Backdoors without a target that all others reach
@@ -205,9 +198,12 @@ def test_all_to_all_shows_where_all_leave(next_report: ScanReport) -> None:
     assert next_report.evidence[-1].target is None
 
 
-@pytest.mark.parametrize("sources", [(3,), (0, 3)])
-@pytest.mark.usefixtures("arithmetic")
-def test_sources_of_a_backdoor_for_some(sources: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("sources", "float32"), [((3,), False), ((0, 3), True)])
+def test_sources_of_a_backdoor_for_some(
+    sources: tuple[int, ...], float32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if float32:
+        monkeypatch.setenv(FLOAT32, "1")
     classifier = relay_classifier(dict.fromkeys(sources, 1))
     report = scan(classifier, faint_images())
     assert report.verdict == "backdoored"
@@ -223,7 +219,6 @@ def test_sources_of_a_backdoor_for_some(sources: tuple[int, ...]) -> None:
     assert confirmed[0].source in sources
 
 
-@pytest.mark.usefixtures("arithmetic")
 def test_deep_twin_without_backdoor() -> None:
     """With latent families, and where nothing follows the classes."""
     report = scan(relay_classifier({}), faint_images(), accept_coverage="partial")
@@ -303,7 +298,6 @@ def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
     assert report.passes < classes / CLASSES / 1.5 * next_report.passes
 
 
-@pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize(("classes", "accept"), [(2, "full"), (4, "partial")])
 @pytest.mark.parametrize("backdoored", [True, False])
 def test_no_verdict_on_fewer_classes_than_were_calibrated(
@@ -327,7 +321,7 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(
 
 @pytest.mark.parametrize(
     "budget",
-    [Budget(passes=1), Budget(passes=626), Budget(passes=20_000), Budget(seconds=1e-6)],
+    [Budget(passes=1), Budget(passes=626), Budget(seconds=1e-6)],
 )
 def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
     report = scan(toy_classifier(backdoored=False), clean_images(), budget=budget)
@@ -341,6 +335,9 @@ def test_a_budget_that_ends_is_never_a_clean_verdict(budget: Budget) -> None:
 def test_an_ended_budget_says_what_was_searched_and_what_was_not() -> None:
     classifier = toy_classifier(backdoored=False)
     report = scan(classifier, clean_images(), budget=Budget(passes=20_000))
+    assert report.verdict == "inconclusive"
+    assert report.causes == ("budget",)
+    assert report.passes <= 20_000
     searched = {item.family for item in report.evidence}
     wanted = {*families_for(classifier), BY_SOURCE, SHARED}
     facts = report.reasons[0].facts
@@ -373,6 +370,8 @@ def test_a_larger_budget_goes_on_to_the_same_report(tmp_path: Path, toy_report: 
         report = scan(classifier, clean, budget=Budget(passes=passes), journal=journal)
         spent.append(report.passes)
         assert (report.causes == ("budget",)) == (passes < 1_000_000)
+        # The backdoor may have been seen before it ended.
+        assert report.verdict in ("backdoored", "inconclusive")
         assert report.passes <= passes
     assert spent == sorted(spent)
     # The budget is among the circumstances.
@@ -394,11 +393,6 @@ def test_seconds_may_be_given_alone() -> None:
 def test_a_budget_that_is_none_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UndoorError, match="max_seconds"):
         scan(toy_classifier(backdoored=False), clean_images(), **options)
-
-
-def test_a_budget_may_end_after_the_backdoor_is_seen() -> None:
-    report = scan(toy_classifier(backdoored=True), clean_images(), budget=Budget(passes=20_000))
-    assert report.verdict in ("backdoored", "inconclusive")
 
 
 @pytest.mark.usefixtures("arithmetic")
@@ -469,6 +463,7 @@ def test_bytes_are_mapped_to_the_bounds() -> None:
     given = CleanSet.from_arrays(images, clean.labels)
     report = scan(toy_classifier(backdoored=False), given, accept_coverage="partial")
     assert report.verdict == "clean"
+    assert report.findings == ()
 
 
 @pytest.mark.usefixtures("arithmetic")

@@ -66,7 +66,6 @@ def check_followed(found: tuple[Candidate, ...], planted: set[int]) -> None:
 
 @pytest.mark.parametrize("family", ["patch", "frequency"])
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.usefixtures("arithmetic")
 def test_some_of_many_are_followed(family: str, seed: int) -> None:
     check_followed(screen(toy_work(MANY, seed), family), {TARGET})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
 
@@ -27,6 +28,16 @@ names = ["stop", "yield"]
 
 def valid(parser: str) -> list[bytes]:
     """Files that the parser takes."""
+    return _valid()[parser]
+
+
+def hostile(parser: str) -> list[bytes]:
+    """Small hostile files of the parser's kind."""
+    return [data for data in _hostile()[parser] if len(data) <= LARGEST]
+
+
+@functools.cache
+def _valid() -> dict[str, list[bytes]]:
     state = {"a.weight": torch.ones(2, 3), "a.bias": torch.zeros(2), "n": torch.tensor(3)}
     zipped, old = io.BytesIO(), io.BytesIO()
     torch.save(state, zipped)
@@ -44,14 +55,14 @@ def valid(parser: str) -> list[bytes]:
         "onnx": [broken.onnx("weights.bin"), graphs_of_functions.model(3)],
         "names": [b'["a", "b"]', b'\xef\xbb\xbf["a"]'],
         "repair": repairs.valid(),
-    }[parser]
+    }
 
 
-def hostile(parser: str) -> list[bytes]:
-    """Small hostile files of the parser's kind."""
+@functools.cache
+def _hostile() -> dict[str, list[bytes]]:
     pickles = [make(COMMAND) for make in pickled.MAKERS.values()]
     archives = list(archived.make(COMMAND).values())
-    found = {
+    return {
         "pickled": pickles,
         "zipped": archives,
         "checkpoint": [*pickles, *archives],
@@ -63,8 +74,7 @@ def hostile(parser: str) -> list[bytes]:
         "onnx": [graphs_of_functions.model(40), b"\x3a\x04\x0a\x00\x0a\x00"],
         "names": [b'["' + b"a" * 2000 + b'"]', b"\xff\xfe\x00", b"[" * 3000],
         "repair": repairs.hostile(),
-    }[parser]
-    return [data for data in found if len(data) <= LARGEST]
+    }
 
 
 def kept(parser: str) -> list[bytes]:
