@@ -26,7 +26,7 @@ def test_a_larger_budget_goes_on_to_the_same_repair(tmp_path: Path, toy_report: 
     kept = []
     for share in (0.001, 0.3, 0.7):
         budget = Budget(passes=round(share * foreseen))
-        with pytest.raises(BudgetEnded, match="give more"):
+        with pytest.raises(BudgetEnded, match=r"give a larger one, as budget=undoor.Budget"):
             undoor.repair(model, clean, toy_report, budget=budget, journal=journal)
         kept.append(journal.steps)
     assert kept == sorted(kept)

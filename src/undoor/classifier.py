@@ -17,6 +17,7 @@ from undoor.first_pass import checked_outputs
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact, changed_facts
 from undoor.input_transform import InputTransform
+from undoor.kinds import checked, require_hint
 from undoor.origin import Origin
 from undoor.passes import PassSettings
 from undoor.plain_weights import detached_copy, plain_copy
@@ -86,6 +87,7 @@ class Classifier(PassSettings, InputTransform):
     # Whether searches may lay out maps with the channels last: see `fast_copy`.
     channels_last: bool = True
 
+    @checked
     def __init__(
         self,
         network: nn.Module,
@@ -266,6 +268,7 @@ class Classifier(PassSettings, InputTransform):
 
         They hold `batch_size` inputs, or fewer where the capacity allows no more without gradients.
         """
+        require_hint(batch_size, int, "batch_size")
         limit = self.capacity.inference if self.capacity else batch_size
         return (on(self.device, batch) for batch in x.split(max(1, min(batch_size, limit))))
 

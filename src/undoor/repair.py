@@ -16,13 +16,12 @@ from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
-from undoor.clean_set.given import WRAP
 from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
-from undoor.kinds import require_kind
+from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.repairs.record import Repair
@@ -36,6 +35,7 @@ from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
 
+@checked
 def repair(
     classifier: Classifier,
     clean: Clean,
@@ -116,8 +116,6 @@ def repair(
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     check_fpr(fpr)
-    require_kind(report, ScanReport, "report", "give what undoor.scan or ScanReport.load returns")
-    require_kind(classifier, Classifier, "classifier", WRAP)
     _check(classifier, report, fit, plan)
     wanted = (*require_targets(classifier, force_targets), *most_suspicious(report, suspects))
     held = given(clean, classifier)
@@ -172,7 +170,7 @@ def _warn_of_graph(classifier: Classifier, clean: CleanSet, meter: Meter) -> Non
     meter.require_left()
     if odd:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
-        warnings.warn(text, GraphWarning, stacklevel=3)
+        warnings.warn(text, GraphWarning, stacklevel=4)
 
 
 def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:

@@ -17,6 +17,7 @@ from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Parity, compare, odd_inputs, probes
 from undoor.files import write_atomically
 from undoor.guard import guard
+from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, ExportFormat
 
@@ -67,6 +68,7 @@ class Export:
         }
 
 
+@checked
 def export(
     classifier: Classifier,
     repair: Repair,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from undoor.errors import BudgetEnded, UndoorError
+from undoor.kinds import require_fields
 from undoor.progress import PASSES, SECONDS, Progress, silent
 
 SPENT = "spent"
@@ -33,6 +34,15 @@ class Budget:
 
     passes: int | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        require_fields(self)
+        for name, limit in vars(self).items():
+            # Written so that what is no number is refused.
+            if limit is not None and not limit >= 0:
+                raise UndoorError(
+                    f"{name}: expected a limit of at least 0, got {limit}; give None for no limit"
+                )
 
     @classmethod
     def of(cls, budget: Self | None, max_seconds: float | None) -> Self:
@@ -120,12 +130,7 @@ class Meter:
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             self.ended = True
         if self.ended:
-            raise BudgetEnded(f"{self.spent}; give more (--max-passes, --max-seconds)")
-
-    @property
-    def spent(self) -> str:
-        """What was spent of a budget that ended, in words."""
-        return f"the budget ended after {self.passes:,.0f} sample passes and {self.seconds:.0f} s"
+            raise BudgetEnded(self.passes, self.seconds)
 
     def resume(self, passes: float, seconds: float) -> None:
         """Count what an earlier run spent that was killed, or whose budget ended."""

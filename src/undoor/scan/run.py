@@ -22,6 +22,7 @@ from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.work import Work
 from undoor.journal import Journal
+from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.scan.circumstances import circumstances, now
 from undoor.scan.coverage import Coverage
@@ -48,6 +49,7 @@ from undoor.vocabulary import (
 MAX_PER_CLASS = 100
 
 
+@checked
 def scan(
     classifier: Classifier,
     clean: Clean,
