@@ -184,11 +184,13 @@ def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
 
 
 def _facts_of(report: ScanReport) -> str:
-    """Return all of a report that a repair depends on.
+    """Return all of a report that a repair depends on: its targets and its evidence.
 
-    Not its duration, nor the model, which the journal depends on already.
+    Not when it was made, in what time and with what budget: a repair whose budget ended resumes
+    after a scan that was repeated, and found the same.
     """
-    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None, "device": None})
+    document = report.to_json()
+    return json.dumps([document["targets"], document["evidence"]])
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:

@@ -84,6 +84,22 @@ def test_an_ended_budget_of_a_repair(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert not (cli.out / "repair.safetensors").exists()
 
 
+def test_an_ended_budget_counts_the_scan_before_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the same command spent; of a scan that was read, nothing."""
+
+    def ended(*_: object, **__: object) -> None:
+        raise BudgetEnded(10, 1)
+
+    monkeypatch.setattr(sys.modules["undoor.repair"], "repair", ended)
+    # The scan took 1,234 passes and 1.5 s.
+    assert "after 1,244 sample passes and 2 s; " in cli.repair("--max-passes", 1244).stderr
+    cli.scan("--out", cli.folder / "scan")
+    again = cli.repair("--scan", cli.folder / "scan", "--max-passes", 10)
+    assert "after 10 sample passes and 1 s; " in again.stderr
+
+
 def test_a_poor_repair_is_loud(cli: Cli) -> None:
     poor = tuple(dataclasses.replace(item, sia=0.31) for item in cli.fixed.targets)
     cli.fixed = dataclasses.replace(cli.fixed, targets=poor)
