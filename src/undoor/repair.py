@@ -20,6 +20,7 @@ from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.work import Run
 from undoor.journal import Journal
 from undoor.kinds import checked
 from undoor.progress import Progress, silent
@@ -29,7 +30,7 @@ from undoor.scan.extra_targets import most_suspicious, require_targets, with_tar
 from undoor.scan.report import ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import find_sites, require_repairable
-from undoor.target_repair import repair_target
+from undoor.target_repair import FitOptions, repair_target
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
@@ -127,37 +128,25 @@ def repair(
     report = with_targets(
         network, clean, report, wanted, meter=meter, seed=seed, journal=journal, progress=progress
     )
+    options = FitOptions(fit, fpr, plan, quick)
     meter.expected = meter.passes + passes_of_repair(
         network, clean, report, plans=len(plans_to_try(find_sites(network), plan, fit)), quick=quick
     )
-    generator = torch.Generator().manual_seed(seed)
     facts = (fit, fit_version(fit), fpr, plan, quick, seed, _facts_of(report))
-    journal = journal and journal.about(*facts)
+    run = Run(
+        torch.Generator().manual_seed(seed), meter, progress, journal and journal.about(*facts)
+    )
     targets = tuple(
-        repair_target(
-            network,
-            clean,
-            finding,
-            report.evidence,
-            fit=fit,
-            fpr=fpr,
-            plan=plan,
-            quick=quick,
-            generator=generator,
-            meter=meter,
-            progress=progress,
-            journal=journal,
-        )
+        repair_target(network, clean, finding, report.evidence, options, run)
         for finding in report.findings
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
-    contract = Contract.of(classifier)
     return Repair(
         verdict=report.verdict,
         targets=targets,
         fit=fit,
         fingerprint=str(identity.sha256),
-        contract=contract,
+        contract=Contract.of(classifier),
         seconds=seconds,
         identity=identity,
     )

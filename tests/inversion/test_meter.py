@@ -19,7 +19,7 @@ from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import STEPS, square_passes
 from undoor.inversion.recent_speed import RecentSpeed
-from undoor.inversion.work import Work
+from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
 from undoor.progress import PASSES, SECONDS, silent
 from undoor.scan.forecast import passes_of
@@ -139,7 +139,7 @@ def test_a_forecast_is_an_upper_bound_and_not_far_off() -> None:
     generator = torch.Generator().manual_seed(0)
     known = torch.ones(len(clean), dtype=torch.bool)
     images = split(clean, known, generator)
-    work = Work(classifier, images, None, generator, meter, silent)
+    work = Work(classifier, images, None, Run(generator, meter))
     for family in ("additive", "patch by source"):
         before = meter.passes
         moves = next(f.moves for f in families() if f.name == family)
