@@ -7,7 +7,7 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.inversion.class_directions import ClassDirections
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Run, Work
 

@@ -14,7 +14,7 @@ from undoor.errors import BudgetEnded, UndoorError
 from undoor.families.registry import families
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import STEPS, square_passes

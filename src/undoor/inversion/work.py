@@ -12,7 +12,7 @@ from undoor.clean_set import CleanSet
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
-from undoor.inversion.images import ScanImages, whole
+from undoor.inversion.image_split import ScanImages, whole
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal

@@ -16,7 +16,7 @@ from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, is_near_chance
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.gradients import require_gradients
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.meter import Budget, Meter
