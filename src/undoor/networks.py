@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+POOLS = ("max", "average")
+
 
 def _unit(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -19,13 +21,30 @@ def _unit(inputs: int, outputs: int, *, stride: int = 1, groups: int = 1) -> nn.
 class ResNet9(nn.Module):
     """Six 3 x 3 layers and two residual pairs; logits [N, K] of inputs [N, C, H, W].
 
+    Parameters
+    ----------
+    pool
+        What the head takes of each channel: its "max" over all positions, or its "average".
+
+    Raises
+    ------
+    ValueError
+        Another pool.
+
+    Examples
+    --------
     >>> import torch
     >>> ResNet9(num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int, channels: int = 3, width: int = 16) -> None:
+    def __init__(
+        self, num_classes: int, channels: int = 3, width: int = 16, pool: str = "max"
+    ) -> None:
         super().__init__()
+        if pool not in POOLS:
+            raise ValueError(f"pool must be one of {', '.join(POOLS)}, got {pool!r}")
+        self.pool = pool
         self.stem = _unit(channels, width)
         self.stage1 = nn.Sequential(_unit(width, 2 * width), nn.MaxPool2d(2))
         self.residual1 = nn.Sequential(_unit(2 * width, 2 * width), _unit(2 * width, 2 * width))
@@ -40,7 +59,7 @@ class ResNet9(nn.Module):
         x = x + self.residual1(x)
         x = self.stage3(self.stage2(x))
         x = x + self.residual2(x)
-        return self.head(x.amax((2, 3)))
+        return self.head(x.amax((2, 3)) if self.pool == "max" else x.mean((2, 3)))
 
 
 class VGG(nn.Module):

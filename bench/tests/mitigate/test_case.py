@@ -70,6 +70,14 @@ def test_models_trained_here_on_cifar10(tmp_path: Path) -> None:
     assert sorted(numbers(clean) + numbers(test)) == list(range(60, 72))
 
 
+def test_what_is_derived_from_cifar10_has_held_out_images_too(tmp_path: Path) -> None:
+    name = "cifar10_classes_0_2"
+    write(tmp_path / "cifar10.npz", hold=60, test=12)
+    clean, test = divided(subject(tmp_path, name), setting(4), tmp_path / f"{name}.npz")
+    assert max(numbers(clean)) < 60
+    assert len(numbers(clean) + numbers(test)) == 48
+
+
 @pytest.mark.parametrize("data", ["mnist", "cifar10"])
 def test_no_more_than_asked_and_the_same_for_all_amounts(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

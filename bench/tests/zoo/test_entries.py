@@ -14,14 +14,16 @@ from typer.testing import CliRunner
 
 import undoor
 from undoor.errors import UndoorError
-from undoor.networks import NETWORKS
+from undoor.networks import NETWORKS, ResNet9
 from undoor_bench.attacks import Attack
 from undoor_bench.cli import app
 from undoor_bench.zoo import entries as zoo
-from undoor_bench.zoo import subjects
+from undoor_bench.zoo import recipes, subjects
 from undoor_bench.zoo.entries import ZooModel, read_table, train_entry
+from undoor_bench.zoo.planted import planted
 from undoor_bench.zoo.scenes import SCENES, Scene, require_known
 from undoor_bench.zoo.train import Recipe
+from undoor_bench.zoo.training import Training
 from undoor_bench.zoo.variant import AS_USUAL, Variant
 
 ZOO = Path(__file__).parents[3] / "zoo"
@@ -41,7 +43,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         arrays |= {f"x_{split}": (20 * y[:, None, None] + noise).astype(np.uint8), f"y_{split}": y}
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "mnist.npz", **arrays)
-    monkeypatch.setitem(zoo.RECIPES, "mnist", Recipe(epochs=1, batch=50, shift=0))
+    monkeypatch.setitem(recipes.RECIPES, "mnist", Recipe(epochs=1, batch=50, shift=0))
     return tmp_path / "data"
 
 
@@ -56,7 +58,7 @@ def colours(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         levels = 20 * y[:, None, None, None] + noise
         arrays |= {f"x_{split}": levels.astype(np.uint8), f"y_{split}": y}
     np.savez(data / "cifar10.npz", **arrays)
-    monkeypatch.setitem(zoo.RECIPES, "cifar10", Recipe(epochs=1, batch=40, flip=True))
+    monkeypatch.setitem(recipes.RECIPES, "cifar10", Recipe(epochs=1, batch=40, flip=True))
     return data
 
 
@@ -66,21 +68,19 @@ def table(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_the_table_of_the_repository() -> None:
-    """As many models as a calibration needs, every attack among them, no name twice."""
-    entries = read_table(ZOO / "table.toml")
-    assert len(entries) >= 40
-    assert len({entry.name for entry in entries}) == len(entries)
-    assert sum(entry.attack == "clean" for entry in entries) >= 16
-    assert not any(entry.variant.to_json() for entry in entries)
-    more = read_table(ZOO / "ablations.toml")
-    assert {entry.attack for entry in (*entries, *more)} == set(SCENES)
-    for attack in ("wanet", "blend", "sig", "input_aware"):
-        assert sum(e.attack == attack and e.data == "cifar10" for e in entries) >= 5
-
-
 def test_read_table(tmp_path: Path) -> None:
     assert read_table(table(tmp_path, ROW)) == (ENTRY, ZooModel("badnets", "mnist", "PlainCNN", 3))
+
+
+def test_a_row_that_changes_its_training(tmp_path: Path) -> None:
+    text = ROW.replace("mnist", "mnist_classes_0-4").replace("PlainCNN", "ResNet9")
+    row = f'{text}rate = 0.2\nepochs = 3\naugment = false\npool = "average"\n'
+    entry, _ = read_table(table(tmp_path, row))
+    assert entry.variant == Variant(0.2)
+    assert entry.training == Training(epochs=3, augment=False, pool="average")
+    assert entry.name == (
+        "mnist_classes_0-4_ResNet9_badnets_rate0.2_epochs3_augmentfalse_poolaverage_0"
+    )
 
 
 def test_a_row_that_changes_its_attack(tmp_path: Path) -> None:
@@ -100,7 +100,13 @@ def test_a_row_that_changes_its_attack(tmp_path: Path) -> None:
         (ROW.replace("mnist", "imagenet"), "data must be one of"),
         (ROW.replace("PlainCNN", "GPT"), "network must be one of"),
         (ROW.replace("seeds", "seed"), "expected attack, data, network, seeds .* got .*, seed$"),
-        (ROW + "rates = 0.01\n", "expected attack, .* rate, strength, targets, got .*, rates$"),
+        (ROW + "rates = 0.01\n", "expected attack, .* rate, strength, targets, .* got .*, rates$"),
+        (ROW.replace('"mnist"', "3"), "data must be one of .*, or derived from one .*, got '3'"),
+        (ROW.replace("mnist", "mnist_classes"), "got 'mnist_classes'"),
+        (ROW.replace("mnist", "mnist_classes_1_1"), "expected different classes"),
+        (ROW.replace('data = "mnist"\n', ""), "expected attack, data, .* got attack, network"),
+        (ROW + 'pool = "average"\n', "the network PlainCNN has no choice of pool; remove it"),
+        (ROW + "epochs = 0\n", "table.toml: epochs must be a whole number from 1 on, got 0"),
         (ROW + "rate = 0\n", "rate must be above 0 and at most 1, got 0"),
         (ROW + "targets = 2\n", "badnets has no targets, got targets = 2; remove it"),
         (
@@ -206,6 +212,18 @@ def test_more_targets_than_classes() -> None:
         SCENES["many_targets"](scene(Variant(targets=8), classes=5))
 
 
+def test_too_few_classes_for_pairs() -> None:
+    with pytest.raises(UndoorError, match="two classes to two others, got 3 classes; choose"):
+        SCENES["pairs"](scene(classes=3))
+
+
+@pytest.mark.parametrize("attack", sorted(set(SCENES) - {"clean", "pairs"}))
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_other_attack_suits_few_classes(attack: str, classes: int) -> None:
+    for item in SCENES[attack](scene(classes=classes)):
+        assert set(item.labels) | set(item.labels.values()) <= set(range(classes))
+
+
 def test_train_entry(data: Path, tmp_path: Path) -> None:
     """What is written can be loaded by anyone, says what it is, and is not trained twice."""
     folder = train_entry(ENTRY, data, tmp_path / "zoo")
@@ -242,6 +260,31 @@ def test_command(data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, *out, "--only", "unknown"])
     assert result.exit_code in (3, 4)
     assert "no model whose name contains 'unknown'" in result.stderr
+
+
+def test_every_setting_of_a_training_combines_with_an_attack(data: Path, tmp_path: Path) -> None:
+    """Few classes, another network, other images: the backdoor can still be read back."""
+    training = Training(2, 0.9, 2, 0.1, False, 0.0, 4, "average")
+    attack, network = "badnets", "ResNet9"
+    entry = ZooModel(attack, "mnist_classes_8_1_5", network, 2, False, Variant(0.2), training)
+    out = tmp_path / "zoo"
+    folder = train_entry(entry, data, out)
+    truth = json.loads((folder / "truth.json").read_text())
+    assert Training.of(truth) == training
+    assert (truth["data"], truth["rate"]) == ("mnist_classes_8_1_5", 0.2)
+    assert truth["recipe"] | {"epochs": 2, "weight_decay": 0.0, "shift": 0} == truth["recipe"]
+    (subject,) = subjects.subjects(out)
+    assert (subject.name, subject.attack) == (entry.name, "badnets, rate 0.2")
+    classifier = subject.load()
+    assert isinstance(classifier.network, ResNet9)
+    assert (classifier.network.pool, classifier.network.head.in_features) == ("average", 24)
+    assert classifier.num_classes == 3
+    test = zoo.read_split(data / "mnist_classes_8_1_5.npz", "test")
+    (backdoor,) = planted(subject, classifier)
+    triggered = backdoor.triggered(test)
+    assert len(triggered) == 12
+    asr = float((classifier.predict(triggered.images) == backdoor.target).float().mean())
+    assert asr == pytest.approx(truth["backdoors"][0]["asr"])
 
 
 def test_the_ablations_of_the_repository(

@@ -97,7 +97,9 @@ def test_every_kind_of_attack_comes_back(name: str, variant: Variant, tmp_path: 
             assert torch.equal(after.trigger(x), before.trigger(x))
 
 
-@pytest.mark.parametrize("folder", sorted(f.parent.name for f in ZOO.glob("*/attack_0.*")))
+@pytest.mark.parametrize(
+    "folder", sorted(str(file.parent.relative_to(ZOO)) for file in ZOO.glob("**/attack_0.*"))
+)
 def test_the_zoo_of_the_repository(folder: str) -> None:
     """Among them learned triggers, surrogates and a derived data set; labels are checked too."""
     attacks = read_attacks(ZOO / folder)

@@ -22,6 +22,7 @@ from undoor.vocabulary import SCAN_FILE
 from undoor_bench.amount import of_each
 from undoor_bench.records import Setting
 from undoor_bench.zoo.data_sets import read_arrays
+from undoor_bench.zoo.derived import root
 from undoor_bench.zoo.planted import Planted, planted
 from undoor_bench.zoo.subjects import Subject, drawn
 
@@ -180,7 +181,7 @@ def divided(subject: Subject, setting: Setting, file: Path) -> tuple[CleanSet, C
     UndoorError
         Splits are missing, or no image is left to measure on.
     """
-    split = "test" if subject.public else HELD_OUT.get(subject.data, "test")
+    split = "test" if subject.public else HELD_OUT.get(root(subject.data), "test")
     x, y = read_arrays(file, split)
     seed = setting.image_seed
     counts = of_each(file, setting.amount, len(np.unique(y)), seed)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undoor.clean_set.npz_arrays import array, open_npz
 from undoor.errors import UndoorError
-from undoor_bench.zoo.turned import turned
-
-Arrays = tuple[NDArray[Any], NDArray[np.int64]]
-# {name: (the data set it is made of, how a split of it becomes one of this, image by image)}
-DERIVED: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64]], Arrays]]] = {
-    "gtsrb_turned": ("gtsrb", turned),
-}
+from undoor_bench.zoo.derived import Arrays, derivation
 
 
 def read_arrays(file: Path, split: str) -> Arrays:
@@ -28,10 +20,11 @@ def read_arrays(file: Path, split: str) -> Arrays:
     Raises
     ------
     UndoorError
-        The file is missing or damaged, or lacks x_SPLIT or y_SPLIT.
+        The file is missing or damaged, lacks x_SPLIT or y_SPLIT, or does not suit the derivation.
     """
-    if file.stem in DERIVED:
-        base, derive = DERIVED[file.stem]
+    found = derivation(file.stem)
+    if found is not None:
+        base, derive = found
         return derive(*read_arrays(file.with_name(f"{base}.npz"), split))
     try:
         with open_npz(file) as archive:
@@ -48,12 +41,20 @@ def count_images(file: Path, split: str) -> int:
     Raises
     ------
     UndoorError
-        The file is missing or damaged, or lacks y_SPLIT.
+        The file is missing or damaged, lacks y_SPLIT, or does not suit the derivation.
     """
-    if file.stem in DERIVED:
-        return count_images(file.with_name(f"{DERIVED[file.stem][0]}.npz"), split)
+    return len(_labels(file, split))
+
+
+def _labels(file: Path, split: str) -> NDArray[np.int64]:
+    found = derivation(file.stem)
+    if found is not None:
+        base, derive = found
+        labels = _labels(file.with_name(f"{base}.npz"), split)
+        # Tiny images stand for those that may not be there.
+        return derive(np.zeros((len(labels), 2, 2, 3), np.uint8), labels)[1]
     try:
         with open_npz(file) as archive:
-            return len(array(archive, f"y_{split}", file))
+            return array(archive, f"y_{split}", file)
     except UndoorError as error:
         raise UndoorError(f"{file}: expected y_{split} ({error})") from None

@@ -21,20 +21,16 @@ from undoor.networks import NETWORKS
 from undoor.progress import Progress, silent
 from undoor_bench.attacks import Attack
 from undoor_bench.zoo.data_sets import read_arrays
+from undoor_bench.zoo.recipes import usual_recipe
 from undoor_bench.zoo.scenes import SCENES, Scene, require_known
 from undoor_bench.zoo.subjects import took
-from undoor_bench.zoo.train import Recipe, train
-from undoor_bench.zoo.variant import AS_USUAL, KEYS, Variant
+from undoor_bench.zoo.train import train
+from undoor_bench.zoo.training import USUAL_TRAINING, Training
+from undoor_bench.zoo.variant import AS_USUAL, Variant
 
-RECIPES = {
-    "mnist": Recipe(epochs=2, shift=1),
-    "gtsrb": Recipe(epochs=5),
-    # Four times as many classes with a quarter of the images each.
-    "gtsrb_turned": Recipe(epochs=6),
-    "cifar10": Recipe(epochs=8, flip=True),
-}
-# Without normalisation the usual rate diverges with some seeds.
-LOWER_RATES = {"PlainCNN": 0.05}
+# What every row has, and what it may have besides the settings that it changes.
+KEYS = ("attack", "data", "network", "seeds")
+MORE_KEYS = ("calibrate", *Variant.names(), *Training.names())
 SURROGATE_EPOCHS = 2
 MAX_TESTED = 3000
 BATCH = 500
@@ -50,6 +46,8 @@ class ZooModel:
         Whether it is of the half that thresholds are learned from.
     variant
         What is not as usual for the attack.
+    training
+        What is not as usual for the training.
     """
 
     attack: str
@@ -58,6 +56,7 @@ class ZooModel:
     seed: int
     calibrate: bool = False
     variant: Variant = AS_USUAL
+    training: Training = USUAL_TRAINING
 
     @property
     def name(self) -> str:
@@ -67,20 +66,24 @@ class ZooModel:
         'mnist_VGG_sig_1'
         >>> ZooModel("sig", "mnist", "VGG", 1, variant=Variant(rate=0.01)).name
         'mnist_VGG_sig_rate0.01_1'
+        >>> ZooModel("clean", "mnist", "VGG", 1, training=Training(width=12)).name
+        'mnist_VGG_clean_width12_1'
         """
-        return f"{self.data}_{self.network}_{self.attack}{self.variant.suffix}_{self.seed}"
+        changed = self.variant.suffix + self.training.suffix
+        return f"{self.data}_{self.network}_{self.attack}{changed}_{self.seed}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of truth.json on how the model was made."""
         made_of = {key: getattr(self, key) for key in ("attack", "data", "network", "seed")}
-        return made_of | self.variant.to_json()
+        return made_of | self.variant.to_json() | self.training.to_json()
 
 
 def read_table(file: Path) -> tuple[ZooModel, ...]:
     """Return the entries of a TOML file with tables ``[[model]]``.
 
     Attack, data, network, seeds, and under ``calibrate`` those of the seeds whose models thresholds
-    are learned from. ``rate``, ``strength`` and ``targets`` change the attack (see `Variant`).
+    are learned from. ``rate``, ``strength`` and ``targets`` change the attack (see `Variant`),
+    other keys the training (see `Training`).
 
     Raises
     ------
@@ -99,20 +102,22 @@ def read_table(file: Path) -> tuple[ZooModel, ...]:
 
 
 def _entries(row: dict[str, Any]) -> Iterator[ZooModel]:
-    for key, known in (("attack", SCENES), ("data", RECIPES), ("network", NETWORKS)):
+    for key, known in (("attack", SCENES), ("network", NETWORKS)):
         if row.get(key) not in known:
             raise UndoorError(f"{key} must be one of {', '.join(known)}, got {row.get(key)!r}")
-    unknown = set(row) - {"attack", "data", "network", "seeds", "calibrate", *KEYS}
-    if unknown or "seeds" not in row:
+    if set(row) - {*KEYS, *MORE_KEYS} or set(KEYS) - set(row):
         raise UndoorError(
-            "expected attack, data, network, seeds and perhaps calibrate, "
-            f"{', '.join(KEYS)}, got {', '.join(row)}"
+            f"expected {', '.join(KEYS)} and perhaps {', '.join(MORE_KEYS)}, got {', '.join(row)}"
         )
-    variant = Variant.of(row)
+    usual_recipe(str(row["data"]), row["network"])
+    variant, training = Variant.of(row), Training.of(row)
     require_known(row["attack"], variant)
+    training.require_known(row["network"])
     for seed in row["seeds"]:
         calibrate = seed in row.get("calibrate", ())
-        yield ZooModel(row["attack"], row["data"], row["network"], seed, calibrate, variant)
+        yield ZooModel(
+            row["attack"], row["data"], row["network"], seed, calibrate, variant, training
+        )
 
 
 def train_entry(entry: ZooModel, data: Path, out: Path, *, progress: Progress = silent) -> Path:
@@ -130,13 +135,14 @@ def train_entry(entry: ZooModel, data: Path, out: Path, *, progress: Progress = 
     learning, test = (read_split(data / f"{entry.data}.npz", part) for part in ("train", "test"))
     generator = torch.Generator().manual_seed(entry.seed)
     classes, shape = int(learning.labels.max()) + 1, tuple(learning.images.shape[1:])
-    usual = RECIPES[entry.data]
-    recipe = replace(usual, rate=LOWER_RATES.get(entry.network, usual.rate))
+    arguments = {"num_classes": classes, "channels": shape[0]} | entry.training.network_arguments()
+    learning = entry.training.images(learning, entry.seed)
+    recipe = entry.training.recipe(usual_recipe(entry.data, entry.network))
 
     def fresh(epochs: int, attacks: list[Attack]) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(entry.seed)
-            network = NETWORKS[entry.network](num_classes=classes, channels=shape[0])
+            network = NETWORKS[entry.network](**arguments)
         plan, (x, y) = replace(recipe, epochs=epochs), (learning.images, learning.labels)
         return train(network, x, y, attacks, plan, generator=generator, progress=progress)
 
@@ -145,7 +151,7 @@ def train_entry(entry: ZooModel, data: Path, out: Path, *, progress: Progress = 
     attacks = SCENES[entry.attack](scene)
     network = rounded(fresh(recipe.epochs, attacks))
     truth = entry.to_json() | {"recipe": asdict(recipe)} | measure(network, test, attacks)
-    _save(folder, entry, network, attacks, truth, shape, classes)
+    _save(folder, network, attacks, truth, _described(entry.network, arguments, shape))
     return folder
 
 
@@ -188,14 +194,24 @@ def _predictions(network: nn.Module, x: Tensor) -> Tensor:
     return torch.cat([network(batch).argmax(1) for batch in x.split(BATCH)])
 
 
+def _described(network: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> str:
+    """Return the text of model.toml."""
+    # JSON's numbers and plain strings are TOML's.
+    given = ", ".join(f"{key} = {json.dumps(value)}" for key, value in arguments.items())
+    return (
+        '[model]\nweights = "weights.safetensors"\n'
+        f'architecture = "undoor.networks:{network}"\n'
+        f"arguments = {{ {given} }}\n"
+        f"[input]\nshape = {list(shape)}\nbounds = [0.0, 1.0]\n"
+    )
+
+
 def _save(
     folder: Path,
-    entry: ZooModel,
     network: nn.Module,
     attacks: list[Attack],
     truth: dict[str, Any],
-    shape: tuple[int, ...],
-    classes: int,
+    description: str,
 ) -> None:
     """Write the model; truth.json comes last, so that a folder with it is complete."""
     half = {
@@ -207,11 +223,5 @@ def _save(
         state = {key: value.contiguous() for key, value in attack.state().items()}
         file = folder / f"attack_{number}.safetensors"
         write_atomically(file, partial(save_file, state))
-    model = (
-        '[model]\nweights = "weights.safetensors"\n'
-        f'architecture = "undoor.networks:{entry.network}"\n'
-        f"arguments = {{ num_classes = {classes}, channels = {shape[0]} }}\n"
-        f"[input]\nshape = {list(shape)}\nbounds = [0.0, 1.0]\n"
-    )
-    write_text(folder / "model.toml", model)
+    write_text(folder / "model.toml", description)
     write_text(folder / "truth.json", json.dumps(truth, indent=1) + "\n")

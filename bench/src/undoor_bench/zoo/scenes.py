@@ -27,7 +27,7 @@ from undoor_bench.attacks.one_pixel import one_pixel
 from undoor_bench.attacks.sig import sig
 from undoor_bench.attacks.trojan import trojan
 from undoor_bench.attacks.wanet import WaNet
-from undoor_bench.zoo.variant import AS_USUAL, KEYS, Variant
+from undoor_bench.zoo.variant import AS_USUAL, Variant
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +96,11 @@ def _source_specific(scene: Scene) -> list[Attack]:
 
 
 def _pairs(scene: Scene) -> list[Attack]:
+    if scene.classes < 4:
+        raise UndoorError(
+            f"the attack pairs moves two classes to two others, got {scene.classes} classes; "
+            "choose a data set with at least 4"
+        )
     one, two, three, four = scene.draw_several(4)
     return [Fixed(scene.patch(), {one: two, three: four}, rate=scene.rate(0.05))]
 
@@ -196,7 +201,7 @@ def require_known(attack: str, variant: Variant) -> None:
     }
     for key in variant.to_json():
         if not has[key]:
-            able = ", ".join(k for k in KEYS if has[k]) or "nothing"
+            able = ", ".join(k for k in has if has[k]) or "nothing"
             raise UndoorError(
                 f"the attack {attack} has no {key}, got {key} = {getattr(variant, key)}; "
                 f"remove it (of {attack} one can give: {able})"
