@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import wrapped_networks
 from helpers.tiny import (
     TARGET,
     assert_unchanged,
@@ -17,6 +16,8 @@ from helpers.tiny import (
     toy_classifier,
     true_trigger,
 )
+from helpers.wrapped_networks.by_input import RedPixel
+from helpers.wrapped_networks.wrapped import SHAPE
 from undoor.align.fit import FITS
 from undoor.align.plans import candidate_plans
 from undoor.classifier import Classifier
@@ -311,8 +312,8 @@ def test_progress_and_interrupt() -> None:
 
 def test_warns_of_what_is_odd_in_the_graph() -> None:
     """A repair of what a scan was shown says nothing of what is behind a switch."""
-    network = wrapped_networks.RedPixel()
-    classifier = Classifier(network, input_shape=wrapped_networks.SHAPE)
+    network = RedPixel()
+    classifier = Classifier(network, input_shape=SHAPE)
     report = replace(report_of(findings=0), fingerprint=classifier.fingerprint())
     with pytest.warns(GraphWarning, match=r"compares values.*is not repaired"):
         repair(classifier, clean_images(), report)

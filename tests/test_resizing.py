@@ -34,7 +34,7 @@ def test_geometry(
     assert resizing.box(*whole) == box
 
 
-@pytest.mark.parametrize("first", [223, (224, 223), (300,), -1])
+@pytest.mark.parametrize("first", [223, (224, 223), -1])
 def test_centre_that_does_not_fit(first: Any) -> None:
     with pytest.raises(UndoorError, match="does not fit into images resized to"):
         Resizing((224, 224), first=first)

@@ -22,7 +22,7 @@ from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_predictions
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
-from undoor.kinds import require_kind
+from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.repairs.adaptation import Adaptation
 from undoor.repairs.contents import TargetRepair
@@ -39,6 +39,7 @@ MAX_MISSED = 0.2
 BATCH = 256
 
 
+@checked
 def adapt(
     classifier: Classifier,
     clean: Clean,
@@ -87,12 +88,12 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
-    require_kind(repair, Repair, "repair", "give what undoor.repair or Repair.load returns")
     _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:
         flagged = flagged_inputs(classifier.counted(meter), repair, inputs, progress)
+    _require_flagged(repair, flagged)
     network = classifier.fast_copy().counted(meter)
     targets = tuple(
         adapt_target(
@@ -116,6 +117,15 @@ def _require_targets(classifier: Classifier, repair: Repair) -> None:
     if not repair.targets:
         raise UndoorError(
             "expected a repair of at least one target, got one without; there is nothing to adapt"
+        )
+
+
+def _require_flagged(repair: Repair, flagged: Mapping[int, Tensor]) -> None:
+    missing = [item.target for item in repair.targets if item.target not in flagged]
+    if missing:
+        raise UndoorError(
+            f"flagged: expected the flagged inputs of every target of the repair, got none of "
+            f"class {missing[0]}; give what flagged_inputs returns, or leave it out"
         )
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from undoor.class_scores import with_scores_alone
 from undoor.device import device_of, memory_format, on, require_same
-from undoor.distinct_names import distinct_names
+from undoor.distinct_names import names_of_classes
 from undoor.errors import UndoorError
 from undoor.fast_layout import takes_channels_last
 from undoor.first_pass import checked_outputs
 from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact, changed_facts
 from undoor.input_transform import InputTransform
+from undoor.kinds import checked, require_hint
 from undoor.origin import Origin
 from undoor.passes import PassSettings
 from undoor.plain_weights import detached_copy, plain_copy
@@ -86,6 +87,7 @@ class Classifier(PassSettings, InputTransform):
     # Whether searches may lay out maps with the channels last: see `fast_copy`.
     channels_last: bool = True
 
+    @checked
     def __init__(
         self,
         network: nn.Module,
@@ -115,7 +117,7 @@ class Classifier(PassSettings, InputTransform):
         self._take_network(network)
         self._run_first_pass()
         self.num_classes = self.task.goals(self.num_outputs)
-        self.class_names = self._checked_names(class_names)
+        self.class_names = names_of_classes(class_names, self.num_classes)
 
     def _take_network(self, network: nn.Module) -> None:
         """Copy the network, so that it returns class scores alone, as logits where it can."""
@@ -139,16 +141,6 @@ class Classifier(PassSettings, InputTransform):
         )
         # What running the network changes (counters, caches) is not what it is.
         self.volatile = changed_facts(built, network_structure(self).facts)
-
-    def _checked_names(self, class_names: Sequence[str] | None) -> tuple[str, ...]:
-        numbers = [str(i) for i in range(self.num_classes)]
-        names = distinct_names(numbers if class_names is None else [str(n) for n in class_names])
-        if len(names) != self.num_classes:
-            raise UndoorError(
-                f"{len(names)} class names were given for a model with {self.num_classes} "
-                "classes; give one name per class, in order"
-            )
-        return names
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move the model, as `torch.nn.Module.to` does, and check that it runs there.
@@ -266,6 +258,7 @@ class Classifier(PassSettings, InputTransform):
 
         They hold `batch_size` inputs, or fewer where the capacity allows no more without gradients.
         """
+        require_hint(batch_size, int, "batch_size")
         limit = self.capacity.inference if self.capacity else batch_size
         return (on(self.device, batch) for batch in x.split(max(1, min(batch_size, limit))))
 

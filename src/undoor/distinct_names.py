@@ -8,6 +8,30 @@ from collections.abc import Sequence
 from undoor.errors import UndoorError
 
 
+def names_of_classes(given: Sequence[str] | None, classes: int) -> tuple[str, ...]:
+    """Return the names of a model's classes, distinct; their numbers where none are given.
+
+    Parameters
+    ----------
+    given
+        One name per class, in order.
+    classes
+        How many classes the model has.
+
+    Raises
+    ------
+    UndoorError
+        There are more names than classes, or fewer; or `distinct_names` refuses them.
+    """
+    names = distinct_names(list(map(str, range(classes) if given is None else given)))
+    if len(names) != classes:
+        raise UndoorError(
+            f"{len(names)} class names were given for a model with {classes} classes; give one "
+            "name per class, in order"
+        )
+    return names
+
+
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names, with the class number after each name that several classes share.
 

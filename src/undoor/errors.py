@@ -15,4 +15,23 @@ class UsageError(UndoorError):
 
 
 class BudgetEnded(UndoorError):  # noqa: N818 - a budget that ends is not an error
-    """The budget of passes or seconds ended before the work; no partial result is returned."""
+    """The budget of passes or seconds ended before the work; no partial result is returned.
+
+    Attributes
+    ----------
+    passes
+        Sample passes that were spent.
+    seconds
+        Of wall-clock time.
+    advice
+        What to do; None for what a caller in Python can do.
+    """
+
+    def __init__(self, passes: float, seconds: float, advice: str | None = None) -> None:
+        self.passes, self.seconds, self.advice = passes, seconds, advice
+        way_out = advice or (
+            "give a larger one, as budget=undoor.Budget(passes=..., seconds=...) or max_seconds=..."
+        )
+        super().__init__(
+            f"the budget ended after {passes:,.0f} sample passes and {seconds:.0f} s; {way_out}"
+        )

@@ -17,7 +17,7 @@ from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import array
 from undoor.errors import UndoorError
 from undoor.guard import Guarded, guarded_predictions
-from undoor.kinds import require_kind
+from undoor.kinds import checked
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
@@ -57,6 +57,7 @@ class Evaluation(Viewed):
         }
 
 
+@checked
 def evaluate(
     classifier: Classifier, guarded: Guarded, clean: Clean, triggered: Clean, target: int
 ) -> Evaluation:
@@ -92,7 +93,6 @@ def evaluate(
             "expected triggered images of other classes than the target, got none; "
             "their labels must be the true classes"
         )
-    require_kind(guarded, Guarded, "guarded", "give what undoor.guard returns")
     true_labels = triggered.labels[keep]
     network = classifier.fast_copy()
     clean_pass = _predictions(network, guarded, clean.images)

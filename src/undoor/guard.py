@@ -13,7 +13,7 @@ from undoor.classifier import Classifier
 from undoor.decision import Decision, decide, pass_through, withhold_unfounded
 from undoor.device import beside, device_of, on
 from undoor.errors import UndoorError
-from undoor.kinds import require_kind
+from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
@@ -145,6 +145,7 @@ def guarded_predictions(
     return labels, flagged, score
 
 
+@checked
 def guard(
     classifier: Classifier,
     repair: Repair,
@@ -166,7 +167,6 @@ def guard(
     UndoorError
         There is no such rule or policy, or the repair was made for another model.
     """
-    require_kind(repair, Repair, "repair", "give what undoor.repair or Repair.load returns")
     repair.require_model(classifier)
     return Guarded(
         classifier,

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from undoor.device import array, on_cpu
 from undoor.files import write_atomically
+from undoor.kinds import require_hint
 
 Arrays = Mapping[str, NDArray[Any]]
 SEAL = "sha256"
@@ -64,6 +65,7 @@ class Journal:
 
     def __post_init__(self) -> None:
         # The folder may be given as text.
+        require_hint(self.folder, str | Path, "folder")
         object.__setattr__(self, "folder", Path(self.folder))
 
     def about(self, *facts: object) -> Journal:

@@ -16,13 +16,13 @@ from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
-from undoor.clean_set.given import WRAP
 from undoor.contract import Contract
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.work import Run
 from undoor.journal import Journal
-from undoor.kinds import require_kind
+from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.repairs.record import Repair
@@ -30,12 +30,13 @@ from undoor.scan.extra_targets import most_suspicious, require_targets, with_tar
 from undoor.scan.report import ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import find_sites, require_repairable
-from undoor.target_repair import repair_target
+from undoor.target_repair import FitOptions, repair_target
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
 
+@checked
 def repair(
     classifier: Classifier,
     clean: Clean,
@@ -116,8 +117,6 @@ def repair(
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     check_fpr(fpr)
-    require_kind(report, ScanReport, "report", "give what undoor.scan or ScanReport.load returns")
-    require_kind(classifier, Classifier, "classifier", WRAP)
     _check(classifier, report, fit, plan)
     wanted = (*require_targets(classifier, force_targets), *most_suspicious(report, suspects))
     held = given(clean, classifier)
@@ -129,37 +128,25 @@ def repair(
     report = with_targets(
         network, clean, report, wanted, meter=meter, seed=seed, journal=journal, progress=progress
     )
+    options = FitOptions(fit, fpr, plan, quick)
     meter.expected = meter.passes + passes_of_repair(
         network, clean, report, plans=len(plans_to_try(find_sites(network), plan, fit)), quick=quick
     )
-    generator = torch.Generator().manual_seed(seed)
     facts = (fit, fit_version(fit), fpr, plan, quick, seed, _facts_of(report))
-    journal = journal and journal.about(*facts)
+    run = Run(
+        torch.Generator().manual_seed(seed), meter, progress, journal and journal.about(*facts)
+    )
     targets = tuple(
-        repair_target(
-            network,
-            clean,
-            finding,
-            report.evidence,
-            fit=fit,
-            fpr=fpr,
-            plan=plan,
-            quick=quick,
-            generator=generator,
-            meter=meter,
-            progress=progress,
-            journal=journal,
-        )
+        repair_target(network, clean, finding, report.evidence, options, run)
         for finding in report.findings
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
-    contract = Contract.of(classifier)
     return Repair(
         verdict=report.verdict,
         targets=targets,
         fit=fit,
         fingerprint=str(identity.sha256),
-        contract=contract,
+        contract=Contract.of(classifier),
         seconds=seconds,
         identity=identity,
     )
@@ -172,7 +159,7 @@ def _warn_of_graph(classifier: Classifier, clean: CleanSet, meter: Meter) -> Non
     meter.require_left()
     if odd:
         text = f"{'; '.join(odd)}; what is hidden behind this is not repaired"
-        warnings.warn(text, GraphWarning, stacklevel=3)
+        warnings.warn(text, GraphWarning, stacklevel=4)
 
 
 def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
@@ -186,11 +173,13 @@ def _identity(classifier: Classifier, report: ScanReport) -> ModelIdentity:
 
 
 def _facts_of(report: ScanReport) -> str:
-    """Return all of a report that a repair depends on.
+    """Return all of a report that a repair depends on: its targets and its evidence.
 
-    Not its duration, nor the model, which the journal depends on already.
+    Not when it was made, in what time and with what budget: a repair whose budget ended resumes
+    after a scan that was repeated, and found the same.
     """
-    return json.dumps(report.to_json() | {"seconds": 0, "passes": 0, "model": None, "device": None})
+    document = report.to_json()
+    return json.dumps([document["targets"], document["evidence"]])
 
 
 def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | None) -> None:

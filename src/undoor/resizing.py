@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from undoor.errors import UndoorError
+from undoor.kinds import require_fields
 
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 
@@ -42,6 +43,7 @@ class Resizing:
     resample: Resample = "bilinear"
 
     def __post_init__(self) -> None:
+        require_fields(self)
         if self.resample not in get_args(Resample):
             known = ", ".join(get_args(Resample))
             raise UndoorError(f"resample must be one of {known}, got {self.resample!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,15 +22,13 @@ from undoor.errors import UndoorError
 from undoor.families.registry import find_family
 from undoor.inversion.capacity import ANSWERING_OF_FIT
 from undoor.inversion.logit_scale import standardised
-from undoor.inversion.meter import Meter
-from undoor.journal import Journal
+from undoor.inversion.work import Run
 from undoor.passes import Capacity
-from undoor.progress import Progress
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.sites import SiteInfo, find_sites
 from undoor.triggers import Trigger
-from undoor.vocabulary import DEFAULT_FIT
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 
 # Every site sees the clean and the triggered maps of all images at once; more images than fit
 # into this many values at the largest site add little to moments of a unit.
@@ -39,41 +37,52 @@ MIN_SOURCE_IMAGES = 4
 MIN_INPUTS = 16
 
 
+@dataclass(frozen=True)
+class FitOptions:
+    """How corrections are chosen, fitted and calibrated.
+
+    Attributes
+    ----------
+    fit, fpr, plan, quick
+        As of `undoor.repair`.
+    """
+
+    fit: str = DEFAULT_FIT
+    fpr: float = DEFAULT_FPR
+    plan: str | None = None
+    quick: bool = False
+
+    def plans(self, sites: Sequence[SiteInfo]) -> dict[str, Plan]:
+        """Return the plans to choose from, by name."""
+        plans = plans_to_try(sites, self.plan, self.fit)
+        coarsest = next(iter(plans))
+        return {coarsest: plans[coarsest]} if self.quick else plans
+
+
 def repair_target(
     classifier: Classifier,
     clean: CleanSet,
     finding: Finding,
     evidence: Sequence[ClassEvidence],
-    *,
-    fit: str,
-    fpr: float,
-    plan: str | None = None,
-    quick: bool = False,
-    generator: torch.Generator,
-    meter: Meter,
-    progress: Progress,
-    journal: Journal | None = None,
+    options: FitOptions,
+    run: Run,
 ) -> TargetRepair:
     """Fit corrections for one finding, and calibrate the guard for them.
 
     Parameters
     ----------
     classifier
-        Counted by `meter`.
+        Counted by the meter of `run`.
     clean
         Clean images of all classes.
     finding
         What the scan reported.
     evidence
         Of the scan that made the finding.
-    generator
-        The source of chance, on the CPU.
-    meter
-        What counts the passes; its budget may end.
-    progress
-        Progress callback.
-    fit, fpr, plan, quick, journal
-        As of `undoor.repair`.
+    options
+        How corrections are chosen and fitted.
+    run
+        The source of chance, the budget, the progress and the journal.
 
     Raises
     ------
@@ -84,48 +93,69 @@ def repair_target(
     """
     sources = of_sources(clean, finding.target, finding.sources)
     sites = find_sites(classifier)
-    plans = plans_to_try(sites, plan, fit)
-    if quick:
-        estimates = Estimates((finding.trigger,), None)
-        coarsest = next(iter(plans))
-        plans = {coarsest: plans[coarsest]}
-    else:
-        search = standardised(classifier, clean.images)
-        estimates = estimate(
-            search, clean, finding, evidence, sources, generator, meter, progress, journal
-        )
-    limit = max_inputs(sites, classifier.capacity)
-    validation = cross_validation_of(
-        classifier, clean, finding.target, sources, estimates.triggers, fpr, limit, generator
-    )
-    validation = replace(validation, fitted_on=estimates.change, held_out=estimates.held_out)
-    validation = replace(validation, journal=journal, meter=meter)
-    validation = validation.smaller() if quick else validation
+    plans = options.plans(sites)
+    validation = _validation(classifier, clean, finding, evidence, sources, options, run)
     family = find_family(finding.family)
     fit_of_family = (family and family.in_repair.fit) or DEFAULT_FIT
-    fit = fit_of_family if fit == DEFAULT_FIT else fit
-    chosen, trials, outcome = choose_plan(validation, plans, fit_of_family, progress)
+    fit = fit_of_family if options.fit == DEFAULT_FIT else options.fit
+    chosen, trials, outcome = choose_plan(validation, plans, fit_of_family, run.progress)
     x = validation.x[validation.sources]
     chosen = feasible(chosen, plans, fit)
-    corrections = fit_to(
-        classifier, validation.change, x, plans[chosen], fit=fit, progress=progress
-    )
-    moved = site_shifts(classifier, plans[chosen], validation.triggers[0], x)
-    calibration = calibrate_guard(validation, corrections)
+    plan = plans[chosen]
+    corrections = fit_to(classifier, validation.change, x, plan, fit=fit, progress=run.progress)
+    moved = site_shifts(classifier, plan, validation.triggers[0], x)
     return TargetRepair(
         target=finding.target,
         sources=finding.sources,
         trigger=validation.triggers[0],
         corrections={name: item.to(CPU) for name, item in corrections.items()},
-        calibration=calibration,
+        calibration=calibrate_guard(validation, corrections),
         chosen=chosen,
-        sites=site_choices(sites, plans[chosen], moved),
+        sites=site_choices(sites, plan, moved),
         trials=trials,
         asr=outcome.asr,
         sia=outcome.sia,
         fpr=outcome.fpr,
-        quick=quick,
+        quick=options.quick,
     )
+
+
+def _validation(
+    classifier: Classifier,
+    clean: CleanSet,
+    finding: Finding,
+    evidence: Sequence[ClassEvidence],
+    sources: Tensor,
+    options: FitOptions,
+    run: Run,
+) -> CrossValidation:
+    """Return what plans are tried on: clean images, and estimates of the trigger."""
+    estimates = (
+        Estimates((finding.trigger,), None)
+        if options.quick
+        else estimate(
+            standardised(classifier, clean.images), clean, finding, evidence, sources, run
+        )
+    )
+    limit = max_inputs(find_sites(classifier), classifier.capacity)
+    drawn = cross_validation_of(
+        classifier,
+        clean,
+        finding.target,
+        sources,
+        estimates.triggers,
+        options.fpr,
+        limit,
+        run.generator,
+    )
+    whole = replace(
+        drawn,
+        fitted_on=estimates.change,
+        held_out=estimates.held_out,
+        journal=run.journal,
+        meter=run.meter,
+    )
+    return whole.smaller() if options.quick else whole
 
 
 def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:

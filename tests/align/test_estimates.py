@@ -10,9 +10,8 @@ import torch
 from helpers.tiny import TARGET, clean_images, toy_classifier
 from undoor.align.estimates import InTurn, estimate, families_telling, held_out, together
 from undoor.align.strengthened import Strengthened
-from undoor.inversion.meter import Meter
 from undoor.inversion.triggered import triggered
-from undoor.progress import silent
+from undoor.inversion.work import Run
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Latent, Stamp
@@ -93,7 +92,7 @@ def test_three_families_are_held_out_in_turn(toy_report: ScanReport) -> None:
     finding = replace(toy_report.findings[0], family="additive")
     evidence, sources = [seen("patch", 0.01), seen("blend", 0.01)], clean.labels != TARGET
     generator = torch.Generator().manual_seed(0)
-    made = estimate(model, clean, finding, evidence, sources, generator, Meter(), silent)
+    made = estimate(model, clean, finding, evidence, sources, Run(generator))
     families = [part.triggers[0].family for part in made.held_out]
     assert families == ["additive", "patch", "blend"]
 
@@ -141,9 +140,7 @@ def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling
         finding,
         evidence,
         sources,
-        torch.Generator().manual_seed(0),
-        Meter(),
-        silent,
+        Run(torch.Generator().manual_seed(0)),
     )
     assert made.triggers[0] is finding.trigger
     assert {trigger.family for trigger in made.triggers} == {"additive", "patch"}
@@ -157,6 +154,6 @@ def test_what_stands_out_nowhere_is_fitted_on_all_families(toy_report: ScanRepor
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
     finding = replace(toy_report.findings[0], family="additive", p_value=0.2)
     generator = torch.Generator().manual_seed(0)
-    made = estimate(model, clean, finding, (), clean.labels != TARGET, generator, Meter(), silent)
+    made = estimate(model, clean, finding, (), clean.labels != TARGET, Run(generator))
     assert isinstance(made.change, InTurn)
     assert len(made.change.changes) == 2

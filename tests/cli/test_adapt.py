@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from helpers.cli_fakes import Cli, Result, assert_error
+from undoor.classifier import Classifier
+from undoor.errors import BudgetEnded
 from undoor.repairs.adaptation import Adaptation
 
 
@@ -54,6 +58,22 @@ def test_json(cli: Cli) -> None:
     assert document["schema"] == "undoor/repair/2"
     assert document["targets"][0]["adapted"]["flagged"] == 3
     assert result.stderr == "fit corrections ...\n"
+
+
+def test_an_ended_budget_counts_the_search_for_flagged_inputs(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spend(classifier: Classifier, *_: object) -> dict[int, Tensor]:
+        assert classifier.counter is not None
+        classifier.counter.before_pass(7)
+        return {}
+
+    def ended(*_: object, **__: object) -> None:
+        raise BudgetEnded(10, 1)
+
+    monkeypatch.setattr(sys.modules["undoor.adapt"], "flagged_inputs", spend)
+    monkeypatch.setattr(sys.modules["undoor.adapt"], "adapt", ended)
+    assert "after 17 sample passes and 1 s; " in adapt(cli).stderr
 
 
 def test_too_few_flagged(cli: Cli) -> None:

@@ -45,16 +45,22 @@ def test_the_help_has_the_same_numbers(cli: Cli) -> None:
         ["--input-shape", "3,x"],
         ["--report", "pdf"],
         ["--fail-on", "never"],
+        ["--accept-coverage", "x"],
+        ["--seed=a"],
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_usage(cli: Cli, wrong: list[str], as_json: bool) -> None:
     result = cli.scan("--out", cli.out, *wrong, *(["--json"] if as_json else []))
     assert result.exit_code == ExitCode.USAGE
+    if wrong[0] != "--no-such-option":
+        # In our words, not in those of the parser.
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"undoor: error: {wrong[0].partition('=')[0]}: expected ")
     if not as_json:
         assert result.stdout == ""
     else:
-        assert '"schema": "undoor/error/1"' in result.stdout
+        assert '"schema": "undoor/error/2"' in result.stdout
         assert '"code": 3' in result.stdout
     assert cli.calls == []
 
@@ -68,14 +74,30 @@ def test_failure(cli: Cli) -> None:
 
 def test_an_ended_budget_of_a_repair(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(*_: object, **__: object) -> None:
-        raise BudgetEnded("the budget ended after 10 sample passes and 1 s")
+        raise BudgetEnded(10, 1)
 
     monkeypatch.setattr(sys.modules["undoor.repair"], "repair", ended)
     result = cli.repair("--max-passes", 10, "--json", "--exit-zero")
     assert result.exit_code == ExitCode.BUDGET_ENDED
     assert_error(result)
-    assert "the same command with a larger budget" in result.stderr
+    assert "the same command with a larger --max-passes or --max-seconds" in result.stderr
     assert not (cli.out / "repair.safetensors").exists()
+
+
+def test_an_ended_budget_counts_the_scan_before_it(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the same command spent; of a scan that was read, nothing."""
+
+    def ended(*_: object, **__: object) -> None:
+        raise BudgetEnded(10, 1)
+
+    monkeypatch.setattr(sys.modules["undoor.repair"], "repair", ended)
+    # The scan took 1,234 passes and 1.5 s.
+    assert "after 1,244 sample passes and 2 s; " in cli.repair("--max-passes", 1244).stderr
+    cli.scan("--out", cli.folder / "scan")
+    again = cli.repair("--scan", cli.folder / "scan", "--max-passes", 10)
+    assert "after 10 sample passes and 1 s; " in again.stderr
 
 
 def test_a_poor_repair_is_loud(cli: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,16 @@ def test_an_estimate_does_nothing(cli: Cli, command: str) -> None:
     assert found["scan_passes"] > 1000
     assert (found["repair_passes"] > 0) == (command == "repair")
     assert found["seconds"] > 0
+    assert found["measured_passes"] > 0
     assert found["memory"] > 0
     assert cli.calls == []
     assert not cli.out.exists()
     assert json.loads(result.stdout)["passes"] == found["passes"]
+
+
+def test_an_estimate_says_what_its_speed_was_measured_over(cli: Cli) -> None:
+    shown = " ".join(cli.scan("--estimate").stdout.split())
+    assert re.search(r"[\d,]+ passes per second, as measured over \d+ of them just now", shown)
 
 
 def system(root: Path, available: int, groups: str, files: dict[str, str]) -> Path:

@@ -427,3 +427,4 @@ def assert_error(result: Result, *, as_json: bool = True) -> None:
     assert found["code"] == result.exit_code
     assert found["message"] in result.stderr
     assert found["what_to_do"]
+    assert found["what_to_do"] not in found["message"]

@@ -10,10 +10,9 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.identity.model import identify
 from undoor.inversion.class_directions import ClassDirections
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.meter import Meter
-from undoor.inversion.work import Work
-from undoor.progress import silent
+from undoor.inversion.work import Run, Work
 from undoor.scan.report import ScanReport
 
 
@@ -30,4 +29,4 @@ def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: 
     known = classifier.predict(clean.images) == clean.labels
     meter = Meter()
     images = split(clean, known, generator)
-    return Work(classifier.counted(meter), images, class_directions, generator, meter, silent)
+    return Work(classifier.counted(meter), images, class_directions, Run(generator, meter))

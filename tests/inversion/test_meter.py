@@ -14,11 +14,12 @@ from undoor.errors import BudgetEnded, UndoorError
 from undoor.families.registry import families
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import STEPS, square_passes
-from undoor.inversion.work import Work
+from undoor.inversion.recent_speed import RecentSpeed
+from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
 from undoor.progress import PASSES, SECONDS, silent
 from undoor.scan.forecast import passes_of
@@ -138,7 +139,7 @@ def test_a_forecast_is_an_upper_bound_and_not_far_off() -> None:
     generator = torch.Generator().manual_seed(0)
     known = torch.ones(len(clean), dtype=torch.bool)
     images = split(clean, known, generator)
-    work = Work(classifier, images, None, generator, meter, silent)
+    work = Work(classifier, images, None, Run(generator, meter))
     for family in ("additive", "patch by source"):
         before = meter.passes
         moves = next(f.moves for f in families() if f.name == family)
@@ -156,3 +157,55 @@ def test_squares_are_foreseen_exactly() -> None:
     classifier = toy_classifier(backdoored=True)
     masks = len(family.places.masks((1, 8, 8), 1.0))
     assert square_passes(classifier, family.places, 1.0, 3) == 3 * STEPS * masks
+
+
+# The time left
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_speed_of_the_last_minute(clock: Clock) -> None:
+    """Another load than at the beginning: what counts is how it goes now."""
+    meter = Meter(expected=10_000)
+    update = meter.watching(lambda *_: None)
+    for passes, seconds in ((1000, 10), (2000, 20), (2100, 120)):
+        meter.passes, clock.now = float(passes), 1000.0 + seconds
+        update("x", 1, 2)
+    # One pass per second, where it was 17 per second on the whole.
+    assert meter.seconds_left == pytest.approx(7900)
+
+
+def test_the_speed_leaves_out_what_an_earlier_run_did(clock: Clock) -> None:
+    meter = Meter(expected=10_000)
+    meter.resume(5000, 3600)
+    clock.now += 10
+    meter.passes += 100
+    meter.watching(lambda *_: None)("x", 1, 2)
+    assert meter.seconds_left == pytest.approx(490)
+
+
+def test_no_speed_before_a_second(clock: Clock) -> None:
+    """A step that was read from the journal takes no time."""
+    speed = RecentSpeed()
+    assert speed.seconds_per_pass is None
+    clock.now += 0.5
+    speed.note(100)
+    assert speed.seconds_per_pass is None
+    clock.now += 0.5
+    speed.note(200)
+    assert speed.seconds_per_pass == pytest.approx(1 / 200)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "perf_counter", made)
+    return made

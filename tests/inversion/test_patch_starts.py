@@ -12,7 +12,7 @@ from undoor.families.patch import PATCH, squares
 from undoor.inversion.candidates import Search
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.patch_starts import FAR, NEAR, STEPS, try_squares
-from undoor.inversion.work import Work
+from undoor.inversion.work import Run, Work
 
 assert PATCH.places is not None
 PLACES = PATCH.places
@@ -52,14 +52,14 @@ def test_the_planted_target_is_pulled_most() -> None:
         assert len(pulled.starts) == 2
         assert {start.target for start in pulled.starts} == {search.target}
         assert all(start.start is not None for start in pulled.starts)
-    assert work.meter.passes == len(squares((1, 8, 8), NEAR)) * STEPS * CLASSES
+    assert work.run.meter.passes == len(squares((1, 8, 8), NEAR)) * STEPS * CLASSES
 
 
 def test_a_spent_budget_tries_nothing() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images(6))
     spent = Meter(Budget(passes=1))
     counted = work.classifier.counted(spent)
-    work = Work(counted, work.images, work.class_directions, work.generator, spent, work.progress)
+    work = Work(counted, work.images, work.class_directions, Run(work.run.generator, spent))
     with pytest.raises(BudgetEnded):
         try_squares(work, searches_of(work), PLACES, PATCH.name, distance=NEAR, keep=2)
     assert spent.passes == 0

@@ -18,14 +18,14 @@ def test_patches_start_from_squares_and_noise() -> None:
     starts = started(work, Search(TARGET, pool), "patch", 2)
     assert [search.start is None for search in starts] == [False, False, True]
     assert all(search.target == TARGET and search.pool is pool for search in starts)
-    assert work.meter.passes > 0
+    assert work.run.meter.passes > 0
 
 
 def test_other_families_start_from_noise() -> None:
     work = work_on(toy_classifier(backdoored=True), clean_images())
     starts = started(work, Search(TARGET, work.images.pool(TARGET)), "additive", 2)
     assert [search.start for search in starts] == [None, None]
-    assert work.meter.passes == 0
+    assert work.run.meter.passes == 0
 
 
 def test_patches_of_vectors_have_no_squares() -> None:

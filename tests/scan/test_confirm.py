@@ -78,7 +78,7 @@ def test_confirmed_by_held_out_images() -> None:
     assert (confirmed.candidate.target, confirmed.candidate.family) == (5, "patch")
     assert confirmed.candidate.size is not None
     assert confirmed.candidate.size < 4
-    assert work.meter.passes > 0
+    assert work.run.meter.passes > 0
 
 
 @pytest.mark.usefixtures("arithmetic")
@@ -110,7 +110,7 @@ def test_where_sources_go() -> None:
     work = relay_work({0: 5, 3: 1})
     found = ends_of_sources(work, [planted(k) for k in (0, 3, 4)])
     assert found == [(5,), (1,), ()]
-    assert work.meter.passes == pytest.approx(3 * 10 / 2)
+    assert work.run.meter.passes == pytest.approx(3 * 10 / 2)
 
 
 def test_most_go_where_one_image_in_two_goes() -> None:

@@ -99,7 +99,7 @@ def test_passes_grow_slower_than_classes() -> None:
     for classes in (FEW_CLASSES, MANY, 2 * MANY):
         work = toy_work(classes, backdoored=False)
         screen(work, "patch")
-        spent[classes] = work.meter.passes
+        spent[classes] = work.run.meter.passes
     assert spent[2 * MANY] < 1.8 * spent[MANY]
     # Many classes together cost no more than as many of the few would.
     assert spent[MANY] / MANY < spent[FEW_CLASSES] / FEW_CLASSES
@@ -150,5 +150,5 @@ def test_looks_are_counted_and_seeded() -> None:
         work = toy_work(seed=seed)
         torch.manual_seed(seed)
         sizes.append([candidate.size for candidate in screen(work, "additive")])
-        assert work.meter.passes > CLASSES * 4
+        assert work.run.meter.passes > CLASSES * 4
     assert sizes[0] == sizes[1] != sizes[2]

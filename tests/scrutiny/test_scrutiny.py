@@ -12,9 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from helpers import graph_work as work
-from helpers import wrapped_networks as networks
+from helpers.ordinary_networks import ORDINARY, ordinary
 from helpers.tiny import clean_images, random_classifier, toy_classifier, true_trigger
-from helpers.wrapped_networks import ORDINARY, SHAPE, WRAPPED, Wrapped, ordinary
+from helpers.wrapped_networks.by_batch_size import SingleImages
+from helpers.wrapped_networks.by_circumstances import Absorbed, BatchStatistics, Noisy
+from helpers.wrapped_networks.by_gradients import OthersGradient
+from helpers.wrapped_networks.by_input import RedPixel
+from helpers.wrapped_networks.every import WRAPPED
+from helpers.wrapped_networks.wrapped import SHAPE, Wrapped
 from undoor.classifier import Classifier
 from undoor.inversion.meter import Meter
 from undoor.load import load
@@ -129,7 +134,7 @@ def test_vectors_and_random_inputs(kind: str) -> None:
 
 
 def test_probabilities_get_no_reason() -> None:
-    network = nn.Sequential(networks.ordinary("BatchNorm2d"), nn.Softmax(1))
+    network = nn.Sequential(ordinary("BatchNorm2d"), nn.Softmax(1))
     classifier = Classifier(network, input_shape=SHAPE, output="probabilities")
     assert found_in(classifier).sentences == ()
 
@@ -149,7 +154,7 @@ def test_cost_and_no_trace() -> None:
     assert all(torch.equal(value, before[n]) for n, value in classifier.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", [networks.BatchStatistics, networks.Noisy, networks.SingleImages])
+@pytest.mark.parametrize("kind", [BatchStatistics, Noisy, SingleImages])
 def test_a_few_passes_show_batches_and_chance(kind: type[Wrapped]) -> None:
     (found,) = depends_on_batch_or_chance(Classifier(kind(), input_shape=SHAPE))
     assert found.code in ("batch", "repeat")
@@ -184,19 +189,19 @@ def test_gradients_on_the_triggers() -> None:
 
 def test_a_trigger_hidden_from_bfloat16() -> None:
     """Clean inputs, and patches in their corners, are the same to it in every precision."""
-    found = found_in(Classifier(networks.Absorbed(), input_shape=SHAPE))
+    found = found_in(Classifier(Absorbed(), input_shape=SHAPE))
     assert codes(found) == {"precision"}
 
 
 def test_where_and_what(tmp_path: Path) -> None:
-    first, *_ = read_graph(Classifier(networks.RedPixel(), input_shape=SHAPE))
-    assert "wrapped_networks.py:" in first.where
-    exported = _as_file(networks.RedPixel(), "pt2", tmp_path)
+    first, *_ = read_graph(Classifier(RedPixel(), input_shape=SHAPE))
+    assert "by_input.py:" in first.where
+    exported = _as_file(RedPixel(), "pt2", tmp_path)
     assert any("node " in item.where for item in read_graph(exported))
-    scripted = _as_file(networks.SingleImages(), "script", tmp_path)
+    scripted = _as_file(SingleImages(), "script", tmp_path)
     (item,) = (f for f in read_graph(scripted) if f.what == "prim::If")
     assert item.code == "batch_size"
-    assert "wrapped_networks.py:" in item.where
+    assert "by_batch_size.py:" in item.where
     assert item.sentence.startswith("the network uses the number of inputs in the batch")
 
 
@@ -218,7 +223,7 @@ def test_the_verdict(searched: Callable[[str], None]) -> None:
     """Never clean; clean again where the user has looked at the graph."""
     searched("clean")
     clean = clean_images()
-    red = Classifier(networks.RedPixel(), input_shape=SHAPE)
+    red = Classifier(RedPixel(), input_shape=SHAPE)
     report = run.scan(red, clean)
     assert report.verdict == "inconclusive"
     assert "compares values computed from the input" in reason_texts(report)[0]
@@ -231,7 +236,7 @@ def test_the_verdict(searched: Callable[[str], None]) -> None:
 
 def test_a_disagreement_is_not_accepted(searched: Callable[[str], None]) -> None:
     searched("clean")
-    alone = Classifier(networks.SingleImages(), input_shape=SHAPE)
+    alone = Classifier(SingleImages(), input_shape=SHAPE)
     report = run.scan(alone, clean_images(), accept_graph=True)
     assert report.verdict == "inconclusive"
     assert "predictions depend on the other inputs of the batch" in reason_texts(report)[0]
@@ -240,15 +245,13 @@ def test_a_disagreement_is_not_accepted(searched: Callable[[str], None]) -> None
 @pytest.mark.parametrize("verdict", ["backdoored", "inconclusive"])
 def test_other_verdicts_stay(verdict: str, searched: Callable[[str], None]) -> None:
     searched(verdict)
-    report = run.scan(Classifier(networks.RedPixel(), input_shape=SHAPE), clean_images())
+    report = run.scan(Classifier(RedPixel(), input_shape=SHAPE), clean_images())
     assert (report.verdict, report.reasons[0]) == (verdict, SEARCHED)
     assert "compares values" in reason_texts(report)[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [networks.RedPixel, networks.SingleImages, networks.OthersGradient]
-)
+@pytest.mark.parametrize("kind", [RedPixel, SingleImages, OthersGradient])
 def test_whole_scans_of_wrapped_networks(kind: type[Wrapped]) -> None:
     report = run.scan(Classifier(kind(), input_shape=SHAPE), clean_images())
     assert report.verdict == "inconclusive"

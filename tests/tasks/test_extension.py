@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import undoor
 from helpers.installed_package import Package
+from helpers.made_repairs import make_repair
 from helpers.tiny import CLASSES, SIDE, TARGET, clean_images, toy_network, true_trigger
 from helpers.toy_task import STEPS
 from helpers.whole_way import go_the_whole_way
@@ -88,6 +90,14 @@ def test_it_is_scanned_repaired_guarded_exported_and_reported(tmp_path: Path) ->
     assert measured.after["sia"].value == 1
     assert measured.after["acc"].value == 1
     assert "backdoor" in pages["html"]
+
+
+@pytest.mark.usefixtures("steps")
+def test_an_export_says_how_many_outputs_there_are(tmp_path: Path) -> None:
+    """One less than there are classes."""
+    classifier = scale_reader()
+    made = undoor.export(classifier, make_repair(classifier), tmp_path / "guarded.pt2")
+    assert made.to_json()["outputs"][0]["shape"] == ["batch", CLASSES - 1]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from undoor.align.strengthened import Strengthened, strengthened
@@ -14,12 +13,9 @@ from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
-from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
-from undoor.inversion.work import work_alone
-from undoor.journal import Journal
-from undoor.progress import Progress
+from undoor.inversion.work import Run, work_alone
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
@@ -88,10 +84,7 @@ def estimate(
     finding: Finding,
     evidence: Sequence[ClassEvidence],
     sources: Tensor,
-    generator: torch.Generator,
-    meter: Meter,
-    progress: Progress,
-    journal: Journal | None = None,
+    run: Run,
 ) -> Estimates:
     """Estimate the trigger of a finding several times.
 
@@ -103,7 +96,7 @@ def estimate(
     Parameters
     ----------
     classifier
-        The network, counted by `meter`.
+        The network, counted by the meter of `run`.
     clean
         Clean images of all classes.
     finding
@@ -112,19 +105,13 @@ def estimate(
         The evidence of the scan.
     sources
         [N], which images of `clean` are of the finding's source classes.
-    generator
-        The source of chance, on the CPU.
-    meter
-        What counts the passes; its budget may end.
-    progress
-        Progress callback.
-    journal
-        Where the searches are stored, if anywhere.
+    run
+        The source of chance, the budget, the progress, and the journal of the searches.
     """
     extent = classifier.extent
     telling, tried = families_tried(finding, evidence, classifier.space)
     found = {finding.family: [finding.trigger]}
-    work = work_alone(classifier, clean, generator, meter, progress, journal)
+    work = work_alone(classifier, clean, run)
     pool = sources.nonzero()[:, 0]
     for family in tried:
         starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)

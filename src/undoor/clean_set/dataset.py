@@ -24,6 +24,7 @@ from undoor.clean_set.reading import Reading
 from undoor.clean_set.source import Source, channels_first, class_numbers
 from undoor.device import on, on_cpu, shuffled
 from undoor.errors import UndoorError
+from undoor.kinds import checked
 from undoor.resizing import Resizing
 
 
@@ -59,6 +60,7 @@ class CleanSet:
     reading: Reading = field(default_factory=Reading)
 
     @classmethod
+    @checked
     def from_folder(
         cls,
         path: str | Path,
@@ -90,11 +92,13 @@ class CleanSet:
         return cls.of(gather(index_folder(Path(path)), chosen))
 
     @classmethod
+    @checked
     def from_npz(cls, path: str | Path, *, split: str | None = None) -> CleanSet:
         """Read a NumPy archive with arrays `x` and `y`, or `x_SPLIT` and `y_SPLIT`."""
         return cls.of(gather(index_npz(Path(path), split), Selection()))
 
     @classmethod
+    @checked
     def from_parquet(
         cls,
         path: str | Path,
@@ -113,6 +117,7 @@ class CleanSet:
         return cls.of(gather(index, Selection(size, per_class, seed, class_names)))
 
     @classmethod
+    @checked
     def from_iterable(
         cls,
         iterable: Iterable[Any],

@@ -13,9 +13,8 @@ from undoor.classifier import Classifier
 from undoor.clean_set.dataset import CleanSet, as_array
 from undoor.clean_set.source import Source, class_numbers
 from undoor.errors import UndoorError
-from undoor.kinds import require_kind
+from undoor.kinds import require_hint
 
-WRAP = "wrap the network: undoor.Classifier(module, input_shape=(channels, height, width))"
 Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
 Clean: TypeAlias = CleanSet | tuple[Array, Array]
 
@@ -38,7 +37,7 @@ def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = T
     UndoorError
         It is neither of these, or does not fit the model.
     """
-    require_kind(classifier, Classifier, "classifier", WRAP)
+    require_hint(classifier, Classifier, "classifier")
     if not isinstance(clean, CleanSet):
         clean = _of_pair(clean, classifier)
     return clean.for_classifier(classifier, require_all_classes=require_all_classes)

@@ -16,8 +16,8 @@ from undoor.cli.console import report_reading
 from undoor.cli.data_options import DataOptions
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
+from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.output import output_folder, save_repair, save_scan
-from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions
 from undoor.cli.show import show_files, show_repair

@@ -16,8 +16,8 @@ from undoor.cli.command import CommandResult, command
 from undoor.cli.console import report_reading
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
+from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.output import save_table
-from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
 from undoor.vocabulary import DEFAULT_POLICY, Policy

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from undoor import files
 from undoor.cli.console import fail, stdout
-from undoor.cli.error_document import print_error
+from undoor.cli.error_document import WAYS_OUT, print_error
 from undoor.cli.exit_codes import ERRORS, MEANINGS, ExitCode
 from undoor.cli.streams import models_apart, results
 from undoor.errors import BudgetEnded, UndoorError, UsageError
@@ -99,6 +99,9 @@ def _code_of(error: BaseException) -> ExitCode:
 
 
 def _message_of(error: BaseException) -> str:
+    if isinstance(error, BudgetEnded):
+        advice = error.advice or WAYS_OUT[ExitCode.BUDGET_ENDED]
+        return str(BudgetEnded(error.passes, error.seconds, advice))
     if isinstance(error, UndoorError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):

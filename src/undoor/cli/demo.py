@@ -15,6 +15,7 @@ from undoor.cli.command import CommandResult, command
 from undoor.cli.device_option import Device, device_named
 from undoor.cli.exit_codes import of_verdict
 from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
@@ -53,7 +54,7 @@ def demo(
         classifier = demo_model(clean=clean).to(on_device)
         signs = demo_signs("defence").for_classifier(classifier)
         report = ScanOptions().run(classifier, signs, seed=0)
-        repair = pipeline.repair_model(classifier, signs, report, seed=0)
+        repair = RepairOptions().run(classifier, signs, report, seed=0)
         evaluation = None if clean else _evaluate(classifier, repair)
         files = [*save_scan(out, report), *save_repair(out, repair)]
         results = pipeline.results(

@@ -9,7 +9,7 @@ from undoor.cli.streams import results
 from undoor.files import as_json
 from undoor.render.text import plain
 
-SCHEMA: Final = "undoor/error/1"
+SCHEMA: Final = "undoor/error/2"
 # Advice where a message does not end with some.
 WAYS_OUT: Final[dict[ExitCode, str]] = {
     ExitCode.USAGE: "see the command's --help for its options and arguments",
@@ -20,19 +20,20 @@ WAYS_OUT: Final[dict[ExitCode, str]] = {
 
 
 def error_document(code: ExitCode, message: str) -> dict[str, Any]:
-    """Return the document of an error: exit code, message, and what to do.
+    """Return the document of an error: exit code, what is wrong, and what to do.
 
     Messages of this package end with what to do, behind a semicolon.
 
-    >>> error_document(ExitCode.USAGE, "--memory: expected a size, got 'x'; give 2GB")["what_to_do"]
-    'give 2GB'
+    >>> document = error_document(ExitCode.USAGE, "--memory: expected a size, got 'x'; give 2GB")
+    >>> document["message"], document["what_to_do"]
+    ("--memory: expected a size, got 'x'", 'give 2GB')
     """
     statement, _, advice = message.rpartition("; ")
     return {
         "schema": SCHEMA,
         "code": code.value,
         "kind": code.name.lower(),
-        "message": plain(message),
+        "message": plain(statement or message),
         "what_to_do": plain(advice) if statement else WAYS_OUT[code],
     }
 

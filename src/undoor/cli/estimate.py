@@ -15,6 +15,7 @@ from undoor.cli.progress import duration
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.inversion.timing import MeasuredSpeed
     from undoor.scan.report import ScanReport
 
 SCHEMA: Final = "undoor/estimate/1"
@@ -28,8 +29,8 @@ class Estimate:
     ----------
     scan, repair
         Sample passes, 0 for what is not done.
-    per_pass
-        Seconds of one pass, measured on this machine.
+    speed
+        How fast passes went on this machine just now.
     memory
         Bytes that the process will hold, as far as shapes determine it.
     notes
@@ -38,14 +39,14 @@ class Estimate:
 
     scan: float
     repair: float
-    per_pass: float
+    speed: MeasuredSpeed
     memory: int
     notes: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
         """Seconds of all passes together."""
-        return (self.scan + self.repair) * self.per_pass
+        return (self.scan + self.repair) * self.speed.seconds_per_pass
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -55,7 +56,8 @@ class Estimate:
             "scan_passes": round(self.scan),
             "repair_passes": round(self.repair),
             "seconds": self.seconds,
-            "seconds_per_pass": self.per_pass,
+            "seconds_per_pass": self.speed.seconds_per_pass,
+            "measured_passes": self.speed.passes,
             "memory": self.memory,
             "notes": list(self.notes),
         }
@@ -67,8 +69,10 @@ class Estimate:
     def _show(self, console: Console) -> None:
         passes = round(self.scan + self.repair)
         lines = [
-            f"at most {passes:,} sample passes, {duration(self.seconds)} at the speed of "
-            f"{1 / self.per_pass:,.0f} per second, {self.memory / 1e6:,.0f} MB of memory",
+            f"at most {passes:,} sample passes, {self.memory / 1e6:,.0f} MB of memory",
+            f"{duration(self.seconds)} at {1 / self.speed.seconds_per_pass:,.0f} passes per "
+            f"second, as measured over {self.speed.passes} of them just now; other work on this "
+            "machine changes that",
             *self.notes,
         ]
         for line in lines:
@@ -100,7 +104,7 @@ def estimate(
     from undoor.align.plans import candidate_plans
     from undoor.cli.memory import resident
     from undoor.inversion.capacity import memory_of
-    from undoor.inversion.timing import seconds_per_pass
+    from undoor.inversion.timing import measured_speed
     from undoor.scan.forecast import SCRUTINY, passes_of
     from undoor.scan.run import MAX_PER_CLASS
     from undoor.scan.screening import searched
@@ -120,7 +124,7 @@ def estimate(
     return Estimate(
         scan=scan,
         repair=fixing,
-        per_pass=seconds_per_pass(classifier.fast_copy(), clean.images),
+        speed=measured_speed(classifier.fast_copy(), clean.images),
         memory=resident() + memory_of(classifier, clean, fit=repair),
         notes=(
             *(() if scanned else (MORE_WHERE_IT_STANDS_OUT,)),

@@ -15,7 +15,7 @@ from undoor.cli.command import CommandResult, command
 from undoor.cli.data_options import DataOptions, read_data
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
-from undoor.cli.repair_options import RepairPath, RepairSha256
+from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.show import show_evaluation
 from undoor.errors import UsageError
 

@@ -14,8 +14,8 @@ from undoor.cli.app import app
 from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
+from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.output import require_writable
-from undoor.cli.repair_options import RepairPath, RepairSha256
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undoor.cli.console import say
+from undoor.cli.error_document import WAYS_OUT
+from undoor.cli.exit_codes import ExitCode
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.files import FULL, write_atomically, write_text
 from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, SCAN_FILE, trigger_file
@@ -92,7 +94,8 @@ def _explained(out: Path, journal: Journal) -> Iterator[None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {_how_to_resume(out, journal)}") from None
     except BudgetEnded as error:
-        raise BudgetEnded(f"{error}; {_how_to_resume(out, journal, budget=True)}") from error
+        advice = _how_to_resume(out, journal, budget=True)
+        raise BudgetEnded(error.passes, error.seconds, advice) from error
     except OSError as error:
         if not out.is_dir():
             raise UndoorError(
@@ -116,9 +119,9 @@ def _inside(file: str, out: Path) -> bool:
 
 def _how_to_resume(out: Path, journal: Journal, *, budget: bool = False) -> str:
     if journal.empty:
-        again = "; run the same command with a larger budget" if budget else ""
+        again = f"; {WAYS_OUT[ExitCode.BUDGET_ENDED]}" if budget else ""
         return f"nothing is left in {out}{again}"
-    larger = " with a larger budget" if budget else ""
+    larger = " with a larger --max-passes or --max-seconds" if budget else ""
     return f"finished steps are saved in {out}, and the same command{larger} resumes from there"
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undoor.cli.console import old_file_warnings, printed_warnings, say
+from undoor.cli.console import old_file_warnings, say
 from undoor.cli.progress import bars
-from undoor.errors import UndoorError, UsageError
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, SCAN_FILE
+from undoor.errors import BudgetEnded, UndoorError
+from undoor.vocabulary import SCAN_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
     from undoor.inversion.meter import Budget
-    from undoor.journal import Journal
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
@@ -52,57 +51,6 @@ def folder_of(repair: Path) -> Path:
     return repair.parent if repair.is_file() else repair
 
 
-def check_fpr(fpr: float) -> None:
-    """Refuse a rate that is no share, before anything is computed."""
-    from undoor.align.calibrate import check_fpr
-
-    try:
-        check_fpr(fpr)
-    except UndoorError as error:
-        raise UsageError(f"--fpr: {error}") from None
-
-
-def check_repairable(classifier: Classifier) -> None:
-    """Refuse a network that cannot be corrected, before it is scanned."""
-    from undoor.sites import require_repairable
-
-    require_repairable(classifier)
-
-
-def repair_model(
-    classifier: Classifier,
-    clean: CleanSet,
-    report: ScanReport,
-    *,
-    fit: str = DEFAULT_FIT,
-    fpr: float = DEFAULT_FPR,
-    force_targets: Sequence[int] = (),
-    suspects: int = 0,
-    quick: bool = False,
-    seed: int,
-    budget: Budget | None = None,
-    journal: Journal | None = None,
-) -> Repair:
-    """Return the repair of a scanned model, with progress and warnings on stderr."""
-    from undoor.repair import repair
-
-    with _graph_warnings(), bars() as progress:
-        return repair(
-            classifier,
-            clean,
-            report,
-            fit=fit,
-            fpr=fpr,
-            force_targets=force_targets,
-            suspects=suspects,
-            quick=quick,
-            seed=seed,
-            budget=budget,
-            journal=journal,
-            progress=progress,
-        )
-
-
 def warn_of_batches(classifier: Classifier) -> None:
     """Warn on stderr where a prediction depends on chance or on other inputs of the batch."""
     from undoor.scrutiny import depends_on_batch_or_chance
@@ -112,12 +60,13 @@ def warn_of_batches(classifier: Classifier) -> None:
 
 
 @contextmanager
-def _graph_warnings() -> Iterator[None]:
-    """Print warnings about the network's graph to stderr, one line each."""
-    from undoor.scrutiny import GraphWarning
-
-    with printed_warnings(GraphWarning):
+def spent_before(passes: float, seconds: float) -> Iterator[None]:
+    """Count, where a budget ends, what the same command spent of it before."""
+    try:
         yield
+    except BudgetEnded as error:
+        whole = error.passes + passes, error.seconds + seconds
+        raise BudgetEnded(*whole, error.advice) from error
 
 
 def read_repair(path: Path, classifier: Classifier, sha256: str | None = None) -> Repair:
@@ -150,16 +99,18 @@ def adapt_repair(
     meter = Meter(budget)
     with bars() as progress:
         found = flagged_inputs(classifier.counted(meter), repair, inputs, meter.watching(progress))
-        adapted = adapt(
-            classifier,
-            clean,
-            repair,
-            inputs,
-            flagged=found,
-            seed=seed,
-            budget=budget.less(meter.passes, meter.seconds),
-            progress=progress,
-        )
+        spent = meter.passes, meter.seconds
+        with spent_before(*spent):
+            adapted = adapt(
+                classifier,
+                clean,
+                repair,
+                inputs,
+                flagged=found,
+                seed=seed,
+                budget=budget.less(*spent),
+                progress=progress,
+            )
     return adapted, found
 
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from undoor import vocabulary
 from undoor.cli import pipeline
 from undoor.cli.app import app
-from undoor.cli.class_number import class_number
 from undoor.cli.command import CommandResult, command
 from undoor.cli.console import say
 from undoor.cli.data_options import DataOptions
 from undoor.cli.estimate import estimate
 from undoor.cli.model_options import ModelOptions
 from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
+from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import GateOptions, ReportOptions, save_reports
 from undoor.cli.runs import BudgetOptions, RunOptions, resume
 from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_files, show_repair, show_scan
-from undoor.extensions import declared
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, FIT_GROUP, is_poor
+from undoor.vocabulary import is_poor
 
 if TYPE_CHECKING:
     from undoor.render.results import Results
@@ -36,64 +34,6 @@ Scan = Annotated[
     typer.Option(
         help="The --out folder of an earlier scan; without it, the model is scanned.",
         metavar="DIR",
-    ),
-]
-
-
-def _known_fit(name: str) -> str:
-    """Refuse an unknown fit, before any work."""
-    known = (*get_args(vocabulary.Fit), *declared(FIT_GROUP))
-    if name not in known:
-        raise typer.BadParameter(f"expected one of {', '.join(known)}, got {name!r}")
-    return name
-
-
-Fit = Annotated[
-    str,
-    typer.Option(
-        metavar="FIT",
-        callback=_known_fit,
-        help="How corrections are fitted: paired (the default: moments of each unit, and what "
-        "pairs of clean and triggered images show of channels together), onepass (moments alone), "
-        "paper (the published equations), reference (as the authors' released code works), or one "
-        "that an installed package adds.",
-    ),
-]
-Fpr = Annotated[
-    float,
-    typer.Option(
-        help="Share of the clean inputs of a suspected target that may be flagged; "
-        "a warning says where the images are too few to guarantee it.",
-        metavar="SHARE",
-    ),
-]
-
-Force = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--force-target",
-        help="Repair this class too, by name or number, whatever the scan reports; may be given "
-        "several times.",
-        metavar="CLASS",
-    ),
-]
-
-Suspects = Annotated[
-    int,
-    typer.Option(
-        help="Repair the N classes that stand out most, even if the scan names fewer: "
-        "a false alarm costs little.",
-        metavar="N",
-        min=0,
-    ),
-]
-
-Quick = Annotated[
-    bool,
-    typer.Option(
-        "--quick",
-        help="Correct channels with the scan's own trigger: 1 to 2 s after the scan instead of 40 "
-        "to 90 s; less reliable for patterns over the whole image.",
     ),
 ]
 
@@ -119,47 +59,38 @@ def repair(
     gate: GateOptions,
     run: RunOptions,
     limits: BudgetOptions,
+    fixing: RepairOptions,
     out: Out,
     scan: Scan = None,
-    fit: Fit = DEFAULT_FIT,
-    fpr: Fpr = DEFAULT_FPR,
-    force_target: Force = None,
-    suspects: Suspects = 0,
-    quick: Quick = False,
 ) -> CommandResult:
     """Close backdoors without retraining: corrections are added, no weight changes."""
-    pipeline.check_fpr(fpr)
+    fixing.check()
     formats = reports.formats(out)
     with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
-        pipeline.check_repairable(classifier)
-        names = classifier.class_names
-        forced_targets = [class_number(c, "--force-target", names) for c in force_target or []]
+        fixing.check_model(classifier)
         report = pipeline.read_scan(scan, classifier) if scan else None
         clean = data.read(classifier)
         classifier = run.bounded(classifier, clean, fit=True)
         if run.estimate:
-            return estimate(classifier, clean, scanned=report, repair=True, quick=quick).result()
-        choices = vars(search) | {"seed": data.seed, "scan": scan, "fit": fit, "fpr": fpr}
-        choices |= {"forced": forced_targets, "suspects": suspects, "quick": quick}
-        resume(journal, classifier, clean, choices)
-        budget = limits.budget
+            return estimate(
+                classifier, clean, scanned=report, repair=True, quick=fixing.quick
+            ).result()
+        options = {"seed": data.seed, "scan": scan, **vars(search), **vars(fixing)}
+        resume(journal, classifier, clean, options)
+        budget, spent = limits.budget, (0.0, 0.0)
         if report is None:
             report = search.run(classifier, clean, seed=data.seed, budget=budget, journal=journal)
-            budget = budget.less(report.passes, report.seconds)
-        result = pipeline.repair_model(
-            classifier,
-            clean,
-            report,
-            fit=fit,
-            fpr=fpr,
-            force_targets=forced_targets,
-            suspects=suspects,
-            quick=quick,
-            seed=data.seed,
-            budget=budget,
-            journal=journal,
-        )
+            spent = report.passes, report.seconds
+        with pipeline.spent_before(*spent):
+            result = fixing.run(
+                classifier,
+                clean,
+                report,
+                seed=data.seed,
+                budget=budget.less(*spent),
+                journal=journal,
+            )
         results = pipeline.results(
             classifier, clean, report, repair=result, model=str(model.model), data=str(data.data)
         )

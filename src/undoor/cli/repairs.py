@@ -15,8 +15,8 @@ from undoor.cli.app import app
 from undoor.cli.class_number import class_number
 from undoor.cli.command import CommandResult, command
 from undoor.cli.exit_codes import ExitCode
+from undoor.cli.named_repair import RepairSha256
 from undoor.cli.output import require_writable, save_repair
-from undoor.cli.repair_options import RepairSha256
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.errors import UndoorError, UsageError

@@ -17,6 +17,7 @@ from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Parity, compare, odd_inputs, probes
 from undoor.files import write_atomically
 from undoor.guard import guard
+from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, ExportFormat
 
@@ -35,6 +36,8 @@ class Export:
         Of the file.
     parity
         How closely the file, read again, agrees with the guarded model.
+    num_outputs
+        How many numbers the model gives for one input; with some tasks not one per class.
     """
 
     file: Path
@@ -42,16 +45,16 @@ class Export:
     sha256: str
     about: About
     parity: Parity
+    num_outputs: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document, with inputs and outputs; axes that are free have a name."""
         contract = self.about.contract
-        classes = len(contract.class_names)
         graph = self.about.holds == "guarded"
         tensors: dict[str, Any] = {
             "inputs": [_tensor("images", "float32", *contract.input_shape)],
             "outputs": [
-                _tensor("logits", "float32", classes),
+                _tensor("logits", "float32", self.num_outputs),
                 _tensor("flagged", "bool"),
                 _tensor("score", "float32"),
             ],
@@ -67,6 +70,7 @@ class Export:
         }
 
 
+@checked
 def export(
     classifier: Classifier,
     repair: Repair,
@@ -127,7 +131,7 @@ def export(
         writer.write(GuardedGraph(guarded), batches[1], about, temporary)
         return compare(guarded, writer.runner(temporary), [*batches, odd_inputs(classifier)])
 
-    return _written(file, kind, about, write)
+    return _written(file, kind, about, classifier.num_outputs, write)
 
 
 def _export_folded(
@@ -140,18 +144,22 @@ def _export_folded(
         folded.write(made, about, temporary)
         return folded.check(classifier, repair, made, temporary, batches)
 
-    return _written(file, "safetensors", about, write)
+    return _written(file, "safetensors", about, classifier.num_outputs, write)
 
 
 def _written(
-    file: Path, kind: ExportFormat, about: About, write: Callable[[Path], Parity]
+    file: Path,
+    kind: ExportFormat,
+    about: About,
+    num_outputs: int,
+    write: Callable[[Path], Parity],
 ) -> Export:
     """Write and check a temporary file, which takes the place of `file` if it agrees."""
     parities: list[Parity] = []
     write_atomically(file, lambda temporary: parities.append(write(temporary)))
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Export(file, kind, sha256, about, parities[0])
+    return Export(file, kind, sha256, about, parities[0], num_outputs)
 
 
 def _format(file: Path, to: ExportFormat | None) -> ExportFormat:

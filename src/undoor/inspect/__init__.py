@@ -16,6 +16,7 @@ from undoor.inspect.dry_run import DryRun, dry_run
 from undoor.inspect.files import FileFacts, code_files, inspect_files, weights_of
 from undoor.inspect.network import inspect_network
 from undoor.inspect.result import ClassifierFacts, CodeFacts, Inspection
+from undoor.kinds import checked
 from undoor.load import code_named_by, load, read_state_dict
 from undoor.load.targets import ForbiddenTargetError
 from undoor.load.trust import refusal
@@ -24,6 +25,7 @@ from undoor.load.weights import needs_architecture
 __all__ = ["CodeFacts", "DryRun", "FileFacts", "Inspection", "dry_run", "inspect", "look"]
 
 
+@checked
 def inspect(model: str | Path, *, clean: Clean | None = None, **options: Any) -> Inspection:
     """Inspect the files, the network and, on clean images, the predictions of a model.
 

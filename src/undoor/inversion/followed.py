@@ -70,7 +70,7 @@ def each_smallest(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 def some(work: Work, order: Sequence[int]) -> list[int]:
     """Return the targets that are followed, given all from the most to the least promising."""
     promising, others = order[:PROMISING], sorted(order[PROMISING:])
-    drawn = shuffled(len(others), work.generator, CPU)[:DRAWN].tolist()
+    drawn = shuffled(len(others), work.run.generator, CPU)[:DRAWN].tolist()
     return sorted([*promising, *(others[i] for i in drawn)])
 
 

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from undoor.errors import BudgetEnded, UndoorError
+from undoor.inversion.recent_speed import RecentSpeed
+from undoor.kinds import require_fields
 from undoor.progress import PASSES, SECONDS, Progress, silent
 
 SPENT = "spent"
@@ -33,6 +35,15 @@ class Budget:
 
     passes: int | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        require_fields(self)
+        for name, limit in vars(self).items():
+            # Written so that what is no number is refused.
+            if limit is not None and not limit >= 0:
+                raise UndoorError(
+                    f"{name}: expected a limit of at least 0, got {limit}; give None for no limit"
+                )
 
     @classmethod
     def of(cls, budget: Self | None, max_seconds: float | None) -> Self:
@@ -82,6 +93,8 @@ class Meter:
         Whether a pass was not computed because of the budget.
     started
         When the work began, as of `time.perf_counter`; earlier by what resumed runs took.
+    speed
+        How fast the passes go now.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -89,6 +102,10 @@ class Meter:
     expected: float = 0.0
     ended: bool = False
     started: float = field(default_factory=time.perf_counter)
+    speed: RecentSpeed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.speed = RecentSpeed(self.passes)
 
     def __deepcopy__(self, memo: object) -> Self:
         """Return the meter itself: a copy of a network is counted by the same meter."""
@@ -120,17 +137,13 @@ class Meter:
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             self.ended = True
         if self.ended:
-            raise BudgetEnded(f"{self.spent}; give more (--max-passes, --max-seconds)")
-
-    @property
-    def spent(self) -> str:
-        """What was spent of a budget that ended, in words."""
-        return f"the budget ended after {self.passes:,.0f} sample passes and {self.seconds:.0f} s"
+            raise BudgetEnded(self.passes, self.seconds)
 
     def resume(self, passes: float, seconds: float) -> None:
         """Count what an earlier run spent that was killed, or whose budget ended."""
         self.passes += passes
         self.started -= seconds
+        self.speed.skip(passes)
 
     @property
     def seconds(self) -> float:
@@ -139,10 +152,14 @@ class Meter:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the rest will take at the speed so far; None where that is not known."""
+        """Seconds that the rest will take at the speed of the last minute; None if not known.
+
+        Where less than a second was measured, it is the speed so far.
+        """
         if not self.passes or not self.expected:
             return None
-        return max(0.0, self.expected - self.passes) * self.seconds / self.passes
+        per_pass = self.speed.seconds_per_pass or self.seconds / self.passes
+        return max(0.0, self.expected - self.passes) * per_pass
 
     def watching(self, progress: Progress) -> Progress:
         """Return a progress callback that reports passes and seconds as well.
@@ -152,6 +169,7 @@ class Meter:
 
         def update(stage: str, done: int, total: int, /) -> None:
             progress(stage, done, total)
+            self.speed.note(self.passes)
             left = self.seconds_left
             if left is not None:
                 progress(PASSES, round(self.passes), round(max(self.expected, self.passes)))

@@ -98,7 +98,7 @@ def try_squares(
         stamps = [Stamp(family, OPACITY * masks[i], p, "replace", bounds) for i, p in pairs]
         starts = tuple(replace(search, start=stamp) for stamp in stamps)
         out.append(Pulled(float(pulling["pull"]), starts))
-        work.progress("trying squares", done + 1, len(searches))
+        work.run.progress("trying squares", done + 1, len(searches))
     return out
 
 
@@ -122,10 +122,10 @@ def _pulling_most(work: Work, search: Search, masks: Tensor, keep: int) -> Array
             "pull": np.array(float(pull.max())),
         }
 
-    if work.journal is None:
+    if work.run.journal is None:
         return compute(NO_DRAFT)
     facts = (search_digest(search), array(masks), keep)
-    return step(work.journal, "squares", compute, work.generator, work.meter, *facts)
+    return step(work.run.journal, "squares", compute, work.run.generator, work.run.meter, *facts)
 
 
 def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,9 +133,9 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
 
     The pull is the probability of the target, on average over the second half of the steps.
     """
-    deck, count = Deck(search, work.generator), len(masks)
+    deck, count = Deck(search, work.run.generator), len(masks)
     shape = (count, *work.classifier.input_shape)
-    logit = 0.5 * torch.randn(*shape, generator=work.generator, device=CPU)
+    logit = 0.5 * torch.randn(*shape, generator=work.run.generator, device=CPU)
     logit = on(masks.device, logit)
     momentum = torch.zeros_like(logit)
     pull = torch.zeros(count, device=masks.device)

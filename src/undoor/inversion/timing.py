@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -15,8 +16,29 @@ INPUTS: Final = 64
 BATCHES: Final = 3
 
 
-def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
-    """Measure the seconds that one image takes to go forward and backward as in a search.
+@dataclass(frozen=True)
+class MeasuredSpeed:
+    """How fast sample passes went.
+
+    Attributes
+    ----------
+    passes
+        How many were timed.
+    seconds
+        What these took.
+    """
+
+    passes: int
+    seconds: float
+
+    @property
+    def seconds_per_pass(self) -> float:
+        """Seconds per sample pass."""
+        return self.seconds / self.passes
+
+
+def measured_speed(classifier: Classifier, images: Tensor) -> MeasuredSpeed:
+    """Measure how fast images go forward and backward as in a search, on this machine now.
 
     Parameters
     ----------
@@ -27,9 +49,9 @@ def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
 
     Returns
     -------
-    float
-        The minimum over a few batches, after one that is not timed. Computing the triggers takes
-        further time, a larger share of it beside small networks.
+    MeasuredSpeed
+        Over a few batches, after one that is not timed. Computing the triggers takes further time,
+        a larger share of it beside small networks.
     """
     limit = classifier.capacity.learning if classifier.capacity else INPUTS
     count = min(INPUTS, limit)
@@ -37,7 +59,7 @@ def seconds_per_pass(classifier: Classifier, images: Tensor) -> float:
     labels = torch.zeros(count, 1, dtype=torch.int64, device=images.device)
     away = torch.zeros(count, dtype=torch.bool, device=images.device)
     taken = [_timed(classifier, x, labels, away) for _ in range(1 + BATCHES)]
-    return min(taken[1:]) / count
+    return MeasuredSpeed(BATCHES * count, sum(taken[1:]))
 
 
 def _timed(classifier: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> float:

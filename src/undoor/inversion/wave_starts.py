@@ -58,7 +58,7 @@ def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[
     if family.probes is None:
         return []
     images, classifier = work.images, work.classifier
-    order = shuffled(len(images.estimate), work.generator, images.estimate.device)
+    order = shuffled(len(images.estimate), work.run.generator, images.estimate.device)
     drawn = images.estimate[order[:IMAGES]]
     probes = family.probes(classifier.input_shape, classifier.bounds)
     pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)

@@ -1,9 +1,9 @@
-"""What every search of one scan needs."""
+"""What every search of one scan or repair needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -12,26 +12,19 @@ from undoor.clean_set import CleanSet
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
-from undoor.inversion.images import ScanImages, whole
+from undoor.inversion.image_split import ScanImages, whole
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
 from undoor.journal import Journal
-from undoor.progress import Progress
+from undoor.progress import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
-    """The model, its images, the source of chance, the budget and the progress of a scan.
+class Run:
+    """What all steps of one scan or repair share.
 
     Attributes
     ----------
-    classifier
-        The model, counted by `meter`.
-    images
-        What triggers are estimated on and tried on.
-    class_directions
-        The natural direction of every class, from all images; None where the model has no linear
-        head.
     generator
         The source of chance, on the CPU.
     meter
@@ -39,16 +32,36 @@ class Work:
     progress
         Progress callback.
     journal
-        Where the results of searches are stored, if anywhere.
+        Where the results of steps are stored, if anywhere.
+    """
+
+    generator: torch.Generator
+    meter: Meter = field(default_factory=Meter)
+    progress: Progress = silent
+    journal: Journal | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What the searches of one scan need.
+
+    Attributes
+    ----------
+    classifier
+        The model, counted by the meter of `run`.
+    images
+        What triggers are estimated on and tried on.
+    class_directions
+        The natural direction of every class, from all images; None where the model has no linear
+        head.
+    run
+        The source of chance, the budget, the progress and the journal.
     """
 
     classifier: Classifier
     images: ScanImages
     class_directions: ClassDirections | None
-    generator: torch.Generator
-    meter: Meter
-    progress: Progress
-    journal: Journal | None = None
+    run: Run
 
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule
@@ -60,21 +73,14 @@ class Work:
             searches,
             family=family,
             schedule=schedule,
-            generator=self.generator,
-            journal=self.journal,
+            generator=self.run.generator,
+            journal=self.run.journal,
             class_directions=self.class_directions,
-            meter=self.meter,
-            progress=self.progress,
+            meter=self.run.meter,
+            progress=self.run.progress,
         )
 
 
-def work_alone(
-    classifier: Classifier,
-    clean: CleanSet,
-    generator: torch.Generator,
-    meter: Meter,
-    progress: Progress,
-    journal: Journal | None,
-) -> Work:
+def work_alone(classifier: Classifier, clean: CleanSet, run: Run) -> Work:
     """Prepare searches for one target after a scan: on all images, with nothing barred."""
-    return Work(classifier, whole(clean), None, generator, meter, progress, journal)
+    return Work(classifier, whole(clean), None, run)

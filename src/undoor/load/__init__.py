@@ -16,6 +16,7 @@ from undoor.device import chosen
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_fingerprint
 from undoor.identity.digests import require_sha256
+from undoor.kinds import checked
 from undoor.load import hugging_face, native, timm_models
 from undoor.load.architecture import Architecture
 from undoor.load.regular import require_reachable
@@ -66,6 +67,7 @@ LOADERS: tuple[Loader, ...] = (
 )
 
 
+@checked
 def load(
     model: str | Path,
     *,

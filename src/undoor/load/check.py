@@ -28,6 +28,8 @@ CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
 SCRIPT = "TorchScript archive"
 # Formats that hold a network as well as its weights.
 GRAPHS = (PT2, ONNX, SCRIPT)
+# What files of these names should be, as messages call it.
+PROMISED = {".onnx": "ONNX file", ".pt2": "torch.export archive"}
 WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".onnx", ".pt2", ".tar", ".pkl")
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
@@ -213,16 +215,34 @@ def _safety(kind: str, found: Screening, path: Path) -> FileSafety:
     # What was not followed to its end might run something there.
     if found.damage and all(breach.inert for breach in found.breaches):
         text = text_in_place(path) if kind == "pickle" else ""
-        if text:
-            raise UndoorError(
-                f"{path} is a text ({text}), not a model; expected safetensors or a torch "
-                "checkpoint: download or save it again"
-            )
-        raise UndoorError(
-            f"{path} is neither a safetensors file nor a readable torch checkpoint "
-            f"({found.damage}); it may be truncated: copy it again"
-        )
+        raise UndoorError(f"{path} is {_unreadable(path, text, found.damage)}")
     return FileSafety(kind, tuple(found.globals.items()), tuple(found.breaches))
+
+
+def _unreadable(path: Path, text: str, damage: str) -> str:
+    """Return what a file is instead of a model, by what its name promises, and what to do.
+
+    Parameters
+    ----------
+    text
+        How it begins, if it is a text.
+    damage
+        Why it is no checkpoint.
+    """
+    promised = PROMISED.get(path.suffix.lower())
+    if text and promised:
+        return f"a text ({text}), no {promised}; download or export it again"
+    if text:
+        return (
+            f"a text ({text}), not a model; expected safetensors or a torch checkpoint: download "
+            "or save it again"
+        )
+    if promised:
+        return f"no {promised}, nor a readable torch checkpoint ({damage}); copy or export it again"
+    return (
+        f"neither a safetensors file nor a readable torch checkpoint ({damage}); it may be "
+        "truncated: copy it again"
+    )
 
 
 def _examine_zip(path: Path) -> FileSafety:

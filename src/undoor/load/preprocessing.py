@@ -41,6 +41,9 @@ def resized(preprocessing: Preprocessing, shape: Sequence[int] | None) -> Prepro
     """Return the preprocessing for inputs of another shape, resized directly to it."""
     if shape is None or tuple(shape) == preprocessing.shape or not IMAGES.applies_to(tuple(shape)):
         return preprocessing
+    if not all(isinstance(n, int) for n in shape):
+        # Of a file: it is checked, and refused, with the other entries of its table.
+        return preprocessing
     channels, height, width = shape
     straight = Resizing((height, width), resample=preprocessing.resizing.resample)
     return replace(preprocessing, shape=(channels, height, width), resizing=straight)

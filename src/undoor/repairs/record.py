@@ -16,6 +16,7 @@ from undoor.classifier import Classifier
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.identity.binding import require_model, warn_of_weights_only
+from undoor.kinds import checked
 from undoor.repairs import file
 from undoor.repairs.contents import RepairContents
 from undoor.repairs.encoding import encoded
@@ -63,6 +64,7 @@ class Repair(Viewed, RepairContents):
     def _sha256(self) -> str:
         return hashlib.sha256(encoded(self)).hexdigest()
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the repair and return the path of its file.
 
@@ -79,6 +81,7 @@ class Repair(Viewed, RepairContents):
         return file.save(content, self, Path(path), self.to_json())
 
     @staticmethod
+    @checked
     def load(
         path: str | Path, classifier: Classifier | None = None, *, sha256: str | None = None
     ) -> Repair:

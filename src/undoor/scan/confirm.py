@@ -11,7 +11,7 @@ from undoor.device import indices
 from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.candidates import ALL, Candidate, Search
-from undoor.inversion.images import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
+from undoor.inversion.trigger_effects import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
 from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.

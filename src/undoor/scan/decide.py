@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from undoor.kinds import require_fields
 from undoor.scan.reason import ClassFacts, FamilyFacts, Reason
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.vocabulary import (
@@ -38,6 +39,9 @@ class Thresholds:
     alpha: float = DEFAULT_ALPHA
     look_alpha: float = 0.3
     asr: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_fields(self)
 
     @property
     def second_alpha(self) -> float:

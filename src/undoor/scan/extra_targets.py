@@ -17,7 +17,7 @@ from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import triggered
-from undoor.inversion.work import Work, work_alone
+from undoor.inversion.work import Run, Work, work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
@@ -73,8 +73,8 @@ def with_targets(
         return report
     clean = given(clean, classifier).on(classifier.device)
     network = standardised(classifier.fast_copy(), clean.images)
-    generator = torch.Generator().manual_seed(seed)
-    work = work_alone(network, clean, generator, meter or Meter(), progress, journal)
+    run = Run(torch.Generator().manual_seed(seed), meter or Meter(), progress, journal)
+    work = work_alone(network, clean, run)
     added = [_finding(work, report, target) for target in missing]
     return replace(report, findings=(*report.findings, *added))
 

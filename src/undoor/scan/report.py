@@ -12,6 +12,7 @@ from undoor.errors import UndoorError
 from undoor.files import why, write_json
 from undoor.identity.binding import require_model, warn_of_weights_only
 from undoor.identity.model import ModelIdentity, model_to_json
+from undoor.kinds import checked
 from undoor.scan.circumstances import Circumstances
 from undoor.scan.coverage import Coverage
 from undoor.scan.reason import Reason
@@ -199,6 +200,7 @@ class ScanReport(Viewed):
             way_out=WAY_OUT,
         )
 
+    @checked
     def save(self, folder: str | Path) -> None:
         """Write scan.json and one trigger_<target>.npz per finding; the JSON comes last."""
         folder = Path(folder)
@@ -207,6 +209,7 @@ class ScanReport(Viewed):
         write_json(folder / SCAN_FILE, self.to_json())
 
     @staticmethod
+    @checked
     def load(
         folder: str | Path, *, shape: tuple[int, ...], bounds: tuple[float, float]
     ) -> ScanReport:

@@ -16,12 +16,13 @@ from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, is_near_chance
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.gradients import require_gradients
-from undoor.inversion.images import split
+from undoor.inversion.image_split import split
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.meter import Budget, Meter
-from undoor.inversion.work import Work
+from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
+from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.scan.circumstances import circumstances, now
 from undoor.scan.coverage import Coverage
@@ -48,6 +49,7 @@ from undoor.vocabulary import (
 MAX_PER_CLASS = 100
 
 
+@checked
 def scan(
     classifier: Classifier,
     clean: Clean,
@@ -112,13 +114,13 @@ def scan(
     require_acceptance(accept_coverage)
     held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
     clean = held.on(classifier.device)
-    generator = torch.Generator().manual_seed(seed)
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     journal = journal and about(journal, str(exact.sha256), held, classifier.device)
+    run = Run(torch.Generator().manual_seed(seed), meter, progress, journal)
     try:
         search = standardised(search, clean.images)
-        found = _examined(search, clean, limits, meter, generator, progress, journal)
+        found = _examined(search, clean, limits, run)
     except BudgetEnded:
         found = unsearched(searched(search), meter)
     never, notes = doubts(
@@ -159,15 +161,7 @@ def _causes(found: SearchResult, meter: Meter) -> tuple[Cause, ...]:
     return (*((BUDGET,) if meter.ended else ()), *found.causes)
 
 
-def _examined(
-    search: Classifier,
-    clean: CleanSet,
-    limits: Thresholds,
-    meter: Meter,
-    generator: torch.Generator,
-    progress: Progress,
-    journal: Journal | None,
-) -> SearchResult:
+def _examined(search: Classifier, clean: CleanSet, limits: Thresholds, run: Run) -> SearchResult:
     """Search the model where it can be judged by its predictions and gradients.
 
     Raises
@@ -178,15 +172,14 @@ def _examined(
     known = search.task.correct(search.predict(clean.images), clean.labels)
     require_gradients(search, clean.images)
     class_directions = ClassDirections.of(search, clean.images, clean.labels)
-    images = split(clean, known, generator)
+    images = split(clean, known, run.generator)
     # A model that does not predict these images as their classes cannot be judged by them.
     if unfit := _unfit(search, clean, known):
         return SearchResult("inconclusive", (unfit,), causes=(LABELS,))
     if share := flat_share(search, clean.images):
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
-    work = Work(search, images, class_directions, generator, meter, progress, journal)
-    return search_and_decide(work, limits)
+    return search_and_decide(Work(search, images, class_directions, run), limits)
 
 
 def _covered(

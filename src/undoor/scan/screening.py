@@ -32,11 +32,11 @@ def fill(work: Work, table: Table) -> list[str]:
     add = {"target": _add, "source": _add_sources, "shared": _add_shared}
     names = searched(work.classifier)
     for done, name in enumerate(names):
-        work.meter.expected = work.meter.passes + passes_of(
+        work.run.meter.expected = work.run.meter.passes + passes_of(
             work.classifier, names[done:], len(work.images.x)
         )
         try:
-            work.progress(FAMILIES, done, len(names))
+            work.run.progress(FAMILIES, done, len(names))
             add[family_named(name).moves](work, table, name)
         except BudgetEnded:
             return [name]

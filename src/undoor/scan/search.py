@@ -124,7 +124,7 @@ def _unfinished(
 ) -> tuple[Reason, ...]:
     names = searched(work.classifier)
     missing = [name for name in names if name not in table.entries and name not in partly]
-    return budget_reasons(work.meter, missing, partly, looked_again=looked)
+    return budget_reasons(work.run.meter, missing, partly, looked_again=looked)
 
 
 def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:

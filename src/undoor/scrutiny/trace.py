@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from undoor.device import precise
-from undoor.scrutiny.operators import CONSTANTS, WITH_NUMBERS, base
+from undoor.scrutiny.operator_calls import combined_numbers, is_random, written_arguments
+from undoor.scrutiny.operators import CONSTANTS
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -185,11 +185,11 @@ class _Watch(TorchDispatchMode):
         follows = tuple(storage(t) in self.reached for t in inputs)
         cut = self._is_cut(function, inputs)
         # Before the call, which may change its arguments in place.
-        numbers = _numbers(function, args, inputs, follows)
+        numbers = combined_numbers(function, args, inputs, follows)
         with_gradient = torch.is_grad_enabled()
         out = function(*args, **kwargs)
         outputs = tuple(t for t in tree_leaves(out) if isinstance(t, Tensor))
-        written = _written(function, args, kwargs)
+        written = written_arguments(function, args, kwargs)
         outputs = (*outputs, *(t for t in written if all(t is not o for o in outputs)))
         space, _, name = function._schema.name.partition("::")
         if any(follows) and name not in CONSTANTS:
@@ -209,7 +209,7 @@ class _Watch(TorchDispatchMode):
                 numbers,
                 with_gradient,
                 cut,
-                _is_random(function, args, kwargs),
+                is_random(function, args, kwargs),
                 changed,
                 self._where(),
             )
@@ -261,45 +261,3 @@ def _line(file: str, number: int) -> str:
         text = linecache.getline(file, number).partition("=")[0].strip()
         return f"node {text}" if text.isidentifier() else "the graph"
     return f"{Path(file).name}:{number}"
-
-
-def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
-    """Return the arguments that an operator changes in place."""
-    out = []
-    for place, argument in enumerate(function._schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        value = args[place] if place < len(args) else kwargs.get(argument.name)
-        out += [t for t in tree_leaves(value) if isinstance(t, Tensor)]
-    return out
-
-
-def _numbers(
-    function: Any, args: Any, inputs: tuple[Tensor, ...], follows: tuple[bool, ...]
-) -> tuple[float, ...]:
-    """Return the numbers, and the ranges of tensors, that an operator combines with the input."""
-    name = base(function._schema.name.partition("::")[2])
-    if name not in WITH_NUMBERS or not any(follows):
-        return ()
-    found = [float(a) for a in args if isinstance(a, int | float) and not isinstance(a, bool)]
-    for tensor, from_input in zip(inputs, follows, strict=True):
-        if not from_input and tensor.numel():
-            values = precise(tensor.detach())
-            found += [float(values.min()), float(values.max())]
-    return tuple(float(f"{number:.5g}") for number in found)
-
-
-def _is_random(function: Any, args: Any, kwargs: Any) -> bool:
-    """Return whether a call draws random numbers.
-
-    Attention and dropout do so only if they are to drop something.
-    """
-    if torch.Tag.nondeterministic_seeded not in function.tags:
-        return False
-    given = dict(zip((a.name for a in function._schema.arguments), args, strict=False)) | kwargs
-    name = function._schema.name
-    if "attention" in name:
-        return float(given.get("dropout_p", 0.0) or 0.0) > 0
-    if "dropout" in name or "rrelu" in name:
-        return bool(given.get("train", given.get("training", False)))
-    return True

@@ -14,8 +14,8 @@ from undoor.render.documents.parts import (
 class Error(Part):
     """The output of `--json` where a command has no result."""
 
-    schema_: Literal["undoor/error/1"] = Field(alias="schema")
+    schema_: Literal["undoor/error/2"] = Field(alias="schema")
     code: Annotated[int, Field(ge=3)] = Field(description="The exit code.")
     kind: str = Field(description="Its name: usage, failure, budget_ended or interrupted.")
-    message: str
+    message: str = Field(description="What is wrong.")
     what_to_do: str

@@ -21,6 +21,7 @@ class Estimate(Part):
     scan_passes: Count
     repair_passes: Count
     seconds: Seconds
-    seconds_per_pass: Seconds = Field(description="Measured on this machine.")
+    seconds_per_pass: Seconds = Field(description="Measured on this machine just now.")
+    measured_passes: Count = Field(description="How many passes that was measured over.")
     memory: Count = Field(description="Bytes of the whole process.")
     notes: list[str] = Field(description="What the figures assume.")

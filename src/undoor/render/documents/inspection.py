@@ -37,7 +37,7 @@ class InspectedFile(Part):
     runs: bool = Field(description="Python code that opening the model would run.")
 
 
-class Contract(Part):
+class ClassifierFacts(Part):
     """What the model takes and gives; it sees (x * scale - mean) / std."""
 
     input_shape: list[Annotated[int, Field(gt=0)]]
@@ -138,7 +138,7 @@ class Inspection(Part):
     files: list[InspectedFile]
     model_sha256: Sha256 | None
     code: NamedCode | None
-    contract: Contract | None
+    contract: ClassifierFacts | None
     network: Network | None
     checkpoint: Checkpoint | None
     dry_run: DryRun | None

@@ -1,4 +1,4 @@
-"""The images of a scan, and which of them a trigger moves where."""
+"""Which images a trigger moves, and where to."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from helpers.tiny import CLASSES, clean_images, faint_images, relay_classifier, true_trigger
+from helpers.tiny import CLASSES, faint_images, relay_classifier, true_trigger
 from undoor.classifier import Classifier
-from undoor.inversion.images import find_left, find_sources, flow, split
+from undoor.inversion.trigger_effects import find_left, find_sources, flow
 from undoor.triggers import Stamp
 
 
@@ -62,13 +62,3 @@ def test_classes_that_a_trigger_makes_leave() -> None:
     y = torch.tensor([0, 0, 1, 1, 2, 2])
     assert find_left(classifier, x, y, trigger, minimum=0.5) == (0, 2)
     assert find_left(classifier, x, y, trigger, minimum=0.6) == (2,)
-
-
-def test_images_of_a_target_serve_its_sources_alone() -> None:
-    clean = clean_images()
-    known = torch.ones(len(clean), dtype=torch.bool)
-    images = split(clean, known, torch.Generator().manual_seed(0))
-    assert not set(images.estimate.tolist()) & set(images.held_out.tolist())
-    assert images.y[images.pool(2)].unique().tolist() == [0, 1, 3, 4, 5]
-    assert images.y[images.pool(2, (0, 2, 4))].unique().tolist() == [0, 4]
-    assert set(images.pool(2).tolist()) <= set(images.estimate.tolist())

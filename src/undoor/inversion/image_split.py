@@ -1,0 +1,94 @@
+"""The clean set cut in two: what triggers are estimated on, and what they are tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.clean_set import CleanSet
+from undoor.device import indices, shuffled
+
+HELD_OUT = 0.3
+MAX_HELD_OUT = 400
+
+
+@dataclass(frozen=True, eq=False)
+class ScanImages:
+    """The clean set cut in two: what triggers are estimated on, and what they are tried on.
+
+    Attributes
+    ----------
+    x
+        Clean inputs [N, ...].
+    y
+        Their labels [N].
+    known
+        [N], whether the model predicts the image as its class.
+    estimate, held_out
+        Indices of the images that triggers are estimated on, and tried on.
+    """
+
+    x: Tensor
+    y: Tensor
+    known: Tensor
+    estimate: Tensor
+    held_out: Tensor
+
+    def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
+        """Return the indices to estimate on: all classes but the target, or the given sources."""
+        keep = self.y[self.estimate] != target
+        if sources is not None:
+            keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
+        return self.estimate[keep]
+
+    def known_pool(self, source: int | None = None) -> Tensor:
+        """Return the indices to estimate on where images are to leave their class.
+
+        An image that the model does not predict as its class has left it already.
+
+        Parameters
+        ----------
+        source
+            The class of the images; None for all.
+        """
+        keep = self.known[self.estimate]
+        if source is not None:
+            keep = keep & (self.y[self.estimate] == source)
+        return self.estimate[keep]
+
+
+def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanImages:
+    """Hold out about a third of each class; a class with one image serves in both parts.
+
+    Parameters
+    ----------
+    clean
+        Clean images.
+    known
+        [N], as of `ScanImages`.
+    generator
+        The source of chance, on the CPU.
+    """
+    estimate, held_out = [], []
+    for label in clean.labels.unique():
+        rows = (clean.labels == label).nonzero()[:, 0]
+        rows = rows[shuffled(len(rows), generator, rows.device)]
+        cut = max(1, round(len(rows) * HELD_OUT))
+        held_out.append(rows[:cut])
+        estimate.append(rows[cut:] if len(rows) > 1 else rows)
+    drawn = torch.cat(held_out)
+    drawn = drawn[shuffled(len(drawn), generator, drawn.device)[:MAX_HELD_OUT]]
+    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), drawn)
+
+
+def whole(clean: CleanSet) -> ScanImages:
+    """Return the clean set undivided, all of it known.
+
+    For work in which held-out images decide nothing and no image is to leave its class.
+    """
+    rows = torch.arange(len(clean), device=clean.labels.device)
+    known = torch.ones_like(rows, dtype=torch.bool)
+    return ScanImages(clean.images, clean.labels, known, rows, rows)

@@ -1,0 +1,1 @@
+"""Backdoored networks in wrappers that show a scan a clean one."""
