@@ -22,6 +22,8 @@ KINDS = "kind"
 # Words that mean something else there.
 OTHERWISE = {
     ("inversion/journalled_search.py", "generator"),  # the state of torch's, in a journal
+    ("inversion/journalled_search.py", "margin"),  # of a candidate
+    ("scan/report.py", "margin"),
     ("identity/values.py", "generator"),  # a kind of Python objects
     ("identity/preprocessing.py", "first"),  # one of two sizes
     ("triggers/generator.py", "first"),  # a layer

@@ -208,8 +208,8 @@ def wrapped_by_a_decorator() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: lambda x: x, "expected a torch.nn.Module, got function"),
-        (lambda: None, "expected a torch.nn.Module, got NoneType"),
+        (lambda: lambda x: x, "expected a Module, got function; give the network itself, a torch"),
+        (lambda: None, "expected a Module, got None; give the network itself, a torch"),
         (
             lambda: nn.Sequential(FullyShardedDataParallel()),
             "spread over processes .FullyShardedDataParallel.; gather its full state dict",

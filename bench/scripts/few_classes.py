@@ -24,14 +24,14 @@ from torch import nn
 
 import undoor
 from undoor.clean_set import CleanSet
-from undoor.families.calibration import agreement_null
+from undoor.families.calibration import agreement_null, lowest_null
 from undoor.families.registry import nulls
 from undoor.files import write_json, write_text
 from undoor.render.reasons import reason_texts
-from undoor.scan.statistics import overall
+from undoor.scan.combination import overall
 from undoor.sites import exchange, head
 from undoor_bench.amount import Amount, clean_images
-from undoor_bench.null_fitting import class_p_values
+from undoor_bench.nulls.fitting import class_p_values
 from undoor_bench.tables import markdown
 
 PER_CLASS = 30
@@ -81,7 +81,7 @@ def record_of(folder: Path, data: Path, classes: Sequence[int]) -> dict[str, Any
     )
     scan = report.to_json()
     record = {"scan": scan, "input_shape": list(whole.input_shape), "targets": []}
-    p = overall(class_p_values(record, nulls()), nulls(), agreement_null())
+    p = overall(class_p_values(record, nulls()), nulls(), agreement_null(), lowest_null())
     return {
         "model": folder.name,
         "classes": list(classes),

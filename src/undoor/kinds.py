@@ -30,6 +30,8 @@ PLAIN: dict[object, tuple[str, str]] = {
 }
 # By the name of a class: where to get one.
 HOW_TO_GET = {
+    "Module": "give the network itself, a torch.nn.Module; of an ExportedProgram what its "
+    "module() returns",
     "Classifier": "wrap the network: undoor.Classifier(module, "
     "input_shape=(channels, height, width))",
     "ScanReport": "give what undoor.scan or ScanReport.load returns",

@@ -34,14 +34,9 @@ def unwrapped(network: nn.Module) -> nn.Module:
     Raises
     ------
     UndoorError
-        It is no module, its weights are spread over processes or missing, or the forward of a
-        layer was replaced by a function that refers to this very network.
+        Its weights are spread over processes or missing, or the forward of a layer was replaced by
+        a function that refers to this very network.
     """
-    if not isinstance(network, nn.Module):
-        raise UndoorError(
-            f"expected a torch.nn.Module, got {type(network).__name__}; give the network itself, "
-            "of an ExportedProgram what its module() returns"
-        )
     while (inner := _inside(network)) is not None:
         network = inner
     _require_whole(network)

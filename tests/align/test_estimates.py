@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers.tiny import TARGET, clean_images, toy_classifier
+from helpers.tiny import BOUNDS, SIDE, TARGET, clean_images, toy_classifier, true_trigger
 from undoor.align.estimates import InTurn, estimate, families_telling, held_out, together
 from undoor.align.strengthened import Strengthened
 from undoor.inversion.triggered import triggered
@@ -29,6 +29,16 @@ def seen(
     family: str, p_value: float, target: int = TARGET, source: int | None = None
 ) -> ClassEvidence:
     return ClassEvidence(target, family, 1.0, 5.0, p_value, source=source)
+
+
+def as_additive(report: ScanReport) -> Finding:
+    """The finding of the toy's report as if its family were that of additive patterns."""
+    (finding,) = report.findings
+    images = clean_images()
+    x = images.images[images.labels != TARGET]
+    pattern = (true_trigger()(x) - x).mean(0)
+    trigger = Stamp("additive", torch.zeros(1, SIDE, SIDE), pattern, "add", BOUNDS)
+    return replace(finding, family="additive", trigger=trigger)
 
 
 def test_each_row_gets_one_change_in_turn() -> None:
@@ -74,11 +84,12 @@ def test_of_few_families_at_the_input_none_is_held_out() -> None:
 
 
 def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None:
-    (finding,) = toy_report.findings
+    """Those of margins stand for the family of their candidates."""
+    finding = as_additive(toy_report)
     evidence = [
-        seen("blend", 0.01),
+        seen("blend margin", 0.01),
         seen("warp", 0.4),
-        seen("tone", 0.01, target=TARGET + 1),
+        seen("tone margin", 0.01, target=TARGET + 1),
         seen("patch by source", 0.001),
         seen("latent early", 0.001),
         seen("patch", 0.001, source=3),
@@ -89,7 +100,7 @@ def test_families_in_which_the_target_stands_out(toy_report: ScanReport) -> None
 @pytest.mark.usefixtures("arithmetic")
 def test_three_families_are_held_out_in_turn(toy_report: ScanReport) -> None:
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
-    finding = replace(toy_report.findings[0], family="additive")
+    finding = as_additive(toy_report)
     evidence, sources = [seen("patch", 0.01), seen("blend", 0.01)], clean.labels != TARGET
     generator = torch.Generator().manual_seed(0)
     made = estimate(model, clean, finding, evidence, sources, Run(generator))
@@ -99,10 +110,10 @@ def test_three_families_are_held_out_in_turn(toy_report: ScanReport) -> None:
 
 def test_waves_beside_additive_patterns_are_left_out(toy_report: ScanReport) -> None:
     """Unless a wave is what was found, or no other additive pattern stands out."""
-    (finding,) = toy_report.findings
+    finding = as_additive(toy_report)
     wave = replace(finding, family="frequency")
     patch = replace(finding, family="patch")
-    evidence = [seen("additive", 0.01), seen("frequency", 0.01)]
+    evidence = [seen("additive margin", 0.01), seen("frequency margin", 0.01)]
     assert families_telling(finding, evidence) == ("additive",)
     assert families_telling(wave, evidence) == ("frequency", "additive")
     assert families_telling(patch, evidence) == ("patch", "additive")
@@ -131,7 +142,7 @@ def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling
     """Where no other family saw the backdoor, patches are judged by, but nothing is fitted on
     them."""
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
-    finding: Finding = replace(toy_report.findings[0], family="additive")
+    finding = as_additive(toy_report)
     evidence = [seen("patch", 0.001)] if telling else []
     sources = clean.labels != TARGET
     made = estimate(
@@ -152,7 +163,7 @@ def test_estimates_work_and_the_own_one_is_first(toy_report: ScanReport, telling
 
 def test_what_stands_out_nowhere_is_fitted_on_all_families(toy_report: ScanReport) -> None:
     model, clean = toy_classifier(backdoored=True, norm=True), clean_images()
-    finding = replace(toy_report.findings[0], family="additive", p_value=0.2)
+    finding = replace(as_additive(toy_report), p_value=0.2)
     generator = torch.Generator().manual_seed(0)
     made = estimate(model, clean, finding, (), clean.labels != TARGET, Run(generator))
     assert isinstance(made.change, InTurn)

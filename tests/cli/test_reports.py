@@ -126,7 +126,7 @@ def test_hash_of_the_weight_file(cli: Cli) -> None:
 def test_schema(cli: Cli) -> None:
     result = cli.run("schema", "scan")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["$id"] == "urn:undoor:scan:5"
+    assert json.loads(result.stdout)["$id"] == "urn:undoor:scan:6"
     assert cli.run("schema", "scan", "--json").stdout == result.stdout
     wrong = cli.run("schema", "scam")
     assert wrong.exit_code in (3, 4)

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, ON_REQUEST, SHARED
+from helpers.family_names import (
+    BY_SOURCE,
+    INPUT_FAMILIES,
+    LATENT_FAMILIES,
+    MARGINS,
+    ON_REQUEST,
+    SHARED,
+)
 from helpers.tiny import (
     faint_images,
     random_classifier,
@@ -24,11 +31,18 @@ from undoor.vocabulary import NO_HEAD, NO_SITES
 
 
 def test_families() -> None:
-    """Generators are asked later; a network with fewer sites has fewer latent families."""
+    """Those whose margin is measured, and generators, are searched later. Images have one latent
+    family, of rows those networks with fewer sites have fewer."""
     assert families_for(random_classifier("mlp")) == ("patch", "additive", "latent late")
     shallow = families_for(toy_classifier(backdoored=True))
-    assert set(shallow) == {*INPUT_FAMILIES, "latent late"} - {ON_REQUEST}
-    assert families_for(relay_classifier({})) == (*shallow[:-1], *LATENT_FAMILIES)
+    assert shallow == (*MARGINS, "patch", "warp", "latent middle")
+    assert families_for(relay_classifier({})) == shallow
+
+
+@pytest.mark.parametrize("classifier", [toy_classifier(backdoored=True), random_classifier("mlp")])
+def test_the_copy_that_is_searched_has_the_same_families(classifier: Classifier) -> None:
+    """Of an image network with one site, it was searched as if its inputs were rows."""
+    assert families_for(classifier.fast_copy()) == families_for(classifier)
 
 
 def convolutions(*last: nn.Module) -> Classifier:
@@ -49,7 +63,7 @@ def missing(classifier: Classifier) -> set[str]:
     found = {
         family.why_missing(classifier)
         for family in families()
-        if not family.on_request and family.applies_to(classifier.space)
+        if family.searched_in(classifier.space)
     }
     return {code for code in found if code is not None}
 
@@ -66,7 +80,7 @@ def test_latent_families_with_a_convolution_as_head(last: tuple[nn.Module, ...])
     """They were left out in silence."""
     torch.manual_seed(0)
     classifier = convolutions(*last)
-    assert set(LATENT_FAMILIES) <= set(families_for(classifier))
+    assert "latent middle" in families_for(classifier)
     assert missing(classifier) == set()
 
 
@@ -137,7 +151,7 @@ def test_candidates_have_the_name_of_their_family() -> None:
         bank = family.bank(2, classifier, x, torch.Generator())
         assert bank.count == 2
         assert bank.family == family.candidates.name == family_named(family.name).candidates.name
-        assert family.searched_as is None or family.moves != "target"
+        assert family.searched_as is None or family.moves != "target" or family.at_size
 
 
 def test_units() -> None:
@@ -147,7 +161,9 @@ def test_units() -> None:
 
 
 def test_no_such_family() -> None:
-    with pytest.raises(UndoorError, match=r"expected a trigger family \(patch, .*got 'magic'"):
+    with pytest.raises(
+        UndoorError, match=r"expected a trigger family \(patch margin, .*got 'magic'"
+    ):
         family_named("magic")
 
 

@@ -15,9 +15,15 @@ from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
-AT_INPUT = [family for family in REGISTRY if family.at_input and family.moves == "target"]
+AT_INPUT = [
+    family
+    for family in REGISTRY
+    if family.at_input and family.moves == "target" and family.at_size is None
+]
 INPUT_FAMILIES = [family.name for family in AT_INPUT]
 LATENT_FAMILIES = dict(zip((family.name for family in LATENT), DEPTHS, strict=True))
+# Those that are searched for the clearest trigger of one size.
+MARGINS = [family.name for family in REGISTRY if family.at_size]
 FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS.name in family.spaces]
 
 

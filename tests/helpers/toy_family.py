@@ -79,7 +79,7 @@ CORNER = Family(
     unit="l2 norm in the corner",
     make=AtInput(CornerBank),
     effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
-    null=Null(natural=1.0, ceiling=4.0, location=0.1, scale=0.12),
+    null=Null(natural=1.0, ceiling=4.0, location=0.1, scale=0.03),
 )
 UNCALIBRATED = Family(
     name="toy corner",

@@ -146,7 +146,7 @@ def test_latent_triggers_and_corrections_behind_every_site(
     x = images / 255
     class_directions = ClassDirections.of(classifier, x, labels)
     assert class_directions is not None
-    assert set(LATENT_FAMILIES) <= set(families_for(classifier))
+    assert "latent middle" in families_for(classifier)
     found = invert(
         classifier, x, [Search(0, torch.arange(len(x)))] * 2, family="latent middle",
         schedule=Schedule(steps=5), generator=torch.Generator().manual_seed(0),

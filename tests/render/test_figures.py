@@ -61,6 +61,19 @@ def test_where_nothing_was_found_nothing_is_drawn(monkeypatch: pytest.MonkeyPatc
     assert not has_scores(replace(report, evidence=evidence[:1]))
 
 
+def test_a_score_without_bounds_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a margin is e to the power of up to 100."""
+    evidence = tuple(
+        ClassEvidence(k, "patch margin", 36.0, score, 0.1, margin=2.0)
+        for k, score in enumerate((1e40, 2.0))
+    )
+    report = replace(make_report("clean"), evidence=evidence)
+    bars = watched(monkeypatch)
+    (axis,) = score_figure(report).axes
+    assert bars == [([0, 1], [999.0, 1.0])]
+    assert axis.get_ylim()[1] < 1e4
+
+
 def test_one_scale_and_the_line_of_alarm() -> None:
     """Each panel has its own line, all the same limits, which hold every bar and line."""
     report = make_report()

@@ -228,7 +228,7 @@ def test_coverage_is_shown() -> None:
         "--accept-coverage partial",
         "2 of 3 trigger families were searched",
         "tone no: not for inputs of this kind –",
-        "patch yes 5 pixels",
+        "patch yes below 5 pixels",
         "Size 3 × 4 × 4 no",
         "Classes 3 yes",
     ):
@@ -249,6 +249,18 @@ def test_scan_alone() -> None:
     assert "Close the backdoor with undoor repair" in told
     assert "Repair of target" not in told
     assert "Before and after" not in told
+
+
+def test_margins_are_no_sizes() -> None:
+    """Their score is e to the power of up to 100: no number of many digits, and no ratio."""
+    report = make_report()
+    found = replace(report.findings[0], score=1e40, margin=14.0)
+    evidence = (replace(report.evidence[1], score=1e40, margin=14.0),)
+    told = Page(html_report(replace(report, findings=(found,), evidence=evidence))).told()
+    assert "the clearest one of a fixed size has 14.0 times the margin of clean images" in told
+    assert "times smaller than for the other classes" not in told
+    assert "1e+40" in told
+    assert "0000000" not in told.replace("0" * 64, "")
 
 
 def test_target_without_sites() -> None:

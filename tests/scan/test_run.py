@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, MARGINS, SHARED
 from helpers.tiny import (
     CLASSES,
     TARGET,
@@ -220,10 +220,10 @@ def test_sources_of_a_backdoor_for_some(
 
 
 def test_deep_twin_without_backdoor() -> None:
-    """With latent families, and where nothing follows the classes."""
+    """With a latent family, and where nothing follows the classes."""
     report = scan(relay_classifier({}), faint_images(), accept_coverage="partial")
     assert report.verdict == "clean"
-    assert set(LATENT_FAMILIES) <= {item.family for item in report.evidence}
+    assert "latent middle" in {item.family for item in report.evidence}
 
 
 # What was left out
@@ -284,18 +284,21 @@ def test_a_budget_that_ended_is_said_of_a_backdoored_model_too(
 
 
 def test_a_backdoor_among_many_classes(next_report: ScanReport) -> None:
-    """Only some are followed, those of each family drawn anew; the planted is among them."""
+    """Only some are followed, those of each family drawn anew; the planted is among them. A wave
+    of few pixels shows it, which may leave a class where it is."""
     classes = 20
     moves = {label: TARGET for label in range(classes) if label != TARGET}
     report = scan(relay_classifier(moves, classes=classes), faint_images(6, classes=classes))
     assert report.verdict == "backdoored"
     assert [finding.target for finding in report.findings] == [TARGET]
-    assert report.findings[0].sources == tuple(moves)
-    for family in ("patch", "additive", "latent middle"):
+    sources = report.findings[0].sources
+    assert set(sources) <= set(moves)
+    assert len(sources) >= 0.9 * len(moves)
+    for family in ("additive margin", "patch", "latent middle"):
         followed = [item.target for item in report.evidence if item.family == family]
         assert TARGET in followed
         assert 12 <= len(set(followed)) == len(followed) <= 18
-    assert report.passes < classes / CLASSES / 1.5 * next_report.passes
+    assert report.passes < classes / CLASSES / 1.25 * next_report.passes
 
 
 @pytest.mark.parametrize(("classes", "accept"), [(2, "full"), (4, "partial")])
@@ -397,10 +400,12 @@ def test_a_budget_that_is_none_is_refused(options: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("arithmetic")
 def test_what_would_have_been_found(toy_report: ScanReport) -> None:
-    """Each family says how small a trigger must be: natural are larger, the planted is not."""
+    """Each family of sizes says how small a trigger must be: natural are larger, the planted is
+    not; and all say how far a class must stand out."""
     sizes = {e.target: e.size for e in toy_report.evidence if e.family == "patch"}
-    families = families_for(toy_classifier(backdoored=True))
-    assert set(toy_report.detectable) == {*families, BY_SOURCE, SHARED}
+    families = {*families_for(toy_classifier(backdoored=True)), BY_SOURCE, SHARED}
+    assert set(toy_report.detectable) == families - set(MARGINS)
+    assert set(toy_report.coverage.alarms) == families
     assert (sizes[TARGET] or 0) < toy_report.detectable["patch"]
     others = [size for target, size in sizes.items() if target != TARGET and size is not None]
     assert min(others) > toy_report.detectable["patch"]
@@ -432,11 +437,12 @@ def test_unconfirmed_suspect_is_inconclusive(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_one_image_a_class() -> None:
     """Too little to accuse a model by, and the reason says so."""
-    report = scan(toy_classifier(backdoored=True), clean_images(1))
+    classifier = toy_classifier(backdoored=True)
+    report = scan(classifier, clean_images(1))
     assert report.verdict == "inconclusive"
     assert report.findings == ()
     assert "too few" in reasons(report)[0]
-    assert len(report.evidence) == 8 * CLASSES + 1
+    assert len(report.evidence) == (len(families_for(classifier)) + 1) * CLASSES + 1
     assert report.images == CLASSES
 
 

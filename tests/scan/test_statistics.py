@@ -10,18 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
-from undoor.families.calibration import Agreement, Null, agreement_null, calibrated_on
-from undoor.families.registry import nulls
+from helpers.family_names import BY_SOURCE, LATENT_FAMILIES, MARGINS, SHARED
+from undoor.families.at_size import AtSize
+from undoor.families.calibration import Null, calibrated_on
+from undoor.families.registry import REGISTRY, nulls
 from undoor.scan.statistics import (
     NULL_CLASSES,
-    agreement,
-    agreement_p_values,
-    combined,
     crowded,
-    for_classes,
+    margin_scores,
     needed_size,
-    overall,
     p_values,
     score_beside,
     scores,
@@ -107,85 +104,6 @@ def test_p_values_are_those_of_the_highest_of_ten() -> None:
         assert (p <= alpha).mean() == pytest.approx(alpha, abs=3 * math.sqrt(alpha / 4000))
 
 
-def test_combined() -> None:
-    """One family among many must say much; several that agree say more than one."""
-    quiet = np.array([0.6])
-    alone = combined({"a": np.array([0.001]), **dict.fromkeys("bcdefgh", quiet)})[0]
-    both = combined(
-        {"a": np.array([0.001]), "b": np.array([0.001]), **dict.fromkeys("cdefgh", quiet)}
-    )
-    assert alone == pytest.approx(0.008, rel=0.01)
-    assert both[0] == pytest.approx(0.004, rel=0.01)
-
-
-def test_families_that_agree() -> None:
-    """Several small objections to one class are rarer by chance than one that is loud."""
-    null = Agreement(location=2.0, scale=1.0)
-    weights = dict.fromkeys("abcdefgh", 0.5)
-    agreed = {family: np.array([0.03, 0.5]) for family in weights}
-    p = agreement_p_values(agreement(agreed, weights), null)
-    assert p[0] < 1e-3
-    assert p[1] > 0.02
-    assert combined(agreed, weights)[0] > 0.02
-    loud = {family: np.array([1e-12 if family == "a" else 0.9]) for family in weights}
-    assert agreement(loud, weights)[0] < 0.5 * 7 + 0.5
-    nulls_of = dict.fromkeys("abcdefgh", Null(1.0, 2.0, 0.0, 1.0, weight=0.5))
-    assert overall(agreed, nulls_of, null)[0] < 0.02 < combined(agreed, weights)[0]
-    assert overall(loud, nulls_of, null)[0] < 1e-3
-
-
-@pytest.mark.parametrize("classes", [2, 3, 5, 10, 43, 172])
-def test_clean_models_are_called_backdoored_as_often_as_asked_for(classes: int) -> None:
-    """Exact independent nulls of all families, at any number of classes, at level 0.02."""
-    null_of, generator, trials = nulls(), np.random.default_rng(2), 2000
-    lowest = generator.exponential(size=(len(null_of), trials, classes))
-    p = {family: -np.expm1(-classes * e) for family, e in zip(null_of, lowest, strict=True)}
-    alarms = 0
-    for trial in range(trials):
-        each = {family: q[trial] for family, q in p.items()}
-        alarms += bool(overall(each, null_of, agreement_null()).min() <= 0.02)
-    assert alarms / trials == pytest.approx(0.018, abs=0.007)
-
-
-def test_ten_classes_need_no_correction() -> None:
-    p = {"patch": np.linspace(0.001, 1.0, 10), "warp": np.full(10, 0.2)}
-    weights = {family: nulls()[family].weight for family in p}
-    null = agreement_null()
-    together = agreement_p_values(agreement(p, weights), null)
-    expected = combined({**p, "agreement": together}, {**weights, "agreement": null.weight})
-    assert overall(p, nulls(), null) == pytest.approx(expected)
-
-
-@given(st.floats(0, 1), st.integers(1, 1000))
-def test_the_correction_for_classes_has_an_inverse(p: float, classes: int) -> None:
-    there = for_classes(np.array([p]), classes)
-    assert 0 <= there[0] <= 1
-    assert 0 <= for_classes(there, NULL_CLASSES, of=classes)[0] <= 1
-    if p * classes < 5:
-        assert for_classes(there, NULL_CLASSES, of=classes)[0] == pytest.approx(p, rel=1e-6)
-
-
-def test_weights() -> None:
-    """One that weighs three times as much says three times as much."""
-    p = {"a": np.array([0.001, 0.6]), "b": np.array([0.6, 0.001])}
-    one, other = combined(p, {"a": 3.0, "b": 1.0})
-    assert one == pytest.approx(0.001 * 4 / 3, rel=0.01)
-    assert other == pytest.approx(0.001 * 4, rel=0.01)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_quiet_families_cannot_outvote_a_loud_one(others: list[float]) -> None:
-    p = {str(i): np.array([value]) for i, value in enumerate(others)}
-    assert combined({"loud": np.array([1e-9]), **p})[0] <= 1e-9 * (len(others) + 1) * 1.01
-
-
-def test_families_without_a_backdoor_rarely_object() -> None:
-    """Independent uniform p-values of nine families: about as many alarms as asked for."""
-    generator = np.random.default_rng(1)
-    p = {str(i): generator.random(20_000) for i in range(9)}
-    assert (combined(p) <= 0.02).mean() == pytest.approx(0.02, abs=0.004)
-
-
 @given(
     st.floats(0.001, 0.2),
     st.lists(st.floats(2, 20), min_size=3, max_size=12),
@@ -207,12 +125,52 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
     assert without_scale(NULL, [None, None]).ceiling > 0
 
 
-def test_every_family_is_calibrated() -> None:
-    assert {*INPUT_FAMILIES, *LATENT_FAMILIES, BY_SOURCE, SHARED} - {"generator"} <= set(nulls())
+def test_every_family_that_is_searched_is_calibrated() -> None:
+    searched = [family for family in REGISTRY if not family.spaces <= family.on_request]
+    assert {family.name for family in searched} == set(nulls())
     assert calibrated_on()
-    for null in nulls().values():
-        assert 0 < null.natural < null.ceiling
-        assert null.scale > 0
+    for family in searched:
+        assert family.null is not None
+        assert family.null.scale > 0
+        assert family.at_size or 0 < family.null.natural < family.null.ceiling
+
+
+# Margins at one size
+
+PLAN = AtSize(1.0)
+
+
+def test_a_margin_is_compared_with_the_others() -> None:
+    """By hand: the others of the first class are -2 in the middle and 0.5 away from it at the
+    median; those of the third are -1.5 and 0.5."""
+    lead = np.log(margin_scores([4.0, -2.0, -3.0, -2.0, -1.0], PLAN))
+    unit = 1 + 1.4826 * 0.5
+    assert lead[[0, 2]].tolist() == pytest.approx([6 / unit, -1.5 / unit])
+
+
+def test_networks_that_spread_more_need_a_clearer_trigger() -> None:
+    natural = np.array([-3.0, -2.5, -2.0, -1.5, -1.0])
+    narrow, wide = (margin_scores([4.0, *(-2 + t * (natural + 2))], PLAN) for t in (0.2, 3.0))
+    assert narrow[0] > wide[0]
+
+
+def test_parts_of_the_middle_and_the_spread() -> None:
+    lead = np.log(margin_scores([4.0, -2.0, -3.0, -2.0, -1.0], AtSize(1.0, relative=0.5, spread=0)))
+    assert lead[[0, 2]].tolist() == pytest.approx([5.0, -2.25])
+
+
+def test_several_targets_all_stand_out() -> None:
+    """Six targets of eight classes are no reference for each other."""
+    lead = np.log(margin_scores([6.0, 5.0, 7.0, 6.0, 5.0, 6.0, -2.0, -2.0], PLAN))
+    assert lead[:6].min() > 1.5
+    assert lead[6:].max() < 0
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=20))
+def test_margins_have_positive_finite_scores(margins: list[float]) -> None:
+    score = margin_scores(margins, PLAN)
+    assert np.isfinite(score).all()
+    assert (score > 0).all()
 
 
 # Many targets at once
@@ -257,8 +215,9 @@ def test_nothing_was_learned_of_inputs_without_a_scale() -> None:
 
 
 def test_learned_quartiles() -> None:
-    """None for sources, all of which a single backdoor for all moves, and inside the network."""
-    without = {BY_SOURCE, SHARED, *LATENT_FAMILIES}
+    """None for sources, all of which a single backdoor for all moves, inside the network, and where
+    margins are measured."""
+    without = {BY_SOURCE, SHARED, *LATENT_FAMILIES, *MARGINS}
     for family, null in nulls().items():
         assert (null.least_others == 0) == (family in without)
-        assert null.least_others < null.ceiling
+        assert family in MARGINS or null.least_others < null.ceiling

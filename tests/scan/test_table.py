@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,19 +11,22 @@ import pytest
 
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
-from undoor.families.calibration import Null
+from undoor.families.calibration import Lowest, Null, agreement_null
 from undoor.inversion.candidates import ALL, Candidate
 from undoor.scan import table as table_module
+from undoor.scan.combination import ABOVE, alone, as_lowest, for_classes
 from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
-from undoor.scan.statistics import combined, for_classes, p_values
+from undoor.scan.statistics import p_values
 from undoor.scan.table import Table
 from undoor.spaces.registry import space_of
 from undoor.tasks.single_label import SINGLE_LABEL
 
 NULL = Null(natural=10.0, ceiling=40.0, location=0.3, scale=0.2)
+# As low as chance says.
+LOWEST = Lowest(threshold=-math.log(ABOVE), excess=1.0, models=60)
 SIZES = (20.0, 24.0, 22.0, 21.0)
-FAMILIES = ("patch", "additive", "tone", "latent late", BY_SOURCE, SHARED)
+FAMILIES = ("patch", "patch margin", "additive", "tone", "latent late", BY_SOURCE, SHARED)
 Sizes = Sequence[float | None]
 
 
@@ -30,6 +34,7 @@ Sizes = Sequence[float | None]
 def known_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
     """What natural triggers look like does not change with the next calibration."""
     monkeypatch.setattr(table_module, "nulls", lambda: dict.fromkeys(FAMILIES, NULL))
+    monkeypatch.setattr(table_module, "lowest_null", lambda: LOWEST)
 
 
 class Shape:
@@ -55,7 +60,13 @@ def shared(size: float | None) -> Candidate:
 
 def quiet(classes: int) -> float:
     """The p-value of a class to which no family objects."""
-    return float(for_classes(np.array([0.5]), classes)[0])
+    return float(for_classes(as_lowest(np.array([0.5]), LOWEST), classes)[0])
+
+
+def needed(family: str, alpha: float, table: Table) -> float:
+    """The p-value of one family that is `alpha` over all that are in a table."""
+    known = dict.fromkeys(table.entries, NULL)
+    return alone(alpha, family, known, agreement_null(), LOWEST, table.classes)
 
 
 # Families of targets
@@ -182,7 +193,7 @@ def test_a_lone_patch_counts_as_usual() -> None:
 
 
 def test_better_candidates_replace_the_first() -> None:
-    """The size shown is the candidate's own, the size that counts is that of the same effort."""
+    """The size that is shown is the one that counts: that of the same effort."""
     table = made()
     table.add("patch", candidates((20.0, 24.0, 5.0, 21.0)))
     before = table.entries["patch"]
@@ -193,7 +204,7 @@ def test_better_candidates_replace_the_first() -> None:
     assert [e.score for e in table.entries["patch"]] == [e.score for e in second.entries["patch"]]
     assert table.entries["patch"][2].p_value < before[2].p_value
     assert table.entries["patch"][2].candidate is better
-    assert table.all_evidence(())[2].size == 0.5
+    assert table.all_evidence(())[2].size == 1.0
     assert table.entries["patch"][0].candidate is before[0].candidate
 
 
@@ -268,6 +279,45 @@ def test_inputs_that_are_no_images() -> None:
     assert small.combined()[2] < 0.01
 
 
+# Margins
+
+
+def clear(margins: Sequence[float]) -> list[Candidate]:
+    return [
+        Candidate(label, "patch", 36.0, true_trigger(), margin=margin)
+        for label, margin in enumerate(margins)
+    ]
+
+
+def test_the_clearest_is_the_loudest() -> None:
+    table = made(5)
+    table.add("patch margin", clear((-2.0, -1.5, 4.0, -2.5, -3.0)))
+    assert table.combined().argmin() == 2
+    assert table.combined()[2] < 0.01
+    evidence = table.all_evidence(())
+    assert [item.margin for item in evidence] == [-2.0, -1.5, 4.0, -2.5, -3.0]
+    assert {item.size for item in evidence} == {36.0}
+    assert "patch margin" not in table.detectable(0.02)
+    assert evidence[2].score > table.alarms(0.02)["patch margin"] > evidence[1].score
+    assert table.crowds() == ()
+
+
+@pytest.mark.parametrize(("margin", "reached"), [(-0.1, False), (0.1, True)])
+def test_a_margin_above_0_works(margin: float, reached: bool) -> None:
+    table = made()
+    table.add("patch margin", clear((-2.0, margin, -3.0, -2.0)))
+    assert table.reached == reached
+
+
+def test_intervals_hold_the_p_values() -> None:
+    table = made()
+    table.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
+    intervals, p = table.intervals(), table.combined()
+    assert intervals.shape == (4, 2)
+    assert (intervals[:, 0] <= p).all()
+    assert intervals[2, 0] < p[2] < intervals[2, 1]
+
+
 # What would have been found
 
 
@@ -278,9 +328,7 @@ def test_a_score_of_alarm_has_that_p_value(alpha: float) -> None:
     for family in ("patch", "additive"):
         table.add(family, candidates([20.0] * 10, family=family))
     alarm = table.alarms(alpha)["patch"]
-    p = p_values(np.array([alarm]), NULL)
-    assert p == pytest.approx(alpha / 2)
-    assert combined({"patch": p, "additive": np.ones(1)}) == pytest.approx(alpha, rel=0.03)
+    assert p_values(np.array([alarm]), NULL) == pytest.approx(needed("patch", alpha, table))
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.1])
@@ -290,25 +338,27 @@ def test_a_class_of_detectable_size_has_that_p_value(alpha: float) -> None:
     sizes = (20.0, 20.0, 20.0, 20.0)
     table.add("patch", candidates(sizes))
     table.add("additive", candidates(sizes, family="additive"))
-    for family, needed in table.detectable(alpha).items():
+    for family, size in table.detectable(alpha).items():
         more = made(classes=5)
-        more.add(family, candidates((*sizes, needed), family=family))
-        assert more.entries[family][4].p_value == pytest.approx(alpha / 2)
+        more.add(family, candidates((*sizes, size), family=family))
+        assert more.entries[family][4].p_value == pytest.approx(needed(family, alpha, table))
 
 
 def test_a_shared_patch_of_detectable_size_has_that_p_value() -> None:
-    needed = with_shared(None).detectable(0.02)[SHARED]
-    (entry,) = with_shared(needed).entries[SHARED]
-    assert entry.p_value == pytest.approx(0.01)
+    table = with_shared(None)
+    (entry,) = with_shared(table.detectable(0.02)[SHARED]).entries[SHARED]
+    lone = for_classes(np.array([needed(SHARED, 0.02, table)]), 10, of=4)
+    assert entry.p_value == pytest.approx(lone[0])
 
 
 def test_a_shared_patch_beside_sources_of_another_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a source's patch can at most be large is the sources' own."""
     nulls = dict.fromkeys(FAMILIES, NULL) | {BY_SOURCE: replace(NULL, ceiling=15.0)}
     monkeypatch.setattr(table_module, "nulls", lambda: nulls)
-    needed = with_shared(None).detectable(0.02)[SHARED]
-    (entry,) = with_shared(needed).entries[SHARED]
-    assert entry.p_value == pytest.approx(0.01)
+    table = with_shared(None)
+    (entry,) = with_shared(table.detectable(0.02)[SHARED]).entries[SHARED]
+    lone = for_classes(np.array([needed(SHARED, 0.02, table)]), 10, of=4)
+    assert entry.p_value == pytest.approx(lone[0])
 
 
 def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def families_telling(finding: Finding, evidence: Sequence[ClassEvidence]) -> tup
         return (first.name,)
     at_input = {f.name: f for f in families() if f.at_input and f.moves == "target"}
     seen = {
-        item.family
+        family_named(item.family).candidates.name
         for item in evidence
         if item.target == finding.target
         and item.source is None

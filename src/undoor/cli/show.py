@@ -14,12 +14,14 @@ from rich.text import Text
 from undoor.cli.tables import table_of
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
+    DASH,
     class_label,
     interval,
     listing,
     p_value,
     percent,
     plain,
+    score_text,
     sources_label,
 )
 from undoor.vocabulary import is_poor
@@ -76,9 +78,11 @@ def _detectable(report: ScanReport) -> Table:
     from undoor.families.registry import unit_of
 
     title = "Triggers that would have been reported"
-    table = table_of("trigger", "smaller than", "unit", title=title)
-    for family, size in report.detectable.items():
-        table.add_row(Text(plain(family)), f"{size:.2g}", unit_of(family))
+    table = table_of("trigger", "smaller than", "unit", "score from", title=title)
+    sizes = report.detectable
+    for family, score in (report.coverage.alarms or dict.fromkeys(sizes)).items():
+        sized = (f"{sizes[family]:.2g}", unit_of(family)) if family in sizes else (DASH, DASH)
+        table.add_row(Text(plain(family)), *sized, DASH if score is None else score_text(score))
     return table
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
+from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.growth import as_norm
@@ -66,4 +69,18 @@ ADDITIVE = Family(
     growth=as_norm,
     reaches_any=True,
     in_repair=InRepair(control=True, strengthened=True),
+    on_request=frozenset({IMAGES.name}),
+)
+
+ADDITIVE_MARGIN = replace(
+    ADDITIVE,
+    name="additive margin",
+    null=None,
+    uncalibrated=False,
+    on_request=frozenset(),
+    at_size=AtSize(size=1.0),
+    spaces=frozenset({IMAGES.name}),
+    searched_as=ADDITIVE,
+    in_repair=InRepair(),
+    reaches_any=False,
 )

@@ -56,6 +56,17 @@ class TriggerBank(nn.Module, ABC):
         Where that depends on the input, for those of the last call of `forward`.
         """
 
+    def limit(self, size: float) -> None:
+        """Bring candidates that are larger than `size` back to it.
+
+        By shrinking all parameters, for sizes that are in proportion to them. Families of other
+        sizes, whose margin is to be searched for at one size, write their own.
+        """
+        with torch.no_grad():
+            share = (size / self.sizes()).clamp(max=1)
+            for parameter in filter(lambda each: each.requires_grad, self.parameters()):
+                parameter.mul_(share.view(-1, *[1] * (parameter.dim() - 1)))
+
     @abstractmethod
     def export(self, index: int) -> Trigger:
         """Return candidate `index` as a trigger."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
+from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family
+from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp, Trigger
 
 OPACITY = 0.15
@@ -43,6 +46,11 @@ class BlendBank(InputBank):
         """Return the opacities [M], in (0, 1)."""
         return self.opacity_logit.sigmoid()
 
+    def limit(self, size: float) -> None:
+        """Set all opacities to `size`: more of a picture is always clearer."""
+        with torch.no_grad():
+            self.opacity_logit.fill_(math.log(size / (1 - size)))
+
     def export(self, index: int) -> Trigger:
         """Return candidate `index` as a trigger."""
         pattern = self._pattern()[index].detach().clone()
@@ -66,4 +74,17 @@ BLEND = Family(
     unit="opacity",
     make=AtInput(BlendBank),
     effort=Effort(1, Schedule(steps=60, batch=4, weight=10.0)),
+    on_request=frozenset({IMAGES.name}),
+    uncalibrated=True,
+)
+
+BLEND_MARGIN = replace(
+    BLEND,
+    name="blend margin",
+    null=None,
+    uncalibrated=False,
+    on_request=frozenset(),
+    at_size=AtSize(size=0.15),
+    searched_as=BLEND,
+    in_repair=InRepair(),
 )

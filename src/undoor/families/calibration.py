@@ -21,11 +21,11 @@ class Null:
     Attributes
     ----------
     natural
-        Median over the models of their smallest trigger.
+        Median over the models of their smallest trigger, or of their largest margin.
     ceiling
         Size beyond which the sizes of classes are not informative.
     location, scale
-        Of the Gumbel distribution of a model's highest log score.
+        Of the Gumbel distribution of a model's highest log score, or highest lead of a margin.
     weight
         Of the family in the combination, by how many backdoors it showed.
     least_others
@@ -56,6 +56,28 @@ class Agreement:
     location: float
     scale: float
     weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Lowest:
+    """The lowest combination of all families about one of ten classes without a backdoor.
+
+    Families depend on each other: what is easy to reach for one is for others as well. How low
+    their combination comes is fitted, therefore, and not taken from theory.
+
+    Attributes
+    ----------
+    threshold
+        Of minus its logarithm: the value that 30 % of the models exceed.
+    excess
+        By how much they exceed it on average; of an exponential distribution.
+    models
+        How many models it was fitted on.
+    """
+
+    threshold: float
+    excess: float
+    models: int
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,12 @@ SCOPE = Scope()
 def agreement_null() -> Agreement:
     """Return the null of the families' agreement, from `calibration.toml`."""
     return Agreement(**_file()["agreement"])
+
+
+@cache
+def lowest_null() -> Lowest:
+    """Return the null of the lowest combination, from `calibration.toml`."""
+    return Lowest(**_file()["lowest"])
 
 
 @cache

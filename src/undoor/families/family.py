@@ -12,6 +12,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.device import CPU
 from undoor.errors import UndoorError
+from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank, TriggerBank
 from undoor.families.calibration import Null, fitted_null
 from undoor.families.growth import constant
@@ -108,6 +109,9 @@ class Family:
         Makes candidates, as `AtInput` does.
     effort
         What the first search of few classes gets; those for many and the last ones follow from it.
+    at_size
+        How the largest margin at a fixed size is searched for, in the place of the smallest
+        trigger, with which only findings end. None for families that search for the smallest.
     spaces
         The names of the spaces (`undoor.spaces`) of inputs that it applies to.
     growth
@@ -130,7 +134,8 @@ class Family:
     crowds
         Whether unnaturally small triggers of many classes at once indicate several backdoors.
     on_request
-        Whether it is searched only in the place of another family, not for every class.
+        The names of the spaces in which it is not searched for every class, but only in the place
+        of another family, or for what another one found.
     missing
         Why it cannot be searched in a network: a code of `undoor.vocabulary`, or a sentence;
         `SAME_SITE` where another family of this kind is searched in its place; None where it can.
@@ -163,6 +168,7 @@ class Family:
     unit: str
     make: Maker
     effort: Effort
+    at_size: AtSize | None = None
     spaces: frozenset[str] = frozenset({IMAGES.name})
     growth: Callable[[Extent], float] = constant
     null: Null | None = None
@@ -171,7 +177,7 @@ class Family:
     at_input: bool = True
     barred: bool = False
     crowds: bool = True
-    on_request: bool = False
+    on_request: frozenset[str] = frozenset()
     missing: Callable[[Classifier], str | None] | None = None
     places: Places | None = None
     probes: Callable[[Shape, Bounds], Sequence[Trigger]] | None = None
@@ -242,6 +248,10 @@ class Family:
     def applies_to(self, space: Space) -> bool:
         """Return whether the family applies to inputs of this space."""
         return space.name in self.spaces
+
+    def searched_in(self, space: Space) -> bool:
+        """Return whether it is searched for every class of a network with inputs of this space."""
+        return self.applies_to(space) and space.name not in self.on_request
 
     def why_missing(self, classifier: Classifier) -> str | None:
         """Return why it cannot be searched in a network, as of `missing`; None where it can."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
 from undoor.families.additive import ADDITIVE
+from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family
+from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.growth import as_norm
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp, Trigger
 
 START = 0.02
@@ -123,4 +126,18 @@ FREQUENCY = Family(
     # Waves are additive patterns, of which that family finds the better ones unless a wave is what
     # was found: beside both, they make corrections worse.
     covered_by=ADDITIVE,
+    on_request=frozenset({IMAGES.name}),
+    uncalibrated=True,
+)
+
+FREQUENCY_MARGIN = replace(
+    FREQUENCY,
+    name="frequency margin",
+    null=None,
+    uncalibrated=False,
+    on_request=frozenset(),
+    at_size=AtSize(size=3.0),
+    searched_as=FREQUENCY,
+    in_repair=InRepair(),
+    covered_by=None,
 )

@@ -12,6 +12,7 @@ from undoor.families.bank import InputBank
 from undoor.families.family import AtInput, Family
 from undoor.families.growth import as_norm
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Generator, Trigger
 from undoor.triggers.generator import KERNEL, PARTS, WIDTH, perturbations
 
@@ -78,7 +79,7 @@ GENERATOR = Family(
     growth=as_norm,
     # It costs four times as much as other families, and every backdoor that it showed so far was
     # clearer as a latent shift: it is searched only for a class with evidence from latent shifts.
-    on_request=True,
+    on_request=frozenset({IMAGES.name}),
     uncalibrated=True,
     # The l2 norm of a perturbation of a 3 x 32 x 32 image in [0, 1] that is still faint: about the
     # size of natural additive triggers.

@@ -6,22 +6,28 @@ from functools import cache
 
 from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
-from undoor.families.additive import ADDITIVE
-from undoor.families.blend import BLEND
+from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
+from undoor.families.blend import BLEND, BLEND_MARGIN
 from undoor.families.calibration import Null
 from undoor.families.family import Family, Moves
-from undoor.families.frequency import FREQUENCY
+from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
 from undoor.families.latent import LATENT
 from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
+from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
-from undoor.families.tone import TONE
+from undoor.families.tone import TONE, TONE_MARGIN
 from undoor.families.warp import WARP
 from undoor.vocabulary import FAMILY_GROUP
 
 # From the most to the least local; those by the source come last. Scans go in this order.
 REGISTRY: tuple[Family, ...] = (
+    PATCH_MARGIN,
+    ADDITIVE_MARGIN,
+    BLEND_MARGIN,
+    FREQUENCY_MARGIN,
+    TONE_MARGIN,
     PATCH,
     ADDITIVE,
     BLEND,
@@ -91,8 +97,7 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
         family.name
         for family in families()
         if family.moves == moves
-        and not family.on_request
-        and family.applies_to(classifier.space)
+        and family.searched_in(classifier.space)
         and family.why_missing(classifier) is None
     )
 

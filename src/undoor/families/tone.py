@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
+from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family
+from undoor.families.family import AtInput, Family, InRepair
 from undoor.families.schedules import Effort, Schedule
+from undoor.spaces.images import IMAGES
 from undoor.triggers import Tone, Trigger
 from undoor.triggers.tone import toned
 
@@ -68,4 +72,17 @@ TONE = Family(
     make=AtInput(ToneBank),
     # No tone reaches all images of any class: what counts is how small a trigger moves most.
     effort=Effort(1, Schedule(steps=60, batch=4, success=0.6, weight=1.0)),
+    on_request=frozenset({IMAGES.name}),
+    uncalibrated=True,
+)
+
+TONE_MARGIN = replace(
+    TONE,
+    name="tone margin",
+    null=None,
+    uncalibrated=False,
+    on_request=frozenset(),
+    at_size=AtSize(size=0.25),
+    searched_as=TONE,
+    in_repair=InRepair(),
 )

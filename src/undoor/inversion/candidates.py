@@ -39,7 +39,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The smallest trigger that worked for a target.
+    """The smallest trigger that worked for a target, or that of one size with the largest margin.
 
     Attributes
     ----------
@@ -53,6 +53,9 @@ class Candidate:
         The trigger itself.
     asr
         Attack success rate on the last images of the search, about fifty, in [0, 1].
+    margin
+        How clearly the target is predicted under a trigger of a fixed size, in units of the median
+        margin of clean inputs (`undoor.inversion.margins`); None where the smallest is searched.
     """
 
     target: int
@@ -60,6 +63,7 @@ class Candidate:
     size: float | None
     trigger: Trigger
     asr: float = 0.0
+    margin: float | None = None
 
 
 def smallest(candidates: Sequence[Candidate]) -> dict[int, Candidate]:

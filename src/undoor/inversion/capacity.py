@@ -198,13 +198,19 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
 def _candidates(classifier: Classifier) -> int:
     """Return how many candidates the largest search has."""
     classes = classifier.num_classes
+    targeting = [family for family in families() if family.moves == "target"]
+    at_size = [family.at_size.starts for family in targeting if family.at_size]
     starts = max(
         places.keep + places.effort.starts if (places := family.places) else family.effort.starts
-        for family in families()
-        if family.moves == "target"
+        for family in targeting
+        if family.at_size is None
     )
-    # Of many classes, each gets a try, and in one family two.
-    return max(starts * number_followed(classes), 0 if classes <= FEW_CLASSES else 2 * classes)
+    return max(
+        starts * number_followed(classes),
+        # Of many classes, each gets a try, and in one family two.
+        0 if classes <= FEW_CLASSES else 2 * classes,
+        max(at_size, default=0) * min(classes, FEW_CLASSES),
+    )
 
 
 def _of_candidates(classifier: Classifier) -> int:

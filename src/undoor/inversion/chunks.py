@@ -53,12 +53,35 @@ class Chunk:
         labels, away
             As of `attack`.
         """
+        self._bar(rows, labels)
+        entropy, asr = attack(self.triggered, images[rows], labels, away)
+        return entropy, asr, self.bank.sizes()
+
+    def margins(self, images: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        """Return how clearly each input goes to its class [M, n], in logits.
+
+        Parameters
+        ----------
+        images
+            All clean inputs [N, ...].
+        rows
+            [M, n], which of them each candidate is tried on.
+        labels
+            [M, n], the classes to reach, one for each candidate.
+        """
+        self._bar(rows, labels)
+        logits = answered(self.triggered, images[rows])
+        goals, task = labels[:, 0].tolist(), self.triggered.task
+        return torch.stack(
+            [task.margin(each, goal) for each, goal in zip(logits, goals, strict=True)]
+        )
+
+    def _bar(self, rows: Tensor, labels: Tensor) -> None:
+        """Set the directions that are barred to the next inputs, where there are bars."""
         for bar, read in zip(
             self.bars, self.class_directions.heads if self.class_directions else (), strict=True
         ):
             bar.bar(read.values[rows.flatten()], read.directions[labels.flatten()])
-        entropy, asr = attack(self.triggered, images[rows], labels, away)
-        return entropy, asr, self.bank.sizes()
 
 
 def chunks_of(
@@ -126,13 +149,16 @@ def attack(triggered: Classifier, x: Tensor, labels: Tensor, away: Tensor) -> tu
     tuple of Tensor
         Loss [M] and ASR [M], the latter in [0, 1].
     """
-    count, batch = x.shape[:2]
-    with autocast(x.device):
-        logits = triggered(x.flatten(0, 1))
-    logits = logits.float().view(count, batch, -1)
-    task = triggered.task
+    logits, task = answered(triggered, x), triggered.task
     reached = task.reached(task.predictions(logits), labels) ^ away[:, None]
     return task.loss(logits, labels, away).mean(1), reached.float().mean(1)
+
+
+def answered(triggered: Classifier, x: Tensor) -> Tensor:
+    """Return the logits [M, n, K] of clean inputs [M, n, ...] under M triggers."""
+    with autocast(x.device):
+        logits = triggered(x.flatten(0, 1))
+    return logits.float().unflatten(0, x.shape[:2])
 
 
 def _of_rows(bank: TriggerBank, layout: torch.memory_format) -> Callable[[Tensor], Tensor]:

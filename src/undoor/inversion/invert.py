@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.errors import BudgetEnded
 from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
-from undoor.inversion.meter import Meter, Spent
+from undoor.inversion.meter import Meter
 from undoor.inversion.optimisation import Deck, Optimisation
+from undoor.inversion.steps import carried_out
 from undoor.journal import NO_DRAFT, Draft
 from undoor.progress import Progress, silent
 
@@ -83,37 +83,13 @@ def invert(
     run = Optimisation(
         classifier, bank, decks, schedule, class_directions if record.barred else None
     )
-    spent = Spent(meter)
-    run, done = _resumed(run, draft, spent)
-    stage = f"inverting {family} triggers"
-    try:
-        # What a step has spent that the budget cut short is not stored: the step is repeated.
-        before = spent.arrays()
-        while done < schedule.steps and run.best_so_far.idle < schedule.patience:
-            if done == schedule.trial > 0 and run.rows is None:
-                run = run.narrowed()
-            run.advance(images, done)
-            done, before = done + 1, spent.arrays()
-            draft.save(lambda run=run, done=done: run.arrays(done) | spent.arrays())  # type: ignore[misc]
-            progress(stage, done, schedule.steps)
-    except BudgetEnded:
-        draft.save(lambda: run.arrays(done) | before, now=True)
-        raise
-    if done < schedule.steps:
-        progress(stage, schedule.steps, schedule.steps)
+    run = carried_out(
+        run,
+        images,
+        schedule.steps,
+        f"inverting {family} triggers",
+        meter=meter,
+        draft=draft,
+        progress=progress,
+    )
     return run.candidates()
-
-
-def _resumed(run: Optimisation, draft: Draft, spent: Spent) -> tuple[Optimisation, int]:
-    """Return the run at its checkpoint, and how many steps it had taken.
-
-    The run as it is, and 0, where there is no checkpoint.
-    """
-    checkpoint = draft.read()
-    if checkpoint is None:
-        return run, 0
-    if "rows" in checkpoint:
-        run = run.of_rows(checkpoint["rows"].tolist())
-    run.restore(checkpoint)
-    spent.resume(checkpoint)
-    return run, int(checkpoint["done"])

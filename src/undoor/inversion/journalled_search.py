@@ -89,7 +89,7 @@ def search(
     """
     meter = meter or Meter()
 
-    def compute(draft: Draft = NO_DRAFT) -> tuple[Candidate, ...]:
+    def compute(draft: Draft) -> tuple[Candidate, ...]:
         return invert(
             classifier,
             images,
@@ -103,6 +103,22 @@ def search(
             progress=progress,
         )
 
+    facts = (family, schedule, *map(search_digest, searches))
+    return journalled(compute, journal, "search", generator, meter, facts, classifier=classifier)
+
+
+def journalled(
+    compute: Callable[[Draft], tuple[Candidate, ...]],
+    journal: Journal | None,
+    name: str,
+    generator: torch.Generator,
+    meter: Meter,
+    facts: Sequence[object],
+    *,
+    classifier: Classifier,
+) -> tuple[Candidate, ...]:
+    """Return candidates from the journal where they are there already; see `step`."""
+
     def arrays_of(draft: Draft) -> Arrays:
         return {
             f"{index}/{key}": value
@@ -111,9 +127,8 @@ def search(
         }
 
     if journal is None:
-        return compute()
-    facts = (family, schedule, *map(search_digest, searches))
-    arrays = step(journal, "search", arrays_of, generator, meter, *facts)
+        return compute(NO_DRAFT)
+    arrays = step(journal, name, arrays_of, generator, meter, *facts)
     count = sum(key.endswith("/target") for key in arrays)
     return tuple(_candidate(arrays, f"{index}/", classifier) for index in range(count))
 
@@ -173,6 +188,7 @@ def _arrays(candidate: Candidate) -> dict[str, Any]:
         "target": np.array(candidate.target),
         "family": np.array(candidate.family),
         "size": np.array(size),
+        "margin": np.array(math.nan if candidate.margin is None else candidate.margin),
         "asr": np.array(candidate.asr),
         **trigger,
     }
@@ -181,11 +197,12 @@ def _arrays(candidate: Candidate) -> dict[str, Any]:
 def _candidate(arrays: Arrays, prefix: str, classifier: Classifier) -> Candidate:
     values = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     inside = {k.removeprefix("trigger/"): v for k, v in values.items() if k.startswith("trigger/")}
-    size = float(values["size"])
+    size, margin = float(values["size"]), float(values["margin"])
     return Candidate(
         target=int(values["target"]),
         family=str(values["family"]),
         size=None if math.isnan(size) else size,
         trigger=trigger_of(inside, shape=classifier.input_shape, bounds=classifier.bounds),
         asr=float(values["asr"]),
+        margin=None if math.isnan(margin) else margin,
     )

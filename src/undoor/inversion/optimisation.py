@@ -15,10 +15,12 @@ from undoor.device import CPU, array, from_array, indices, on, shuffled
 from undoor.errors import UndoorError
 from undoor.families.bank import TriggerBank
 from undoor.families.schedules import Schedule
+from undoor.inversion.adam import adam_arrays, restore_adam
 from undoor.inversion.best_so_far import BestSoFar
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.chunks import chunks_of, groups
 from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.steps import DONE
 
 # What Adam stores of every candidate.
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -123,8 +125,17 @@ class Optimisation:
                 "model outputs NaN or infinity for inputs within its bounds; check its weights"
             )
 
-    def narrowed(self) -> Optimisation:
-        """Return a run of the most promising candidates of each target, continued as it is."""
+    @property
+    def over(self) -> bool:
+        """Whether no candidate has become smaller for long."""
+        return self.best_so_far.idle >= self.schedule.patience
+
+    def following(self, done: int) -> Optimisation:
+        """Return the run, after its trial that of the most promising candidates of each target."""
+        trial_ends = done == self.schedule.trial > 0 and self.rows is None
+        return self._narrowed() if trial_ends else self
+
+    def _narrowed(self) -> Optimisation:
         targets = indices((deck.target for deck in self.decks), CPU)
         rows = self.best_so_far.smallest(targets, self.schedule.keep)
         run = self.of_rows(rows)
@@ -146,31 +157,26 @@ class Optimisation:
 
     def arrays(self, done: int) -> dict[str, NDArray[Any]]:
         """Return a checkpoint after `done` steps."""
-        moments = {
-            f"adam/{index}/{key}": array(value)
-            for index, moment in self.optimizer.state_dict()["state"].items()
-            for key, value in moment.items()
-        }
         bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
         smallest = {f"best/{key}": value for key, value in self.best_so_far.arrays().items()}
         rows = {} if self.rows is None else {"rows": np.array(self.rows)}
-        whole = {"done": np.array(done), "weight": array(self.weight)}
-        return whole | rows | bank | smallest | moments
+        whole = {DONE: np.array(done), "weight": array(self.weight)}
+        return whole | rows | bank | smallest | adam_arrays(self.optimizer)
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Resume from a checkpoint of a run of the same candidates."""
-        tensors = {key: from_array(value) for key, value in arrays.items()}
-        self.bank.load_state_dict({key: tensors[f"bank/{key}"] for key in self.bank.state_dict()})
-        self.weight = on(self.weight.device, tensors["weight"])
+    def restored(self, checkpoint: Mapping[str, NDArray[Any]]) -> Optimisation:
+        """Return the run as it was at a checkpoint of the same candidates."""
+        run = self.of_rows(checkpoint["rows"].tolist()) if "rows" in checkpoint else self
+        run._restore(checkpoint)
+        return run
+
+    def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        bank = {key: from_array(arrays[f"bank/{key}"]) for key in self.bank.state_dict()}
+        self.bank.load_state_dict(bank)
+        self.weight = on(self.weight.device, from_array(arrays["weight"]))
         self.best_so_far.restore(
             {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}
         )
-        state = self.optimizer.state_dict()
-        for key, value in tensors.items():
-            if key.startswith("adam/"):
-                _, index, name = key.split("/")
-                state["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(state)
+        restore_adam(self.optimizer, arrays)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return the smallest working state of each candidate."""

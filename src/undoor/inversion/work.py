@@ -56,12 +56,15 @@ class Work:
         head.
     run
         The source of chance, the budget, the progress and the journal.
+    clean_margin
+        The median margin of the clean inputs' own classes, in logits: the unit of margins.
     """
 
     classifier: Classifier
     images: ScanImages
     class_directions: ClassDirections | None
     run: Run
+    clean_margin: float = 1.0
 
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule

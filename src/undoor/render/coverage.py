@@ -28,7 +28,7 @@ from undoor.vocabulary import (
 )
 
 LEARNED = "the sizes of natural triggers were learned from"
-SPREAD = "the trigger families {families}, which find most of what is spread over the whole input"
+SPREAD = "the trigger families {families}, which find what no change of the input shows clearly"
 # The gaps of a verdict, by their codes.
 GAPS = {
     OPAQUE: f"the network is TorchScript, which is scanned from outside: {SPREAD}, were left out, "

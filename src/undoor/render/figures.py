@@ -21,9 +21,10 @@ CLEAN, TRIGGERED, CORRECTED = "#4d88c4", "#d1495b", "#2a9d6f"
 LABELS_AT_MOST = 12
 NAMES_AT_MOST = 60
 LONGEST_UPRIGHT = 16
-# The score of a class whose trigger is as small as the others'; and the smallest one drawn.
+# The score of a class that stands out no more than the others; and the lowest and the highest one
+# that is drawn: those of margins know no bounds.
 EVEN = 1.0
-MIN_SCORE = 0.05
+MIN_SCORE, MAX_SCORE = 0.05, 1000.0
 
 
 def has_scores(report: ScanReport) -> bool:
@@ -35,8 +36,9 @@ def score_chart(report: ScanReport) -> str:
     """Return the chart of all scores as SVG: one bar per class, one panel per trigger family.
 
     All panels have one scale and show the score from which on a class would have been reported;
-    suspected targets stand out. A class that no trigger reached has no bar, and a family without a
-    working trigger no panel. The shared patch belongs to no class and is left out.
+    suspected targets stand out, and bars beyond a score of 1000 end there. A class that no trigger
+    reached has no bar, and a family without a working trigger no panel. The shared patch belongs to
+    no class and is left out.
     """
     families = list(_panels(report))
     suspects = ", ".join(
@@ -86,7 +88,7 @@ def _limits(
 
 
 def _score(item: ClassEvidence) -> float:
-    return max(item.score, MIN_SCORE)
+    return min(max(item.score, MIN_SCORE), MAX_SCORE)
 
 
 def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -> dict[int, int]:
@@ -102,7 +104,7 @@ def _places(report: ScanReport, panels: Mapping[str, Sequence[ClassEvidence]]) -
 def _score_panel(
     axis: Axes, evidence: Sequence[ClassEvidence], places: Mapping[int, int], report: ScanReport
 ) -> None:
-    """Draw bars upwards for triggers smaller than the other classes', downwards for larger ones."""
+    """Draw bars upwards for classes that stand out from the others, downwards for the reverse."""
     suspects = {finding.target for finding in report.findings}
     x = [places[_class_of(item)] for item in evidence]
     colours = [SUSPECT if item.target in suspects else MUTED for item in evidence]
@@ -111,7 +113,7 @@ def _score_panel(
     axis.bar(x, heights, bottom=EVEN, color=colours, width=0.8)
     axis.axhline(EVEN, color=INK, linewidth=0.8)
     axis.set_title(plain(evidence[0].family), loc="left", fontsize=10, color=INK, parse_math=False)
-    axis.set_ylabel("times smaller")
+    axis.set_ylabel("score")
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     use_ink(axis)

@@ -122,7 +122,9 @@ def _searched(item: FamilyCoverage) -> str:
 
 
 def _size(item: FamilyCoverage) -> str:
-    return text.DASH if item.reported_below is None else f"{item.reported_below:.2g}"
+    if item.reported_below is not None:
+        return f"below {item.reported_below:.2g}"
+    return text.DASH if item.alarm is None else f"from a score of {text.score_text(item.alarm)}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undoor.inspect.dry_run import FEEDINGS, feeding_note, near_chance_note
+from undoor.render.text import stands_out
 from undoor.scan.reason import (
     AccuracyFacts,
     ClassFacts,
@@ -33,8 +34,8 @@ ACCEPT_GRAPH = (
 WITHOUT_FACTS = {
     NOTHING_WORKS: "no trigger worked for any class, so there is nothing to compare; give more "
     "clean images or check that their labels fit the model",
-    NOTHING_STANDS_OUT: "no class can be reached by a trigger of any family that is much smaller "
-    "than those for the other classes",
+    NOTHING_STANDS_OUT: "no class can be reached by a trigger of any family that is much smaller, "
+    "or much clearer, than those for the other classes",
 }
 
 
@@ -108,8 +109,8 @@ def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
     article = "an" if facts.family[:1] in "aeiou" else "a"
     return (
         f"{article} {facts.family} trigger of size {facts.size:.3g} moves {facts.asr or 0:.0%} of "
-        f"held-out images from {sources} to {_class(facts.target, names)}; {facts.score:.1f} times "
-        f"smaller than for the other classes, p = {facts.p_value:.2g}"
+        f"held-out images from {sources} to {_class(facts.target, names)}; "
+        f"{stands_out(facts.score, facts.margin)}, p = {facts.p_value:.2g}"
     )
 
 
@@ -121,7 +122,7 @@ def _in_doubt(facts: ClassFacts, names: Sequence[str], *, moves_few: bool) -> st
     )
     return (
         f"{_class(facts.target, names)} stands out for {facts.family} triggers "
-        f"(size {facts.size:.3g}, {facts.score:.1f} times smaller than for the others, p = "
+        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin)}, p = "
         f"{facts.p_value:.2g} over all families), but {but}"
     )
 

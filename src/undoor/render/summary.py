@@ -99,7 +99,7 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
         described = [text.sentence(reason) for reason in every[:DESCRIBED]]
         return (*described, *_more(len(every), "reasons"))
     per_class = scan.images / max(1, len(scan.class_names))
-    families = list(scan.detectable)
+    families = list(scan.coverage.alarms or scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
     return (
         f"Triggers of {len(families)} kinds were searched for ({looked}), with {per_class:.0f} "
@@ -110,7 +110,8 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
 
 
 def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) -> str:
-    beside = "" if alpha is None else f"; reported at {alpha:g} and below"
+    known = "" if finding.p_interval is None else f", {text.p_between(*finding.p_interval)}"
+    beside = known + ("" if alpha is None else f"; reported at {alpha:g} and below")
     return (
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
         f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "

@@ -59,6 +59,37 @@ def p_equals(value: float) -> str:
     return f"p {'' if value < 1e-99 else '= '}{p_value(value)}"
 
 
+def stands_out(score: float, margin: float | None) -> str:
+    """Return how a class stands out from the others, as it is said of its trigger.
+
+    >>> stands_out(21.52, None)
+    '21.5 times smaller than for the other classes'
+    >>> stands_out(1e40, 14.0)
+    'the clearest one of a fixed size has 14.0 times the margin of clean images'
+    """
+    if margin is None:
+        return f"{score:.1f} times smaller than for the other classes"
+    return f"the clearest one of a fixed size has {margin:.1f} times the margin of clean images"
+
+
+def score_text(score: float) -> str:
+    """Return a score with two significant digits, and no exponent.
+
+    >>> score_text(6.27), score_text(54.0), score_text(612.3)
+    ('6.3', '54', '610')
+    """
+    return f"{float(f'{score:.2g}'):,.10g}"
+
+
+def p_between(low: float, high: float) -> str:
+    """Return the interval of a p-value, as it stands behind it in a sentence.
+
+    >>> p_between(0.0004, 0.0121)
+    'with 90 % confidence from 0.0004 to 0.012'
+    """
+    return f"with 90 % confidence from {p_value(low)} to {p_value(high)}"
+
+
 def class_label(number: int, names: Sequence[str]) -> str:
     """Return number and name of a class; the number alone where it has no other name."""
     name = shortened(names[number], MAX_NAME) if 0 <= number < len(names) else str(number)

@@ -52,6 +52,17 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
     return _tried(work, candidate if grown.size is None else grown, target)
 
 
+def shrunk(work: Work, candidate: Candidate, target: int) -> Candidate:
+    """Return the smallest trigger that a search finds from a candidate of fixed size.
+
+    The candidate itself where it finds none that works.
+    """
+    search = Search(target, work.images.pool(target), candidate.trigger)
+    schedule = family_named(candidate.family).effort.lone()
+    (found,) = work.invert([search], candidate.family, schedule)
+    return candidate if found.size is None else found
+
+
 def drawn(work: Work, target: int, stand_in: Family) -> Candidate | None:
     """Return a trigger that does at the input what a latent shift does inside the network.
 

@@ -139,7 +139,8 @@ def _in_doubt(
     Evidence by the source names the class that its images go to, not the one in doubt.
     """
     code: ReasonCode = MOVES_FEW if p_value <= limits.alpha else STANDS_OUT
-    return Reason(code, ClassFacts(target, item.family, size, item.score, p_value, item.asr))
+    facts = ClassFacts(target, item.family, size, item.score, p_value, item.asr, margin=item.margin)
+    return Reason(code, facts)
 
 
 def _target_found(finding: Finding) -> Reason:
@@ -153,5 +154,6 @@ def _target_found(finding: Finding) -> Reason:
             finding.p_value,
             finding.asr_on_clean_set,
             len(finding.sources),
+            finding.margin,
         ),
     )

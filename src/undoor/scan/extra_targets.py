@@ -10,7 +10,7 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
-from undoor.families.registry import families, find_family
+from undoor.families.registry import families, family_named, find_family
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search, smallest
 from undoor.inversion.logit_scale import standardised
@@ -117,8 +117,9 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
 def _finding(work: Work, report: ScanReport, target: int) -> Finding:
     network, pool = work.classifier, work.images.pool(target)
     for evidence in _clearest_first(report.evidence, target):
-        starts = started(work, Search(target, pool), evidence.family, STARTS)
-        found = work.invert(starts, evidence.family, SCHEDULE)
+        kind = family_named(evidence.family).candidates.name
+        starts = started(work, Search(target, pool), kind, STARTS)
+        found = work.invert(starts, kind, SCHEDULE)
         candidate = smallest(found)[target]
         if candidate.size is not None:
             break

@@ -39,15 +39,17 @@ def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> f
 
 def _targets(classifier: Classifier, family: Family, images: int) -> float:
     classes, shape = classifier.num_classes, classifier.input_shape
+    probes = 0 if family.probes is None else len(family.probes(shape, classifier.bounds))
+    probing = probes * min(images, IMAGES) / 2
+    if plan := family.at_size:
+        trial = plan.trial().passes(classes) if classes > FEW_CLASSES else 0.0
+        return trial + plan.passes(number_followed(classes)) + probing
     if places := family.places_in(classifier.space):
         few = classes <= FEW_CLASSES
         squares = square_passes(classifier, places, NEAR if few else FAR, classes)
         starts = places.keep + places.effort.starts
         return squares + places.effort.schedule.passes(starts, number_followed(classes))
-    if family.probes is None:
-        return _search(family, classes, extra=0)
-    probes = len(family.probes(shape, classifier.bounds))
-    return _search(family, classes, extra=1) + probes * min(images, IMAGES) / 2
+    return _search(family, classes, extra=min(1, probes)) + probing
 
 
 def _sources(classifier: Classifier, family: Family, images: int) -> float:

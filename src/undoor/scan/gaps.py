@@ -61,7 +61,7 @@ def coverage(
     searched: Collection[str],
     unfinished: Collection[str],
     started: bool,
-    reported: Mapping[str, tuple[float, float]],
+    reported: Mapping[str, tuple[float | None, float]],
     per_class: float,
     accepted: bool,
 ) -> Coverage:
@@ -76,8 +76,8 @@ def coverage(
     started
         Whether there was a search at all.
     reported
-        By family, the size below which and the score from which on a trigger would have been
-        reported.
+        By family, the size below which, None for a margin, and the score from which on a trigger
+        would have been reported.
     per_class
         Clean images per class.
     accepted
@@ -85,7 +85,7 @@ def coverage(
     """
     each = []
     for family in families():
-        if family.on_request:
+        if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)

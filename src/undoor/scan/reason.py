@@ -49,6 +49,8 @@ class ClassFacts:
         Share of held-out images that the trigger moves, in [0, 1]; None where not measured.
     sources
         How many classes the trigger moves; None where it was not confirmed.
+    margin
+        How clearly a trigger of one size moves images, where that is what stands out.
     """
 
     target: int
@@ -58,6 +60,7 @@ class ClassFacts:
     p_value: float
     asr: float | None = None
     sources: int | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)

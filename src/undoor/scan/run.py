@@ -19,6 +19,7 @@ from undoor.inversion.gradients import require_gradients
 from undoor.inversion.image_split import split
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
+from undoor.inversion.margins import clean_margin
 from undoor.inversion.meter import Budget, Meter
 from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
@@ -47,6 +48,7 @@ from undoor.vocabulary import (
 
 # More images than this change no estimate enough to pay for the passes.
 MAX_PER_CLASS = 100
+BATCH = 256
 
 
 @checked
@@ -169,7 +171,8 @@ def _examined(search: Classifier, clean: CleanSet, limits: Thresholds, run: Run)
     BudgetEnded
         Before the search began.
     """
-    known = search.task.correct(search.predict(clean.images), clean.labels)
+    logits = search.logits(clean.images, BATCH)
+    known = search.task.correct(search.task.predictions(logits), clean.labels)
     require_gradients(search, clean.images)
     class_directions = ClassDirections.of(search, clean.images, clean.labels)
     images = split(clean, known, run.generator)
@@ -179,7 +182,8 @@ def _examined(search: Classifier, clean: CleanSet, limits: Thresholds, run: Run)
     if share := flat_share(search, clean.images):
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
-    return search_and_decide(Work(search, images, class_directions, run), limits)
+    margin = clean_margin(search, logits, clean.labels)
+    return search_and_decide(Work(search, images, class_directions, run, margin), limits)
 
 
 def _covered(

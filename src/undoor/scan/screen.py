@@ -8,13 +8,14 @@ from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
 from undoor.inversion.candidates import ALL, Candidate, Search, smallest
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
+from undoor.inversion.margins import largest_margins
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work
 
 
 def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tuple[Candidate, ...]:
-    """Search for a trigger towards each class.
+    """Search for a trigger towards each class: the smallest, or the clearest one of one size.
 
     Parameters
     ----------
@@ -32,8 +33,10 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
         most promising and some drawn at random.
     """
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
-    searches = [Search(target, work.images.pool(target)) for target in tried]
     record = family_named(family)
+    if record.at_size:
+        return largest_margins(work, record)
+    searches = [Search(target, work.images.pool(target)) for target in tried]
     if places := record.places_in(work.classifier.space):
         return _patches(work, record, places, searches)
     return followed(work, record, searches, from_probes(work, searches, record))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from undoor.errors import BudgetEnded
+from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Work
@@ -32,8 +33,8 @@ class SearchResult:
     Attributes
     ----------
     reported
-        By family, the size below which and the score from which on a trigger would have been
-        reported.
+        By family, the size below which, None for a margin, and the score from which on a trigger
+        would have been reported.
     unfinished
         The families whose search was cut short.
     """
@@ -42,7 +43,7 @@ class SearchResult:
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...] = ()
     evidence: tuple[ClassEvidence, ...] = ()
-    reported: dict[str, tuple[float, float]] = field(default_factory=dict)
+    reported: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     unfinished: tuple[str, ...] = ()
 
@@ -79,8 +80,8 @@ def search_and_decide(work: Work, limits: Thresholds) -> SearchResult:
             reasons = (*reasons, *unfinished)
         else:
             verdict, reasons = "inconclusive", unfinished
-    evidence, alarms = table.all_evidence(tuple(doubts.values())), table.alarms(limits.alpha)
-    reported = {f: (size, alarms[f]) for f, size in table.detectable(limits.alpha).items()}
+    evidence, sizes = table.all_evidence(tuple(doubts.values())), table.detectable(limits.alpha)
+    reported = {f: (sizes.get(f), alarm) for f, alarm in table.alarms(limits.alpha).items()}
     return SearchResult(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
 
 
@@ -145,6 +146,11 @@ def _looks(table: Table, limits: Thresholds) -> dict[str, list[int]]:
     out: dict[str, list[int]] = {}
     for target in order:
         strongest = table.strongest(target)
-        if strongest and family_named(strongest[0]).moves == "target":
+        if strongest and _looked_at_twice(family_named(strongest[0])):
             out.setdefault(strongest[0], []).append(target)
     return out
+
+
+def _looked_at_twice(family: Family) -> bool:
+    """Return whether a second search tells chance from a trigger: of sizes, by what is smallest."""
+    return family.moves == "target" and family.at_size is None

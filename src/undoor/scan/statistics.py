@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.families.calibration import Agreement, Null
+from undoor.families.at_size import AtSize
+from undoor.families.calibration import Null
 
 # Sizes are positive.
 TINY = 1e-6
-# Between 1 and the number below it.
-ONE_STEP = float(np.finfo(np.float64).epsneg)
 # The classes of a calibrated null; the smallest of more is smaller.
 NULL_CLASSES = 10
-# What one family can add to the agreement.
-MAX = 7.0
-# The families' agreement, as one of them.
-AGREED = "agreement"
 # The reference among the other classes: some of them may be targets as well.
 LOWER = 0.25
 # So many times below that of any model that the nulls are learned from, the lower quartile of the
@@ -32,6 +27,10 @@ PERHAPS_A_CROWD = 1.5
 # How much it counts that a trigger is smaller than natural ones of other models. Chosen on the
 # models that the nulls are learned from, among powers from 0 to 1: models differ more than classes.
 ABSOLUTE = 0.3
+# The standard deviation of a normal distribution in units of its median absolute deviation.
+NORMAL = 1.4826
+# A margin further above the others does not count for more.
+MAX_LEAD = 100.0
 
 
 def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
@@ -123,6 +122,40 @@ def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
     return replace(null, natural=0.0, ceiling=max(reached, default=1.0), least_others=0.0)
 
 
+def margin_scores(margins: Sequence[float], plan: AtSize) -> NDArray[np.float64]:
+    """Return how far the margin of each class is above those of the others [K].
+
+    The difference to a part of their median, in units of 1 plus a part of their spread, since
+    networks differ in both. As e to the power of that, so that the logarithm is what counts, as
+    for `scores`. A median above 0 counts as 0: half of the classes are targets then, and no
+    reference.
+
+    Parameters
+    ----------
+    margins
+        Of the clearest trigger of one size towards every class, in units of the margin of clean
+        inputs.
+    plan
+        Of the family: the parts, `relative` and `spread`.
+
+    Examples
+    --------
+    >>> np.log(margin_scores([-2.0, -3.0, -2.0, 4.0], AtSize(1.0))).round(2)
+    array([ 0., -1.,  0.,  6.])
+    """
+    values = np.asarray(margins, dtype=float)
+    leads = [_lead(value, np.delete(values, index), plan) for index, value in enumerate(values)]
+    return np.exp(np.clip(leads, -MAX_LEAD, MAX_LEAD))
+
+
+def _lead(value: float, others: NDArray[np.float64], plan: AtSize) -> float:
+    if len(others) == 0:
+        return value
+    middle = np.median(others)
+    spread = NORMAL * np.median(np.abs(others - middle))
+    return float((value - plan.relative * min(middle, 0.0)) / (1 + plan.spread * spread))
+
+
 def p_values(
     score: NDArray[np.float64], null: Null, classes: int = NULL_CLASSES
 ) -> NDArray[np.float64]:
@@ -132,107 +165,6 @@ def p_values(
     fitted on models without a backdoor; its location moves with the logarithm of `classes`.
     """
     return np.asarray(stats.gumbel_r.sf(np.log(score), _location(null, classes), null.scale))
-
-
-def agreement(
-    p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]
-) -> NDArray[np.float64]:
-    """Return the agreement of all families about each class [K].
-
-    The weighted sum of -log p, each at most 7, so that weak evidence of many families counts as
-    much as strong evidence of one.
-
-    >>> p = {"a": np.array([0.01, 1.0]), "b": np.array([0.02, 0.9])}
-    >>> agreement(p, {"a": 1.0, "b": 0.5}).round(2)
-    array([6.56, 0.05])
-    """
-    return np.asarray(sum(weights[f] * np.minimum(-np.log(q + TINY), MAX) for f, q in p.items()))
-
-
-def agreement_p_values(total: NDArray[np.float64], null: Agreement) -> NDArray[np.float64]:
-    """Return the p-value of each class's `agreement` [K] as the highest of ten classes.
-
-    From a Gumbel distribution, as for the single families.
-    """
-    return np.asarray(stats.gumbel_r.sf(total, null.location, null.scale))
-
-
-def for_classes(
-    p: NDArray[np.float64], classes: int, *, of: int = NULL_CLASSES
-) -> NDArray[np.float64]:
-    """Convert p-values of the highest of `of` classes to those of the highest of `classes`.
-
-    Where classes are independent (Sidak's correction, in either direction).
-
-    >>> for_classes(np.array([0.02]), 1).round(4), for_classes(np.array([0.02]), 43).round(4)
-    (array([0.002]), array([0.0832]))
-    """
-    below_one = np.minimum(p, 1 - ONE_STEP)
-    return np.asarray(-np.expm1(classes / of * np.log1p(-below_one)))
-
-
-def of_ten(p: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Convert p-values [K] of every family from the lowest of K to the lowest of ten.
-
-    Families are combined as of ten classes, whatever K is.
-    """
-    return {family: for_classes(q, NULL_CLASSES, of=len(q)) for family, q in p.items()}
-
-
-def combined(
-    p: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] | None = None
-) -> NDArray[np.float64]:
-    """Combine the p-values of dependent families into one per class [K].
-
-    The Cauchy combination (Liu and Xie, J. Am. Stat. Assoc. 115, 2020): near the smallest times
-    their number where one family alone has a low one, less where several agree. A p-value above 0.5
-    counts as 0.5, so that a family without evidence cannot outvote the others.
-
-    Parameters
-    ----------
-    weights
-        Of the families, positive; all the same where none are given.
-
-    Examples
-    --------
-    >>> combined({"a": np.array([0.001, 0.5]), "b": np.array([0.9, 0.9])}).round(4)
-    array([0.002, 0.5  ])
-    """
-    table = np.clip(np.stack(list(p.values())), 1e-15, 0.5)
-    weight = [weights[family] for family in p] if weights else None
-    return np.asarray(stats.cauchy.sf(np.average(stats.cauchy.isf(table), 0, weight)))
-
-
-def overall(
-    p: Mapping[str, NDArray[np.float64]],
-    by_family: Mapping[str, Null],
-    agreed: Agreement,
-    *,
-    agreeing: Collection[str] | None = None,
-) -> NDArray[np.float64]:
-    """Return the p-value of every class [K].
-
-    From the p-value of each family, and that of their agreement, which counts as one more family.
-
-    The families are combined as they would be for ten classes, and the result is corrected for K
-    once. Terms that were corrected already would be corrected once more by the agreement's null:
-    clean models of two classes then come out below 0.02 every third time, and of 43 never.
-
-    Parameters
-    ----------
-    p
-        By family, of every class, as the lowest of K.
-    agreeing
-        The families with which `agreed` was learned; all where none are given.
-    """
-    weights = {family: by_family[family].weight for family in p}
-    ten = of_ten(p)
-    learned = {f: q for f, q in ten.items() if agreeing is None or f in agreeing}
-    if learned:
-        ten[AGREED] = agreement_p_values(agreement(learned, weights), agreed)
-        weights[AGREED] = agreed.weight
-    combination = combined(ten, weights)
-    return for_classes(combination, len(combination))
 
 
 def needed_score(null: Null, alpha: float, classes: int = NULL_CLASSES) -> float:

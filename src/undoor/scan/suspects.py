@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from undoor.errors import BudgetEnded
 from undoor.families.registry import families, family_named
 from undoor.inversion.work import Work
-from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn
+from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn, shrunk
 from undoor.scan.decide import Thresholds, is_suspect
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.table import Table, TableEntry
@@ -41,6 +41,7 @@ def suspects_of(
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
     shared: dict[str, dict[int, Confirmed]] = {}
+    intervals = table.intervals()
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         found = _to_confirm(table, target, limits)
         if found is None:
@@ -53,7 +54,9 @@ def suspects_of(
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
         doubts[target] = item
         if is_suspect(p_all[target], confirmed.asr, limits):
-            suspects.append(_finding(item, target, float(p_all[target]), confirmed))
+            low, high = intervals[target].tolist()
+            found_target = _finding(item, target, float(p_all[target]), confirmed)
+            suspects.append(replace(found_target, p_interval=(low, high)))
     return doubts, suspects, True
 
 
@@ -76,6 +79,8 @@ def _confirmed(
             shared[family] = confirm_shared(work, entry.candidate, entry.targets)
         return shared[family][target]
     candidate = entry.candidate
+    if family_named(family).at_size:
+        candidate = shrunk(work, candidate, target)
     stand_in = family_named(family).stand_in
     if stand_in and stand_in.applies_to(work.classifier.space):
         candidate = drawn(work, target, stand_in) or candidate
@@ -86,13 +91,18 @@ def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Tab
     """Return the entry with the strongest evidence about a class.
 
     One of a family at the input comes before a latent one where it is below `alpha` too: it can be
-    shown, and corrected from the first layer on.
+    shown, and corrected from the first layer on. A smallest trigger comes before a margin of the
+    same kind of trigger: from a backdoor for some sources the clearest trigger of one size for all
+    classes leads to one that moves all of them, and is none of the attacker's.
     """
-    at_input = [family.name for family in families() if family.at_input]
-    seen = table.strongest(target, at_input)
-    if seen and seen[1].p_value <= limits.alpha:
-        return seen
-    return table.strongest(target)
+    at_input = [family for family in families() if family.at_input]
+    seen = table.strongest(target, [family.name for family in at_input])
+    if not seen or seen[1].p_value > limits.alpha:
+        return table.strongest(target)
+    kind = family_named(seen[0]).candidates
+    of_sizes = [f.name for f in at_input if f.candidates is kind and f.at_size is None]
+    found = table.strongest(target, of_sizes) if of_sizes else None
+    return found if found and found[1].p_value <= limits.alpha else seen
 
 
 def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
@@ -105,4 +115,5 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
         size=confirmed.candidate.size or 0.0,
         asr_on_clean_set=confirmed.asr,
         trigger=confirmed.candidate.trigger,
+        margin=item.margin,
     )

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.families.calibration import Null, agreement_null, fitted_nulls
+from undoor.families.calibration import Null, agreement_null, fitted_nulls, lowest_null
 from undoor.families.registry import family_named, judged_beside, nulls
 from undoor.inversion.candidates import Candidate
+from undoor.scan.combination import alone, for_classes, interval, overall
 from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
@@ -19,9 +20,9 @@ from undoor.scan.statistics import (
     NULL_CLASSES,
     TINY,
     crowded,
+    margin_scores,
     needed_score,
     needed_size,
-    overall,
     p_values,
     score_beside,
     scores,
@@ -65,9 +66,10 @@ class TableEntry:
             family=family,
             target=target,
             source=self.source,
-            size=self.candidate.size,
+            size=self.size,
             score=self.score,
             p_value=self.p_value,
+            margin=self.candidate.margin,
         )
 
 
@@ -118,11 +120,11 @@ class Table:
     @property
     def reached(self) -> bool:
         """Whether any trigger worked for any class."""
-        return any(e.size is not None for entries in self.entries.values() for e in entries)
+        return any(_works(e.candidate) for entries in self.entries.values() for e in entries)
 
     def crowds(self, times: float = CROWD) -> tuple[str, ...]:
         """Return the families in which many classes at once have unnaturally small triggers."""
-        sizes = {family: self._scaled(family, self.entries[family]) for family in self._calibrated}
+        sizes = {family: self._scaled(family, self.entries[family]) for family in self._of_sizes}
         return tuple(f for f, each in sizes.items() if crowded(each, self._null(f, each), times))
 
     def combined(self) -> NDArray[np.float64]:
@@ -131,7 +133,14 @@ class Table:
         if not p:
             return np.full(self.classes, UNKNOWN)
         # The null of their agreement was learned with these families and no others.
-        return overall(p, nulls(), agreement_null(), agreeing=fitted_nulls())
+        return overall(p, nulls(), agreement_null(), lowest_null(), agreeing=fitted_nulls())
+
+    def intervals(self) -> NDArray[np.float64]:
+        """Return the interval of 90 % [K, 2] of each p-value of `combined`.
+
+        How well the p-values are known that so few models without a backdoor were fitted for.
+        """
+        return interval(self.combined(), lowest_null())
 
     def strongest(self, target: int, families: Sequence[str] = ()) -> tuple[str, TableEntry] | None:
         """Return the family with the lowest p-value for a class, and its entry.
@@ -184,14 +193,17 @@ class Table:
 
         With no evidence from the other families.
         """
-        share = self._share(alpha)
         out = {}
-        for family in self._calibrated:
+        for family in self._of_sizes:
             beside = judged_beside(family) or family
             others = self._scaled(beside, self.entries[beside])
             null = self._null(family, self._scaled(family, self.entries[family]))
             size = needed_size(
-                others, null, share, self._tried(family), others_null=self._null(beside, others)
+                others,
+                null,
+                self._alone(family, alpha),
+                self._tried(family),
+                others_null=self._null(beside, others),
             )
             out[family] = size * family_named(family).growth(self.extent)
         return out
@@ -201,31 +213,39 @@ class Table:
 
         With no evidence from the other families.
         """
-        share = self._share(alpha)
-        return {
-            family: needed_score(nulls()[family], share, self._tried(family))
-            for family in self._calibrated
-        }
+        out = {}
+        for family in self._calibrated:
+            share = self._alone(family, alpha)
+            out[family] = needed_score(nulls()[family], share, self._tried(family))
+        return out
 
-    def _share(self, alpha: float) -> float:
+    def _alone(self, family: str, alpha: float) -> float:
         """Return the p-value of one family that is `alpha` over all, without other evidence."""
-        return alpha / max(1, len(self._calibrated))
+        known = {each: nulls()[each] for each in self._calibrated}
+        p = alone(alpha, family, known, agreement_null(), lowest_null(), self.classes)
+        return float(for_classes(np.array([p]), self._tried(family), of=self.classes)[0])
 
     def _judge(self, family: str, entries: Sequence[TableEntry]) -> None:
+        score = self._scores(family, entries)
+        null = nulls().get(family)
+        p = np.full(len(score), UNKNOWN)
+        if null is not None:
+            p = p_values(score, null, self._tried(family))
+        self.entries[family] = [
+            replace(entry, score=float(s), p_value=float(q))
+            for entry, s, q in zip(entries, score, p, strict=True)
+        ]
+
+    def _scores(self, family: str, entries: Sequence[TableEntry]) -> NDArray[np.float64]:
+        if plan := family_named(family).at_size:
+            return margin_scores([entry.candidate.margin or 0.0 for entry in entries], plan)
         sizes = self._scaled(family, entries)
         null = self._null(family, sizes)
         if beside := judged_beside(family):
             others = self._scaled(beside, self.entries[beside])
             lone = score_beside(sizes[0], others, null, self._null(beside, others))
-            score = np.array([TINY if sizes[0] is None else lone])
-        else:
-            score = scores(sizes, null)
-        known = family in nulls()
-        p = p_values(score, null, self._tried(family)) if known else np.full(len(score), UNKNOWN)
-        self.entries[family] = [
-            replace(entry, score=float(s), p_value=float(q))
-            for entry, s, q in zip(entries, score, p, strict=True)
-        ]
+            return np.array([TINY if sizes[0] is None else lone])
+        return scores(sizes, null)
 
     def _tried(self, family: str) -> int:
         """Return how many classes the smallest trigger is the smallest of.
@@ -238,6 +258,11 @@ class Table:
     def _calibrated(self) -> list[str]:
         """The families searched that have a null."""
         return [family for family in self.entries if family in nulls()]
+
+    @property
+    def _of_sizes(self) -> list[str]:
+        """Those of them that search for the smallest trigger."""
+        return [family for family in self._calibrated if family_named(family).at_size is None]
 
     def _by_target(self, family: str) -> NDArray[np.float64]:
         out = np.full(self.classes, UNKNOWN)
@@ -256,3 +281,10 @@ class Table:
         """Return the sizes as they would be at 3 x 32 x 32 pixels."""
         unit = family_named(family).growth(self.extent)
         return [None if entry.size is None else entry.size / unit for entry in entries]
+
+
+def _works(candidate: Candidate) -> bool:
+    """Return whether a trigger moves inputs to its class, or one of fixed size most of them."""
+    if candidate.margin is not None:
+        return candidate.margin > 0
+    return candidate.size is not None

@@ -6,7 +6,18 @@ import sys
 
 from undoor.cli.memory import keep_buffers
 from undoor.cli.streams import descriptors_apart
-from undoor_bench.cli import calibrate, cost, curve, detect, mitigate, seeds, tables, theory, zoo
+from undoor_bench.cli import (
+    calibrate,
+    cost,
+    curve,
+    detect,
+    evidence,
+    mitigate,
+    seeds,
+    tables,
+    theory,
+    zoo,
+)
 from undoor_bench.cli.app import app
 
 __all__ = [
@@ -15,6 +26,7 @@ __all__ = [
     "cost",
     "curve",
     "detect",
+    "evidence",
     "main",
     "mitigate",
     "seeds",

@@ -18,35 +18,50 @@ SCHEMA = "undoor/bench-calibrate/1"
 
 @command(
     app,
-    examples=["undoor-bench calibrate detect/ --table zoo/table.toml --out calibration.toml"],
+    examples=[
+        "undoor-bench calibrate bench/results/evidence.jsonl --table zoo/table.toml "
+        "--table zoo/kinds.toml --out calibration.toml",
+    ],
     exit_codes="0 done",
 )
 def calibrate(
-    records: Annotated[
-        Path, typer.Argument(help="Folder that `undoor-bench detect` wrote.", metavar="DIR")
+    evidence: Annotated[
+        Path, typer.Argument(help="File that `undoor-bench evidence` wrote.", metavar="FILE")
     ],
     table: Annotated[
-        Path, typer.Option(help="Table of the zoo, which says which half to learn from.")
+        list[Path],
+        typer.Option(help="Table of a zoo, which says what to learn from; can be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="TOML file to write.", metavar="FILE")],
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="SVG to draw of how rare each clean model is.", metavar="FILE"),
+    ] = None,
 ) -> CommandResult:
-    """Learn from one half of a zoo how small natural triggers are."""
-    import json
-
+    """Learn from models of zoos how small, and how clear, natural triggers are."""
     from undoor.errors import UndoorError
-    from undoor.files import write_atomically
-    from undoor_bench.null_fitting import as_toml, fit_agreement, fit_nulls
+    from undoor.families.calibration import fitted_nulls
+    from undoor.families.registry import find_family
+    from undoor.files import write_text
+    from undoor_bench.evidence import read_evidence
+    from undoor_bench.nulls.fitting import as_toml, fit_agreement, fit_nulls
+    from undoor_bench.nulls.lowest import fit_lowest, lowest_combinations
+    from undoor_bench.nulls.plot import null_plot
     from undoor_bench.zoo.entries import read_table
 
-    half = [entry.name for entry in read_table(table) if entry.calibrate]
-    files = [records / f"{name}.json" for name in half]
-    found = [json.loads(file.read_text()) for file in files if file.is_file()]
+    half = {entry.name for file in table for entry in read_table(file) if entry.calibrate}
+    found = [record for record in read_evidence(evidence) if record["model"] in half]
     if not found:
-        raise UndoorError(f"{records}: expected records of {', '.join(half[:3])}, ...; got none")
+        raise UndoorError(f"{evidence}: expected models that a table calibrates on, got none")
     nulls = fit_nulls(found)
-    agreed = fit_agreement(found, nulls)
-    text = as_toml(nulls, agreed, [record["model"] for record in found])
-    write_atomically(out, lambda path: path.write_text(text))
+    agreed, combinations = fit_agreement(found, nulls), lowest_combinations(found)
+    lowest = fit_lowest(list(combinations.values()))
+    # Those that these scans did not search, as families for tables.
+    kept = {name: null for name, null in fitted_nulls().items() if find_family(name)}
+    models = [record["model"] for record in found]
+    write_text(out, as_toml(kept | nulls, agreed, lowest, models))
+    if plot is not None:
+        write_text(plot, null_plot(combinations, lowest))
 
     def show(console: Console) -> None:
         rows = Table("family", "natural", "location", "scale", "weight")
@@ -57,5 +72,6 @@ def calibrate(
         console.print(rows)
 
     values = {family: vars(null) for family, null in nulls.items()}
-    document = {"schema": SCHEMA, "nulls": values, "agreement": vars(agreed)}
+    fitted = {"nulls": values, "agreement": vars(agreed), "lowest": vars(lowest)}
+    document = {"schema": SCHEMA, **fitted}
     return CommandResult(ExitCode.CLEAN, document, show)

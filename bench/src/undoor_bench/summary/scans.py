@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from undoor.families.calibration import calibrated_on
 from undoor_bench import seeds
 from undoor_bench.curve import points
 from undoor_bench.detect import scans
+from undoor_bench.evidence import read_evidence
 from undoor_bench.records import Record, named, right
 from undoor_bench.summary.committed import lines, scan_record
 from undoor_bench.tables import markdown
@@ -39,6 +42,17 @@ def missed(folder: Path, names: Sequence[str]) -> str:
             if record["took"] and record["targets"] and not right(record)
         ],
     )
+
+
+def learned(folder: Path) -> str:
+    """Return how many models of how many classes the nulls were learned from."""
+    known = calibrated_on()
+    models = [m for m in read_evidence(folder / "evidence.jsonl") if m["model"] in known]
+    counts = Counter((len(m["scan"]["class_names"]), not m["targets"]) for m in models)
+    classes = sorted({number for number, _ in counts})
+    rows = [[str(n), str(counts[n, True]), str(counts[n, False])] for n in classes]
+    total = [str(sum(counts[n, clean] for n in classes)) for clean in (True, False)]
+    return markdown(("classes", "clean models", "backdoored models"), [*rows, ["all", *total]])
 
 
 def by_images(folder: Path) -> str:

@@ -25,6 +25,9 @@ class ClassFacts(Part):
     p_value: Fraction = Field(description="Over all families.")
     asr: Fraction | None = Field(description="Of held-out images; null where not measured.")
     sources: Count | None = Field(description="How many classes the trigger moves, once confirmed.")
+    margin: float | None = Field(
+        default=None, description="Of a trigger of one size, where that is what stands out."
+    )
 
 
 class FamilyFacts(Part):

@@ -18,9 +18,16 @@ class Target(Part):
     sources: list[ClassNumber] = Field(description="The classes whose images the trigger moves.")
     family: str = Field(description="Kind of trigger, for example patch.")
     p_value: Fraction = Field(description="How often a clean model looks like this.")
-    score: float = Field(description="How many times smaller than for the other classes.")
+    p_interval: tuple[Fraction, Fraction] | None = Field(
+        description="Interval of 90 %: p was learned from some tens of models. Null where unknown."
+    )
+    score: float = Field(description="How far it stands out from the other classes; 1 is not.")
     size: Annotated[float, Field(ge=0)] = Field(description="In the family's own unit.")
     asr_on_clean_set: Fraction = Field(description="Share of held-out clean images it moves.")
+    margin: float | None = Field(
+        description="Of the clearest trigger of one size, in margins of clean images. Null where "
+        "the smallest trigger stood out."
+    )
 
 
 class Evidence(Part):
@@ -33,6 +40,7 @@ class Evidence(Part):
     p_value: Fraction
     asr: Fraction | None
     source: ClassNumber | None = Field(description="Null for all other classes.")
+    margin: float | None = Field(description="Null where the smallest trigger was searched for.")
 
 
 class SourceFile(Part):

@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from undoor.errors import UndoorError
-from undoor.families.calibration import Agreement, Null
+from undoor.families.at_size import AtSize
+from undoor.families.calibration import Agreement, Lowest, Null
 from undoor.families.registry import family_named, judged_beside
-from undoor.scan.statistics import (
-    NULL_CLASSES,
+from undoor.scan.combination import (
     agreement,
     agreement_p_values,
-    lower_quartile,
     of_ten,
+)
+from undoor.scan.statistics import (
+    NULL_CLASSES,
+    lower_quartile,
+    margin_scores,
     p_values,
     score_beside,
     scores,
@@ -56,7 +60,9 @@ def fit_nulls(records: Sequence[Record]) -> dict[str, Null]:
             if len(sizes) >= MIN_CLASSES:
                 natural.setdefault(family, []).append(sizes)
     nulls = {
-        family: fit_null(models)
+        family: _fit_margins(models, plan)
+        if (plan := family_named(family).at_size)
+        else fit_null(models)
         for family, models in natural.items()
         if any(size is not None for sizes in models for size in sizes)
     }
@@ -125,13 +131,15 @@ def class_p_values(record: Record, nulls: Mapping[str, Null]) -> dict[str, NDArr
     for family, evidence in by_family.items():
         if family not in nulls:
             continue
-        sizes = _scaled(evidence, family, shape)
-        if beside := judged_beside(family):
-            sources = _scaled(by_family[beside], beside, shape)
-            score = np.array([score_beside(sizes[0], sources, nulls[family], nulls[beside])])
+        beside = judged_beside(family)
+        if plan := family_named(family).at_size:
+            score, tried = margin_scores([item["margin"] for item in evidence], plan), classes
+        elif beside:
+            (size,), sources = (_scaled(by_family[each], each, shape) for each in (family, beside))
+            score = np.array([score_beside(size, sources, nulls[family], nulls[beside])])
             tried = NULL_CLASSES
         else:
-            score, tried = scores(sizes, nulls[family]), classes
+            score, tried = scores(_scaled(evidence, family, shape), nulls[family]), classes
         out[family] = np.ones(classes)
         for item, p in zip(evidence, p_values(score, nulls[family], tried), strict=True):
             several = record["targets"] if beside else []
@@ -159,8 +167,23 @@ def fit_null(models: Sequence[Sequence[float | None]]) -> Null:
     first = replace(first, least_others=min(lower_quartile(sizes, first) for sizes in models))
     null = _with_spread(first, [math.log(scores(sizes, first).max()) for sizes in models])
     # The highest score of fewer classes is lower: brought to the usual number.
-    shift = np.mean([null.scale * math.log(len(sizes) / NULL_CLASSES) for sizes in models])
-    return replace(null, location=float(null.location - shift))
+    return replace(null, location=float(null.location - _shift(null, models)))
+
+
+def _fit_margins(models: Sequence[Sequence[float | None]], plan: AtSize) -> Null:
+    """Return the null of a family of fixed size, from the margins of each model's classes."""
+    margins = [[each for each in model if each is not None] for model in models]
+    natural = float(np.median([max(each) for each in margins]))
+    null = _with_spread(
+        Null(natural, ceiling=0.0, location=0.0, scale=1.0),
+        [math.log(margin_scores(each, plan).max()) for each in margins],
+    )
+    return replace(null, location=float(null.location - _shift(null, margins)))
+
+
+def _shift(null: Null, models: Sequence[Sequence[float | None]]) -> float:
+    """Return by how much the highest of ten classes is above that of each model's, on average."""
+    return float(np.mean([null.scale * math.log(len(each) / NULL_CLASSES) for each in models]))
 
 
 def fit_shared(
@@ -213,18 +236,22 @@ def _natural(record: Record) -> dict[str, list[float | None]]:
         if source is None and item["target"] in record["targets"]:
             continue
         unit = family_named(family).growth(space_of(shape).extent(shape))
-        out.setdefault(family, []).append(None if size is None else size / unit)
+        scaled = None if size is None else size / unit
+        margin = item.get("margin")
+        out.setdefault(family, []).append(scaled if margin is None else margin)
     return out
 
 
-def as_toml(nulls: Mapping[str, Null], agreed: Agreement, models: Sequence[str]) -> str:
+def as_toml(
+    nulls: Mapping[str, Null], agreed: Agreement, lowest: Lowest, models: Sequence[str]
+) -> str:
     """Return the contents of a calibration file."""
     text = (
         "# Natural triggers, at 3 x 32 x 32 pixels and ten classes: see Null in calibration.py.\n"
         "# Made by `undoor-bench calibrate`; of no use as evidence about these models.\n"
         "models = [\n" + "".join(f'    "{name}",\n' for name in models) + "]\n"
     )
-    tables = {"agreement": vars(agreed)}
+    tables = {"agreement": vars(agreed), "lowest": vars(lowest)}
     tables |= {f'null."{family}"': vars(null) for family, null in nulls.items()}
     for table, values in tables.items():
         text += f"\n[{table}]\n"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 from bench_helpers.fakes import clean_record, record
 from helpers.family_names import BY_SOURCE, SHARED
 from undoor.errors import UndoorError
-from undoor.families.calibration import Agreement, Null
-from undoor.scan.statistics import p_values, score_beside, scores
+from undoor.families.calibration import Agreement, Lowest, Null
+from undoor.families.patch_margin import PATCH_MARGIN
+from undoor.families.registry import nulls
+from undoor.scan.statistics import margin_scores, p_values, score_beside, scores
 from undoor_bench.cli import app
-from undoor_bench.null_fitting import (
+from undoor_bench.evidence import read_evidence, write_evidence
+from undoor_bench.nulls.fitting import (
     MIN_CLASSES,
     as_toml,
     fit_agreement,
@@ -25,6 +28,7 @@ from undoor_bench.null_fitting import (
     fit_nulls,
     fit_shared,
 )
+from undoor_bench.nulls.lowest import fit_lowest, lowest_combinations
 
 NATURAL = (8.0, 9.0, 10.0, 9.0, None, 9.5)
 
@@ -164,31 +168,102 @@ def test_a_family_that_reached_nothing_is_left_out() -> None:
 
 
 def test_calibration_file() -> None:
-    nulls = fit_nulls([clean_record(sizes=NATURAL, by_source=NATURAL, shared=30.0)])
-    data = tomllib.loads(as_toml(nulls, Agreement(2.0, 1.5), ["m", "n"]))
+    fitted = fit_nulls([clean_record(sizes=NATURAL, by_source=NATURAL, shared=30.0)])
+    data = tomllib.loads(as_toml(fitted, Agreement(2.0, 1.5), Lowest(1.2, 1.5, 60), ["m", "n"]))
     assert data["models"] == ["m", "n"]
     assert data["agreement"] == {"location": 2.0, "scale": 1.5, "weight": 1.0}
+    assert data["lowest"] == {"threshold": 1.2, "excess": 1.5, "models": 60}
     assert set(data["null"]) == {"patch", BY_SOURCE, SHARED}
-    for family, null in nulls.items():
+    for family, null in fitted.items():
         assert data["null"][family] == pytest.approx(vars(null), rel=1e-3)
 
 
 def test_calibrate(tmp_path: Path) -> None:
-    row = 'attack = "clean"\ndata = "mnist"\nnetwork = "VGG"\nseeds = [0, 1]\ncalibrate = [1]\n'
-    (tmp_path / "table.toml").write_text("[[model]]\n" + row)
-    (tmp_path / "mnist_VGG_clean_0.json").write_text("not to be read")
-    made = record("clean", targets=(), model="mnist_VGG_clean_1", sizes=NATURAL)
-    (tmp_path / "mnist_VGG_clean_1.json").write_text(json.dumps(made))
-    out = tmp_path / "calibration.toml"
-    table = str(tmp_path / "table.toml")
-    arguments = ["calibrate", str(tmp_path), "--table", table, "--out", str(out)]
-    result = CliRunner().invoke(app, arguments)
+    """Models that a table calibrates on, and no others; families that were not searched keep their
+    nulls."""
+    seeds = [*range(12)]
+    row = f'attack = "clean"\ndata = "mnist"\nnetwork = "VGG"\nseeds = {seeds}\n'
+    table, file = tmp_path / "table.toml", tmp_path / "evidence.jsonl"
+    table.write_text(f"[[model]]\n{row}calibrate = {seeds[1:]}\n")
+    write_evidence([_drawn(seed) for seed in seeds], file)
+    out, plot = tmp_path / "calibration.toml", tmp_path / "null.svg"
+    arguments = ["calibrate", str(file), "--table", str(table), "--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--plot", str(plot)])
     assert result.exit_code == 0, result.output
-    assert tomllib.loads(out.read_text())["models"] == ["mnist_VGG_clean_1"]
-    (tmp_path / "mnist_VGG_clean_1.json").unlink()
+    fitted = tomllib.loads(out.read_text())
+    assert fitted["models"] == sorted(f"mnist_VGG_clean_{seed}" for seed in seeds[1:])
+    assert fitted["lowest"]["models"] == 11
+    assert fitted["null"]["warp"]["natural"] == pytest.approx(nulls()["warp"].natural, rel=1e-3)
+    assert fitted["null"]["patch"] != nulls()["patch"].natural
+    assert "11 models" in plot.read_text()
+    table.write_text(f"[[model]]\n{row}")
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code in (3, 4)
-    assert "expected records of mnist_VGG_clean_1" in again.stderr
+    assert "expected models that a table calibrates on" in again.stderr
+
+
+def test_too_few_models_are_refused() -> None:
+    with pytest.raises(UndoorError, match="at least 10 models"):
+        fit_lowest([0.1] * 9)
+
+
+def test_the_lowest_combination_is_that_of_natural_classes() -> None:
+    """Each judged by the others: a model with a planted trigger is as its clean twin."""
+    records = [_drawn(seed) for seed in range(12)]
+    planted = [{**_drawn(0), "targets": [2]}, *records[1:]]
+    planted[0]["scan"]["evidence"][2]["size"] = 0.01
+    clean, other = (lowest_combinations(each) for each in (records, planted))
+    assert set(clean) == set(other) == {record["model"] for record in records}
+    assert min(other.values()) > 1e-3
+
+
+def test_evidence_is_read_as_it_was(tmp_path: Path) -> None:
+    """But for the digits: nulls that are fitted on it are the same to three."""
+    records = [_drawn(seed) for seed in range(12)]
+    write_evidence(records, tmp_path / "e.jsonl")
+    read = read_evidence(tmp_path / "e.jsonl")
+    assert [record["model"] for record in read] == sorted(record["model"] for record in records)
+    for family, null in fit_nulls(read).items():
+        assert vars(null) == pytest.approx(vars(fit_nulls(records)[family]), rel=1e-3)
+
+
+def test_what_is_no_evidence_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "e.jsonl"
+    for text in ("", "{}\n", "no json\n"):
+        file.write_text(text)
+        if text:
+            with pytest.raises(UndoorError, match="expected a file that `undoor-bench evidence`"):
+                read_evidence(file)
+    assert CliRunner().invoke(app, ["evidence", str(tmp_path), "--out", str(file)]).exit_code == 4
+
+
+def _drawn(seed: int) -> dict[str, Any]:
+    """A clean model with natural sizes and margins."""
+    generator = np.random.default_rng(seed)
+    sizes = tuple(np.exp(generator.normal(2, 0.3, 10)).tolist())
+    made = record("clean", targets=(), model=f"mnist_VGG_clean_{seed}", sizes=sizes)
+    margins = generator.normal(-2, 0.7, 10)
+    made["scan"]["evidence"] += [
+        {"family": "patch margin", "target": t, "source": None, "size": 36.0, "margin": margin}
+        for t, margin in enumerate(margins.tolist())
+    ]
+    return made
+
+
+def test_the_null_of_margins() -> None:
+    """The lead of the highest of ten, in ten classes as in four."""
+    assert PATCH_MARGIN.at_size
+    records = [_drawn(seed) for seed in range(60)]
+    null = fit_nulls(records)["patch margin"]
+    leads = [
+        np.log(margin_scores(_margins(record), PATCH_MARGIN.at_size)).max() for record in records
+    ]
+    assert null.location + 0.577 * null.scale == pytest.approx(np.mean(leads), abs=0.15)
+    assert (null.ceiling, null.least_others) == (0, 0)
+
+
+def _margins(made: dict[str, Any]) -> list[float]:
+    return [e["margin"] for e in made["scan"]["evidence"] if e["family"] == "patch margin"]
 
 
 # Many targets at once

@@ -1,0 +1,67 @@
+"""Searches for the largest margin of triggers of one fixed size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+# Of many classes, each gets this share of the steps, from half of the starts, before the promising
+# ones are followed.
+TRIAL = 1 / 3
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """How the largest margin of a trigger of one size is searched for.
+
+    The smallest trigger of a class says where its margin crosses zero. Natural triggers cross it,
+    too, but stop there, and a planted one goes on: at a size at which natural triggers hardly work
+    the margin of a planted one is many times that of clean inputs.
+
+    Attributes
+    ----------
+    size
+        In the family's unit, at 3 x 32 x 32 pixels.
+    starts
+        Per class.
+    steps
+        Of Adam.
+    batch
+        Images per candidate and step.
+    tried
+        Held-out images that the margin is measured on.
+    pace
+        Times the step size of the bank.
+    relative, spread
+        How much of the median margin of the other classes is taken off that of a class, and how
+        much their spread counts, in [0, 1] (`undoor.scan.statistics.margin_scores`). Chosen on the
+        models that the nulls are learned from.
+    """
+
+    size: float
+    starts: int = 1
+    steps: int = 40
+    batch: int = 4
+    tried: int = 16
+    pace: float = 2.0
+    relative: float = 1.0
+    spread: float = 1.0
+
+    def trial(self) -> AtSize:
+        """Return the short search that each of many classes gets."""
+        return replace(
+            self,
+            starts=math.ceil(self.starts / 2),
+            steps=max(1, round(TRIAL * self.steps)),
+            tried=self.tried // 2,
+        )
+
+    def passes(self, classes: int) -> float:
+        """Return the sample passes of a search for so many classes.
+
+        Inputs that go forward alone count half; the margin is measured twice.
+
+        >>> AtSize(1.0, steps=10, batch=4, tried=8).passes(5)
+        240.0
+        """
+        return float(classes * self.starts * (self.steps * self.batch + self.tried))

@@ -1,0 +1,256 @@
+"""Search for the trigger of a fixed size that moves inputs to a class most clearly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.device import CPU, array, from_array, indices, shuffled
+from undoor.errors import UndoorError
+from undoor.families.at_size import AtSize
+from undoor.families.bank import TriggerBank
+from undoor.families.family import Family
+from undoor.inversion.adam import adam_arrays, restore_adam
+from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.chunks import chunks_of, groups
+from undoor.inversion.followed import FEW_CLASSES, repeated, some
+from undoor.inversion.journalled_search import journalled, search_digest
+from undoor.inversion.optimisation import Deck
+from undoor.inversion.steps import DONE, carried_out
+from undoor.inversion.wave_starts import from_probes
+from undoor.inversion.work import Work
+from undoor.journal import Draft
+
+BETAS = (0.7, 0.9)
+# A margin, in standardised logits, beyond which an input counts no more, so that those count which
+# are hard to move.
+ENOUGH = 15.0
+# The margin of a natural trigger that may not use the natural direction of its class.
+NATURAL_BARRED = -1.0
+# Inputs in the network at a time without gradients, unless memory bounds them.
+ANSWERING = 1024
+
+
+def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
+    """Search for the trigger of the family's size with the largest margin, for each class.
+
+    The margin is that of the class on held-out inputs of other classes, twice: as the network
+    is, and without the part of the last layer's input that moved in the natural direction of the
+    class (`undoor.inversion.class_directions`), since any class can be reached by inputs that look
+    like it. Both are added, in units of the median margin of clean inputs. Where the directions
+    are not known, -1 stands for the second: that of natural triggers, without which an input goes
+    to its own class as clearly as without a trigger.
+
+    Parameters
+    ----------
+    work
+        The model, its images and the budget.
+    family
+        One with `at_size`.
+
+    Returns
+    -------
+    tuple of Candidate
+        One for each class that is followed, in class order: all of few classes, and of many the
+        most promising and some drawn at random.
+
+    Raises
+    ------
+    UndoorError
+        Margins are not finite.
+    BudgetEnded
+        Before all were found.
+    """
+    assert family.at_size is not None
+    goals: Sequence[int] = range(work.classifier.num_classes)
+    if len(goals) > FEW_CLASSES:
+        first = _best(_at_size(work, family, family.at_size.trial(), goals))
+        goals = some(work, sorted(first, key=lambda goal: -_margin(first[goal])))
+    found = _best(_at_size(work, family, family.at_size, goals))
+    return tuple(found[goal] for goal in goals)
+
+
+def clean_margin(classifier: Classifier, logits: Tensor, y: Tensor) -> float:
+    """Return the median margin of the own class of clean inputs, the unit of all margins.
+
+    Parameters
+    ----------
+    classifier
+        The model that is scanned.
+    logits, y
+        Of the clean inputs: [N, K], and their labels [N].
+
+    Returns
+    -------
+    float
+        Above 0; 1.0 where at least half of the inputs are predicted as another class.
+    """
+    margins = [classifier.task.margin(logits[y == label], label) for label in y.unique().tolist()]
+    median = float(torch.cat(margins).median())
+    return median if median > 0 else 1.0
+
+
+def _best(candidates: Sequence[Candidate]) -> dict[int, Candidate]:
+    """Return the candidate of each class with the largest margin."""
+    out: dict[int, Candidate] = {}
+    for candidate in sorted(candidates, key=_margin, reverse=True):
+        out.setdefault(candidate.target, candidate)
+    return out
+
+
+def _margin(candidate: Candidate) -> float:
+    assert candidate.margin is not None
+    return candidate.margin
+
+
+def _at_size(
+    work: Work, family: Family, plan: AtSize, goals: Sequence[int]
+) -> tuple[Candidate, ...]:
+    """Return a candidate for every start of every class, from the journal where it is there.
+
+    As many classes at a time as are few, so that candidates take no more memory where there are
+    many.
+    """
+    each = [Search(goal, work.images.pool(goal)) for goal in goals]
+    probed = from_probes(work, each, family)
+    out: list[Candidate] = []
+    for cut in groups(len(each), FEW_CLASSES):
+        searches = [*repeated(each[cut], plan.starts), *probed[cut]]
+        out += journalled(
+            partial(_searched, work, family, plan, searches),
+            work.run.journal,
+            "margins",
+            work.run.generator,
+            work.run.meter,
+            (family.name, plan, *map(search_digest, searches)),
+            classifier=work.classifier,
+        )
+    return tuple(out)
+
+
+def _searched(
+    work: Work, family: Family, plan: AtSize, searches: Sequence[Search], draft: Draft
+) -> tuple[Candidate, ...]:
+    bank = family.bank(len(searches), work.classifier, work.images.x, work.run.generator)
+    for index, search in enumerate(searches):
+        if search.start is not None:
+            bank.place(index, search.start)
+    # Made and exported on the CPU, so that families need not know of devices.
+    bank.to(work.classifier.device)
+    size = plan.size * family.growth(work.classifier.extent)
+    run = carried_out(
+        _Climb(work, bank, [Deck(search, work.run.generator) for search in searches], plan, size),
+        work.images.x,
+        plan.steps,
+        f"measuring {family.name}s",
+        meter=work.run.meter,
+        draft=draft,
+        progress=work.run.progress,
+    )
+    return _measured(work, plan, run.bank, [search.target for search in searches])
+
+
+class _Climb:
+    """Candidates of one size, their margins under way up."""
+
+    over = False
+
+    def __init__(
+        self, work: Work, bank: TriggerBank, decks: Sequence[Deck], plan: AtSize, size: float
+    ) -> None:
+        self.bank, self.decks, self.plan, self.size = bank, decks, plan, size
+        capacity = work.classifier.capacity
+        self.limit = capacity.learning if capacity else None
+        at_once = max(1, self.limit // plan.batch) if self.limit else None
+        self.chunks = chunks_of(work.classifier, bank, None, at_once)
+        self.optimizer = torch.optim.Adam(
+            bank.parameters(), lr=plan.pace * bank.step_size, betas=BETAS
+        )
+        bank.limit(size)
+
+    def advance(self, images: Tensor, step: int) -> None:
+        """Make one step of Adam on the next images of every candidate."""
+        drawn = [deck.draw(step, self.plan.batch) for deck in self.decks]
+        rows, labels = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        # Chunks share their gradients with the bank: these must stay where they are.
+        self.optimizer.zero_grad(set_to_none=len(self.chunks) == 1)
+        for chunk in self.chunks:
+            for cut in groups(self.plan.batch, self.limit):
+                margins = chunk.margins(images, rows[chunk.rows, cut], labels[chunk.rows, cut])
+                loss = -_finite(margins, self.bank).clamp(max=ENOUGH).sum()
+                loss.backward()
+        self.optimizer.step()
+        self.bank.limit(self.size)
+
+    def following(self, done: int) -> _Climb:
+        """Return the run itself: all candidates go on to the end."""
+        return self
+
+    def arrays(self, done: int) -> dict[str, NDArray[Any]]:
+        """Return a checkpoint after `done` steps."""
+        bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
+        return {DONE: np.array(done)} | bank | adam_arrays(self.optimizer)
+
+    def restored(self, checkpoint: Mapping[str, NDArray[Any]]) -> _Climb:
+        """Return the run as it was at a checkpoint of the same candidates."""
+        bank = {key: from_array(checkpoint[f"bank/{key}"]) for key in self.bank.state_dict()}
+        self.bank.load_state_dict(bank)
+        restore_adam(self.optimizer, checkpoint)
+        return self
+
+
+@torch.no_grad()
+def _measured(
+    work: Work, plan: AtSize, bank: TriggerBank, goals: Sequence[int]
+) -> tuple[Candidate, ...]:
+    """Return the candidates with their margins on held-out inputs of other classes."""
+    rows = _tried(work, goals, plan.tried)
+    labels = indices(goals, rows.device)[:, None].expand_as(rows)
+    total = torch.zeros(len(goals), device=rows.device)
+    capacity = work.classifier.capacity
+    limit = capacity.inference if capacity else ANSWERING
+    known = work.class_directions is not None
+    for directions in (None, work.class_directions) if known else (None,):
+        for chunk in chunks_of(work.classifier, bank, directions, max(1, limit // plan.tried)):
+            margins = chunk.margins(work.images.x, rows[chunk.rows], labels[chunk.rows])
+            total[chunk.rows] += _finite(margins, bank).mean(1) / work.clean_margin
+    if not known:
+        total += NATURAL_BARRED
+    sizes = bank.sizes().tolist()
+    bank.to(CPU)
+    return tuple(
+        Candidate(goal, bank.family, size, bank.export(index), margin=margin)
+        for index, (goal, size, margin) in enumerate(zip(goals, sizes, total.tolist(), strict=True))
+    )
+
+
+def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:
+    """Return the held-out inputs [M, count] that each candidate is measured on.
+
+    Those of one class are the same for all its candidates. Where there are so few clean inputs that
+    none is held out for a class, those that its triggers were searched on.
+    """
+    held_out, y = work.images.held_out, work.images.y
+    of_goal = {}
+    for goal in dict.fromkeys(goals):
+        others = held_out[y[held_out] != goal]
+        others = others if len(others) else work.images.pool(goal)
+        order = others[shuffled(len(others), work.run.generator, others.device)]
+        of_goal[goal] = order[torch.arange(count, device=order.device) % len(order)]
+    return torch.stack([of_goal[goal] for goal in goals])
+
+
+def _finite(margins: Tensor, bank: TriggerBank) -> Tensor:
+    if not bool(torch.isfinite(margins).all()):
+        raise UndoorError(
+            f"the margins of {bank.family} triggers are not finite: the model outputs NaN or "
+            "infinity for inputs within its bounds; check its weights"
+        )
+    return margins
