@@ -34,7 +34,9 @@ HOW_TO_GET = {
     "module() returns",
     "Classifier": "wrap the network: undoor.Classifier(module, "
     "input_shape=(channels, height, width))",
-    "ScanReport": "give what undoor.scan or ScanReport.load returns",
+    "CleanSet": "give undoor.CleanSet.from_arrays(images, labels), or the pair (images, labels)",
+    "ScanReport": "give what undoor.scan returns, or ScanReport.load(folder, shape=..., "
+    "bounds=...) of a model's inputs",
     "Repair": "give what undoor.repair or Repair.load returns",
     "Guarded": "give what undoor.guard returns",
     "Budget": "give undoor.Budget(passes=..., seconds=...)",
@@ -185,7 +187,7 @@ def _named(hint: Any) -> str:
     if origin is Literal:
         return PLAIN[str][0]
     if origin is tuple and ... not in inner:
-        return f"{len(inner)} numbers"
+        return f"{len(inner)} numbers" if set(inner) <= {int, float} else f"a tuple of {len(inner)}"
     if origin is Sequence or origin is tuple:
         return "several numbers" if inner[0] in (int, float) else "several texts"
     if origin is Mapping:

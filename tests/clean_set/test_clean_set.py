@@ -288,3 +288,16 @@ def test_labels_of_npz(tmp_path: Path) -> None:
     assert read(["owl", "cat", "dog"], **order).labels.tolist() == [0, 2, 1]
     with pytest.raises(UndoorError, match=r"'bat' of .* not among the classes that it"):
         read(["owl", "bat", "dog"], **order)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "named"),
+    [
+        (np.zeros((4, 3, 8, 8)), torch.zeros(4), "images"),
+        (torch.zeros(4, 3, 8, 8), [0, 1, 0, 1], "labels"),
+        (None, None, "images"),
+    ],
+)
+def test_what_are_no_tensors_is_refused_at_once(images: object, labels: object, named: str) -> None:
+    with pytest.raises(UndoorError, match=f"expected {named} as a torch.Tensor.*from_arrays"):
+        CleanSet(images, labels)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ def test_of_many_targets_two_are_told_of() -> None:
     many = tuple(replace(report.findings[0], target=i % 3) for i in range(5))
     told = summarise(replace(report, findings=many)).how_sure
     assert len(told) == 3
-    assert told[-1] == "3 more targets are listed below."
+    assert told[-1] == "The report has 3 more targets."
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -72,7 +72,7 @@ def test_reasons_of_doubt() -> None:
         in summarise(make_report("inconclusive")).remains[0]
     )
     many = make_report("inconclusive", reasons=("a", "b", "c", "d"))
-    assert summarise(many).how_sure == ("A.", "B.", "2 more reasons are listed below.")
+    assert summarise(many).how_sure == ("A.", "B.", "The report has 2 more reasons.")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,21 @@ class CleanSet:
     from_bytes: bool = False
     reading: Reading = field(default_factory=Reading)
 
+    def __post_init__(self) -> None:
+        """Refuse what would fail only where it is used.
+
+        Raises
+        ------
+        UndoorError
+            Images or labels are no tensors.
+        """
+        for name in ("images", "labels"):
+            if not isinstance(value := getattr(self, name), Tensor):
+                raise UndoorError(
+                    f"expected {name} as a torch.Tensor, got {type(value).__name__}; give arrays "
+                    "to undoor.CleanSet.from_arrays(images, labels)"
+                )
+
     @classmethod
     @checked
     def from_folder(

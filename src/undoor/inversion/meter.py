@@ -61,7 +61,9 @@ class Budget:
                 "expected a budget or max_seconds, got both; give Budget(passes=..., seconds=...)"
             )
         if not max_seconds > 0:
-            raise UndoorError(f"expected max_seconds above 0, got {max_seconds}")
+            raise UndoorError(
+                f"expected max_seconds above 0, got {max_seconds}; leave it out for no limit"
+            )
         return cls(seconds=max_seconds)
 
     def less(self, passes: float, seconds: float) -> Budget:

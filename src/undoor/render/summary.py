@@ -86,18 +86,20 @@ def odds(p_value: float) -> str:
 
 
 def _more(count: int, what: str) -> tuple[str, ...]:
-    return (f"{count - DESCRIBED} more {what} are listed below.",) if count > DESCRIBED else ()
+    """Return a sentence on what is not described: `what`, one of it, or several with an s."""
+    more = count - DESCRIBED
+    return (f"The report has {more} more {what}{'s' if more > 1 else ''}.",) if more > 0 else ()
 
 
 def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     if scan.verdict == "backdoored":
         names, alpha = scan.class_names, scan.circumstances.alpha
         described = [_certainty(finding, names, alpha) for finding in scan.findings[:DESCRIBED]]
-        return (*described, *_more(len(scan.findings), "targets"))
+        return (*described, *_more(len(scan.findings), "target"))
     if scan.verdict == "inconclusive":
         every = coverage.reasons(scan)
         described = [text.sentence(reason) for reason in every[:DESCRIBED]]
-        return (*described, *_more(len(every), "reasons"))
+        return (*described, *_more(len(every), "reason"))
     per_class = scan.images / max(1, len(scan.class_names))
     families = list(scan.coverage.alarms or scan.detectable)
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
