@@ -13,7 +13,7 @@ from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.meter import Meter
-from undoor.inversion.optimisation import Deck, Optimisation
+from undoor.inversion.optimisation import Deck, Optimisation, placed
 from undoor.inversion.steps import carried_out
 from undoor.journal import NO_DRAFT, Draft
 from undoor.progress import Progress, silent
@@ -73,12 +73,7 @@ def invert(
         Before the search did.
     """
     record = family_named(family)
-    bank = record.bank(len(searches), classifier, images, generator)
-    for index, search in enumerate(searches):
-        if search.start is not None:
-            bank.place(index, search.start)
-    # Made, placed and exported on the CPU, so that families need not know of devices.
-    bank.to(classifier.device)
+    bank = placed(record, searches, classifier, images, generator)
     decks = [Deck(search, generator) for search in searches]
     run = Optimisation(
         classifier, bank, decks, schedule, class_directions if record.barred else None

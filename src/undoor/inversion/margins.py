@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.device import CPU, array, from_array, indices, shuffled
+from undoor.device import CPU, indices, shuffled
 from undoor.errors import UndoorError
 from undoor.families.at_size import AtSize
 from undoor.families.bank import TriggerBank
 from undoor.families.family import Family
-from undoor.inversion.adam import adam_arrays, restore_adam
 from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.checkpoints import (
+    adam_arrays,
+    bank_arrays,
+    restore_adam,
+    restore_bank,
+)
 from undoor.inversion.chunks import chunks_of, groups
 from undoor.inversion.followed import FEW_CLASSES, repeated, some
 from undoor.inversion.journalled_search import journalled, search_digest
-from undoor.inversion.optimisation import Deck
+from undoor.inversion.optimisation import Deck, placed
 from undoor.inversion.steps import DONE, carried_out
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work
@@ -138,12 +143,7 @@ def _at_size(
 def _searched(
     work: Work, family: Family, plan: AtSize, searches: Sequence[Search], draft: Draft
 ) -> tuple[Candidate, ...]:
-    bank = family.bank(len(searches), work.classifier, work.images.x, work.run.generator)
-    for index, search in enumerate(searches):
-        if search.start is not None:
-            bank.place(index, search.start)
-    # Made and exported on the CPU, so that families need not know of devices.
-    bank.to(work.classifier.device)
+    bank = placed(family, searches, work.classifier, work.images.x, work.run.generator)
     size = plan.size * family.growth(work.classifier.extent)
     run = carried_out(
         _Climb(work, bank, [Deck(search, work.run.generator) for search in searches], plan, size),
@@ -195,13 +195,11 @@ class _Climb:
 
     def arrays(self, done: int) -> dict[str, NDArray[Any]]:
         """Return a checkpoint after `done` steps."""
-        bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
-        return {DONE: np.array(done)} | bank | adam_arrays(self.optimizer)
+        return {DONE: np.array(done)} | bank_arrays(self.bank) | adam_arrays(self.optimizer)
 
     def restored(self, checkpoint: Mapping[str, NDArray[Any]]) -> _Climb:
         """Return the run as it was at a checkpoint of the same candidates."""
-        bank = {key: from_array(checkpoint[f"bank/{key}"]) for key in self.bank.state_dict()}
-        self.bank.load_state_dict(bank)
+        restore_bank(self.bank, checkpoint)
         restore_adam(self.optimizer, checkpoint)
         return self
 

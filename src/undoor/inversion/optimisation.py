@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,16 @@ from undoor.classifier import Classifier
 from undoor.device import CPU, array, from_array, indices, on, shuffled
 from undoor.errors import UndoorError
 from undoor.families.bank import TriggerBank
+from undoor.families.family import Family
 from undoor.families.schedules import Schedule
-from undoor.inversion.adam import adam_arrays, restore_adam
 from undoor.inversion.best_so_far import BestSoFar
 from undoor.inversion.candidates import Candidate, Search
+from undoor.inversion.checkpoints import (
+    adam_arrays,
+    bank_arrays,
+    restore_adam,
+    restore_bank,
+)
 from undoor.inversion.chunks import chunks_of, groups
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.steps import DONE
@@ -53,6 +59,24 @@ class Deck:
         rows = self.order[turn % len(self.order)]
         labels = torch.full_like(rows, self.target) if self.leave is None else self.leave[rows]
         return rows, labels
+
+
+def placed(
+    family: Family,
+    searches: Sequence[Search],
+    classifier: Classifier,
+    images: Tensor,
+    generator: torch.Generator,
+) -> TriggerBank:
+    """Return a candidate for each search at its start, on the classifier's device.
+
+    Candidates are made, placed and exported on the CPU, so that families need not know of devices.
+    """
+    bank = family.bank(len(searches), classifier, images, generator)
+    for index, search in enumerate(searches):
+        if search.start is not None:
+            bank.place(index, search.start)
+    return bank.to(classifier.device)
 
 
 class Optimisation:
@@ -157,11 +181,10 @@ class Optimisation:
 
     def arrays(self, done: int) -> dict[str, NDArray[Any]]:
         """Return a checkpoint after `done` steps."""
-        bank = {f"bank/{key}": array(value) for key, value in self.bank.state_dict().items()}
         smallest = {f"best/{key}": value for key, value in self.best_so_far.arrays().items()}
         rows = {} if self.rows is None else {"rows": np.array(self.rows)}
         whole = {DONE: np.array(done), "weight": array(self.weight)}
-        return whole | rows | bank | smallest | adam_arrays(self.optimizer)
+        return whole | rows | bank_arrays(self.bank) | smallest | adam_arrays(self.optimizer)
 
     def restored(self, checkpoint: Mapping[str, NDArray[Any]]) -> Optimisation:
         """Return the run as it was at a checkpoint of the same candidates."""
@@ -170,8 +193,7 @@ class Optimisation:
         return run
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        bank = {key: from_array(arrays[f"bank/{key}"]) for key in self.bank.state_dict()}
-        self.bank.load_state_dict(bank)
+        restore_bank(self.bank, arrays)
         self.weight = on(self.weight.device, from_array(arrays["weight"]))
         self.best_so_far.restore(
             {k.removeprefix("best/"): v for k, v in arrays.items() if k.startswith("best/")}

@@ -1,4 +1,4 @@
-"""The state of an optimiser as arrays, for checkpoints."""
+"""Candidates and their optimiser as arrays, for checkpoints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ import torch
 from numpy.typing import NDArray
 
 from undoor.device import array, from_array
+from undoor.families.bank import TriggerBank
 
 PREFIX = "adam"
+BANK = "bank"
+
+
+def bank_arrays(bank: TriggerBank) -> dict[str, NDArray[Any]]:
+    """Return the parameters of candidates."""
+    return {f"{BANK}/{key}": array(value) for key, value in bank.state_dict().items()}
+
+
+def restore_bank(bank: TriggerBank, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Restore `bank_arrays`, among other arrays, into a bank of as many candidates."""
+    bank.load_state_dict({key: from_array(arrays[f"{BANK}/{key}"]) for key in bank.state_dict()})
 
 
 def adam_arrays(optimizer: torch.optim.Adam) -> dict[str, NDArray[Any]]:
