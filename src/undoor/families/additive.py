@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
@@ -72,15 +70,6 @@ ADDITIVE = Family(
     on_request=frozenset({IMAGES.name}),
 )
 
-ADDITIVE_MARGIN = replace(
-    ADDITIVE,
-    name="additive margin",
-    null=None,
-    uncalibrated=False,
-    on_request=frozenset(),
-    at_size=AtSize(size=1.0),
-    spaces=frozenset({IMAGES.name}),
-    searched_as=ADDITIVE,
-    in_repair=InRepair(),
-    reaches_any=False,
+ADDITIVE_MARGIN = ADDITIVE.at_one_size(
+    "additive margin", AtSize(size=1.0), spaces=frozenset({IMAGES.name}), reaches_any=False
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from undoor.device import CPU
 from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family, InRepair
+from undoor.families.family import AtInput, Family
 from undoor.families.schedules import Effort, Schedule
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp, Trigger
@@ -78,13 +77,4 @@ BLEND = Family(
     uncalibrated=True,
 )
 
-BLEND_MARGIN = replace(
-    BLEND,
-    name="blend margin",
-    null=None,
-    uncalibrated=False,
-    on_request=frozenset(),
-    at_size=AtSize(size=0.15),
-    searched_as=BLEND,
-    in_repair=InRepair(),
-)
+BLEND_MARGIN = BLEND.at_one_size("blend margin", AtSize(size=0.15))

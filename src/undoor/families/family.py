@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -248,6 +248,29 @@ class Family:
     def applies_to(self, space: Space) -> bool:
         """Return whether the family applies to inputs of this space."""
         return space.name in self.spaces
+
+    def at_one_size(self, name: str, plan: AtSize, **changes: Any) -> Family:
+        """Return the family of the same triggers that looks for the clearest one of one size.
+
+        Parameters
+        ----------
+        name
+            Of the new family, which needs a null of its own.
+        plan
+            The size, and how it is searched.
+        changes
+            Fields that differ further.
+        """
+        usual: dict[str, Any] = {
+            "name": name,
+            "null": None,
+            "uncalibrated": False,
+            "on_request": frozenset(),
+            "at_size": plan,
+            "searched_as": self,
+            "in_repair": InRepair(),
+        }
+        return replace(self, **(usual | changes))
 
     def searched_in(self, space: Space) -> bool:
         """Return whether it is searched for every class of a network with inputs of this space."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from undoor.device import CPU
 from undoor.families.additive import ADDITIVE
 from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family, InRepair
+from undoor.families.family import AtInput, Family
 from undoor.families.growth import as_norm
 from undoor.families.schedules import Effort, Schedule
 from undoor.spaces.images import IMAGES
@@ -130,14 +129,4 @@ FREQUENCY = Family(
     uncalibrated=True,
 )
 
-FREQUENCY_MARGIN = replace(
-    FREQUENCY,
-    name="frequency margin",
-    null=None,
-    uncalibrated=False,
-    on_request=frozenset(),
-    at_size=AtSize(size=3.0),
-    searched_as=FREQUENCY,
-    in_repair=InRepair(),
-    covered_by=None,
-)
+FREQUENCY_MARGIN = FREQUENCY.at_one_size("frequency margin", AtSize(size=3.0), covered_by=None)

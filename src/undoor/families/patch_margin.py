@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
 from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, InRepair
+from undoor.families.family import AtInput
 from undoor.families.patch import PATCH
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp, Trigger
@@ -101,16 +99,12 @@ def places(shape: tuple[int, ...]) -> Tensor:
     return masks
 
 
-PATCH_MARGIN = replace(
-    PATCH,
-    name="patch margin",
-    null=None,
-    make=AtInput(SquareBank),
+PATCH_MARGIN = PATCH.at_one_size(
+    "patch margin",
     # Natural squares are about as clear in all networks: how clear is what counts.
-    at_size=AtSize(size=36.0, starts=GRID * GRID, steps=30, batch=2, relative=0.5, spread=0.0),
+    AtSize(size=36.0, starts=GRID * GRID, steps=30, batch=2, relative=0.5, spread=0.0),
+    make=AtInput(SquareBank),
     spaces=frozenset({IMAGES.name}),
     smallest=None,
     places=None,
-    searched_as=PATCH,
-    in_repair=InRepair(),
 )

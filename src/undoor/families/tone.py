@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from undoor.device import CPU
 from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank
-from undoor.families.family import AtInput, Family, InRepair
+from undoor.families.family import AtInput, Family
 from undoor.families.schedules import Effort, Schedule
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Tone, Trigger
@@ -76,13 +74,4 @@ TONE = Family(
     uncalibrated=True,
 )
 
-TONE_MARGIN = replace(
-    TONE,
-    name="tone margin",
-    null=None,
-    uncalibrated=False,
-    on_request=frozenset(),
-    at_size=AtSize(size=0.25),
-    searched_as=TONE,
-    in_repair=InRepair(),
-)
+TONE_MARGIN = TONE.at_one_size("tone margin", AtSize(size=0.25))
