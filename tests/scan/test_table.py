@@ -14,7 +14,7 @@ from helpers.tiny import true_trigger
 from undoor.families.calibration import Lowest, Null, agreement_null
 from undoor.inversion.candidates import ALL, Candidate
 from undoor.scan import table as table_module
-from undoor.scan.combination import ABOVE, alone, as_lowest, for_classes
+from undoor.scan.combination import ABOVE, alone, as_lowest, for_classes, interval
 from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import p_values
@@ -312,7 +312,8 @@ def test_a_margin_above_0_works(margin: float, reached: bool) -> None:
 def test_intervals_hold_the_p_values() -> None:
     table = made()
     table.add("patch", candidates((20.0, 24.0, 1.0, 21.0)))
-    intervals, p = table.intervals(), table.combined()
+    p = table.combined()
+    intervals = interval(p, LOWEST)
     assert intervals.shape == (4, 2)
     assert (intervals[:, 0] <= p).all()
     assert intervals[2, 0] < p[2] < intervals[2, 1]

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.errors import BudgetEnded
+from undoor.families.calibration import lowest_null
 from undoor.families.registry import families, family_named
 from undoor.inversion.work import Work
+from undoor.scan.combination import interval
 from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn, shrunk
 from undoor.scan.decide import Thresholds, is_suspect
 from undoor.scan.report import ClassEvidence, Finding
@@ -41,7 +43,7 @@ def suspects_of(
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
     shared: dict[str, dict[int, Confirmed]] = {}
-    intervals = table.intervals()
+    intervals = interval(p_all, lowest_null()).tolist()
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         found = _to_confirm(table, target, limits)
         if found is None:
@@ -54,9 +56,8 @@ def suspects_of(
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
         doubts[target] = item
         if is_suspect(p_all[target], confirmed.asr, limits):
-            low, high = intervals[target].tolist()
-            found_target = _finding(item, target, float(p_all[target]), confirmed)
-            suspects.append(replace(found_target, p_interval=(low, high)))
+            low, high = intervals[target]
+            suspects.append(_finding(item, target, float(p_all[target]), (low, high), confirmed))
     return doubts, suspects, True
 
 
@@ -105,7 +106,13 @@ def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, Tab
     return found if found and found[1].p_value <= limits.alpha else seen
 
 
-def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confirmed) -> Finding:
+def _finding(
+    item: ClassEvidence,
+    target: int,
+    p_value: float,
+    p_interval: tuple[float, float],
+    confirmed: Confirmed,
+) -> Finding:
     return Finding(
         target=target,
         sources=confirmed.sources,
@@ -116,4 +123,5 @@ def _finding(item: ClassEvidence, target: int, p_value: float, confirmed: Confir
         asr_on_clean_set=confirmed.asr,
         trigger=confirmed.candidate.trigger,
         margin=item.margin,
+        p_interval=p_interval,
     )

@@ -12,7 +12,7 @@ from undoor.classifier import Classifier
 from undoor.families.calibration import Null, agreement_null, fitted_nulls, lowest_null
 from undoor.families.registry import family_named, judged_beside, nulls
 from undoor.inversion.candidates import Candidate
-from undoor.scan.combination import alone, for_classes, interval, overall
+from undoor.scan.combination import alone, for_classes, overall
 from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
 from undoor.scan.statistics import (
@@ -134,13 +134,6 @@ class Table:
             return np.full(self.classes, UNKNOWN)
         # The null of their agreement was learned with these families and no others.
         return overall(p, nulls(), agreement_null(), lowest_null(), agreeing=fitted_nulls())
-
-    def intervals(self) -> NDArray[np.float64]:
-        """Return the interval of 90 % [K, 2] of each p-value of `combined`.
-
-        How well the p-values are known that so few models without a backdoor were fitted for.
-        """
-        return interval(self.combined(), lowest_null())
 
     def strongest(self, target: int, families: Sequence[str] = ()) -> tuple[str, TableEntry] | None:
         """Return the family with the lowest p-value for a class, and its entry.
