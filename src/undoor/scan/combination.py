@@ -22,7 +22,7 @@ AGREED = "agreement"
 ABOVE = 0.3
 # Normal quantile of either half of an interval of 90 %, and the least p-value that has one.
 HALF = 1.645
-LEAST = 1e-300
+MIN_P = 1e-300
 
 
 def agreement(
@@ -169,7 +169,7 @@ def interval(p: NDArray[np.float64], lowest: Lowest) -> NDArray[np.float64]:
         As of `overall`, of every class.
     """
     ten = for_classes(p, NULL_CLASSES, of=len(p))
-    units = np.maximum(np.log(ABOVE / np.maximum(ten, LEAST)), 0.0)
+    units = np.maximum(np.log(ABOVE / np.maximum(ten, MIN_P)), 0.0)
     beyond = ABOVE * lowest.models
     spread = np.sqrt(units**2 / beyond + (1 - ABOVE) / beyond)
     ends = (ten * np.exp(sign * HALF * spread) for sign in (-1, 1))

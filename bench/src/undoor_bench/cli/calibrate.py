@@ -57,9 +57,9 @@ def calibrate(
     agreed, combinations = fit_agreement(found, nulls), lowest_combinations(found)
     lowest = fit_lowest(list(combinations.values()))
     # Those that these scans did not search, as families for tables.
-    kept = {name: null for name, null in fitted_nulls().items() if find_family(name)}
+    unsearched = {name: null for name, null in fitted_nulls().items() if find_family(name)}
     models = [record["model"] for record in found]
-    write_text(out, as_toml(kept | nulls, agreed, lowest, models))
+    write_text(out, as_toml(unsearched | nulls, agreed, lowest, models))
     if plot is not None:
         write_text(plot, null_plot(combinations, lowest))
 

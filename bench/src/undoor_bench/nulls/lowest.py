@@ -14,7 +14,7 @@ from undoor_bench.nulls.fitting import MIN_CLASSES, class_p_values, fit_agreemen
 from undoor_bench.records import Record
 
 # That of chance: no combination counts for more than it says.
-LEAST_EXCESS = 1.0
+MIN_EXCESS = 1.0
 # The distribution is not fitted on fewer models.
 MIN_MODELS = 10
 
@@ -56,4 +56,4 @@ def fit_lowest(combinations: Sequence[float]) -> Lowest:
     threshold = float(np.quantile(depths, 1 - ABOVE))
     beyond = depths[depths > threshold] - threshold
     excess = float(beyond.mean()) * (1 + 1 / math.sqrt(len(beyond)))
-    return Lowest(threshold, max(LEAST_EXCESS, excess), len(depths))
+    return Lowest(threshold, max(MIN_EXCESS, excess), len(depths))

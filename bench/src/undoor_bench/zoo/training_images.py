@@ -31,8 +31,8 @@ def drawn_rows(y: Labels, shares: NDArray[np.float64], rng: np.random.Generator)
     """
     rows = []
     for label in np.unique(y):
-        own = rng.permutation(np.flatnonzero(y == label))
-        rows.append(own[: max(1, round(len(own) * shares[label]))])
+        of_class = rng.permutation(np.flatnonzero(y == label))
+        rows.append(of_class[: max(1, round(len(of_class) * shares[label]))])
     return np.sort(np.concatenate(rows))
 
 
