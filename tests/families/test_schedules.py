@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, LATENT_FAMILIES, SHARED
+from undoor.families.patch_margin import GRID, PATCH_MARGIN
 from undoor.families.registry import family_named
 from undoor.families.schedules import TRIAL_STEPS, Effort, Schedule
 from undoor.inversion.followed import DRAWN, FEW_CLASSES, PROMISING
@@ -71,3 +72,12 @@ def test_a_lone_and_a_last_search_try_harder(family: str) -> None:
     assert lone.steps > first.schedule.steps
     assert last.success > first.schedule.success
     assert last.weight < first.schedule.weight
+
+
+def test_a_trial_of_one_size_looks_at_all_places() -> None:
+    """At half of them, other ones for each class, a patch between two is missed by its class."""
+    plan = PATCH_MARGIN.at_size
+    assert plan is not None
+    trial = plan.trial()
+    assert trial.starts == plan.starts == GRID * GRID
+    assert trial.passes(43) < plan.passes(43) / 3

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
-# Of many classes, each gets this share of the steps, from half of the starts, before the promising
-# ones are followed.
-TRIAL = 1 / 3
+# Of many classes, each gets this share of the steps, from all starts, before the promising ones are
+# followed.
+TRIAL = 1 / 5
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class AtSize:
         """Return the short search that each of many classes gets."""
         return replace(
             self,
-            starts=math.ceil(self.starts / 2),
             steps=max(1, round(TRIAL * self.steps)),
             tried=self.tried // 2,
         )
