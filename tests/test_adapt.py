@@ -20,7 +20,7 @@ from helpers.tiny import (
     true_trigger,
 )
 from undoor.adapt import MIN_FLAGGED, adapt, flagged_inputs
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.plans import COARSEST, candidate_plans
 from undoor.align.transform import Correction
 from undoor.clean_set import CleanSet
@@ -58,7 +58,7 @@ def blunt(repair: Repair) -> Repair:
         item,
         corrections={name: nothing},
         sites=(replace(site, name=name, granularity="channel"),),
-        calibration=Calibration(40.0, 0.05, Rate(0.0, 0.0, 0.3, 10)),
+        calibration=GuardThreshold(40.0, 0.05, Rate(0.0, 0.0, 0.3, 10)),
     )
     return replace(repair, targets=(made,))
 
@@ -129,7 +129,7 @@ def _no_fit(stage: str, done: int, total: int) -> None:
 
 def test_keeps_its_corrections_where_a_refit_lets_inputs_pass(toy_repair: Repair) -> None:
     """Such as inputs of the target itself, which somebody got flagged."""
-    every = Calibration(-1e9, 0.05, Rate(1.0, 0.7, 1.0, 10))
+    every = GuardThreshold(-1e9, 0.05, Rate(1.0, 0.7, 1.0, 10))
     alarmed = replace(toy_repair, targets=(replace(toy_repair.targets[0], calibration=every),))
     own = clean_images(40, seed=8)
     x = own.images[own.labels == TARGET]
@@ -149,7 +149,7 @@ def test_some_false_flags_do_no_harm(toy_repair: Repair) -> None:
         blunted,
         targets=(
             replace(
-                blunted.targets[0], calibration=Calibration(-1e9, 0.05, Rate(1.0, 0.7, 1.0, 10))
+                blunted.targets[0], calibration=GuardThreshold(-1e9, 0.05, Rate(1.0, 0.7, 1.0, 10))
             ),
         ),
     )

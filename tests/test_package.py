@@ -17,7 +17,7 @@ import undoor
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 
-VERBS = ["adapt", "evaluate", "export", "guard", "inspect", "load", "repair", "scan"]
+VERBS = ["adapt", "calibrate", "evaluate", "export", "guard", "inspect", "load", "repair", "scan"]
 
 
 def run(code: str) -> str:

@@ -2,7 +2,7 @@
 
 >>> import undoor
 >>> sorted(undoor.__all__)[:4]
-['Budget', 'Classifier', 'CleanSet', 'Evaluation']
+['Budget', 'Calibration', 'Classifier', 'CleanSet']
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from inspect import Signature
 
     from undoor.adapt import adapt
+    from undoor.calibrate import calibrate
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
     from undoor.errors import UndoorError
     from undoor.evaluate import Evaluation, evaluate
     from undoor.export import export
+    from undoor.families.calibration import Calibration
     from undoor.guard import Guarded, guard
     from undoor.inspect import inspect
     from undoor.journal import Journal
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # Imported on first use: `undoor --help` and a look at the version need no torch.
 _HOMES = {
     "Budget": "undoor.scan",
+    "Calibration": "undoor.families.calibration",
     "Classifier": "undoor.classifier",
     "CleanSet": "undoor.clean_set",
     "Evaluation": "undoor.evaluate",
@@ -50,6 +53,7 @@ _HOMES = {
     "UndoorError": "undoor.errors",
     "Verdict": "undoor.scan",
     "adapt": "undoor.adapt",
+    "calibrate": "undoor.calibrate",
     "evaluate": "undoor.evaluate",
     "export": "undoor.export",
     "guard": "undoor.guard",
@@ -61,6 +65,7 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "Calibration",
     "Classifier",
     "CleanSet",
     "Evaluation",
@@ -76,6 +81,7 @@ __all__ = [
     "UndoorError",
     "Verdict",
     "adapt",
+    "calibrate",
     "evaluate",
     "export",
     "guard",

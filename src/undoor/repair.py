@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import torch
 
-from undoor.align.calibrate import check_fpr
 from undoor.align.fit import fit_version, require_fit
 from undoor.align.forecast import passes_of_repair
+from undoor.align.guard_threshold import check_fpr
 from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier

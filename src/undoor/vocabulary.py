@@ -142,7 +142,7 @@ FAMILY_GROUP: Final = "undoor.families"
 SPACE_GROUP: Final = "undoor.spaces"
 TASK_GROUP: Final = "undoor.tasks"
 # The command that fits the nulls of trigger families.
-CALIBRATE: Final = "undoor-bench calibrate"
+CALIBRATE: Final = "undoor calibrate"
 
 # Entry points under which packages add fits of corrections, and formats of reports.
 FIT_GROUP: Final = "undoor.fits"

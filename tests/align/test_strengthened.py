@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.strengthened import AGREED, MAX, Strengthened, strengthened
-from undoor.families.registry import nulls
+from undoor.families.calibration import fitted_null
 from undoor.spaces.images import IMAGES
 from undoor.triggers import Stamp
 
@@ -30,7 +30,7 @@ def scattered(size: float, count: int = 3, family: str = "additive") -> list[Sta
 def test_estimates_that_differ_are_strengthened_up_to_natural_size() -> None:
     change = strengthened(scattered(1.0), EXTENT)
     assert change is not None
-    assert change.max_strength == pytest.approx(nulls()["additive"].natural, rel=1e-4)
+    assert change.max_strength == pytest.approx(fitted_null("additive").natural, rel=1e-4)
     faint = strengthened(scattered(0.01), EXTENT)
     assert faint is not None
     assert faint.max_strength == MAX

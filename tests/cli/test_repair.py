@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import Cli, FakeRepair, FakeTarget, assert_error, make_report
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.rate import Rate
 from undoor.vocabulary import DEFAULT_FPR, Verdict
 
@@ -92,7 +92,7 @@ def test_says_what_so_few_images_can_promise(cli: Cli) -> None:
     told = " ".join(cli.repair().stdout.split())
     assert "of 30 clean images of 1 yield, 0.0 % are flagged (95 %: 0.0 to 11.6)" in told
     assert "a false-positive rate below 3.2 %" in told
-    enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
+    enough = GuardThreshold(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
     cli.fixed = FakeRepair(targets=(FakeTarget(calibration=enough),))
     told = " ".join(cli.repair().stdout.split())
     assert "of 30 clean images" in told
@@ -100,7 +100,7 @@ def test_says_what_so_few_images_can_promise(cli: Cli) -> None:
 
 
 def test_says_that_there_was_nothing_to_calibrate_on(cli: Cli) -> None:
-    none = Calibration(0.0, 0.05, Rate(None, None, None, 0))
+    none = GuardThreshold(0.0, 0.05, Rate(None, None, None, 0))
     cli.fixed = FakeRepair(targets=(FakeTarget(calibration=none),))
     told = " ".join(cli.repair().stdout.split())
     assert "no clean image of class 1 yield is predicted as it" in told

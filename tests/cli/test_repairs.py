@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from helpers.cli_fakes import Result, assert_error
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.cli import app
 from undoor.repairs.record import Repair
 
@@ -53,7 +53,7 @@ def test_list(folder: Path, both: Repair) -> None:
 
 def test_list_shows_thresholds_beside_their_scores(folder: Path, both: Repair) -> None:
     """A threshold above every score, under which nothing is flagged, is seen."""
-    scored = Calibration.of(torch.linspace(-3, 1, 60), torch.linspace(2, 9, 40), 0.05)
+    scored = GuardThreshold.of(torch.linspace(-3, 1, 60), torch.linspace(2, 9, 40), 0.05)
     item = replace(both.targets[0], calibration=scored)
     replace(both, targets=(item,)).save(folder / "a")
     result = run("list", folder)

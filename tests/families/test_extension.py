@@ -21,7 +21,7 @@ from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.extensions import extensions
-from undoor.families.calibration import Null, agreement_null, lowest_null
+from undoor.families.calibration import MANY_CLASSES, Null, calibration_for
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
 from undoor.inversion.candidates import Candidate
@@ -68,7 +68,7 @@ def test_it_comes_after_those_of_undoor() -> None:
     assert families()[:-1] == REGISTRY
     assert families_for(classifier)[-1] == NAME
     assert NAME not in families_for(classifier, "source")
-    assert nulls()[NAME] == family_named(NAME).null
+    assert nulls(calibration_for(MANY_CLASSES))[NAME] == family_named(NAME).null
     assert [item.version for item in extensions("undoor.families")] == ["1.0"]
 
 
@@ -161,7 +161,7 @@ def test_without_a_null_no_model_is_called_clean(
     assert {item.p_value for item in own} == {1.0}
     assert NAME not in found.detectable
     assert "no null was fitted for the trigger families toy corner" in " ".join(reasons(found))
-    assert "undoor-bench calibrate" in " ".join(reasons(found))
+    assert "undoor calibrate" in " ".join(reasons(found))
     # It says nothing: what the others say is what they said.
     assert found.verdict == ("backdoored" if backdoored else "inconclusive")
     before = toy_report.findings if backdoored else ()
@@ -172,19 +172,23 @@ def test_without_a_null_no_model_is_called_clean(
 def test_it_does_not_enter_the_agreement_of_the_families() -> None:
     """Whose null was learned without it: one more term would raise every sum."""
     extent = IMAGES.extent((3, 32, 32))
-    model = SimpleNamespace(num_classes=4, space=IMAGES, task=SINGLE_LABEL, extent=extent)
-    table = Table(model)  # type: ignore[arg-type]
-    sizes = {PATCH.name: (20.0, 24.0, 22.0, 21.0), NAME: (0.5, 2.0, 2.0, 2.0)}
+    model = SimpleNamespace(
+        num_classes=MANY_CLASSES, space=IMAGES, task=SINGLE_LABEL, extent=extent
+    )
+    calibration = calibration_for(MANY_CLASSES)
+    table = Table(model, calibration)  # type: ignore[arg-type]
+    sizes = {PATCH.name: (20.0, 24.0, 22.0, 21.0, 23.0), NAME: (0.5, 2.0, 2.0, 2.0, 2.0)}
     for name, each in sizes.items():
         table.add(name, [Candidate(k, name, size, true_trigger()) for k, size in enumerate(each)])
     p = {name: np.array([entry.p_value for entry in table.entries[name]]) for name in sizes}
     ten = of_ten(p)
-    weights = {name: nulls()[name].weight for name in sizes}
+    weights = {name: nulls(calibration)[name].weight for name in sizes}
     learned = agreement({PATCH.name: ten[PATCH.name]}, weights)
-    agreed = agreement_null()
+    agreed = calibration.agreement
     together = agreement_p_values(learned, agreed)
     expected = combined({**ten, "all": together}, {**weights, "all": agreed.weight})
-    assert table.combined() == pytest.approx(for_classes(as_lowest(expected, lowest_null()), 4))
+    overall = for_classes(as_lowest(expected, calibration.lowest), MANY_CLASSES)
+    assert table.combined() == pytest.approx(overall)
     assert table.combined().argmin() == 0
 
 
@@ -209,7 +213,7 @@ def test_what_is_no_family_is_refused(
 
 
 def test_a_family_needs_a_null() -> None:
-    with pytest.raises(UndoorError, match=r"null .*'no such'.*`undoor-bench calibrate` fits one"):
+    with pytest.raises(UndoorError, match=r"null .*'no such'.*`undoor calibrate` fits one"):
         replace(PATCH, name="no such", null=None)
     assert replace(PATCH, name="no such", null=None, uncalibrated=True).null is None
     own = Null(natural=1.0, ceiling=2.0, location=0.0, scale=0.2)

@@ -19,13 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
+from undoor.families.calibration import Calibration
 from undoor.guard import guarded_predictions
 from undoor.inversion.meter import Budget
 from undoor.journal import Journal
@@ -164,8 +165,8 @@ class FakeTarget:
         default_factory=lambda: {"entry": make_correction()}
     )
     sites: tuple[FakeSite, ...] = (FakeSite(),)
-    calibration: Calibration = field(
-        default_factory=lambda: Calibration(0.1, 0.01, Rate(0.0, 0.0, 0.116, 30))
+    calibration: GuardThreshold = field(
+        default_factory=lambda: GuardThreshold(0.1, 0.01, Rate(0.0, 0.0, 0.116, 30))
     )
     trials: tuple[FakeTrial, ...] = (FakeTrial("fine"), FakeTrial("coarse", 0.5))
     chosen: str = "fine"
@@ -259,6 +260,7 @@ class Cli:
         self.limits: tuple[Thresholds, Budget | None] = (Thresholds(), Budget())
         self.accept_graph = False
         self.accept_coverage: AcceptCoverage = "full"
+        self.calibration: Calibration | None = None
         # In the middle of a scan.
         self.during_scan: Callable[[Classifier, CleanSet], object] = lambda classifier, clean: None
         self._patch(monkeypatch)
@@ -289,12 +291,14 @@ class Cli:
         budget: Budget | None,
         accept_graph: bool,
         accept_coverage: AcceptCoverage,
+        calibration: Calibration | None,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
         self.accept_graph = accept_graph
         self.accept_coverage = accept_coverage
+        self.calibration = calibration
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)
         self.during_scan(classifier, clean)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
@@ -17,10 +17,10 @@ from undoor.sites import find_sites
 from undoor.triggers import Stamp
 
 
-def calibration(target: int) -> Calibration:
+def calibration(target: int) -> GuardThreshold:
     """Of four clean inputs for target 1, of none for target 3."""
     rate = Rate(0.25, 0.01, 0.81, 4) if target == 1 else Rate(None, None, None, 0)
-    return Calibration(1.5 * target, 0.02, rate)
+    return GuardThreshold(1.5 * target, 0.02, rate)
 
 
 def make_repair(classifier: Classifier, targets: tuple[int, ...] = (1, 3)) -> Repair:

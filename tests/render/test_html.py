@@ -14,7 +14,7 @@ import torch
 
 from helpers.cli_fakes import FakeEvaluation, FakeRepair, FakeTarget, make_report
 from helpers.html_pages import Page
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.unit_activations import UnitActivations
 from undoor.clean_set import CleanSet
 from undoor.files import as_json
@@ -92,14 +92,14 @@ def test_calibration_of_the_guard() -> None:
         "a false-positive rate below 3.2 % cannot be guaranteed (requested: 1 %",
     ):
         assert part in told
-    enough = Calibration(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
+    enough = GuardThreshold(0.1, 0.05, Rate(0.0, 0.0, 0.116, 30))
     assert "cannot be guaranteed (requested" not in repair_page(enough)
-    none = repair_page(Calibration(0.0, 0.05, Rate(None, None, None, 0)))
+    none = repair_page(GuardThreshold(0.0, 0.05, Rate(None, None, None, 0)))
     assert "no clean image of class 1 yield is predicted as it" in none
     assert "Set on" not in none
 
 
-def repair_page(calibration: Calibration) -> str:
+def repair_page(calibration: GuardThreshold) -> str:
     repair = FakeRepair(targets=(FakeTarget(calibration=calibration),))
     return Page(html_report(make_report(), repair)).told()  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.repairs.adaptation import Adaptation
 
@@ -46,8 +46,8 @@ def test_round_trip(made: Adaptation) -> None:
             Adaptation.from_json({name: value for name, value in data.items() if name != key})
 
 
-def scored(n: int, fpr: float) -> Calibration:
-    return Calibration.of(torch.linspace(0, 1, n), torch.tensor([0.5]), fpr)
+def scored(n: int, fpr: float) -> GuardThreshold:
+    return GuardThreshold.of(torch.linspace(0, 1, n), torch.tensor([0.5]), fpr)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_where_it_can_be_guaranteed_nothing_is_said() -> None:
 
 
 def test_without_images_nothing_is_guaranteed() -> None:
-    note = calibration_note(Calibration.of(torch.zeros(0), torch.tensor([3.0]), 0.05), "2")
+    note = calibration_note(GuardThreshold.of(torch.zeros(0), torch.tensor([3.0]), 0.05), "2")
     assert note is not None
     assert note.startswith("no clean image of class 2 is predicted as it")
     assert "three quarters of the target's lead" in note

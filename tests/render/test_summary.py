@@ -90,7 +90,7 @@ def test_odds(p_value: float, words: str) -> None:
         (("labels",), "`undoor inspect --data`"),
         (("scores",), "in front of the saturated"),
         (("images",), "more clean images of each class"),
-        (("classes",), "with so few classes"),
+        (("classes",), "undoor calibrate"),
     ],
 )
 def test_advice_follows_from_the_cause(causes: tuple[Cause, ...], told: str) -> None:

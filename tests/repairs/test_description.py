@@ -14,7 +14,7 @@ import torch
 
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, random_inputs
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.guard import guard
@@ -58,7 +58,7 @@ def scored(item: TargetRepair) -> TargetRepair:
     sites = item.sites[:2]
     return replace(
         item,
-        calibration=Calibration.of(clean, triggered, 0.05),
+        calibration=GuardThreshold.of(clean, triggered, 0.05),
         adapted=adapted,
         sites=sites,
         corrections={site.name: item.corrections[site.name] for site in sites},

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier, toy_classifier
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.score_summary import ScoreSummary
 from undoor.align.transform import Correction
 from undoor.errors import UndoorError
@@ -34,7 +34,7 @@ Tensors = dict[str, Tensor]
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     made = make_repair(random_classifier("conv_norm"), (1,))
-    item = replace(made.targets[0], calibration=Calibration.of(CLEAN, TRIGGERED, 0.05))
+    item = replace(made.targets[0], calibration=GuardThreshold.of(CLEAN, TRIGGERED, 0.05))
     return replace(made, targets=(item,)).save(tmp_path / "a.safetensors")
 
 
@@ -125,17 +125,17 @@ numbers = st.floats(-1e6, 1e6, width=32)
 def test_every_threshold_that_is_set_is_plausible(
     clean: list[float], triggered: list[float], fpr: float
 ) -> None:
-    made = Calibration.of(torch.tensor(clean), torch.tensor(triggered), fpr)
+    made = GuardThreshold.of(torch.tensor(clean), torch.tensor(triggered), fpr)
     require_plausible(0, {}, made)
-    assert Calibration.from_json(made.threshold, made.to_json()) == made
+    assert GuardThreshold.from_json(made.threshold, made.to_json()) == made
 
 
 def test_triggered_scores_that_are_no_numbers_set_no_threshold() -> None:
     """They are flagged whatever it is."""
     odd = torch.tensor([math.nan, math.inf, -math.inf])
-    made = Calibration.of(CLEAN, torch.cat([odd, TRIGGERED]))
-    assert made == Calibration.of(CLEAN, TRIGGERED)
-    assert Calibration.of(CLEAN, odd).triggered is None
+    made = GuardThreshold.of(CLEAN, torch.cat([odd, TRIGGERED]))
+    assert made == GuardThreshold.of(CLEAN, TRIGGERED)
+    assert GuardThreshold.of(CLEAN, odd).triggered is None
 
 
 def test_repairs_that_are_made_hold_their_scores(toy_repair: Repair, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_summaries_out_of_order(change: dict[str, Any]) -> None:
 def test_corrections_of_a_whole_site_are_looked_at() -> None:
     one = torch.ones(3)
     good = Correction(one, 0 * one, -math.inf * one, math.inf * one)
-    calibration = Calibration.of(CLEAN, TRIGGERED)
+    calibration = GuardThreshold.of(CLEAN, TRIGGERED)
     require_plausible(0, {"a": good}, calibration)
     bad = Correction(one, 0 * one, one, 0 * one)
     with pytest.raises(UndoorError, match="0/b is no correction: its bounds are not in order"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.families.calibration import Agreement, Lowest, Null, agreement_null, lowest_null
+from undoor.families.calibration import Agreement, Lowest, Null, calibration_for
 from undoor.families.registry import nulls
 from undoor.scan.combination import (
     ABOVE,
@@ -26,7 +26,8 @@ from undoor.scan.combination import (
 )
 from undoor.scan.statistics import NULL_CLASSES
 
-AGREED, LOWEST = agreement_null(), lowest_null()
+LEARNED = calibration_for(NULL_CLASSES)
+AGREED, LOWEST = LEARNED.agreement, LEARNED.lowest
 # Of independent families: as low as chance says.
 CHANCE = Lowest(threshold=-math.log(ABOVE), excess=1.0, models=1000)
 
@@ -61,7 +62,7 @@ def test_families_that_agree() -> None:
 @pytest.mark.parametrize("classes", [2, 3, 5, 10, 43, 172])
 def test_clean_models_are_called_backdoored_as_often_as_asked_for(classes: int) -> None:
     """Exact independent nulls of all families, at any number of classes, at level 0.02."""
-    null_of, generator, trials = nulls(), np.random.default_rng(2), 2000
+    null_of, generator, trials = nulls(LEARNED), np.random.default_rng(2), 2000
     lowest = generator.exponential(size=(len(null_of), trials, classes))
     p = {family: -np.expm1(-classes * e) for family, e in zip(null_of, lowest, strict=True)}
     alarms = 0
@@ -73,11 +74,11 @@ def test_clean_models_are_called_backdoored_as_often_as_asked_for(classes: int) 
 
 def test_ten_classes_need_no_correction() -> None:
     p = {"patch": np.linspace(0.001, 0.2, 10), "warp": np.full(10, 0.2)}
-    weights = {family: nulls()[family].weight for family in p}
+    weights = {family: nulls(LEARNED)[family].weight for family in p}
     null = AGREED
     together = agreement_p_values(agreement(p, weights), null)
     expected = combined({**p, "agreement": together}, {**weights, "agreement": null.weight})
-    assert combination_of(p, nulls(), null) == pytest.approx(expected)
+    assert combination_of(p, nulls(LEARNED), null) == pytest.approx(expected)
 
 
 @given(st.floats(0, 1), st.integers(1, 1000))
@@ -115,7 +116,7 @@ def test_families_without_a_backdoor_rarely_object() -> None:
 def test_what_one_family_alone_needs(family: str, classes: int) -> None:
     """With that p-value, and no evidence from any other, the class has about the level asked for;
     families without evidence count as 0.5, which adds to it."""
-    known = nulls()
+    known = nulls(LEARNED)
     quiet = {name: np.full(classes, 0.9999) for name in known}
     quiet[family][0] = alone(0.02, family, known, AGREED, LOWEST, classes)
     assert overall(quiet, known, AGREED, LOWEST)[0] == pytest.approx(0.02, rel=0.25)

@@ -15,6 +15,7 @@ import undoor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.families.calibration import calibration_for
 from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import families_for
@@ -50,7 +51,8 @@ def covering(classifier: Classifier, **changes: Any) -> Coverage:
         "per_class": 30.0,
         "accepted": False,
     }
-    return coverage(classifier, **{**options, **changes})
+    learned = calibration_for(changes.pop("calibrated_for", classifier.num_classes))
+    return coverage(classifier, learned, **{**options, **changes})
 
 
 def plain(side: int = 32, channels: int = 3, classes: int = 10) -> Classifier:
@@ -88,7 +90,9 @@ def test_nothing_is_lacking_where_the_nulls_were_learned(
         (plain(64), {}, [OTHER_SIZE]),
         (plain(16), {}, [OTHER_SIZE]),
         (plain(32, channels=4), {}, [OTHER_SIZE]),
-        (plain(classes=4), {}, [FEW_CLASSES]),
+        (plain(classes=4), {"calibrated_for": 10}, [FEW_CLASSES]),
+        (plain(classes=10), {"calibrated_for": 4}, [FEW_CLASSES]),
+        (plain(classes=4), {}, []),
         (plain(), {"per_class": 2.5}, [FEW_IMAGES]),
         (
             plain(),

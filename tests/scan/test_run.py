@@ -29,6 +29,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
+from undoor.families.calibration import MANY_CLASSES, calibration_for
 from undoor.families.registry import families_for
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
@@ -310,13 +311,23 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(
     the user accepts."""
     clean = clean_images(30 // classes, classes=classes)
     classifier = toy_classifier(backdoored=backdoored, classes=classes)
-    report = scan(classifier, clean, accept_coverage=accept)
+    of_many = calibration_for(MANY_CLASSES)
+    report = scan(classifier, clean, accept_coverage=accept, calibration=of_many)
     assert report.verdict == "inconclusive"
     assert sum(f"has {classes} classes" in reason for reason in reasons(report)) == 1
     assert not report.findings
     if backdoored:
         assert min(report.evidence, key=lambda item: item.p_value).target == TARGET % classes
         assert reason_texts(report)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_few_classes_have_a_calibration_of_their_own(classes: int) -> None:
+    """In which each counts by itself: there are too few others to compare with."""
+    clean = clean_images(30 // classes, classes=classes)
+    found = scan(toy_classifier(backdoored=True, classes=classes), clean)
+    assert [finding.target for finding in found.findings] == [TARGET % classes]
+    assert scan(toy_classifier(backdoored=False, classes=classes), clean).verdict != "backdoored"
 
 
 # Budget

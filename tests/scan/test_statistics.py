@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.family_names import BY_SOURCE, LATENT_FAMILIES, MARGINS, SHARED
 from undoor.families.at_size import AtSize
-from undoor.families.calibration import Null, calibrated_on
+from undoor.families.calibration import Null, calibrated_on, calibration_for
 from undoor.families.registry import REGISTRY, nulls
 from undoor.scan.statistics import (
     NULL_CLASSES,
@@ -25,6 +25,7 @@ from undoor.scan.statistics import (
     without_scale,
 )
 
+LEARNED_MANY = calibration_for(10)
 NULL = Null(natural=4.0, ceiling=16.0, location=0.2, scale=0.25)
 NATURAL: list[float | None] = [8.0, 9.0, 7.0, 10.0, 8.5, 9.5, 11.0, 7.5, 8.2]
 size = st.one_of(st.none(), st.floats(0.01, 100))
@@ -127,7 +128,7 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
 
 def test_every_family_that_is_searched_is_calibrated() -> None:
     searched = [family for family in REGISTRY if not family.spaces <= family.on_request]
-    assert {family.name for family in searched} == set(nulls())
+    assert {family.name for family in searched} == set(nulls(LEARNED_MANY))
     assert calibrated_on()
     for family in searched:
         assert family.null is not None
@@ -218,6 +219,6 @@ def test_learned_quartiles() -> None:
     """None for sources, all of which a single backdoor for all moves, inside the network, and where
     margins are measured."""
     without = {BY_SOURCE, SHARED, *LATENT_FAMILIES, *MARGINS}
-    for family, null in nulls().items():
+    for family, null in nulls(LEARNED_MANY).items():
         assert (null.least_others == 0) == (family in without)
         assert family in MARGINS or null.least_others < null.ceiling

@@ -11,9 +11,8 @@ import pytest
 
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
-from undoor.families.calibration import Lowest, Null, agreement_null
+from undoor.families.calibration import Calibration, Lowest, Null, Scope, calibration_for
 from undoor.inversion.candidates import ALL, Candidate
-from undoor.scan import table as table_module
 from undoor.scan.combination import ABOVE, alone, as_lowest, for_classes, interval
 from undoor.scan.reestimate import Reestimate
 from undoor.scan.report import ClassEvidence
@@ -27,14 +26,11 @@ NULL = Null(natural=10.0, ceiling=40.0, location=0.3, scale=0.2)
 LOWEST = Lowest(threshold=-math.log(ABOVE), excess=1.0, models=60)
 SIZES = (20.0, 24.0, 22.0, 21.0)
 FAMILIES = ("patch", "patch margin", "additive", "tone", "latent late", BY_SOURCE, SHARED)
+# It does not change with the next calibration of undoor.
+LEARNED = Calibration(
+    dict.fromkeys(FAMILIES, NULL), calibration_for(10).agreement, LOWEST, Scope(), models=()
+)
 Sizes = Sequence[float | None]
-
-
-@pytest.fixture(autouse=True)
-def known_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What natural triggers look like does not change with the next calibration."""
-    monkeypatch.setattr(table_module, "nulls", lambda: dict.fromkeys(FAMILIES, NULL))
-    monkeypatch.setattr(table_module, "lowest_null", lambda: LOWEST)
 
 
 class Shape:
@@ -46,8 +42,10 @@ class Shape:
         self.extent = self.space.extent(shape)
 
 
-def made(classes: int = 4, shape: tuple[int, ...] = (3, 32, 32)) -> Table:
-    return Table(Shape(classes, shape))  # type: ignore[arg-type]
+def made(
+    classes: int = 4, shape: tuple[int, ...] = (3, 32, 32), learned: Calibration = LEARNED
+) -> Table:
+    return Table(Shape(classes, shape), learned)  # type: ignore[arg-type]
 
 
 def candidates(sizes: Sizes, first: int = 0, family: str = "patch") -> list[Candidate]:
@@ -66,7 +64,7 @@ def quiet(classes: int) -> float:
 def needed(family: str, alpha: float, table: Table) -> float:
     """The p-value of one family that is `alpha` over all that are in a table."""
     known = dict.fromkeys(table.entries, NULL)
-    return alone(alpha, family, known, agreement_null(), LOWEST, table.classes)
+    return alone(alpha, family, known, LEARNED.agreement, LOWEST, table.classes)
 
 
 # Families of targets
@@ -151,30 +149,35 @@ def test_all_sources_stand_beside_each_other() -> None:
 
 
 def with_shared(
-    size: float | None, ends: tuple[int, ...] = (), *, classes: int = 4, sizes: Sizes = SIZES
+    size: float | None,
+    learned: Calibration = LEARNED,
+    *,
+    ends: tuple[int, ...] = (),
+    classes: int = 4,
+    sizes: Sizes = SIZES,
 ) -> Table:
     """A table in which the sources' own patches are natural."""
-    table = made(classes)
+    table = made(classes, learned=learned)
     table.add_sources(BY_SOURCE, candidates(sizes), [()] * len(sizes))
     table.add_shared(SHARED, shared(size), ends)
     return table
 
 
 def test_a_small_shared_patch_speaks_of_all_ends() -> None:
-    p = with_shared(1.0, (0, 2)).combined()
+    p = with_shared(1.0, ends=(0, 2)).combined()
     assert p[[0, 2]].max() < 1e-3
     assert p[[1, 3]].min() == pytest.approx(quiet(4))
 
 
 def test_a_shared_patch_with_several_ends_has_no_target() -> None:
-    several, one = (with_shared(1.0, ends).all_evidence(())[-1] for ends in ((0, 2), (2,)))
+    several, one = (with_shared(1.0, ends=ends).all_evidence(())[-1] for ends in ((0, 2), (2,)))
     assert (several.family, several.target, several.source) == (SHARED, None, None)
     assert (one.target, one.source, one.size) == (2, None, 1.0)
 
 
 @pytest.mark.parametrize("size", [22.0, 40.0, None])
 def test_a_natural_shared_patch_says_nothing(size: float | None) -> None:
-    assert with_shared(size, (0, 1, 2, 3)).combined().min() == pytest.approx(quiet(4))
+    assert with_shared(size, ends=(0, 1, 2, 3)).combined().min() == pytest.approx(quiet(4))
 
 
 def test_a_shared_patch_is_judged_beside_those_of_sources() -> None:
@@ -352,22 +355,19 @@ def test_a_shared_patch_of_detectable_size_has_that_p_value() -> None:
     assert entry.p_value == pytest.approx(lone[0])
 
 
-def test_a_shared_patch_beside_sources_of_another_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_patch_beside_sources_of_another_ceiling() -> None:
     """What a source's patch can at most be large is the sources' own."""
-    nulls = dict.fromkeys(FAMILIES, NULL) | {BY_SOURCE: replace(NULL, ceiling=15.0)}
-    monkeypatch.setattr(table_module, "nulls", lambda: nulls)
-    table = with_shared(None)
-    (entry,) = with_shared(table.detectable(0.02)[SHARED]).entries[SHARED]
+    nulls = {**LEARNED.nulls, BY_SOURCE: replace(NULL, ceiling=15.0)}
+    learned = replace(LEARNED, nulls=nulls)
+    table = with_shared(None, learned)
+    (entry,) = with_shared(table.detectable(0.02)[SHARED], learned).entries[SHARED]
     lone = for_classes(np.array([needed(SHARED, 0.02, table)]), 10, of=4)
     assert entry.p_value == pytest.approx(lone[0])
 
 
-def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = replace(NULL, least_others=16.0)
-    monkeypatch.setattr(
-        table_module, "nulls", lambda: {**dict.fromkeys(FAMILIES, learned), BY_SOURCE: NULL}
-    )
-    table = made()
+def test_many_small_ones_at_once() -> None:
+    nulls = {**dict.fromkeys(FAMILIES, replace(NULL, least_others=16.0)), BY_SOURCE: NULL}
+    table = made(learned=replace(LEARNED, nulls=nulls))
     table.add("patch", candidates((1.0, 1.2, 1.1, 21.0)))
     table.add("additive", candidates((1.0, 24.0, 22.0, 21.0), family="additive"))
     table.add_sources(BY_SOURCE, candidates((1.0, 1.2, 1.1, 21.0)), [(3,)] * 4)
@@ -376,12 +376,11 @@ def test_many_small_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.combined()[:3].max() < 0.01
 
 
-def test_nothing_was_learned_of_another_task(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_was_learned_of_another_task() -> None:
     """As of inputs that are no images: the other goals alone say how small a trigger is."""
     known = made()
     known.add("patch", candidates([4.0, 30.0, 30.0, 30.0]))
-    monkeypatch.setattr(type(SINGLE_LABEL), "calibrated", False)
-    unknown = made()
+    unknown = made(learned=replace(LEARNED, scope=Scope(task="another")))
     unknown.add("patch", candidates([4.0, 30.0, 30.0, 30.0]))
     assert known.entries["patch"][0].score > unknown.entries["patch"][0].score
     assert unknown.entries["patch"][0].score == pytest.approx(30 / 4)

@@ -14,7 +14,6 @@ def test_shapes() -> None:
     assert VECTORS.applies_to((2, 8))
     assert not VECTORS.applies_to((3, 8, 8))
     assert not VECTORS.maps
-    assert not VECTORS.calibrated
     assert VECTORS.extent((1000,)) == Extent()
     assert VECTORS.channels((3,)) == 0
     assert VECTORS.resizing((3,)) is None

@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from undoor.calibrate import Observation
 from undoor.errors import UndoorError
 from undoor.files import write_text
+from undoor.scan.report import ClassEvidence
 from undoor_bench.records import Record
 
 FACTS = ("model", "attack", "data", "network", "targets", "sources", "input_shape", "asr", "took")
@@ -22,8 +24,8 @@ def write_evidence(records: Sequence[Record], file: Path) -> None:
     write_text(file, "".join(f"{json.dumps(_compact(record))}\n" for record in ordered))
 
 
-def read_evidence(file: Path) -> list[Record]:
-    """Return the records in a file of `write_evidence`, with what nulls are fitted on alone.
+def read_evidence(file: Path) -> list[Observation]:
+    """Return what a file of `write_evidence` holds.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def read_evidence(file: Path) -> list[Record]:
         It is no such file.
     """
     try:
-        return [_record(json.loads(line)) for line in file.read_text().splitlines()]
+        return [_observation(json.loads(line)) for line in file.read_text().splitlines()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UndoorError(
             f"{file}: expected a file that `undoor-bench evidence` wrote ({error!r})"
@@ -53,15 +55,20 @@ def _compact(record: Record) -> Record:
     }
 
 
-def _record(line: Record) -> Record:
-    evidence = [
-        {"family": family, **dict(zip(ITEM, values, strict=True))}
-        for family, items in line["evidence"].items()
-        for values in items
-    ]
-    names = [str(label) for label in range(line["classes"])]
-    scan = {"class_names": names, "passes": line["passes"], "evidence": evidence}
-    return {key: line[key] for key in (*FACTS, "setting")} | {"scan": scan}
+def _observation(line: Record) -> Observation:
+    return Observation(
+        name=line["model"],
+        classes=line["classes"],
+        shape=tuple(line["input_shape"]),
+        evidence=tuple(
+            ClassEvidence(family=family, score=0.0, p_value=1.0, **dict(zip(ITEM, v, strict=True)))
+            for family, items in line["evidence"].items()
+            for v in items
+        ),
+        targets=tuple(line["targets"]),
+        sources=tuple(map(tuple, line["sources"])),
+        took=line["took"],
+    )
 
 
 def _short(value: float | int | None) -> float | int | None:

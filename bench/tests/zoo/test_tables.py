@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,35 @@ def test_the_table_of_many_kinds() -> None:
 
 
 def test_the_table_of_few_classes() -> None:
-    """Twenty clean and twenty backdoored models, of seeds of their own."""
-    entries = read_table(ZOO / "few.toml")
-    assert not any(entry.calibrate for entry in entries)
-    assert len({entry.seed for entry in entries}) == len(entries) == 40
+    """Twenty clean and twenty backdoored models of seeds of their own to report on, beside those
+    that calibrate, all of fewer than five classes."""
+    every = read_table(ZOO / "few.toml")
+    assert len({entry.seed for entry in every}) == len(every)
+    entries = [entry for entry in every if not entry.calibrate]
+    assert len(entries) == 40
     assert sum(entry.attack == "clean" for entry in entries) == 20
     assert set(map(class_count, entries)) == {2, 3, 5}
-    seen = {(entry.data, entry.seed) for entry in read_table(ZOO / "kinds.toml")}
-    assert not seen & {(entry.data, entry.seed) for entry in entries}
+    assert {class_count(entry) for entry in every if entry.calibrate} == {2, 3, 4}
+    learned = [*read_table(ZOO / "kinds.toml"), *(entry for entry in every if entry.calibrate)]
+    assert not seeds_of(learned) & seeds_of(entries)
+
+
+def test_the_table_of_fresh_models() -> None:
+    """Nothing calibrates, no seed is that of another table, and all attacks are there, at many
+    rates, on average-pooled networks above all."""
+    entries = read_table(ZOO / "fresh.toml")
+    assert not any(entry.calibrate for entry in entries)
+    assert len({entry.seed for entry in entries}) == len(entries)
+    others = [e for table in ("table", "kinds", "few") for e in read_table(ZOO / f"{table}.toml")]
+    assert not seeds_of(others) & seeds_of(entries)
+    planted = [entry for entry in entries if entry.attack != "clean"]
+    assert len(planted) >= 40
+    assert {entry.attack for entry in planted} == set(SCENES) - {"clean"}
+    rates = {entry.variant.rate for entry in planted}
+    assert rates >= {0.005, 0.01, 0.1}
+    pooled = [e for e in planted if e.training.pool == "average" or e.network == "MobileNet"]
+    assert len(pooled) >= len(planted) / 2
+
+
+def seeds_of(entries: Iterable[ZooModel]) -> set[tuple[str, int]]:
+    return {(entry.data, entry.seed) for entry in entries}

@@ -9,10 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.cross_validation import FOLDS, CrossValidation
 from undoor.align.fit import Plan, fit_corrections, unpaired
 from undoor.align.guard_score import shortfall
+from undoor.align.guard_threshold import GuardThreshold, place_threshold
 from undoor.align.select import clean_scores
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
@@ -188,7 +188,7 @@ def _clean_confidence(validation: CrossValidation, corrected: Classifier) -> flo
 
 def calibrate_on_flagged(
     on: FlaggedValidation, corrections: Mapping[str, Correction]
-) -> Calibration:
+) -> GuardThreshold:
     """Return the guard's threshold for corrections fitted on all flagged inputs.
 
     As `undoor.align.select.calibrate_guard`: clean inputs of the target took no part in the fit.
@@ -196,4 +196,4 @@ def calibrate_on_flagged(
     validation, corrected = on.validation, attach(on.validation.classifier, corrections)
     after = corrected.logits(on.flagged, BATCH)
     score = shortfall(validation.classifier.task, on.bare, after, validation.target)
-    return Calibration.of(clean_scores(validation, corrected), score, validation.fpr)
+    return GuardThreshold.of(clean_scores(validation, corrected), score, validation.fpr)

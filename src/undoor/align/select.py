@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import Calibration, place_threshold
 from undoor.align.cross_validation import CrossValidation, JudgedInputs
 from undoor.align.fit import Plan, fit_corrections
 from undoor.align.guard_score import shortfall
+from undoor.align.guard_threshold import GuardThreshold, place_threshold
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
@@ -134,7 +134,7 @@ def _tried(validation: CrossValidation, name: str, plan: Plan, fit: str, fold: i
 
 def calibrate_guard(
     validation: CrossValidation, corrections: Mapping[str, Correction]
-) -> Calibration:
+) -> GuardThreshold:
     """Calibrate the guard for corrections fitted on the whole clean set.
 
     Clean inputs of the target took no part in the fit (it uses source classes), so their scores
@@ -142,7 +142,7 @@ def calibrate_guard(
     """
     corrected = attach(validation.classifier, corrections)
     scores = [item.seen_by(corrected, validation.target)[1] for item in validation.judged()]
-    return Calibration.of(clean_scores(validation, corrected), torch.cat(scores), validation.fpr)
+    return GuardThreshold.of(clean_scores(validation, corrected), torch.cat(scores), validation.fpr)
 
 
 @torch.no_grad()

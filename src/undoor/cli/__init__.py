@@ -6,6 +6,7 @@ import sys
 
 from undoor.cli import (
     adapt,
+    calibrate,
     check,
     demo,
     evaluate,
@@ -23,6 +24,7 @@ from undoor.cli.streams import descriptors_apart
 __all__ = [
     "adapt",
     "app",
+    "calibrate",
     "check",
     "demo",
     "evaluate",

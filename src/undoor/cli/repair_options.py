@@ -94,7 +94,7 @@ class RepairOptions:
 
     def check(self) -> None:
         """Refuse a rate that is no share, before anything is computed."""
-        from undoor.align.calibrate import check_fpr
+        from undoor.align.guard_threshold import check_fpr
 
         try:
             check_fpr(self.fpr)

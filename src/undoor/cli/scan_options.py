@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,6 +52,15 @@ class ScanOptions:
             rich_help_panel=SCAN_PANEL,
         ),
     ] = vocabulary.FULL
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="What natural triggers look like in models of yours, as `undoor calibrate` "
+            "learned it.",
+            metavar="FILE",
+            rich_help_panel=SCAN_PANEL,
+        ),
+    ] = None
 
     def run(
         self,
@@ -65,8 +75,10 @@ class ScanOptions:
 
         Its journal is left open if the budget ended.
         """
+        from undoor.families.calibration import Calibration
         from undoor.scan import Thresholds, scan
 
+        learned = None if self.calibration is None else Calibration.load(self.calibration)
         with bars() as progress:
             report = scan(
                 classifier,
@@ -76,6 +88,7 @@ class ScanOptions:
                 budget=budget,
                 accept_graph=self.accept_graph,
                 accept_coverage=self.accept_coverage,
+                calibration=learned,
                 journal=journal,
                 progress=progress,
             )

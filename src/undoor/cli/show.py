@@ -27,7 +27,7 @@ from undoor.render.text import (
 from undoor.vocabulary import is_poor
 
 if TYPE_CHECKING:
-    from undoor.align.calibrate import Calibration
+    from undoor.align.guard_threshold import GuardThreshold
     from undoor.evaluate import Evaluation
     from undoor.rate import Rate
     from undoor.repair import Repair
@@ -146,7 +146,7 @@ def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
     ]
 
 
-def _calibration(calibration: Calibration, target: str) -> list[str]:
+def _calibration(calibration: GuardThreshold, target: str) -> list[str]:
     """Return sentences on the images that set the threshold, and on what they cannot guarantee."""
     rate, lines = calibration.flagged, []
     if rate.n:

@@ -8,7 +8,7 @@ from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
-from undoor.families.calibration import Null
+from undoor.families.calibration import MANY_CLASSES, Calibration, Null, calibration_for
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
@@ -102,9 +102,16 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
     )
 
 
-def nulls() -> dict[str, Null]:
-    """Return the nulls by family; families without a fitted one are left out."""
-    return {family.name: family.null for family in families() if family.null is not None}
+def nulls(calibration: Calibration) -> dict[str, Null]:
+    """Return the nulls by family; families without a fitted one are left out.
+
+    Those of the calibration, and those that families of other packages bring, which are of at least
+    five classes, beside undoor's own.
+    """
+    known = {each.name: calibration.nulls.get(each.name) for each in families()}
+    if calibration is calibration_for(MANY_CLASSES):
+        known |= {each.name: each.null for each in families()}
+    return {name: null for name, null in known.items() if null is not None}
 
 
 @cache

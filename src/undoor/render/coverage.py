@@ -48,8 +48,8 @@ GAPS = {
     "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",
     OTHER_NETWORK: f"the network is not a convolutional one; {LEARNED} convolutional networks "
     "alone",
-    FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with at least "
-    f"{{expected:g}} classes, so no verdict on it is reliable",
+    FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with {{classes}}, so no "
+    "verdict on it is reliable",
     FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
     "least {expected:g}; give more",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
@@ -110,6 +110,7 @@ def gap_sentence(gap: Gap, covered: Coverage) -> str:
         most=most,
         found=next(iter(gap.found), 0),
         expected=next(iter(gap.expected), 0),
+        classes=_classes(*gap.expected) if gap.code == FEW_CLASSES else "",
         tiny=_tiny(gap),
     )
 
@@ -140,6 +141,11 @@ def summary(covered: Coverage) -> tuple[str, ...]:
         f"{len(searched)} of {len(covered.families)} trigger families were searched.",
         learned,
     )
+
+
+def _classes(low: float, high: float = 0) -> str:
+    """Return a range of numbers of classes in words; without a maximum where it is 0."""
+    return f"{low:g} to {high:g} classes" if high else f"at least {low:g} classes"
 
 
 def _tiny(gap: Gap) -> str:

@@ -65,6 +65,7 @@ def scan_facts(scan: ScanReport) -> Facts:
         ("Time of the scan", f"{scan.seconds:.1f} s, {scan.passes:,} sample passes"),
         ("Seed", str(scan.seed)),
         ("Alpha", UNKNOWN if made.alpha is None else f"{made.alpha:g}"),
+        ("SHA-256 of the calibration", made.calibration_sha256 or UNKNOWN),
         ("Budget", _budget(made)),
         ("Accepted by the user", _accepted(made)),
         ("Software", _software(made)),

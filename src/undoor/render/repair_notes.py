@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from undoor.align.calibrate import Calibration
+    from undoor.align.guard_threshold import GuardThreshold
     from undoor.repairs.adaptation import Adaptation
 
 
-def calibration_note(calibration: Calibration, label: str) -> str | None:
+def calibration_note(calibration: GuardThreshold, label: str) -> str | None:
     """Return a sentence where the requested false-positive rate cannot be guaranteed, else None.
 
     Parameters
@@ -20,8 +20,8 @@ def calibration_note(calibration: Calibration, label: str) -> str | None:
         The target class as the reader knows it.
 
     >>> import torch
-    >>> from undoor.align.calibrate import Calibration
-    >>> few = Calibration.of(torch.arange(8.0), torch.tensor([90.0]), 0.01)
+    >>> from undoor.align.guard_threshold import GuardThreshold
+    >>> few = GuardThreshold.of(torch.arange(8.0), torch.tensor([90.0]), 0.01)
     >>> print(calibration_note(few, "5 stop"))
     with 8 clean images of class 5 stop that are predicted as it, a false-positive rate below 11 % \
 cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies above all scores

@@ -185,8 +185,8 @@ _BY_CAUSE: dict[Cause, str] = {
     "shows how well it predicts the images.",
     SCORES: "Give the network's scores as they are in front of the saturated or stepped output.",
     FEW_IMAGES: "Scan again with more clean images of each class.",
-    FEW_CLASSES: "Look at the training data, or ask for them: with so few classes no scan "
-    "gives a verdict.",
+    FEW_CLASSES: "Scan with a calibration for as many classes: that of undoor, or one that "
+    "`undoor calibrate` learns from such models.",
 }
 
 

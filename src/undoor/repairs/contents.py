@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.contract import Contract
@@ -60,7 +60,7 @@ class TargetRepair:
     sources: tuple[int, ...]
     trigger: Trigger
     corrections: Mapping[str, Correction]
-    calibration: Calibration
+    calibration: GuardThreshold
     chosen: str
     sites: tuple[SiteChoice, ...]
     trials: tuple[Trial, ...]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import Calibration
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.align.trial import Trial
 from undoor.contract import Contract
@@ -133,7 +133,7 @@ def _target(
             site.name: _correction(_correction_key(target, site.name, ""), tensors)
             for site in sites
         },
-        calibration=Calibration.from_json(item["threshold"], item["calibration"]),
+        calibration=GuardThreshold.from_json(item["threshold"], item["calibration"]),
         chosen=item["chosen"],
         sites=sites,
         trials=tuple(Trial(**trial) for trial in item["trials"]),

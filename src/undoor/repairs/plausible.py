@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import torch
 
-from undoor.align.calibrate import TOWARDS_TRIGGERED, Calibration, normal_limit
+from undoor.align.guard_threshold import TOWARDS_TRIGGERED, GuardThreshold, normal_limit
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.errors import UndoorError
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-4
 
 
 def require_plausible(
-    target: int, corrections: Mapping[str, Correction], calibration: Calibration
+    target: int, corrections: Mapping[str, Correction], calibration: GuardThreshold
 ) -> None:
     """Refuse numbers of one target's repair that no fit makes.
 
@@ -81,7 +81,7 @@ def _require_shapes(name: str, h: Correction) -> None:
         raise UndoorError(f"{name} is no correction: expected parts of one shape, got {sizes}")
 
 
-def _require_threshold(name: str, calibration: Calibration) -> None:
+def _require_threshold(name: str, calibration: GuardThreshold) -> None:
     threshold = calibration.threshold
     if not math.isfinite(threshold) or abs(threshold) > MAX_NUMBER:
         raise UndoorError(
@@ -103,8 +103,8 @@ def _require_threshold(name: str, calibration: Calibration) -> None:
         )
 
 
-def _range(calibration: Calibration) -> tuple[float, float]:
-    """Return the range that `undoor.align.calibrate.place_threshold` puts a threshold in."""
+def _range(calibration: GuardThreshold) -> tuple[float, float]:
+    """Return the range that `undoor.align.guard_threshold.place_threshold` puts a threshold in."""
     clean, triggered = calibration.clean, calibration.triggered
     assert clean is not None
     tail = max(clean.max, normal_limit(clean.mean, clean.std, clean.n, calibration.wanted))

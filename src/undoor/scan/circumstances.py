@@ -15,6 +15,7 @@ import torch
 
 from undoor.clean_set import CleanSet
 from undoor.device import array, fast_bfloat16
+from undoor.families.calibration import Calibration
 from undoor.inversion.meter import Budget
 from undoor.scan.coverage import with_lists
 
@@ -37,6 +38,8 @@ class Circumstances:
         The kind of processor and its instruction set.
     arithmetic
         The type of numbers of the searches: "bfloat16" or "float32".
+    calibration_sha256
+        Of what natural triggers look like (`undoor.families.calibration`).
     samples_sha256
         Over the clean samples used and their labels, the same for any order of them.
     per_class
@@ -53,6 +56,7 @@ class Circumstances:
     python: str | None = None
     machine: str | None = None
     arithmetic: str | None = None
+    calibration_sha256: str | None = None
     samples_sha256: str | None = None
     per_class: tuple[int, ...] = ()
 
@@ -81,6 +85,7 @@ def circumstances(
     alpha: float,
     accept_graph: bool,
     accept_coverage: str,
+    calibration: Calibration,
 ) -> Circumstances:
     """Return the circumstances of a scan with these samples and options.
 
@@ -94,6 +99,8 @@ def circumstances(
         What it was allowed to take.
     classes
         How many classes the model has.
+    calibration
+        What natural triggers look like.
     alpha, accept_graph, accept_coverage
         As of `Circumstances`.
     """
@@ -108,6 +115,7 @@ def circumstances(
         python=platform.python_version(),
         machine=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         arithmetic="bfloat16" if fast_bfloat16(device) else "float32",
+        calibration_sha256=calibration.sha256,
         samples_sha256=samples_sha256(clean),
         per_class=tuple(clean.labels.bincount(minlength=classes).tolist()),
     )

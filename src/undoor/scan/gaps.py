@@ -8,9 +8,9 @@ from typing import get_args
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.families.calibration import SCOPE
+from undoor.families.calibration import Calibration, Scope
 from undoor.families.family import Family
-from undoor.families.registry import families, family_named
+from undoor.families.registry import families, family_named, nulls
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.sites import network_kind
 from undoor.vocabulary import (
@@ -57,6 +57,7 @@ def require_acceptance(accept_coverage: str) -> None:
 
 def coverage(
     classifier: Classifier,
+    learned: Calibration,
     *,
     searched: Collection[str],
     unfinished: Collection[str],
@@ -71,6 +72,8 @@ def coverage(
     ----------
     classifier
         The network.
+    learned
+        What natural triggers look like.
     searched, unfinished
         The families that were searched, and those of them whose search was cut short.
     started
@@ -83,13 +86,13 @@ def coverage(
     accepted
         Whether the user accepts what can be accepted.
     """
-    each = []
+    each, known = [], nulls(learned)
     for family in families():
         if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
-        has_null = family.null is not None
+        has_null = family.name in known
         done = family.name in searched
         each.append(FamilyCoverage(family.name, done, code, below, alarm, has_null))
     shape, kind = classifier.input_shape, network_kind(classifier)
@@ -100,9 +103,10 @@ def coverage(
         classifier.task.name,
         shape,
         classifier.num_classes,
-        _calibrated(classifier, kind),
+        _calibrated(classifier, kind, learned.scope),
     )
-    return replace(found, gaps=tuple(_gaps(found, per_class)), accepted=accepted)
+    gaps = tuple(_gaps(found, learned.scope, per_class))
+    return replace(found, gaps=gaps, accepted=accepted)
 
 
 def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
@@ -145,30 +149,30 @@ def _code(
     return family.why_missing(classifier) or (BUDGET_ENDED if started else NOT_STARTED)
 
 
-def _calibrated(classifier: Classifier, kind: str) -> dict[str, bool]:
+def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bool]:
     """Compare the network with those that the nulls were learned from, property by property."""
-    shape, space = classifier.input_shape, classifier.space.calibrated
+    space = classifier.space.name == scope.space
     return {
-        "network": kind == SCOPE.network,
+        "network": kind == scope.network,
         "space": space,
-        "size": space and SCOPE.covers_size(shape),
-        "task": classifier.task.calibrated,
-        "classes": classifier.num_classes >= SCOPE.classes,
+        "size": space and scope.covers_size(classifier.input_shape),
+        "task": classifier.task.name == scope.task,
+        "classes": scope.covers_classes(classifier.num_classes),
     }
 
 
-def _gaps(covered: Coverage, per_class: float) -> Iterator[Gap]:
+def _gaps(covered: Coverage, scope: Scope, per_class: float) -> Iterator[Gap]:
     """Yield the gaps, those that exclude most verdicts first."""
     calibrated = covered.calibrated or {}
     if not calibrated["classes"]:
-        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), (SCOPE.classes,))
+        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), scope.classes)
     if per_class < MIN_PER_CLASS:
         yield Gap(FEW_IMAGES, (), (per_class,), (MIN_PER_CLASS,))
     yield from _left_out(covered.families)
     unknown = tuple(item.family for item in covered.families if item.searched and not item.has_null)
     if unknown:
         yield Gap(NO_NULL, unknown)
-    yield from _unlike(covered, calibrated)
+    yield from _unlike(covered, scope, calibrated)
     tiny = _tiny(covered.detectable)
     if tiny:
         yield Gap(TINY_ONLY, tuple(tiny), tuple(tiny.values()), _smallest(tiny))
@@ -187,7 +191,7 @@ def _left_out(each: Sequence[FamilyCoverage]) -> Iterator[Gap]:
             yield Gap(code, tuple(names))
 
 
-def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
+def _unlike(covered: Coverage, scope: Scope, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
     """Yield in what the network differs from those that the nulls were learned from.
 
     In other spaces than images nothing further is compared; an opaque network is a gap already.
@@ -198,8 +202,8 @@ def _unlike(covered: Coverage, calibrated: Mapping[str, bool]) -> Iterator[Gap]:
         yield Gap(OTHER_SPACE)
         return
     if not calibrated["size"]:
-        yield Gap(OTHER_SIZE, (), covered.shape, (*SCOPE.sides, *SCOPE.channels))
-    if covered.network == OTHER_KIND:
+        yield Gap(OTHER_SIZE, (), covered.shape, (*scope.sides, *scope.channels))
+    if covered.network == OTHER_KIND and not calibrated["network"]:
         yield Gap(OTHER_NETWORK)
 
 

@@ -12,6 +12,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.device import described
 from undoor.errors import BudgetEnded
+from undoor.families.calibration import Calibration, calibration_for
 from undoor.identity.model import exact_identity, with_predictions
 from undoor.inspect.dry_run import dry_run, is_near_chance
 from undoor.inversion.class_directions import ClassDirections
@@ -62,6 +63,7 @@ def scan(
     max_seconds: float | None = None,
     accept_graph: bool = False,
     accept_coverage: AcceptCoverage = FULL,
+    calibration: Calibration | None = None,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -96,6 +98,9 @@ def scan(
     accept_coverage
         "partial" where a network may be called clean although not all families could be searched in
         it, or the statistics were learned on another kind of network or input.
+    calibration
+        What natural triggers look like, as `undoor.calibrate` learned it from models of yours; that
+        of undoor where none is given.
     journal
         Where checkpoints are written. A scan that was killed resumes from there and ends with the
         same report; only its seconds differ. So does one whose budget ended, with a larger one.
@@ -116,20 +121,25 @@ def scan(
     require_acceptance(accept_coverage)
     held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
     clean = held.on(classifier.device)
+    learned = calibration or calibration_for(classifier.num_classes)
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     journal = journal and about(journal, str(exact.sha256), held, classifier.device)
     run = Run(torch.Generator().manual_seed(seed), meter, progress, journal)
     try:
         search = standardised(search, clean.images)
-        found = _examined(search, clean, limits, run)
+        found = _examined(search, clean, limits, run, learned)
     except BudgetEnded:
         found = unsearched(searched(search), meter)
     never, notes = doubts(
         classifier, search, clean.images, found.findings, meter, accept_graph=accept_graph
     )
     found, covered = _covered(
-        _never_clean(found, never), classifier, len(clean), accepted=accept_coverage == PARTIAL
+        _never_clean(found, never),
+        classifier,
+        learned,
+        len(clean),
+        accepted=accept_coverage == PARTIAL,
     )
     return ScanReport(
         verdict=found.verdict,
@@ -155,6 +165,7 @@ def scan(
             alpha=limits.alpha,
             accept_graph=accept_graph,
             accept_coverage=accept_coverage,
+            calibration=learned,
         ),
     )
 
@@ -163,7 +174,9 @@ def _causes(found: SearchResult, meter: Meter) -> tuple[Cause, ...]:
     return (*((BUDGET,) if meter.ended else ()), *found.causes)
 
 
-def _examined(search: Classifier, clean: CleanSet, limits: Thresholds, run: Run) -> SearchResult:
+def _examined(
+    search: Classifier, clean: CleanSet, limits: Thresholds, run: Run, learned: Calibration
+) -> SearchResult:
     """Search the model where it can be judged by its predictions and gradients.
 
     Raises
@@ -183,15 +196,21 @@ def _examined(search: Classifier, clean: CleanSet, limits: Thresholds, run: Run)
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
     margin = clean_margin(search, logits, clean.labels)
-    return search_and_decide(Work(search, images, class_directions, run, margin), limits)
+    return search_and_decide(Work(search, images, class_directions, run, margin), limits, learned)
 
 
 def _covered(
-    found: SearchResult, classifier: Classifier, images: int, *, accepted: bool
+    found: SearchResult,
+    classifier: Classifier,
+    learned: Calibration,
+    images: int,
+    *,
+    accepted: bool,
 ) -> tuple[SearchResult, Coverage]:
     """Return the result as far as its coverage supports it, and the coverage."""
     covered = coverage(
         classifier,
+        learned,
         searched={item.family for item in found.evidence},
         unfinished=found.unfinished,
         started=not {LABELS, SCORES} & set(found.causes),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from undoor.errors import BudgetEnded
+from undoor.families.calibration import Calibration
 from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.meter import Meter
@@ -48,7 +49,7 @@ class SearchResult:
     unfinished: tuple[str, ...] = ()
 
 
-def search_and_decide(work: Work, limits: Thresholds) -> SearchResult:
+def search_and_decide(work: Work, limits: Thresholds, calibration: Calibration) -> SearchResult:
     """Screen every class in every family, estimate a second time what stands out, and decide.
 
     Parameters
@@ -57,8 +58,10 @@ def search_and_decide(work: Work, limits: Thresholds) -> SearchResult:
         The model, its images and the budget.
     limits
         The thresholds.
+    calibration
+        What natural triggers look like.
     """
-    table = Table(work.classifier)
+    table = Table(work.classifier, calibration)
     partly = fill(work, table)
     if not table.entries:
         return SearchResult("inconclusive", _unfinished(work, table, partly, looked=True))

@@ -39,7 +39,8 @@ def scores(sizes: Sequence[float | None], null: Null) -> NDArray[np.float64]:
     The ratio to the lower quartile of the other classes, raised where the trigger is also smaller
     than the smallest ones of other models as a rule: times (`null.natural` / size) ^ 0.3. A class
     that no trigger reached counts as `null.ceiling`. Where so many of the others are small that
-    they must be targets, too, `null.least_others` stands for their quartile.
+    they must be targets, too, `null.least_others` stands for their quartile. Of an absolute null
+    the other classes do not count: `null.natural` / size.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def score_beside(
 
 
 def _contrast(value: float, reference: float, null: Null) -> float:
+    if null.absolute:
+        return float(null.natural / value)
     natural = max(1.0, null.natural / value) ** ABSOLUTE
     return float(reference / value * natural)
 
@@ -122,7 +125,9 @@ def without_scale(null: Null, sizes: Sequence[float | None]) -> Null:
     return replace(null, natural=0.0, ceiling=max(reached, default=1.0), least_others=0.0)
 
 
-def margin_scores(margins: Sequence[float], plan: AtSize) -> NDArray[np.float64]:
+def margin_scores(
+    margins: Sequence[float], plan: AtSize, *, absolute: bool = False
+) -> NDArray[np.float64]:
     """Return how far the margin of each class is above those of the others [K].
 
     The difference to a part of their median, in units of 1 plus a part of their spread, since
@@ -137,6 +142,8 @@ def margin_scores(margins: Sequence[float], plan: AtSize) -> NDArray[np.float64]
         inputs.
     plan
         Of the family: the parts, `relative` and `spread`.
+    absolute
+        Whether the other classes do not count (`undoor.families.calibration.Null`).
 
     Examples
     --------
@@ -144,7 +151,8 @@ def margin_scores(margins: Sequence[float], plan: AtSize) -> NDArray[np.float64]
     array([ 0., -1.,  0.,  6.])
     """
     values = np.asarray(margins, dtype=float)
-    leads = [_lead(value, np.delete(values, index), plan) for index, value in enumerate(values)]
+    others = [values[:0] if absolute else np.delete(values, i) for i in range(len(values))]
+    leads = [_lead(value, rest, plan) for value, rest in zip(values, others, strict=True)]
     return np.exp(np.clip(leads, -MAX_LEAD, MAX_LEAD))
 
 
@@ -193,6 +201,8 @@ def needed_size(
         Of `sizes`, where those are of another family.
     """
     others = _reference(_filled(sizes, others_null or null), others_null or null)
+    if null.absolute:
+        return null.natural / needed_score(null, alpha, classes)
     relative = others / needed_score(null, alpha, classes)
     if relative >= null.natural:
         return relative

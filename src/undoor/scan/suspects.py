@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.errors import BudgetEnded
-from undoor.families.calibration import lowest_null
 from undoor.families.registry import families, family_named
 from undoor.inversion.work import Work
 from undoor.scan.combination import interval
@@ -43,7 +42,7 @@ def suspects_of(
     doubts: dict[int, ClassEvidence] = {}
     suspects: list[Finding] = []
     shared: dict[str, dict[int, Confirmed]] = {}
-    intervals = interval(p_all, lowest_null()).tolist()
+    intervals = interval(p_all, table.calibration.lowest).tolist()
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
         found = _to_confirm(table, target, limits)
         if found is None:

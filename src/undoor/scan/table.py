@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.families.calibration import Null, agreement_null, fitted_nulls, lowest_null
+from undoor.families.calibration import Calibration, Null
 from undoor.families.registry import family_named, judged_beside, nulls
 from undoor.inversion.candidates import Candidate
 from undoor.scan.combination import alone, for_classes, overall
@@ -78,13 +78,18 @@ class Table:
 
     Attributes
     ----------
+    calibration
+        What natural triggers look like.
+    nulls
+        Of the families, by name.
     entries
         By family, those of the classes that were followed, in class order.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.extent = classifier.extent
-        self.calibrated = classifier.space.calibrated and classifier.task.calibrated
+    def __init__(self, classifier: Classifier, calibration: Calibration) -> None:
+        self.calibration, self.nulls = calibration, nulls(calibration)
+        self.extent, scope = classifier.extent, calibration.scope
+        self.alike = (classifier.space.name, classifier.task.name) == (scope.space, scope.task)
         self.classes = classifier.num_classes
         self.entries: dict[str, list[TableEntry]] = {}
 
@@ -133,7 +138,10 @@ class Table:
         if not p:
             return np.full(self.classes, UNKNOWN)
         # The null of their agreement was learned with these families and no others.
-        return overall(p, nulls(), agreement_null(), lowest_null(), agreeing=fitted_nulls())
+        learned = self.calibration
+        return overall(
+            p, self.nulls, learned.agreement, learned.lowest, agreeing=learned.nulls.keys()
+        )
 
     def strongest(self, target: int, families: Sequence[str] = ()) -> tuple[str, TableEntry] | None:
         """Return the family with the lowest p-value for a class, and its entry.
@@ -209,18 +217,19 @@ class Table:
         out = {}
         for family in self._calibrated:
             share = self._alone(family, alpha)
-            out[family] = needed_score(nulls()[family], share, self._tried(family))
+            out[family] = needed_score(self.nulls[family], share, self._tried(family))
         return out
 
     def _alone(self, family: str, alpha: float) -> float:
         """Return the p-value of one family that is `alpha` over all, without other evidence."""
-        known = {each: nulls()[each] for each in self._calibrated}
-        p = alone(alpha, family, known, agreement_null(), lowest_null(), self.classes)
+        known = {each: self.nulls[each] for each in self._calibrated}
+        learned = self.calibration
+        p = alone(alpha, family, known, learned.agreement, learned.lowest, self.classes)
         return float(for_classes(np.array([p]), self._tried(family), of=self.classes)[0])
 
     def _judge(self, family: str, entries: Sequence[TableEntry]) -> None:
         score = self._scores(family, entries)
-        null = nulls().get(family)
+        null = self.nulls.get(family)
         p = np.full(len(score), UNKNOWN)
         if null is not None:
             p = p_values(score, null, self._tried(family))
@@ -231,7 +240,9 @@ class Table:
 
     def _scores(self, family: str, entries: Sequence[TableEntry]) -> NDArray[np.float64]:
         if plan := family_named(family).at_size:
-            return margin_scores([entry.candidate.margin or 0.0 for entry in entries], plan)
+            null = self.nulls.get(family)
+            margins = [entry.candidate.margin or 0.0 for entry in entries]
+            return margin_scores(margins, plan, absolute=null is not None and null.absolute)
         sizes = self._scaled(family, entries)
         null = self._null(family, sizes)
         if beside := judged_beside(family):
@@ -250,7 +261,7 @@ class Table:
     @property
     def _calibrated(self) -> list[str]:
         """The families searched that have a null."""
-        return [family for family in self.entries if family in nulls()]
+        return [family for family in self.entries if family in self.nulls]
 
     @property
     def _of_sizes(self) -> list[str]:
@@ -265,8 +276,8 @@ class Table:
         return out
 
     def _null(self, family: str, sizes: Sequence[float | None]) -> Null:
-        null = nulls().get(family)
-        if null is not None and self.calibrated:
+        null = self.nulls.get(family)
+        if null is not None and self.alike:
             return null
         return without_scale(null or NOTHING_LEARNED, sizes)
 

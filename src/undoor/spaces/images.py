@@ -26,7 +26,6 @@ class Images(Space):
     """Images [C, H, W] between the bounds, usually with one or three channels."""
 
     name = vocabulary.IMAGES
-    calibrated: ClassVar[bool] = True
     maps: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:

@@ -50,15 +50,11 @@ class Space(ABC):
     ----------
     name
         The name of the space in families, files and messages.
-    calibrated
-        Whether the null distributions of the families were measured on such inputs. If not, a
-        trigger is compared only with those of the other goals of the same model.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
     """
 
     name: ClassVar[str]
-    calibrated: ClassVar[bool] = False
     maps: ClassVar[bool] = False
 
     def __repr__(self) -> str:

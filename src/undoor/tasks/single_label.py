@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +22,6 @@ class SingleLabel(Task):
     """The goals are the classes, of which each has a logit."""
 
     name = DEFAULT_TASK
-    calibrated: ClassVar[bool] = True
 
     def require(self, raw: object) -> Tensor:
         """Return outputs [N, K] with at least two classes; refuse anything else."""

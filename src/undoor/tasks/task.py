@@ -23,13 +23,9 @@ class Task(ABC):
     ----------
     name
         The name of the task in files and messages.
-    calibrated
-        Whether the null distributions of the families were measured on models with this task. If
-        not, a trigger is compared only with those of the other goals of the same model.
     """
 
     name: ClassVar[str]
-    calibrated: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

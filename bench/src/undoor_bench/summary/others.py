@@ -25,13 +25,6 @@ def false_alarms(folder: Path) -> str:
     )
 
 
-def few_classes(folder: Path) -> str:
-    """Return the table of clean models of two and three classes."""
-    items = document(folder / "few_classes/few_classes.json")
-    called = sum(item["verdict"] == "backdoored" for item in items)
-    return f"Clean models called backdoored: {Share(called, len(items)).text()}.\n"
-
-
 def scrutiny(folder: Path) -> str:
     """Models that are not wrapped, of which a reason was given all the same."""
     data = document(folder / "scrutiny/scrutiny.json")

@@ -164,13 +164,6 @@ SECTIONS = (
         others.false_alarms,
     ),
     Section(
-        "Two and three classes",
-        "Clean models whose heads were cut ([records](few_classes/few_classes.md)). Below five "
-        "classes every verdict is inconclusive; without that rule, 10 of these would be called "
-        "backdoored.",
-        others.few_classes,
-    ),
-    Section(
         "Wrappers",
         "Reading the graph and asking the network twice, 2026-11-30 "
         "([records](scrutiny/scrutiny.json)).",

@@ -47,8 +47,8 @@ def missed(folder: Path, names: Sequence[str]) -> str:
 def learned(folder: Path) -> str:
     """Return how many models of how many classes the nulls were learned from."""
     known = calibrated_on()
-    models = [m for m in read_evidence(folder / "evidence.jsonl") if m["model"] in known]
-    counts = Counter((len(m["scan"]["class_names"]), not m["targets"]) for m in models)
+    models = [m for m in read_evidence(folder / "evidence.jsonl") if m.name in known]
+    counts = Counter((m.classes, not m.targets) for m in models)
     classes = sorted({number for number, _ in counts})
     rows = [[str(n), str(counts[n, True]), str(counts[n, False])] for n in classes]
     total = [str(sum(counts[n, clean] for n in classes)) for clean in (True, False)]

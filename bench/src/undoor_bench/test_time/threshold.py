@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from undoor.align.calibrate import conformal_bound, min_scores
+from undoor.align.guard_threshold import conformal_bound, min_scores
 from undoor.errors import UndoorError
 
 

@@ -162,6 +162,9 @@ class Circumstances(Part):
     python: str | None
     machine: str | None = Field(description="Kind of processor.")
     arithmetic: str | None
+    calibration_sha256: Sha256 | None = Field(
+        default=None, description="Of what natural triggers look like."
+    )
     samples_sha256: Sha256 | None = Field(description="Over samples and labels, in any order.")
     per_class: list[Count] = Field(description="Clean images used of each class.")
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.families.calibration import Agreement, agreement_null
+from undoor.calibrate.lowest import fit_lowest
+from undoor.families.calibration import Agreement, calibration_for
 from undoor.families.registry import families
 from undoor.scan.combination import agreement, as_lowest, combination_of, for_classes
 from undoor.scan.statistics import NULL_CLASSES
 from undoor.spaces.images import IMAGES
-from undoor_bench.nulls.lowest import fit_lowest
 
 ALPHA = 0.02
 MODELS, FITS, OTHERS = 60, 600, 4000
@@ -43,7 +43,9 @@ def _of_ten_classes(rho: float) -> tuple[NDArray[np.float64], Agreement]:
     p = _p_values(rho, NULL_CLASSES, FITS * MODELS, seed=2)
     highest = agreement(p, {family: null.weight for family, null in SEARCHED.items()}).max(0)
     location, scale = stats.gumbel_r.fit(highest[:OTHERS])
-    agreed = Agreement(float(location), float(scale), agreement_null().weight)
+    agreed = Agreement(
+        float(location), float(scale), calibration_for(NULL_CLASSES).agreement.weight
+    )
     return combination_of(p, SEARCHED, agreed).min(0), agreed
 
 

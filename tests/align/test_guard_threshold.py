@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from undoor.align.calibrate import (
-    Calibration,
+from undoor.align.guard_threshold import (
+    GuardThreshold,
     check_fpr,
     conformal_bound,
     place_threshold,
@@ -143,7 +143,7 @@ def test_no_scores() -> None:
 def test_calibration_by_hand() -> None:
     """Of 99 scores one may be above at 2 %: the two highest are equally likely to be exceeded."""
     clean = torch.arange(99.0)
-    made = Calibration.of(clean, numbers(0, 0), 0.02)
+    made = GuardThreshold.of(clean, numbers(0, 0), 0.02)
     assert (made.threshold, made.wanted, made.n) == (97, 0.02, 99)
     assert made.flagged == Rate.of(clean > 97)
     assert made.flagged.value == pytest.approx(1 / 99)
@@ -154,7 +154,7 @@ def test_calibration_by_hand() -> None:
 def test_upper_limit_holds_given_the_scores() -> None:
     """The rate above an order statistic is a beta variable; its 97.5 % point is the upper limit."""
     n, fpr = 199, 0.05
-    made = Calibration.of(torch.arange(float(n)), numbers(0), fpr)
+    made = GuardThreshold.of(torch.arange(float(n)), numbers(0), fpr)
     rank = n + 1 - allowed(n, fpr)
     assert made.flagged.high == pytest.approx(stats.beta.ppf(0.975, n + 1 - rank, rank), abs=1e-8)
     rng = np.random.default_rng(0)
@@ -166,7 +166,7 @@ def test_upper_limit_holds_given_the_scores() -> None:
 
 @pytest.mark.parametrize(("n", "fpr"), [(30, 0.01), (1, 0.05), (98, 0.01), (500, 0.0001)])
 def test_too_few_scores_for_the_wanted_rate(n: int, fpr: float) -> None:
-    made = Calibration.of(torch.linspace(0, 1, n), numbers(0.5), fpr)
+    made = GuardThreshold.of(torch.linspace(0, 1, n), numbers(0.5), fpr)
     assert not made.attainable
     assert made.flagged.value == 0
     assert made.resolution == pytest.approx(1 / (n + 1))
@@ -176,14 +176,14 @@ def test_too_few_scores_for_the_wanted_rate(n: int, fpr: float) -> None:
 def test_as_many_images_as_it_asks_for_are_enough(fpr: float) -> None:
     needed = math.ceil(1 / Fraction(str(fpr))) - 1
     scores = torch.arange(1.0, needed + 1)
-    assert Calibration.of(scores, numbers(), fpr).attainable
-    short = Calibration.of(scores[:-1], numbers(), fpr)
+    assert GuardThreshold.of(scores, numbers(), fpr).attainable
+    short = GuardThreshold.of(scores[:-1], numbers(), fpr)
     assert not short.attainable
     assert short.needed == needed
 
 
 def test_nothing_to_calibrate_on() -> None:
-    made = Calibration.of(numbers(), numbers(3, 4), 0.05)
+    made = GuardThreshold.of(numbers(), numbers(3, 4), 0.05)
     assert made.threshold == 0
     assert made.flagged == Rate(None, None, None, 0)
     assert made.resolution == 1
@@ -194,45 +194,45 @@ def test_refuses_what_is_no_share(fpr: float) -> None:
     with pytest.raises(UndoorError, match=r"fpr.*above 0 and below 1"):
         check_fpr(fpr)
     with pytest.raises(UndoorError, match=r"fpr.*above 0 and below 1"):
-        Calibration.of(numbers(1), numbers(2), fpr)
+        GuardThreshold.of(numbers(1), numbers(2), fpr)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_refuses_scores_that_are_no_numbers(bad: float) -> None:
     """A threshold of NaN would flag nothing, in silence."""
     with pytest.raises(UndoorError, match=r"finite.*got"):
-        Calibration.of(numbers(0, bad), numbers(2), 0.05)
+        GuardThreshold.of(numbers(0, bad), numbers(2), 0.05)
 
 
 @given(scores_of, scores_of, rates)
 def test_round_trip(clean: list[float], hits: list[float], fpr: float) -> None:
-    made = Calibration.of(numbers(*clean), numbers(*hits), fpr)
-    assert Calibration.from_json(made.threshold, made.to_json()) == made
+    made = GuardThreshold.of(numbers(*clean), numbers(*hits), fpr)
+    assert GuardThreshold.from_json(made.threshold, made.to_json()) == made
 
 
 def test_json() -> None:
-    made = Calibration(1.5, 0.01, Rate(0.25, 0.1, 0.5, 4))
+    made = GuardThreshold(1.5, 0.01, Rate(0.25, 0.1, 0.5, 4))
     assert made.to_json() == {
         "wanted_fpr": 0.01,
         "n": 4,
         "flagged": 0.25,
         "flagged_interval": [0.1, 0.5],
     }
-    empty = Calibration(0.0, 0.01, Rate(None, None, None, 0))
+    empty = GuardThreshold(0.0, 0.01, Rate(None, None, None, 0))
     assert empty.to_json()["flagged_interval"] is None
-    assert Calibration.from_json(0.0, empty.to_json()) == empty
+    assert GuardThreshold.from_json(0.0, empty.to_json()) == empty
     for key in ("wanted_fpr", "n", "flagged", "flagged_interval"):
         broken = {name: value for name, value in made.to_json().items() if name != key}
         with pytest.raises(KeyError):
-            Calibration.from_json(1.5, broken)
+            GuardThreshold.from_json(1.5, broken)
 
 
 @pytest.mark.parametrize("threshold", [None, "high", math.nan, math.inf])
 def test_threshold_must_be_a_number(threshold: object) -> None:
     """A repair that somebody edited must not switch the guard off."""
-    made = Calibration(1.5, 0.01, Rate(0.25, 0.1, 0.5, 4))
+    made = GuardThreshold(1.5, 0.01, Rate(0.25, 0.1, 0.5, 4))
     with pytest.raises((TypeError, ValueError)):
-        Calibration.from_json(threshold, made.to_json())
+        GuardThreshold.from_json(threshold, made.to_json())
 
 
 def test_the_limit_of_few_normal_scores_is_passed_as_often_as_wanted() -> None:

@@ -25,7 +25,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Calibration:
+class GuardThreshold:
     """A threshold and the scores it was set on.
 
     Attributes
@@ -51,7 +51,7 @@ class Calibration:
     triggered: ScoreSummary | None = None
 
     @staticmethod
-    def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> Calibration:
+    def of(clean: Tensor, triggered: Tensor, fpr: float = DEFAULT_FPR) -> GuardThreshold:
         """Set the threshold from the scores of clean and triggered inputs.
 
         The clean inputs must have taken no part in the fit of the corrections, or their scores are
@@ -73,7 +73,7 @@ class Calibration:
 
         Examples
         --------
-        >>> Calibration.of(torch.arange(30.0), torch.tensor([90.0, 95.0])).resolution
+        >>> GuardThreshold.of(torch.arange(30.0), torch.tensor([90.0, 95.0])).resolution
         0.03225806451612903
         """
         check_fpr(fpr)
@@ -87,7 +87,7 @@ class Calibration:
         triggered = triggered[torch.isfinite(triggered)]
         # Written so that a score which is not known to be small counts as flagged.
         flagged = Rate.of(~(clean <= threshold))
-        return Calibration(
+        return GuardThreshold(
             threshold, fpr, flagged, ScoreSummary.of(clean), ScoreSummary.of(triggered)
         )
 
@@ -133,7 +133,7 @@ class Calibration:
         }
 
     @staticmethod
-    def from_json(threshold: Any, data: Mapping[str, Any]) -> Calibration:
+    def from_json(threshold: Any, data: Mapping[str, Any]) -> GuardThreshold:
         """Read what `to_json` gave.
 
         Raises
@@ -149,7 +149,7 @@ class Calibration:
             for summary in (data.get("scores", {}).get(name) for name in ("clean", "triggered"))
         )
         rate = Rate(data["flagged"], low, high, data["n"])
-        return Calibration(threshold, data["wanted_fpr"], rate, clean, triggered)
+        return GuardThreshold(threshold, data["wanted_fpr"], rate, clean, triggered)
 
 
 def check_fpr(fpr: float) -> None:

@@ -1,0 +1,20 @@
+"""Nulls of families that the usual scans do not search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from undoor.families.calibration import MANY_CLASSES, Calibration, calibration_for
+from undoor.families.registry import find_family
+
+
+def with_unsearched(learned: Calibration) -> Calibration:
+    """Return a calibration of many classes with the nulls that it does not have, as they are.
+
+    Such as those of families that are searched in tables.
+    """
+    if learned.scope.classes[0] < MANY_CLASSES:
+        return learned
+    known = calibration_for(MANY_CLASSES).nulls
+    kept = {family: null for family, null in known.items() if find_family(family)}
+    return replace(learned, nulls={**kept, **learned.nulls})

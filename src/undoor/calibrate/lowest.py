@@ -1,0 +1,93 @@
+"""How low the combination of all families comes in models without a backdoor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from undoor.calibrate.nulls import class_p_values, fewest, fit_agreement, fit_nulls
+from undoor.calibrate.observation import Observation
+from undoor.errors import UndoorError
+from undoor.families.calibration import Agreement, Calibration, Lowest, Null
+from undoor.progress import Progress, silent
+from undoor.scan.combination import ABOVE, combination_of, for_classes
+
+# That of chance: no combination counts for more than it says.
+MIN_EXCESS = 1.0
+# The distribution is not fitted on fewer models.
+MIN_MODELS = 10
+
+
+def lowest_combinations(
+    models: Sequence[Observation],
+    *,
+    absolute: bool = False,
+    usual: Calibration | None = None,
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """Return the lowest combination of each model's classes that are no target, by its name.
+
+    As the lowest of ten classes. Each model is judged by nulls that were fitted on the others.
+
+    Parameters
+    ----------
+    models, absolute, usual
+        As of `undoor.calibrate.fitted`.
+    progress
+        Progress callback.
+    """
+    out = {}
+    for done, left_out in enumerate(models):
+        progress("judging each model by the others", done, len(models))
+        rest = [model for model in models if model is not left_out]
+        nulls, agreed = fit_families(rest, absolute=absolute, usual=usual)
+        combination = combination_of(class_p_values(left_out, nulls), nulls, agreed)
+        natural = np.delete(combination, left_out.targets)
+        if len(natural) >= fewest(absolute=absolute):
+            out[left_out.name] = float(for_classes(natural, len(natural)).min())
+    progress("judging each model by the others", len(models), len(models))
+    return out
+
+
+def fit_families(
+    models: Sequence[Observation], *, absolute: bool, usual: Calibration | None
+) -> tuple[dict[str, Null], Agreement]:
+    """Return the nulls of the families, and that of their agreement.
+
+    A family in which no natural trigger of any model works, so that none can be learned from, has
+    the null that it has in `usual`.
+    """
+    if usual is None:
+        nulls = fit_nulls(models, absolute=absolute)
+        return nulls, fit_agreement(models, nulls, absolute=absolute)
+    weights = {family: null.weight for family, null in usual.nulls.items()}
+    nulls = fit_nulls(models, absolute=absolute, weights=weights)
+    searched = {item.family for model in models for item in model.evidence}
+    nulls |= {f: null for f, null in usual.nulls.items() if f in searched - nulls.keys()}
+    weight = usual.agreement.weight
+    return nulls, fit_agreement(models, nulls, absolute=absolute, weight=weight)
+
+
+def fit_lowest(combinations: Sequence[float]) -> Lowest:
+    """Return their distribution.
+
+    The excess is taken larger than fitted by one standard error, as the scales of the families are,
+    and never below that of chance, so that no combination counts for more than it says.
+
+    Raises
+    ------
+    UndoorError
+        Fewer than ten models.
+    """
+    if len(combinations) < MIN_MODELS:
+        raise UndoorError(
+            f"expected at least {MIN_MODELS} models with several classes that are no target, got "
+            f"{len(combinations)}; give more"
+        )
+    depths = -np.log(np.asarray(combinations))
+    threshold = float(np.quantile(depths, 1 - ABOVE))
+    beyond = depths[depths >= threshold] - threshold
+    excess = float(beyond.mean()) * (1 + 1 / math.sqrt(len(beyond)))
+    return Lowest(threshold, max(MIN_EXCESS, excess), len(depths))

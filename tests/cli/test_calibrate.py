@@ -1,0 +1,76 @@
+"""`undoor calibrate`, and scans by what it learned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers.cli_fakes import Cli, make_report
+from helpers.observations import drawn
+from undoor.families.calibration import Calibration
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    return Cli(tmp_path, monkeypatch)
+
+
+def reports(cli: Cli, count: int) -> list[Path]:
+    """What scans of so many models printed."""
+    out = []
+    for seed in range(count):
+        made = drawn(seed)
+        clean, names = make_report("clean"), tuple(map(str, range(made.classes)))
+        report = replace(
+            clean, evidence=made.evidence, class_names=names, fingerprint=f"{seed:064}"
+        )
+        out.append(cli.folder / f"{seed}.json")
+        out[-1].write_text(json.dumps(report.to_json()))
+    return out
+
+
+def test_calibrate(cli: Cli) -> None:
+    out = cli.folder / "own.toml"
+    result = cli.run("calibrate", *reports(cli, 12), "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "learned from 12 models" in result.stdout
+    learned = Calibration.load(out)
+    assert learned.lowest.models == 12
+    as_json = cli.run("calibrate", *reports(cli, 12), "--out", out, "--json")
+    document = json.loads(as_json.stdout)
+    assert document["lowest"]["models"] == 12
+    assert document["called_backdoored"] == []
+
+
+def test_models_that_are_called_backdoored_are_named(cli: Cli) -> None:
+    files = reports(cli, 12)
+    data = json.loads(files[3].read_text())
+    files[3].write_text(json.dumps(data | {"verdict": "backdoored"}))
+    result = cli.run("calibrate", *files, "--out", cli.folder / "own.toml")
+    assert result.exit_code == 0
+    assert "3.json: its scan calls it backdoored" in " ".join(result.stdout.split())
+
+
+def test_too_few_or_no_reports(cli: Cli) -> None:
+    out = cli.folder / "own.toml"
+    few = cli.run("calibrate", *reports(cli, 3), "--out", out)
+    assert few.exit_code == 4
+    assert "at least 10 clean models, got 3" in few.stderr
+    none = cli.run("calibrate", cli.folder / "none", "--out", out)
+    assert none.exit_code == 4
+    assert "--out folder of `undoor scan`" in none.stderr
+    assert not out.exists()
+
+
+def test_a_scan_by_what_was_learned(cli: Cli) -> None:
+    out = cli.folder / "own.toml"
+    cli.run("calibrate", *reports(cli, 12), "--out", out)
+    assert cli.scan("--calibration", out).exit_code == 1
+    assert cli.calibration == Calibration.load(out)
+    out.write_text("no such thing")
+    refused = cli.scan("--calibration", out)
+    assert refused.exit_code == 4
+    assert "expected a file that `undoor calibrate` wrote" in refused.stderr
