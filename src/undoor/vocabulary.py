@@ -43,6 +43,7 @@ OTHER_TASK: Final = "other task"
 OTHER_SIZE: Final = "other size"
 OTHER_NETWORK: Final = "other kind of network"
 TINY_ONLY: Final = "only tiny triggers"
+LITTLE_POWER: Final = "little power"
 
 # The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` is one as well.
 TARGET_FOUND: Final = "target found"

@@ -12,7 +12,7 @@ import pytest
 
 import undoor
 from helpers.family_names import BY_SOURCE
-from helpers.observations import clean_model, drawn
+from helpers.observations import clean_model, drawn, model
 from helpers.tiny import clean_images, toy_classifier
 from undoor.calibrate import MIN_MODELS, Observation, calibrate, fitted
 from undoor.calibrate.reports import read_report
@@ -74,6 +74,16 @@ def test_a_family_in_which_nothing_works_has_the_usual_null() -> None:
     assert learned.nulls["patch"] != usual.nulls["patch"]
 
 
+def test_power_is_that_on_models_with_a_backdoor() -> None:
+    """Of two, one is found; without any it is not known."""
+    clean = [drawn(seed) for seed in range(30)]
+    assert fitted(clean)[0].power is None
+    planted, hidden = (
+        model(name=str(size), sizes=(8.0, 9.0, size, 9.0, 8.0, 9.5)) for size in (0.001, 8.5)
+    )
+    assert fitted([*clean, planted, hidden])[0].power == 0.5
+
+
 def test_of_another_kind_it_knows_nothing(report: ScanReport) -> None:
     learned = replace(calibrate(like(report)), scope=calibration_for(10).scope)
     found = undoor.scan(toy_classifier(backdoored=False), clean_images(), calibration=learned)
@@ -98,7 +108,7 @@ def test_natural_triggers_of_few_classes_count_by_themselves() -> None:
 def test_too_few_models(report: ScanReport) -> None:
     with pytest.raises(UndoorError, match="at least 10 clean models, got 9"):
         calibrate(like(report, 9))
-    with pytest.raises(UndoorError, match="different models, got several"):
+    with pytest.raises(UndoorError, match="different models, got 10 of the one"):
         calibrate({str(number): report for number in range(10)})
 
 

@@ -29,6 +29,7 @@ from undoor.inversion.triggered import triggered
 from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.passes import Capacity
+from undoor.tasks.single_label import SINGLE_LABEL
 
 SHORT = AtSize(size=36.0, starts=9, steps=12, batch=2, tried=8)
 
@@ -38,7 +39,7 @@ def toy_work(*, backdoored: bool = True, classes: int = CLASSES, seed: int = 0) 
     work = work_on(classifier, clean_images(6, classes=classes), seed=seed)
     logits = classifier.logits(work.images.x)
     work.run.meter.passes = 0.0
-    return replace(work, clean_margin=clean_margin(work.classifier, logits, work.images.y))
+    return replace(work, clean_margin=clean_margin(work.classifier.task, logits))
 
 
 def margins(found: tuple[Candidate, ...]) -> list[float]:
@@ -75,12 +76,15 @@ def test_the_unit_is_the_margin_of_clean_inputs() -> None:
     work = toy_work()
     louder = work.classifier.with_gain(10.0)
     logits = louder.logits(work.images.x)
-    assert clean_margin(louder, logits, work.images.y) == pytest.approx(10 * work.clean_margin)
+    assert clean_margin(louder.task, logits) == pytest.approx(10 * work.clean_margin)
 
 
-def test_a_network_that_knows_no_input_has_a_unit() -> None:
-    logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    assert clean_margin(toy_classifier(backdoored=False), logits, torch.tensor([0, 1])) == 1.0
+def test_the_unit_does_not_depend_on_labels() -> None:
+    """A network that is often wrong is as sure of itself as one that is right; where it is sure of
+    nothing, margins are as they are."""
+    sure = torch.tensor([[0.0, 4.0], [5.0, 0.0], [0.0, 6.0]])
+    assert clean_margin(SINGLE_LABEL, sure) == 5.0
+    assert clean_margin(SINGLE_LABEL, torch.zeros(3, 2)) == 1.0
 
 
 def test_of_many_classes_the_promising_and_some_others_are_followed() -> None:

@@ -53,6 +53,16 @@ def test_each_finding_has_its_reason() -> None:
     assert found == [(1, 2), (4, 4)]
 
 
+def test_classes_that_stand_out_less_may_be_targets_as_well() -> None:
+    """They are listed behind the targets, with what keeps each from being one."""
+    others = {t: replace(STRONG, target=t, asr=asr) for t, asr in ((2, 0.9), (3, 0.2), (4, 0.9))}
+    p = [0.5, 0.0001, 0.01, 0.01, 0.05]
+    answer, reasons = decide([finding()], {**doubts(), **others}, p, LIMITS)
+    assert answer == "backdoored"
+    listed = [(reason.code, class_facts(reason).target) for reason in reasons]
+    assert listed == [(TARGET_FOUND, 1), (STANDS_OUT, 2), (MOVES_FEW, 3), (STANDS_OUT, 4)]
+
+
 @pytest.mark.parametrize(
     ("p_value", "asr", "code"),
     [(0.05, 0.9, STANDS_OUT), (0.01, 0.3, MOVES_FEW), (0.01, None, MOVES_FEW)],

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from undoor.calibrate.lowest import MIN_MODELS, fit_families, fit_lowest, lowest_combinations
+from undoor.calibrate.lowest import (
+    MIN_MODELS,
+    fit_families,
+    fit_lowest,
+    lowest_combinations,
+    power,
+)
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
 from undoor.families.calibration import MANY_CLASSES, Calibration, Scope, calibration_for
@@ -94,7 +100,8 @@ def fitted(
     combinations = lowest_combinations(models, absolute=absolute, usual=usual, progress=progress)
     lowest = fit_lowest(list(combinations.values()))
     names = tuple(model.name for model in models)
-    return Calibration(nulls, agreed, lowest, scope, names), combinations
+    shown = power(models, nulls, agreed, lowest)
+    return Calibration(nulls, agreed, lowest, scope, names, shown), combinations
 
 
 def _scope(models: Sequence[Observation]) -> Scope:

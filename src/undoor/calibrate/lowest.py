@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
 from undoor.families.calibration import Agreement, Calibration, Lowest, Null
 from undoor.progress import Progress, silent
-from undoor.scan.combination import ABOVE, combination_of, for_classes
+from undoor.scan.combination import ABOVE, combination_of, for_classes, overall
+from undoor.vocabulary import DEFAULT_ALPHA
 
 # That of chance: no combination counts for more than it says.
 MIN_EXCESS = 1.0
@@ -29,7 +30,8 @@ def lowest_combinations(
 ) -> dict[str, float]:
     """Return the lowest combination of each model's classes that are no target, by its name.
 
-    As the lowest of ten classes. Each model is judged by nulls that were fitted on the others.
+    As the lowest of ten classes. Each model is judged by nulls that were fitted on the others. Of
+    few classes, clean models alone.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def lowest_combinations(
     """
     out = {}
     for done, left_out in enumerate(models):
+        if absolute and left_out.targets:
+            continue
         progress("judging each model by the others", done, len(models))
         rest = [model for model in models if model is not left_out]
         nulls, agreed = fit_families(rest, absolute=absolute, usual=usual)
@@ -91,3 +95,21 @@ def fit_lowest(combinations: Sequence[float]) -> Lowest:
     beyond = depths[depths >= threshold] - threshold
     excess = float(beyond.mean()) * (1 + 1 / math.sqrt(len(beyond)))
     return Lowest(threshold, max(MIN_EXCESS, excess), len(depths))
+
+
+def power(
+    models: Sequence[Observation], nulls: Mapping[str, Null], agreed: Agreement, lowest: Lowest
+) -> float | None:
+    """Return the share of backdoored models of which a target has a p-value of the usual level.
+
+    Of those whose backdoor took, by nulls in which their other classes may count; None where there
+    are none.
+    """
+    bad = [model for model in models if model.targets and model.took]
+    if not bad:
+        return None
+    found = 0
+    for model in bad:
+        p = overall(class_p_values(model, nulls), nulls, agreed, lowest)
+        found += bool(p[list(model.targets)].min() <= DEFAULT_ALPHA)
+    return found / len(bad)

@@ -30,8 +30,7 @@ from undoor.scan.statistics import (
 MIN_SCALE = 0.12
 # Beyond this quantile of the natural sizes, how large a trigger is says nothing.
 CEILING = 0.9
-# Of fewer natural triggers a model says nothing about how much smaller the smallest is; nor, where
-# each counts by itself, of a single one, whose model had the other class as its target.
+# Of fewer natural triggers a model says nothing about how much smaller the smallest is.
 MIN_CLASSES = 5
 MIN_ABSOLUTE = 2
 # The p-value at which a family shows a backdoor, and the weight of one that shows none.
@@ -48,7 +47,8 @@ def fit_nulls(
     """Return the null of every family from the natural triggers of these models.
 
     All classes of clean models, and of backdoored ones those that are no target, or, in families
-    that go by the source, no source.
+    that go by the source, no source; of few classes, where a backdoor changes what the others are
+    like, clean models alone.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def fit_nulls(
     """
     natural: dict[str, list[list[float | None]]] = {}
     lone: dict[str, list[tuple[float | None, list[float | None]]]] = {}
-    for model in models:
+    for model in without_backdoor(models) if absolute else models:
         by_family = _natural(model)
         for shared in [family for family in by_family if judged_beside(family)]:
             size, *_ = by_family.pop(shared)
@@ -93,6 +93,11 @@ def fit_nulls(
     }
 
 
+def without_backdoor(models: Sequence[Observation]) -> list[Observation]:
+    """Return those that are clean."""
+    return [model for model in models if not model.targets]
+
+
 def fewest(*, absolute: bool) -> int:
     """Return how many natural triggers a model must have to teach something."""
     return MIN_ABSOLUTE if absolute else MIN_CLASSES
@@ -119,7 +124,11 @@ def fit_agreement(
     """
     weights, minimum = {f: null.weight for f, null in nulls.items()}, fewest(absolute=absolute)
     totals = [agreement(of_ten(class_p_values(model, nulls)), weights) for model in models]
-    rest = [np.delete(t, m.targets) for t, m in zip(totals, models, strict=True)]
+    rest = [
+        np.delete(total, model.targets)
+        for total, model in zip(totals, models, strict=True)
+        if not (absolute and model.targets)
+    ]
     highest = [float(natural.max()) for natural in rest if len(natural) >= minimum]
     if not highest:
         raise UndoorError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from undoor.errors import UndoorError
 from undoor.files import write_text
-from undoor.kinds import require_fields
+from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL
@@ -158,6 +158,9 @@ class Calibration:
         What it holds for.
     models
         The models that it was learned from, which are no evidence about the scan.
+    power
+        The share of the backdoored ones among them, in [0, 1], that the usual level finds; None
+        where there are none.
     """
 
     nulls: Mapping[str, Null]
@@ -165,6 +168,7 @@ class Calibration:
     lowest: Lowest
     scope: Scope
     models: tuple[str, ...]
+    power: float | None = None
 
     @staticmethod
     def load(file: str | Path) -> Calibration:
@@ -195,6 +199,7 @@ class Calibration:
         lines = ["# Natural triggers, at 3 x 32 x 32 pixels and ten classes."]
         lines += [f'schema = "{SCHEMA}"', "models = ["]
         lines += [f"    {_value(name)}," for name in self.models] + ["]"]
+        lines += [] if self.power is None else [f"power = {_value(self.power)}"]
         tables: dict[str, Any] = {
             "scope": self.scope,
             "agreement": self.agreement,
@@ -259,7 +264,9 @@ def _parsed(text: str) -> Calibration:
         lowest=Lowest(**data["lowest"]),
         scope=Scope(**scope),
         models=tuple(map(str, data["models"])),
+        power=data.get("power"),
     )
+    require_hint(found.power, float | None, "power")
     for part in (*found.nulls.values(), found.agreement, found.lowest, found.scope):
         require_fields(part)
     return found

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undoor.classifier import Classifier
 from undoor.device import CPU, indices, shuffled
 from undoor.errors import UndoorError
 from undoor.families.at_size import AtSize
@@ -32,6 +31,7 @@ from undoor.inversion.steps import DONE, carried_out
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work
 from undoor.journal import Draft
+from undoor.tasks.task import Task
 
 BETAS = (0.7, 0.9)
 # A margin, in standardised logits, beyond which an input counts no more, so that those count which
@@ -82,22 +82,28 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
     return tuple(found[goal] for goal in goals)
 
 
-def clean_margin(classifier: Classifier, logits: Tensor, y: Tensor) -> float:
-    """Return the median margin of the own class of clean inputs, the unit of all margins.
+def clean_margin(task: Task, outputs: Tensor) -> float:
+    """Return the median margin of what clean inputs are predicted as, the unit of margins.
+
+    Not that of their own class, which is near 0 in a network that is often wrong: natural triggers
+    would seem as clear as planted ones there.
 
     Parameters
     ----------
-    classifier
-        The model that is scanned.
-    logits, y
-        Of the clean inputs: [N, K], and their labels [N].
+    task
+        Of the model that is scanned.
+    outputs
+        Of the clean inputs, [N, K].
 
     Returns
     -------
     float
-        Above 0; 1.0 where at least half of the inputs are predicted as another class.
+        Above 0; 1.0 where at least half of the inputs are predicted as two classes at once.
     """
-    margins = [classifier.task.margin(logits[y == label], label) for label in y.unique().tolist()]
+    predicted = task.predictions(outputs)
+    margins = [
+        task.margin(outputs[predicted == goal], goal) for goal in predicted.unique().tolist()
+    ]
     median = float(torch.cat(margins).median())
     return median if median > 0 else 1.0
 

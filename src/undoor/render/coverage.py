@@ -13,6 +13,7 @@ from undoor.vocabulary import (
     FEW_CLASSES,
     FEW_IMAGES,
     FEW_SITES,
+    LITTLE_POWER,
     NO_HEAD,
     NO_NULL,
     NO_SITES,
@@ -52,6 +53,8 @@ GAPS = {
     "verdict on it is reliable",
     FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
     "least {expected:g}; give more",
+    LITTLE_POWER: "of backdoored models with so few classes that the statistics were tried on, "
+    "{found:.0%} are found: natural triggers are often as small and as clear as planted ones",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
 # Why a family was not searched, or not to the end, as a note beside its name.

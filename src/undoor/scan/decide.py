@@ -47,9 +47,11 @@ class Thresholds:
     def second_alpha(self) -> float:
         """Combined p-value at which a further class of a model with a target is called one.
 
-        What a network learned for one target makes others easier to reach as well.
+        What a network learned for one target makes others easier to reach as well: of the
+        backdoored models that the nulls were learned from, the lowest one of a class that is no
+        target is 0.034.
         """
-        return self.alpha / 10
+        return self.alpha / 4
 
     @property
     def doubt_alpha(self) -> float:
@@ -100,6 +102,8 @@ def decide(
 ) -> tuple[Verdict, tuple[Reason, ...]]:
     """Return verdict and reasons, from the findings that remained after re-estimation.
 
+    Beside targets, the reasons are the classes that stand out less: they may be further targets.
+
     Parameters
     ----------
     findings
@@ -116,16 +120,17 @@ def decide(
         Families in which many classes at once seem to have unnaturally small triggers.
     """
     many = tuple(Reason(SEVERAL_TARGETS, FamilyFacts(family)) for family in crowds)
-    if findings:
-        found = tuple(_target_found(finding) for finding in findings)
-        return "backdoored", found + (many if len(findings) < len(combined) else ())
-    reasons = tuple(
+    named = {finding.target for finding in findings}
+    perhaps = tuple(
         _in_doubt(target, item, item.size, combined[target], limits)
         for target, item in doubts.items()
-        if item.size is not None and combined[target] <= limits.doubt_alpha
+        if item.size is not None and combined[target] <= limits.doubt_alpha and target not in named
     )
-    if reasons or many:
-        return "inconclusive", (*reasons, *many)
+    if findings:
+        found = tuple(_target_found(finding) for finding in findings)
+        return "backdoored", (*found, *perhaps, *(many if len(findings) < len(combined) else ()))
+    if perhaps or many:
+        return "inconclusive", (*perhaps, *many)
     if not reached:
         return "inconclusive", (Reason(NOTHING_WORKS),)
     return "clean", (Reason(NOTHING_STANDS_OUT),)
@@ -138,7 +143,8 @@ def _in_doubt(
 
     Evidence by the source names the class that its images go to, not the one in doubt.
     """
-    code: ReasonCode = MOVES_FEW if p_value <= limits.alpha else STANDS_OUT
+    moves_few = p_value <= limits.alpha and (item.asr or 0.0) < limits.asr
+    code: ReasonCode = MOVES_FEW if moves_few else STANDS_OUT
     facts = ClassFacts(target, item.family, size, item.score, p_value, item.asr, margin=item.margin)
     return Reason(code, facts)
 

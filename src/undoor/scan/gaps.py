@@ -18,6 +18,7 @@ from undoor.vocabulary import (
     FEW_CLASSES,
     FEW_IMAGES,
     FEW_SITES,
+    LITTLE_POWER,
     NO_NULL,
     NOT_FOR_SPACE,
     NOT_STARTED,
@@ -36,6 +37,9 @@ from undoor.vocabulary import (
 # With fewer images per class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image per class, none with four.
 MIN_PER_CLASS = 3
+# Where the level finds fewer of the backdoored models that were learned from, that nothing stands
+# out says little.
+MIN_POWER = 0.5
 # That a search did not take place, or ended early, is among the reasons of the verdict.
 ENDED = (BUDGET_ENDED, NOT_STARTED)
 
@@ -105,7 +109,7 @@ def coverage(
         classifier.num_classes,
         _calibrated(classifier, kind, learned.scope),
     )
-    gaps = tuple(_gaps(found, learned.scope, per_class))
+    gaps = tuple(_gaps(found, learned, per_class))
     return replace(found, gaps=gaps, accepted=accepted)
 
 
@@ -161,9 +165,9 @@ def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bo
     }
 
 
-def _gaps(covered: Coverage, scope: Scope, per_class: float) -> Iterator[Gap]:
+def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator[Gap]:
     """Yield the gaps, those that exclude most verdicts first."""
-    calibrated = covered.calibrated or {}
+    calibrated, scope = covered.calibrated or {}, learned.scope
     if not calibrated["classes"]:
         yield Gap(FEW_CLASSES, (), (covered.classes or 0,), scope.classes)
     if per_class < MIN_PER_CLASS:
@@ -173,6 +177,8 @@ def _gaps(covered: Coverage, scope: Scope, per_class: float) -> Iterator[Gap]:
     if unknown:
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
+    if learned.power is not None and learned.power < MIN_POWER:
+        yield Gap(LITTLE_POWER, (), (learned.power,), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:
         yield Gap(TINY_ONLY, tuple(tiny), tuple(tiny.values()), _smallest(tiny))

@@ -195,7 +195,7 @@ def _examined(
     if share := flat_share(search, clean.images):
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
-    margin = clean_margin(search, logits, clean.labels)
+    margin = clean_margin(search.task, logits)
     return search_and_decide(Work(search, images, class_directions, run, margin), limits, learned)
 
 
