@@ -41,6 +41,7 @@ HOW_TO_GET = {
     "Guarded": "give what undoor.guard returns",
     "Budget": "give undoor.Budget(passes=..., seconds=...)",
     "Thresholds": "give undoor.Thresholds(alpha=...)",
+    "Calibration": "give what undoor.calibrate or Calibration.load returns",
     "Journal": "give undoor.Journal(folder)",
     "Resizing": "give undoor.Resizing(size=(height, width))",
     "Tensor": "give a torch.Tensor",

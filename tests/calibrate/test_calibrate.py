@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import undoor
 from helpers.family_names import BY_SOURCE
-from helpers.observations import clean_model, drawn, model
+from helpers.observations import NATURAL, clean_model, drawn, model
 from helpers.tiny import clean_images, toy_classifier
 from undoor.calibrate import MIN_MODELS, Observation, calibrate, fitted
 from undoor.calibrate.reports import read_report
@@ -81,7 +82,36 @@ def test_power_is_that_on_models_with_a_backdoor() -> None:
     planted, hidden = (
         model(name=str(size), sizes=(8.0, 9.0, size, 9.0, 8.0, 9.5)) for size in (0.001, 8.5)
     )
-    assert fitted([*clean, planted, hidden])[0].power == 0.5
+    assert fitted([*clean, planted, hidden])[0].power == (1, 2)
+
+
+def test_that_of_others_is_not_borrowed() -> None:
+    """Undoor's natural sizes are of images of 28 to 32 pixels."""
+    small = [
+        replace(clean_model(name=str(i), by_source=(None,) * 6), shape=(1, 8, 8)) for i in range(12)
+    ]
+    learned, _ = fitted(small, usual=calibration_for(10))
+    assert BY_SOURCE not in learned.nulls
+    assert BY_SOURCE in learned.unreached
+
+
+def test_a_family_that_few_models_show_has_no_null() -> None:
+    some = [clean_model(name=str(i), by_source=NATURAL if i < 3 else ()) for i in range(12)]
+    learned, _ = fitted(some, usual=calibration_for(10))
+    assert learned.nulls[BY_SOURCE] == calibration_for(10).nulls[BY_SOURCE]
+    small, _ = fitted([replace(m, shape=(1, 8, 8)) for m in some], usual=calibration_for(10))
+    assert set(small.nulls) == {"patch"}
+    assert BY_SOURCE not in small.unreached
+
+
+def test_models_that_are_called_backdoored_count_where_they_are_accepted(
+    report: ScanReport,
+) -> None:
+    called = {name: replace(item, verdict="backdoored") for name, item in like(report).items()}
+    reports = {**like(report), "model 3": called["model 3"]}
+    with pytest.raises(UndoorError, match="got model 3, which their scans call backdoored"):
+        calibrate(reports)
+    assert len(calibrate(reports, accept_backdoored=True).models) == MIN_MODELS
 
 
 def test_of_another_kind_it_knows_nothing(report: ScanReport) -> None:
@@ -112,11 +142,45 @@ def test_too_few_models(report: ScanReport) -> None:
         calibrate({str(number): report for number in range(10)})
 
 
-def test_a_search_that_ended_early_teaches_nothing() -> None:
-    clean = clean_images()
-    early = undoor.scan(toy_classifier(backdoored=False), clean, budget=undoor.Budget(passes=3000))
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.9])
+def test_a_search_that_ended_early_teaches_nothing(report: ScanReport, share: float) -> None:
+    clean, passes = clean_images(), int(share * report.passes)
+    early = undoor.scan(
+        toy_classifier(backdoored=False), clean, budget=undoor.Budget(passes=passes)
+    )
     with pytest.raises(UndoorError, match="cut short: expected the report of a scan"):
         Observation.of_clean(early, "cut short")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"size": float("nan")}, "sizes above 0"),
+        ({"size": -5.0}, "sizes above 0"),
+        ({"size": 0.0}, "sizes above 0"),
+        ({"size": float("inf")}, "sizes above 0"),
+        ({"target": 99}, "each class once"),
+        ({"target": 1}, "each class once"),
+        ({"target": -1}, "each class once"),
+        ({"margin": None}, "a margin where one is measured"),
+        ({"margin": float("nan")}, "finite margins"),
+        ({"margin": 1e300}, "finite margins"),
+        ({"family": "no such"}, "no such"),
+    ],
+)
+def test_evidence_that_no_scan_finds(report: ScanReport, changes: dict[str, Any], why: str) -> None:
+    first, *rest = report.evidence
+    assert first.margin is not None
+    changed = replace(report, evidence=(replace(first, **changes), *rest))
+    with pytest.raises(UndoorError, match=f"odd: .*{why}"):
+        Observation.of_clean(changed, "odd")
+
+
+@pytest.mark.parametrize("changes", [{"shape": (1,)}, {"shape": (1, 0, 0)}, {"classes": 3}])
+def test_coverage_that_no_scan_has(report: ScanReport, changes: dict[str, Any]) -> None:
+    changed = replace(report, coverage=replace(report.coverage, **changes))
+    with pytest.raises(UndoorError, match="odd: expected"):
+        Observation.of_clean(changed, "odd")
 
 
 def mixed(*changes: dict[str, object]) -> Sequence[Observation]:
@@ -141,7 +205,7 @@ def test_reports_are_read_without_their_triggers(report: ScanReport, tmp_path: P
         assert read_report(file).evidence == report.evidence
     with pytest.raises(UndoorError, match="--out folder of `undoor scan`"):
         read_report(tmp_path / "none")
-    for text in ("{}", "[]", "no json", '{"schema": "undoor/scan/6"}'):
+    for text in ("{}", "[]", "no json", '{"schema": "undoor/scan/6"}', "[NaN]", 9999 * "["):
         printed.write_text(text)
         with pytest.raises(UndoorError):
             read_report(printed)
@@ -151,5 +215,5 @@ def test_a_calibration_survives_its_file(report: ScanReport, tmp_path: Path) -> 
     learned = calibrate(like(report))
     learned.save(tmp_path / "own.toml")
     again = Calibration.load(tmp_path / "own.toml")
-    assert again.scope == learned.scope
+    assert again == learned
     assert again.sha256 == learned.sha256

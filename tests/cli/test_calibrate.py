@@ -25,7 +25,11 @@ def reports(cli: Cli, count: int) -> list[Path]:
         made = drawn(seed)
         clean, names = make_report("clean"), tuple(map(str, range(made.classes)))
         report = replace(
-            clean, evidence=made.evidence, class_names=names, fingerprint=f"{seed:064}"
+            clean,
+            evidence=made.evidence,
+            class_names=names,
+            coverage=replace(clean.coverage, classes=made.classes, shape=made.shape),
+            fingerprint=f"{seed:064}",
         )
         out.append(cli.folder / f"{seed}.json")
         out[-1].write_text(json.dumps(report.to_json()))
@@ -42,16 +46,20 @@ def test_calibrate(cli: Cli) -> None:
     as_json = cli.run("calibrate", *reports(cli, 12), "--out", out, "--json")
     document = json.loads(as_json.stdout)
     assert document["lowest"]["models"] == 12
-    assert document["called_backdoored"] == []
 
 
 def test_models_that_are_called_backdoored_are_named(cli: Cli) -> None:
     files = reports(cli, 12)
     data = json.loads(files[3].read_text())
     files[3].write_text(json.dumps(data | {"verdict": "backdoored"}))
-    result = cli.run("calibrate", *files, "--out", cli.folder / "own.toml")
-    assert result.exit_code == 0
-    assert "3.json: its scan calls it backdoored" in " ".join(result.stdout.split())
+    out = cli.folder / "own.toml"
+    refused = cli.run("calibrate", *files, "--out", out)
+    assert refused.exit_code == 4
+    assert "3.json, which their scans call backdoored" in " ".join(refused.stderr.split())
+    assert cli.run("calibrate", *files, "--out", out, "--accept-backdoored").exit_code == 0
+    twice = cli.run("calibrate", *files, files[0], "--out", out)
+    assert twice.exit_code == 4
+    assert "each report once" in twice.stderr
 
 
 def test_too_few_or_no_reports(cli: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_a_calibration_is_read_as_it_was_written(classes: int, tmp_path: Path) -
 
 
 def test_names_may_hold_anything(tmp_path: Path) -> None:
-    odd = ('a "b" \\ c', "ü\n")
+    odd = ('a "b" \\ c', "ü\n\x7f😀")
     learned = calibration_for(10)
     made = replace(learned, models=odd, nulls={'x "y"': learned.nulls["patch"]})
     made.save(tmp_path / "own.toml")
@@ -55,24 +56,57 @@ def test_each_number_of_classes_has_one_calibration() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("undoor/calibration/1", "undoor/calibration/9", "schema"),
-        ("[lowest]", "[lower]", "no 'lowest'"),
-        ("models = 1", "models = true", "models"),
-        ("natural", "unnatural", "unnatural"),
+        ("undoor/calibration/1", "undoor/calibration/9", "its schema is 'undoor/calibration/9'"),
+        ("schema = ", "scheme = ", "its schema is None"),
+        ("[lowest]", "[lower]", "missing or unknown: lower, lowest"),
+        ("excess = ", "exces = ", "lowest: expected threshold, excess, models; missing"),
+        ("space = ", "place = ", "scope: expected space, task"),
+        ("models = 7", "models = true", "[lowest] models: expected a whole number"),
+        ("models = 7", "models = 0", "[lowest] models: expected a number above 0"),
+        ("excess = 2.5", "excess = nan", "[lowest] excess: expected a number above 0"),
+        ("excess = 2.5", "excess = -1.0", "[lowest] excess: expected a number above 0"),
+        ("excess = 2.5", "excess = inf", "[lowest] excess: expected a number above 0"),
+        ("scale = 0.25", "scale = 0.0", '[null."patch"] scale: expected a number above 0'),
+        ("scale = 0.25", "scale = nan", '[null."patch"] scale: expected a number above 0'),
+        ("location = 1.5", "location = 1e9", '[null."patch"] location: expected a number'),
+        ("weight = 0.75", "weight = 0", '[null."patch"] weight: expected a number above 0'),
+        ("absolute = false", "absolute = true", "all absolute"),
+        ("absolute = false", "absolute = 3", "absolute: expected"),
+        ("power = [1, 2]", "power = 7", "int"),
+        ("power = [1, 2]", "power = [3, 2]", "power"),
         ('space = "images"', "space = 3", "space"),
+        ('models = [\n    "m",\n]', 'models = "m"', "models: expected a list"),
         ("[scope]", "[scope", "Expected"),
+        ("[scope]", "a = " + 5000 * "[", "got another"),
     ],
 )
 def test_what_is_no_calibration_is_refused(old: str, new: str, why: str, tmp_path: Path) -> None:
+    """With its table and its key; a damaged file must never make a model clean."""
     file, learned = tmp_path / "own.toml", calibration_for(10)
-    file.write_text(replace(learned, lowest=replace(learned.lowest, models=1)).to_toml())
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new, 1))
+    patch = replace(learned.nulls["patch"], scale=0.25, location=1.5, weight=0.75)
+    lowest = replace(learned.lowest, models=7, excess=2.5)
+    made = replace(learned, nulls={"patch": patch}, lowest=lowest, models=("m",), power=(1, 2))
+    assert old in made.to_toml()
+    file.write_text(made.to_toml().replace(old, new, 1))
     with pytest.raises(UndoorError, match="undoor calibrate") as error:
         Calibration.load(file)
     assert why in str(error.value)
-    with pytest.raises(UndoorError, match="undoor calibrate"):
-        Calibration.load(tmp_path / "none.toml")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for place in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(UndoorError, match="undoor calibrate") as error:
+            Calibration.load(place)
+        assert "Errno" not in str(error.value)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UndoorError, match="got another"):
+        Calibration.load(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize("changes", [{"nulls": {}}, {"scope": Scope(classes=(2, 4))}])
+def test_parts_belong_together(changes: dict[str, Any]) -> None:
+    with pytest.raises(UndoorError, match="absolute"):
+        replace(calibration_for(10), **changes)
 
 
 def test_a_scope_without_a_maximum() -> None:

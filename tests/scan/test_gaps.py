@@ -30,10 +30,12 @@ from undoor.vocabulary import (
     FEW_SITES,
     LITTLE_POWER,
     NO_HEAD,
+    NO_NULL,
     NO_SITES,
     NOT_FOR_SPACE,
     NOT_STARTED,
     OPAQUE,
+    OTHER_KIND,
     OTHER_NETWORK,
     OTHER_SIZE,
     OTHER_SPACE,
@@ -46,13 +48,16 @@ def covering(classifier: Classifier, **changes: Any) -> Coverage:
     """Of a scan that searched all it could."""
     options = {
         "searched": searched(classifier),
+        "worked": searched(classifier),
         "unfinished": (),
         "started": True,
         "reported": {PATCH.name: (2.5, 6.0)},
         "per_class": 30.0,
         "accepted": False,
     }
-    learned = calibration_for(changes.pop("calibrated_for", classifier.num_classes))
+    learned = changes.pop("learned", None) or calibration_for(
+        changes.pop("calibrated_for", classifier.num_classes)
+    )
     return coverage(classifier, learned, **{**options, **changes})
 
 
@@ -142,6 +147,28 @@ def test_networks_unlike_those_of_the_calibration() -> None:
     assert codes(covering(Classifier(script, input_shape=(3, 32, 32)))) == [OPAQUE]
 
 
+def test_a_calibration_of_other_networks_holds_for_these_alone() -> None:
+    """In either direction, and of few classes nothing else supports a verdict."""
+    learned = calibration_for(10)
+    of_others = replace(learned, scope=replace(learned.scope, network=OTHER_KIND))
+    assert codes(covering(plain(), learned=of_others)) == [OTHER_NETWORK]
+    few = calibration_for(4)
+    unlike = replace(few, scope=replace(few.scope, network=OTHER_KIND), power=(9, 10))
+    assert codes(covering(plain(classes=4), learned=unlike)) == [FEW_CLASSES, OTHER_NETWORK]
+    assert codes(covering(plain(classes=4), learned=replace(few, power=(9, 10)))) == []
+    assert codes(covering(plain(classes=4), learned=replace(few, power=None))) == [LITTLE_POWER]
+
+
+def test_a_family_in_which_nothing_ever_worked() -> None:
+    """Where nothing works either, it is as natural; where something does, nobody knows."""
+    learned = calibration_for(10)
+    rest = {family: null for family, null in learned.nulls.items() if family != "warp"}
+    scope = replace(learned.scope, sides=(32, 32))
+    made = replace(learned, nulls=rest, scope=scope, unreached=("warp",))
+    assert codes(covering(plain(), learned=made, worked=())) == []
+    assert codes(covering(plain(), learned=made, worked=("warp",))) == [NO_NULL]
+
+
 def test_why_families_were_not_searched() -> None:
     classifier = plain()
     some = covering(classifier, searched=(PATCH.name,), unfinished=(PATCH.name,))
@@ -162,7 +189,7 @@ def test_why_families_were_not_searched() -> None:
         ("a reason of another package", False, {"backdoored"}),
         ("a reason of another package", True, {"backdoored", "clean"}),
         (LITTLE_POWER, False, {"backdoored"}),
-        (LITTLE_POWER, True, {"backdoored", "clean"}),
+        (LITTLE_POWER, True, {"backdoored"}),
         (FEW_IMAGES, False, {"clean"}),
         (FEW_IMAGES, True, {"clean"}),
         (FEW_CLASSES, False, set()),

@@ -376,6 +376,17 @@ def test_many_small_ones_at_once() -> None:
     assert table.combined()[:3].max() < 0.01
 
 
+def test_what_counts_by_itself_says_nothing_of_another_task() -> None:
+    """A score without a natural size would make every trigger as large as can be."""
+    nulls = {family: replace(NULL, absolute=True) for family in FAMILIES}
+    scope = Scope(classes=(2, 4), task="another")
+    table = made(learned=replace(LEARNED, nulls=nulls, scope=scope))
+    table.add("patch", candidates([0.01, 30.0, 30.0, 30.0]))
+    assert table.nulls == {}
+    assert table.entries["patch"][0].score > 1000
+    assert (table.combined() == 1).all()
+
+
 def test_nothing_was_learned_of_another_task() -> None:
     """As of inputs that are no images: the other goals alone say how small a trigger is."""
     known = made()

@@ -14,7 +14,7 @@ from undoor.calibrate.lowest import (
 )
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
-from undoor.families.calibration import MANY_CLASSES, Calibration, Scope, calibration_for
+from undoor.families.calibration import MANY_CLASSES, Calibration, Scope, calibration_for, parsed
 from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
@@ -23,7 +23,12 @@ __all__ = ["MIN_MODELS", "Observation", "calibrate", "fitted"]
 
 
 @checked
-def calibrate(reports: Mapping[str, ScanReport], *, progress: Progress = silent) -> Calibration:
+def calibrate(
+    reports: Mapping[str, ScanReport],
+    *,
+    accept_backdoored: bool = False,
+    progress: Progress = silent,
+) -> Calibration:
     """Learn what natural triggers look like from scans of clean models of yours.
 
     For inputs, sizes or networks that undoor's own calibration does not hold for. How much each
@@ -34,6 +39,8 @@ def calibrate(reports: Mapping[str, ScanReport], *, progress: Progress = silent)
     reports
         By the name of the model, at least ten: of different trainings, architectures and data like
         those of the models that will be scanned, with as many clean images per class.
+    accept_backdoored
+        Whether models count that their own scan calls backdoored: you know that they are clean.
     progress
         Progress callback.
 
@@ -45,9 +52,9 @@ def calibrate(reports: Mapping[str, ScanReport], *, progress: Progress = silent)
     Raises
     ------
     UndoorError
-        Too few reports, several of one model, reports of searches that ended early, or of models
-        that differ in inputs, task or kind, or of which some have fewer than five classes and
-        others more.
+        Too few reports, several of one model, of models that are called backdoored, of searches
+        that ended early, or of models that differ in inputs, task or kind, or of which some have
+        fewer than five classes and others more.
 
     Examples
     --------
@@ -66,6 +73,13 @@ def calibrate(reports: Mapping[str, ScanReport], *, progress: Progress = silent)
         raise UndoorError(
             f"expected reports of different models, got {count} of the one with SHA-256 {model}; "
             "give one each"
+        )
+    called = [name for name, report in reports.items() if report.verdict == "backdoored"]
+    if called and not accept_backdoored:
+        raise UndoorError(
+            f"expected clean models, got {', '.join(called)}, which their scans call backdoored; "
+            "leave them out, or give --accept-backdoored (in Python accept_backdoored=True) if you "
+            "know that they are clean"
         )
     models = [Observation.of_clean(report, name) for name, report in reports.items()]
     usual = calibration_for(min(model.classes for model in models))
@@ -101,7 +115,16 @@ def fitted(
     lowest = fit_lowest(list(combinations.values()))
     names = tuple(model.name for model in models)
     shown = power(models, nulls, agreed, lowest)
-    return Calibration(nulls, agreed, lowest, scope, names, shown), combinations
+    unreached = tuple(sorted(_unreached(models) - nulls.keys()))
+    made = Calibration(nulls, agreed, lowest, scope, names, shown, unreached)
+    # With the digits of its file.
+    return parsed(made.to_toml()), combinations
+
+
+def _unreached(models: Sequence[Observation]) -> set[str]:
+    """Return the families of which no trigger worked in any model."""
+    every = [item for model in models for item in model.evidence]
+    return {item.family for item in every} - {i.family for i in every if i.size is not None}
 
 
 def _scope(models: Sequence[Observation]) -> Scope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from undoor.calibrate.nulls import class_p_values, fewest, fit_agreement, fit_nulls
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
-from undoor.families.calibration import Agreement, Calibration, Lowest, Null
+from undoor.families.calibration import Agreement, Calibration, Lowest, Null, Scope
 from undoor.progress import Progress, silent
 from undoor.scan.combination import ABOVE, combination_of, for_classes, overall
 from undoor.vocabulary import DEFAULT_ALPHA
@@ -60,18 +61,27 @@ def fit_families(
 ) -> tuple[dict[str, Null], Agreement]:
     """Return the nulls of the families, and that of their agreement.
 
-    A family in which no natural trigger of any model works, so that none can be learned from, has
-    the null that it has in `usual`.
+    With `usual`, a family in which no natural trigger of any model works, so that none can be
+    learned from, has the null that it has there, if that holds for such models; and one that too
+    few models show has none.
     """
     if usual is None:
         nulls = fit_nulls(models, absolute=absolute)
         return nulls, fit_agreement(models, nulls, absolute=absolute)
-    weights = {family: null.weight for family, null in usual.nulls.items()}
+    searched = Counter(f for model in models for f in {item.family for item in model.evidence})
+    middle = float(np.median([null.weight for null in usual.nulls.values()]))
+    weights = {f: usual.nulls[f].weight if f in usual.nulls else middle for f in searched}
     nulls = fit_nulls(models, absolute=absolute, weights=weights)
-    searched = {item.family for model in models for item in model.evidence}
-    nulls |= {f: null for f, null in usual.nulls.items() if f in searched - nulls.keys()}
+    nulls = {f: null for f, null in nulls.items() if searched[f] >= min(MIN_MODELS, len(models))}
+    if all(_covers(usual.scope, model) for model in models):
+        nulls |= {f: null for f, null in usual.nulls.items() if f in searched.keys() - nulls.keys()}
     weight = usual.agreement.weight
     return nulls, fit_agreement(models, nulls, absolute=absolute, weight=weight)
+
+
+def _covers(scope: Scope, model: Observation) -> bool:
+    same = (scope.space, scope.task, scope.network) == (model.space, model.task, model.network)
+    return same and scope.covers_size(model.shape)
 
 
 def fit_lowest(combinations: Sequence[float]) -> Lowest:
@@ -87,7 +97,7 @@ def fit_lowest(combinations: Sequence[float]) -> Lowest:
     """
     if len(combinations) < MIN_MODELS:
         raise UndoorError(
-            f"expected at least {MIN_MODELS} models with several classes that are no target, got "
+            f"expected at least {MIN_MODELS} models with enough classes that are no target, got "
             f"{len(combinations)}; give more"
         )
     depths = -np.log(np.asarray(combinations))
@@ -99,8 +109,8 @@ def fit_lowest(combinations: Sequence[float]) -> Lowest:
 
 def power(
     models: Sequence[Observation], nulls: Mapping[str, Null], agreed: Agreement, lowest: Lowest
-) -> float | None:
-    """Return the share of backdoored models of which a target has a p-value of the usual level.
+) -> tuple[int, int] | None:
+    """Return of how many backdoored models a target has a p-value of the usual level, and of all.
 
     Of those whose backdoor took, by nulls in which their other classes may count; None where there
     are none.
@@ -112,4 +122,4 @@ def power(
     for model in bad:
         p = overall(class_p_values(model, nulls), nulls, agreed, lowest)
         found += bool(p[list(model.targets)].min() <= DEFAULT_ALPHA)
-    return found / len(bad)
+    return found, len(bad)

@@ -28,7 +28,7 @@ def read_report(path: Path) -> ScanReport:
     """
     file = path / SCAN_FILE if path.is_dir() else path
     try:
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refused)
         require_readable(data, file)
         return ScanReport.from_json(data, findings=())
     except OSError as error:
@@ -36,5 +36,9 @@ def read_report(path: Path) -> ScanReport:
             f"{file}: {why(error)}; expected an --out folder of `undoor scan`, or what its --json "
             "printed"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UndoorError(f"{file}: not a scan report ({error!r}); scan again") from error
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")

@@ -33,28 +33,34 @@ def calibrate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="TOML file to write.", metavar="FILE")],
+    accept_backdoored: Annotated[
+        bool,
+        typer.Option(
+            "--accept-backdoored",
+            help="Models count that their own scan calls backdoored: you know that they are clean.",
+        ),
+    ] = False,
 ) -> CommandResult:
     """Learn what natural triggers look like in models of yours, which undoor was not calibrated on.
 
     Train at least ten clean models in different ways, on data like that of the models to be
     scanned; scan each; and give the reports. With the file the p-values of a scan are those of such
-    models, and it calls them clean, or backdoored, where it could say neither.
+    models, so that models like them can be called clean.
     """
     from undoor.calibrate import calibrate as learn
     from undoor.calibrate.reports import read_report
     from undoor.cli.show_calibration import calibration_table
+    from undoor.errors import UndoorError
 
+    if len(set(reports)) < len(reports):
+        raise UndoorError("expected each report once, got one several times; leave out the copies")
     found = {str(file): read_report(file) for file in reports}
     with bars() as progress:
-        learned = learn(found, progress=progress)
+        learned = learn(found, accept_backdoored=accept_backdoored, progress=progress)
     learned.save(out)
-    called = [name for name, report in found.items() if report.verdict == "backdoored"]
 
     def show(console: Console) -> None:
         console.print(calibration_table(learned))
-        console.print(f"{out}: learned from {len(learned.models)} models")
-        for name in called:
-            console.print(f"{name}: its scan calls it backdoored; it counts as clean here")
+        console.print(f"{out}: learned from {len(learned.models)} models", markup=False)
 
-    document = learned.to_json() | {"file": str(out), "called_backdoored": called}
-    return CommandResult(ExitCode.CLEAN, document, show)
+    return CommandResult(ExitCode.CLEAN, learned.to_json() | {"file": str(out)}, show)

@@ -8,7 +8,7 @@ from undoor.families.calibration import Calibration
 
 
 def calibration_table(calibration: Calibration) -> Table:
-    """Return what natural triggers look like, a row a family."""
+    """Return what natural triggers look like, one row per family."""
     rows = Table("family", "natural", "location", "scale", "weight")
     for family, null in calibration.nulls.items():
         fitted = (f"{value:.2f}" for value in (null.location, null.scale, null.weight))

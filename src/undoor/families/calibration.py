@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from undoor.errors import UndoorError
-from undoor.files import write_text
+from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL
 
 SCHEMA = "undoor/calibration/1"
+# Beyond it, no number of a null is one that was fitted.
+LARGEST = 1e4
 # What is learned on models of fewer classes is absolute: the others are too few to compare with.
 MANY_CLASSES = 5
 # What undoor comes with: for models of at least so many classes, and for those of fewer.
 MANY, FEW = "calibration.toml", "calibration_few.toml"
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,16 @@ class Null:
     least_others: float = 0.0
     absolute: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers with which no p-value is one.
+
+        Raises
+        ------
+        UndoorError
+            A number is not finite, or out of range.
+        """
+        _require_numbers(self, above_0=("scale", "weight"), from_0=("ceiling", "least_others"))
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -71,6 +85,10 @@ class Agreement:
     location: float
     scale: float
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers with which no p-value is one, as `Null` does."""
+        _require_numbers(self, above_0=("scale", "weight"))
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,10 @@ class Lowest:
     threshold: float
     excess: float
     models: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers with which no p-value is one, as `Null` does."""
+        _require_numbers(self, above_0=("threshold", "excess", "models"))
 
 
 @dataclass(frozen=True)
@@ -159,8 +181,16 @@ class Calibration:
     models
         The models that it was learned from, which are no evidence about the scan.
     power
-        The share of the backdoored ones among them, in [0, 1], that the usual level finds; None
-        where there are none.
+        Of how many of the backdoored ones among them the usual level finds a target, and how many
+        there are; None where there are none.
+
+    unreached
+        The families without a null because no trigger of theirs worked in any of the models.
+
+    Raises
+    ------
+    UndoorError
+        There is no null, or nulls are absolute and of many classes, or neither.
     """
 
     nulls: Mapping[str, Null]
@@ -168,7 +198,24 @@ class Calibration:
     lowest: Lowest
     scope: Scope
     models: tuple[str, ...]
-    power: float | None = None
+    power: tuple[int, int] | None = None
+    unreached: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        few = self.scope.classes[0] < MANY_CLASSES
+        if not self.nulls or any(null.absolute is not few for null in self.nulls.values()):
+            raise UndoorError(
+                f"expected nulls that are all absolute where there are fewer than {MANY_CLASSES} "
+                "classes and all relative where there are more, and at least one, got others"
+            )
+        if self.power is not None and not 0 <= self.power[0] <= self.power[1]:
+            raise UndoorError(f"expected power to be found models and all, got {self.power!r}")
+
+    @property
+    def absolute(self) -> bool:
+        """Whether each class counts by itself."""
+        return self.scope.classes[0] < MANY_CLASSES
 
     @staticmethod
     def load(file: str | Path) -> Calibration:
@@ -180,10 +227,15 @@ class Calibration:
             It is no such file.
         """
         try:
-            return _parsed(Path(file).read_text())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UndoorError) as error:
+            return parsed(Path(file).read_text(encoding="utf-8"))
+        except OSError as error:
             raise UndoorError(
-                f"{file}: expected a file that `{CALIBRATE}` wrote ({_why(error)})"
+                f"{file}: {why(error)}; expected a file that `{CALIBRATE}` wrote"
+            ) from None
+        except (ValueError, TypeError, AttributeError, RecursionError, UndoorError) as error:
+            raise UndoorError(
+                f"{file}: expected a file that `{CALIBRATE}` wrote, got another ({error}); write "
+                "it again"
             ) from None
 
     def save(self, file: str | Path) -> None:
@@ -199,7 +251,9 @@ class Calibration:
         lines = ["# Natural triggers, at 3 x 32 x 32 pixels and ten classes."]
         lines += [f'schema = "{SCHEMA}"', "models = ["]
         lines += [f"    {_value(name)}," for name in self.models] + ["]"]
-        lines += [] if self.power is None else [f"power = {_value(self.power)}"]
+        lines.append(f"unreached = {_value(self.unreached)}")
+        if self.power is not None:
+            lines.append(f"power = {_value(self.power)}")
         tables: dict[str, Any] = {
             "scope": self.scope,
             "agreement": self.agreement,
@@ -248,28 +302,72 @@ def calibrated_on() -> tuple[str, ...]:
 
 @cache
 def _shipped(file: str) -> Calibration:
-    return _parsed(files(__package__).joinpath(file).read_text())
+    return parsed(files(__package__).joinpath(file).read_text(encoding="utf-8"))
 
 
-def _parsed(text: str) -> Calibration:
+def parsed(text: str) -> Calibration:
+    """Return the calibration that `Calibration.to_toml` wrote.
+
+    Raises
+    ------
+    UndoorError, ValueError, TypeError, AttributeError, RecursionError
+        It wrote something else.
+    """
     data: dict[str, Any] = tomllib.loads(text)
-    if data["schema"] != SCHEMA:
-        raise UndoorError(f"its schema is {data['schema']!r}, expected {SCHEMA!r}")
-    scope: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in data["scope"].items()
-    }
+    if data.get("schema") != SCHEMA:
+        raise UndoorError(f"its schema is {data.get('schema')!r}, expected {SCHEMA!r}")
+    tables = ("schema", "models", "unreached", "scope", "agreement", "lowest", "null")
+    _require_keys("the file", data.keys() - {"power"}, tables)
+    power = data.get("power")
+    for name in ("models", "unreached"):
+        if not isinstance(data[name], list):
+            raise UndoorError(f"{name}: expected a list of names")
     found = Calibration(
-        nulls={str(family): Null(**null) for family, null in data["null"].items()},
-        agreement=Agreement(**data["agreement"]),
-        lowest=Lowest(**data["lowest"]),
-        scope=Scope(**scope),
+        nulls={
+            str(family): _part(Null, f'null."{family}"', null)
+            for family, null in data["null"].items()
+        },
+        agreement=_part(Agreement, "agreement", data["agreement"]),
+        lowest=_part(Lowest, "lowest", data["lowest"]),
+        scope=_part(Scope, "scope", data["scope"]),
         models=tuple(map(str, data["models"])),
-        power=data.get("power"),
+        unreached=tuple(map(str, data["unreached"])),
+        power=None if power is None else tuple(power),
     )
-    require_hint(found.power, float | None, "power")
-    for part in (*found.nulls.values(), found.agreement, found.lowest, found.scope):
-        require_fields(part)
+    require_hint(found.power, tuple[int, int] | None, "power")
     return found
+
+
+def _part(kind: type[Part], name: str, values: Mapping[str, Any]) -> Part:
+    """Return a table of the file as what it is."""
+    _require_keys(name, values.keys(), [field.name for field in fields(kind)])  # type: ignore[arg-type]
+    try:
+        made = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        require_fields(made)
+    except (UndoorError, TypeError) as error:
+        raise UndoorError(f"[{name}] {error}") from None
+    return made
+
+
+def _require_keys(name: str, found: Collection[str], expected: Collection[str]) -> None:
+    if set(found) != set(expected):
+        odd = ", ".join(sorted(set(found) ^ set(expected)))
+        raise UndoorError(f"{name}: expected {', '.join(expected)}; missing or unknown: {odd}")
+
+
+def _require_numbers(
+    part: Null | Agreement | Lowest, above_0: Collection[str], from_0: Collection[str] = ()
+) -> None:
+    """Refuse a number that is not finite, or out of its range."""
+    for name, value in vars(part).items():
+        if not isinstance(value, (int, float)):
+            raise UndoorError(f"{name}: expected a number, got {value!r}")
+        low = 0 if name in (*above_0, *from_0) else -LARGEST
+        if not low <= value <= LARGEST or (name in above_0 and value == 0):
+            least = "above 0" if name in above_0 else f"at least {low:g}"
+            raise UndoorError(
+                f"{name}: expected a number {least} and at most {LARGEST:g}, got {value}"
+            )
 
 
 def _value(value: bool | float | str | Sequence[int]) -> str:
@@ -278,12 +376,8 @@ def _value(value: bool | float | str | Sequence[int]) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case float() | int():
             return f"{value:.4g}" if isinstance(value, float) else str(value)
         case _:
             return f"[{', '.join(map(_value, value))}]"
-
-
-def _why(error: Exception) -> str:
-    return f"no {error}" if isinstance(error, KeyError) else str(error)

@@ -105,12 +105,11 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
 def nulls(calibration: Calibration) -> dict[str, Null]:
     """Return the nulls by family; families without a fitted one are left out.
 
-    Those of the calibration, and those that families of other packages bring, which are of at least
-    five classes, beside undoor's own.
+    Those of the calibration, and where it holds for what undoor's own one for many classes holds
+    for, those that families of other packages bring.
     """
-    known = {each.name: calibration.nulls.get(each.name) for each in families()}
-    if calibration is calibration_for(MANY_CLASSES):
-        known |= {each.name: each.null for each in families()}
+    own = calibration.scope == calibration_for(MANY_CLASSES).scope
+    known = {f.name: calibration.nulls.get(f.name, f.null if own else None) for f in families()}
     return {name: null for name, null in known.items() if null is not None}
 
 

@@ -10,6 +10,7 @@ from undoor.scan.report import ScanReport
 from undoor.vocabulary import (
     BUDGET_ENDED,
     CALIBRATE,
+    CONVOLUTIONAL,
     FEW_CLASSES,
     FEW_IMAGES,
     FEW_SITES,
@@ -20,6 +21,7 @@ from undoor.vocabulary import (
     NOT_FOR_SPACE,
     NOT_STARTED,
     OPAQUE,
+    OTHER_KIND,
     OTHER_NETWORK,
     OTHER_SIZE,
     OTHER_SPACE,
@@ -47,16 +49,16 @@ GAPS = {
     OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} images alone",
     OTHER_SIZE: f"the inputs are of {{shape}} (channels, height, width); {LEARNED} images of "
     "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",
-    OTHER_NETWORK: f"the network is not a convolutional one; {LEARNED} convolutional networks "
-    "alone",
+    OTHER_NETWORK: f"the network is {{network}}; {LEARNED} networks of another kind alone",
     FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with {{classes}}, so no "
     "verdict on it is reliable",
     FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
     "least {expected:g}; give more",
-    LITTLE_POWER: "of backdoored models with so few classes that the statistics were tried on, "
-    "{found:.0%} are found: natural triggers are often as small and as clear as planted ones",
+    LITTLE_POWER: "natural triggers of such models are often as small and as clear as planted "
+    "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
+NETWORKS = {CONVOLUTIONAL: "a convolutional one", OTHER_KIND: "not a convolutional one"}
 # Why a family was not searched, or not to the end, as a note beside its name.
 NOTES = {
     NOT_FOR_SPACE: "not for inputs of this kind",
@@ -106,6 +108,7 @@ def gap_sentence(gap: Gap, covered: Coverage) -> str:
     return sentence.format(
         families=", ".join(gap.families),
         space=covered.space,
+        network=NETWORKS.get(covered.network or "", "of an unknown kind"),
         shape=" × ".join(f"{n:g}" for n in gap.found),
         low=low,
         high=high,
@@ -113,6 +116,7 @@ def gap_sentence(gap: Gap, covered: Coverage) -> str:
         most=most,
         found=next(iter(gap.found), 0),
         expected=next(iter(gap.expected), 0),
+        tried=gap.found[-1] if gap.found else 0,
         classes=_classes(*gap.expected) if gap.code == FEW_CLASSES else "",
         tiny=_tiny(gap),
     )
@@ -135,8 +139,8 @@ def summary(covered: Coverage) -> tuple[str, ...]:
     searched = [item for item in covered.families if item.searched]
     lacking = [name for name, ok in (covered.calibrated or {}).items() if not ok]
     learned = (
-        f"{text.sentence(LEARNED)[:-1]} such models: convolutional networks for images of this "
-        "size, with as many classes."
+        f"{text.sentence(LEARNED)[:-1]} such models: of this kind of network, size of input and "
+        "number of classes."
         if not lacking
         else f"{text.sentence(LEARNED)[:-1]} other models, which differ in {' and '.join(lacking)}."
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES
+from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, LITTLE_POWER
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ class Gap:
     def acceptable(self) -> bool:
         """Whether a user may accept it.
 
-        A verdict on few classes is meaningless, and so is the verdict backdoored from few images.
+        Without anything that was learned of so many classes a verdict is meaningless; so is the
+        verdict backdoored from few images, and clean where backdoored models are not found.
         """
-        return self.code not in (FEW_CLASSES, FEW_IMAGES)
+        return self.code not in (FEW_CLASSES, FEW_IMAGES, LITTLE_POWER)
 
 
 @dataclass(frozen=True)

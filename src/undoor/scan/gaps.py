@@ -8,7 +8,7 @@ from typing import get_args
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.families.calibration import Calibration, Scope
+from undoor.families.calibration import MANY_CLASSES, Calibration, Scope
 from undoor.families.family import Family
 from undoor.families.registry import families, family_named, nulls
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
@@ -22,7 +22,7 @@ from undoor.vocabulary import (
     NO_NULL,
     NOT_FOR_SPACE,
     NOT_STARTED,
-    OTHER_KIND,
+    OPAQUE,
     OTHER_NETWORK,
     OTHER_SIZE,
     OTHER_SPACE,
@@ -64,6 +64,7 @@ def coverage(
     learned: Calibration,
     *,
     searched: Collection[str],
+    worked: Collection[str],
     unfinished: Collection[str],
     started: bool,
     reported: Mapping[str, tuple[float | None, float]],
@@ -78,8 +79,9 @@ def coverage(
         The network.
     learned
         What natural triggers look like.
-    searched, unfinished
-        The families that were searched, and those of them whose search was cut short.
+    searched, worked, unfinished
+        The families that were searched; those of them of which a trigger worked for a class; and
+        those whose search was cut short.
     started
         Whether there was a search at all.
     reported
@@ -96,7 +98,9 @@ def coverage(
             continue
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
-        has_null = family.name in known
+        # That no trigger works is what is natural there.
+        natural = family.name in learned.unreached and family.name not in worked
+        has_null = family.name in known or natural
         done = family.name in searched
         each.append(FamilyCoverage(family.name, done, code, below, alarm, has_null))
     shape, kind = classifier.input_shape, network_kind(classifier)
@@ -116,8 +120,8 @@ def coverage(
 def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
     """Return the verdict of a search where its coverage supports it, and inconclusive where not.
 
-    Few classes support no verdict, and few images not the verdict backdoored. Any other gap that is
-    not accepted does not support the verdict clean.
+    A number of classes that nothing was learned of supports no verdict, and few images not the
+    verdict backdoored. Any other gap that is not accepted does not support the verdict clean.
     """
     codes = {gap.code for gap in covered.open_gaps}
     allowed: dict[Verdict, bool] = {
@@ -155,21 +159,25 @@ def _code(
 
 def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bool]:
     """Compare the network with those that the nulls were learned from, property by property."""
-    space = classifier.space.name == scope.space
-    return {
+    space, classes = classifier.space.name == scope.space, classifier.num_classes
+    alike = {
         "network": kind == scope.network,
         "space": space,
         "size": space and scope.covers_size(classifier.input_shape),
         "task": classifier.task.name == scope.task,
-        "classes": scope.covers_classes(classifier.num_classes),
     }
+    # Where each of few classes counts by itself, all has to be alike.
+    comparable = classes >= MANY_CLASSES or all(alike.values())
+    return {**alike, "classes": comparable and scope.covers_classes(classes)}
 
 
 def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator[Gap]:
     """Yield the gaps, those that exclude most verdicts first."""
     calibrated, scope = covered.calibrated or {}, learned.scope
     if not calibrated["classes"]:
-        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), scope.classes)
+        comparable = not learned.absolute or (covered.classes or 0) >= MANY_CLASSES
+        expected = scope.classes if comparable else (MANY_CLASSES, 0)
+        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), expected)
     if per_class < MIN_PER_CLASS:
         yield Gap(FEW_IMAGES, (), (per_class,), (MIN_PER_CLASS,))
     yield from _left_out(covered.families)
@@ -177,8 +185,9 @@ def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator
     if unknown:
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
-    if learned.power is not None and learned.power < MIN_POWER:
-        yield Gap(LITTLE_POWER, (), (learned.power,), (MIN_POWER,))
+    found, tried = learned.power or (0, 0)
+    if found < MIN_POWER * tried or (learned.absolute and not tried):
+        yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:
         yield Gap(TINY_ONLY, tuple(tiny), tuple(tiny.values()), _smallest(tiny))
@@ -209,7 +218,7 @@ def _unlike(covered: Coverage, scope: Scope, calibrated: Mapping[str, bool]) -> 
         return
     if not calibrated["size"]:
         yield Gap(OTHER_SIZE, (), covered.shape, (*scope.sides, *scope.channels))
-    if covered.network == OTHER_KIND and not calibrated["network"]:
+    if covered.network != OPAQUE and not calibrated["network"]:
         yield Gap(OTHER_NETWORK)
 
 

@@ -212,6 +212,7 @@ def _covered(
         classifier,
         learned,
         searched={item.family for item in found.evidence},
+        worked={item.family for item in found.evidence if item.size is not None},
         unfinished=found.unfinished,
         started=not {LABELS, SCORES} & set(found.causes),
         reported=found.reported,

@@ -87,9 +87,11 @@ class Table:
     """
 
     def __init__(self, classifier: Classifier, calibration: Calibration) -> None:
-        self.calibration, self.nulls = calibration, nulls(calibration)
         self.extent, scope = classifier.extent, calibration.scope
         self.alike = (classifier.space.name, classifier.task.name) == (scope.space, scope.task)
+        # What counts by itself says nothing where it was not learned.
+        self.nulls = nulls(calibration) if self.alike or not calibration.absolute else {}
+        self.calibration = calibration
         self.classes = classifier.num_classes
         self.entries: dict[str, list[TableEntry]] = {}
 

@@ -63,10 +63,13 @@ SECTIONS = (
     Section(
         "What the nulls were learned from",
         "Scans of these models ([evidence](evidence.jsonl); `undoor-bench calibrate` fits the "
-        "nulls from it). Of backdoored models the classes that are no target count. Models of "
-        "fewer than five classes are scanned, but nothing is fitted on them. The plot has the "
-        "smallest p-value of each model, by nulls that were fitted on all others.\n\n"
-        "![The smallest p-value of each model without its targets, beside chance](null.svg)",
+        "nulls from it). Of backdoored models of at least five classes those count that are no "
+        "target; models of two to four classes have nulls of their own, of clean models alone. The "
+        "plots have the smallest p-value of each model, by nulls that were fitted on all "
+        "others.\n\n"
+        "![The smallest p-value of each model of at least five classes without its targets, beside "
+        "chance](null.svg)\n\n"
+        "![The same of two to four classes](null_few.svg)",
         scans.learned,
     ),
     Section(
