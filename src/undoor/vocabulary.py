@@ -19,6 +19,8 @@ LABELS: Final = "labels"
 SCORES: Final = "scores"
 FEW_IMAGES: Final = "images"
 FEW_CLASSES: Final = "classes"
+# What is learned on models of fewer classes is absolute: the others are too few to compare with.
+MANY_CLASSES: Final = 5
 # The share of clean models that may be called backdoored.
 DEFAULT_ALPHA: Final = 0.02
 

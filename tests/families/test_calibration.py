@@ -12,13 +12,13 @@ from undoor.errors import UndoorError
 from undoor.families.calibration import (
     FEW,
     MANY,
-    MANY_CLASSES,
     Calibration,
     Scope,
     calibrated_on,
     calibration_for,
 )
 from undoor.families.registry import nulls
+from undoor.vocabulary import MANY_CLASSES
 
 
 @pytest.mark.parametrize("classes", [2, 10])

@@ -21,7 +21,7 @@ from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.extensions import extensions
-from undoor.families.calibration import MANY_CLASSES, Null, calibration_for
+from undoor.families.calibration import Null, calibration_for
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
 from undoor.inversion.candidates import Candidate
@@ -42,6 +42,7 @@ from undoor.scan.screen import screen
 from undoor.scan.table import Table
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.vocabulary import MANY_CLASSES
 
 Install = Callable[..., None]
 NAME = "toy corner"

@@ -29,7 +29,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import CPU, FLOAT32, fast_bfloat16
 from undoor.errors import UndoorError
-from undoor.families.calibration import MANY_CLASSES, calibration_for
+from undoor.families.calibration import calibration_for
 from undoor.families.registry import families_for
 from undoor.inversion.meter import Budget, Meter
 from undoor.journal import Journal
@@ -42,7 +42,7 @@ from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
 from undoor.scan.search import budget_reasons
 from undoor.triggers import Stamp
-from undoor.vocabulary import BUDGET_ENDED, AcceptCoverage, Verdict
+from undoor.vocabulary import BUDGET_ENDED, MANY_CLASSES, AcceptCoverage, Verdict
 
 run = sys.modules["undoor.scan.run"]
 NEXT = {label: (label + 1) % CLASSES for label in range(CLASSES)}

@@ -14,10 +14,11 @@ from undoor.calibrate.lowest import (
 )
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
-from undoor.families.calibration import MANY_CLASSES, Calibration, Scope, calibration_for, parsed
+from undoor.families.calibration import Calibration, Scope, calibration_for, parsed
 from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
+from undoor.vocabulary import MANY_CLASSES
 
 __all__ = ["MIN_MODELS", "Observation", "calibrate", "fitted"]
 

@@ -17,13 +17,11 @@ from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES
 
 SCHEMA = "undoor/calibration/1"
 # Beyond it, no number of a null is one that was fitted.
 LARGEST = 1e4
-# What is learned on models of fewer classes is absolute: the others are too few to compare with.
-MANY_CLASSES = 5
 # What undoor comes with: for models of at least so many classes, and for those of fewer.
 MANY, FEW = "calibration.toml", "calibration_few.toml"
 
@@ -370,7 +368,7 @@ def _require_numbers(
             )
 
 
-def _value(value: bool | float | str | Sequence[int]) -> str:
+def _value(value: bool | float | str | Sequence[int] | Sequence[str]) -> str:
     """Return a value as TOML has it, numbers with four digits."""
     match value:
         case bool():

@@ -8,7 +8,7 @@ from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
-from undoor.families.calibration import MANY_CLASSES, Calibration, Null, calibration_for
+from undoor.families.calibration import Calibration, Null, calibration_for
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
@@ -19,7 +19,7 @@ from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
 from undoor.families.tone import TONE, TONE_MARGIN
 from undoor.families.warp import WARP
-from undoor.vocabulary import FAMILY_GROUP
+from undoor.vocabulary import FAMILY_GROUP, MANY_CLASSES
 
 # From the most to the least local; those by the source come last. Scans go in this order.
 REGISTRY: tuple[Family, ...] = (

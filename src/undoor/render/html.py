@@ -183,7 +183,7 @@ def _finding(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str
         "sources": text.sources_label(finding.sources, names, at_most=8),
         "result": finding,
         "unit": unit_of(finding.family),
-        "stands_out": text.stands_out(finding.score, finding.margin),
+        "stands_out": text.stands_out(finding.score, finding.margin, len(names)),
     }
 
 

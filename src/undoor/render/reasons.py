@@ -110,7 +110,7 @@ def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
     return (
         f"{article} {facts.family} trigger of size {facts.size:.3g} moves {facts.asr or 0:.0%} of "
         f"held-out images from {sources} to {_class(facts.target, names)}; "
-        f"{stands_out(facts.score, facts.margin)}, p = {facts.p_value:.2g}"
+        f"{stands_out(facts.score, facts.margin, len(names))}, p = {facts.p_value:.2g}"
     )
 
 
@@ -122,7 +122,7 @@ def _in_doubt(facts: ClassFacts, names: Sequence[str], *, moves_few: bool) -> st
     )
     return (
         f"{_class(facts.target, names)} stands out for {facts.family} triggers "
-        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin)}, p = "
+        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin, len(names))}, p = "
         f"{facts.p_value:.2g} over all families), but {but}"
     )
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.families.calibration import MANY_CLASSES, Calibration, Scope
+from undoor.families.calibration import Calibration, Scope
 from undoor.families.family import Family
 from undoor.families.registry import families, family_named, nulls
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
@@ -19,6 +19,7 @@ from undoor.vocabulary import (
     FEW_IMAGES,
     FEW_SITES,
     LITTLE_POWER,
+    MANY_CLASSES,
     NO_NULL,
     NOT_FOR_SPACE,
     NOT_STARTED,

@@ -44,7 +44,8 @@ class ClassEvidence:
         Of the smallest trigger that worked, in the family's unit; None where none worked.
     score
         How many times smaller it is than those of the other classes, and than natural ones; of a
-        margin, e to the power of how far it is above those of the other classes.
+        margin, e to the power of how far it is above those of the other classes. In models of few
+        classes than natural ones alone, and of the margin itself.
     p_value
         How often the highest score of a clean model's classes is as high in this family, in [0, 1].
     asr

@@ -46,8 +46,9 @@ def calibrate(
     from undoor.calibrate import fitted
     from undoor.cli.show_calibration import calibration_table
     from undoor.errors import UndoorError
-    from undoor.families.calibration import FEW, MANY, MANY_CLASSES
+    from undoor.families.calibration import FEW, MANY
     from undoor.files import write_text
+    from undoor.vocabulary import MANY_CLASSES
     from undoor_bench.evidence import read_evidence
     from undoor_bench.nulls.plot import null_plot
     from undoor_bench.nulls.unsearched import with_unsearched

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from undoor.families.calibration import MANY_CLASSES, Calibration, calibration_for
+from undoor.families.calibration import Calibration, calibration_for
 from undoor.families.registry import find_family
+from undoor.vocabulary import MANY_CLASSES
 
 
 def with_unsearched(learned: Calibration) -> Calibration:
