@@ -26,9 +26,10 @@ Every table on this page is made from the records that are committed in this fol
   upper bounds.
 - Models whose backdoor did not take (ASR below 90 %) are left out, except for one public model
   whose record does not say its ASR (32 % was measured).
-- The first table and that of the nulls are of scans with margins (2026-11-30). All other tables
-  rest on scans as they were before, of 2026-11-25 to 28: public models, fewer images, other seeds,
-  costs, few classes and all repairs were not measured again.
+- The first table is of the scan as it is. That of the other models that nothing was fitted on is of
+  the scan of 2026-11-30, with other nulls and another unit of margins. All other tables rest on
+  scans of 2026-11-25 to 28, without margins: public models, fewer images, other seeds, costs and
+  all repairs were not measured again.
 """
 
 
@@ -52,6 +53,13 @@ class Section:
 
 
 SECTIONS = (
+    Section(
+        "Detection: fresh models",
+        "The models of `zoo/fresh.toml` that were trained by then, scanned once, after the method "
+        "was frozen: 30 clean images per class, seed 0 (`undoor-bench detect zoo/fresh`, "
+        "2026-12-01, the code of commit d46208e; [records](detect/fresh.csv)).",
+        partial(scans.found, name="fresh"),
+    ),
     Section(
         "Detection: models that nothing was fitted on",
         "Models of `zoo/` that the nulls were not learned from, 30 clean images per class, seed 0 "
@@ -80,9 +88,9 @@ SECTIONS = (
     ),
     Section(
         "What was missed",
-        "Backdoored models of the two tables above for which the scan did not name exactly the "
-        "true targets.",
-        partial(scans.missed, names=("held_out", "public")),
+        "Backdoored models of the tables above for which the scan did not name exactly the true "
+        "targets.",
+        partial(scans.missed, names=("fresh", "held_out", "public")),
     ),
     Section(
         "Many backdoors in one model",
