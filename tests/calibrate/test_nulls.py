@@ -11,7 +11,14 @@ import pytest
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.observations import NATURAL, clean_model, drawn, margins_of, model
 from undoor.calibrate.lowest import fit_lowest, lowest_combinations
-from undoor.calibrate.nulls import MIN_CLASSES, fit_agreement, fit_null, fit_nulls, fit_shared
+from undoor.calibrate.nulls import (
+    MIN_CLASSES,
+    class_p_values,
+    fit_agreement,
+    fit_null,
+    fit_nulls,
+    fit_shared,
+)
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
 from undoor.families.calibration import Null
@@ -100,7 +107,20 @@ def test_too_few_natural_classes_teach_nothing() -> None:
     assert fit_nulls([enough])["patch"].natural == pytest.approx(0.1)
 
 
+def test_nothing_can_be_learned_where_nothing_works() -> None:
+    with pytest.raises(UndoorError, match="nothing can be learned"):
+        fit_agreement([clean_model(sizes=(None,) * 6)], {})
+
+
 # The shared patch
+
+
+def test_a_shared_patch_without_those_of_sources_says_nothing() -> None:
+    """As in a report of which somebody took a part out."""
+    whole = clean_model(sizes=NATURAL, by_source=NATURAL, shared=30.0)
+    part = replace(whole, evidence=tuple(e for e in whole.evidence if e.family != BY_SOURCE))
+    assert SHARED not in fit_nulls([part])
+    assert SHARED not in class_p_values(part, fit_nulls([whole]))
 
 
 def test_shared_patches_are_judged_beside_those_of_sources() -> None:

@@ -40,7 +40,7 @@ def test_calibrate(cli: Cli) -> None:
     out = cli.folder / "own.toml"
     result = cli.run("calibrate", *reports(cli, 12), "--out", out)
     assert result.exit_code == 0, result.output
-    assert "learned from 12 models" in result.stdout
+    assert "learned from 12 models" in " ".join(result.stdout.split())
     learned = Calibration.load(out)
     assert learned.lowest.models == 12
     as_json = cli.run("calibrate", *reports(cli, 12), "--out", out, "--json")

@@ -41,6 +41,7 @@ from undoor.scan.reason import UnfinishedFacts, written
 from undoor.scan.report import Finding, ScanReport
 from undoor.scan.run import scan
 from undoor.scan.search import budget_reasons
+from undoor.sites import network_kind
 from undoor.triggers import Stamp
 from undoor.vocabulary import BUDGET_ENDED, MANY_CLASSES, AcceptCoverage, Verdict
 
@@ -323,11 +324,18 @@ def test_no_verdict_on_fewer_classes_than_were_calibrated(
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_few_classes_have_a_calibration_of_their_own(classes: int) -> None:
-    """In which each counts by itself: there are too few others to compare with."""
+    """In which each counts by itself: there are too few others to compare with. It holds for
+    nothing but models like those that it was learned from."""
     clean = clean_images(30 // classes, classes=classes)
-    found = scan(toy_classifier(backdoored=True, classes=classes), clean)
-    assert [finding.target for finding in found.findings] == [TARGET % classes]
-    assert scan(toy_classifier(backdoored=False, classes=classes), clean).verdict != "backdoored"
+    models = [toy_classifier(backdoored=bad, classes=classes) for bad in (True, False)]
+    assert {scan(model, clean).verdict for model in models} == {"inconclusive"}
+    few = calibration_for(classes)
+    network, channels = network_kind(models[0]), models[0].input_shape[0]
+    scope = replace(few.scope, network=network, sides=(8, 8), channels=(channels, channels))
+    planted, twin = (scan(m, clean, calibration=replace(few, scope=scope)) for m in models)
+    assert [finding.target for finding in planted.findings] == [TARGET % classes]
+    # Too few backdoored models are found by it.
+    assert twin.verdict == "inconclusive"
 
 
 # Budget

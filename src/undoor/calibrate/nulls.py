@@ -65,8 +65,8 @@ def fit_nulls(
         by_family = _natural(model)
         for shared in [family for family in by_family if judged_beside(family)]:
             size, *_ = by_family.pop(shared)
-            if not model.targets:
-                others = by_family[str(judged_beside(shared))]
+            others = by_family.get(str(judged_beside(shared)))
+            if others and not model.targets:
                 lone.setdefault(shared, []).append((size, others))
         for family, sizes in by_family.items():
             if len(sizes) >= fewest(absolute=absolute):
@@ -120,8 +120,13 @@ def fit_agreement(
     Raises
     ------
     UndoorError
-        No model has enough of them.
+        No model has enough of them, or there are no nulls.
     """
+    if not nulls:
+        raise UndoorError(
+            "expected a trigger family of which natural triggers work in the models, got none: "
+            "nothing can be learned from them; give other models"
+        )
     weights, minimum = {f: null.weight for f, null in nulls.items()}, fewest(absolute=absolute)
     totals = [agreement(of_ten(class_p_values(model, nulls)), weights) for model in models]
     rest = [
@@ -176,6 +181,8 @@ def class_p_values(model: Observation, nulls: Mapping[str, Null]) -> dict[str, N
         if plan := family_named(family).at_size:
             margins = [item.margin or 0.0 for item in evidence]
             score = margin_scores(margins, plan, absolute=null.absolute)
+        elif beside and beside not in by_family:
+            continue
         elif beside:
             sources = [model.scaled(item) for item in by_family[beside]]
             score = np.array([score_beside(sizes[0], sources, null, nulls[beside])])

@@ -61,7 +61,7 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
     >>> facts = ClassFacts(1, "patch", 3.0, 21.5, 0.0009, asr=0.93, sources=2)
     >>> print(reason_text(Reason(TARGET_FOUND, facts), ("go", "stop", "yield")))
     a patch trigger of size 3 moves 93% of held-out images from all other classes to class 1 \
-(stop); 21.5 times smaller than for the other classes, p = 0.0009
+(stop); 21.5 times smaller than natural ones, p = 0.0009
     """
     match reason.facts:
         case ClassFacts() as facts if reason.code == TARGET_FOUND:
