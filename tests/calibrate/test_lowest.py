@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from undoor.calibrate.lowest import fit_lowest
-from undoor.families.calibration import Agreement, calibration_for
+from undoor.families.calibration import calibration_for
+from undoor.families.null import Agreement
 from undoor.families.registry import families
 from undoor.scan.combination import agreement, as_lowest, combination_of, for_classes
 from undoor.scan.statistics import NULL_CLASSES

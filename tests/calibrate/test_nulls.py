@@ -21,7 +21,7 @@ from undoor.calibrate.nulls import (
 )
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
-from undoor.families.calibration import Null
+from undoor.families.null import Null
 from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.scan.statistics import margin_scores, p_values, score_beside, scores
 

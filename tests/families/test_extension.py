@@ -21,7 +21,8 @@ from helpers.tiny import TARGET, clean_images, toy_classifier, true_trigger
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.extensions import extensions
-from undoor.families.calibration import Null, calibration_for
+from undoor.families.calibration import calibration_for
+from undoor.families.null import Null
 from undoor.families.patch import PATCH
 from undoor.families.registry import REGISTRY, families, families_for, family_named, nulls
 from undoor.inversion.candidates import Candidate

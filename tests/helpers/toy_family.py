@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from undoor.families.bank import InputBank
-from undoor.families.calibration import Null
 from undoor.families.family import AtInput, Family
+from undoor.families.null import Null
 from undoor.families.schedules import Effort, Schedule
 from undoor.triggers import Trigger
 from undoor.triggers.trigger import Arrays, require_shape, required, text

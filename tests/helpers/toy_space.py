@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from undoor.families.bank import InputBank
-from undoor.families.calibration import Null
 from undoor.families.family import AtInput, Family
 from undoor.families.growth import as_area
+from undoor.families.null import Null
 from undoor.families.schedules import Effort, Schedule
 from undoor.spaces.space import Bounds, Extent, Shape, Space
 from undoor.triggers import Stamp, Trigger

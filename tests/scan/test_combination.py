@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undoor.families.calibration import Agreement, Lowest, Null, calibration_for
+from undoor.families.calibration import calibration_for
+from undoor.families.null import Agreement, Lowest, Null
 from undoor.families.registry import nulls
 from undoor.scan.combination import (
     ABOVE,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from helpers.family_names import BY_SOURCE, LATENT_FAMILIES, MARGINS, SHARED
 from undoor.families.at_size import AtSize
-from undoor.families.calibration import Null, calibrated_on, calibration_for
+from undoor.families.calibration import calibrated_on, calibration_for
+from undoor.families.null import Null
 from undoor.families.registry import REGISTRY, nulls
 from undoor.scan.statistics import (
     NULL_CLASSES,

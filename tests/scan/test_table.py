@@ -11,7 +11,8 @@ import pytest
 
 from helpers.family_names import BY_SOURCE, SHARED
 from helpers.tiny import true_trigger
-from undoor.families.calibration import Calibration, Lowest, Null, Scope, calibration_for
+from undoor.families.calibration import Calibration, Scope, calibration_for
+from undoor.families.null import Lowest, Null
 from undoor.inversion.candidates import ALL, Candidate
 from undoor.scan.combination import ABOVE, alone, as_lowest, for_classes, interval
 from undoor.scan.reestimate import Reestimate

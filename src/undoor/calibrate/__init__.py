@@ -110,9 +110,10 @@ def fitted(
         As of `calibrate`.
     """
     scope = _scope(models)
-    absolute = scope.classes[0] < MANY_CLASSES
-    nulls, agreed = fit_families(models, absolute=absolute, usual=usual)
-    combinations = lowest_combinations(models, absolute=absolute, usual=usual, progress=progress)
+    nulls, agreed = fit_families(models, absolute=scope.absolute, usual=usual)
+    combinations = lowest_combinations(
+        models, absolute=scope.absolute, usual=usual, progress=progress
+    )
     lowest = fit_lowest(list(combinations.values()))
     names = tuple(model.name for model in models)
     shown = power(models, nulls, agreed, lowest)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from undoor.calibrate.nulls import class_p_values, fewest, fit_agreement, fit_nulls
+from undoor.calibrate.nulls import class_p_values, fewest, fit_agreement, fit_nulls, teaching
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
-from undoor.families.calibration import Agreement, Calibration, Lowest, Null, Scope
+from undoor.families.calibration import Calibration, Scope
+from undoor.families.null import Agreement, Lowest, Null
 from undoor.progress import Progress, silent
 from undoor.scan.combination import ABOVE, combination_of, for_classes, overall
 from undoor.vocabulary import DEFAULT_ALPHA
@@ -42,17 +43,16 @@ def lowest_combinations(
         Progress callback.
     """
     out = {}
-    for done, left_out in enumerate(models):
-        if absolute and left_out.targets:
-            continue
-        progress("judging each model by the others", done, len(models))
+    judged = teaching(models, absolute=absolute)
+    for done, left_out in enumerate(judged):
+        progress("judging each model by the others", done, len(judged))
         rest = [model for model in models if model is not left_out]
         nulls, agreed = fit_families(rest, absolute=absolute, usual=usual)
         combination = combination_of(class_p_values(left_out, nulls), nulls, agreed)
         natural = np.delete(combination, left_out.targets)
         if len(natural) >= fewest(absolute=absolute):
             out[left_out.name] = float(for_classes(natural, len(natural)).min())
-    progress("judging each model by the others", len(models), len(models))
+    progress("judging each model by the others", len(judged), len(judged))
     return out
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 from undoor.calibrate.observation import Observation
 from undoor.errors import UndoorError
 from undoor.families.at_size import AtSize
-from undoor.families.calibration import Agreement, Null
+from undoor.families.null import Agreement, Null
 from undoor.families.registry import family_named, judged_beside
 from undoor.scan.combination import agreement, agreement_p_values, of_ten
 from undoor.scan.report import ClassEvidence
@@ -55,13 +55,13 @@ def fit_nulls(
     models
         Scans of them.
     absolute
-        As of `undoor.families.calibration.Null`: for few classes.
+        As of `undoor.families.null.Null`: for few classes.
     weights
         Of the families, where none of the models has a backdoor to learn them from.
     """
     natural: dict[str, list[list[float | None]]] = {}
     lone: dict[str, list[tuple[float | None, list[float | None]]]] = {}
-    for model in without_backdoor(models) if absolute else models:
+    for model in teaching(models, absolute=absolute):
         by_family = _natural(model)
         for shared in [family for family in by_family if judged_beside(family)]:
             size, *_ = by_family.pop(shared)
@@ -93,9 +93,9 @@ def fit_nulls(
     }
 
 
-def without_backdoor(models: Sequence[Observation]) -> list[Observation]:
-    """Return those that are clean."""
-    return [model for model in models if not model.targets]
+def teaching(models: Sequence[Observation], *, absolute: bool) -> list[Observation]:
+    """Return the models whose natural triggers count: of few classes those that are clean."""
+    return [model for model in models if not (absolute and model.targets)]
 
 
 def fewest(*, absolute: bool) -> int:

@@ -1,4 +1,4 @@
-"""What was learned from models without a backdoor: how small natural triggers are."""
+"""What was learned from models without a backdoor, and the file that holds it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from undoor.errors import UndoorError
+from undoor.families.null import Agreement, Lowest, Null
 from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
@@ -20,99 +21,10 @@ from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES
 
 SCHEMA = "undoor/calibration/1"
-# Beyond it, no number of a null is one that was fitted.
-LARGEST = 1e4
 # What undoor comes with: for models of at least so many classes, and for those of fewer.
 MANY, FEW = "calibration.toml", "calibration_few.toml"
 
 Part = TypeVar("Part")
-
-
-@dataclass(frozen=True)
-class Null:
-    """The natural triggers of one family, on images of 32 x 32 pixels and ten classes.
-
-    Attributes
-    ----------
-    natural
-        Median over the models of their smallest trigger, or of their largest margin.
-    ceiling
-        Size beyond which the sizes of classes are not informative.
-    location, scale
-        Of the Gumbel distribution of a model's highest log score, or highest lead of a margin.
-    weight
-        Of the family in the combination, by how many backdoors it showed.
-    least_others
-        The smallest lower quartile of a model's natural triggers; 0 in families in which many small
-        triggers at once do not indicate many targets.
-    absolute
-        Whether a size or margin counts by itself, instead of beside those of the other classes.
-    """
-
-    natural: float
-    ceiling: float
-    location: float
-    scale: float
-    weight: float = 1.0
-    least_others: float = 0.0
-    absolute: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse numbers with which no p-value is one.
-
-        Raises
-        ------
-        UndoorError
-            A number is not finite, or out of range.
-        """
-        _require_numbers(self, above_0=("scale", "weight"), from_0=("ceiling", "least_others"))
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The highest agreement of the families about one of ten classes without a backdoor.
-
-    Attributes
-    ----------
-    location, scale
-        Of its Gumbel distribution.
-    weight
-        As that of a family.
-    """
-
-    location: float
-    scale: float
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse numbers with which no p-value is one, as `Null` does."""
-        _require_numbers(self, above_0=("scale", "weight"))
-
-
-@dataclass(frozen=True)
-class Lowest:
-    """The lowest combination of all families about one of ten classes without a backdoor.
-
-    Families depend on each other: what is easy to reach for one is for others as well. How low
-    their combination comes is fitted, therefore, and not taken from theory.
-
-    Attributes
-    ----------
-    threshold
-        Of minus its logarithm: the value that 30 % of the models exceed.
-    excess
-        By how much they exceed it on average; of an exponential distribution.
-    models
-        How many models it was fitted on.
-    """
-
-    threshold: float
-    excess: float
-    models: int
-
-    def __post_init__(self) -> None:
-        """Refuse numbers with which no p-value is one, as `Null` does."""
-        _require_numbers(self, above_0=("threshold", "excess", "models"))
 
 
 @dataclass(frozen=True)
@@ -140,6 +52,11 @@ class Scope:
     sides: tuple[int, int] = (28, 32)
     channels: tuple[int, int] = (1, 3)
     classes: tuple[int, int] = (MANY_CLASSES, 0)
+
+    @property
+    def absolute(self) -> bool:
+        """Whether each class counts by itself, as there are too few others to compare with."""
+        return self.classes[0] < MANY_CLASSES
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
         """Return whether inputs of this shape are in the range of those of the models.
@@ -181,7 +98,6 @@ class Calibration:
     power
         Of how many of the backdoored ones among them the usual level finds a target, and how many
         there are; None where there are none.
-
     unreached
         The families without a null because no trigger of theirs worked in any of the models.
 
@@ -201,7 +117,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
-        few = self.scope.classes[0] < MANY_CLASSES
+        few = self.scope.absolute
         if not self.nulls or any(null.absolute is not few for null in self.nulls.values()):
             raise UndoorError(
                 f"expected nulls that are all absolute where there are fewer than {MANY_CLASSES} "
@@ -209,11 +125,6 @@ class Calibration:
             )
         if self.power is not None and not 0 <= self.power[0] <= self.power[1]:
             raise UndoorError(f"expected power to be found models and all, got {self.power!r}")
-
-    @property
-    def absolute(self) -> bool:
-        """Whether each class counts by itself."""
-        return self.scope.classes[0] < MANY_CLASSES
 
     @staticmethod
     def load(file: str | Path) -> Calibration:
@@ -351,21 +262,6 @@ def _require_keys(name: str, found: Collection[str], expected: Collection[str]) 
     if set(found) != set(expected):
         odd = ", ".join(sorted(set(found) ^ set(expected)))
         raise UndoorError(f"{name}: expected {', '.join(expected)}; missing or unknown: {odd}")
-
-
-def _require_numbers(
-    part: Null | Agreement | Lowest, above_0: Collection[str], from_0: Collection[str] = ()
-) -> None:
-    """Refuse a number that is not finite, or out of its range."""
-    for name, value in vars(part).items():
-        if not isinstance(value, (int, float)):
-            raise UndoorError(f"{name}: expected a number, got {value!r}")
-        low = 0 if name in (*above_0, *from_0) else -LARGEST
-        if not low <= value <= LARGEST or (name in above_0 and value == 0):
-            least = "above 0" if name in above_0 else f"at least {low:g}"
-            raise UndoorError(
-                f"{name}: expected a number {least} and at most {LARGEST:g}, got {value}"
-            )
 
 
 def _value(value: bool | float | str | Sequence[int] | Sequence[str]) -> str:

@@ -14,8 +14,9 @@ from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.families.at_size import AtSize
 from undoor.families.bank import InputBank, TriggerBank
-from undoor.families.calibration import Null, fitted_null
+from undoor.families.calibration import fitted_null
 from undoor.families.growth import constant
+from undoor.families.null import Null
 from undoor.families.schedules import Effort
 from undoor.spaces.images import IMAGES
 from undoor.spaces.space import Extent, Space

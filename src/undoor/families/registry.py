@@ -8,11 +8,12 @@ from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
-from undoor.families.calibration import Calibration, Null, calibration_for
+from undoor.families.calibration import Calibration, calibration_for
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
 from undoor.families.latent import LATENT
+from undoor.families.null import Null
 from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.patch_margin import PATCH_MARGIN
@@ -108,8 +109,8 @@ def nulls(calibration: Calibration) -> dict[str, Null]:
     Those of the calibration, and where it holds for what undoor's own one for many classes holds
     for, those that families of other packages bring.
     """
-    own = calibration.scope == calibration_for(MANY_CLASSES).scope
-    known = {f.name: calibration.nulls.get(f.name, f.null if own else None) for f in families()}
+    usual = calibration.scope == calibration_for(MANY_CLASSES).scope
+    known = {f.name: calibration.nulls.get(f.name, f.null if usual else None) for f in families()}
     return {name: null for name, null in known.items() if null is not None}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from undoor.families.calibration import Agreement, Lowest, Null
+from undoor.families.null import Agreement, Lowest, Null
 from undoor.scan.statistics import NULL_CLASSES, TINY
 
 # Between 1 and the number below it.

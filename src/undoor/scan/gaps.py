@@ -176,7 +176,7 @@ def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator
     """Yield the gaps, those that exclude most verdicts first."""
     calibrated, scope = covered.calibrated or {}, learned.scope
     if not calibrated["classes"]:
-        comparable = not learned.absolute or (covered.classes or 0) >= MANY_CLASSES
+        comparable = not scope.absolute or (covered.classes or 0) >= MANY_CLASSES
         expected = scope.classes if comparable else (MANY_CLASSES, 0)
         yield Gap(FEW_CLASSES, (), (covered.classes or 0,), expected)
     if per_class < MIN_PER_CLASS:
@@ -187,7 +187,7 @@ def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
     found, tried = learned.power or (0, 0)
-    if found < MIN_POWER * tried or (learned.absolute and not tried):
+    if found < MIN_POWER * tried or (scope.absolute and not tried):
         yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:

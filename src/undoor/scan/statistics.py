@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from undoor.families.at_size import AtSize
-from undoor.families.calibration import Null
+from undoor.families.null import Null
 
 # Sizes are positive.
 TINY = 1e-6
@@ -143,7 +143,7 @@ def margin_scores(
     plan
         Of the family: the parts, `relative` and `spread`.
     absolute
-        Whether the other classes do not count (`undoor.families.calibration.Null`).
+        Whether the other classes do not count (`undoor.families.null.Null`).
 
     Examples
     --------

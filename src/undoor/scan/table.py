@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undoor.classifier import Classifier
-from undoor.families.calibration import Calibration, Null
+from undoor.families.calibration import Calibration
+from undoor.families.null import Null
 from undoor.families.registry import family_named, judged_beside, nulls
 from undoor.inversion.candidates import Candidate
 from undoor.scan.combination import alone, for_classes, overall
@@ -90,7 +91,7 @@ class Table:
         self.extent, scope = classifier.extent, calibration.scope
         self.alike = (classifier.space.name, classifier.task.name) == (scope.space, scope.task)
         # What counts by itself says nothing where it was not learned.
-        self.nulls = nulls(calibration) if self.alike or not calibration.absolute else {}
+        self.nulls = nulls(calibration) if self.alike or not scope.absolute else {}
         self.calibration = calibration
         self.classes = classifier.num_classes
         self.entries: dict[str, list[TableEntry]] = {}

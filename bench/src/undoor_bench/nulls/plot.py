@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from undoor.families.calibration import Lowest
+from undoor.families.null import Lowest
 from undoor.render.svg import INK, svg_file, use_ink
 from undoor.scan.combination import as_lowest
 from undoor.vocabulary import DEFAULT_ALPHA

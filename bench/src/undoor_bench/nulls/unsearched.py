@@ -14,8 +14,8 @@ def with_unsearched(learned: Calibration) -> Calibration:
 
     Such as those of families that are searched in tables.
     """
-    if learned.scope.classes[0] < MANY_CLASSES:
+    if learned.scope.absolute:
         return learned
     known = calibration_for(MANY_CLASSES).nulls
-    kept = {family: null for family, null in known.items() if find_family(family)}
-    return replace(learned, nulls={**kept, **learned.nulls})
+    installed = {family: null for family, null in known.items() if find_family(family)}
+    return replace(learned, nulls={**installed, **learned.nulls})
