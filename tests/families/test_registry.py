@@ -35,7 +35,7 @@ def test_families() -> None:
     family, of rows those networks with fewer sites have fewer."""
     assert families_for(random_classifier("mlp")) == ("patch", "additive", "latent late")
     shallow = families_for(toy_classifier(backdoored=True))
-    assert shallow == (*MARGINS, "patch", "warp", "latent middle")
+    assert shallow == (*MARGINS, "patch", "opaque patch", "warp", "latent middle")
     assert families_for(relay_classifier({})) == shallow
 
 

@@ -22,8 +22,9 @@ AT_INPUT = [
 ]
 INPUT_FAMILIES = [family.name for family in AT_INPUT]
 LATENT_FAMILIES = dict(zip((family.name for family in LATENT), DEPTHS, strict=True))
-# Those that are searched for the clearest trigger of one size.
-MARGINS = [family.name for family in REGISTRY if family.at_size]
+# Those whose triggers are of one size, and of them those that are searched for the clearest one.
+OF_ONE_SIZE = [family.name for family in REGISTRY if family.at_size]
+MARGINS = [family.name for family in REGISTRY if family.at_size and family.made_of is None]
 FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS.name in family.spaces]
 
 

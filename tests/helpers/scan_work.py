@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+from helpers.tiny import CLASSES, clean_images, toy_classifier
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.identity.model import identify
+from undoor.inversion.candidates import Candidate
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.image_split import split
+from undoor.inversion.margins import clean_margin
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Run, Work
 from undoor.scan.report import ScanReport
@@ -30,3 +34,15 @@ def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: 
     meter = Meter()
     images = split(clean, known, generator)
     return Work(classifier.counted(meter), images, class_directions, Run(generator, meter))
+
+
+def toy_work(*, backdoored: bool = True, classes: int = CLASSES, seed: int = 0) -> Work:
+    classifier = toy_classifier(backdoored=backdoored, classes=classes)
+    work = work_on(classifier, clean_images(6, classes=classes), seed=seed)
+    logits = classifier.logits(work.images.x)
+    work.run.meter.passes = 0.0
+    return replace(work, clean_margin=clean_margin(work.classifier.task, logits))
+
+
+def margins(found: tuple[Candidate, ...]) -> list[float]:
+    return [candidate.margin if candidate.margin is not None else np.nan for candidate in found]

@@ -10,40 +10,21 @@ import pytest
 import torch
 
 from helpers.family_names import MARGINS
-from helpers.scan_work import work_on
-from helpers.tiny import (
-    CLASSES,
-    TARGET,
-    clean_images,
-    toy_classifier,
-)
+from helpers.scan_work import margins, toy_work
+from helpers.tiny import CLASSES, TARGET
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.families.at_size import AtSize
 from undoor.families.patch_margin import PATCH_MARGIN, places
 from undoor.families.registry import family_named
-from undoor.inversion.candidates import Candidate
 from undoor.inversion.followed import DRAWN, PROMISING
 from undoor.inversion.margins import clean_margin, largest_margins
 from undoor.inversion.meter import Budget
 from undoor.inversion.triggered import triggered
-from undoor.inversion.work import Work
 from undoor.journal import Journal
 from undoor.passes import Capacity
 from undoor.tasks.single_label import SINGLE_LABEL
 
 SHORT = AtSize(size=36.0, starts=9, steps=12, batch=2, tried=8)
-
-
-def toy_work(*, backdoored: bool = True, classes: int = CLASSES, seed: int = 0) -> Work:
-    classifier = toy_classifier(backdoored=backdoored, classes=classes)
-    work = work_on(classifier, clean_images(6, classes=classes), seed=seed)
-    logits = classifier.logits(work.images.x)
-    work.run.meter.passes = 0.0
-    return replace(work, clean_margin=clean_margin(work.classifier.task, logits))
-
-
-def margins(found: tuple[Candidate, ...]) -> list[float]:
-    return [candidate.margin if candidate.margin is not None else np.nan for candidate in found]
 
 
 @pytest.mark.usefixtures("arithmetic")

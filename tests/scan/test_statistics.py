@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.family_names import BY_SOURCE, LATENT_FAMILIES, MARGINS, SHARED
+from helpers.family_names import BY_SOURCE, LATENT_FAMILIES, OF_ONE_SIZE, SHARED
 from undoor.families.at_size import AtSize
 from undoor.families.calibration import calibrated_on, calibration_for
 from undoor.families.null import Null
@@ -219,7 +219,7 @@ def test_nothing_was_learned_of_inputs_without_a_scale() -> None:
 def test_learned_quartiles() -> None:
     """None for sources, all of which a single backdoor for all moves, inside the network, and where
     margins are measured."""
-    without = {BY_SOURCE, SHARED, *LATENT_FAMILIES, *MARGINS}
+    without = {BY_SOURCE, SHARED, *LATENT_FAMILIES, *OF_ONE_SIZE}
     for family, null in nulls(LEARNED_MANY).items():
         assert (null.least_others == 0) == (family in without)
-        assert family in MARGINS or null.least_others < null.ceiling
+        assert family in OF_ONE_SIZE or null.least_others < null.ceiling

@@ -71,5 +71,8 @@ ADDITIVE = Family(
 )
 
 ADDITIVE_MARGIN = ADDITIVE.at_one_size(
-    "additive margin", AtSize(size=1.0), spaces=frozenset({IMAGES.name}), reaches_any=False
+    "additive margin",
+    AtSize(size=1.0, spread=3.0),
+    spaces=frozenset({IMAGES.name}),
+    reaches_any=False,
 )

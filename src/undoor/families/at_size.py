@@ -33,7 +33,7 @@ class AtSize:
         Times the step size of the bank.
     relative, spread
         How much of the median margin of the other classes is taken off that of a class, and how
-        much their spread counts, in [0, 1] (`undoor.scan.statistics.margin_scores`). Chosen on the
+        much their spread counts, at least 0 (`undoor.scan.statistics.margin_scores`). Chosen on the
         models that the nulls are learned from.
     """
 

@@ -77,4 +77,4 @@ BLEND = Family(
     uncalibrated=True,
 )
 
-BLEND_MARGIN = BLEND.at_one_size("blend margin", AtSize(size=0.15))
+BLEND_MARGIN = BLEND.at_one_size("blend margin", AtSize(size=0.15, spread=3.0))

@@ -113,6 +113,10 @@ class Family:
     at_size
         How the largest margin at a fixed size is searched for, in the place of the smallest
         trigger, with which only findings end. None for families that search for the smallest.
+    made_of
+        Of a family with `at_size`: the one whose smallest triggers, stamps, it makes opaque and
+        measures, and searches for nothing itself (`undoor.inversion.opaque`); it is searched in
+        every network that this one is searched in, and after it.
     spaces
         The names of the spaces (`undoor.spaces`) of inputs that it applies to.
     growth
@@ -170,6 +174,7 @@ class Family:
     make: Maker
     effort: Effort
     at_size: AtSize | None = None
+    made_of: Family | None = None
     spaces: frozenset[str] = frozenset({IMAGES.name})
     growth: Callable[[Extent], float] = constant
     null: Null | None = None

@@ -129,4 +129,6 @@ FREQUENCY = Family(
     uncalibrated=True,
 )
 
-FREQUENCY_MARGIN = FREQUENCY.at_one_size("frequency margin", AtSize(size=3.0), covered_by=None)
+FREQUENCY_MARGIN = FREQUENCY.at_one_size(
+    "frequency margin", AtSize(size=3.0, relative=0.5, spread=0.0), covered_by=None
+)

@@ -14,6 +14,7 @@ from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
 from undoor.families.latent import LATENT
 from undoor.families.null import Null
+from undoor.families.opaque_patch import OPAQUE_PATCH
 from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.patch_margin import PATCH_MARGIN
@@ -30,6 +31,7 @@ REGISTRY: tuple[Family, ...] = (
     FREQUENCY_MARGIN,
     TONE_MARGIN,
     PATCH,
+    OPAQUE_PATCH,
     ADDITIVE,
     BLEND,
     FREQUENCY,

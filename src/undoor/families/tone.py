@@ -14,7 +14,8 @@ from undoor.spaces.images import IMAGES
 from undoor.triggers import Tone, Trigger
 from undoor.triggers.tone import toned
 
-START = 0.02
+# Where searches start, far enough from each other to go different ways.
+START = 0.08
 
 
 class ToneBank(InputBank):
@@ -74,4 +75,8 @@ TONE = Family(
     uncalibrated=True,
 )
 
-TONE_MARGIN = TONE.at_one_size("tone margin", AtSize(size=0.25))
+TONE_MARGIN = TONE.at_one_size(
+    # Few of the starts find a planted tone, and then its margin is far beyond that of natural ones.
+    "tone margin",
+    AtSize(size=0.4, starts=4, batch=2, spread=2.0),
+)

@@ -190,7 +190,7 @@ class _Climb:
         for chunk in self.chunks:
             for cut in groups(self.plan.batch, self.limit):
                 margins = chunk.margins(images, rows[chunk.rows, cut], labels[chunk.rows, cut])
-                loss = -_finite(margins, self.bank).clamp(max=ENOUGH).sum()
+                loss = -finite(margins, self.bank.family).clamp(max=ENOUGH).sum()
                 loss.backward()
         self.optimizer.step()
         self.bank.limit(self.size)
@@ -215,7 +215,7 @@ def _measured(
     work: Work, plan: AtSize, bank: TriggerBank, goals: Sequence[int]
 ) -> tuple[Candidate, ...]:
     """Return the candidates with their margins on held-out inputs of other classes."""
-    rows = _tried(work, goals, plan.tried)
+    rows = held_out_for(work, goals, plan.tried)
     labels = indices(goals, rows.device)[:, None].expand_as(rows)
     total = torch.zeros(len(goals), device=rows.device)
     capacity = work.classifier.capacity
@@ -224,7 +224,7 @@ def _measured(
     for directions in (None, work.class_directions) if known else (None,):
         for chunk in chunks_of(work.classifier, bank, directions, max(1, limit // plan.tried)):
             margins = chunk.margins(work.images.x, rows[chunk.rows], labels[chunk.rows])
-            total[chunk.rows] += _finite(margins, bank).mean(1) / work.clean_margin
+            total[chunk.rows] += finite(margins, bank.family).mean(1) / work.clean_margin
     if not known:
         total += NATURAL_BARRED
     sizes = bank.sizes().tolist()
@@ -235,8 +235,8 @@ def _measured(
     )
 
 
-def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:
-    """Return the held-out inputs [M, count] that each candidate is measured on.
+def held_out_for(work: Work, goals: Sequence[int], count: int) -> Tensor:
+    """Return the held-out inputs [M, count] of other classes that each candidate is measured on.
 
     Those of one class are the same for all its candidates. Where there are so few clean inputs that
     none is held out for a class, those that its triggers were searched on.
@@ -251,10 +251,17 @@ def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:
     return torch.stack([of_goal[goal] for goal in goals])
 
 
-def _finite(margins: Tensor, bank: TriggerBank) -> Tensor:
+def finite(margins: Tensor, family: str) -> Tensor:
+    """Return the margins of triggers of a family.
+
+    Raises
+    ------
+    UndoorError
+        They are not finite.
+    """
     if not bool(torch.isfinite(margins).all()):
         raise UndoorError(
-            f"the margins of {bank.family} triggers are not finite: the model outputs NaN or "
+            f"the margins of {family} triggers are not finite: the model outputs NaN or "
             "infinity for inputs within its bounds; check its weights"
         )
     return margins

@@ -8,6 +8,7 @@ from undoor.classifier import Classifier
 from undoor.errors import BudgetEnded
 from undoor.families.family import Moves
 from undoor.families.registry import families_for, family_named
+from undoor.inversion.opaque import opaque_margins
 from undoor.inversion.work import Work
 from undoor.progress import FAMILIES
 from undoor.scan.confirm import ends_of_shared, ends_of_sources
@@ -44,7 +45,11 @@ def fill(work: Work, table: Table) -> list[str]:
 
 
 def _add(work: Work, table: Table, family: str) -> None:
-    table.add(family, screen(work, family))
+    if made_of := family_named(family).made_of:
+        smallest = table.candidates(made_of.name)
+        table.add(family, opaque_margins(work, family_named(family), smallest))
+    else:
+        table.add(family, screen(work, family))
 
 
 def _add_sources(work: Work, table: Table, family: str) -> None:
