@@ -76,8 +76,8 @@ SECTIONS = (
         "plots have the smallest p-value of each model, by nulls that were fitted on all "
         "others.\n\n"
         "![The smallest p-value of each model of at least five classes without its targets, beside "
-        "chance](null.svg)\n\n"
-        "![The same of two to four classes](null_few.svg)",
+        "chance](calibration.svg)\n\n"
+        "![The same of two to four classes](calibration_few.svg)",
         scans.learned,
     ),
     Section(
