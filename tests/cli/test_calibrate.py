@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from helpers.cli_fakes import Cli, make_report
 from helpers.observations import drawn
 from undoor.families.calibration import Calibration
+from undoor.render.documents import json_schema
 
 
 @pytest.fixture
@@ -46,6 +48,7 @@ def test_calibrate(cli: Cli) -> None:
     as_json = cli.run("calibrate", *reports(cli, 12), "--out", out, "--json")
     document = json.loads(as_json.stdout)
     assert document["lowest"]["models"] == 12
+    jsonschema.Draft202012Validator(json_schema("calibration")).validate(document)
 
 
 def test_models_that_are_called_backdoored_are_named(cli: Cli) -> None:
@@ -78,7 +81,12 @@ def test_a_scan_by_what_was_learned(cli: Cli) -> None:
     cli.run("calibrate", *reports(cli, 12), "--out", out)
     assert cli.scan("--calibration", out).exit_code == 1
     assert cli.calibration == Calibration.load(out)
+
+
+def test_a_damaged_calibration_is_refused_before_the_model_is_opened(cli: Cli) -> None:
+    """The code of a hostile model would have run for nothing, and scans take minutes."""
+    out = cli.folder / "own.toml"
     out.write_text("no such thing")
-    refused = cli.scan("--calibration", out)
+    refused = cli.run("scan", cli.folder / "none", "--data", cli.data, "--calibration", out)
     assert refused.exit_code == 4
     assert "expected a file that `undoor calibrate` wrote" in refused.stderr

@@ -65,7 +65,7 @@ def repair(
 ) -> CommandResult:
     """Close backdoors without retraining: corrections are added, no weight changes."""
     fixing.check()
-    formats = reports.formats(out)
+    formats, learned = reports.formats(out), search.learned()
     with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
         fixing.check_model(classifier)
@@ -80,7 +80,14 @@ def repair(
         resume(journal, classifier, clean, options)
         budget, spent = limits.budget, (0.0, 0.0)
         if report is None:
-            report = search.run(classifier, clean, seed=data.seed, budget=budget, journal=journal)
+            report = search.run(
+                classifier,
+                clean,
+                seed=data.seed,
+                calibration=learned,
+                budget=budget,
+                journal=journal,
+            )
             spent = report.passes, report.seconds
         with pipeline.spent_before(*spent):
             result = fixing.run(

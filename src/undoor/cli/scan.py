@@ -57,7 +57,7 @@ def scan(
 
     Needs 10 to 100 clean, labelled images of each class that were not used for training.
     """
-    formats = reports.formats(out)
+    formats, learned = reports.formats(out), search.learned()
     with output_folder(run.folder(out), fresh=run.fresh) as journal:
         classifier = model.load()
         clean = data.read(classifier)
@@ -66,7 +66,12 @@ def scan(
             return estimate(classifier, clean).result()
         resume(journal, classifier, clean, {"seed": data.seed, **vars(search)})
         report = search.run(
-            classifier, clean, seed=data.seed, budget=limits.budget, journal=journal
+            classifier,
+            clean,
+            seed=data.seed,
+            calibration=learned,
+            budget=limits.budget,
+            journal=journal,
         )
         files: list[Path] = []
         if out:

@@ -15,6 +15,7 @@ from undoor.vocabulary import BUDGET, DEFAULT_ALPHA
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.families.calibration import Calibration
     from undoor.inversion.meter import Budget
     from undoor.journal import Journal
     from undoor.scan.report import ScanReport
@@ -62,12 +63,25 @@ class ScanOptions:
         ),
     ] = None
 
+    def learned(self) -> Calibration | None:
+        """Return the calibration that was given; to be called before any code of the model runs.
+
+        Raises
+        ------
+        UndoorError
+            The file is none.
+        """
+        from undoor.families.calibration import Calibration
+
+        return None if self.calibration is None else Calibration.load(self.calibration)
+
     def run(
         self,
         classifier: Classifier,
         clean: CleanSet,
         *,
         seed: int,
+        calibration: Calibration | None = None,
         budget: Budget | None = None,
         journal: Journal | None = None,
     ) -> ScanReport:
@@ -75,10 +89,8 @@ class ScanOptions:
 
         Its journal is left open if the budget ended.
         """
-        from undoor.families.calibration import Calibration
         from undoor.scan import Thresholds, scan
 
-        learned = None if self.calibration is None else Calibration.load(self.calibration)
         with bars() as progress:
             report = scan(
                 classifier,
@@ -88,7 +100,7 @@ class ScanOptions:
                 budget=budget,
                 accept_graph=self.accept_graph,
                 accept_coverage=self.accept_coverage,
-                calibration=learned,
+                calibration=calibration,
                 journal=journal,
                 progress=progress,
             )

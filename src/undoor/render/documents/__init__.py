@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from undoor.errors import UndoorError
+from undoor.render.documents.calibration import Calibration
 from undoor.render.documents.check import Check
 from undoor.render.documents.error import Error
 from undoor.render.documents.estimate import Estimate
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "report": Report,
     "inspection": Inspection,
     "estimate": Estimate,
+    "calibration": Calibration,
     "error": Error,
 }
 
