@@ -19,6 +19,7 @@ from undoor.cli import demo as demo_command
 from undoor.errors import UndoorError
 from undoor.evaluate import SCHEMA as EVALUATION
 from undoor.evaluate import evaluate
+from undoor.fleet.fleet import SCHEMA as FLEET
 from undoor.guard import guard
 from undoor.inspect.result import SCHEMA as INSPECTION
 from undoor.rate import rates_to_json
@@ -63,6 +64,7 @@ def test_versions_are_those_that_are_written() -> None:
         "report": report_json.SCHEMA,
         "inspection": INSPECTION,
         "estimate": estimate.SCHEMA,
+        "fleet": FLEET,
         "error": error_document.SCHEMA,
     }
     assert {n: json_schema(n)["properties"]["schema"]["const"] for n in DOCUMENTS} == written

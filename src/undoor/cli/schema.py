@@ -15,7 +15,7 @@ from undoor.errors import UndoorError, UsageError
 Document = Annotated[
     str,
     typer.Argument(
-        help="scan, repair, check, evaluation, demo, report, inspection, estimate or error.",
+        help="scan, repair, check, evaluation, demo, report, inspection, estimate, fleet or error.",
         metavar="DOCUMENT",
     ),
 ]

@@ -15,6 +15,7 @@ from undoor.render.documents.check import Check
 from undoor.render.documents.error import Error
 from undoor.render.documents.estimate import Estimate
 from undoor.render.documents.evaluation import Evaluation
+from undoor.render.documents.fleet import Fleet
 from undoor.render.documents.inspection import Inspection
 from undoor.render.documents.repair import Repair
 from undoor.render.documents.report import Demo, Report
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "report": Report,
     "inspection": Inspection,
     "estimate": Estimate,
+    "fleet": Fleet,
     "error": Error,
 }
 
