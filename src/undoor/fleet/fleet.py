@@ -51,7 +51,7 @@ class Fleet:
         >>> Fleet((FleetEntry("a", "a.toml", "clean/"),), "scan").counts["waiting"]
         1
         """
-        found = Counter(entry.verdict or entry.state for entry in self.entries)
+        found: Counter[str] = Counter(entry.verdict or entry.state for entry in self.entries)
         names = ("backdoored", "inconclusive", "clean", *(s for s in STATES if s != "finished"))
         return {name: found[name] for name in names}
 

@@ -121,7 +121,7 @@ def _of_argument(argument: str, downloads: Path) -> Iterator[Found]:
             f"{argument} does not exist{other_spelling(path)}; expected a model, a folder of "
             "models, a pattern such as 'zoo/*', or a table in CSV or TOML"
         )
-    for match in map(Path, sorted(glob.glob(argument, recursive=True))):
+    for match in map(Path, sorted(glob.glob(argument, recursive=True))):  # noqa: PTH207
         if match.is_dir() or is_model(match):
             yield from _of_path(match, downloads)
 
@@ -174,10 +174,13 @@ def _below(folder: Path) -> Iterator[Found]:
 def parts_of(path: Path) -> tuple[str, ...]:
     """Return the names that lead to a model, without those that say nothing.
 
-    >>> parts_of(Path("/zoo/a/model.toml"))[-2:], parts_of(Path("/hub/models--x--y/snapshots/3f"))[-2:]
-    (('zoo', 'a'), ('x/y', '3f'))
+    >>> parts_of(Path("/zoo/a/model.toml"))[-2:]
+    ('zoo', 'a')
+    >>> parts_of(Path("/hub/models--x--y/snapshots/3f"))[-2:]
+    ('x/y', '3f')
     """
-    parts = Path(os.path.abspath(path)).parts[1:]
+    # Links keep their own names.
+    parts = Path(os.path.abspath(path)).parts[1:]  # noqa: PTH100
     if path.name == MODEL_FILE:
         parts = parts[:-1]
     kept = [part for part in parts if part != SNAPSHOTS]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 # A command of undoor: reads its arguments from `sys.argv` and ends with its exit code.
 Main = Callable[[], None]
@@ -57,10 +57,10 @@ def run(main: Main, call: Call) -> int:
     """
     for file in (call.output, call.log):
         file.parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context(METHOD)
+    context: Any = multiprocessing.get_context(METHOD)
     with _lock:
         context.set_forkserver_preload([PRELOADED])
-        process = context.Process(target=_work, args=(main, call), daemon=False)
+        process: BaseProcess = context.Process(target=_work, args=(main, call), daemon=False)
         process.start()
         _running.add(process)
     try:
