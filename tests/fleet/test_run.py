@@ -33,7 +33,7 @@ def pool() -> Iterator[LocalPool]:
 
 
 def run(jobs: list[Job], folder: Path, pool: LocalPool, **options: int) -> dict[str, FleetEntry]:
-    found = examine(jobs, Results(folder / "out"), Plan(pretended, pool, **options))  # type: ignore[arg-type]
+    found = examine(jobs, Results(folder / "out"), Plan(pretended, pretended, pool, **options))  # type: ignore[arg-type]
     assert [entry.name for entry in found] == [job.name for job in jobs]
     return {entry.name: entry for entry in found}
 
@@ -54,7 +54,7 @@ def test_the_same_bytes_at_any_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 2, 4):
         pool = LocalPool(workers)
         folder = tmp_path / str(workers)
-        entries = examine(jobs, Results(folder), Plan(pretended, pool, retries=1))
+        entries = examine(jobs, Results(folder), Plan(pretended, pretended, pool, retries=1))
         pool.close()
         texts.add(Fleet.of(entries, "scan", 4).save(folder).read_bytes())
     assert len(texts) == 1
@@ -161,7 +161,7 @@ def test_a_process_killed_from_outside_loses_nothing(tmp_path: Path, pool: Local
     killer = threading.Thread(target=kill)
     killer.start()
     changes: list[FleetEntry] = []
-    plan = Plan(pretended, pool, changed=changes.append)
+    plan = Plan(pretended, pretended, pool, changed=changes.append)
     found = examine(jobs, Results(tmp_path / "out"), plan)
     killer.join()
     assert [entry.verdict for entry in found] == ["clean", "clean"]
@@ -181,4 +181,4 @@ def test_a_model_that_changes_meanwhile_has_no_result(tmp_path: Path, pool: Loca
 
 
 def test_nothing_to_do(tmp_path: Path, pool: LocalPool) -> None:
-    assert examine([], Results(tmp_path), Plan(pretended, pool)) == []
+    assert examine([], Results(tmp_path), Plan(pretended, pretended, pool)) == []

@@ -64,14 +64,23 @@ class Examination:
 
     def result(self) -> CommandResult:
         """Examine the models that are there now."""
-        from undoor.cli import main
+        from undoor.cli import helper_main, main
         from undoor.fleet.results import Results
         from undoor.fleet.run import Plan, examine
 
         formats, jobs = tuple(self.reports.formats(self.options.out)), self._jobs()
         out, options = self.options.out, self.options
         with closing(options.pool()) as pool, self._noting() as note:
-            plan = Plan(main, pool, options.threads, options.spread, options.retries, formats, note)
+            plan = Plan(
+                main,
+                helper_main,
+                pool,
+                options.threads,
+                options.spread,
+                options.retries,
+                formats,
+                note,
+            )
             entries = examine(jobs, Results(out), plan)
         code = self._code(entries)
         fleet = self._fleet(entries, code)

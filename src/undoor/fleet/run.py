@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,7 +17,7 @@ from undoor.fleet.job import Job
 from undoor.fleet.pool import Pool
 from undoor.fleet.results import BUDGETS, Results
 from undoor.fleet.worker import Call, Main
-from undoor.vocabulary import RUN_FOLDER
+from undoor.vocabulary import CLAIMS_FOLDER, RUN_FOLDER
 
 FAILURE = 4
 # How often a model is begun again whose process was lost before it finished a further step.
@@ -37,6 +38,8 @@ class Plan:
     ----------
     main
         The command line of undoor.
+    helper_main
+        What searches one model ahead, with several processes.
     pool
         What runs it.
     threads
@@ -52,6 +55,7 @@ class Plan:
     """
 
     main: Main
+    helper_main: Main
     pool: Pool
     threads: int = 1
     spread: int = 1
@@ -159,6 +163,9 @@ class _Examination:
         limited = any(name in job.options for name in BUDGETS)
         # A budget ends one search where it stands; several would each have gone on.
         if self.plan.spread > 1 and not limited:
+            shutil.rmtree(
+                self.results.folder(job, key) / RUN_FOLDER / CLAIMS_FOLDER, ignore_errors=True
+            )
             self.ahead[key] = self.plan.spread
             yield from (Turn(job, key, helper) for helper in range(self.plan.spread))
         else:
@@ -168,14 +175,15 @@ class _Examination:
         output, log = self.results.files(turn.job, turn.key)
         arguments = (*turn.job.arguments, "--out", str(self.results.folder(turn.job, turn.key)))
         if turn.helper is None:
-            formats = ",".join(dict.fromkeys([*REPORTS, *self.plan.reports]))
-            arguments = (*arguments, "--report", formats, "--json")
+            main, formats = self.plan.main, dict.fromkeys([*REPORTS, *self.plan.reports])
+            arguments = (*arguments, "--report", ",".join(formats), "--json")
         else:
-            arguments = ("ahead", *arguments[1:], "--helper", str(turn.helper))
+            main, repair = self.plan.helper_main, ("--repair",) * (turn.job.verb == "repair")
+            arguments = (*arguments[1:], *repair, "--helper", str(turn.helper))
             output, log = (file.with_stem(f"{file.stem}-{turn.helper}") for file in (output, log))
         call = Call(arguments, output, log, self.plan.threads)
         self._each(turn.key, lambda entry: replace(entry, state="running"))
-        self.running[self.plan.pool.submit(self.plan.main, call)] = turn
+        self.running[self.plan.pool.submit(main, call)] = turn
 
     def _ended(self, turn: Turn, future: Future[int]) -> None:
         try:

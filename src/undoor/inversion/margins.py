@@ -154,7 +154,7 @@ def _searched(
     run = carried_out(
         _Climb(work, bank, [Deck(search, work.run.generator) for search in searches], plan, size),
         work.images.x,
-        plan.steps,
+        work.run.steps(plan.steps),
         f"measuring {family.name}s",
         meter=work.run.meter,
         draft=draft,
@@ -221,7 +221,8 @@ def _measured(
     capacity = work.classifier.capacity
     limit = capacity.inference if capacity else ANSWERING
     known = work.class_directions is not None
-    for directions in (None, work.class_directions) if known else (None,):
+    measured = (None, work.class_directions) if known else (None,)
+    for directions in () if work.run.rehearsal else measured:
         for chunk in chunks_of(work.classifier, bank, directions, max(1, limit // plan.tried)):
             margins = chunk.margins(work.images.x, rows[chunk.rows], labels[chunk.rows])
             total[chunk.rows] += _finite(margins, bank).mean(1) / work.clean_margin

@@ -43,6 +43,12 @@ def fill(work: Work, table: Table) -> list[str]:
     return []
 
 
+def first_look(work: Work, family: str) -> None:
+    """Search a family as `fill` does, for the sake of what it draws and of the journal alone."""
+    look = {"target": screen, "source": screen_sources, "shared": screen_shared}
+    look[family_named(family).moves](work, family)
+
+
 def _add(work: Work, table: Table, family: str) -> None:
     table.add(family, screen(work, family))
 
