@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from undoor.fleet.job import Job
 from undoor.vocabulary import Verdict
 
 State = Literal["waiting", "running", "finished", "failed"]
+# As the reasons of a scan whose budget ended have them.
+SECONDS = re.compile(r" sample passes and [\d,]+ s\b")
 STATES = ("failed", "finished", "running", "waiting")
 
 
@@ -178,10 +181,19 @@ def scanned(entry: FleetEntry, scan: Mapping[str, Any], exit_code: int) -> Fleet
             )
             for item in scan["targets"]
         ),
-        reasons=tuple(reason["text"] for reason in scan["reasons"]),
+        reasons=tuple(_without_seconds(reason["text"]) for reason in scan["reasons"]),
         causes=tuple(scan["causes"]),
         model_sha256=scan["model_sha256"],
     )
+
+
+def _without_seconds(reason: str) -> str:
+    """Return the reason of a verdict without a time, which is another in every run.
+
+    >>> _without_seconds("the budget ended after 240 sample passes and 11 s: nothing was found")
+    'the budget ended after 240 sample passes: nothing was found'
+    """
+    return SECONDS.sub(" sample passes", reason)
 
 
 def repaired(entry: FleetEntry, repair: Mapping[str, Any]) -> FleetEntry:
