@@ -14,6 +14,9 @@ from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Target
 from undoor.fleet.mlflow_models import MlflowModels
 
+# MLflow uses what SQLAlchemy and others will drop, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -15,6 +15,7 @@ from undoor.cli.model_options import DescriptionOptions
 from undoor.cli.repair_options import RepairOptions
 from undoor.cli.runs import BudgetOptions, Memory
 from undoor.cli.scan_options import ScanOptions
+from undoor.cli.usage import in_our_words
 from undoor.errors import UndoorError, UsageError
 
 if TYPE_CHECKING:
@@ -121,6 +122,16 @@ class FleetOptions:
     def verb(self) -> Verb:
         """The command that examines each model."""
         return "repair" if self.repair else "scan"
+
+    def check(self) -> None:
+        """Refuse a place for the table where none can be, before any work."""
+        from undoor.fleet.store import require_store
+
+        for where in self.store or ():
+            try:
+                require_store(where)
+            except UndoorError as error:
+                raise UsageError(f"--store: {error}") from None
 
     def pool(self) -> Pool:
         """Return what runs the processes."""
@@ -264,9 +275,10 @@ def _require_parsed(job: Job) -> None:
     command: Any = typer.main.get_command(app)
     arguments = [*job.arguments[1:], "--out", "out"]
     try:
-        command.commands[job.verb].make_context(job.verb, arguments)
+        command.commands[job.verb].make_context(f"undoor {job.verb}", list(arguments))
     except Exception as error:
         # Errors of the parser belong to typer or to click, depending on the version.
         if not hasattr(error, "format_message"):
             raise
-        raise UsageError(f"{job.name}: {error.format_message()}; correct its options") from None
+        wrong = in_our_words(error, arguments) or f"{error.format_message()}; correct its options"
+        raise UsageError(f"{job.name}: {wrong}") from None

@@ -68,6 +68,7 @@ class Examination:
         from undoor.fleet.results import Results
         from undoor.fleet.run import Plan, examine
 
+        self.options.check()
         formats, jobs = tuple(self.reports.formats(self.options.out)), self._jobs()
         out, options = self.options.out, self.options
         with closing(options.pool()) as pool, self._noting() as note:

@@ -143,7 +143,7 @@ def _of_path(path: Path, downloads: Path) -> Iterator[Found]:
             for name, made in oci.laid_out(path, downloads).items()
         )
         return
-    yield from _below(path)
+    yield from sorted(_below(path), key=lambda item: item.path)
 
 
 def _below(folder: Path) -> Iterator[Found]:
