@@ -11,7 +11,7 @@ import pytest
 from helpers.fleet_work import data_file, model_folder
 from undoor.errors import UndoorError
 from undoor.fleet.digests import Digests
-from undoor.fleet.job import Job
+from undoor.fleet.job import Job, Value
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_options_count_and_budgets_do_not(job: Job, tmp_path: Path) -> None:
     calibration.write_text("b")
     keys |= {key(own), key(replace(job, verb="repair")), Digests(threads=2).key(job)}
     assert len(keys) == 6
-    without = {"max_passes": 3, "max_seconds": 1.0, "memory": "2GB"}
+    without: dict[str, Value] = {"max_passes": 3, "max_seconds": 1.0, "memory": "2GB"}
     assert key(replace(job, options=without)) == before
 
 
@@ -114,7 +114,8 @@ def test_what_was_written_since_is_read_again(job: Job) -> None:
 
 @pytest.mark.parametrize("missing", ["model", "data"])
 def test_missing_files(job: Job, missing: str) -> None:
-    lacking = replace(job, **{missing: "/nowhere/x.pt"})
+    model, data = ("/nowhere/x.pt" if missing == name else "" for name in ("model", "data"))
+    lacking = replace(job, model=model or job.model, data=data or job.data)
     with pytest.raises(UndoorError, match="no such file"):
         key(lacking)
 

@@ -10,6 +10,7 @@ import pytest
 from helpers.tiny import clean_images, toy_classifier
 from undoor.errors import BudgetEnded
 from undoor.inversion import journalled_search
+from undoor.inversion.invert import invert
 from undoor.journal import Journal
 from undoor.scan.ahead import search_ahead
 from undoor.scan.report import ScanReport
@@ -46,13 +47,13 @@ def test_the_report_of_one_process(
     assert len({file.name for file in alone.folder.iterdir()} - found) <= 2
     assert found <= {file.name for file in alone.folder.iterdir()}
     # Nothing that was searched is searched again.
-    searched = list[str]()
-    invert = journalled_search.invert
-    monkeypatch.setattr(
-        journalled_search,
-        "invert",
-        lambda *a, **k: (searched.append(k["family"]), invert(*a, **k))[1],
-    )
+    searched: list[str] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        searched.append(options["family"])
+        return invert(*arguments, **options)
+
+    monkeypatch.setattr(journalled_search, "invert", counted)
     assert plain(scan(model, clean, journal=journal)) == plain(expected)
     assert len(searched) <= 2
 
@@ -83,8 +84,13 @@ def test_a_helper_that_ends_early_leaves_the_rest_to_the_scan(tmp_path: Path) ->
 def test_a_model_that_cannot_be_judged_is_not_searched(tmp_path: Path) -> None:
     model, clean = toy_classifier(backdoored=True), clean_images(6)
     clean.labels[:] = clean.labels.flip(0)
-    names = list[str]()
+    names: list[str] = []
     journal = Journal(tmp_path)
-    search_ahead(model, clean, journal=journal, claim=lambda n: bool(names.append(n)))
+
+    def claim(name: str) -> bool:
+        names.append(name)
+        return True
+
+    search_ahead(model, clean, journal=journal, claim=claim)
     assert names == []
     assert journal.empty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,7 +118,9 @@ class Examination:
                 entries[entry.name] = entry
                 show(entry)
                 if time.monotonic() - last >= EVERY:
-                    self._fleet(list(entries.values()), None).save(self.options.out)
+                    # Where there is no room for this, there may be for the end.
+                    with suppress(OSError):
+                        self._fleet(list(entries.values()), None).save(self.options.out)
                     last = time.monotonic()
 
             yield note

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from undoor.errors import UndoorError
@@ -36,15 +36,22 @@ class LocalPool:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._closed = False
         # Threads wait for processes; they compute nothing.
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="undoor-fleet")
 
     def submit(self, main: Main, call: Call) -> Future[int]:
         """Run a call when a worker is free; the future holds its exit code."""
-        return self._threads.submit(run, main, call)
+        return self._threads.submit(self._run, main, call)
+
+    def _run(self, main: Main, call: Call) -> int:
+        if self._closed:
+            raise CancelledError
+        return run(main, call)
 
     def close(self) -> None:
         """Kill all processes, and let none begin."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         kill_all()
         self._threads.shutdown(wait=True)

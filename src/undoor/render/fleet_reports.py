@@ -16,7 +16,6 @@ from undoor.render.sanitise import sarif as sarif_text
 from undoor.render.sanitise import xml
 from undoor.render.subject import uri_of, version
 
-COUNTED = ("tests", "failures", "errors", "skipped")
 FAILED = "UNDOOR003"
 FAILED_RULE = (
     "NotExamined",
@@ -38,13 +37,13 @@ def fleet_junit(fleet: Fleet, folder: Path) -> str:
     folder
         Its folder, with the report of each model.
     """
-    root = ElementTree.Element("testsuites", {"name": "undoor fleet"})
+    root = ElementTree.Element("testsuites")
     for entry in fleet.entries:
         own = _suite(entry, folder)
         own.set("name", xml(text.plain(entry.name)))
         root.append(own)
-    for key in COUNTED:
-        root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
+    if not fleet.entries:
+        ElementTree.SubElement(root, "testsuite", _counts(0) | {"name": "no models"})
     ElementTree.indent(root)
     written: str = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{written}\n'
@@ -57,13 +56,18 @@ def _suite(entry: FleetEntry, folder: Path) -> ElementTree.Element:
         suite = ElementTree.fromstring(file.read_text(encoding="utf-8")).find("testsuite")
         assert suite is not None
         return suite
-    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
-    suite = ElementTree.Element("testsuite", counts)
+    suite = ElementTree.Element("testsuite", _counts(1))
     facts = {"classname": xml(text.plain(entry.model)), "name": "the model is examined"}
-    case = ElementTree.SubElement(suite, "testcase", facts)
+    case = ElementTree.SubElement(suite, "testcase", facts | {"time": "0.000"})
     message = xml(_problem(entry))
     ElementTree.SubElement(case, "error", {"type": entry.state, "message": message})
     return suite
+
+
+def _counts(errors: int) -> dict[str, str]:
+    """Return the attributes of a suite whose cases are all errors."""
+    number = str(errors)
+    return {"time": "0.000", "tests": number, "failures": "0", "errors": number, "skipped": "0"}
 
 
 def fleet_sarif(fleet: Fleet, folder: Path) -> str:
@@ -78,11 +82,15 @@ def fleet_sarif(fleet: Fleet, folder: Path) -> str:
     results: list[dict[str, Any]] = []
     for entry in fleet.entries:
         artifact, own = _run(entry, folder)
+        # Models of the same bytes share a report, and each is one of its own here.
+        artifact["location"]["uri"] = uri_of(entry.model)
+        if artifact not in artifacts:
+            artifacts.append(artifact)
         for result in own:
-            for place in result["locations"]:
-                place["physicalLocation"]["artifactLocation"]["index"] = len(artifacts)
-            results.append(result)
-        artifacts.append(artifact)
+            place = result["locations"][0]["physicalLocation"]["artifactLocation"]
+            place.update(uri=uri_of(entry.model), index=artifacts.index(artifact))
+            if result not in results:
+                results.append(result)
     rules = {**sarif.RULES, FAILED: FAILED_RULE}
     run = {
         "tool": {
