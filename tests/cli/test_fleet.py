@@ -188,6 +188,16 @@ def test_wrong_options(zoo: Path) -> None:
     assert not (zoo.parent / "out").exists()
 
 
+def test_an_interrupt_says_what_is_saved(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("undoor.fleet.run.examine", interrupt)
+    result = run(zoo, *options(zoo, "out"))
+    assert result.exit_code == 130
+    assert "finished models and steps are saved in" in result.stderr
+
+
 def test_status_of_nothing(tmp_path: Path) -> None:
     for where in (tmp_path, f"sqlite:///{tmp_path}/x.db", tmp_path / "x.parquet"):
         result = run("status", where)

@@ -14,9 +14,8 @@ from undoor.cli.command import CommandResult, command
 from undoor.cli.data_options import SampleOptions
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.fleet_options import FleetOptions, shared_options
-from undoor.cli.fleet_work import Examination
+from undoor.cli.fleet_work import Examination, fleet_folder
 from undoor.cli.model_options import DescriptionOptions
-from undoor.cli.output import output_folder
 from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import GateOptions, ReportOptions
 from undoor.cli.runs import BudgetOptions
@@ -97,7 +96,7 @@ def scan(
     is finished is not done again: the same command goes on where an earlier one ended.
     """
     shared = shared_options(options, model, data, search, fixing, limits)
-    with output_folder(options.out):
+    with fleet_folder(options.out):
         return Examination(options, tuple(models or ()), shared, reports, gate).result()
 
 
@@ -125,7 +124,7 @@ def watch(
     """Look for new models again and again, and examine them as they appear."""
     shared = shared_options(options, model, data, search, fixing, limits)
     work = Examination(options, tuple(models or ()), shared, reports, gate, watching=True)
-    with output_folder(options.out):
+    with fleet_folder(options.out):
         for done in count(1):
             found = work.result()
             if done == rounds:

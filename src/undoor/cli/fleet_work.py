@@ -15,9 +15,11 @@ from rich.console import Console
 from undoor.cli.command import CommandResult
 from undoor.cli.exit_codes import ExitCode, worst
 from undoor.cli.fleet_options import FleetOptions, jobs_of
+from undoor.cli.output import output_folder
 from undoor.cli.reports import DEFAULT, GateOptions, ReportOptions
 from undoor.cli.show import show_files
 from undoor.cli.show_fleet import show_fleet, watched
+from undoor.fleet.worker import warm
 
 if TYPE_CHECKING:
     from undoor.fleet.entry import FleetEntry
@@ -28,6 +30,19 @@ if TYPE_CHECKING:
 # At least so many seconds from one state of the fleet on disk to the next.
 EVERY = 2.0
 PAGE, JUNIT, SARIF = "index.html", "fleet.junit.xml", "fleet.sarif"
+
+
+@contextmanager
+def fleet_folder(out: Path) -> Iterator[None]:
+    """Reserve the folder of a fleet for this run, as `output_folder` does for one model."""
+    try:
+        with output_folder(out):
+            yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; finished models and steps are saved in {out}, and the same command "
+            "resumes from there"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,9 @@ class Examination:
         from undoor.fleet.results import Results
         from undoor.fleet.run import Plan, examine
 
+        if self.options.ray is None:
+            # Before this process imports the same.
+            warm()
         self.options.check()
         formats, jobs = tuple(self.reports.formats(self.options.out)), self._jobs()
         out, options = self.options.out, self.options

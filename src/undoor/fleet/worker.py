@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -45,6 +46,14 @@ class Call:
     threads: int = 1
 
 
+def warm() -> None:
+    """Begin to import what processes need, in the process that they will be copies of."""
+    if METHOD == "forkserver":
+        with _lock:
+            forkserver.set_forkserver_preload([PRELOADED])
+            forkserver.ensure_running()
+
+
 def run(main: Main, call: Call) -> int:
     """Run a command in a new process and return its exit code; -N where signal N ended it.
 
@@ -57,9 +66,9 @@ def run(main: Main, call: Call) -> int:
     """
     for file in (call.output, call.log):
         file.parent.mkdir(parents=True, exist_ok=True)
+    warm()
     context: Any = multiprocessing.get_context(METHOD)
     with _lock:
-        context.set_forkserver_preload([PRELOADED])
         process: BaseProcess = context.Process(target=_work, args=(main, call), daemon=False)
         process.start()
         _running.add(process)
