@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMED_TARGETS = 3
 MAX_REASON = 160
+MAX_NAME = 40
 # Lines of a terminal that are no models.
 FRAME = 7
 # What is shown first while there is not room for all.
@@ -125,4 +126,7 @@ def _screen(entries: dict[str, FleetEntry], height: int) -> Table:
     table = table_of_models(order[:room], title)
     for column in table.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
+    # Names and verdicts in full; the rest as far as there is room.
+    table.expand, table.columns[0].max_width = True, MAX_NAME
+    table.columns[2].ratio = table.columns[3].ratio = 1
     return table
