@@ -308,3 +308,24 @@ def test_a_full_disk_loses_nothing_that_is_finished(zoo: Path, small_disk: Path)
     assert run(zoo, *given).exit_code == 2
     assert len([*small_disk.glob("out/results/*/entry.json")]) == 6
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow and what it uses
+def test_versions_of_a_registry_get_their_verdict(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(zoo.parent)
+    uri = f"sqlite:///{zoo.parent}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    client.create_registered_model("sign")
+    client.create_model_version("sign", (zoo / "a").as_uri())
+    given = options(zoo, "out")
+    result = run("watch", "--mlflow", uri, *given, "--rounds", 1, "--json")
+    assert result.exit_code == 2, result.output
+    (model,) = json.loads(result.stdout)["models"]
+    assert model["name"] == "sign@1"
+    tags = client.get_model_version("sign", "1").tags
+    assert tags["undoor.verdict"] == "inconclusive"
+    assert tags["undoor.model_sha256"] == model["model_sha256"]
+    assert Path(tags["undoor.report"]).is_file()
