@@ -136,6 +136,10 @@ SCAN_FILE: Final = "scan.json"
 REPAIR_FILE: Final = "repair.safetensors"
 REPAIR_DESCRIPTION: Final = "repair.json"
 RUN_FILE: Final = "run.json"
+# In an output folder, where an unfinished run stores its steps.
+RUN_FOLDER: Final = ".undoor-run"
+# In it, who searches what where several processes search one model.
+CLAIMS_FOLDER: Final = "claims"
 MODEL_FILE: Final = "model.toml"
 # In an exported .pt2 file, the entry that describes it.
 EXPORT_ENTRY: Final = "undoor.json"

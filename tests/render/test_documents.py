@@ -20,6 +20,7 @@ from undoor.errors import UndoorError
 from undoor.evaluate import SCHEMA as EVALUATION
 from undoor.evaluate import evaluate
 from undoor.families.calibration import SCHEMA as CALIBRATION
+from undoor.fleet.fleet import SCHEMA as FLEET
 from undoor.guard import guard
 from undoor.inspect.result import SCHEMA as INSPECTION
 from undoor.rate import rates_to_json
@@ -65,6 +66,7 @@ def test_versions_are_those_that_are_written() -> None:
         "inspection": INSPECTION,
         "estimate": estimate.SCHEMA,
         "calibration": CALIBRATION,
+        "fleet": FLEET,
         "error": error_document.SCHEMA,
     }
     assert {n: json_schema(n)["properties"]["schema"]["const"] for n in DOCUMENTS} == written

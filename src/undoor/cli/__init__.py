@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import typer
+
 from undoor.cli import (
     adapt,
     calibrate,
@@ -11,12 +13,14 @@ from undoor.cli import (
     demo,
     evaluate,
     export,
+    fleet,
     inspect,
     repair,
     repairs,
     scan,
     schema,
 )
+from undoor.cli.ahead import ahead_app
 from undoor.cli.app import app
 from undoor.cli.memory import keep_buffers
 from undoor.cli.streams import descriptors_apart
@@ -29,6 +33,8 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "fleet",
+    "helper_main",
     "inspect",
     "main",
     "repair",
@@ -40,8 +46,17 @@ __all__ = [
 
 def main() -> None:
     """Run the `undoor` script."""
+    _run(app)
+
+
+def helper_main() -> None:
+    """Search ahead of a scan, as the processes of a fleet do."""
+    _run(ahead_app)
+
+
+def _run(program: typer.Typer) -> None:
     # Started by `python -c` or `-m`, Python would import from the working directory first of all.
     sys.path[:] = [place for place in sys.path if place != ""]
     keep_buffers()
     with descriptors_apart():
-        app(prog_name="undoor")
+        program(prog_name="undoor")

@@ -28,19 +28,16 @@ Classes = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """Options that name labelled clean images."""
+DATA_HELP = (
+    "Clean, labelled images: a folder of class folders, an .npz, Parquet files, a folder of "
+    "datasets' save_to_disk, or .tar shards (s-{00..07}.tar)."
+)
 
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Clean, labelled images: a folder of class folders, an .npz, Parquet files, a "
-            "folder of datasets' save_to_disk, or .tar shards (s-{00..07}.tar).",
-            metavar="PATH",
-            rich_help_panel=DATA_PANEL,
-        ),
-    ]
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Options that say which of the images are used, whatever data they are of."""
+
     split: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +59,13 @@ class DataOptions:
     ] = 0
 
     classes: Classes = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(SampleOptions):
+    """Options that name labelled clean images."""
+
+    data: Annotated[Path, typer.Option(help=DATA_HELP, metavar="PATH", rich_help_panel=DATA_PANEL)]
 
     def read(self, classifier: Classifier, *, every_class: bool = True) -> CleanSet:
         """Return the clean set, fitted to the classifier.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -34,6 +35,17 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.BUDGET_ENDED: "--max-passes or --max-seconds ended before the repair was done",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
+# From the best to the worst, for one code of many.
+SEVERITY: Final = (
+    ExitCode.CLEAN,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.BACKDOORED,
+    ExitCode.POOR_REPAIR,
+    ExitCode.BUDGET_ENDED,
+    ExitCode.USAGE,
+    ExitCode.FAILURE,
+    ExitCode.INTERRUPTED,
+)
 # Those that every command may end with.
 ERRORS: Final = (ExitCode.USAGE, ExitCode.FAILURE)
 
@@ -53,3 +65,12 @@ def of_verdict(
     if verdict == "backdoored":
         return ExitCode.BACKDOORED
     return ExitCode.CLEAN if fail_on == "backdoored" else ExitCode.INCONCLUSIVE
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the worst of some exit codes; `CLEAN` where there are none.
+
+    >>> worst([ExitCode.BACKDOORED, ExitCode.INCONCLUSIVE]).name
+    'BACKDOORED'
+    """
+    return max(codes, key=SEVERITY.index, default=ExitCode.CLEAN)

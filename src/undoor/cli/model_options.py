@@ -21,17 +21,10 @@ if TYPE_CHECKING:
 MODEL_PANEL = "Model, where MODEL is a bare checkpoint (these win over a model.toml)"
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """Options that describe a model."""
+@dataclass(frozen=True, kw_only=True)
+class DescriptionOptions:
+    """Options that describe a model, wherever it is."""
 
-    model: Annotated[
-        Path,
-        typer.Argument(
-            help="A model.toml, a folder with one or of Transformers or timm, a checkpoint, or a "
-            ".pt2, ONNX or TorchScript file."
-        ),
-    ]
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -137,6 +130,19 @@ class ModelOptions:
 
     device: Device = DEFAULT_DEVICE
 
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DescriptionOptions):
+    """Options that name a model and describe it."""
+
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model.toml, a folder with one or of Transformers or timm, a checkpoint, or a "
+            ".pt2, ONNX or TorchScript file."
+        ),
+    ]
+
     @property
     def trusts_code(self) -> bool:
         """Whether code that the model names may run."""
@@ -188,7 +194,7 @@ class ModelOptions:
     def arguments_again(self) -> str:
         """Return these options as typed, for the next command."""
         parts = [str(self.model)]
-        for field in fields(self)[1:]:
+        for field in fields(DescriptionOptions):
             # What is remembered need not be given again.
             value = getattr(self, field.name)
             value = None if field.name == "remember_code" or value == field.default else value

@@ -15,14 +15,20 @@ from undoor.cli.error_document import WAYS_OUT
 from undoor.cli.exit_codes import ExitCode
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.files import FULL, write_atomically, write_text
-from undoor.vocabulary import REPAIR_DESCRIPTION, REPAIR_FILE, SCAN_FILE, trigger_file
+from undoor.vocabulary import (
+    REPAIR_DESCRIPTION,
+    REPAIR_FILE,
+    RUN_FOLDER,
+    SCAN_FILE,
+    trigger_file,
+)
 
 if TYPE_CHECKING:
     from undoor.journal import Journal
     from undoor.repair import Repair
     from undoor.scan.report import ScanReport
 
-JOURNAL, LOCK, RESULTS = ".undoor-run", ".undoor-lock", "results"
+JOURNAL, LOCK, RESULTS = RUN_FOLDER, ".undoor-lock", "results"
 # Written last: where one of these is, all that belongs to it is there.
 LAST = (SCAN_FILE, REPAIR_DESCRIPTION, REPAIR_FILE)
 # What a disk must have room for before long work begins.

@@ -26,19 +26,22 @@ RUN_PANEL = "Run"
 SHARE_OF_FREE = 0.9
 
 
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Aim at this much resident memory, such as 2GB; with --device cuda, of the GPU. "
+        "Slower where it is little. Default: half of what is free; of a GPU nine tenths.",
+        metavar="SIZE",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """The memory of a run, and whether it resumes an earlier one."""
 
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Aim at this much resident memory, such as 2GB; with --device cuda, of the GPU. "
-            "Slower where it is little. Default: half of what is free; of a GPU nine tenths.",
-            metavar="SIZE",
-            rich_help_panel=RUN_PANEL,
-        ),
-    ] = None
+    memory: Memory = None
     fresh: Annotated[
         bool,
         typer.Option(

@@ -15,8 +15,8 @@ from undoor.errors import UndoorError, UsageError
 Document = Annotated[
     str,
     typer.Argument(
-        help="scan, repair, check, evaluation, demo, report, inspection, estimate, calibration or "
-        "error.",
+        help="scan, repair, check, evaluation, demo, report, inspection, estimate, calibration, "
+        "fleet or error.",
         metavar="DOCUMENT",
     ),
 ]

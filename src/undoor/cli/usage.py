@@ -51,7 +51,7 @@ def _usage_errors(given: Sequence[str]) -> Iterator[None]:
         if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
             raise
         error.exit_code = ExitCode.USAGE.value
-        ours = _in_our_words(error, given)
+        ours = in_our_words(error, given)
         if "--json" in given:
             print_error(ExitCode.USAGE, ours or error.format_message())
         if ours is None:
@@ -60,8 +60,16 @@ def _usage_errors(given: Sequence[str]) -> Iterator[None]:
         raise typer.Exit(ExitCode.USAGE.value) from None
 
 
-def _in_our_words(error: Any, given: Sequence[str]) -> str | None:
-    """Return what was expected of an option and what was given; None for other errors."""
+def in_our_words(error: Any, given: Sequence[str]) -> str | None:
+    """Return what was expected of an option and what was given; None for other errors.
+
+    Parameters
+    ----------
+    error
+        Of the parser.
+    given
+        The command line.
+    """
     names = getattr(getattr(error, "param", None), "opts", ())
     value = _value_of(names, given)
     if value is None:

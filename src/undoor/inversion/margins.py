@@ -154,7 +154,7 @@ def _searched(
     run = carried_out(
         _Climb(work, bank, [Deck(search, work.run.generator) for search in searches], plan, size),
         work.images.x,
-        plan.steps,
+        work.run.steps(plan.steps),
         f"measuring {family.name}s",
         meter=work.run.meter,
         draft=draft,
@@ -215,13 +215,14 @@ def _measured(
     work: Work, plan: AtSize, bank: TriggerBank, goals: Sequence[int]
 ) -> tuple[Candidate, ...]:
     """Return the candidates with their margins on held-out inputs of other classes."""
-    rows = held_out_for(work, goals, plan.tried)
+    rows = _tried(work, goals, plan.tried)
     labels = indices(goals, rows.device)[:, None].expand_as(rows)
     total = torch.zeros(len(goals), device=rows.device)
     capacity = work.classifier.capacity
     limit = capacity.inference if capacity else ANSWERING
     known = work.class_directions is not None
-    for directions in (None, work.class_directions) if known else (None,):
+    measured = (None, work.class_directions) if known else (None,)
+    for directions in () if work.run.rehearsal else measured:
         for chunk in chunks_of(work.classifier, bank, directions, max(1, limit // plan.tried)):
             margins = chunk.margins(work.images.x, rows[chunk.rows], labels[chunk.rows])
             total[chunk.rows] += finite(margins, bank.family).mean(1) / work.clean_margin
@@ -235,8 +236,8 @@ def _measured(
     )
 
 
-def held_out_for(work: Work, goals: Sequence[int], count: int) -> Tensor:
-    """Return the held-out inputs [M, count] of other classes that each candidate is measured on.
+def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:
+    """Return the held-out inputs [M, count] that each candidate is measured on.
 
     Those of one class are the same for all its candidates. Where there are so few clean inputs that
     none is held out for a class, those that its triggers were searched on.

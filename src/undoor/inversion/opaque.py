@@ -10,7 +10,8 @@ from torch import Tensor
 
 from undoor.families.family import Family
 from undoor.inversion.candidates import Candidate
-from undoor.inversion.margins import ANSWERING, finite, held_out_for
+from undoor.inversion.image_split import ScanImages
+from undoor.inversion.margins import ANSWERING, finite
 from undoor.inversion.work import Work
 from undoor.triggers import Stamp, Trigger
 
@@ -49,10 +50,10 @@ def opaque_margins(
     """
     assert family.at_size is not None
     pixels = max(1, round(family.at_size.size * family.growth(work.classifier.extent)))
-    rows = held_out_for(work, [each.target for each in smallest], family.at_size.tried)
+    tried = family.at_size.tried
     return tuple(
-        _measured(work, family, opaque(each.trigger, pixels), each.target, of_class)
-        for each, of_class in zip(smallest, rows, strict=True)
+        _measured(work, family, opaque(each.trigger, pixels), each.target, tried)
+        for each in smallest
     )
 
 
@@ -70,10 +71,20 @@ def opaque(trigger: Trigger, pixels: int) -> Stamp:
     return replace(trigger, mask=mask)
 
 
-def _measured(work: Work, family: Family, trigger: Stamp, target: int, rows: Tensor) -> Candidate:
+def _measured(work: Work, family: Family, trigger: Stamp, target: int, tried: int) -> Candidate:
     name, task = family.candidates.name, work.classifier.task
+    x = work.images.x[_others(work.images, target)[:tried]]
     with torch.no_grad():
-        logits = work.classifier.logits(trigger(work.images.x[rows]), ANSWERING)
+        logits = work.classifier.logits(trigger(x), ANSWERING)
     margins = finite(task.margin(logits.float(), target), name) / work.clean_margin
     size = float(trigger.mask.sum())
     return Candidate(target, name, size, trigger, margin=float(margins.mean()))
+
+
+def _others(images: ScanImages, target: int) -> Tensor:
+    """Return the held-out inputs of other classes, in an order that was drawn when they were cut.
+
+    Where none is held out, those that triggers are estimated on.
+    """
+    others = images.held_out[images.y[images.held_out] != target]
+    return others if len(others) else images.pool(target)

@@ -139,7 +139,7 @@ def _pulls(work: Work, search: Search, masks: Tensor) -> tuple[Tensor, Tensor]:
     logit = on(masks.device, logit)
     momentum = torch.zeros_like(logit)
     pull = torch.zeros(count, device=masks.device)
-    for turn in range(STEPS):
+    for turn in range(work.run.steps(STEPS)):
         drawn = deck.draw(turn, 1)
         entropy, gradient = _push(work, logit, masks, drawn, away=deck.leave is not None)
         size = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -33,12 +33,20 @@ class Run:
         Progress callback.
     journal
         Where the results of steps are stored, if anywhere.
+    rehearsal
+        Whether everything is drawn and nothing is optimised, so that the generator ends where it
+        would.
     """
 
     generator: torch.Generator
     meter: Meter = field(default_factory=Meter)
     progress: Progress = silent
     journal: Journal | None = None
+    rehearsal: bool = False
+
+    def steps(self, steps: int) -> int:
+        """Return how many of the steps of a search are taken: all, or none in a rehearsal."""
+        return 0 if self.rehearsal else steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +83,7 @@ class Work:
             self.images.x,
             searches,
             family=family,
-            schedule=schedule,
+            schedule=replace(schedule, steps=self.run.steps(schedule.steps)),
             generator=self.run.generator,
             journal=self.run.journal,
             class_directions=self.class_directions,

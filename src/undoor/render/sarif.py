@@ -57,7 +57,7 @@ def sarif(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
             "driver": {
                 "name": "undoor",
                 "version": version(),
-                "rules": [_rule(identifier) for identifier in RULES],
+                "rules": [rule(identifier, facts) for identifier, facts in RULES.items()],
             }
         },
         "invocations": [{"executionSuccessful": True}],
@@ -75,8 +75,9 @@ def _artifact(subject: Subject) -> dict[str, Any]:
     return artifact
 
 
-def _rule(identifier: str) -> dict[str, Any]:
-    name, short, full, level, severity = RULES[identifier]
+def rule(identifier: str, facts: tuple[str, str, str, str, str]) -> dict[str, Any]:
+    """Return a rule as SARIF has it, from what `RULES` holds of one."""
+    name, short, full, level, severity = facts
     return {
         "id": identifier,
         "name": name,
@@ -109,7 +110,6 @@ def _finding(
 def _result(
     rule: str, message: str, scan: ScanReport, subject: Subject, what: str, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    identity = hashlib.sha256(f"{scan.fingerprint}/{what}".encode()).hexdigest()
     # Dashboards show nothing without a line, though weights have none.
     place = {
         "artifactLocation": {"uri": subject.uri, "index": 0},
@@ -121,7 +121,13 @@ def _result(
         "level": RULES[rule][3],
         "message": {"text": sanitise.sarif(message)},
         "locations": [{"physicalLocation": place}],
-        # GitHub compares the name that it would give to a hash of the line's text.
-        "partialFingerprints": {"undoor/v1": identity, "primaryLocationLineHash": identity},
+        "partialFingerprints": fingerprints(f"{scan.fingerprint}/{what}"),
         "properties": facts,
     }
+
+
+def fingerprints(what: str) -> dict[str, str]:
+    """Return the fingerprints of a result: the same from run to run."""
+    identity = hashlib.sha256(what.encode()).hexdigest()
+    # GitHub compares the name that it would give to a hash of the line's text.
+    return {"undoor/v1": identity, "primaryLocationLineHash": identity}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from undoor.scan.circumstances import version
 
-__all__ = ["Subject", "version"]
+__all__ = ["Subject", "uri_of", "version"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ class Subject:
         >>> Subject("my models/a.toml", "", "Net", 0, (1,), (0, 1)).uri
         'my%20models/a.toml'
         """
-        path = self.model.replace("\\", "/")
-        # Two slashes in front would make the first folder the name of a host.
-        path = "/" + path.lstrip("/") if path.startswith("/") else path
-        return quote(path, safe="/", errors="replace")
+        return uri_of(self.model)
+
+
+def uri_of(model: str) -> str:
+    """Return the path of a model as a URI reference."""
+    path = model.replace("\\", "/")
+    # Two slashes in front would make the first folder the name of a host.
+    path = "/" + path.lstrip("/") if path.startswith("/") else path
+    return quote(path, safe="/", errors="replace")

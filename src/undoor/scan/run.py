@@ -184,6 +184,27 @@ def _examined(
     BudgetEnded
         Before the search began.
     """
+    work = prepared(search, clean, run)
+    return work if isinstance(work, SearchResult) else search_and_decide(work, limits, learned)
+
+
+def prepared(search: Classifier, clean: CleanSet, run: Run) -> Work | SearchResult:
+    """Return what the searches of a scan need, or the result where the model cannot be judged.
+
+    Parameters
+    ----------
+    search
+        The model, laid out for searches, its logits at one scale.
+    clean
+        Clean images on its device.
+    run
+        The source of chance, the budget, the progress and the journal.
+
+    Raises
+    ------
+    BudgetEnded
+        The budget did not suffice.
+    """
     logits = search.logits(clean.images, BATCH)
     known = search.task.correct(search.task.predictions(logits), clean.labels)
     require_gradients(search, clean.images)
@@ -196,7 +217,7 @@ def _examined(
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
     margin = clean_margin(search.task, logits)
-    return search_and_decide(Work(search, images, class_directions, run, margin), limits, learned)
+    return Work(search, images, class_directions, run, margin)
 
 
 def _covered(

@@ -44,6 +44,17 @@ def fill(work: Work, table: Table) -> list[str]:
     return []
 
 
+def first_look(work: Work, family: str) -> None:
+    """Search a family as `fill` does, for the sake of what it draws and of the journal alone.
+
+    One that is made of another draws nothing and has no step in the journal.
+    """
+    if family_named(family).made_of is not None:
+        return
+    look = {"target": screen, "source": screen_sources, "shared": screen_shared}
+    look[family_named(family).moves](work, family)
+
+
 def _add(work: Work, table: Table, family: str) -> None:
     if made_of := family_named(family).made_of:
         smallest = table.candidates(made_of.name)

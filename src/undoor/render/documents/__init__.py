@@ -16,6 +16,7 @@ from undoor.render.documents.check import Check
 from undoor.render.documents.error import Error
 from undoor.render.documents.estimate import Estimate
 from undoor.render.documents.evaluation import Evaluation
+from undoor.render.documents.fleet import Fleet
 from undoor.render.documents.inspection import Inspection
 from undoor.render.documents.repair import Repair
 from undoor.render.documents.report import Demo, Report
@@ -34,6 +35,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "inspection": Inspection,
     "estimate": Estimate,
     "calibration": Calibration,
+    "fleet": Fleet,
     "error": Error,
 }
 

@@ -1,0 +1,74 @@
+"""The table of a fleet in databases and Parquet files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from undoor.errors import UndoorError
+from undoor.fleet.entry import FleetEntry, Problem, Target
+from undoor.fleet.fleet import Fleet
+from undoor.fleet.store import read_store, require_store, write_store
+
+TARGET = Target(2, "naïve \x07 ; DROP TABLE", "patch", 1e-9, 0.97, 0.01, None)
+ENTRIES = (
+    FleetEntry("a", "a.pt", "d", "finished", 1, "backdoored", (TARGET,), ("why",), ("budget",)),
+    FleetEntry("b", "b.pt", "d", "failed", 4, problem=Problem("it is broken", "mend it")),
+    FleetEntry("c", "c.pt", "d"),
+)
+FLEET = Fleet(ENTRIES, "scan", 4, "0.1.0")
+
+
+@pytest.fixture(params=["sqlite", "parquet"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return {"sqlite": f"sqlite:///{tmp_path}/x.db", "parquet": f"{tmp_path}/x.parquet"}[
+        request.param
+    ]
+
+
+def test_what_is_read_is_what_was_written(where: str, tmp_path: Path) -> None:
+    require_store(where)
+    for fleet in (replace(FLEET, entries=ENTRIES[:1]), FLEET):
+        write_store(where, fleet, tmp_path)
+        assert read_store(where) == fleet
+
+
+def test_several_fleets_in_one_database(tmp_path: Path) -> None:
+    where = f"sqlite:///{tmp_path}/x.db"
+    write_store(where, FLEET, tmp_path / "one")
+    write_store(where, replace(FLEET, entries=ENTRIES[:1], exit_code=1), tmp_path / "two")
+    found = read_store(where)
+    assert found.entries == (*ENTRIES, ENTRIES[0])
+    assert found.exit_code is None
+    write_store(where, replace(FLEET, entries=()), tmp_path / "one")
+    assert read_store(where).entries == ENTRIES[:1]
+
+
+def test_nothing_there(where: str, tmp_path: Path) -> None:
+    with pytest.raises(UndoorError):
+        read_store(where)
+    (tmp_path / "x.db").write_bytes(b"no database at all" * 100)
+    (tmp_path / "x.parquet").write_bytes(b"no table")
+    with pytest.raises(UndoorError):
+        read_store(where)
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(UndoorError) as refused:
+        require_store("postgresql+psycopg://me:secret@127.0.0.1:1/db?connect_timeout=1")
+    assert "secret" not in str(refused.value)
+    assert "me:***@127.0.0.1" in str(refused.value)
+
+
+@pytest.mark.parametrize(("place", "library", "extra"), [
+    ("sqlite:///x.db", "sqlalchemy", "database"), ("x.parquet", "pyarrow.parquet", "parquet"),
+])  # fmt: skip
+def test_a_missing_library_is_named(
+    place: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UndoorError, match=f"extra {extra}"):
+        require_store(place)
