@@ -109,6 +109,9 @@ REJECTED: Final = -1
 # outside the bounds, or with a score that is no finite number.
 NO_SCORE: Final = -3.4028234663852886e38
 MAX_SCORE: Final = 3.4028234663852886e38
+# An input counts as within the bounds up to this share of their range beyond them: resizing
+# overshoots at edges by as much. Normalised values, or those of another scale, lie further out.
+OVERSHOOT: Final = 0.05
 # The share of clean inputs of a target, predicted as such, that the guard may flag.
 DEFAULT_FPR: Final = 0.01
 

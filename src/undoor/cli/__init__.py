@@ -16,6 +16,7 @@ from undoor.cli import (
     repairs,
     scan,
     schema,
+    serve,
 )
 from undoor.cli.app import app
 from undoor.cli.memory import keep_buffers
@@ -35,6 +36,7 @@ __all__ = [
     "repairs",
     "scan",
     "schema",
+    "serve",
 ]
 
 
