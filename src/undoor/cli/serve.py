@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import os
 import re
@@ -23,8 +22,7 @@ from undoor.cli.model_options import ModelOptions
 from undoor.cli.named_repair import RepairSha256
 from undoor.cli.serve_options import KeepOptions, LimitOptions, ListenOptions
 from undoor.cli.streams import messages
-from undoor.errors import UndoorError, UsageError
-from undoor.extras import how_to_install
+from undoor.errors import UsageError
 from undoor.vocabulary import DEFAULT_POLICY, Policy
 
 if TYPE_CHECKING:
@@ -32,10 +30,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "undoor/serve/1"
 EXPORTED = ".onnx"
-LIBRARIES = (
-    "fastapi", "fastapi_offline", "uvicorn", "httptools", "multipart", "prometheus_client",
-    "sqlalchemy",
-)  # fmt: skip
+# Not prometheus_client: it reads the environment of a worker when it is imported.
+LIBRARIES = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "python_multipart", "sqlalchemy")
 MAX_NAME = 64
 
 RepairToServe = Annotated[
@@ -127,7 +123,8 @@ def serve(
     Open Inference Protocol v2 at /v2, pictures and rows at /classify, Prometheus at /metrics, a
     page at /, the API at /docs.
     """
-    _require_libraries()
+    for library in LIBRARIES:
+        pipeline.require_library(library)
     from undoor.serve.run import Address, LogStream, Worker
     from undoor.serve.run import serve as run
     from undoor.serve.settings import Settings
@@ -155,17 +152,6 @@ def serve(
     return CommandResult(
         ExitCode.CLEAN, document, lambda console: console.print("the service has ended")
     )
-
-
-def _require_libraries() -> None:
-    for library in LIBRARIES:
-        try:
-            importlib.import_module(library) if library != "prometheus_client" else None
-        except ImportError:
-            raise UndoorError(
-                f"a service takes the library {library}, which is not installed; "
-                f"{how_to_install('serve')}"
-            ) from None
 
 
 def _loaded(

@@ -123,7 +123,7 @@ def rows_of(body: bytes, model: ServedModel, limits: Limits) -> Array:
 async def _uploaded(request: Request, limits: Limits) -> list[bytes]:
     try:
         async with request.form(max_files=limits.batch, max_fields=0) as form:
-            files = [part for part in form.values() if isinstance(part, UploadFile)]
+            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
             return [await part.read() for part in files]
     except HTTPException as error:
         raise bad_request(f"expected {FORM} with pictures ({error.detail:.200})") from None

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
@@ -43,16 +44,22 @@ class Store:
     ----------
     url
         As SQLAlchemy takes it, such as ``sqlite:///flags.sqlite``.
+    create
+        Whether the tables are made where they are missing.
 
     Raises
     ------
     UndoorError
-        There is no such database, or its driver is missing.
+        There is no such database, or its driver is missing; or, without `create`, no service has
+        used it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         self._engine = _opened(url)
         try:
+            if not create:
+                _require_used(self._engine)
+                return
             with self._engine.begin() as connection:
                 METADATA.create_all(connection)
         except SQLAlchemyError as error:
@@ -180,6 +187,16 @@ def _opened(url: str) -> sql.Engine:
         sql.event.listen(engine, "connect", _set_up_sqlite)
         sql.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _require_used(engine: sql.Engine) -> None:
+    file = engine.url.database
+    is_there = engine.dialect.name != "sqlite" or (file and Path(file).is_file())
+    if not is_there or not sql.inspect(engine).has_table(FLAGGED.name):
+        raise UndoorError(
+            f"{engine.url.render_as_string()}: expected the database of `undoor serve "
+            "--keep-flagged N`, got one without its tables; give the URL of --database"
+        )
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
