@@ -343,7 +343,7 @@ def test_page(tmp_path: Path) -> None:
             key.startswith("on") or key == "style" for _, a in page.elements for key in a
         )
         for name, attributes in page.elements:
-            if name in ("script", "link"):
+            if name == "script" or attributes.get("rel") == "stylesheet":
                 where = attributes.get("src") or attributes["href"]
                 assert client.get(f"/{where}").status_code == 200
         labels = {a["for"] for name, a in page.elements if name == "label"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import reduction
-from pathlib import Path
 from typing import Any, TextIO
 
 import uvicorn
@@ -27,6 +27,8 @@ from undoor.serve.protocol import bounded
 from undoor.serve.served_model import Engine, warmed_up
 from undoor.serve.settings import Settings
 
+log = logging.getLogger("undoor.serve")
+
 # As `undoor.serve.metrics.FOLDER`, which must be set before that module is imported.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
@@ -35,6 +37,7 @@ KEEP_ALIVE_SECONDS = 15
 GRACE_SECONDS = 60
 WORKER_CHECK_SECONDS = 120
 MAX_WORKERS = 256
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,14 @@ class Worker:
         from undoor.serve.app import application
 
         log_to(self.log.stream)
-        app = application(warmed_up(self.load()), self.settings)
+        try:
+            app = application(warmed_up(self.load()), self.settings)
+        except UndoorError as error:
+            # Where several workers serve, uvicorn ends them all for this code.
+            if multiprocessing.parent_process() is None:
+                raise
+            log.error("a worker cannot be started", extra={"error": str(error)})
+            sys.exit(STARTUP_FAILURE)
         if not self.settings.traces:
             return app
         from undoor.serve.traces import traced
@@ -137,15 +147,16 @@ def serve(
 
 @contextmanager
 def _listening(address: Address) -> Iterator[socket.socket]:
+    if not 0 <= address.port <= MAX_PORT:
+        raise UsageError(f"--port: expected 0 to {MAX_PORT}, got {address.port}")
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         listener = socket.create_server(
             (address.host, address.port), family=family, backlog=BACKLOG
         )
-    except (OSError, OverflowError) as error:
-        reason = why(error) if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise UndoorError(
-            f"cannot listen on {address.host} port {address.port}: {reason}; choose another --host "
+            f"cannot listen on {address.host} port {address.port}: {why(error)}; choose another --host "
             "or --port"
         ) from None
     with listener:
@@ -170,7 +181,7 @@ def _ending_quietly() -> Iterator[None]:
 def _metrics_folder() -> Iterator[None]:
     """Let the workers count in one folder, which ends with the service."""
     if "prometheus_client" in sys.modules:
-        logging.getLogger("undoor.serve").warning("metrics of this process are not shared")
+        log.warning("metrics of this process are not shared")
     with tempfile.TemporaryDirectory(prefix="undoor-metrics-") as folder:
         os.environ[METRICS_FOLDER] = folder
         try:
@@ -184,8 +195,3 @@ def _log_stream(descriptor: Any) -> LogStream:
         io.FileIO(descriptor.detach(), "w"), encoding="utf-8", write_through=True
     )
     return LogStream(stream)
-
-
-def temporary_database(folder: Path) -> str:
-    """Return the URL of an SQLite database in a folder."""
-    return f"sqlite:///{folder / 'undoor-serve.sqlite'}"

@@ -80,7 +80,7 @@ function showAlarm() {
   byId("alarm").hidden = raised.length === 0;
   const flagged = state.targets.reduce((sum, item) => sum + item.flagged, 0);
   const summary = raised.length ? "Alarm: more inputs are flagged than promised."
-    : "The guard is on, and flags no more than it promised.";
+    : "The guard is on. No alarm.";
   const words = `${summary} ${number(flagged)} flagged. Policy: ${state.policy}.`;
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
 }
