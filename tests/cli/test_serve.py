@@ -89,12 +89,11 @@ def test_a_model_and_its_repair(
     from typer.testing import CliRunner
 
     from helpers.model_folders import HONEST, folder_with
-    from helpers.small_repairs import small_repair
     from undoor.cli import app
 
     model = folder_with(tmp_path / "net", HONEST)
     classifier = undoor.load(model, trust_code=True)
-    small_repair(classifier).save(tmp_path / "fix")
+    make_repair(classifier, targets=(1,)).save(tmp_path / "fix")
     arguments = ["serve", str(model), "--repair", str(tmp_path / "fix"), "--trust-code"]
     result = CliRunner().invoke(app, [*arguments, "--policy", "reject"], catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -34,7 +34,8 @@ class Served:
         found = ADDRESS.search(self.log)
         assert found, self.log
         self.port = int(found[3])
-        wait_for(lambda: self.get("/v2/health/ready")[0] == 200)
+        wait_for(lambda: self.get("/v2/health/ready")[0] == 200 or process.poll() is not None)
+        assert process.poll() is None, self.log
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -177,6 +177,10 @@ def test_back_pressure(tmp_path: Path) -> None:
     with serving(tmp_path, engine, limits=limits) as client, ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(client.post, INFER, json=body(0.1)) for _ in range(8)]
         until(lambda: sum(answer.done() for answer in answers) == 6)
+        # Refused before it is read.
+        assert client.post(INFER, content=b"{").status_code == 429
+        assert client.post("/classify", content=b"{").status_code == 429
+        assert client.get("/v2/health/ready").status_code == 200
         engine.go_on.set()
         done = [answer.result() for answer in answers]
     assert sorted(answer.status_code for answer in done) == [200, 200, *[429] * 6]

@@ -61,7 +61,14 @@ def application(engine: Engine, settings: Settings) -> Gate:
         app.include_router(routes.router_of(service))
     _add_page(app)
     _add_errors(app)
-    return Gate(app, settings.limits, service.metrics, tokens, access_log=settings.access_log)
+    return Gate(
+        app,
+        settings.limits,
+        service.metrics,
+        tokens,
+        service.require_room,
+        access_log=settings.access_log,
+    )
 
 
 def _add_page(app: FastAPI) -> None:

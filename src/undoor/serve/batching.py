@@ -73,15 +73,7 @@ class Batcher(Generic[Given, Found]):
         Refusal
             Too many inputs wait (429), the answer took too long, or the service ends (503).
         """
-        if self._closed:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is shutting down", 1.0)
-        if self.waiting + len(x) > self._limits.queue:
-            raise Refusal(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self.waiting} inputs are waiting already, at most {self._limits.queue} may; "
-                "try again later",
-                self.retry_after(),
-            )
+        self.require_room(len(x))
         job: Job[Given, Found] = Job(x, asyncio.get_running_loop().create_future())
         self.waiting += len(x)
         job.answer.add_done_callback(lambda _: self._leave(len(x)))
@@ -96,6 +88,24 @@ class Batcher(Generic[Given, Found]):
                 f"no answer within {self._limits.seconds:g} s; try again later",
                 self.retry_after(),
             ) from None
+
+    def require_room(self, inputs: int) -> None:
+        """Refuse further inputs where there is no room for them.
+
+        Raises
+        ------
+        Refusal
+            Too many wait (429), or the service ends (503).
+        """
+        if self._closed:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is shutting down", 1.0)
+        if self.waiting + inputs > self._limits.queue:
+            raise Refusal(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{self.waiting} inputs are waiting already, at most {self._limits.queue} may; "
+                "try again later",
+                self.retry_after(),
+            )
 
     def retry_after(self) -> float:
         """Return after how many seconds the inputs that wait now should be done."""

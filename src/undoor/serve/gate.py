@@ -44,6 +44,8 @@ HEADERS = {
     b"cache-control": b"no-store",
 }
 UNMATCHED = "unmatched"
+# The ends of paths whose requests take the network's time.
+INFERENCE = ("/infer", "/classify")
 
 
 class Gate:
@@ -55,10 +57,12 @@ class Gate:
         limits: Limits,
         metrics: Metrics,
         tokens: Tokens | None,
+        require_room: Callable[[], None],
         *,
         access_log: bool = False,
     ) -> None:
         self._app, self._limits, self._metrics, self._tokens = app, limits, metrics, tokens
+        self._require_room = require_room
         self._access_log = access_log
         # Bytes of the bodies that are under way.
         self._held = 0
@@ -74,6 +78,9 @@ class Gate:
         try:
             self._require_allowed(scope)
             body.require_announced()
+            if scope["method"] == "POST" and scope["path"].endswith(INFERENCE):
+                # In an overload, refusals must cost less than answers.
+                await body.drop_unless(self._require_room)
             await self._app(scope, body.receive, answer.send)
         except Refusal as error:
             await answer.refuse(error)
@@ -167,6 +174,20 @@ class _Body:
             self.size += more
             self.complete = not message.get("more_body", False)
         return message
+
+    async def drop_unless(self, require: Callable[[], None]) -> None:
+        """Take the body and refuse the request, where `require` refuses it.
+
+        A connection whose request was read to its end serves further ones.
+        """
+        try:
+            require()
+        except Refusal:
+            while not self.complete:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    break
+            raise
 
     def _too_large(self) -> Refusal:
         return too_large(

@@ -29,8 +29,6 @@ class Limits:
         Inputs that wait or are computed; further ones are refused.
     seconds
         That a request may take to arrive, and to be answered once it has.
-    header_seconds
-        That the head of a request may take to arrive.
     """
 
     body: int = 16 * MIB
@@ -40,7 +38,6 @@ class Limits:
     delay: float = 0.002
     queue: int = 256
     seconds: float = 30.0
-    header_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

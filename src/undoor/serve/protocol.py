@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 10.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -18,7 +18,6 @@ class BoundedProtocol(HttpToolsProtocol):
     its own, in `undoor.serve.gate`.
     """
 
-    header_seconds = 10.0
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
@@ -56,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin_head(self) -> None:
         self._in_head = True
-        self._timer = self.loop.call_later(self.header_seconds, self._give_up)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         self._timer = None
@@ -67,9 +66,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-@lru_cache
-def bounded(header_seconds: float) -> type[BoundedProtocol]:
-    """Return the protocol with a bound on the seconds of a head."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"header_seconds": header_seconds})

@@ -23,7 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from undoor.errors import UndoorError, UsageError
 from undoor.files import why
 from undoor.serve.logs import log_to
-from undoor.serve.protocol import bounded
+from undoor.serve.protocol import BoundedProtocol
 from undoor.serve.served_model import Engine, warmed_up
 from undoor.serve.settings import Settings
 
@@ -35,7 +35,8 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 15
 # After this, a service that is told to end no longer waits for clients.
 GRACE_SECONDS = 60
-WORKER_CHECK_SECONDS = 120
+# A worker that does not answer its supervisor for so long is replaced.
+WORKER_CHECK_SECONDS = 20
 MAX_WORKERS = 256
 MAX_PORT = 65535
 
@@ -120,7 +121,7 @@ def serve(
             worker,
             factory=True,
             workers=workers,
-            http=bounded(worker.settings.limits.header_seconds),
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -156,8 +157,8 @@ def _listening(address: Address) -> Iterator[socket.socket]:
         )
     except OSError as error:
         raise UndoorError(
-            f"cannot listen on {address.host} port {address.port}: {why(error)}; choose another --host "
-            "or --port"
+            f"cannot listen on {address.host} port {address.port}: {why(error)}; choose another "
+            "--host or --port"
         ) from None
     with listener:
         listener.set_inheritable(True)

@@ -116,6 +116,16 @@ class Service:
             self._counts[target] = judged + more, flagged + of_these
         return Reply(found, await self._kept(x, found))
 
+    def require_room(self) -> None:
+        """Refuse a request before it is read, where there is no room for even one input.
+
+        Raises
+        ------
+        Refusal
+            Too many inputs wait, or the service ends.
+        """
+        self._batcher.require_room(1)
+
     async def in_store(self, work: Callable[[], Value]) -> Value:
         """Return the result of work with the database, done in its thread."""
         return await asyncio.get_running_loop().run_in_executor(self._store_pool, work)
