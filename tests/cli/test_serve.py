@@ -13,6 +13,7 @@ from helpers.cli_fakes import Cli
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.cli.serve import LoadExported, LoadPair
+from undoor.repairs.record import Repair
 from undoor.serve import run as run_module
 from undoor.serve.run import Address, Worker
 
@@ -100,7 +101,7 @@ def test_a_model_and_its_repair(
     load = started[0]["worker"].load
     assert isinstance(load, LoadPair)
     assert load.model.model_sha256 == classifier.fingerprint()
-    assert load.repair_sha256 == undoor.repair.Repair.load(tmp_path / "fix").sha256()
+    assert load.repair_sha256 == Repair.load(tmp_path / "fix").sha256()
     assert load().model.policy == "reject"
 
 

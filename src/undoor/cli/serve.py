@@ -23,7 +23,7 @@ from undoor.cli.named_repair import RepairSha256
 from undoor.cli.serve_options import KeepOptions, LimitOptions, ListenOptions
 from undoor.cli.streams import messages
 from undoor.errors import UsageError
-from undoor.vocabulary import DEFAULT_POLICY, Policy
+from undoor.vocabulary import DEFAULT_POLICY, MODEL_FILE, Policy
 
 if TYPE_CHECKING:
     from undoor.serve.served_model import Engine, ServedModel
@@ -214,7 +214,7 @@ def _name(model: Path, given: str | None) -> str:
             )
         return given
     path = model.resolve()
-    stem = path.parent.name if path.name == "model.toml" else path.stem
+    stem = path.parent.name if path.name == MODEL_FILE else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:MAX_NAME] or "model"
 
 

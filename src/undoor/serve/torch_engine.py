@@ -11,7 +11,7 @@ from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.render.pictures import trigger_picture
 from undoor.repairs.record import Repair
-from undoor.serve.served_model import AXES, Array, Outputs, ServedModel, TargetGuard
+from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
 from undoor.vocabulary import DEFAULT_TASK, Policy
 
 PLATFORM = "pytorch_undoor"
@@ -52,7 +52,7 @@ class TorchEngine:
             ),
             model_sha256=repair.fingerprint,
             repair_sha256=repair.sha256(),
-            resizing=classifier.resizing if len(classifier.input_shape) == AXES else None,
+            resizing=classifier.resizing,
             triggers={
                 item.target: trigger_picture(item.trigger, classifier.space)
                 for item in repair.targets
