@@ -237,6 +237,8 @@ def test_pages_of_other_sites_are_refused(tmp_path: Path) -> None:
         headers = {"Sec-Fetch-Site": "cross-site"}
         assert client.post(INFER, json=body(0), headers=headers).status_code == 403
         assert client.post("/guard/alarm/acknowledge", headers=headers).status_code == 403
+        # A link to the page is none.
+        assert client.get("/", headers=headers).status_code == 200
         headers = {"Sec-Fetch-Site": "same-origin"}
         assert client.post(INFER, json=body(0), headers=headers).status_code == 200
 

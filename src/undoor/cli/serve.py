@@ -27,6 +27,7 @@ from undoor.vocabulary import DEFAULT_POLICY, MODEL_FILE, Policy
 
 if TYPE_CHECKING:
     from undoor.serve.served_model import Engine, ServedModel
+    from undoor.serve.settings import Settings
 
 SCHEMA = "undoor/serve/1"
 EXPORTED = ".onnx"
@@ -127,7 +128,6 @@ def serve(
         pipeline.require_library(library)
     from undoor.serve.run import Address, LogStream, Worker
     from undoor.serve.run import serve as run
-    from undoor.serve.settings import Settings
 
     load, served = _loaded(model, listen, repair, repair_sha256, policy, _name(model.model, name))
     document = _document(served)
@@ -139,18 +139,26 @@ def serve(
             say("WARNING: whoever reaches this address may use the service; give --tokens FILE")
 
     with tempfile.TemporaryDirectory(prefix="undoor-serve-") as temporary:
-        settings = Settings(
-            database=keep.url(Path(temporary)),
-            keep=keep.keep_flagged,
-            limits=limits.limits(),
-            tokens=listen.tokens,
-            access_log=keep.access_log,
-            traces=keep.traces,
-        )
+        settings = _settings(listen, limits, keep, Path(temporary))
         worker = Worker(load, settings, LogStream(messages()))
         run(worker, Address(listen.host, listen.port), listen.workers, ready)
     return CommandResult(
         ExitCode.CLEAN, document, lambda console: console.print("the service has ended")
+    )
+
+
+def _settings(
+    listen: ListenOptions, limits: LimitOptions, keep: KeepOptions, temporary: Path
+) -> Settings:
+    from undoor.serve.settings import Settings
+
+    return Settings(
+        database=keep.url(temporary),
+        keep=keep.keep_flagged,
+        limits=limits.limits(),
+        tokens=listen.tokens,
+        access_log=keep.access_log,
+        traces=keep.traces,
     )
 
 

@@ -115,9 +115,9 @@ class Gate:
 
     def _require_allowed(self, scope: Scope) -> None:
         # A page of another site may send requests from a browser, but not with this header changed.
-        if _header(scope, b"sec-fetch-site") == "cross-site" and scope["path"] != "/":
-            raise Refusal(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         path = scope["path"]
+        if _header(scope, b"sec-fetch-site") == "cross-site" and path not in OPEN:
+            raise Refusal(HTTPStatus.FORBIDDEN, "requests from pages of other sites are refused")
         if self._tokens is None or path in OPEN or path.startswith(OPEN_FOLDERS):
             return
         if not self._tokens.accept(_header(scope, b"authorization")):

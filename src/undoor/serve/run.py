@@ -117,22 +117,7 @@ def serve(
     if not 1 <= workers <= MAX_WORKERS:
         raise UsageError(f"expected 1 to {MAX_WORKERS} workers, got {workers}")
     with _listening(address) as listener, _ending_quietly():
-        config = uvicorn.Config(
-            worker,
-            factory=True,
-            workers=workers,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_worker_healthcheck=WORKER_CHECK_SECONDS,
-        )
+        config = _config(worker, workers)
         host, port = listener.getsockname()[:2]
         log_to(worker.log.stream)
         ready(host, port)
@@ -144,6 +129,25 @@ def serve(
             supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise UndoorError("a worker could not be started; the log says why")
+
+
+def _config(worker: Worker, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        worker,
+        factory=True,
+        workers=workers,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=WORKER_CHECK_SECONDS,
+    )
 
 
 @contextmanager

@@ -136,13 +136,9 @@ async def at_rate(
         Called every second meanwhile.
     """
     outcome, turn = Outcome(), cycle(requests)
-    free = asyncio.Queue[Connection]()
-    for _ in range(connections):
-        free.put_nowait(Connection(port))
+    free, under_way = _connections(port, connections), set[asyncio.Task[None]]()
     gaps = np.random.default_rng(0)
-    started = due = time.perf_counter()
-    watch = started
-    under_way: set[asyncio.Task[None]] = set()
+    started = due = watch = time.perf_counter()
 
     async def send(request: bytes, since: float) -> None:
         connection = await free.get()
@@ -163,3 +159,10 @@ async def at_rate(
     while not free.empty():
         await free.get_nowait().close()
     return outcome
+
+
+def _connections(port: int, count: int) -> asyncio.Queue[Connection]:
+    free = asyncio.Queue[Connection]()
+    for _ in range(count):
+        free.put_nowait(Connection(port))
+    return free
