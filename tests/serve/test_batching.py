@@ -135,6 +135,22 @@ def test_close_answers_what_was_accepted() -> None:
     run(scenario, Limits(batch=2, delay=0.0))
 
 
+def test_a_fault_of_our_own_is_seen_from_outside() -> None:
+    def fail(inputs: int, seconds: float) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            batcher = Numbers(lambda parts: parts, Limits(delay=0.0), pool, fail)
+            assert batcher.works
+            assert await batcher.submit([1]) == [1]
+            await until(lambda: not batcher.works)
+            with pytest.raises(ZeroDivisionError):
+                await batcher.close()
+
+    asyncio.run(main())
+
+
 def test_an_error_reaches_the_requests_of_its_batch_alone() -> None:
     def fail_on_odd(parts: list[list[int]]) -> list[list[int]]:
         if any(part[0] % 2 for part in parts):

@@ -117,6 +117,20 @@ def test_malformed_http(served: Served, sent: bytes) -> None:
     assert not any(line.get("level") == "error" for line in served.logged)
 
 
+def test_a_client_that_leaves_is_no_fault_of_the_service(served: Served) -> None:
+    for path in (INFER, "/classify"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as client:
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            client.sendall(f"{head}Content-Length: 99\r\n\r\n{{".encode())
+    wait_for(
+        lambda: (
+            'undoor_requests_total{route="/classify",status="400"} 1.0' in served.get("/metrics")[1]
+        )
+    )
+    assert 'status="500"' not in served.get("/metrics")[1]
+    assert not any(line.get("level") == "error" for line in served.logged)
+
+
 def test_the_end_answers_what_was_accepted(file: Path, tmp_path: Path) -> None:
     # A batch waits for a second, in which the service is told to end.
     with served_process(tmp_path, file, "--max-delay-ms", 1000) as served:
@@ -181,6 +195,7 @@ def test_several_workers(file: Path, tmp_path: Path) -> None:
         assert served.end() == 0
 
 
+@pytest.mark.slow
 def test_a_model_that_changes_under_a_service(file: Path, tmp_path: Path) -> None:
     """A worker that is started later does not serve another one: the service ends, and says so."""
     own = tmp_path / "own.onnx"

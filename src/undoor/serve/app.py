@@ -15,11 +15,12 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from undoor.serve import routes_classify, routes_guard, routes_v2
 from undoor.serve.gate import Gate, error_body
 from undoor.serve.metrics import Metrics
-from undoor.serve.refusal import Refusal
+from undoor.serve.refusal import Refusal, bad_request
 from undoor.serve.served_model import Engine
 from undoor.serve.service import Service
 from undoor.serve.settings import Settings
@@ -85,6 +86,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, error: Refusal) -> Response:
         return _refusal(error)
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        # Nobody reads it; it is counted as the fault of the client.
+        return _refusal(bad_request("the client left before its request had arrived"))
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> Response:

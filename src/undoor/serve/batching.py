@@ -65,6 +65,11 @@ class Batcher(Generic[Given, Found]):
         self.waiting = 0
         self._task = asyncio.create_task(self._work())
 
+    @property
+    def works(self) -> bool:
+        """Whether batches are run: False once an error of our own has ended that."""
+        return not self._task.done()
+
     async def submit(self, x: Given) -> Found:
         """Return the answer to the inputs [n, ...] of one request, n at most that of a batch.
 

@@ -53,7 +53,7 @@ class Service:
 
     def __init__(self, engine: Engine, settings: Settings, store: Store, metrics: Metrics) -> None:
         self.engine, self.settings, self.store, self.metrics = engine, settings, store, metrics
-        self.ready = False
+        self._started = False
         self._counts: dict[int, tuple[int, int]] = {}
         self._engine_pool = ThreadPoolExecutor(1, "engine")
         self._store_pool = ThreadPoolExecutor(1, "store")
@@ -62,6 +62,11 @@ class Service:
     def model(self) -> ServedModel:
         """What is served."""
         return self.engine.model
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self._started and self._batcher.works
 
     async def start(self) -> None:
         """Begin to answer."""
@@ -81,11 +86,11 @@ class Service:
             self._store_pool,
         )
         self._flusher = asyncio.create_task(self._flush_often())
-        self.ready = True
+        self._started = True
 
     async def stop(self) -> None:
         """Answer and write what was accepted, then end."""
-        self.ready = False
+        self._started = False
         await self._batcher.close()
         await self._keeper.close()
         self._flusher.cancel()

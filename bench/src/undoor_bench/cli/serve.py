@@ -47,6 +47,8 @@ def serve(
     times the capacity: what is answered, what is refused, and the memory. The client shares the
     machine with the services.
     """
+    for library in ("fastapi", "onnxruntime", "onnxscript"):
+        pipeline.require_library(library)
     from undoor_bench.service.measure import Plan, measure, rows
 
     plan = Plan(
