@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from contextlib import closing
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +100,12 @@ def client(
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                statuses[str(answer.status)] += 1
                 number = json.load(answer)["results"][0]["kept"]
+                statuses[str(answer.status)] += 1
                 kept.extend([] if number is None else [number])
         except urllib.error.HTTPError as error:
             statuses[str(error.code)] += 1
-        except (OSError, ValueError, urllib.error.URLError):
+        except (OSError, ValueError, HTTPException):
             # The worker that had taken it was killed.
             statuses["lost"] += 1
 
