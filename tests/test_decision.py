@@ -14,15 +14,14 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
-from undoor.decision import MAX_SCORE, NO_SCORE, are_finite, decide
+from undoor.decision import are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Outputs, odd_inputs
-from undoor.guard import REJECTED, Guarded
+from undoor.guard import Guarded
 from undoor.sites import ENTRY
-from undoor.spaces.space import OVERSHOOT
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import POLICIES, RULES
+from undoor.vocabulary import MAX_SCORE, NO_SCORE, OVERSHOOT, POLICIES, REJECTED, RULES
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38
@@ -67,7 +66,7 @@ def as_pt2(made: Guarded, folder: Path) -> Run:
 
 def _exported(made: Guarded, file: Path) -> Run:
     contract = Contract((CLASSES,), (-10, 10), tuple("abcd"))
-    about = About("guarded", "0", "0", contract, (1,), (1.0,), made.rule, made.policy)
+    about = About("guarded", "0", "0", contract, (1,), (1.0,), ({},), made.rule, made.policy)
     room = onnx if file.suffix == ".onnx" else pt2
     room.write(GuardedGraph(made), torch.zeros(2, CLASSES), about, file)
     return room.runner(file)

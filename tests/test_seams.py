@@ -37,6 +37,9 @@ AXES_OF_OTHERS = {
     "load/processor.py": "what a foreign processor returns",
     "load/safetensors_header.py": "tensors of a file",
     "scrutiny/reading.py": "values inside the network",
+    "serve/kept_input.py": "arrays in a database",
+    "serve/pictures.py": "pixels of a picture, without torch, which spaces take",
+    "serve/served_model.py": "of exported files, which say nothing of their space",
     "sites/heads.py": "values inside the network",
     "sites/network_kind.py": "what a site delivers",
     "sites/places.py": "values inside the network",
@@ -49,11 +52,13 @@ NO_OUTPUTS = {
     ("inversion/wave_starts.py", "argmax"): "which probe pulls most",
     ("inversion/wave_starts.py", "one_hot"): "the labels of clean inputs",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
+    ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
     ("sites/heads.py", "argmax"): "the channel that tells most",
 }
 # Tensors of an input's shape that are no inputs.
 NO_INPUTS = {
     "inversion/patch_starts.py": "what the colours of patches start from",
+    "serve/served_model.py": "what an engine runs once before requests come",
     "load/lazy_layers.py": "what gives lazy layers their sizes, before there is a classifier",
 }
 

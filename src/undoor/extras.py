@@ -15,6 +15,8 @@ Extra = Literal[
     "database",
     "ray",
     "mlflow",
+    "serve",
+    "traces",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
+import undoor
 from helpers.cli_fakes import Cli, Result, assert_error
 from undoor.classifier import Classifier
 from undoor.errors import BudgetEnded
 from undoor.repairs.adaptation import Adaptation
+from undoor.serve.kept_input import KeptInput
+from undoor.serve.store import Store
 
 
 @pytest.fixture
@@ -144,3 +148,44 @@ def test_inputs_that_are_not_there(cli: Cli) -> None:
     assert "nowhere.png does not exist" in result.stderr
     assert not cli.out.exists()
     assert cli.run("adapt", cli.model, "--data", cli.data).exit_code in (3, 4)
+
+
+def kept(cli: Cli, count: int, **changes: object) -> str:
+    """The URL of a database with flagged inputs of the model."""
+    store = Store(url := f"sqlite:///{cli.folder / 'flags.sqlite'}")
+    model = undoor.load(cli.model, trust_code=True).fingerprint()
+    x = np.full((3, 4, 4), 0.5, np.float32)
+    item = KeptInput(1.0, model, "b" * 64, 1, 0, 2.0, "backdoor", x)
+    store.keep([replace(item, **changes) for _ in range(count)], 99)  # type: ignore[arg-type]
+    store.close()
+    return url
+
+
+def test_flagged_inputs_of_a_service(cli: Cli) -> None:
+    url = kept(cli, 3)
+    # What no guard judged, and what is of another model or shape, is left out.
+    kept(cli, 1, target=None)
+    kept(cli, 1, model_sha256="c" * 64)
+    kept(cli, 1, x=np.zeros((3, 5, 5), np.float32))
+    result = adapt(cli, "--database", url)
+    assert result.exit_code == 0, result.stderr
+    assert "3 flagged inputs of the service are read" in result.stderr
+    assert cli.calls[0][1]["inputs"] == 4 + 3
+    given = ("--data", cli.data, "--repair", cli.folder / "fix", "--out", cli.folder / "out-2")
+    assert cli.run("adapt", cli.model, *given, "--database", url).exit_code == 0
+    assert cli.calls[1][1]["inputs"] == 3
+
+
+def test_no_inputs_at_all(cli: Cli) -> None:
+    given = ("--data", cli.data, "--repair", cli.folder / "fix", "--out", cli.out)
+    result = cli.run("adapt", cli.model, *given)
+    assert result.exit_code == 3
+    assert "expected inputs, or --database" in result.stderr
+    result = cli.run("adapt", cli.model, *given, "--database", "sqlite:///nowhere.sqlite")
+    assert result.exit_code == 4
+    assert "expected the database of `undoor serve" in result.stderr
+    url = kept(cli, 2, model_sha256="c" * 64)
+    result = cli.run("adapt", cli.model, *given, "--database", url)
+    assert result.exit_code == 4
+    assert "expected flagged inputs of this model, got none" in result.stderr
+    assert not cli.out.exists()

@@ -19,6 +19,7 @@ from undoor.cli import (
     repairs,
     scan,
     schema,
+    serve,
 )
 from undoor.cli.ahead import ahead_app
 from undoor.cli.app import app
@@ -41,6 +42,7 @@ __all__ = [
     "repairs",
     "scan",
     "schema",
+    "serve",
 ]
 
 

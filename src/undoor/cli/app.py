@@ -29,6 +29,7 @@ EPILOG = "\n\n".join(
         "[cyan]undoor check model.toml --repair fix/ inputs/[/]",
         "[cyan]undoor export model.toml --repair fix/ --to onnx --out guarded.onnx[/]",
         "[cyan]undoor fleet scan models/ --data clean/ --out fleet/[/]",
+        "[cyan]undoor serve model.toml --repair fix/[/]",
         "[cyan]undoor adapt model.toml --data clean/ --repair fix/ --out fix-2/ inputs/[/]",
         "[bold]Exit codes[/]",
         *(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from undoor.cli.console import old_file_warnings, say
 from undoor.cli.progress import bars
 from undoor.errors import BudgetEnded, UndoorError
+from undoor.extras import how_to_install
 from undoor.vocabulary import SCAN_FILE
 
 if TYPE_CHECKING:
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
     from undoor.triggers.trigger import Trigger
+
+
+def require_library(name: str) -> None:
+    """Refuse to go on without a library of the extra `serve`."""
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        raise UndoorError(
+            f"this takes the library {name}, which is not installed; {how_to_install('serve')}"
+        ) from None
 
 
 def read_scan(folder: Path, classifier: Classifier) -> ScanReport:

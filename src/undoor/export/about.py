@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.contract import Contract
 from undoor.repairs.record import Repair
 
@@ -23,6 +25,8 @@ class About:
     holds
         "guarded", original and corrected networks with the rule; or "corrected", a corrected
         network alone, which flags nothing.
+    calibrations
+        What each threshold promises, as in `GuardThreshold.to_json`, without the scores.
     rule, policy
         As in `undoor.guard`; None without a rule.
     """
@@ -33,6 +37,7 @@ class About:
     contract: Contract
     targets: tuple[int, ...]
     thresholds: tuple[float, ...]
+    calibrations: tuple[Mapping[str, Any], ...]
     rule: str | None
     policy: str | None
 
@@ -46,6 +51,7 @@ class About:
             contract=repair.contract,
             targets=tuple(item.target for item in repair.targets),
             thresholds=tuple(item.threshold for item in repair.targets),
+            calibrations=tuple(_without_scores(item.calibration) for item in repair.targets),
             rule=rule,
             policy=policy,
         )
@@ -61,6 +67,7 @@ class About:
             **self.contract.to_json(),
             "targets": list(self.targets),
             "thresholds": list(self.thresholds),
+            "calibrations": [dict(item) for item in self.calibrations],
             "rule": self.rule,
             "policy": self.policy,
         }
@@ -68,3 +75,7 @@ class About:
     def to_text(self) -> str:
         """Return canonical JSON on one line."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _without_scores(calibration: GuardThreshold) -> dict[str, Any]:
+    return {name: value for name, value in calibration.to_json().items() if name != "scores"}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from undoor.database import database
 from undoor.errors import UndoorError
 from undoor.extras import Extra, how_to_install
 from undoor.files import write_atomically
@@ -173,19 +174,14 @@ def _connected(url: str) -> Iterator[tuple[Any, Any]]:
     UndoorError
         A library is missing, or the database refuses; the message names no password.
     """
-    sa = _imported("sqlalchemy", "database")
+    engine = database(url)
+    import sqlalchemy as sa
+
     columns = [
         *(sa.Column(n, sa.Integer if k is int else sa.Float) for n, k in NUMBERS.items()),
         *(sa.Column(name, sa.Text) for name in TEXTS),
     ]
     table = sa.Table(TABLE, sa.MetaData(), *columns)
-    try:
-        engine = sa.create_engine(url)
-    except (sa.exc.ArgumentError, ImportError) as error:
-        raise UndoorError(
-            f"expected the URL of a database whose driver is installed, got one that does not do "
-            f"({str(error).splitlines()[0]}); give sqlite:///FILE or postgresql+psycopg://..."
-        ) from error
     try:
         with engine.begin() as connection:
             table.create(connection, checkfirst=True)

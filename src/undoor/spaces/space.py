@@ -11,12 +11,10 @@ from torch import Tensor
 
 from undoor.device import CPU
 from undoor.resizing import Resizing
+from undoor.vocabulary import OVERSHOOT
 
 Shape = tuple[int, ...]
 Bounds = tuple[float, float]
-# An input counts as within the bounds up to this share of their range beyond them: resizing
-# overshoots at edges by as much. Normalised values, or those of another scale, lie further out.
-OVERSHOOT = 0.05
 STEPS = 255
 
 

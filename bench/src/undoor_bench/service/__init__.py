@@ -1,0 +1,1 @@
+"""What a guarded service costs beside the same service with the bare model."""

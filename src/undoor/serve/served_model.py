@@ -1,0 +1,167 @@
+"""What is served: a model's interface and what its guard promises, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.contract import Contract
+from undoor.errors import UndoorError
+from undoor.resizing import Resizing
+from undoor.vocabulary import DEFAULT_FPR, POLICIES, Policy
+
+Array = NDArray[Any]
+AXES = 3
+# Of a guard whose clean scores can promise nothing, the test needs a share below 1 all the same.
+MAX_PROMISE = 0.99
+# Pictures of other channels cannot be decoded to what a model takes.
+CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True)
+class TargetGuard:
+    """What the guard of one target promises.
+
+    Attributes
+    ----------
+    target
+        The class.
+    threshold
+        The score above which an input that is predicted as it is flagged.
+    promised
+        The largest share, above 0 and below 1, of clean inputs predicted as the target that may be
+        flagged: the requested rate or, where the clean inputs were too few to guarantee that, the
+        97.5 % upper limit of the rate that they showed.
+    """
+
+    target: int
+    threshold: float
+    promised: float
+
+    @staticmethod
+    def of(target: int, threshold: float, calibration: Mapping[str, Any]) -> TargetGuard:
+        """Return the promise of a calibration as `GuardThreshold.to_json` gives it.
+
+        >>> TargetGuard.of(3, 0.5, {"wanted_fpr": 0.01, "flagged_interval": [0.0, 0.116]}).promised
+        0.116
+        """
+        wanted = float(calibration.get("wanted_fpr", DEFAULT_FPR))
+        _, high = calibration.get("flagged_interval") or (None, wanted)
+        promised = min(MAX_PROMISE, max(wanted, float(high)))
+        return TargetGuard(int(target), float(threshold), promised)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The interface of the served model.
+
+    Attributes
+    ----------
+    name
+        In the paths of requests.
+    platform
+        What runs it, as the Open Inference Protocol names platforms.
+    contract
+        Shape of one input, bounds, class names.
+    policy
+        What is predicted for flagged inputs; see `undoor.guard`.
+    guards
+        One for each target.
+    model_sha256, repair_sha256
+        What the answers depend on.
+    resizing
+        How pictures become inputs; None where inputs are no pictures.
+    triggers
+        A PNG of the recovered trigger for each target, where the repair is at hand.
+    """
+
+    name: str
+    platform: str
+    contract: Contract
+    policy: Policy
+    guards: tuple[TargetGuard, ...]
+    model_sha256: str
+    repair_sha256: str
+    resizing: Resizing | None = None
+    triggers: Mapping[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise UndoorError(
+                f"expected a policy of {', '.join(POLICIES)}, got {self.policy!r}; export again"
+            )
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The classes that are guarded."""
+        return tuple(guard.target for guard in self.guards)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether an image file can be turned into an input."""
+        shape = self.contract.input_shape
+        return self.resizing is not None and len(shape) == AXES and shape[0] in CHANNELS
+
+    def class_name(self, label: int | None) -> str | None:
+        """Return the name of a class; None for no class."""
+        return None if label is None or label < 0 else self.contract.class_names[label]
+
+
+class Outputs(NamedTuple):
+    """What an engine returns for N inputs, as `undoor.guard.Guarded.logits` does.
+
+    Attributes
+    ----------
+    logits
+        [N, K] float32.
+    flagged
+        [N] bool.
+    score
+        [N] float32.
+    """
+
+    logits: Array
+    flagged: Array
+    score: Array
+
+
+class Engine(Protocol):
+    """What runs the guarded model; called from one thread at a time."""
+
+    @property
+    def model(self) -> ServedModel:
+        """What it serves."""
+
+    def run(self, x: Array) -> Outputs:
+        """Return the outputs of raw inputs [N, *input_shape] float32, N at least 1."""
+
+
+def straight(shape: tuple[int, ...]) -> Resizing | None:
+    """Return the resizing straight to the size of images [C, H, W]; None for other inputs."""
+    return Resizing((shape[1], shape[2])) if len(shape) == AXES else None
+
+
+def warmed_up(engine: Engine) -> Engine:
+    """Return the engine after it has run once in batches of one and two.
+
+    Raises
+    ------
+    UndoorError
+        It does not return what it should.
+    """
+    contract = engine.model.contract
+    classes = len(contract.class_names)
+    for n in (1, 2):
+        x = np.full((n, *contract.input_shape), contract.bounds[0], np.float32)
+        got = [part.shape for part in engine.run(x)]
+        if got != [(n, classes), (n,), (n,)]:
+            raise UndoorError(
+                f"expected logits [{n}, {classes}], flagged [{n}] and score [{n}] of the model, "
+                f"got {', '.join(str(list(shape)) for shape in got)}; serve models with one label "
+                "per input"
+            )
+    return engine

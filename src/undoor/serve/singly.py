@@ -1,0 +1,43 @@
+"""Run a batch so that an input that the engine cannot take spoils no other."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from undoor.serve.answers import Answers, answers, failed, joined
+from undoor.serve.served_model import Array, Engine
+
+log = logging.getLogger("undoor.serve")
+
+
+def run_batch(engine: Engine, parts: list[Array]) -> list[Answers]:
+    """Return the answers to the inputs of several requests, run as one batch.
+
+    Where the engine raises an error, the inputs are run again one by one, and those for which it
+    raises again are flagged.
+
+    Parameters
+    ----------
+    parts
+        Raw inputs [n, *input_shape] of each request, n at least 1.
+    """
+    x = np.concatenate(parts)
+    try:
+        found = answers(engine.model, x, engine.run(x))
+    except Exception as error:
+        log.warning(
+            "the engine failed on a batch, which is run again input by input",
+            extra={"inputs": len(x), "error": f"{type(error).__name__}: {error}"[:500]},
+        )
+        found = joined([_run_one(engine, row[None]) for row in x])
+    stops = np.cumsum([len(part) for part in parts]).tolist()
+    return [found.part(stop - len(part), stop) for stop, part in zip(stops, parts, strict=True)]
+
+
+def _run_one(engine: Engine, x: Array) -> Answers:
+    try:
+        return answers(engine.model, x, engine.run(x))
+    except Exception:
+        return failed(engine.model)
