@@ -49,6 +49,7 @@ AXES_OF_OTHERS = {
 NO_OUTPUTS = {
     ("align/onepass.py", "topk"): "extremes of units",
     ("clean_set/labels.py", "argmax"): "labels that are given as rows of 0 and 1",
+    ("inversion/opaque.py", "topk"): "the strongest pixels of a mask",
     ("inversion/wave_starts.py", "argmax"): "which probe pulls most",
     ("inversion/wave_starts.py", "one_hot"): "the labels of clean inputs",
     ("scan/confirm.py", "argmax"): "where most images of a class end",

@@ -193,7 +193,7 @@ def _load_exported(
             f"{model.model}: expected --repair with the repair of the model, or an {EXPORTED} file "
             "that `undoor export` wrote, got neither"
         )
-    if replace(model, model_sha256=None) != ModelOptions(model.model):
+    if replace(model, model_sha256=None) != ModelOptions(model=model.model):
         raise UsageError(
             f"{model.model}: an exported file says itself what it takes; leave out the options "
             "that describe a model, its device and trust"
