@@ -16,10 +16,7 @@ from undoor.errors import UndoorError
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.sites import attach
-from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
-
-# The label of an input without a prediction: no class has it.
-REJECTED = -1
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, REJECTED, RULES
 
 
 class Guarded(nn.Module):

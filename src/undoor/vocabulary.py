@@ -102,6 +102,8 @@ RELABEL: Final = "relabel"
 REJECT: Final = "reject"
 FLAG: Final = "flag"
 DEFAULT_POLICY: Final = RELABEL
+# The label of an input without a prediction: no class has it.
+REJECTED: Final = -1
 # The share of clean inputs of a target, predicted as such, that the guard may flag.
 DEFAULT_FPR: Final = 0.01
 
@@ -137,8 +139,14 @@ REPAIR_FILE: Final = "repair.safetensors"
 REPAIR_DESCRIPTION: Final = "repair.json"
 RUN_FILE: Final = "run.json"
 MODEL_FILE: Final = "model.toml"
-# In an exported .pt2 file, the entry that describes it.
+# In an exported .pt2 file, the entry that describes it; in an ONNX file, the key of its metadata.
 EXPORT_ENTRY: Final = "undoor.json"
+EXPORT_KEY: Final = "undoor"
+EXPORT_SCHEMA: Final = "undoor/export/1"
+# What exported graphs take, pixels of any size where they prepare them, and what they return.
+EXPORT_INPUT: Final = "images"
+EXPORT_PIXELS: Final = "pixels"
+EXPORT_OUTPUTS: Final = ("logits", "flagged", "score")
 
 # Entry points under which packages add trigger families, spaces of inputs, and tasks.
 FAMILY_GROUP: Final = "undoor.families"
