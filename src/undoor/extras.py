@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 Extra = Literal[
-    "transformers", "timm", "onnx-models", "onnx-export", "parquet", "cyclonedx", "model-card"
+    "transformers",
+    "timm",
+    "onnx-models",
+    "onnx-export",
+    "parquet",
+    "deploy",
+    "mlflow",
+    "ray",
+    "cyclonedx",
+    "model-card",
 ]
 
 
