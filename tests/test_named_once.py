@@ -26,6 +26,7 @@ OTHERWISE = {
     ("scan/report.py", "margin"),
     ("identity/values.py", "generator"),  # a kind of Python objects
     ("identity/preprocessing.py", "first"),  # one of two sizes
+    ("preparation.py", "first"),
     ("triggers/generator.py", "first"),  # a layer
     ("triggers/generator.py", "last"),
 }

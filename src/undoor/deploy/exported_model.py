@@ -112,23 +112,24 @@ class ExportedModel:
                 "JPEG, WebP, BMP or PNM"
             ) from None
 
-    def run(self, batch: NDArray[Any]) -> list[Prediction]:
-        """Return the predictions of inputs that were prepared, stacked as [N, ...].
+    def run(self, prepared: Sequence[NDArray[Any]]) -> list[Prediction]:
+        """Return the predictions of inputs that `prepare` returned; a batch [N, ...] will do too.
+
+        Pixels of several sizes go through one size after the other.
 
         Raises
         ------
         UndoorError
-            They are no batch of such inputs, or ONNX Runtime fails on them.
+            One is no such input, or ONNX Runtime fails on them.
         """
-        self._require_batch(batch)
-        try:
-            outputs = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
-        except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise UndoorError(
-                f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
-            ) from error
-        return predictions(*outputs, self.contract.class_names)
+        for one in prepared:
+            self._require_prepared(one)
+        found: dict[int, Prediction] = {}
+        for shape in dict.fromkeys(one.shape for one in prepared):
+            places = [place for place, one in enumerate(prepared) if one.shape == shape]
+            batch = np.stack([prepared[place] for place in places])
+            found |= zip(places, self._run_batch(batch), strict=True)
+        return [found[place] for place in range(len(prepared))]
 
     def predict(self, given: Sequence[Input]) -> list[Prediction]:
         """Return the predictions of raw inputs, each as for `prepare`.
@@ -144,12 +145,17 @@ class ExportedModel:
                 prepared.append(self.prepare(one))
             except UndoorError as error:
                 raise UndoorError(f"input {place}: {error}") from None
-        # Pixels of several sizes are no one batch.
-        found: dict[int, Prediction] = {}
-        for shape in dict.fromkeys(x.shape for x in prepared):
-            places = [place for place, x in enumerate(prepared) if x.shape == shape]
-            found |= zip(places, self.run(np.stack([prepared[p] for p in places])), strict=True)
-        return [found[place] for place in range(len(prepared))]
+        return self.run(prepared)
+
+    def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
+        try:
+            outputs = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
+        except Exception as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UndoorError(
+                f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
+            ) from error
+        return predictions(*outputs, self.contract.class_names)
 
     def _require_numbers(self, given: NDArray[Any]) -> NDArray[np.float32]:
         shape = self.contract.input_shape
@@ -165,20 +171,17 @@ class ExportedModel:
             )
         return np.ascontiguousarray(given, np.float32)
 
-    def _require_batch(self, batch: NDArray[Any]) -> None:
-        channels = self.contract.input_shape[0]
-        in_graph = self.preparation.in_graph
-        kind = np.uint8 if in_graph else np.float32
-        fits = (
-            batch.ndim == 4 and batch.shape[3] == channels and min(batch.shape) > 0
-            if in_graph
-            else batch.shape[1:] == self.contract.input_shape and len(batch) > 0
-        )  # fmt: skip
-        if batch.dtype != kind or not fits:
-            wanted = ["height", "width", channels] if in_graph else self.contract.input_shape
+    def _require_prepared(self, one: NDArray[Any]) -> None:
+        shape: tuple[Any, ...] = self.contract.input_shape
+        if self.preparation.in_graph:
+            fits = one.ndim == len(shape) and one.shape[2] == shape[0] and one.size > 0
+            kind, shape = np.uint8, ("height", "width", shape[0])
+        else:
+            fits, kind = one.shape == shape, np.float32
+        if one.dtype != kind or not fits:
             raise UndoorError(
-                f"expected {np.dtype(kind)} [N >= 1, {', '.join(map(str, wanted))}], got "
-                f"{batch.dtype} {list(batch.shape)}; stack what prepare returns"
+                f"expected inputs {np.dtype(kind)} [{', '.join(map(str, shape))}], got {one.dtype} "
+                f"{list(one.shape)}; give what prepare returns"
             )
 
 
