@@ -136,7 +136,7 @@ def test_other_files(tmp_path: Path, metadata: dict[str, Any] | None, told: str)
 def test_metadata_that_contradict_the_graph(tmp_path: Path) -> None:
     held = ExportedModel(exported().file).metadata["preprocessing"]
     file = changed(tmp_path, {"preprocessing": {**held, "in_graph": True}})
-    with pytest.raises(UndoorError, match="expected the input pixels .* got images"):
+    with pytest.raises(UndoorError, match=r"expected the input pixels .* got images"):
         ExportedModel(file)
 
 

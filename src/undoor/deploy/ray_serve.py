@@ -17,18 +17,11 @@ from undoor.errors import UndoorError
 from undoor.extras import how_to_install
 from undoor.image_files import MAX_BYTES
 
-try:
-    from ray import serve
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
-except ImportError:
-    raise UndoorError(
-        f"guarded models on Ray take the library ray[serve]; {how_to_install('ray')}"
-    ) from None
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from ray.serve import Application
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
 
 # Inputs that wait for one another, in number and in seconds.
 MAX_BATCH = 16
@@ -69,7 +62,7 @@ class Options(BaseModel):
 
 
 class Replica:
-    """One copy of a guarded model, which puts the inputs of several requests through together.
+    """One copy of a guarded model, behind HTTP and for other deployments.
 
     Parameters
     ----------
@@ -85,6 +78,8 @@ class Replica:
 
         What cannot be read is answered with 400, a body that is too large with 413.
         """
+        from starlette.responses import JSONResponse
+
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -107,10 +102,13 @@ class Replica:
             It cannot be read, or does not fit the model.
         """
         prepared = await asyncio.to_thread(self._model.prepare, given)
-        return await self._together(prepared)
+        return await self._run(prepared)
 
-    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=MAX_WAIT)
-    async def _together(self, prepared: list[NDArray[Any]]) -> list[Prediction]:
+    async def _run(self, prepared: NDArray[Any]) -> Prediction:
+        (prediction,) = await self._run_all([prepared])
+        return prediction
+
+    async def _run_all(self, prepared: list[NDArray[Any]]) -> list[Prediction]:
         return await asyncio.to_thread(self._model.run, prepared)
 
 
@@ -120,8 +118,23 @@ def build(options: Options) -> Application:
     Raises
     ------
     UndoorError
-        The file is no guarded model, or there would be fewer replicas at most than at least.
+        Ray is missing, the file is no guarded model, or there would be fewer replicas at most than
+        at least.
     """
+    try:
+        from ray import serve
+    except ImportError:
+        raise UndoorError(
+            f"guarded models on Ray take the library ray[serve]; {how_to_install('ray')}"
+        ) from None
+
+    class Batching(Replica):
+        """A replica that puts the inputs of several requests through together."""
+
+        @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=MAX_WAIT)
+        async def _run(self, prepared: list[NDArray[Any]]) -> list[Prediction]:
+            return await self._run_all(prepared)
+
     ExportedModel(options.file)
     if options.max_replicas < options.min_replicas:
         raise UndoorError(
@@ -129,7 +142,7 @@ def build(options: Options) -> Application:
             f"{options.max_replicas}"
         )
     deployment = serve.deployment(
-        Replica,
+        Batching,
         name=options.name,
         max_ongoing_requests=ONGOING,
         max_queued_requests=options.max_waiting,
