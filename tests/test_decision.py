@@ -17,13 +17,13 @@ from undoor.contract import Contract
 from undoor.decision import MAX_SCORE, NO_SCORE, are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Outputs, odd_inputs
-from undoor.guard import Guarded
+from undoor.guard import REJECTED, Guarded
 from undoor.preparation import Preparation
 from undoor.sites import ENTRY
 from undoor.spaces.space import OVERSHOOT
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import DEFAULT_TASK, POLICIES, REJECTED, RULES, VECTORS
+from undoor.vocabulary import DEFAULT_TASK, POLICIES, RULES, VECTORS
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38

@@ -32,11 +32,11 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import Guarded, guard
+from undoor.guard import REJECTED, Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY, attach, find_sites
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import POLICIES, REJECTED, RULES
+from undoor.vocabulary import POLICIES, RULES
 
 CLASSES = 4
 

@@ -18,7 +18,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import read_images
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.image_files import UnreadableError
+from undoor.clean_set.reading import UnreadableError
 from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 

@@ -16,7 +16,10 @@ from undoor.errors import UndoorError
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.sites import attach
-from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, REJECTED, RULES
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
+
+# The label of an input without a prediction: no class has it.
+REJECTED = -1
 
 
 class Guarded(nn.Module):

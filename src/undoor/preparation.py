@@ -14,7 +14,8 @@ from PIL import Image
 from undoor.colours import COLOUR, COLOURS, GREY, WITH_ALPHA, with_channels
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.image_files import UnreadableError, decode, decode_file
+from undoor.clean_set.images import decode, decode_file
+from undoor.clean_set.reading import UnreadableError
 from undoor.resizing import Resizing
 from undoor.vocabulary import IMAGES
 
@@ -35,7 +36,7 @@ Picture: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8]
 class Preparation:
     """How a picture becomes a raw input of a model, as `undoor check` prepares it.
 
-    A picture is decoded as `undoor.image_files.decode` does, resized, brought to the channels of
+    A picture is decoded as `undoor.clean_set.images.decode` does, resized, brought to the channels of
     the model (`undoor.colours.with_channels`), and its 8-bit values v become
     ``v / 255 * (high - low) + low``. The normalisation is part of the network.
 

@@ -102,8 +102,6 @@ RELABEL: Final = "relabel"
 REJECT: Final = "reject"
 FLAG: Final = "flag"
 DEFAULT_POLICY: Final = RELABEL
-# The label of an input without a prediction: no class has it.
-REJECTED: Final = -1
 # The share of clean inputs of a target, predicted as such, that the guard may flag.
 DEFAULT_FPR: Final = 0.01
 

@@ -20,9 +20,10 @@ from PIL import Image
 
 from helpers.pictures import encoded, make_folder
 from undoor.clean_set import CleanSet, index
+from undoor.clean_set.images import decode_file
 from undoor.clean_set.index import Index, Raw, Selection, gather
+from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
-from undoor.image_files import UnreadableError, decode_file
 
 
 class Watched:

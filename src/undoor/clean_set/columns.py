@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from undoor.clean_set.index import Label, Raw
 from undoor.clean_set.labels import require_names
+from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
-from undoor.image_files import UnreadableError
 
 IMAGE_COLUMNS = ("image", "img", "images")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")

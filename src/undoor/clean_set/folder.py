@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from undoor.clean_set.images import SUFFIXES
 from undoor.clean_set.index import Index, Raw
 from undoor.errors import UndoorError
 from undoor.files import walk
-from undoor.image_files import SUFFIXES
 
 # Folders that systems and archivers make beside data; hidden ones are no data either.
 SYSTEM = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found", "$RECYCLE.BIN"})

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, is_named, match, number
-from undoor.clean_set.reading import Log
+from undoor.clean_set.images import Decoded, Size, decode, decode_file, stack
+from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import Source, channels_first
 from undoor.distinct_names import distinct_names
 from undoor.errors import UndoorError
-from undoor.image_files import Decoded, Size, UnreadableError, decode, decode_file, stack
 
 Label = str | int | None
 # An encoded image, the file of one, pixels [H, W, C], or why there is none.

@@ -13,13 +13,13 @@ from undoor.classifier import Classifier
 from undoor.clean_set.dataset import to_float
 from undoor.clean_set.fit import fit_images
 from undoor.clean_set.folder import Walk, linked_note
+from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
-from undoor.clean_set.reading import Log, Reading
+from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
-from undoor.image_files import UnreadableError, decode_file
 
 
 def read_images(

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from undoor.clean_set.batches import plain, singly
 from undoor.clean_set.class_names import Found, number
+from undoor.clean_set.images import Size, decode, stack
 from undoor.clean_set.index import BYTES_PER_VALUE, MAX_MEMORY, nothing_readable
-from undoor.clean_set.reading import Log
+from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import CHANNELS, Source, channels_first
 from undoor.errors import UndoorError
-from undoor.image_files import Size, UnreadableError, decode, stack
 
 SOURCE = "the iterable"
 IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "pixel_values")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from undoor.clean_set.images import MAX_PIXELS
 from undoor.clean_set.index import MAX_MEMORY, Index, Label, Raw
 from undoor.clean_set.labels import MAX_CLASSES, MAX_NAME, require_samples
 from undoor.clean_set.npz_arrays import (
@@ -23,7 +24,6 @@ from undoor.clean_set.npz_arrays import (
 )
 from undoor.clean_set.source import channels_first, class_numbers
 from undoor.errors import UndoorError
-from undoor.image_files import MAX_PIXELS
 
 # Bytes of all class names together.
 MAX_NAMES = 2**28

@@ -6,7 +6,22 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from undoor.image_files import UnreadableError
+
+class UnreadableError(Exception):
+    """One image that cannot be used; the others of its set still may.
+
+    Parameters
+    ----------
+    reason
+        For messages.
+    kind
+        For counting: "empty", "damaged", "unknown format", "not 8 or 16 bits", "too large", "no
+        label", "missing", "no image" (a file of another kind), "does not fit".
+    """
+
+    def __init__(self, reason: str, kind: str = "damaged") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True)

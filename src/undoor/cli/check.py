@@ -146,8 +146,7 @@ def _check(
     import torch
 
     from undoor.decision import NO_SCORE
-    from undoor.guard import guard, guarded_predictions
-    from undoor.vocabulary import REJECTED
+    from undoor.guard import REJECTED, guard, guarded_predictions
 
     guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []

@@ -14,7 +14,7 @@ from undoor.contract import Contract
 from undoor.deploy.prediction import Prediction, predictions
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
-from undoor.image_files import UnreadableError
+from undoor.clean_set.reading import UnreadableError
 from undoor.preparation import Picture, Preparation
 from undoor.vocabulary import (
     DEFAULT_TASK,

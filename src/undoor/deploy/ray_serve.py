@@ -15,7 +15,7 @@ from undoor.deploy.exported_model import ExportedModel
 from undoor.deploy.prediction import Prediction
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
-from undoor.image_files import MAX_BYTES
+from undoor.clean_set.images import MAX_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from undoor.clean_set.images import resize
 from undoor.errors import UndoorError
-from undoor.image_files import resize
 from undoor.load.hub import first_line
 from undoor.load.preprocessing import Preprocessing
 from undoor.resizing import Resample, Resizing

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from helpers.pictures import picture
-from undoor import image_files
-from undoor.image_files import UnreadableError, decode, decode_file
+from undoor.clean_set import images
+from undoor.clean_set.images import decode, decode_file
+from undoor.clean_set.reading import UnreadableError
 from undoor.resizing import Resizing
 
 
@@ -139,7 +140,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UnreadableError) as error:
         decode_file(tmp_path / "a.png", None)
     assert error.value.kind == "missing"
-    monkeypatch.setattr(image_files, "MAX_BYTES", 10)
+    monkeypatch.setattr(images, "MAX_BYTES", 10)
     (tmp_path / "a.png").write_bytes(encoded(picture()))
     with pytest.raises(UnreadableError) as error:
         decode_file(tmp_path / "a.png", None)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from undoor.clean_set.reading import UnreadableError
 from undoor.errors import UndoorError
 from undoor.resizing import Resizing
 
@@ -31,23 +32,6 @@ MAX_BYTES = 256 * 2**20
 # What begins a scan of a JPEG; progressive ones have some ten, a preview may add one.
 SCAN = b"\xff\xda"
 MAX_SCANS = 100
-
-
-class UnreadableError(Exception):
-    """One image that cannot be used; the others of its set still may.
-
-    Parameters
-    ----------
-    reason
-        For messages.
-    kind
-        For counting: "empty", "damaged", "unknown format", "not 8 or 16 bits", "too large", "no
-        label", "missing", "no image" (a file of another kind), "does not fit".
-    """
-
-    def __init__(self, reason: str, kind: str = "damaged") -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 class Decoded(NamedTuple):
