@@ -14,16 +14,24 @@ from torch import Tensor, nn
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.contract import Contract
-from undoor.decision import MAX_SCORE, NO_SCORE, are_finite, decide
+from undoor.decision import are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Outputs, odd_inputs
-from undoor.guard import REJECTED, Guarded
+from undoor.guard import Guarded
 from undoor.preparation import Preparation
 from undoor.sites import ENTRY
 from undoor.spaces.space import OVERSHOOT
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import DEFAULT_TASK, POLICIES, RULES, VECTORS
+from undoor.vocabulary import (
+    DEFAULT_TASK,
+    MAX_SCORE,
+    NO_SCORE,
+    POLICIES,
+    REJECTED,
+    RULES,
+    VECTORS,
+)
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38
@@ -70,7 +78,7 @@ def _exported(made: Guarded, file: Path) -> Run:
     contract = Contract((CLASSES,), (-10, 10), tuple("abcd"))
     preparation = Preparation(contract, None, 1.0, (0.0,), (1.0,))
     about = About(
-        "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, (1,), (1.0,), made.rule,
+        "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, (1,), (1.0,), (), made.rule,
         made.policy,
     )  # fmt: skip
     room = onnx if file.suffix == ".onnx" else pt2

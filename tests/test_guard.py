@@ -30,13 +30,12 @@ from helpers.tiny import (
 )
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
-from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
-from undoor.guard import REJECTED, Guarded, guard
+from undoor.guard import Guarded, guard
 from undoor.repair import Repair
 from undoor.sites import ENTRY, attach, find_sites
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import POLICIES, RULES
+from undoor.vocabulary import NO_SCORE, POLICIES, REJECTED, RULES
 
 CLASSES = 4
 

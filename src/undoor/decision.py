@@ -10,13 +10,9 @@ from torch import Tensor
 
 from undoor.align.guard_score import shortfall
 from undoor.tasks.task import LOWEST, Task
-from undoor.vocabulary import DISAGREEMENT, FLAG, REJECT, RELABEL
+from undoor.vocabulary import DISAGREEMENT, FLAG, MAX_SCORE, NO_SCORE, REJECT, RELABEL
 
 HIGHEST = -LOWEST
-# Of inputs that no corrected network has seen, since they are not predicted as a target.
-NO_SCORE = LOWEST
-# Of inputs that cannot be judged: outside the bounds, or with a score that is no finite number.
-MAX_SCORE = HIGHEST
 
 
 class Decision(NamedTuple):

@@ -16,10 +16,7 @@ from undoor.errors import UndoorError
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.sites import attach
-from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
-
-# The label of an input without a prediction: no class has it.
-REJECTED = -1
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, REJECTED, RULES
 
 
 class Guarded(nn.Module):
@@ -86,7 +83,7 @@ class Guarded(nn.Module):
         """Return labels [N], flagged [N] and score [N] of raw inputs [N, ...].
 
         Labels are classes, or -1 for inputs without a prediction. The score is a finite number:
-        `undoor.decision.NO_SCORE`, the lowest float32, for inputs that are predicted as no
+        `undoor.vocabulary.NO_SCORE`, the lowest float32, for inputs that are predicted as no
         suspected target (no second pass was made for them), and `MAX_SCORE`, the highest, for
         those outside the bounds and those whose score is no finite number.
         """

@@ -102,6 +102,13 @@ RELABEL: Final = "relabel"
 REJECT: Final = "reject"
 FLAG: Final = "flag"
 DEFAULT_POLICY: Final = RELABEL
+# The label of an input without a prediction: no class has it.
+REJECTED: Final = -1
+# The guard's score, in float32: the lowest finite number of inputs that no corrected network has
+# seen, since they are not predicted as a target; the highest of inputs that cannot be judged:
+# outside the bounds, or with a score that is no finite number.
+NO_SCORE: Final = -3.4028234663852886e38
+MAX_SCORE: Final = 3.4028234663852886e38
 # The share of clean inputs of a target, predicted as such, that the guard may flag.
 DEFAULT_FPR: Final = 0.01
 

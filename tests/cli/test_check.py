@@ -20,10 +20,9 @@ from helpers.made_repairs import make_repair
 from helpers.tiny import clean_images, toy_classifier
 from undoor.clean_set import read_images
 from undoor.cli.check import Checked, _check, _show
-from undoor.decision import MAX_SCORE
 from undoor.errors import UndoorError
 from undoor.scrutiny import Disagreement
-from undoor.vocabulary import POLICIES, Policy
+from undoor.vocabulary import MAX_SCORE, POLICIES, Policy
 
 
 @pytest.fixture

@@ -16,11 +16,10 @@ from PIL import Image
 from helpers.exported_files import exported, guarded_pair, pictures
 from undoor.clean_set import read_images
 from undoor.cli.check import _check
-from undoor.decision import MAX_SCORE
 from undoor.deploy import ExportedModel, Prediction
 from undoor.deploy.prediction import LOWEST, predictions
 from undoor.errors import UndoorError
-from undoor.vocabulary import Policy
+from undoor.vocabulary import MAX_SCORE, Policy
 
 TOLERANCE = 1e-4
 FORMS: list[tuple[Policy, bool]] = [("relabel", False), ("reject", False), ("relabel", True)]

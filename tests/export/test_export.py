@@ -84,6 +84,9 @@ def test_result(tmp_path: Path, model: Classifier, repair: Repair) -> None:
     assert about["repair_sha256"] == repair.sha256()
     assert (about["rule"], about["policy"], about["holds"]) == ("disagreement", "flag", "guarded")
     assert (about["targets"], about["thresholds"]) == ([1, 3], [1.5, 4.5])
+    assert [set(item) for item in about["calibrations"]] == 2 * [
+        {"wanted_fpr", "n", "flagged", "flagged_interval"}
+    ]
     assert about["class_names"] == list(model.class_names)
 
 

@@ -24,7 +24,6 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, read_clean_set
 from undoor.cli import app
-from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.families.calibration import Calibration
 from undoor.guard import guarded_predictions
@@ -40,7 +39,7 @@ from undoor.scan.decide import Thresholds
 from undoor.scan.reason import written
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import Stamp, Trigger
-from undoor.vocabulary import CONVOLUTIONAL, AcceptCoverage, Verdict
+from undoor.vocabulary import CONVOLUTIONAL, NO_SCORE, AcceptCoverage, Verdict
 
 SHAPE = (3, 4, 4)
 # typer brings its own `click.testing.Result`, which it does not export.
@@ -389,7 +388,6 @@ class Cli:
             "undoor.adapt": {"adapt": self._adapt, "flagged_inputs": self._flagged},
             "undoor.guard": {
                 "guard": lambda classifier, repair, **given: FakeGuarded(classifier, **given),
-                "REJECTED": -1,
                 "guarded_predictions": guarded_predictions,
             },
             "undoor.evaluate": {"evaluate": self._evaluate, "stamp_set": self._stamp},

@@ -22,7 +22,6 @@ from helpers.tiny import (
 )
 from undoor.adapt import adapt
 from undoor.classifier import Classifier
-from undoor.decision import NO_SCORE
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.identity.model import identify
@@ -32,6 +31,7 @@ from undoor.repair import Repair, repair
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.vocabulary import NO_SCORE
 
 FACTORS = (1e-6, 1e-3, 1e3, 1e6)
 X = clean_images().images

@@ -20,7 +20,7 @@ from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.output import save_table
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
-from undoor.vocabulary import DEFAULT_POLICY, Policy
+from undoor.vocabulary import DEFAULT_POLICY, MAX_SCORE, NO_SCORE, REJECTED, Policy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,8 +145,7 @@ def _check(
 ) -> list[Checked]:
     import torch
 
-    from undoor.decision import NO_SCORE
-    from undoor.guard import REJECTED, guard, guarded_predictions
+    from undoor.guard import guard, guarded_predictions
 
     guarded = guard(classifier, repair, policy=policy).eval()
     rows: list[Checked] = []
@@ -162,8 +161,6 @@ def _check(
 
 
 def _score(score: float | None) -> str:
-    from undoor.decision import MAX_SCORE
-
     if score is None:
         return ""
     return "not judged" if score == MAX_SCORE else f"{score:.3g}"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undoor.vocabulary import REJECTED
+from undoor.vocabulary import NO_SCORE, REJECTED
 
-LOWEST = float(np.finfo(np.float32).min)
+# Of targets, among the logits of inputs that are not to be predicted as one.
+LOWEST = NO_SCORE
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def predictions(
             label,
             None if label == REJECTED else class_names[label],
             flag,
-            None if value == LOWEST else value,
+            None if value == NO_SCORE else value,
         )
         for label, flag, value in zip(
             labels.tolist(), flagged.tolist(), score.tolist(), strict=True

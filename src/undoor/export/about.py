@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
+from undoor.align.guard_threshold import GuardThreshold
 from undoor.classifier import Classifier
 from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
@@ -28,6 +30,8 @@ class About:
         How pictures become inputs, with the contract of the model.
     space, task
         Their names: what an input is, what an output means.
+    calibrations
+        What each threshold promises, as in `GuardThreshold.to_json`, without the scores.
     rule, policy
         As in `undoor.guard`; None without a rule.
     """
@@ -40,6 +44,7 @@ class About:
     task: str
     targets: tuple[int, ...]
     thresholds: tuple[float, ...]
+    calibrations: tuple[Mapping[str, Any], ...]
     rule: str | None
     policy: str | None
 
@@ -63,6 +68,7 @@ class About:
             task=classifier.task.name,
             targets=tuple(item.target for item in repair.targets),
             thresholds=tuple(item.threshold for item in repair.targets),
+            calibrations=tuple(_without_scores(item.calibration) for item in repair.targets),
             rule=rule,
             policy=policy,
         )
@@ -81,6 +87,7 @@ class About:
             "preprocessing": self.preparation.to_json(),
             "targets": list(self.targets),
             "thresholds": list(self.thresholds),
+            "calibrations": [dict(item) for item in self.calibrations],
             "rule": self.rule,
             "policy": self.policy,
         }
@@ -88,3 +95,7 @@ class About:
     def to_text(self) -> str:
         """Return canonical JSON on one line."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _without_scores(calibration: GuardThreshold) -> dict[str, Any]:
+    return {name: value for name, value in calibration.to_json().items() if name != "scores"}

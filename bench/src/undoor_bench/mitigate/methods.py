@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from undoor.align.plans import COARSEST, INPUT_ALONE
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.guard import REJECTED, guard, guarded_predictions
+from undoor.guard import guard, guarded_predictions
 from undoor.progress import Progress
 from undoor.scan.coverage import Coverage
 from undoor.scan.reason import written
 from undoor.scan.report import ScanReport
 from undoor.sites import attach
-from undoor.vocabulary import DEFAULT_FIT
+from undoor.vocabulary import DEFAULT_FIT, REJECTED
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.oracle import guard_with_truth
 from undoor_bench.mitigate.rates import Defended, Predictions

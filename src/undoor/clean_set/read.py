@@ -1,0 +1,71 @@
+"""Read the clean set at a path, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from undoor.classifier import Classifier
+from undoor.clean_set.class_names import Classes
+from undoor.clean_set.dataset import CleanSet
+from undoor.clean_set.index import Selection, gather
+from undoor.clean_set.open import open_index
+
+
+def read_clean_set(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    classifier: Classifier | None = None,
+    require_all_classes: bool = True,
+    classes: Classes | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+) -> CleanSet:
+    """Read the clean set at `path`, whatever it is (see `undoor.clean_set.open.open_index`).
+
+    Labels are read first, then no more images than are wanted. With a classifier, they are resized
+    as it wants them, names are matched with its class names, and the set is checked and mapped to
+    its bounds (see `CleanSet.for_classifier`, also for `classes`).
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or a pattern of shards.
+    split
+        The part of the data to read, such as "train".
+    classifier
+        The model that the images are for; None reads them as they are.
+    require_all_classes
+        False for test sets, which may lack classes.
+    classes
+        The data's names for the model's classes, see `CleanSet.for_classifier`.
+    per_class, seed
+        Draws at most `per_class` images per class with `seed`. Where the images would take more
+        than 4 GiB as float32, fewer are drawn, which `reading.notes` reports.
+
+    Raises
+    ------
+    UndoorError
+        There is nothing that can be read, or it does not fit the classifier.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np = __import__("numpy")
+    >>> np.savez(folder / "d.npz", x=np.zeros((9, 4, 4, 3), np.uint8), y=np.arange(9) % 3)
+    >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
+    tensor([2, 2, 2])
+    """
+    chosen = Selection(
+        size=classifier.resizing if classifier else None,
+        per_class=per_class,
+        seed=seed,
+        class_names=classifier.class_names if classifier else None,
+        classes=classes,
+        channels=classifier.space.channels(classifier.input_shape) if classifier else 0,
+    )
+    clean = CleanSet.of(gather(open_index(path, split), chosen))
+    if classifier is None:
+        return clean
+    return clean.for_classifier(classifier, require_all_classes=require_all_classes)
