@@ -16,9 +16,9 @@ from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import read_images
+from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.clean_set.reading import UnreadableError
 from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 

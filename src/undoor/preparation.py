@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from undoor.clean_set.images import decode, decode_file
+from undoor.clean_set.reading import UnreadableError
 from undoor.colours import COLOUR, COLOURS, GREY, WITH_ALPHA, with_channels
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.clean_set.images import decode, decode_file
-from undoor.clean_set.reading import UnreadableError
 from undoor.resizing import Resizing
 from undoor.vocabulary import IMAGES
 
@@ -36,8 +36,8 @@ Picture: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8]
 class Preparation:
     """How a picture becomes a raw input of a model, as `undoor check` prepares it.
 
-    A picture is decoded as `undoor.clean_set.images.decode` does, resized, brought to the channels of
-    the model (`undoor.colours.with_channels`), and its 8-bit values v become
+    A picture is decoded (`undoor.clean_set.images.decode`), resized, brought to the channels of the
+    model (`undoor.colours.with_channels`), and its 8-bit values v become
     ``v / 255 * (high - low) + low``. The normalisation is part of the network.
 
     Attributes

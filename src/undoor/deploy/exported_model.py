@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
 from undoor.deploy.prediction import Prediction, predictions
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
-from undoor.clean_set.reading import UnreadableError
 from undoor.preparation import Picture, Preparation
 from undoor.vocabulary import (
     DEFAULT_TASK,
@@ -25,7 +25,7 @@ from undoor.vocabulary import (
     EXPORT_SCHEMA,
 )
 
-Input: TypeAlias = Picture | NDArray[np.float32]
+Input: TypeAlias = str | Picture | NDArray[np.float32]
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from undoor.clean_set.images import MAX_BYTES
 from undoor.deploy.exported_model import ExportedModel
 from undoor.deploy.prediction import Prediction
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
-from undoor.clean_set.images import MAX_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
