@@ -29,7 +29,7 @@ WHITE = 255
 # The order of the channels, by their number.
 ORDER = {GREY: "grey", COLOUR: "rgb"}
 
-Picture: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8]
+Picture: TypeAlias = Path | bytes | Image.Image | NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from undoor.vocabulary import (
     EXPORT_SCHEMA,
 )
 
-Input: TypeAlias = str | Picture | NDArray[np.float32]
+Input: TypeAlias = str | Picture
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
 
 
@@ -99,20 +99,21 @@ class ExportedModel:
         UndoorError
             It is neither of these, cannot be decoded, or does not fit the model.
         """
+        in_graph = self.preparation.in_graph
         if isinstance(given, np.ndarray) and given.dtype != np.uint8:
             return self._require_numbers(given)
         if isinstance(given, str):
             given = Path(given)
+        prepared = self.preparation.pixels if in_graph else self.preparation.prepared
         try:
-            in_graph = self.preparation.in_graph
-            return (self.preparation.pixels if in_graph else self.preparation.prepared)(given)
+            return prepared(given)
         except UnreadableError as error:
             raise UndoorError(
                 f"expected a picture that can be decoded, got one that cannot: {error}; give PNG, "
                 "JPEG, WebP, BMP or PNM"
             ) from None
 
-    def run(self, prepared: Sequence[NDArray[Any]]) -> list[Prediction]:
+    def run(self, prepared: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
         """Return the predictions of inputs that `prepare` returned; a batch [N, ...] will do too.
 
         Pixels of several sizes go through one size after the other.
@@ -149,13 +150,13 @@ class ExportedModel:
 
     def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
         try:
-            outputs = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
+            logits, flagged, score = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UndoorError(
                 f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
             ) from error
-        return predictions(*outputs, self.contract.class_names)
+        return predictions(logits, flagged, score, self.contract.class_names)
 
     def _require_numbers(self, given: NDArray[Any]) -> NDArray[np.float32]:
         shape = self.contract.input_shape
@@ -173,14 +174,15 @@ class ExportedModel:
 
     def _require_prepared(self, one: NDArray[Any]) -> None:
         shape: tuple[Any, ...] = self.contract.input_shape
+        kind: np.dtype[Any]
         if self.preparation.in_graph:
             fits = one.ndim == len(shape) and one.shape[2] == shape[0] and one.size > 0
-            kind, shape = np.uint8, ("height", "width", shape[0])
+            kind, shape = np.dtype(np.uint8), ("height", "width", shape[0])
         else:
-            fits, kind = one.shape == shape, np.float32
+            fits, kind = one.shape == shape, np.dtype(np.float32)
         if one.dtype != kind or not fits:
             raise UndoorError(
-                f"expected inputs {np.dtype(kind)} [{', '.join(map(str, shape))}], got {one.dtype} "
+                f"expected inputs {kind} [{', '.join(map(str, shape))}], got {one.dtype} "
                 f"{list(one.shape)}; give what prepare returns"
             )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 from undoor.deploy.exported_model import ExportedModel
 from undoor.deploy.mlflow_model import ARTIFACT, COLUMN
 from undoor.errors import UndoorError
 
 
-class GuardedModel(mlflow.pyfunc.PythonModel):
+class GuardedModel(PythonModel):
     """Tables of pictures, or arrays of numbers, to tables of predictions."""
 
     def load_context(self, context: Any) -> None:
@@ -33,8 +35,8 @@ class GuardedModel(mlflow.pyfunc.PythonModel):
         try:
             found = self._model.predict(list(given))
         except UndoorError as error:
-            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
+            raise MlflowException.invalid_parameter_value(str(error)) from error
         return pd.DataFrame([prediction.to_json() for prediction in found])
 
 
-mlflow.models.set_model(GuardedModel())
+set_model(GuardedModel())

@@ -53,12 +53,12 @@ class Options(BaseModel):
 
     file: Path
     name: str = "guarded"
-    min_replicas: int = Field(1, ge=0)
-    max_replicas: int = Field(4, ge=1)
-    target_requests: float = Field(ONGOING / 2, gt=0)
-    max_waiting: int = Field(8 * ONGOING, ge=0)
-    threads: int = Field(1, ge=1)
-    cpus: float = Field(1, gt=0)
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int = Field(default=4, ge=1)
+    target_requests: float = Field(default=ONGOING / 2, gt=0)
+    max_waiting: int = Field(default=8 * ONGOING, ge=0)
+    threads: int = Field(default=1, ge=1)
+    cpus: float = Field(default=1, gt=0)
 
 
 class Replica:
@@ -141,8 +141,7 @@ def build(options: Options) -> Application:
             f"expected max_replicas of at least min_replicas ({options.min_replicas}), got "
             f"{options.max_replicas}"
         )
-    deployment = serve.deployment(
-        Batching,
+    deployed = serve.deployment(
         name=options.name,
         max_ongoing_requests=ONGOING,
         max_queued_requests=options.max_waiting,
@@ -152,5 +151,5 @@ def build(options: Options) -> Application:
             "max_replicas": options.max_replicas,
             "target_ongoing_requests": options.target_requests,
         },
-    )
-    return deployment.bind(str(options.file.resolve()), options.threads)
+    )(Batching)
+    return deployed.bind(str(options.file.resolve()), options.threads)
