@@ -36,6 +36,7 @@ AXES_OF_OTHERS = {
     "load/layer_kinds.py": "weights of a graph",
     "load/processor.py": "what a foreign processor returns",
     "load/safetensors_header.py": "tensors of a file",
+    "preparation.py": "pixels of a picture, without torch, which spaces take",
     "scrutiny/reading.py": "values inside the network",
     "sites/heads.py": "values inside the network",
     "sites/network_kind.py": "what a site delivers",
@@ -46,6 +47,7 @@ AXES_OF_OTHERS = {
 NO_OUTPUTS = {
     ("align/onepass.py", "topk"): "extremes of units",
     ("clean_set/labels.py", "argmax"): "labels that are given as rows of 0 and 1",
+    ("deploy/prediction.py", "argmax"): "of exported files, without torch, which tasks take",
     ("inversion/wave_starts.py", "argmax"): "which probe pulls most",
     ("inversion/wave_starts.py", "one_hot"): "the labels of clean inputs",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
