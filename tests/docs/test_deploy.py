@@ -97,7 +97,7 @@ ray.shutdown()
 """
     told = run(
         code, folder, RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0",
-        RAY_raylet_start_wait_time_s="300", RAY_agent_register_timeout_ms="300000",
+        RAY_raylet_start_wait_time_s="60",
     )  # fmt: skip
     assert told.splitlines()[-1] == str(expected(folder))
 
