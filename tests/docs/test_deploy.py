@@ -99,7 +99,8 @@ ray.shutdown()
         code, folder, RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0",
         RAY_raylet_start_wait_time_s="60",
     )  # fmt: skip
-    assert told.splitlines()[-1] == str(expected(folder))
+    # Ray prints the logs of its processes beside it.
+    assert str(expected(folder)) in told.splitlines()
 
 
 def test_numbers_of_ray() -> None:
