@@ -20,6 +20,8 @@ from undoor.repair import Repair, repair
 from undoor.scan.report import ScanReport
 from undoor.scan.run import scan
 
+# MLflow runs it, and warns of itself on import; tests/docs/test_deploy.py has it do so.
+collect_ignore = ["src/undoor/deploy/mlflow_code.py"]
 # One thread, here and in the processes that tests start, so that each worker of pytest-xdist keeps
 # to one core; OMP_NUM_THREADS=2 tries two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

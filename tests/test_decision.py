@@ -18,10 +18,20 @@ from undoor.decision import are_finite, decide
 from undoor.export import About, GuardedGraph, onnx, pt2
 from undoor.export.parity import Outputs, odd_inputs
 from undoor.guard import Guarded
+from undoor.preparation import Preparation
 from undoor.sites import ENTRY
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import LOWEST
-from undoor.vocabulary import MAX_SCORE, NO_SCORE, OVERSHOOT, POLICIES, REJECTED, RULES
+from undoor.vocabulary import (
+    DEFAULT_TASK,
+    MAX_SCORE,
+    NO_SCORE,
+    OVERSHOOT,
+    POLICIES,
+    REJECTED,
+    RULES,
+    VECTORS,
+)
 
 CLASSES = 4
 NAN, INF, HUGE = math.nan, math.inf, 3e38
@@ -66,7 +76,11 @@ def as_pt2(made: Guarded, folder: Path) -> Run:
 
 def _exported(made: Guarded, file: Path) -> Run:
     contract = Contract((CLASSES,), (-10, 10), tuple("abcd"))
-    about = About("guarded", "0", "0", contract, (1,), (1.0,), ({},), made.rule, made.policy)
+    preparation = Preparation(contract, None, 1.0, (0.0,), (1.0,))
+    about = About(
+        "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, (1,), (1.0,), (), made.rule,
+        made.policy,
+    )  # fmt: skip
     room = onnx if file.suffix == ".onnx" else pt2
     room.write(GuardedGraph(made), torch.zeros(2, CLASSES), about, file)
     return room.runner(file)

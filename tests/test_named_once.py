@@ -27,6 +27,7 @@ OTHERWISE = {
     ("identity/values.py", "generator"),  # a kind of Python objects
     ("identity/preprocessing.py", "first"),  # one of two sizes
     ("serve/onnx_engine.py", "first"),  # one of two sizes
+    ("preparation.py", "first"),
     ("triggers/generator.py", "first"),  # a layer
     ("triggers/generator.py", "last"),
 }

@@ -10,13 +10,14 @@ Extra = Literal[
     "onnx-models",
     "onnx-export",
     "parquet",
-    "cyclonedx",
-    "model-card",
+    "deploy",
+    "serve",
+    "traces",
     "database",
     "ray",
     "mlflow",
-    "serve",
-    "traces",
+    "cyclonedx",
+    "model-card",
 ]
 
 

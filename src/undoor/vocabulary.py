@@ -151,8 +151,14 @@ RUN_FOLDER: Final = ".undoor-run"
 # In it, who searches what where several processes search one model.
 CLAIMS_FOLDER: Final = "claims"
 MODEL_FILE: Final = "model.toml"
-# In an exported .pt2 file, the entry that describes it.
+# In an exported .pt2 file, the entry that describes it; in an ONNX file, the key of its metadata.
 EXPORT_ENTRY: Final = "undoor.json"
+EXPORT_KEY: Final = "undoor"
+EXPORT_SCHEMA: Final = "undoor/export/1"
+# What exported graphs take, pixels of any size where they prepare them, and what they return.
+EXPORT_INPUT: Final = "images"
+EXPORT_PIXELS: Final = "pixels"
+EXPORT_OUTPUTS: Final = ("logits", "flagged", "score")
 
 # Entry points under which packages add trigger families, spaces of inputs, and tasks.
 FAMILY_GROUP: Final = "undoor.families"

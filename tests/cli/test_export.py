@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from helpers.cli_fakes import Result, assert_error, write_model
 from helpers.made_repairs import make_repair
 from undoor.cli import app
 from undoor.cli.export import SNIPPETS
+from undoor.deploy import ExportedModel
 from undoor.export import FORMATS
 from undoor.load import code_named_by
 
@@ -71,6 +73,21 @@ def test_snippet_runs(folder: Path, tmp_path: Path, to: str) -> None:
     assert len(document["snippet"].splitlines()) <= 5
 
 
+def test_preprocessing_and_triton(folder: Path, tmp_path: Path) -> None:
+    file, models = tmp_path / "g.onnx", tmp_path / "models"
+    given = ("--repair", folder / "fix", "--out", file, "--triton", models)
+    result = run(folder, *given, "--with-preprocessing", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["triton"] == str(models / "g" / "config.pbtxt")
+    assert 'name: "pixels"' in (models / "g" / "config.pbtxt").read_text()
+    assert (models / "g" / "1" / "model.onnx").read_bytes() == file.read_bytes()
+    names: dict[str, object] = {}
+    exec(document["snippet"], names)
+    (prediction,) = ExportedModel(file).predict([np.zeros((9, 5, 3), np.uint8)])
+    assert names["labels"] == [prediction.label]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -78,6 +95,10 @@ def test_snippet_runs(folder: Path, tmp_path: Path, to: str) -> None:
         (("--repair", "fix", "--out", "g.bin"), "ends in .onnx or .pt2 or .safetensors"),
         (("--repair", "fix", "--to", "onnx", "--out", "g.pt2"), "ends in .onnx"),
         (("--repair", "fix", "--out", "g.safetensors"), "--to onnx or --to pt2"),
+        (("--repair", "fix", "--out", "g.safetensors", "--with-preprocessing"), "weights alone"),
+        (("--repair", "fix", "--out", "g.pt2", "--triton", "models"), "an ONNX file named with"),
+        (("--repair", "fix", "--out", "a.b.onnx", "--triton", "models"), "got 'a.b.onnx'"),
+        (("--repair", "fix", "--out", "g.onnx", "--triton", "fix/repair.json"), "--triton fix/rep"),
         (("--repair", "fix", "--out", "fix/repair.json/g.onnx"), "is a file"),
         (("--repair", "fix", "--out", "g.onnx", "--scale", "2"), "made for another model"),
     ],

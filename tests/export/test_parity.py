@@ -11,7 +11,7 @@ from torch import Tensor
 from helpers.made_repairs import make_repair
 from helpers.tiny import random_classifier
 from undoor.errors import UndoorError
-from undoor.export.parity import Outputs, compare, probes
+from undoor.export.parity import Outputs, compare, given_as_they_are, probes
 from undoor.guard import Guarded, guard
 from undoor.triggers import Latent
 
@@ -41,7 +41,7 @@ def test_probes_without_triggers_of_the_input() -> None:
 
 
 def test_itself(guarded: Guarded, batches: list[Tensor]) -> None:
-    parity = compare(guarded, guarded.logits, batches)
+    parity = compare(guarded, guarded.logits, given_as_they_are(batches))
     assert parity.largest == 0
     assert 20 < parity.inputs <= 30
 
@@ -56,7 +56,7 @@ def test_differences(guarded: Guarded, batches: list[Tensor], place: int, size: 
         return answers[0], answers[1], answers[2]
 
     with pytest.raises(UndoorError, match=r"disagrees with.*nothing was written"):
-        compare(guarded, run, batches)
+        compare(guarded, run, given_as_they_are(batches))
 
 
 @pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 1)])
@@ -66,7 +66,7 @@ def test_missing_rows(guarded: Guarded, rows: slice) -> None:
         return logits[rows], flagged[rows], score[rows]
 
     with pytest.raises(UndoorError, match="disagrees with"):
-        compare(guarded, run, [torch.rand(3, 3, 6, 6)])
+        compare(guarded, run, given_as_they_are([torch.rand(3, 3, 6, 6)]))
 
 
 def test_rounding_is_allowed(guarded: Guarded, batches: list[Tensor]) -> None:
@@ -74,7 +74,7 @@ def test_rounding_is_allowed(guarded: Guarded, batches: list[Tensor]) -> None:
         logits, flagged, score = guarded.logits(x)
         return logits + 3e-5, flagged, score - 3e-5
 
-    assert 2e-5 < compare(guarded, run, batches).largest < 4e-5
+    assert 2e-5 < compare(guarded, run, given_as_they_are(batches)).largest < 4e-5
 
 
 def test_close_calls_may_fall_to_either_side() -> None:
@@ -92,4 +92,4 @@ def test_close_calls_may_fall_to_either_side() -> None:
         logits, flagged, score = guarded.logits(x)
         return logits, ~flagged, score
 
-    assert compare(guarded, run, [x]).inputs == 0
+    assert compare(guarded, run, given_as_they_are([x])).inputs == 0

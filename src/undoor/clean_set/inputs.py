@@ -17,9 +17,9 @@ from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
+from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
-from undoor.spaces.images import COLOUR, GREY
 
 
 def read_images(

@@ -19,7 +19,13 @@ from undoor.cli.output import require_writable
 from undoor.cli.show import show_files
 from undoor.cli.tables import table_of
 from undoor.render.text import class_label, plain
-from undoor.vocabulary import DEFAULT_POLICY, ExportFormat, Policy
+from undoor.vocabulary import (
+    DEFAULT_POLICY,
+    EXPORT_INPUT,
+    EXPORT_PIXELS,
+    ExportFormat,
+    Policy,
+)
 
 if TYPE_CHECKING:
     from undoor.export import Export
@@ -45,19 +51,36 @@ PolicyOption = Annotated[
     ),
 ]
 
+WithPreprocessing = Annotated[
+    bool,
+    typer.Option(
+        "--with-preprocessing",
+        help="The file takes pixels of any size, uint8 [N, H, W, C], and resizes, crops and scales "
+        "them itself, as Pillow does.",
+    ),
+]
+Triton = Annotated[
+    Path | None,
+    typer.Option(
+        "--triton",
+        help="Also add the ONNX file to this model repository of Triton, with its config.pbtxt.",
+        metavar="FOLDER",
+    ),
+]
+
 # Code that runs each format where undoor is not installed.
 SNIPPETS = {
     "onnx": """\
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession({file!r})
-images = numpy.full((1, {shape}), {low}, "float32")  # raw, from {low} to {high}
-logits, flagged, score = session.run(["logits", "flagged", "score"], {{"images": images}})
+{name} = numpy.full((1, {shape}), {low}, "{dtype}")  # raw, from {low} to {high}
+logits, flagged, score = session.run(["logits", "flagged", "score"], {{"{name}": {name}}})
 labels = logits.argmax(1)""",
     "pt2": """\
 import torch
 guarded = torch.export.load({file!r}).module()
-images = torch.full((1, {shape}), {low})  # raw, from {low} to {high}
-logits, flagged, score = guarded(images)
+{name} = torch.full((1, {shape}), {low}, dtype=torch.{dtype})  # raw, from {low} to {high}
+logits, flagged, score = guarded({name})
 labels = logits.argmax(1)""",
     "safetensors": """\
 from safetensors.torch import load_file
@@ -70,6 +93,8 @@ network.load_state_dict(load_file({file!r}))  # your architecture; it flags noth
     examples=[
         "undoor export model.toml --repair fix/ --to onnx --out guarded.onnx",
         "undoor export model.toml --repair fix/ --out guarded.pt2 --policy reject",
+        "undoor export model.toml --repair fix/ --out guarded.onnx --with-preprocessing",
+        "undoor export model.toml --repair fix/ --out guarded.onnx --triton models/",
         "undoor export model.toml --repair fix/ --out corrected.safetensors --json",
     ],
     exit_codes="0 written and checked",
@@ -81,6 +106,8 @@ def export(
     repair_sha256: RepairSha256 = None,
     to: To = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    with_preprocessing: WithPreprocessing = False,
+    triton: Triton = None,
 ) -> CommandResult:
     """Write the guarded model as one file that runs without undoor.
 
@@ -90,27 +117,44 @@ def export(
     classifier = model.load()
     fix = pipeline.read_repair(repair, classifier, repair_sha256)
     from undoor.export import export
+    from undoor.export.triton import require_name, write_repository
 
-    made = export(classifier, fix, out, to=to, policy=policy)
+    if triton is not None:
+        require_name(out)
+        require_writable(triton / out.stem, "--triton")
+    made = export(classifier, fix, out, to=to, policy=policy, with_preprocessing=with_preprocessing)
+    config = write_repository(made, triton) if triton is not None else None
     return CommandResult(
         ExitCode.CLEAN,
-        {**made.to_json(), "snippet": _snippet(made)},
-        lambda console: _show(console, made),
+        {
+            **made.to_json(),
+            "triton": None if config is None else str(config),
+            "snippet": _snippet(made),
+        },
+        lambda console: _show(console, made, config),
     )
 
 
 def _snippet(made: Export) -> str:
-    contract = made.about.contract
-    low, high = contract.bounds
+    contract = made.about.preparation.contract
+    in_graph = made.about.preparation.in_graph
+    low, high = (0.0, 255.0) if in_graph else contract.bounds
+    # Any size would do, such as that of the model.
+    shape = (
+        (*contract.input_shape[1:], contract.input_shape[0]) if in_graph else contract.input_shape
+    )
+    numbers = "{:.0f}" if in_graph else "{:.1f}"
     return SNIPPETS[made.format].format(
         file=str(made.file),
-        shape=", ".join(map(str, contract.input_shape)),
-        low=f"{low:g}" if low % 1 else f"{low:.1f}",
-        high=f"{high:g}" if high % 1 else f"{high:.1f}",
+        name=EXPORT_PIXELS if in_graph else EXPORT_INPUT,
+        dtype="uint8" if in_graph else "float32",
+        shape=", ".join(map(str, shape)),
+        low=f"{low:g}" if low % 1 else numbers.format(low),
+        high=f"{high:g}" if high % 1 else numbers.format(high),
     )
 
 
-def _show(console: Console, made: Export) -> None:
+def _show(console: Console, made: Export, config: Path | None) -> None:
     document, about = made.to_json(), made.about
     table = table_of("", "name", "type", "shape")
     for way in ("inputs", "outputs"):
@@ -119,7 +163,7 @@ def _show(console: Console, made: Export) -> None:
             table.add_row(Text(way[:-1]), item["name"], item["dtype"], Text(f"[{shape}]"))
     if table.row_count:
         console.print(table)
-    names = about.contract.class_names
+    names = about.preparation.contract.class_names
     targets = ", ".join(class_label(target, names) for target in about.targets)
     guards = "guards" if about.holds == "guarded" else "is corrected, not guarded, for"
     lines = [
@@ -132,7 +176,7 @@ def _show(console: Console, made: Export) -> None:
     ]
     for line in lines:
         console.print(Text(f"• {plain(line)}"), soft_wrap=True)
-    show_files(console, [made.file])
+    show_files(console, [made.file, *([config] if config else [])])
     console.print(Text("Run it:", style="bold"))
     for line in _snippet(made).splitlines():
         console.print(Text(f"  {plain(line)}", style="cyan"), soft_wrap=True)

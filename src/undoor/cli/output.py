@@ -198,7 +198,7 @@ def save_repair(out: Path, repair: Repair) -> list[Path]:
     return [out] if out.suffix == ".safetensors" else [out / REPAIR_FILE, out / REPAIR_DESCRIPTION]
 
 
-def require_writable(out: Path) -> None:
+def require_writable(out: Path, option: str = "--out") -> None:
     """Refuse, before any work, a place for a file or folder where none can be.
 
     Raises
@@ -208,10 +208,10 @@ def require_writable(out: Path) -> None:
     """
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if nearest.is_file() and nearest != out:
-        raise UndoorError(f"--out {out}: {nearest} is a file; choose another folder")
+        raise UndoorError(f"{option} {out}: {nearest} is a file; choose another folder")
     folder = nearest if nearest.is_dir() else nearest.absolute().parent
     if not os.access(folder, os.W_OK):
-        raise UndoorError(f"--out {out}: cannot write in {folder}; choose another folder")
+        raise UndoorError(f"{option} {out}: cannot write in {folder}; choose another folder")
 
 
 def save_table(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:

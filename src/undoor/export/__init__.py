@@ -4,70 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
+
+from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.device import CPU
 from undoor.errors import UndoorError
 from undoor.export import folded, onnx, pt2
-from undoor.export.about import SCHEMA, About
+from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
-from undoor.export.parity import Parity, compare, odd_inputs, probes
+from undoor.export.parity import Parity, Probe, compare, given_as_they_are, odd_inputs, probes
+from undoor.export.pixel_probes import pixel_probes
+from undoor.export.pixels import PixelGraph
+from undoor.export.result import Export
 from undoor.files import write_atomically
-from undoor.guard import guard
+from undoor.guard import Guarded, guard
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
-from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, ExportFormat
+from undoor.vocabulary import (
+    DEFAULT_POLICY,
+    DEFAULT_RULE,
+    ExportFormat,
+)
 
 __all__ = ["FORMATS", "About", "Export", "ExportFormat", "GuardedGraph", "Parity", "export"]
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-
-
-@dataclass(frozen=True)
-class Export:
-    """An exported file.
-
-    Attributes
-    ----------
-    sha256
-        Of the file.
-    parity
-        How closely the file, read again, agrees with the guarded model.
-    num_outputs
-        How many numbers the model gives for one input; with some tasks not one per class.
-    """
-
-    file: Path
-    format: ExportFormat
-    sha256: str
-    about: About
-    parity: Parity
-    num_outputs: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON document, with inputs and outputs; axes that are free have a name."""
-        contract = self.about.contract
-        graph = self.about.holds == "guarded"
-        tensors: dict[str, Any] = {
-            "inputs": [_tensor("images", "float32", *contract.input_shape)],
-            "outputs": [
-                _tensor("logits", "float32", self.num_outputs),
-                _tensor("flagged", "bool"),
-                _tensor("score", "float32"),
-            ],
-        }
-        return {
-            "schema": SCHEMA,
-            "file": str(self.file),
-            "format": self.format,
-            "sha256": self.sha256,
-            "metadata": self.about.to_json(),
-            **(tensors if graph else {"inputs": [], "outputs": []}),
-            "parity": vars(self.parity),
-        }
 
 
 @checked
@@ -79,6 +43,7 @@ def export(
     to: ExportFormat | None = None,
     rule: str = DEFAULT_RULE,
     policy: str = DEFAULT_POLICY,
+    with_preprocessing: bool = False,
 ) -> Export:
     """Write the guarded model as one file that needs no undoor.
 
@@ -92,8 +57,9 @@ def export(
     all corrections are affine.
 
     The file is read again and compared with the guarded model on random inputs before it takes its
-    place. It says which model and repair it was made of, and what it takes: ONNX in the metadata
-    entry "undoor", pt2 in the extra file "undoor.json", safetensors in "undoor.export".
+    place. It says which model and repair it was made of, what it takes, and how pictures are
+    prepared: ONNX in the metadata entry "undoor", pt2 in the extra file "undoor.json", safetensors
+    in "undoor.export". `undoor.deploy.ExportedModel` prepares and classifies by it without torch.
 
     Parameters
     ----------
@@ -101,12 +67,15 @@ def export(
         Where to; its ending gives the format unless `to` does.
     rule, policy
         As for `undoor.guard`; folded weights know neither.
+    with_preprocessing
+        Resize, crop and scale pictures inside the graph as Pillow does: it then takes ``pixels``,
+        uint8 [N, H, W, C] of any size, in the place of ``images``.
 
     Raises
     ------
     UndoorError
-        The repair is another model's or names no target, a library is missing, or the model has no
-        such form.
+        The repair is another model's or names no target, a library is missing, the model has no
+        such form, or its preprocessing cannot be part of a graph.
     """
     file = Path(file)
     kind = _format(file, to)
@@ -120,25 +89,43 @@ def export(
         )
     batches = probes(classifier, [item.trigger for item in repair.targets])
     if kind == "safetensors":
+        if with_preprocessing:
+            raise UndoorError(
+                "expected a format with a graph for the preprocessing, got safetensors, which "
+                "holds weights alone; export as .onnx or .pt2"
+            )
         return _export_folded(classifier, repair, file, batches)
     if kind == "onnx":
         onnx.require_extra()
     guarded = guard(classifier, repair, rule=rule, policy=policy).eval()
-    about = About.of(repair, "guarded", rule, policy)
+    about = About.of(
+        classifier, repair, "guarded", rule, policy, with_preprocessing=with_preprocessing
+    )
+    graph, given = _graph(guarded, about, batches)
     writer = {"onnx": onnx, "pt2": pt2}[kind]
 
     def write(temporary: Path) -> Parity:
-        writer.write(GuardedGraph(guarded), batches[1], about, temporary)
-        return compare(guarded, writer.runner(temporary), [*batches, odd_inputs(classifier)])
+        writer.write(graph, given[1].given, about, temporary)
+        return compare(guarded, writer.runner(temporary), given)
 
     return _written(file, kind, about, classifier.num_outputs, write)
 
 
+def _graph(
+    guarded: Guarded, about: About, batches: list[Tensor]
+) -> tuple[GuardedGraph | PixelGraph, list[Probe]]:
+    """Return what is traced, and what the written file is compared on."""
+    graph = GuardedGraph(guarded)
+    if about.preparation.in_graph:
+        return PixelGraph(graph, about.preparation), pixel_probes(about.preparation, batches)
+    return graph, given_as_they_are([*batches, odd_inputs(guarded.original)])
+
+
 def _export_folded(
-    classifier: Classifier, repair: Repair, file: Path, batches: list[Any]
+    classifier: Classifier, repair: Repair, file: Path, batches: list[Tensor]
 ) -> Export:
     made = folded.folded(classifier, repair)
-    about = About.of(repair, "corrected", None, None)
+    about = About.of(classifier, repair, "corrected", None, None)
 
     def write(temporary: Path) -> Parity:
         folded.write(made, about, temporary)
@@ -171,7 +158,3 @@ def _format(file: Path, to: ExportFormat | None) -> ExportFormat:
         wanted = f".{to}" if to else " or ".join(endings)
         raise UndoorError(f"{file}: expected a file that ends in {wanted}, got {file.name!r}")
     return found
-
-
-def _tensor(name: str, dtype: str, *rest: int) -> dict[str, Any]:
-    return {"name": name, "dtype": dtype, "shape": ["batch", *rest]}

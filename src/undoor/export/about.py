@@ -9,10 +9,11 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from undoor.align.guard_threshold import GuardThreshold
-from undoor.contract import Contract
+from undoor.classifier import Classifier
+from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
+from undoor.vocabulary import EXPORT_SCHEMA
 
-SCHEMA = "undoor/export/1"
 Holds = Literal["guarded", "corrected"]
 
 
@@ -25,6 +26,10 @@ class About:
     holds
         "guarded", original and corrected networks with the rule; or "corrected", a corrected
         network alone, which flags nothing.
+    preparation
+        How pictures become inputs, with the contract of the model.
+    space, task
+        Their names: what an input is, what an output means.
     calibrations
         What each threshold promises, as in `GuardThreshold.to_json`, without the scores.
     rule, policy
@@ -34,7 +39,9 @@ class About:
     holds: Holds
     model_sha256: str
     repair_sha256: str
-    contract: Contract
+    preparation: Preparation
+    space: str
+    task: str
     targets: tuple[int, ...]
     thresholds: tuple[float, ...]
     calibrations: tuple[Mapping[str, Any], ...]
@@ -42,13 +49,23 @@ class About:
     policy: str | None
 
     @staticmethod
-    def of(repair: Repair, holds: Holds, rule: str | None, policy: str | None) -> About:
-        """Return the description of what is exported of a repair."""
+    def of(
+        classifier: Classifier,
+        repair: Repair,
+        holds: Holds,
+        rule: str | None,
+        policy: str | None,
+        *,
+        with_preprocessing: bool = False,
+    ) -> About:
+        """Return the description of what is exported of a classifier and its repair."""
         return About(
             holds=holds,
             model_sha256=repair.fingerprint,
             repair_sha256=repair.sha256(),
-            contract=repair.contract,
+            preparation=Preparation.of(classifier, in_graph=with_preprocessing),
+            space=classifier.space.name,
+            task=classifier.task.name,
             targets=tuple(item.target for item in repair.targets),
             thresholds=tuple(item.threshold for item in repair.targets),
             calibrations=tuple(_without_scores(item.calibration) for item in repair.targets),
@@ -59,12 +76,15 @@ class About:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as the file and the JSON document hold them."""
         return {
-            "schema": SCHEMA,
+            "schema": EXPORT_SCHEMA,
             "undoor": version("undoor"),
             "holds": self.holds,
             "model_sha256": self.model_sha256,
             "repair_sha256": self.repair_sha256,
-            **self.contract.to_json(),
+            **self.preparation.contract.to_json(),
+            "space": self.space,
+            "task": self.task,
+            "preprocessing": self.preparation.to_json(),
             "targets": list(self.targets),
             "thresholds": list(self.thresholds),
             "calibrations": [dict(item) for item in self.calibrations],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from undoor.decision import Decision, decide, pass_through, withhold_unfounded
 from undoor.guard import Guarded
+from undoor.vocabulary import EXPORT_INPUT
 
 
 class GuardedGraph(nn.Module):
@@ -16,7 +18,17 @@ class GuardedGraph(nn.Module):
 
     Its outputs are those of the guarded model it was made of. It computes more: one pass of the
     original and one per target, whatever the inputs are.
+
+    Attributes
+    ----------
+    takes
+        The name of the input.
+    axes
+        The names of its axes that are free, from the first one on.
     """
+
+    takes: ClassVar[str] = EXPORT_INPUT
+    axes: ClassVar[tuple[str, ...]] = ("batch",)
 
     def __init__(self, guarded: Guarded) -> None:
         super().__init__()

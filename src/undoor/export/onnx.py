@@ -16,11 +16,11 @@ from undoor.errors import UndoorError
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Outputs
-from undoor.export.trace import AXIS, INPUT, OUTPUTS, first_line, trace
+from undoor.export.pixels import PixelGraph
+from undoor.export.trace import first_line, trace
 from undoor.extras import how_to_install
+from undoor.vocabulary import EXPORT_KEY, EXPORT_OUTPUTS
 
-# Key of the model's metadata_props under which it describes itself.
-METADATA = "undoor"
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -42,13 +42,13 @@ def require_extra() -> None:
             ) from None
 
 
-def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
+def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file: Path) -> None:
     """Write the graph as an ONNX file, with its description as metadata.
 
     Parameters
     ----------
     example
-        Raw inputs [N >= 2, ...] to trace with.
+        Inputs of the graph [N >= 2, ...] to trace with.
 
     Raises
     ------
@@ -64,11 +64,11 @@ def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> Non
                 program,
                 dynamo=True,
                 verbose=False,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                input_names=[graph.takes],
+                output_names=list(EXPORT_OUTPUTS),
             )
         assert made is not None
-        content = _named(made.model_proto, about).SerializeToString(deterministic=True)
+        content = _named(made.model_proto, graph.axes, about).SerializeToString(deterministic=True)
     except Exception as error:
         raise UndoorError(
             f"the model cannot be written as one ONNX file ({first_line(error)}); "
@@ -82,33 +82,31 @@ def runner(file: Path) -> Callable[[Tensor], Outputs]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
 
     def run(x: Tensor) -> Outputs:
-        logits, flagged, score = session.run(list(OUTPUTS), {INPUT: array(x)})
+        logits, flagged, score = session.run(list(EXPORT_OUTPUTS), {taken.name: array(x)})
         return from_array(logits), from_array(flagged), from_array(score)
 
     return run
 
 
-def _named(model: Any, about: About) -> Any:
-    """Return the model with a named free axis and its description, cleaned of this machine."""
+def _named(model: Any, axes: tuple[str, ...], about: About) -> Any:
+    """Return the model with named free axes and its description, cleaned of this machine."""
     import onnx
 
-    inner = {
-        dimension.dim_param
-        for value in (*model.graph.input, *model.graph.output)
-        for dimension in value.type.tensor_type.shape.dim
-        if dimension.dim_param
-    }
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+    (taken,) = model.graph.input
+    found = (dimension.dim_param for dimension in taken.type.tensor_type.shape.dim)
+    names = dict(zip(found, axes, strict=False))
+    for value in (taken, *model.graph.output, *model.graph.value_info):
         del value.metadata_props[:]
         for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param in inner:
-                dimension.dim_param = AXIS
+            if dimension.dim_param in names:
+                dimension.dim_param = names[dimension.dim_param]
     for item in _described(model):
         del item.metadata_props[:]
         item.doc_string = ""
-    onnx.helper.set_model_props(model, {METADATA: about.to_text()})
+    onnx.helper.set_model_props(model, {EXPORT_KEY: about.to_text()})
     model.graph.name = "guarded"
     onnx.checker.check_model(model)
     return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,8 +68,20 @@ def odd_inputs(classifier: Classifier, seed: int = 0) -> Tensor:
     return x
 
 
+class Probe(NamedTuple):
+    """A batch of raw inputs [N, ...], and what a file is given for them: pixels, or the same."""
+
+    inputs: Tensor
+    given: Tensor
+
+
+def given_as_they_are(batches: Iterable[Tensor]) -> list[Probe]:
+    """Return raw inputs for a file that takes them."""
+    return [Probe(batch, batch) for batch in batches]
+
+
 @torch.no_grad()
-def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], batches: list[Tensor]) -> Parity:
+def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], found: Iterable[Probe]) -> Parity:
     """Compare the outputs of both on the same inputs.
 
     An input on the edge of a decision (a tie between two classes, a score at its threshold) may
@@ -80,8 +93,8 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], batches: list[Te
         They do not.
     """
     compared, largest, most_allowed = 0, 0.0, TOLERANCE
-    for x in batches:
-        expected, got = guarded.logits(x), run(x)
+    for x, given in found:
+        expected, got = guarded.logits(x), run(given)
         allowed = TOLERANCE * max(1.0, _finite(guarded.original(x)).abs().max().item())
         most_allowed = max(most_allowed, allowed)
         clear = ~_close_calls(guarded, x, expected[2], allowed)

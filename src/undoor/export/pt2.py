@@ -12,6 +12,7 @@ from torch import Tensor
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Outputs
+from undoor.export.pixels import PixelGraph
 from undoor.export.trace import trace
 from undoor.vocabulary import EXPORT_ENTRY
 
@@ -19,7 +20,7 @@ from undoor.vocabulary import EXPORT_ENTRY
 # torch.export.load(file, extra_files={"undoor.json": ""}).
 
 
-def write(graph: GuardedGraph, example: Tensor, about: About, file: Path) -> None:
+def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file: Path) -> None:
     """Write the traced graph, with its description as an extra file."""
     program = trace(graph, example)
     # The inputs it was traced with say nothing to anybody.

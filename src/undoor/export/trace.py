@@ -10,22 +10,19 @@ from torch import Tensor
 
 from undoor.errors import UndoorError
 from undoor.export.graph import GuardedGraph
+from undoor.export.pixels import PixelGraph
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-OUTPUTS = ("logits", "flagged", "score")
-INPUT = "images"
-AXIS = "batch"
 
-
-def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
-    """Return the graph that `torch.export` makes of a guarded model.
+def trace(graph: GuardedGraph | PixelGraph, example: Tensor) -> ExportedProgram:
+    """Return the graph that `torch.export` makes of a guarded model, its free axes left free.
 
     Parameters
     ----------
     example
-        Raw inputs [N >= 2, ...].
+        Inputs of the graph [N >= 2, ...].
 
     Raises
     ------
@@ -33,12 +30,12 @@ def trace(graph: GuardedGraph, example: Tensor) -> ExportedProgram:
         The architecture has what no graph can hold, such as Python decisions on values, or fixes
         the size of the batch.
     """
-    axes = {INPUT: {0: torch.export.Dim(AXIS, min=1)}}
+    free = {place: torch.export.Dim(name, min=1) for place, name in enumerate(graph.axes)}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # Of torch's own making, and nothing that a user of undoor could do about.
             warnings.simplefilter("ignore")
-            program = torch.export.export(graph, (example,), dynamic_shapes=axes)
+            program = torch.export.export(graph, (example,), dynamic_shapes={graph.takes: free})
     except Exception as error:
         raise UndoorError(
             f"torch.export cannot make one graph of this network ({first_line(error)}); expected "

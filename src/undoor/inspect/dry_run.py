@@ -17,9 +17,9 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.colours import COLOUR
 from undoor.device import on
 from undoor.rate import Rate
-from undoor.spaces.images import COLOUR
 
 MAX_IMAGES = 1000
 BATCH = 256

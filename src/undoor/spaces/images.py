@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from undoor import vocabulary
+from undoor.colours import COLOUR, COLOURS, with_channels
 from undoor.device import CPU
 from undoor.resizing import Resizing
 from undoor.spaces.space import Bounds, Extent, Shape, Space
 
 AXES = 3
-GREY, COLOUR, WITH_ALPHA = 1, 3, 4
-COLOURS = {GREY: "grey", COLOUR: "colour", WITH_ALPHA: "colour with transparency"}
 # The side, in pixels, of the images that natural trigger sizes were measured on.
 SIDE = 32
 # The sides, in pixels, of patches that are likely to activate a hidden switch.
@@ -83,21 +82,10 @@ class Images(Space):
         return Resizing((shape[1], shape[2]))
 
     def matched(self, x: Tensor, shape: Shape, *, from_bytes: bool) -> tuple[Tensor, str | None]:
-        """Return the images with the channels of a model, if that changes no colour.
-
-        Grey images are repeated over three channels, as image loaders do. Colour images become grey
-        only if their channels are equal, since there is more than one way to turn colours grey. The
-        transparency of 8-bit images is dropped.
-        """
-        if len(x.shape) != 1 + AXES or x.shape[1] == shape[0]:
+        """Return the images as `undoor.colours.with_channels` does."""
+        if len(x.shape) != 1 + AXES:
             return x, None
-        if from_bytes and x.shape[1] == WITH_ALPHA and shape[0] in (GREY, COLOUR):
-            x = x[:, :COLOUR]
-        if x.shape[1] == GREY and shape[0] == COLOUR:
-            return x.repeat(1, COLOUR, 1, 1), "grey as colour"
-        if x.shape[1] == COLOUR and shape[0] == GREY and _is_grey(x):
-            return x[:, :1], "colour as grey"
-        return x, None
+        return with_channels(x, shape[0], from_bytes=from_bytes)
 
     def misfit(self, got: Shape, wanted: Shape) -> str:
         """Return why the images do not fit a model, and what to do."""
@@ -112,8 +100,3 @@ class Images(Space):
 
 
 IMAGES = Images()
-
-
-def _is_grey(images: Tensor) -> bool:
-    # Image by image, since all at once would need twice the memory.
-    return all(bool((image == image[:1]).all()) for image in images)

@@ -1,0 +1,238 @@
+"""An exported ONNX file, opened: raw inputs in, predictions out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.clean_set.reading import UnreadableError
+from undoor.contract import Contract
+from undoor.deploy.prediction import Prediction, predictions
+from undoor.errors import UndoorError
+from undoor.extras import how_to_install
+from undoor.preparation import Picture, Preparation
+from undoor.vocabulary import (
+    DEFAULT_TASK,
+    EXPORT_INPUT,
+    EXPORT_KEY,
+    EXPORT_OUTPUTS,
+    EXPORT_PIXELS,
+    EXPORT_SCHEMA,
+)
+
+Input: TypeAlias = str | Picture
+DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+
+
+class ExportedModel:
+    """A guarded model that `undoor export` wrote as ONNX.
+
+    Objects are safe to use from several threads, as ONNX Runtime's sessions are.
+
+    Parameters
+    ----------
+    file
+        The ONNX file.
+    threads
+        How many threads one call may take; None leaves it to ONNX Runtime.
+    providers
+        Of ONNX Runtime, in the order of preference.
+
+    Raises
+    ------
+    UndoorError
+        ONNX Runtime is missing, or the file cannot be opened, was not written by `undoor export`,
+        or is of another version.
+
+    Attributes
+    ----------
+    metadata
+        What the file says of itself: model, repair, targets, policy and more.
+    contract
+        Shape, bounds and classes of the model.
+    preparation
+        How pictures are prepared.
+    """
+
+    def __init__(
+        self,
+        file: str | Path,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = DEFAULT_PROVIDERS,
+    ) -> None:
+        self._session = _opened(Path(file), threads, providers)
+        self.metadata = _metadata(self._session, Path(file))
+        try:
+            self.contract = Contract.from_json(self.metadata)
+            self.preparation = Preparation.from_json(self.metadata["preprocessing"], self.contract)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UndoorError(
+                f"{file}: expected metadata of {EXPORT_SCHEMA} with preprocessing, got damaged or "
+                f"older ones ({error}); export the model again"
+            ) from None
+        self._takes = EXPORT_PIXELS if self.preparation.in_graph else EXPORT_INPUT
+        _require_signature(self._session, self._takes, Path(file))
+
+    def prepare(self, given: Input) -> NDArray[Any]:
+        """Return one raw input as the file takes it.
+
+        Parameters
+        ----------
+        given
+            A picture: the path of a file, its bytes, an image of Pillow, or pixels, uint8 [H, W] or
+            [H, W, C], of any size. Or numbers of the model's shape, float32, which are taken as
+            they are; those outside the bounds and NaN are flagged.
+
+        Returns
+        -------
+        array
+            float32 [*input_shape]; of files with preprocessing, uint8 [H, W, C].
+
+        Raises
+        ------
+        UndoorError
+            It is neither of these, cannot be decoded, or does not fit the model.
+        """
+        in_graph = self.preparation.in_graph
+        if isinstance(given, np.ndarray) and given.dtype != np.uint8:
+            return self._require_numbers(given)
+        if isinstance(given, str):
+            given = Path(given)
+        prepared = self.preparation.pixels if in_graph else self.preparation.prepared
+        try:
+            return prepared(given)
+        except UnreadableError as error:
+            raise UndoorError(
+                f"expected a picture that can be decoded, got one that cannot: {error}; give PNG, "
+                "JPEG, WebP, BMP or PNM"
+            ) from None
+
+    def run(self, prepared: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
+        """Return the predictions of inputs that `prepare` returned; a batch [N, ...] will do too.
+
+        Pixels of several sizes go through one size after the other.
+
+        Raises
+        ------
+        UndoorError
+            One is no such input, or ONNX Runtime fails on them.
+        """
+        for one in prepared:
+            self._require_prepared(one)
+        found: dict[int, Prediction] = {}
+        for shape in dict.fromkeys(one.shape for one in prepared):
+            places = [place for place, one in enumerate(prepared) if one.shape == shape]
+            batch = np.stack([prepared[place] for place in places])
+            found |= zip(places, self._run_batch(batch), strict=True)
+        return [found[place] for place in range(len(prepared))]
+
+    def predict(self, given: Sequence[Input]) -> list[Prediction]:
+        """Return the predictions of raw inputs, each as for `prepare`.
+
+        Raises
+        ------
+        UndoorError
+            As of `prepare`, with the place of the input.
+        """
+        prepared = []
+        for place, one in enumerate(given):
+            try:
+                prepared.append(self.prepare(one))
+            except UndoorError as error:
+                raise UndoorError(f"input {place}: {error}") from None
+        return self.run(prepared)
+
+    def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
+        try:
+            logits, flagged, score = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
+        except Exception as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UndoorError(
+                f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
+            ) from error
+        return predictions(logits, flagged, score, self.contract.class_names)
+
+    def _require_numbers(self, given: NDArray[Any]) -> NDArray[np.float32]:
+        shape = self.contract.input_shape
+        if self.preparation.in_graph:
+            raise UndoorError(
+                f"expected a picture or its pixels (uint8), got {given.dtype}: the preprocessing "
+                "is part of this file; export it without to give numbers"
+            )
+        if given.dtype.kind != "f" or given.shape != shape:
+            raise UndoorError(
+                f"expected a picture, or numbers {list(shape)} of float32, got {given.dtype} "
+                f"{list(given.shape)}"
+            )
+        return np.ascontiguousarray(given, np.float32)
+
+    def _require_prepared(self, one: NDArray[Any]) -> None:
+        shape: tuple[Any, ...] = self.contract.input_shape
+        kind: np.dtype[Any]
+        if self.preparation.in_graph:
+            fits = one.ndim == len(shape) and one.shape[2] == shape[0] and one.size > 0
+            kind, shape = np.dtype(np.uint8), ("height", "width", shape[0])
+        else:
+            fits, kind = one.shape == shape, np.dtype(np.float32)
+        if one.dtype != kind or not fits:
+            raise UndoorError(
+                f"expected inputs {kind} [{', '.join(map(str, shape))}], got {one.dtype} "
+                f"{list(one.shape)}; give what prepare returns"
+            )
+
+
+def _opened(file: Path, threads: int | None, providers: Sequence[str]) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UndoorError(
+            "exported files take the library onnxruntime, which is not installed; "
+            f"{how_to_install('deploy')}"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=list(providers))
+    except Exception as error:
+        reason = "no such file" if not file.exists() else str(error).splitlines()[0]
+        raise UndoorError(f"{file}: expected an ONNX file of undoor export ({reason})") from None
+
+
+def _metadata(session: Any, file: Path) -> Mapping[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(EXPORT_KEY)
+    advice = "write one with undoor export MODEL --repair FIX --out guarded.onnx"
+    if text is None:
+        raise UndoorError(
+            f"{file}: expected a guarded model, got an ONNX file without undoor's metadata, which "
+            f"guards nothing; {advice}"
+        )
+    try:
+        data = json.loads(text)
+        named = (data["schema"], data["task"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UndoorError(
+            f"{file}: its metadata are damaged or older ({error}); {advice}"
+        ) from None
+    if named != (EXPORT_SCHEMA, DEFAULT_TASK):
+        raise UndoorError(
+            f"{file}: expected an export of {EXPORT_SCHEMA} and of a model with one label per "
+            f"input, got {' and '.join(map(str, named))}; {advice}"
+        )
+    assert isinstance(data, dict)
+    return data
+
+
+def _require_signature(session: Any, takes: str, file: Path) -> None:
+    found = ([each.name for each in session.get_inputs()], {o.name for o in session.get_outputs()})
+    if found != ([takes], set(EXPORT_OUTPUTS)):
+        raise UndoorError(
+            f"{file}: expected the input {takes} and the outputs {', '.join(EXPORT_OUTPUTS)}, got "
+            f"{', '.join(found[0])} and {', '.join(sorted(found[1]))}; export the model again"
+        )
