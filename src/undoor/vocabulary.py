@@ -159,6 +159,8 @@ EXPORT_SCHEMA: Final = "undoor/export/1"
 EXPORT_INPUT: Final = "images"
 EXPORT_PIXELS: Final = "pixels"
 EXPORT_OUTPUTS: Final = ("logits", "flagged", "score")
+# Inside them, the logits of the original network.
+EXPORT_BARE: Final = "bare"
 
 # Entry points under which packages add trigger families, spaces of inputs, and tasks.
 FAMILY_GROUP: Final = "undoor.families"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from helpers.made_repairs import make_repair
 from undoor.classifier import Classifier
@@ -24,18 +25,19 @@ class Fixed(nn.Module):
         return x.view(len(x), 8) if len(x) == 2 else x.view(len(x), 8) + 1
 
 
-def graph(layer: nn.Module) -> tuple[GuardedGraph, Tensor]:
+def traced(layer: nn.Module) -> ExportedProgram:
     model = Classifier(nn.Sequential(layer, nn.Linear(8, 4)), input_shape=(8,))
-    return GuardedGraph(guard(model, make_repair(model, (1,)))), torch.rand(2, 8)
+    graph = GuardedGraph(guard(model, make_repair(model, (1,))))
+    return trace(graph, graph.axes, torch.rand(2, 8))
 
 
 @pytest.mark.parametrize("layer", [Decides(), Fixed()])
 def test_refused(layer: nn.Module) -> None:
     with pytest.raises(UndoorError, match=r"cannot make one graph.*undoor\.guard instead"):
-        trace(*graph(layer))
+        traced(layer)
 
 
 def test_no_trace_of_the_machine() -> None:
-    program = trace(*graph(nn.ReLU()))
+    program = traced(nn.ReLU())
     assert not any("stack_trace" in node.meta for node in program.graph.nodes)
     assert "batch" in str(program.graph_signature) or program.range_constraints

@@ -12,6 +12,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from undoor.contract import Contract
+from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 from undoor.serve.app import application
 from undoor.serve.limits import Limits
@@ -29,15 +30,15 @@ CLASS_0, CLASS_1, CLASS_2, TRIGGERED, POISONED = 0.0, 0.1, 0.2, 0.5, 0.9
 def served(
     policy: Policy = "relabel", shape: tuple[int, ...] = SHAPE, promised: float = 0.05
 ) -> ServedModel:
+    resizing = Resizing((shape[1], shape[2])) if len(shape) == 3 else None
     return ServedModel(
         name="signs",
         platform="fake",
-        contract=Contract(shape, (0.0, 1.0), NAMES),
+        preparation=Preparation(Contract(shape, (0.0, 1.0), NAMES), resizing, 1.0, (), ()),
         policy=policy,
         guards=(TargetGuard(TARGET, 1.5, promised),),
         model_sha256="a" * 64,
         repair_sha256="b" * 64,
-        resizing=Resizing((shape[1], shape[2])) if len(shape) == 3 else None,
         triggers={TARGET: b"\x89PNG"},
     )
 

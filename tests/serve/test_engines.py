@@ -132,10 +132,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("about", "told"),
     [
         (None, "expected a guarded model"),
-        ("no JSON", "expected a guarded model"),
-        ('{"holds": "corrected"}', "expected a guarded model"),
-        ('{"holds": "guarded"}', "its description is not one of undoor"),
-        ("[]", "expected a guarded model"),
+        ("no JSON", "metadata are damaged or older"),
+        ('{"holds": "corrected"}', "metadata are damaged or older"),
+        ("[]", "metadata are damaged or older"),
+        ('{"schema": "undoor/export/0", "task": "single label"}', "expected an export of"),
+        ('{"schema": "undoor/export/1", "task": "single label"}', "damaged or older ones"),
     ],
 )
 def test_other_files_are_refused(exported: Path, about: str | None, told: str) -> None:
@@ -147,7 +148,7 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, exported: Path) -> None
     with pytest.raises(UndoorError, match="no such file"):
         OnnxEngine(tmp_path / "nowhere.onnx", name="m")
     (tmp_path / "x.onnx").write_bytes(b"no model")
-    with pytest.raises(UndoorError, match="ONNX Runtime cannot open it"):
+    with pytest.raises(UndoorError, match="expected an ONNX file of undoor export"):
         OnnxEngine(tmp_path / "x.onnx", name="m")
     with pytest.raises(UndoorError, match="the file has changed"):
         OnnxEngine(exported, name="m", sha256="0" * 64)

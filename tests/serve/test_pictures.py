@@ -14,10 +14,11 @@ from torch import nn
 from undoor.classifier import Classifier
 from undoor.clean_set import read_images
 from undoor.contract import Contract
+from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 from undoor.serve.pictures import input_of, picture_of
 from undoor.serve.refusal import Refusal
-from undoor.serve.served_model import ServedModel, straight
+from undoor.serve.served_model import ServedModel
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
 
@@ -31,8 +32,9 @@ def png(mode: str, size: tuple[int, int] = (7, 9)) -> bytes:
 def model_of(
     shape: tuple[int, ...], bounds: tuple[float, float] = (0, 1), resizing: Resizing | None = None
 ) -> ServedModel:
-    contract = Contract(shape, bounds, ("a", "b"))
-    return ServedModel("m", "p", contract, "relabel", (), "a", "b", resizing or straight(shape))
+    straight = Resizing(shape[1:]) if len(shape) == 3 else None
+    made = Preparation(Contract(shape, bounds, ("a", "b")), resizing or straight, 1.0, (), ())
+    return ServedModel("m", "p", made, "relabel", (), "a", "b")
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
@@ -73,7 +75,7 @@ def test_grey_in_colour_becomes_grey() -> None:
         (b"", (3, 5, 5), 400, "empty"),
         (b"no picture", (3, 5, 5), 400, "cannot be read"),
         (png("RGB")[:60], (3, 5, 5), 400, "cannot be read"),
-        (png("RGB"), (1, 9, 7), 400, "grey picture"),
+        (png("RGB"), (1, 9, 7), 400, "takes grey ones"),
         (png("RGB"), (12,), 400, "rows of numbers"),
         (png("RGB", (100, 11)), (3, 5, 5), 413, "at most 1,000 pixels"),
     ],

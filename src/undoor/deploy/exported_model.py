@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
+from undoor.deploy.graph import DEFAULT_PROVIDERS, Outputs, ServedGraph
 from undoor.deploy.prediction import Prediction, predictions
 from undoor.errors import UndoorError
-from undoor.extras import how_to_install
+from undoor.files import why
 from undoor.preparation import Picture, Preparation
 from undoor.vocabulary import (
     DEFAULT_TASK,
@@ -26,7 +27,8 @@ from undoor.vocabulary import (
 )
 
 Input: TypeAlias = str | Picture
-DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+# One ONNX file holds no more.
+MAX_BYTES = 2**31
 
 
 class ExportedModel:
@@ -38,6 +40,8 @@ class ExportedModel:
     ----------
     file
         The ONNX file.
+    content
+        What it holds, where that was read already.
     threads
         How many threads one call may take; None leaves it to ONNX Runtime.
     providers
@@ -63,21 +67,26 @@ class ExportedModel:
         self,
         file: str | Path,
         *,
+        content: bytes | None = None,
         threads: int | None = None,
         providers: Sequence[str] = DEFAULT_PROVIDERS,
     ) -> None:
-        self._session = _opened(Path(file), threads, providers)
-        self.metadata = _metadata(self._session, Path(file))
+        file = Path(file)
+        if content is None:
+            content = read_exported(file)
+        self._graph = ServedGraph(file, content, threads=threads, providers=providers)
+        self.metadata = _metadata(self._graph, file)
         try:
             self.contract = Contract.from_json(self.metadata)
             self.preparation = Preparation.from_json(self.metadata["preprocessing"], self.contract)
+            self._targets = tuple(map(int, self.metadata["targets"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UndoorError(
                 f"{file}: expected metadata of {EXPORT_SCHEMA} with preprocessing, got damaged or "
                 f"older ones ({error}); export the model again"
             ) from None
         self._takes = EXPORT_PIXELS if self.preparation.in_graph else EXPORT_INPUT
-        _require_signature(self._session, self._takes, Path(file))
+        _require_signature(self._graph, self._takes, file)
 
     def prepare(self, given: Input) -> NDArray[Any]:
         """Return one raw input as the file takes it.
@@ -148,15 +157,24 @@ class ExportedModel:
                 raise UndoorError(f"input {place}: {error}") from None
         return self.run(prepared)
 
-    def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
+    def outputs(self, batch: NDArray[Any]) -> Outputs:
+        """Return logits [N, K], flagged [N] and score [N] of inputs that `prepare` returned.
+
+        Raises
+        ------
+        UndoorError
+            ONNX Runtime fails on them.
+        """
         try:
-            logits, flagged, score = self._session.run(list(EXPORT_OUTPUTS), {self._takes: batch})
+            return self._graph.run(batch, self._targets, self.contract.bounds)
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UndoorError(
                 f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
             ) from error
-        return predictions(logits, flagged, score, self.contract.class_names)
+
+    def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
+        return predictions(*self.outputs(batch), self.contract.class_names)
 
     def _require_numbers(self, given: NDArray[Any]) -> NDArray[np.float32]:
         shape = self.contract.input_shape
@@ -187,26 +205,26 @@ class ExportedModel:
             )
 
 
-def _opened(file: Path, threads: int | None, providers: Sequence[str]) -> Any:
+def read_exported(file: Path) -> bytes:
+    """Return the content of an exported file.
+
+    Raises
+    ------
+    UndoorError
+        It cannot be read, or is larger than one ONNX file can be.
+    """
     try:
-        import onnxruntime
-    except ImportError:
+        if file.stat().st_size > MAX_BYTES:
+            raise UndoorError(f"{file}: expected an ONNX file of at most 2 GB; export again")
+        return file.read_bytes()
+    except OSError as error:
         raise UndoorError(
-            "exported files take the library onnxruntime, which is not installed; "
-            f"{how_to_install('deploy')}"
-        ) from None
-    options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=list(providers))
-    except Exception as error:
-        reason = "no such file" if not file.exists() else str(error).splitlines()[0]
-        raise UndoorError(f"{file}: expected an ONNX file of undoor export ({reason})") from None
+            f"{file}: {why(error)}; expected an ONNX file of undoor export"
+        ) from error
 
 
-def _metadata(session: Any, file: Path) -> Mapping[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(EXPORT_KEY)
+def _metadata(graph: ServedGraph, file: Path) -> Mapping[str, Any]:
+    text = graph.description.get(EXPORT_KEY)
     advice = "write one with undoor export MODEL --repair FIX --out guarded.onnx"
     if text is None:
         raise UndoorError(
@@ -229,10 +247,10 @@ def _metadata(session: Any, file: Path) -> Mapping[str, Any]:
     return data
 
 
-def _require_signature(session: Any, takes: str, file: Path) -> None:
-    found = ([each.name for each in session.get_inputs()], {o.name for o in session.get_outputs()})
-    if found != ([takes], set(EXPORT_OUTPUTS)):
+def _require_signature(graph: ServedGraph, takes: str, file: Path) -> None:
+    inputs = [name for name, _, _ in graph.inputs]
+    if inputs != [takes] or set(graph.outputs) != set(EXPORT_OUTPUTS):
         raise UndoorError(
             f"{file}: expected the input {takes} and the outputs {', '.join(EXPORT_OUTPUTS)}, got "
-            f"{', '.join(found[0])} and {', '.join(sorted(found[1]))}; export the model again"
+            f"{', '.join(inputs)} and {', '.join(sorted(graph.outputs))}; export the model again"
         )

@@ -45,6 +45,11 @@ class GuardedGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, flagged and score of raw inputs [N, ...]; see `Guarded.logits`."""
+        logits, flagged, score, _ = self.with_bare(images)
+        return logits, flagged, score
+
+    def with_bare(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `forward` does, and the logits of the original network."""
         bare = self.original(images)
         task = self.original.task
         predicted = task.predictions(bare)
@@ -64,7 +69,7 @@ class GuardedGraph(nn.Module):
                 )
             )
         decision = withhold_unfounded(whole, images, bare, self.targets, self.policy, task)
-        return decision.logits, decision.flagged, decision.score
+        return decision.logits, decision.flagged, decision.score, bare
 
 
 def _where(rows: Tensor, here: Tensor, elsewhere: Tensor) -> Tensor:

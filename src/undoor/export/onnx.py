@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from undoor.device import array, from_array
 from undoor.errors import UndoorError
@@ -19,7 +19,7 @@ from undoor.export.parity import Outputs
 from undoor.export.pixels import PixelGraph
 from undoor.export.trace import first_line, trace
 from undoor.extras import how_to_install
-from undoor.vocabulary import EXPORT_KEY, EXPORT_OUTPUTS
+from undoor.vocabulary import EXPORT_BARE, EXPORT_KEY, EXPORT_OUTPUTS
 
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -56,7 +56,7 @@ def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file:
         No graph can be made, one of its operators has no form in ONNX, or the model is larger than
         the 2 GB that one ONNX file can hold.
     """
-    program = trace(graph, example)
+    program = trace(_WithBare(graph), graph.axes, example)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -65,7 +65,7 @@ def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file:
                 dynamo=True,
                 verbose=False,
                 input_names=[graph.takes],
-                output_names=list(EXPORT_OUTPUTS),
+                output_names=[*EXPORT_OUTPUTS, EXPORT_BARE],
             )
         assert made is not None
         content = _named(made.model_proto, graph.axes, about).SerializeToString(deterministic=True)
@@ -75,6 +75,21 @@ def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file:
             "expected operators that ONNX has and less than 2 GB; try --to pt2"
         ) from error
     file.write_bytes(content)
+
+
+class _WithBare(nn.Module):
+    """A graph with the logits of the original network as one more output.
+
+    They become a named value inside the file, at which `undoor.deploy` cuts the graph in two.
+    """
+
+    def __init__(self, graph: GuardedGraph | PixelGraph) -> None:
+        super().__init__()
+        # Not `graph`, as modules that are traced have one of their own.
+        self.guarded = graph
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.guarded.with_bare(x)
 
 
 def runner(file: Path) -> Callable[[Tensor], Outputs]:
@@ -106,6 +121,10 @@ def _named(model: Any, axes: tuple[str, ...], about: About) -> Any:
     for item in _described(model):
         del item.metadata_props[:]
         item.doc_string = ""
+    # A value inside, and none of the outputs that are promised.
+    *outputs, bare = model.graph.output
+    model.graph.value_info.append(bare)
+    del model.graph.output[len(outputs) :]
     onnx.helper.set_model_props(model, {EXPORT_KEY: about.to_text()})
     model.graph.name = "guarded"
     onnx.checker.check_model(model)

@@ -45,6 +45,10 @@ class PixelGraph(nn.Module):
         """Return logits, flagged and score of pixels, uint8 [N, H, W, C]."""
         return self.behind(self.prepared(pixels))
 
+    def with_bare(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `forward` does, and the logits of the original network."""
+        return self.behind.with_bare(self.prepared(pixels))
+
     def prepared(self, pixels: Tensor) -> Tensor:
         """Return the raw inputs [N, C, h, w] of pixels [N, H, W, C]: see `Preparation.scaled`."""
         levels = pixels.permute(0, 3, 1, 2)

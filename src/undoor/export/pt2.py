@@ -22,7 +22,7 @@ from undoor.vocabulary import EXPORT_ENTRY
 
 def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file: Path) -> None:
     """Write the traced graph, with its description as an extra file."""
-    program = trace(graph, example)
+    program = trace(graph, graph.axes, example)
     # The inputs it was traced with say nothing to anybody.
     program.example_inputs = None
     with file.open("wb") as stream, warnings.catch_warnings():

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from undoor.clean_set.images import FORMATS, decode
+from undoor.clean_set.images import FORMATS
 from undoor.clean_set.reading import UnreadableError
 from undoor.serve.refusal import bad_request, too_large
 from undoor.serve.served_model import AXES, Array, ServedModel
@@ -34,15 +34,9 @@ def input_of(content: bytes, model: ServedModel, max_pixels: int) -> Array:
         )
     _require_size(content, max_pixels)
     try:
-        pixels = decode(content, model.resizing).pixels
+        return model.preparation.prepared(content)
     except UnreadableError as error:
         raise bad_request(f"the picture cannot be read: {error}; send a PNG or JPEG") from None
-    channels = model.contract.input_shape[0]
-    if pixels.shape[2] != channels:
-        pixels = _matched(pixels, channels)
-    low, high = model.contract.bounds
-    x = np.float32(low) + pixels.transpose(2, 0, 1).astype(np.float32) / STEPS * (high - low)
-    return np.ascontiguousarray(x, np.float32)
 
 
 def picture_of(x: Array, bounds: tuple[float, float]) -> bytes:
@@ -80,14 +74,3 @@ def _require_size(content: bytes, max_pixels: int) -> None:
         raise too_large(
             f"expected a picture of at most {max_pixels:,} pixels, got more; make it smaller"
         )
-
-
-def _matched(pixels: Array, channels: int) -> Array:
-    """Return pixels [H, W, C] with the channels of the model, as `Images.matched` does."""
-    if pixels.shape[2] == GREY:
-        return pixels.repeat(channels, 2)
-    if (pixels == pixels[:, :, :1]).all():
-        return pixels[:, :, :1]
-    raise bad_request(
-        "expected a grey picture, got one in colour; convert it as for the training of the model"
-    )

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from undoor.contract import Contract
 from undoor.errors import UndoorError
-from undoor.resizing import Resizing
+from undoor.preparation import Preparation
 from undoor.vocabulary import DEFAULT_FPR, POLICIES, Policy
 
 Array = NDArray[Any]
 AXES = 3
 # Of a guard whose clean scores can promise nothing, the test needs a share below 1 all the same.
 MAX_PROMISE = 0.99
-# Pictures of other channels cannot be decoded to what a model takes.
-CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -65,28 +63,25 @@ class ServedModel:
         In the paths of requests.
     platform
         What runs it, as the Open Inference Protocol names platforms.
-    contract
-        Shape of one input, bounds, class names.
+    preparation
+        How pictures become inputs, with shape, bounds and class names of the model.
     policy
         What is predicted for flagged inputs; see `undoor.guard`.
     guards
         One for each target.
     model_sha256, repair_sha256
         What the answers depend on.
-    resizing
-        How pictures become inputs; None where inputs are no pictures.
     triggers
         A PNG of the recovered trigger for each target, where the repair is at hand.
     """
 
     name: str
     platform: str
-    contract: Contract
+    preparation: Preparation
     policy: Policy
     guards: tuple[TargetGuard, ...]
     model_sha256: str
     repair_sha256: str
-    resizing: Resizing | None = None
     triggers: Mapping[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,10 +96,14 @@ class ServedModel:
         return tuple(guard.target for guard in self.guards)
 
     @property
+    def contract(self) -> Contract:
+        """Shape of one input, bounds, class names."""
+        return self.preparation.contract
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether an image file can be turned into an input."""
-        shape = self.contract.input_shape
-        return self.resizing is not None and len(shape) == AXES and shape[0] in CHANNELS
+        return self.preparation.takes_pictures
 
     def class_name(self, label: int | None) -> str | None:
         """Return the name of a class; None for no class."""
@@ -138,11 +137,6 @@ class Engine(Protocol):
 
     def run(self, x: Array) -> Outputs:
         """Return the outputs of raw inputs [N, *input_shape] float32, N at least 1."""
-
-
-def straight(shape: tuple[int, ...]) -> Resizing | None:
-    """Return the resizing straight to the size of images [C, H, W]; None for other inputs."""
-    return Resizing((shape[1], shape[2])) if len(shape) == AXES else None
 
 
 def warmed_up(engine: Engine) -> Engine:

@@ -9,6 +9,7 @@ from undoor.classifier import Classifier
 from undoor.device import array, from_array
 from undoor.errors import UndoorError
 from undoor.guard import guard
+from undoor.preparation import Preparation
 from undoor.render.pictures import trigger_picture
 from undoor.repairs.record import Repair
 from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
@@ -44,7 +45,7 @@ class TorchEngine:
         self._model = ServedModel(
             name=name,
             platform=PLATFORM,
-            contract=repair.contract,
+            preparation=Preparation.of(classifier),
             policy=policy,
             guards=tuple(
                 TargetGuard.of(item.target, item.threshold, item.calibration.to_json())
@@ -52,7 +53,6 @@ class TorchEngine:
             ),
             model_sha256=repair.fingerprint,
             repair_sha256=repair.sha256(),
-            resizing=classifier.resizing,
             triggers={
                 item.target: trigger_picture(item.trigger, classifier.space)
                 for item in repair.targets

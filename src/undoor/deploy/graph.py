@@ -1,0 +1,159 @@
+"""An exported graph as it is served: each network runs on those inputs alone that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undoor.errors import UndoorError
+from undoor.extras import how_to_install
+from undoor.vocabulary import EXPORT_BARE, EXPORT_OUTPUTS, NO_SCORE
+
+Array = NDArray[Any]
+Outputs = tuple[Array, Array, Array]
+# Of ONNX Runtime's messages, fatal ones alone: the others are raised as errors.
+FATAL = 4
+DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+
+
+class ServedGraph:
+    """The graph of an exported file, cut in two where the original network ends.
+
+    Inputs go through the original network; those that it predicts as a target, and those that are
+    not finite or not within the bounds, go on through the corrected ones and the rule. The outputs
+    are those of the graph as a whole. Of a file that cannot be cut, or without the library onnx,
+    all inputs go through all of it.
+
+    Parameters
+    ----------
+    file
+        Its path, for messages.
+    content
+        Of the file.
+    threads
+        How many one call may take; None leaves it to ONNX Runtime.
+    providers
+        Of ONNX Runtime, in the order of preference.
+
+    Attributes
+    ----------
+    description
+        What the file says of itself, by key.
+    inputs
+        Name, type and shape of each.
+    outputs
+        Their names.
+
+    Raises
+    ------
+    UndoorError
+        ONNX Runtime is missing, or the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        content: bytes,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = DEFAULT_PROVIDERS,
+    ) -> None:
+        opened = _opener(file, threads, providers)
+        whole = opened(content)
+        self.description: Mapping[str, str] = whole.get_modelmeta().custom_metadata_map
+        self.inputs = [(item.name, item.type, tuple(item.shape)) for item in whole.get_inputs()]
+        self.outputs = tuple(item.name for item in whole.get_outputs())
+        self._takes = self.inputs[0][0] if self.inputs else ""
+        parts = _cut(content, self._takes)
+        try:
+            self._parts = [opened(part) for part in parts]
+        except UndoorError:  # What lies in branches is not cut.
+            self._parts = []
+        self._whole = None if self._parts else whole
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether inputs that nothing is to be decided on are spared the corrected networks."""
+        return self._whole is None
+
+    def run(self, x: Array, targets: Sequence[int], bounds: tuple[float, float]) -> Outputs:
+        """Return logits [N, K], flagged [N] and score [N] of inputs [N, ...].
+
+        Parameters
+        ----------
+        x
+            As the file takes them.
+        targets
+            The classes that are guarded.
+        bounds
+            Of raw inputs; pixels, which are integers, are always within them.
+        """
+        if self._whole is not None:
+            return tuple(self._whole.run(list(EXPORT_OUTPUTS), {self._takes: x}))
+        first, rest = self._parts
+        (bare,) = first.run([EXPORT_BARE], {self._takes: x})
+        rows = np.isin(bare.argmax(1), targets) | ~_ordinary(bare)
+        if x.dtype.kind == "f":
+            rows |= ~_ordinary(x, *bounds)
+        outputs = bare, np.zeros(len(x), bool), np.full(len(x), NO_SCORE, np.float32)
+        if rows.any():
+            given = {self._takes: x[rows], EXPORT_BARE: bare[rows]}
+            for part, decided in zip(outputs, rest.run(list(EXPORT_OUTPUTS), given), strict=True):
+                part[rows] = decided
+        return outputs
+
+
+def _ordinary(x: Array, low: float = -np.inf, high: float = np.inf) -> NDArray[np.bool_]:
+    """Return whether all numbers of each row [N] are finite and within the bounds."""
+    flat = x.reshape(len(x), -1)
+    return np.asarray((np.isfinite(flat) & (flat >= low) & (flat <= high)).all(1))
+
+
+def _opener(file: Path, threads: int | None, providers: Sequence[str]) -> Callable[[bytes], Any]:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UndoorError(
+            "exported files take the library onnxruntime, which is not installed; "
+            f"{how_to_install('deploy')}"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    if threads is not None:
+        options.intra_op_num_threads = threads
+
+    def opened(content: bytes) -> Any:
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=list(providers))
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UndoorError(
+                f"{file}: expected an ONNX file of undoor export ({reason}); export the model again"
+            ) from None
+
+    return opened
+
+
+def _cut(content: bytes, takes: str) -> list[bytes]:
+    """Return the graph up to the logits of the original network, and what follows from them.
+
+    None where it has no such place.
+    """
+    try:
+        import onnx
+        from onnx.utils import Extractor
+    except ImportError:
+        return []
+    whole = onnx.load_from_string(content)
+    if EXPORT_BARE not in {value.name for value in whole.graph.value_info}:
+        return []
+    cut = Extractor(whole)
+    ends = (([takes], [EXPORT_BARE]), ([takes, EXPORT_BARE], list(EXPORT_OUTPUTS)))
+    try:
+        return [cut.extract_model(*each).SerializeToString() for each in ends]
+    except ValueError:
+        return []
