@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, MARGINS, SHARED
+from helpers.family_names import BY_SOURCE, INPUT_FAMILIES, OF_ONE_SIZE, SHARED
 from helpers.tiny import (
     CLASSES,
     TARGET,
@@ -423,7 +423,7 @@ def test_what_would_have_been_found(toy_report: ScanReport) -> None:
     not; and all say how far a class must stand out."""
     sizes = {e.target: e.size for e in toy_report.evidence if e.family == "patch"}
     families = {*families_for(toy_classifier(backdoored=True)), BY_SOURCE, SHARED}
-    assert set(toy_report.detectable) == families - set(MARGINS)
+    assert set(toy_report.detectable) == families - set(OF_ONE_SIZE)
     assert set(toy_report.coverage.alarms) == families
     assert (sizes[TARGET] or 0) < toy_report.detectable["patch"]
     others = [size for target, size in sizes.items() if target != TARGET and size is not None]
