@@ -76,7 +76,7 @@ def export_bare(classifier: Classifier, file: Path) -> None:
     """Write the bare model as an ONNX file, from raw inputs to logits."""
     example = classifier.examples(2, torch.Generator().manual_seed(0))
     made = torch.onnx.export(
-        classifier,
+        classifier.eval(),
         (example,),
         dynamo=True,
         verbose=False,
