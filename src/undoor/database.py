@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def database(url: str) -> Engine:
             f"{how_to_install('database')}"
         ) from None
     except (SQLAlchemyError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0]
+        first = first_line(error)
         raise UndoorError(
             f"expected the URL of a database, got another one ({first}); give {expected}"
         ) from None

@@ -35,3 +35,12 @@ class BudgetEnded(UndoorError):  # noqa: N818 - a budget that ends is not an err
         super().__init__(
             f"the budget ended after {passes:,.0f} sample passes and {seconds:.0f} s; {way_out}"
         )
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error of a library; its type where it has no message.
+
+    >>> first_line(ValueError("no such axis\nat line 3")), first_line(KeyboardInterrupt())
+    ('no such axis', 'KeyboardInterrupt')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

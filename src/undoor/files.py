@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -82,6 +83,18 @@ def as_json(document: Any) -> str:
 def write_json(file: Path, document: Any) -> None:
     """Write a document to `file` as `as_json` formats it, atomically."""
     write_text(file, as_json(document))
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def why(error: OSError) -> str:

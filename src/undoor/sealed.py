@@ -23,7 +23,7 @@ from torch import Tensor
 
 from undoor.device import array
 from undoor.errors import UndoorError
-from undoor.files import why
+from undoor.files import sha256_of, why
 
 METADATA_KEY = "undoor"
 
@@ -92,8 +92,7 @@ def unsealed(file: Path, *, made_by: str) -> Sealed:
         There is no such file, it is of another kind, or it has changed since it was written.
     """
     try:
-        with file.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = sha256_of(file)
         with safe_open(file, "pt") as archive:
             text = (archive.metadata() or {}).get(METADATA_KEY)
             # Clones, since the tensors may still be the file, which others may write to.

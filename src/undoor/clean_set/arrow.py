@@ -14,13 +14,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from undoor.clean_set.columns import columns_of, first_line, image_of, labels_of, pyarrow_for
+from undoor.clean_set.columns import columns_of, image_of, labels_of, pyarrow_for
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.labels import require_samples
 from undoor.clean_set.messages import is_compressed
 from undoor.clean_set.source import choose_split
 from undoor.clean_set.texts import read_text
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 
 STATE = "state.json"
 SPLITS = "dataset_dict.json"

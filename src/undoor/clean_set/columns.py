@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from undoor.clean_set.index import Label, Raw
 from undoor.clean_set.labels import require_names
 from undoor.clean_set.reading import UnreadableError
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 
 IMAGE_COLUMNS = ("image", "img", "images")
@@ -114,11 +114,6 @@ def pyarrow_for(path: Path, kind: str, what: str) -> Iterator[Any]:
             f"{path} is not a readable {kind} file ({first_line(error)}); it may be truncated: "
             "copy it again"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _features(schema: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from undoor.clean_set.index import MAX_MEMORY
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 
 # Bytes of an array for each byte that it takes in the archive: images of people stay below 100.
 # Smaller arrays are exempt, but for what no deflated member can reach.
@@ -149,11 +149,6 @@ def unreadable(name: str, path: Path, error: BaseException) -> UndoorError:
         f"{name} of {path} cannot be read ({first_line(error)}); "
         "store plain numeric arrays, not Python objects, and copy a truncated file again"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _require_weight(info: zipfile.ZipInfo) -> None:

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 
 from undoor.clean_set.images import MAX_BYTES, SUFFIXES
 from undoor.clean_set.index import Index, Label, Raw
-from undoor.clean_set.npz_arrays import first_line
 from undoor.clean_set.reading import UnreadableError
 from undoor.clean_set.tar_members import Member, require_forward
 from undoor.clean_set.texts import decoded
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 
 LABELS = ("cls", "json", "txt")
 LABEL_KEYS = ("label", "cls", "class", "target")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from undoor.cli.console import old_file_warnings, say
 from undoor.cli.progress import bars
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.extras import how_to_install
+from undoor.files import sha256_of
 from undoor.vocabulary import SCAN_FILE
 
 if TYPE_CHECKING:
@@ -191,10 +191,7 @@ def _weights_sha256(model: Path) -> str | None:
 
     try:
         file = weights_of(model)
-        if file is None:
-            return None
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return None if file is None else sha256_of(file)
     except (UndoorError, OSError):
         return None
 

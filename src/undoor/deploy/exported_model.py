@@ -14,7 +14,7 @@ from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
 from undoor.deploy.graph import DEFAULT_PROVIDERS, Outputs, ServedGraph
 from undoor.deploy.prediction import Prediction, predictions
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.files import why
 from undoor.preparation import Picture, Preparation
 from undoor.vocabulary import (
@@ -168,7 +168,7 @@ class ExportedModel:
         try:
             return self._graph.run(batch, self._targets, self.contract.bounds)
         except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise UndoorError(
                 f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
             ) from error

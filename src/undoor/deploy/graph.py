@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 from undoor.vocabulary import EXPORT_BARE, EXPORT_OUTPUTS, NO_SCORE
 
@@ -130,7 +130,7 @@ def _opener(file: Path, threads: int | None, providers: Sequence[str]) -> Callab
         try:
             return onnxruntime.InferenceSession(content, options, providers=list(providers))
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise UndoorError(
                 f"{file}: expected an ONNX file of undoor export ({reason}); export the model again"
             ) from None
@@ -141,7 +141,7 @@ def _opener(file: Path, threads: int | None, providers: Sequence[str]) -> Callab
 def _cut(content: bytes, takes: str) -> list[bytes]:
     """Return the graph up to the logits of the original network, and what follows from them.
 
-    None where it has no such place.
+    Nothing where it has no such place.
     """
     try:
         import onnx

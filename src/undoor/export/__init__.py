@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -19,7 +18,7 @@ from undoor.export.parity import Parity, Probe, compare, given_as_they_are, odd_
 from undoor.export.pixel_probes import pixel_probes
 from undoor.export.pixels import PixelGraph
 from undoor.export.result import Export
-from undoor.files import write_atomically
+from undoor.files import sha256_of, write_atomically
 from undoor.guard import Guarded, guard
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
@@ -144,9 +143,7 @@ def _written(
     """Write and check a temporary file, which takes the place of `file` if it agrees."""
     parities: list[Parity] = []
     write_atomically(file, lambda temporary: parities.append(write(temporary)))
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Export(file, kind, sha256, about, parities[0], num_outputs)
+    return Export(file, kind, sha256_of(file), about, parities[0], num_outputs)
 
 
 def _format(file: Path, to: ExportFormat | None) -> ExportFormat:

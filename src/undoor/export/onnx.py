@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from undoor.device import array, from_array
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.export.about import About
 from undoor.export.graph import GuardedGraph
 from undoor.export.parity import Outputs
 from undoor.export.pixels import PixelGraph
-from undoor.export.trace import first_line, trace
+from undoor.export.trace import trace
 from undoor.extras import how_to_install
 from undoor.vocabulary import EXPORT_BARE, EXPORT_KEY, EXPORT_OUTPUTS
 

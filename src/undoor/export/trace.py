@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -49,8 +49,3 @@ def trace(graph: nn.Module, axes: Sequence[str], example: Tensor) -> ExportedPro
         # It names the files of the machine that exported.
         node.meta.pop("stack_trace", None)
     return program
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, or its type where it has no message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -15,7 +15,7 @@ from pathlib import Path
 from undoor.clean_set.shards import RANGE, expand
 from undoor.device import CPU, fast_bfloat16
 from undoor.errors import UndoorError
-from undoor.files import walk, why
+from undoor.files import sha256_of, walk, why
 from undoor.fleet.job import Job
 from undoor.journal import digest
 from undoor.load import code_named_by
@@ -164,8 +164,7 @@ def _sha256(path: Path) -> str:
         return f"mode {stat.S_IFMT(found.st_mode):o}"
     if not found.st_size:
         return EMPTY
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 @cache

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 from undoor.fleet.entry import FleetEntry
 from undoor.fleet.sources import Found, find_models
@@ -70,7 +70,7 @@ class MlflowModels:
                     self._versions[path] = version
                     out.append(Found(path, (version.name, f"{version.name}@{version.version}")))
         except (self._mlflow.exceptions.MlflowException, OSError) as error:
-            reason = (str(error).splitlines() or [""])[0]
+            reason = first_line(error)
             raise UndoorError(
                 f"--mlflow {self._uri}: the registry cannot be read ({reason}); check the URI, "
                 "and that the files of its models are there"
@@ -101,7 +101,7 @@ class MlflowModels:
                 if (version := self._versions.get(entry.model)) is not None:
                     self._tag(version, entry, folder / (entry.folder or "") / report)
         except (self._mlflow.exceptions.MlflowException, OSError) as error:
-            reason = (str(error).splitlines() or [""])[0]
+            reason = first_line(error)
             raise UndoorError(
                 f"--mlflow {self._uri}: the registry does not take the verdicts ({reason}); they "
                 "are in the folder of the fleet: run it again when it does"

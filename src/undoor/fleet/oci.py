@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from undoor.errors import UndoorError
+from undoor.files import sha256_of
 
 MARK, INDEX = "oci-layout", "index.json"
 TITLE = "org.opencontainers.image.title"
@@ -97,8 +97,7 @@ def _blob(layout: Path, digest: str) -> Path:
     file = layout / "blobs" / "sha256" / digest
     if not file.is_file():
         raise UndoorError(f"{layout}: the blob {digest} is missing; fetch the layout again")
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256_of(file)
     if found != digest:
         raise UndoorError(f"{file}: its SHA-256 is {found}; fetch the layout again")
     return file

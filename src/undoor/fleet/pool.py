@@ -6,7 +6,7 @@ import logging
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 from undoor.fleet.worker import Call, Main, kill_all, run
 
@@ -85,7 +85,7 @@ class RayPool:
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = (str(error).splitlines() or [""])[0]
+            reason = first_line(error)
             raise UndoorError(
                 f"--ray {address}: no Ray cluster answers there ({reason}); start one with `ray "
                 "start --head`, or give its address"

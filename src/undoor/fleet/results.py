@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.errors import UndoorError
-from undoor.files import write_json
+from undoor.files import sha256_of, write_json
 from undoor.fleet.entry import FleetEntry, Problem, read_json, repaired, scanned
 from undoor.fleet.job import Job, Value
 from undoor.fleet.worker import words_of
@@ -64,7 +63,7 @@ class Results:
         try:
             if sealed["schema"] != SCHEMA or sealed["entry"]["key"] != key:
                 return None
-            if any(_sha256(folder / name) != sha for name, sha in sealed["files"].items()):
+            if any(sha256_of(folder / name) != sha for name, sha in sealed["files"].items()):
                 return None
             entry = FleetEntry.from_json(sealed["entry"])
             if BUDGET in entry.causes and sealed["budget"] != _budget(job.options):
@@ -97,7 +96,7 @@ class Results:
         if not isinstance(document, dict) or (expected and entry.verdict not in expected):
             return _failed(entry, document, code, log)
         files = {
-            path.name: _sha256(path)
+            path.name: sha256_of(path)
             for path in sorted(folder.iterdir())
             if path.is_file() and not path.name.startswith(".") and path.name != SEAL
         }
@@ -126,8 +125,3 @@ def _failed(entry: FleetEntry, document: Any, code: int, log: Path) -> FleetEntr
 
 def _budget(options: Mapping[str, Value]) -> dict[str, Value]:
     return {name: options[name] for name in BUDGETS if name in options}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

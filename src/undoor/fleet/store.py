@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from undoor.database import database
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import Extra, how_to_install
 from undoor.files import write_atomically
 from undoor.fleet.entry import FleetEntry, read_json
@@ -188,7 +188,7 @@ def _connected(url: str) -> Iterator[tuple[Any, Any]]:
             yield connection, table
     except sa.exc.SQLAlchemyError as error:
         shown = engine.url.render_as_string(hide_password=True)
-        reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise UndoorError(
             f"{shown}: the database refuses ({reason}); check the URL, and run it again"
         ) from error

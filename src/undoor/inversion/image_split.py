@@ -44,6 +44,14 @@ class ScanImages:
             keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
         return self.estimate[keep]
 
+    def tried_on(self, target: int) -> Tensor:
+        """Return the indices to try a trigger on: those held out of all classes but the target.
+
+        Where there are so few clean inputs that none is held out, those to estimate on.
+        """
+        others = self.held_out[self.y[self.held_out] != target]
+        return others if len(others) else self.pool(target)
+
     def known_pool(self, source: int | None = None) -> Tensor:
         """Return the indices to estimate on where images are to leave their class.
 

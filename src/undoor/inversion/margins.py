@@ -242,11 +242,9 @@ def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:
     Those of one class are the same for all its candidates. Where there are so few clean inputs that
     none is held out for a class, those that its triggers were searched on.
     """
-    held_out, y = work.images.held_out, work.images.y
     of_goal = {}
     for goal in dict.fromkeys(goals):
-        others = held_out[y[held_out] != goal]
-        others = others if len(others) else work.images.pool(goal)
+        others = work.images.tried_on(goal)
         order = others[shuffled(len(others), work.run.generator, others.device)]
         of_goal[goal] = order[torch.arange(count, device=order.device) % len(order)]
     return torch.stack([of_goal[goal] for goal in goals])

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from undoor.families.family import Family
 from undoor.inversion.candidates import Candidate
-from undoor.inversion.image_split import ScanImages
 from undoor.inversion.margins import ANSWERING, finite
 from undoor.inversion.work import Work
 from undoor.triggers import Stamp, Trigger
@@ -73,18 +71,9 @@ def opaque(trigger: Trigger, pixels: int) -> Stamp:
 
 def _measured(work: Work, family: Family, trigger: Stamp, target: int, tried: int) -> Candidate:
     name, task = family.candidates.name, work.classifier.task
-    x = work.images.x[_others(work.images, target)[:tried]]
+    x = work.images.x[work.images.tried_on(target)[:tried]]
     with torch.no_grad():
         logits = work.classifier.logits(trigger(x), ANSWERING)
     margins = finite(task.margin(logits.float(), target), name) / work.clean_margin
     size = float(trigger.mask.sum())
     return Candidate(target, name, size, trigger, margin=float(margins.mean()))
-
-
-def _others(images: ScanImages, target: int) -> Tensor:
-    """Return the held-out inputs of other classes, in an order that was drawn when they were cut.
-
-    Where none is held out, those that triggers are estimated on.
-    """
-    others = images.held_out[images.y[images.held_out] != target]
-    return others if len(others) else images.pool(target)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.load.graph import Graph, example, require_any_batch, require_same
-from undoor.load.hub import first_line
 from undoor.load.layers import with_layers
 from undoor.load.regular import open_regular
 from undoor.vocabulary import EXPORT_ENTRY

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.extras import Extra, how_to_install
 from undoor.load.installed import loose_places, require_installed, without_places
 from undoor.load.mistaken import read_text
@@ -169,11 +169,6 @@ def require_depth(values: Mapping[str, Any], tensors: int, file: Path) -> None:
                 f"{file} describes a network far larger than the {tensors} tensors stored ({key} = "
                 f"{value}); check that it and the weights belong together"
             )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from undoor.classifier import Classifier
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.load.config_paths import require_no_paths
 from undoor.load.hub import (
     CONFIG,
     config_says,
-    first_line,
     folder_of,
     from_library,
     offline,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 
 
 def materialise(network: nn.Module, input_shape: Sequence[int]) -> None:
@@ -34,7 +34,7 @@ def materialise(network: nn.Module, input_shape: Sequence[int]) -> None:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             network.eval()(torch.zeros(1, *input_shape))
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UndoorError(
             f"the network has lazy layers and failed on an input of shape {(1, *input_shape)}, "
             f"which gives them their sizes: {reason}; check input_shape"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from undoor.errors import UndoorError
-from undoor.load.hub import first_line, from_library
+from undoor.errors import UndoorError, first_line
+from undoor.load.hub import from_library
 from undoor.load.onnx_size import (
     MAX_FIELDS,
     count_fields,

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.input_size import require_input_size
 from undoor.load.graph import Graph, example, require_any_batch
-from undoor.load.hub import first_line, from_library
+from undoor.load.hub import from_library
 from undoor.load.onnx_file import EXTRA
 from undoor.load.onnx_linear import as_layers
 

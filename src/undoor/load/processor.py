@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from undoor.clean_set.images import resize
-from undoor.errors import UndoorError
-from undoor.load.hub import first_line
+from undoor.errors import UndoorError, first_line
 from undoor.load.preprocessing import Preprocessing
 from undoor.resizing import Resample, Resizing
 

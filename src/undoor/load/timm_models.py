@@ -15,14 +15,13 @@ from typing import Any, Final
 from torch import nn
 
 from undoor.classifier import Classifier
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.load.bounded import build_bounded
 from undoor.load.config_paths import require_no_paths
 from undoor.load.fitting import load_fitting
 from undoor.load.hub import (
     CONFIG,
     config_says,
-    first_line,
     folder_of,
     from_library,
     offline,

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import torch
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.load.archives import content
 from undoor.load.graph import Graph
-from undoor.load.hub import first_line
 from undoor.load.operators import computes, reaching_files
 from undoor.load.pickles import Breach, Screening
 from undoor.load.regular import open_regular

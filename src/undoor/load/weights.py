@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.files import other_spelling
 from undoor.load.beside import stand_ins
 from undoor.load.check import examine, require_safe
@@ -124,7 +124,7 @@ def _read_safetensors(path: Path) -> StateDict:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise UndoorError(
-            f"{path} is not a readable safetensors file ({_first_line(error)}); "
+            f"{path} is not a readable safetensors file ({first_line(error)}); "
             "it may be truncated: copy it again"
         ) from error
 
@@ -145,7 +145,7 @@ def _read_torch(path: Path) -> object:
     # Torch may raise anything over a file that passed the screening; it is not used then.
     except Exception as error:
         raise UndoorError(
-            f"{path} cannot be opened as a torch checkpoint ({_first_line(error)}); "
+            f"{path} cannot be opened as a torch checkpoint ({first_line(error)}); "
             "re-save the state dict as safetensors on a machine you trust"
         ) from error
 
@@ -154,7 +154,3 @@ def shorten(items: list[str], separator: str = ", ") -> str:
     """Return the first three items, and how many more there are."""
     more = f"{separator}and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return separator.join(items[:SHOWN]) + more
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from undoor.fleet.entry import FleetEntry
 from undoor.fleet.fleet import Fleet
 from undoor.render import text
+from undoor.render.pages import pages
 from undoor.render.reports import REPORTS
 from undoor.render.sanitise import shortened
 from undoor.render.subject import version
@@ -36,14 +37,7 @@ def fleet_page(fleet: Fleet) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("undoor.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("fleet.html.j2")
+    return pages().get_template("fleet.html.j2")
 
 
 def _row(entry: FleetEntry) -> dict[str, object]:

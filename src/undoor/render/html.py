@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup, escape
 
 from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
 from undoor.render import coverage, figures, html_facts, pictures, text
 from undoor.render.html_pictures import Album
+from undoor.render.pages import pages
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
@@ -101,13 +102,7 @@ def html_report(
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("undoor.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages()
     environment.filters.update(
         percent=text.percent, p_equals=text.p_equals, plain=text.plain, typeset=_typeset
     )

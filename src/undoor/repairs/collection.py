@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from undoor.errors import UndoorError
-from undoor.files import walk
+from undoor.files import sha256_of, walk
 from undoor.repairs.contents import TargetRepair
 from undoor.repairs.file import SUFFIX
 from undoor.repairs.record import Repair
@@ -186,8 +185,7 @@ def _listed(file: Path) -> Listed:
 
 def _sha256(file: Path) -> str | None:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(file)
     except OSError:
         return None
 

@@ -17,13 +17,14 @@ import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from undoor.database import database
-from undoor.errors import UndoorError
+from undoor.errors import UndoorError, first_line
 from undoor.serve.kept_input import KeptInput, kept_input
 from undoor.serve.sequential import ShareTest
 from undoor.serve.tables import COUNTS, FLAGGED, METADATA, TESTS
 
 MINUTE = 60
 DAYS_OF_COUNTS = 7
+MAX_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Store:
                 METADATA.create_all(connection)
         except SQLAlchemyError as error:
             raise UndoorError(
-                f"the database cannot be used ({_first_line(error)}); check the URL, the "
-                "permissions and the disk"
+                f"the database cannot be used ({first_line(error)[:MAX_REASON]}); check the URL, "
+                "the permissions and the disk"
             ) from None
 
     def close(self) -> None:
@@ -259,7 +260,3 @@ def _write(
     ).rowcount
     if not changed:
         connection.execute(sql.insert(TESTS).values(repair_sha256=repair, target=target, **values))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
