@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+# A margin, in standardised logits, beyond which an input counts no more, so that those count which
+# are hard to move.
+ENOUGH = 15.0
 # Of many classes, each gets this share of the steps, from all starts, before the promising ones are
 # followed.
 TRIAL = 1 / 5
@@ -22,7 +25,9 @@ class AtSize:
     size
         In the family's unit, at 3 x 32 x 32 pixels.
     starts
-        Per class.
+        Per class, from noise.
+    probes
+        Further starts per class, from the clearest of the family's probes, if it has any.
     steps
         Of Adam.
     batch
@@ -39,6 +44,7 @@ class AtSize:
 
     size: float
     starts: int = 1
+    probes: int = 0
     steps: int = 40
     batch: int = 4
     tried: int = 16
@@ -62,4 +68,5 @@ class AtSize:
         >>> AtSize(1.0, steps=10, batch=4, tried=8).passes(5)
         240.0
         """
-        return float(classes * self.starts * (self.steps * self.batch + self.tried))
+        starts = self.starts + self.probes
+        return float(classes * starts * (self.steps * self.batch + self.tried))

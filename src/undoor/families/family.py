@@ -146,8 +146,8 @@ class Family:
         `SAME_SITE` where another family of this kind is searched in its place; None where it can.
         None for families that always can.
     places, probes
-        Where searches start beside noise: at opaque places, or from the one of these triggers for a
-        shape and bounds that pulls most to the target.
+        Where searches start beside noise: at opaque places, or from those of these triggers for a
+        shape and bounds that move most to the target.
     searched_as
         The family whose candidates it has; its own where there is none.
     beside

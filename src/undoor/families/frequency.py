@@ -130,5 +130,7 @@ FREQUENCY = Family(
 )
 
 FREQUENCY_MARGIN = FREQUENCY.at_one_size(
-    "frequency margin", AtSize(size=3.0, relative=0.5, spread=0.0), covered_by=None
+    "frequency margin",
+    AtSize(size=5.0, probes=3, steps=20, relative=0.5, spread=0.0),
+    covered_by=None,
 )

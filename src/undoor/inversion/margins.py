@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from undoor.device import CPU, indices, shuffled
 from undoor.errors import UndoorError
-from undoor.families.at_size import AtSize
+from undoor.families.at_size import ENOUGH, AtSize
 from undoor.families.bank import TriggerBank
 from undoor.families.family import Family
 from undoor.inversion.candidates import Candidate, Search
@@ -34,9 +35,6 @@ from undoor.journal import Draft
 from undoor.tasks.task import Task
 
 BETAS = (0.7, 0.9)
-# A margin, in standardised logits, beyond which an input counts no more, so that those count which
-# are hard to move.
-ENOUGH = 15.0
 # The margin of a natural trigger that may not use the natural direction of its class.
 NATURAL_BARRED = -1.0
 # Inputs in the network at a time without gradients, unless memory bounds them.
@@ -73,12 +71,19 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
     BudgetEnded
         Before all were found.
     """
-    assert family.at_size is not None
+    plan = family.at_size
+    assert plan is not None
     goals: Sequence[int] = range(work.classifier.num_classes)
+    searches = [Search(goal, work.images.pool(goal)) for goal in goals]
+    probed = from_probes(work, searches, family, plan.probes)
+    starts = [
+        [*repeated([search], plan.starts), *more]
+        for search, more in zip(searches, probed, strict=True)
+    ]
     if len(goals) > FEW_CLASSES:
-        first = _best(_at_size(work, family, family.at_size.trial(), goals))
+        first = _best(_at_size(work, family, plan.trial(), starts))
         goals = some(work, sorted(first, key=lambda goal: -_margin(first[goal])))
-    found = _best(_at_size(work, family, family.at_size, goals))
+    found = _best(_at_size(work, family, plan, [starts[goal] for goal in goals]))
     return tuple(found[goal] for goal in goals)
 
 
@@ -122,18 +127,16 @@ def _margin(candidate: Candidate) -> float:
 
 
 def _at_size(
-    work: Work, family: Family, plan: AtSize, goals: Sequence[int]
+    work: Work, family: Family, plan: AtSize, starts: Sequence[Sequence[Search]]
 ) -> tuple[Candidate, ...]:
     """Return a candidate for every start of every class, from the journal where it is there.
 
     As many classes at a time as are few, so that candidates take no more memory where there are
     many.
     """
-    each = [Search(goal, work.images.pool(goal)) for goal in goals]
-    probed = from_probes(work, each, family)
     out: list[Candidate] = []
-    for cut in groups(len(each), FEW_CLASSES):
-        searches = [*repeated(each[cut], plan.starts), *probed[cut]]
+    for cut in groups(len(starts), FEW_CLASSES):
+        searches = [*chain(*starts[cut])]
         out += journalled(
             partial(_searched, work, family, plan, searches),
             work.run.journal,

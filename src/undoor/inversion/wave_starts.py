@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.device import autocast, shuffled
+from undoor.families.at_size import ENOUGH
 from undoor.families.family import Family
 from undoor.inversion.candidates import Search
 from undoor.inversion.work import Work
@@ -21,8 +22,10 @@ IMAGES = 10
 
 
 @torch.no_grad()
-def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger]) -> Tensor:
-    """Return the mean probability of each class under each probe.
+def probe_margins(
+    classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger]
+) -> Tensor:
+    """Return how clearly inputs of all other classes go to each class under each probe.
 
     Not the share of inputs that move: of a few inputs several probes would move all.
 
@@ -38,29 +41,50 @@ def pulls(classifier: Classifier, x: Tensor, y: Tensor, probes: Sequence[Trigger
     Returns
     -------
     Tensor
-        [probes, K], over the inputs of all other classes.
+        [probes, K], mean margins in logits, each at most `ENOUGH`.
     """
+    task, classes = classifier.task, range(classifier.num_classes)
     others = F.one_hot(y, classifier.num_classes) == 0
     count = others.sum(0).clamp_min(1)
     out = []
     for probe in probes:
         with autocast(x.device):
-            logits = classifier.logits(probe(x))
-        out.append((classifier.task.probabilities(logits.float()) * others).sum(0) / count)
+            logits = classifier.logits(probe(x)).float()
+        margins = torch.stack([task.margin(logits, goal) for goal in classes], 1)
+        out.append((margins.clamp(max=ENOUGH) * others).sum(0) / count)
     return torch.stack(out)
 
 
-def from_probes(work: Work, searches: Sequence[Search], family: Family) -> list[Search]:
-    """Return each search again, from the probe that pulls most to its target.
+def from_probes(
+    work: Work, searches: Sequence[Search], family: Family, count: int = 1
+) -> list[list[Search]]:
+    """Return each search again, from the `count` probes that move most to its target.
 
-    Nothing for families without probes.
+    Parameters
+    ----------
+    work
+        The model and its images.
+    searches
+        One per class.
+    family
+        The trigger family.
+    count
+        At least 0.
+
+    Returns
+    -------
+    list of list of Search
+        One list for each of `searches`, the clearest first; empty where the family has no probes.
     """
-    if family.probes is None:
-        return []
+    if family.probes is None or count == 0:
+        return [[] for _ in searches]
     images, classifier = work.images, work.classifier
     order = shuffled(len(images.estimate), work.run.generator, images.estimate.device)
     drawn = images.estimate[order[:IMAGES]]
     probes = family.probes(classifier.input_shape, classifier.bounds)
-    pull = pulls(classifier, images.x[drawn], images.y[drawn], probes)
-    strongest = pull.argmax(0).tolist()
-    return [replace(search, start=probes[strongest[search.target]]) for search in searches]
+    margins = probe_margins(classifier, images.x[drawn], images.y[drawn], probes)
+    clearest = margins.argsort(0, descending=True)[:count].T.tolist()
+    return [
+        [replace(search, start=probes[index]) for index in clearest[search.target]]
+        for search in searches
+    ]

@@ -43,7 +43,7 @@ def _targets(classifier: Classifier, family: Family, images: int) -> float:
     probing = probes * min(images, IMAGES) / 2
     if plan := family.at_size:
         trial = plan.trial().passes(classes) if classes > FEW_CLASSES else 0.0
-        return trial + plan.passes(number_followed(classes)) + probing
+        return trial + plan.passes(number_followed(classes)) + (probing if plan.probes else 0.0)
     if places := family.places_in(classifier.space):
         few = classes <= FEW_CLASSES
         squares = square_passes(classifier, places, NEAR if few else FAR, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
@@ -39,7 +40,8 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     searches = [Search(target, work.images.pool(target)) for target in tried]
     if places := record.places_in(work.classifier.space):
         return _patches(work, record, places, searches)
-    return followed(work, record, searches, from_probes(work, searches, record))
+    extra = [*chain(*from_probes(work, searches, record))]
+    return followed(work, record, searches, extra)
 
 
 def screen_sources(work: Work, family: str) -> tuple[Candidate, ...]:
