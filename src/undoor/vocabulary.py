@@ -51,6 +51,7 @@ LITTLE_POWER: Final = "little power"
 TARGET_FOUND: Final = "target found"
 STANDS_OUT: Final = "stands out"
 MOVES_FEW: Final = "moves few images"
+AS_NATURAL: Final = "as large as natural"
 SEVERAL_TARGETS: Final = "several targets"
 NOTHING_WORKS: Final = "no trigger works"
 NOTHING_STANDS_OUT: Final = "nothing stands out"
@@ -66,6 +67,7 @@ ReasonCode = Literal[
     "target found",
     "stands out",
     "moves few images",
+    "as large as natural",
     "several targets",
     "no trigger works",
     "nothing stands out",

@@ -15,6 +15,7 @@ from undoor.scan.reason import (
 from undoor.scrutiny import Disagreement, GraphFinding
 from undoor.vocabulary import (
     ACCEPTED_GRAPH,
+    AS_NATURAL,
     BUDGET_ENDED,
     FLAT_SCORES,
     GRAPH_NOT_READ,
@@ -34,6 +35,7 @@ EVERY_REASON = (
     Reason(TARGET_FOUND, ClassFacts(1, "patch", 3.0, 20.0, 0.001, asr=0.93, sources=2)),
     Reason(STANDS_OUT, ClassFacts(1, "additive", 3.0, 20.0, 0.05, asr=0.9)),
     Reason(MOVES_FEW, ClassFacts(2, "shared patch", 2.0, 9.0, 0.01, asr=0.3)),
+    Reason(AS_NATURAL, ClassFacts(0, "patch by source", 0.8, 6.0, 0.01, asr=0.9)),
     Reason(SEVERAL_TARGETS, FamilyFacts("patch")),
     Reason(NOTHING_WORKS),
     Reason(NOTHING_STANDS_OUT),

@@ -17,6 +17,7 @@ NAMES = ("a", "b", "c")
 PARTS: dict[ReasonCode, tuple[str, ...]] = {
     "target found": ("a patch", "size 3", "93%", "all other classes", "class 1 (b)", "20.0 times"),
     "stands out": ("class 1 (b)", "additive", "p = 0.05 over all families", "not far enough"),
+    "as large as natural": ("class 0 (a)", "patch by source triggers (size 0.8", "as large as"),
     "moves few images": ("class 2 (c)", "shared patch triggers (size 2, 9.0", "moves only 30%"),
     "several targets": ("patch triggers for a quarter of the classes", "more than are named"),
     "no trigger works": ("nothing to compare",),
@@ -57,10 +58,10 @@ def test_facts_that_do_not_fit_the_model_are_no_traceback() -> None:
 def test_the_document_of_a_scan_holds_code_facts_and_text() -> None:
     report = replace(make_report(names=NAMES), reasons=EVERY_REASON)
     document = report.to_json()
-    assert document["reasons"][3] == {
+    assert document["reasons"][4] == {
         "code": "several targets",
         "facts": {"family": "patch"},
-        "text": reason_text(EVERY_REASON[3], NAMES),
+        "text": reason_text(EVERY_REASON[4], NAMES),
     }
     assert [item["text"] for item in document["reasons"]] == [
         reason_text(reason, NAMES) for reason in EVERY_REASON

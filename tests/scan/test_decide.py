@@ -11,6 +11,7 @@ from undoor.scan.decide import Thresholds, decide, is_suspect, targets_among
 from undoor.scan.reason import ClassFacts, FamilyFacts, Reason
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.vocabulary import (
+    AS_NATURAL,
     MOVES_FEW,
     NOTHING_STANDS_OUT,
     NOTHING_WORKS,
@@ -74,6 +75,19 @@ def test_doubtful_class_means_inconclusive(
     answer, reasons = decide([], doubts(item), [0.5, p_value, 0.5, 0.5, 0.5], LIMITS)
     facts = ClassFacts(1, "additive", 3.0, 20.0, p_value, asr)
     assert (answer, reasons) == ("inconclusive", (Reason(code, facts),))
+
+
+@pytest.mark.parametrize(
+    ("p_value", "asr", "code"),
+    [(0.01, 0.9, AS_NATURAL), (0.01, 0.3, MOVES_FEW), (0.05, 0.9, STANDS_OUT)],
+)
+def test_a_trigger_as_large_as_natural_ones_is_no_finding(
+    p_value: float, asr: float, code: ReasonCode
+) -> None:
+    item = replace(STRONG, family="patch by source", asr=asr)
+    p = [0.5, p_value, 0.5, 0.5, 0.5]
+    answer, (reason,) = decide([], doubts(item), p, LIMITS, as_natural={1})
+    assert (answer, reason.code) == ("inconclusive", code)
 
 
 def test_each_doubt_is_about_its_class() -> None:

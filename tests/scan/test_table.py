@@ -196,6 +196,18 @@ def test_a_lone_patch_counts_as_usual() -> None:
 # Later evidence
 
 
+@pytest.mark.parametrize(
+    ("size", "side", "natural"), [(9.0, 32, False), (10.0, 32, True), (10.0, 64, False)]
+)
+def test_what_is_as_large_as_natural_triggers(size: float, side: int, natural: bool) -> None:
+    """Natural patches grow with the image."""
+    table = made(shape=(3, side, side))
+    (candidate,) = candidates((size,))
+    assert table.is_natural(candidate) == natural
+    assert not table.is_natural(replace(candidate, size=None))
+    assert not table.is_natural(replace(candidate, family="unknown"))
+
+
 def test_better_candidates_replace_the_first() -> None:
     """The size that is shown is the one that counts: that of the same effort."""
     table = made()

@@ -20,10 +20,12 @@ from undoor.scan.report import ScanReport
 from undoor.scrutiny import Disagreement, GraphFinding
 from undoor.vocabulary import (
     ACCEPTED_GRAPH,
+    AS_NATURAL,
     MOVES_FEW,
     NOTHING_STANDS_OUT,
     NOTHING_WORKS,
     TARGET_FOUND,
+    ReasonCode,
 )
 
 ACCEPTED = "accepted: "
@@ -67,7 +69,7 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
         case ClassFacts() as facts if reason.code == TARGET_FOUND:
             return _target_found(facts, names)
         case ClassFacts() as facts:
-            return _in_doubt(facts, names, moves_few=reason.code == MOVES_FEW)
+            return _in_doubt(facts, names, reason.code)
         case FamilyFacts(family):
             return (
                 f"{family} triggers for a quarter of the classes or more are much smaller than for "
@@ -114,12 +116,12 @@ def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
     )
 
 
-def _in_doubt(facts: ClassFacts, names: Sequence[str], *, moves_few: bool) -> str:
-    but = (
-        f"its trigger moves only {facts.asr or 0:.0%} of the held-out images"
-        if moves_few
-        else "not far enough to be called a target"
-    )
+def _in_doubt(facts: ClassFacts, names: Sequence[str], code: ReasonCode) -> str:
+    but = {
+        MOVES_FEW: f"its trigger moves only {facts.asr or 0:.0%} of the held-out images",
+        AS_NATURAL: "grown until it moves most images of their classes, it is as large as natural "
+        "triggers",
+    }.get(code, "not far enough to be called a target")
     return (
         f"{_class(facts.target, names)} stands out for {facts.family} triggers "
         f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin, len(names))}, p = "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from undoor.kinds import require_fields
 from undoor.scan.reason import ClassFacts, FamilyFacts, Reason
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.vocabulary import (
+    AS_NATURAL,
     DEFAULT_ALPHA,
     MOVES_FEW,
     NOTHING_STANDS_OUT,
@@ -98,6 +99,7 @@ def decide(
     limits: Thresholds,
     *,
     reached: bool = True,
+    as_natural: Collection[int] = (),
     crowds: Sequence[str] = (),
 ) -> tuple[Verdict, tuple[Reason, ...]]:
     """Return verdict and reasons, from the findings that remained after re-estimation.
@@ -116,13 +118,15 @@ def decide(
         The thresholds.
     reached
         Whether any trigger worked for any class.
+    as_natural
+        The classes in doubt whose trigger, grown until it works, is as large as natural ones.
     crowds
         Families in which many classes at once seem to have unnaturally small triggers.
     """
     many = tuple(Reason(SEVERAL_TARGETS, FamilyFacts(family)) for family in crowds)
     named = {finding.target for finding in findings}
     perhaps = tuple(
-        _in_doubt(target, item, item.size, combined[target], limits)
+        _in_doubt(target, item, item.size, combined[target], limits, natural=target in as_natural)
         for target, item in doubts.items()
         if item.size is not None and combined[target] <= limits.doubt_alpha and target not in named
     )
@@ -137,14 +141,21 @@ def decide(
 
 
 def _in_doubt(
-    target: int, item: ClassEvidence, size: float, p_value: float, limits: Thresholds
+    target: int,
+    item: ClassEvidence,
+    size: float,
+    p_value: float,
+    limits: Thresholds,
+    *,
+    natural: bool,
 ) -> Reason:
-    """Return why a class is no target: its trigger moves few images, or it stands out too little.
+    """Return why a class is no target: what its trigger does, or that it stands out too little.
 
     Evidence by the source names the class that its images go to, not the one in doubt.
     """
-    moves_few = p_value <= limits.alpha and (item.asr or 0.0) < limits.asr
-    code: ReasonCode = MOVES_FEW if moves_few else STANDS_OUT
+    code: ReasonCode = STANDS_OUT
+    if p_value <= limits.alpha:
+        code = MOVES_FEW if (item.asr or 0.0) < limits.asr else AS_NATURAL if natural else code
     facts = ClassFacts(target, item.family, size, item.score, p_value, item.asr, margin=item.margin)
     return Reason(code, facts)
 

@@ -15,6 +15,7 @@ from undoor.scan.coverage import with_lists
 from undoor.scrutiny import Disagreement, GraphFinding
 from undoor.vocabulary import (
     ACCEPTED_GRAPH,
+    AS_NATURAL,
     AS_WRITTEN,
     BUDGET_ENDED,
     FLAT_SCORES,
@@ -155,6 +156,7 @@ KINDS: dict[ReasonCode, type[Facts]] = {
     TARGET_FOUND: ClassFacts,
     STANDS_OUT: ClassFacts,
     MOVES_FEW: ClassFacts,
+    AS_NATURAL: ClassFacts,
     SEVERAL_TARGETS: FamilyFacts,
     NOTHING_WORKS: NoFacts,
     NOTHING_STANDS_OUT: NoFacts,

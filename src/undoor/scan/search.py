@@ -67,23 +67,27 @@ def search_and_decide(work: Work, limits: Thresholds, calibration: Calibration) 
         return SearchResult("inconclusive", _unfinished(work, table, partly, looked=True))
     looked = not partly and _look_again(work, table, limits)
     p_all = table.combined()
-    doubts, suspects, confirmed = suspects_of(work, table, p_all, limits)
-    findings = targets_among(suspects, limits, table.crowds())
+    found = suspects_of(work, table, p_all, limits)
+    findings = targets_among(found.suspects, limits, table.crowds())
     verdict, reasons = decide(
         findings,
-        doubts,
+        found.evidence,
         p_all.tolist(),
         limits,
         reached=table.reached,
+        as_natural=found.as_natural,
         crowds=table.crowds(PERHAPS_A_CROWD),
     )
-    looked = bool(partly) or (looked and confirmed)
+    looked = bool(partly) or (looked and found.complete)
     if unfinished := _unfinished(work, table, partly, looked=looked):
         if verdict == "backdoored":
             reasons = (*reasons, *unfinished)
         else:
             verdict, reasons = "inconclusive", unfinished
-    evidence, sizes = table.all_evidence(tuple(doubts.values())), table.detectable(limits.alpha)
+    evidence, sizes = (
+        table.all_evidence(tuple(found.evidence.values())),
+        table.detectable(limits.alpha),
+    )
     reported = {f: (sizes.get(f), alarm) for f, alarm in table.alarms(limits.alpha).items()}
     return SearchResult(verdict, reasons, findings, evidence, reported, unfinished=tuple(partly))
 

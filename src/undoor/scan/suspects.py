@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,31 @@ from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.table import Table, TableEntry
 
 
+@dataclass(eq=False)
+class Suspicion:
+    """What is known about the classes in doubt.
+
+    Attributes
+    ----------
+    evidence
+        The strongest evidence about each of them.
+    suspects
+        The findings of those that are called targets if no other keeps them from it.
+    as_natural
+        Those whose trigger works only where it is as large as natural ones.
+    complete
+        Whether the budget sufficed to confirm them all.
+    """
+
+    evidence: dict[int, ClassEvidence] = field(default_factory=dict)
+    suspects: list[Finding] = field(default_factory=list)
+    as_natural: set[int] = field(default_factory=set)
+    complete: bool = True
+
+
 def suspects_of(
     work: Work, table: Table, p_all: NDArray[np.float64], limits: Thresholds
-) -> tuple[dict[int, ClassEvidence], list[Finding], bool]:
+) -> Suspicion:
     """Confirm the classes in doubt.
 
     Parameters
@@ -33,14 +55,8 @@ def suspects_of(
     limits
         The thresholds.
 
-    Returns
-    -------
-    tuple of dict, list and bool
-        The strongest evidence about each class in doubt, the findings of those that are suspects,
-        and whether the budget sufficed to confirm them all.
     """
-    doubts: dict[int, ClassEvidence] = {}
-    suspects: list[Finding] = []
+    out = Suspicion()
     shared: dict[str, dict[int, Confirmed]] = {}
     intervals = interval(p_all, table.calibration.lowest).tolist()
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
@@ -51,13 +67,18 @@ def suspects_of(
         try:
             confirmed = _confirmed(work, family, entry, target, shared)
         except BudgetEnded:
-            return doubts, suspects, False
+            out.complete = False
+            break
         item = replace(entry.evidence(family, target), asr=confirmed.asr)
-        doubts[target] = item
-        if is_suspect(p_all[target], confirmed.asr, limits):
+        out.evidence[target] = item
+        if family_named(family).moves == "source" and table.is_natural(confirmed.candidate):
+            # A few images of one class leave it under a tiny patch in many clean networks.
+            out.as_natural.add(target)
+        elif is_suspect(p_all[target], confirmed.asr, limits):
             low, high = intervals[target]
-            suspects.append(_finding(item, target, float(p_all[target]), (low, high), confirmed))
-    return doubts, suspects, True
+            p_value = float(p_all[target])
+            out.suspects.append(_finding(item, target, p_value, (low, high), confirmed))
+    return out
 
 
 def _confirmed(

@@ -212,6 +212,16 @@ class Table:
             out[family] = size * family_named(family).growth(self.extent)
         return out
 
+    def is_natural(self, candidate: Candidate) -> bool:
+        """Return whether a trigger is as large as the smallest natural ones of its family.
+
+        As those of other models are as a rule, of all classes but one to that one.
+        """
+        null = self.nulls.get(candidate.family)
+        if null is None or candidate.size is None:
+            return False
+        return candidate.size >= null.natural * family_named(candidate.family).growth(self.extent)
+
     def alarms(self, alpha: float) -> dict[str, float]:
         """Return the score by family from which on a class would have had a p-value of `alpha`.
 
