@@ -131,6 +131,6 @@ FREQUENCY = Family(
 
 FREQUENCY_MARGIN = FREQUENCY.at_one_size(
     "frequency margin",
-    AtSize(size=5.0, probes=3, steps=20, relative=0.5, spread=0.0),
+    AtSize(size=5.0, probes=3, steps=20, relative=0.75),
     covered_by=None,
 )

@@ -48,11 +48,11 @@ class Thresholds:
     def second_alpha(self) -> float:
         """Combined p-value at which a further class of a model with a target is called one.
 
-        What a network learned for one target makes others easier to reach as well: of the
-        backdoored models that the nulls were learned from, the lowest one of a class that is no
-        target is 0.034.
+        What a network learned for one target makes others easier to reach as well. Of the 67
+        backdoored models that the nulls were learned from and that have other classes, one has such
+        a class at 0.0025, the next at 0.036.
         """
-        return self.alpha / 4
+        return self.alpha / 2
 
     @property
     def doubt_alpha(self) -> float:

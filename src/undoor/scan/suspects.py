@@ -60,24 +60,24 @@ def suspects_of(
     shared: dict[str, dict[int, Confirmed]] = {}
     intervals = interval(p_all, table.calibration.lowest).tolist()
     for target in np.flatnonzero(p_all <= limits.doubt_alpha).tolist():
-        found = _to_confirm(table, target, limits)
-        if found is None:
-            continue
-        family, entry = found
-        try:
-            confirmed = _confirmed(work, family, entry, target, shared)
-        except BudgetEnded:
-            out.complete = False
+        for family, entry in _to_confirm(table, target, limits):
+            try:
+                confirmed = _confirmed(work, family, entry, target, shared)
+            except BudgetEnded:
+                out.complete = False
+                return out
+            item = replace(entry.evidence(family, target), asr=confirmed.asr)
+            out.evidence[target] = item
+            if family_named(family).moves == "source" and table.is_natural(confirmed.candidate):
+                # A few images of one class leave it under a tiny patch in many clean networks.
+                out.as_natural.add(target)
+                continue
+            out.as_natural.discard(target)
+            if is_suspect(p_all[target], confirmed.asr, limits):
+                low, high = intervals[target]
+                p_value = float(p_all[target])
+                out.suspects.append(_finding(item, target, p_value, (low, high), confirmed))
             break
-        item = replace(entry.evidence(family, target), asr=confirmed.asr)
-        out.evidence[target] = item
-        if family_named(family).moves == "source" and table.is_natural(confirmed.candidate):
-            # A few images of one class leave it under a tiny patch in many clean networks.
-            out.as_natural.add(target)
-        elif is_suspect(p_all[target], confirmed.asr, limits):
-            low, high = intervals[target]
-            p_value = float(p_all[target])
-            out.suspects.append(_finding(item, target, p_value, (low, high), confirmed))
     return out
 
 
@@ -108,22 +108,32 @@ def _confirmed(
     return confirm(work, candidate, target)
 
 
-def _to_confirm(table: Table, target: int, limits: Thresholds) -> tuple[str, TableEntry] | None:
-    """Return the entry with the strongest evidence about a class.
+def _to_confirm(table: Table, target: int, limits: Thresholds) -> list[tuple[str, TableEntry]]:
+    """Return the entries to confirm for a class, until one is no natural trigger.
 
-    One of a family at the input comes before a latent one where it is below `alpha` too: it can be
-    shown, and corrected from the first layer on. A smallest trigger comes before a margin of the
-    same kind of trigger: from a backdoor for some sources the clearest trigger of one size for all
-    classes leads to one that moves all of them, and is none of the attacker's.
+    The one with the strongest evidence; one of a family at the input comes before a latent one
+    where it is below `alpha` too: it can be shown, and corrected from the first layer on. Before a
+    margin come the smallest trigger of the same kind and that by the source: from a backdoor for
+    some sources the clearest trigger of one size for all classes leads to one that moves all of
+    them, and is none of the attacker's.
     """
     at_input = [family for family in families() if family.at_input]
     seen = table.strongest(target, [family.name for family in at_input])
     if not seen or seen[1].p_value > limits.alpha:
-        return table.strongest(target)
+        strongest = table.strongest(target)
+        return [strongest] if strongest else []
+    if family_named(seen[0]).at_size is None:
+        return [seen]
     kind = family_named(seen[0]).candidates
-    of_sizes = [f.name for f in at_input if f.candidates is kind and f.at_size is None]
-    found = table.strongest(target, of_sizes) if of_sizes else None
-    return found if found and found[1].p_value <= limits.alpha else seen
+    first = [
+        family.name
+        for family in at_input
+        if family.at_size is None and (family.candidates is kind or family.moves == "source")
+    ]
+    found = table.strongest(target, first) if first else None
+    if not found or found[1].p_value > limits.alpha:
+        return [seen]
+    return [found] if family_named(found[0]).candidates is kind else [found, seen]
 
 
 def _finding(
