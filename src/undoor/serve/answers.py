@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from undoor.deploy.prediction import without_prediction
 from undoor.serve.served_model import Array, Outputs, ServedModel
 from undoor.vocabulary import FLAG, MAX_SCORE, NO_SCORE, OVERSHOOT, REJECT, REJECTED
 
@@ -96,12 +97,9 @@ def answers(model: ServedModel, x: Array, outputs: Outputs) -> Answers:
     sound = np.isfinite(logits).all(1) & np.isfinite(score)
     found = _targets(model, logits, flagged & finite & inside & sound)
     flagged |= ~(finite & inside & sound)
-    predicts = _has_prediction(logits)
-    reasons = tuple(
-        _reason(*row) for row in zip(flagged, finite, inside, predicts & sound, found, strict=True)
-    )
+    reasons = tuple(_reason(*row) for row in zip(flagged, finite, inside, found, strict=True))
     withheld = np.array([reason not in (None, BACKDOOR) for reason in reasons], bool)
-    withheld |= flagged & (~predicts | (model.policy == REJECT))
+    withheld |= without_prediction(logits, flagged) | (flagged & (model.policy == REJECT))
     labels = np.where(withheld, REJECTED, logits.argmax(1)).astype(np.int64)
     logits[withheld] = _blank(model, logits.shape[1])
     score[~(finite & inside & sound)] = MAX_SCORE
@@ -146,21 +144,13 @@ def _targets(model: ServedModel, logits: Array, judged: Array) -> Array:
     return np.where(judged & (lowest.sum(1) == 1), places[lowest.argmax(1)], NONE)
 
 
-def _has_prediction(logits: Array) -> Array:
-    """Return whether the largest logit is a prediction [N]: blank ones are 0 but for targets."""
-    lowest = logits <= NO_SCORE
-    return ~(lowest.any(1) & (lowest | (logits == 0)).all(1))
-
-
 def _blank(model: ServedModel, classes: int) -> Array:
     blank = np.zeros(classes, np.float32)
     blank[list(model.targets)] = NO_SCORE
     return blank
 
 
-def _reason(
-    flagged: bool, finite: bool, inside: bool, predicts: bool, target: int
-) -> Reason | None:
+def _reason(flagged: bool, finite: bool, inside: bool, target: int) -> Reason | None:
     if not flagged:
         return None
     if not finite:
