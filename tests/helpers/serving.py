@@ -16,7 +16,7 @@ from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 from undoor.serve.app import application
 from undoor.serve.limits import Limits
-from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
+from undoor.serve.served_model import Array, Engine, Outputs, ServedModel, TargetGuard
 from undoor.serve.settings import Settings
 from undoor.vocabulary import NO_SCORE, Policy
 
@@ -83,7 +83,7 @@ def inputs(*first: float, shape: tuple[int, ...] = SHAPE) -> Array:
 @contextmanager
 def serving(
     folder: Path,
-    engine: FakeEngine | None = None,
+    engine: Engine | None = None,
     *,
     keep: int = 0,
     limits: Limits | None = None,

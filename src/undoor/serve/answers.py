@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -59,16 +60,16 @@ class Answers:
         score = float(self.score[row])
         return score if NO_SCORE < score < MAX_SCORE else None
 
-    def part(self, start: int, stop: int) -> Answers:
-        """Return the answers to inputs `start` to `stop` - 1."""
-        cut = slice(start, stop)
+    def at(self, places: Sequence[int]) -> Answers:
+        """Return the answers to the inputs at these places, in this order."""
+        chosen = list(places)
         return Answers(
-            self.logits[cut],
-            self.labels[cut],
-            self.flagged[cut],
-            self.score[cut],
-            self.targets[cut],
-            self.reasons[cut],
+            self.logits[chosen],
+            self.labels[chosen],
+            self.flagged[chosen],
+            self.score[chosen],
+            self.targets[chosen],
+            tuple(self.reasons[place] for place in chosen),
         )
 
     def judged(self, target: int) -> tuple[int, int]:
@@ -81,19 +82,14 @@ class Answers:
 
 
 def answers(model: ServedModel, x: Array, outputs: Outputs) -> Answers:
-    """Return what is answered to raw inputs [N, ...], given what the engine returned for them.
+    """Return what is answered to inputs of one shape [N, ...], given what the engine returned.
 
     Inputs outside the bounds, NaN and infinite ones are flagged and get no label under any policy;
     whatever an engine returns that is not understood is flagged as well.
     """
     logits, flagged = np.array(outputs.logits, np.float32), np.array(outputs.flagged, bool)
     score = np.array(outputs.score, np.float32)
-    low, high = model.contract.bounds
-    reach = OVERSHOOT * (high - low)
-    rows = x.reshape(len(x), -1)
-    finite = np.asarray(np.isfinite(rows).all(1))
-    with np.errstate(invalid="ignore"):
-        inside = np.asarray(((rows >= low - reach) & (rows <= high + reach)).all(1))
+    finite, inside = _within(model, x)
     sound = np.isfinite(logits).all(1) & np.isfinite(score)
     found = _targets(model, logits, flagged & finite & inside & sound)
     flagged |= ~(finite & inside & sound)
@@ -128,6 +124,19 @@ def joined(parts: list[Answers]) -> Answers:
         np.concatenate([part.targets for part in parts]),
         tuple(reason for part in parts for reason in part.reasons),
     )
+
+
+def _within(model: ServedModel, x: Array) -> tuple[Array, Array]:
+    """Return which inputs [N] are finite, and which are within the bounds; pixels always are."""
+    if x.dtype == np.uint8:
+        return np.ones(len(x), bool), np.ones(len(x), bool)
+    low, high = model.contract.bounds
+    reach = OVERSHOOT * (high - low)
+    rows = x.reshape(len(x), -1)
+    finite = np.asarray(np.isfinite(rows).all(1))
+    with np.errstate(invalid="ignore"):
+        inside = np.asarray(((rows >= low - reach) & (rows <= high + reach)).all(1))
+    return finite, inside
 
 
 def _targets(model: ServedModel, logits: Array, judged: Array) -> Array:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
+from undoor.serve.held_bytes import HeldBytes
 from undoor.serve.limits import Limits
 from undoor.serve.metrics import Metrics
 from undoor.serve.refusal import Refusal, bad_request, too_large
@@ -64,8 +65,7 @@ class Gate:
         self._app, self._limits, self._metrics, self._tokens = app, limits, metrics, tokens
         self._require_room = require_room
         self._access_log = access_log
-        # Bytes of the bodies that are under way.
-        self._held = 0
+        self._held = HeldBytes("bodies", limits.bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -88,25 +88,13 @@ class Gate:
             log.exception("a request failed", extra={"path": scope["path"][:200]})
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"))
         finally:
-            self._held -= body.size
+            self._held.release(body.size)
             self._note(scope, answer.status, time.perf_counter() - started)
 
-    def hold(self, size: int) -> None:
-        """Count bytes of a body.
-
-        Raises
-        ------
-        Refusal
-            There is no room for them.
-        """
-        if self._held + size > self._limits.bodies:
-            raise Refusal(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"the bodies under way take {self._held} bytes already, at most "
-                f"{self._limits.bodies} may; try again later",
-                1.0,
-            )
-        self._held += size
+    @property
+    def held(self) -> HeldBytes:
+        """The bytes of the bodies that are under way."""
+        return self._held
 
     @property
     def limits(self) -> Limits:
@@ -170,7 +158,7 @@ class _Body:
             more = len(message.get("body", b""))
             if self.size + more > self._gate.limits.body:
                 raise self._too_large()
-            self._gate.hold(more)
+            self._gate.held.hold(more)
             self.size += more
             self.complete = not message.get("more_body", False)
         return message

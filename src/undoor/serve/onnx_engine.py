@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,8 @@ from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
 from undoor.vocabulary import Policy
 
 PLATFORM = "onnxruntime_onnx"
+# A graph that resizes holds 24 bytes for each colour pixel of a batch.
+PIXELS_AT_ONCE = 4_000_000
 
 
 class OnnxEngine:
@@ -33,8 +36,7 @@ class OnnxEngine:
     Raises
     ------
     UndoorError
-        The file is missing, is another one, or holds no guarded model, or one that takes pixels; or
-        ONNX Runtime is missing.
+        The file is missing, is another one, or holds no guarded model; or ONNX Runtime is missing.
     """
 
     def __init__(
@@ -48,12 +50,6 @@ class OnnxEngine:
                 "the service again"
             )
         self._exported = ExportedModel(file, content=content, threads=threads or None)
-        if self._exported.preparation.in_graph:
-            raise UndoorError(
-                f"{file}: expected a file that takes inputs of one shape, which are put into "
-                "batches, got one with its preprocessing in the graph; export again without "
-                "--with-preprocessing"
-            )
         self._model = _served(self._exported, file, name)
 
     @property
@@ -62,8 +58,15 @@ class OnnxEngine:
         return self._model
 
     def run(self, x: Array) -> Outputs:
-        """Return the outputs of raw inputs [N, *input_shape] float32."""
-        return Outputs(*self._exported.outputs(np.ascontiguousarray(x)))
+        """Return the outputs of inputs of one shape [N, ...]: raw, or pixels [N, H, W, C]."""
+        at_once = len(x)
+        if self._exported.preparation.in_graph:
+            at_once = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:3]))
+        parts = [
+            self._exported.outputs(np.ascontiguousarray(x[start : start + at_once]))
+            for start in range(0, len(x), at_once)
+        ]
+        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def sha256_of(file: Path) -> str:

@@ -80,7 +80,7 @@ _TENSOR = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
     "properties": {
-        "name": {"type": "string", "const": "images"},
+        "name": {"type": "string", "enum": ["images", "pixels"]},
         "shape": {"type": "array", "items": {"type": "integer"}},
         "datatype": {"type": "string", "example": "FP32"},
         "parameters": {"type": "object"},
