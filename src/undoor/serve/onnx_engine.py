@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +17,7 @@ from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
 from undoor.vocabulary import Policy
 
 PLATFORM = "onnxruntime_onnx"
+PNG = b"\x89PNG"
 # A graph that resizes holds 24 bytes for each colour pixel of a batch.
 PIXELS_AT_ONCE = 4_000_000
 
@@ -84,7 +87,7 @@ def _served(exported: ExportedModel, file: Path, name: str) -> ServedModel:
     about = exported.metadata
     try:
         targets, thresholds = about["targets"], about["thresholds"]
-        # Files of older versions do not hold the promises.
+        # Files of older versions hold neither promises nor triggers.
         promises = about.get("calibrations") or [{} for _ in targets]
         each = zip(targets, thresholds, promises, strict=True)
         return ServedModel(
@@ -95,8 +98,25 @@ def _served(exported: ExportedModel, file: Path, name: str) -> ServedModel:
             guards=tuple(TargetGuard.of(*guard) for guard in each),
             model_sha256=str(about["model_sha256"]),
             repair_sha256=str(about["repair_sha256"]),
+            triggers=_triggers(about.get("triggers") or {}),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UndoorError(
             f"{file}: its description is not one of undoor ({error!r:.200}); export again"
         ) from error
+
+
+def _triggers(pictures: Mapping[str, str]) -> dict[int, bytes]:
+    """Return the PNG of each target, decoded.
+
+    Raises
+    ------
+    ValueError
+        One is no PNG.
+    """
+    found = {
+        int(target): base64.b64decode(text, validate=True) for target, text in pictures.items()
+    }
+    if not all(picture.startswith(PNG) for picture in found.values()):
+        raise ValueError("a recovered trigger is no PNG")
+    return found
