@@ -28,7 +28,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # What says nothing about the model or its inputs, and is needed before a token can be given.
-OPEN = ("/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
+OPEN = (
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/",
+    "/fleet",
+    "/docs",
+    "/openapi.json",
+    "/favicon.ico",
+)
 OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -38,6 +46,9 @@ STRICT = (
 OF_DOCS = STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
+# Reports carry their style and pictures within; they run and load nothing.
+OF_REPORTS = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+REPORTS = "/fleet/reports/"
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -196,8 +207,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             headers = dict(HEADERS)
-            policy = OF_DOCS if self._scope["path"] == "/docs" else STRICT
-            headers[b"content-security-policy"] = policy.encode()
+            headers[b"content-security-policy"] = _policy(self._scope["path"]).encode()
             if not self._body.complete:
                 # What is left of the body is not waited for.
                 headers[b"connection"] = b"close"
@@ -218,6 +228,12 @@ class _Answer:
         start = {"type": "http.response.start", "status": int(error.status), "headers": pairs}
         await self.send(start)
         await self.send({"type": "http.response.body", "body": content})
+
+
+def _policy(path: str) -> str:
+    if path == "/docs":
+        return OF_DOCS
+    return OF_REPORTS if path.startswith(REPORTS) else STRICT
 
 
 def error_body(error: Refusal) -> bytes:

@@ -75,6 +75,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
+HTML: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}}
+}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TENSOR = {
     "type": "object",
