@@ -27,10 +27,12 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 2 : 1)} %`;
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 2 : 1)}\u00a0%`;
 const named = (label, name) =>
   label === null || label === undefined ? "no class"
     : String(label) === name ? name : `${label} (${name})`;
+const shortTime = (time) =>
+  new Date(time).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
 const number = (value) => value.toLocaleString("en");
 
 // Show what `load` gets, now and every few seconds, and ask for a token where one is needed.

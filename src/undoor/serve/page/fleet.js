@@ -19,9 +19,9 @@ function targetsOf(model) {
     const repaired = item.repaired_asr === null ? ""
       : `, with the repair ${percent(item.repaired_asr)}`;
     list.append(element("li", `${named(item.target, item.class_name)}: ${item.family}, ` +
-      `p = ${item.p_value.toPrecision(2)}, moves ${percent(item.asr)}${repaired}`));
+      `p\u00a0=\u00a0${item.p_value.toPrecision(2)}, moves ${percent(item.asr)}${repaired}`));
   }
-  const cell = element("td");
+  const cell = element("td", null, { class: "wide" });
   cell.append(list);
   return cell;
 }
@@ -42,7 +42,7 @@ async function save(event, path, name) {
 }
 
 function reportOf(model) {
-  if (!model.report) return element("td", "not on this machine");
+  if (!model.report) return element("td", model.date ? "not on this machine" : "–");
   const link = element("a", "Report", {
     href: model.report, "aria-label": `Report of ${model.name}`,
   });
@@ -57,9 +57,9 @@ function rowOf(model) {
   const row = element("tr");
   const verdict = element("td");
   verdict.append(element("span", inWords(word), { class: `mark ${word}` }));
-  const date = model.date ? new Date(model.date).toLocaleString() : "–";
+  const date = model.date ? shortTime(model.date) : "–";
   row.append(element("th", model.name, { scope: "row" }), verdict, targetsOf(model),
-    element("td", shortened(whyOf(model)), { class: "why" }), element("td", date), reportOf(model));
+    element("td", shortened(whyOf(model)), { class: "wide why" }), element("td", date), reportOf(model));
   return row;
 }
 

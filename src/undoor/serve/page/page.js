@@ -66,7 +66,7 @@ function showHistory(minutes) {
   if (!sums.size) return;
   const now = Math.floor(Date.now() / 60000) * 60;
   const highest = Math.max(...[...sums.values()].map((sum) => sum[0]));
-  const [width, height, base] = [720 / MINUTES, 130, 140];
+  const [width, height, base] = [720 / MINUTES, 120, 140];
   const parts = [];
   const draw = (name, attributes, text) => {
     const made = document.createElementNS(SVG, name);
@@ -121,7 +121,7 @@ async function showLatest() {
       await figure(`guard/triggers/${item.target}/picture`, "recovered trigger");
     }
     const { list, add } = facts();
-    add("time", new Date(1000 * item.time).toLocaleString());
+    add("time", shortTime(1000 * item.time));
     add("reason", item.reason);
     if (item.target !== null) add("model alone", named(item.target, item.target_class));
     add("answered", named(item.label, item.class));
