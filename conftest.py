@@ -12,6 +12,7 @@ import torch
 from hypothesis import settings
 from torch import nn
 
+from helpers.exported_files import FOLDER
 from helpers.installed_package import Package, installed
 from helpers.tiny import clean_images, toy_classifier
 from undoor.classifier import Classifier
@@ -29,6 +30,14 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 # A busy machine is no failure.
 settings.register_profile("undoor", deadline=None, max_examples=50)
 settings.load_profile("undoor")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exported_files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All processes of pytest-xdist share what one of them has exported."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ[FOLDER] = str(run / "exported")
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def _exported(made: Guarded, file: Path) -> Run:
     preparation = Preparation(contract, None, 1.0, (0.0,), (1.0,))
     about = About(
         "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, (1,), (1.0,), (), made.rule,
-        made.policy,
+        made.policy, {},
     )  # fmt: skip
     room = onnx if file.suffix == ".onnx" else pt2
     room.write(GuardedGraph(made), torch.zeros(2, CLASSES), about, file)

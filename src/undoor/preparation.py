@@ -111,6 +111,18 @@ class Preparation:
         self._require_resizing()
         return self._decoded(picture, None)
 
+    def taken(self, picture: Picture) -> NDArray[Any]:
+        """Return a picture as the file takes it.
+
+        As `pixels` does where the graph prepares them, else as `prepared`.
+
+        Raises
+        ------
+        UnreadableError, UndoorError
+            As of `prepared`.
+        """
+        return self.pixels(picture) if self.in_graph else self.prepared(picture)
+
     def scaled(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return pixels [H, W, C] of the model's size as a raw input [C, H, W]."""
         low, high = self.contract.bounds

@@ -145,6 +145,7 @@ OTHER_KIND: Final = "other"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"
+REPORT_PAGE: Final = "report.html"
 REPAIR_FILE: Final = "repair.safetensors"
 REPAIR_DESCRIPTION: Final = "repair.json"
 RUN_FILE: Final = "run.json"

@@ -17,9 +17,9 @@ from helpers.exported_files import exported, guarded_pair, pictures
 from undoor.clean_set import read_images
 from undoor.cli.check import _check
 from undoor.deploy import ExportedModel, Prediction
-from undoor.deploy.prediction import LOWEST, predictions
+from undoor.deploy.prediction import predictions, without_prediction
 from undoor.errors import UndoorError
-from undoor.vocabulary import MAX_SCORE, Policy
+from undoor.vocabulary import MAX_SCORE, NO_SCORE, Policy
 
 TOLERANCE = 1e-4
 FORMS: list[tuple[Policy, bool]] = [("relabel", False), ("reject", False), ("relabel", True)]
@@ -156,15 +156,22 @@ def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_predictions() -> None:
     """Without a prediction: flagged, and no logit but 0 and those of the targets."""
-    logits = np.array([[0, LOWEST, 0], [0, LOWEST, 1], [0, 0, 0], [3, 2, 1]], np.float32)
+    logits = np.array([[0, NO_SCORE, 0], [0, NO_SCORE, 1], [0, 0, 0], [3, 2, 1]], np.float32)
     flagged = np.array([True, True, False, False])
-    score = np.array([2.0, 2.0, LOWEST, 0.5], np.float32)
+    score = np.array([2.0, 2.0, NO_SCORE, 0.5], np.float32)
     assert predictions(logits, flagged, score, "abc") == [
         Prediction(-1, None, True, 2.0),
         Prediction(2, "c", True, 2.0),
         Prediction(0, "a", False, None),
         Prediction(0, "a", False, 0.5),
     ]
+
+
+def test_without_prediction() -> None:
+    """Flagged, one logit at least the lowest number, and all others 0."""
+    logits = np.array([[0, NO_SCORE, 0]] * 2 + [[0, 0, 0], [0, NO_SCORE, 1]], np.float32)
+    flagged = np.array([True, False, True, True])
+    assert without_prediction(logits, flagged).tolist() == [True, False, False, False]
 
 
 def test_needs_no_torch() -> None:

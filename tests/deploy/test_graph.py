@@ -100,6 +100,24 @@ def test_without_the_library_too(content: bytes, monkeypatch: pytest.MonkeyPatch
     assert not graph_of(content).is_cut
 
 
+def test_it_is_opened_once(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large network would stand in memory twice while a service starts."""
+    made: list[bytes] = []
+    opened = onnxruntime.InferenceSession
+
+    def session(given: bytes, *others: Any, **options: Any) -> Any:
+        made.append(given)
+        return opened(given, *others, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    graph = graph_of(content)
+    assert len(made) == 2
+    assert content not in made
+    (taken,) = graph.inputs
+    assert (taken[0], set(graph.outputs)) == (EXPORT_INPUT, set(EXPORT_OUTPUTS))
+    assert graph.description == opened(content).get_modelmeta().custom_metadata_map
+
+
 def test_no_graph_is_refused() -> None:
     with pytest.raises(UndoorError, match=r"x\.onnx: expected an ONNX file of undoor export"):
         graph_of(b"no graph")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, create_engine
 
+from helpers.postgresql import postgresql
 from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Problem, Target
 from undoor.fleet.fleet import Fleet
@@ -22,11 +26,13 @@ ENTRIES = (
 FLEET = Fleet(ENTRIES, "scan", 4, "0.1.0")
 
 
-@pytest.fixture(params=["sqlite", "parquet"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return {"sqlite": f"sqlite:///{tmp_path}/x.db", "parquet": f"{tmp_path}/x.parquet"}[
-        request.param
-    ]
+@pytest.fixture(params=["sqlite", "postgresql", "parquet"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "postgresql":
+        with postgresql(tmp_path) as server:
+            yield server
+        return
+    yield f"{tmp_path}/x.parquet" if request.param == "parquet" else f"sqlite:///{tmp_path}/x.db"
 
 
 def test_what_is_read_is_what_was_written(where: str, tmp_path: Path) -> None:
@@ -36,8 +42,9 @@ def test_what_is_read_is_what_was_written(where: str, tmp_path: Path) -> None:
         assert read_store(where) == fleet
 
 
-def test_several_fleets_in_one_database(tmp_path: Path) -> None:
-    where = f"sqlite:///{tmp_path}/x.db"
+def test_several_fleets_in_one_database(where: str, tmp_path: Path) -> None:
+    if where.endswith(".parquet"):
+        pytest.skip("a file holds one fleet")
     write_store(where, FLEET, tmp_path / "one")
     write_store(where, replace(FLEET, entries=ENTRIES[:1], exit_code=1), tmp_path / "two")
     found = read_store(where)
@@ -56,11 +63,22 @@ def test_nothing_there(where: str, tmp_path: Path) -> None:
         read_store(where)
 
 
-def test_a_password_is_not_shown() -> None:
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UndoorError) as refused:
         require_store("postgresql+psycopg://me:secret@127.0.0.1:1/db?connect_timeout=1")
     assert "secret" not in str(refused.value)
     assert "me:***@127.0.0.1" in str(refused.value)
+
+    @contextmanager
+    def empty(_: str) -> Iterator[tuple[Connection, Table]]:
+        with create_engine("sqlite://").begin() as connection:
+            table = Table("t", MetaData(), Column("fleet", Text), Column("position", Integer))
+            table.create(connection)
+            yield connection, table
+
+    monkeypatch.setattr("undoor.fleet.stored_models.connected", empty)
+    with pytest.raises(UndoorError, match=r"me:\*\*\*@127.0.0.1/db holds no fleet"):
+        read_store("postgresql+psycopg://me:secret@127.0.0.1/db")
 
 
 @pytest.mark.parametrize(("place", "library", "extra"), [

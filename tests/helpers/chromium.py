@@ -20,8 +20,8 @@ def browser() -> str:
     return found
 
 
-def run(page: Path, profile: Path, *options: str) -> str:
-    """What it prints of a page, without network."""
+def run(address: str, profile: Path, *options: str) -> str:
+    """What it prints of a page."""
     done = subprocess.run(
         [
             browser(),
@@ -33,7 +33,7 @@ def run(page: Path, profile: Path, *options: str) -> str:
             f"--window-size={SIZE[0]},{SIZE[1]}",
             f"--user-data-dir={profile}",
             *options,
-            page.as_uri(),
+            address,
         ],
         capture_output=True,
         text=True,

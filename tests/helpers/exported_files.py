@@ -1,11 +1,13 @@
-"""Exported files that several tests read, each written once per process."""
+"""Exported files that several tests read, each written once per run of the tests."""
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import functools
-import shutil
-import tempfile
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from undoor.export import Export
 from undoor.repairs.record import Repair
 
 FAMILY = "PlainCNN"
+# Names the folder that all processes of a run share; conftest.py sets it.
+FOLDER = "UNDOOR_TEST_EXPORTED"
 
 
 @functools.cache
@@ -29,14 +33,28 @@ def guarded_pair() -> tuple[Classifier, Repair]:
 @functools.cache
 def exported(policy: str = "relabel", with_preprocessing: bool = False) -> Export:
     """The ONNX file of the pair, named guarded.onnx."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return undoor.export(
-        *guarded_pair(),
-        folder / "guarded.onnx",
-        policy=policy,
-        with_preprocessing=with_preprocessing,
-    )
+    folder = Path(os.environ[FOLDER]) / f"{policy}-{with_preprocessing}"
+    folder.mkdir(parents=True, exist_ok=True)
+    result = folder / "export.pickle"
+    with _alone(folder):
+        if not result.exists():
+            made = undoor.export(
+                *guarded_pair(),
+                folder / "guarded.onnx",
+                policy=policy,
+                with_preprocessing=with_preprocessing,
+            )
+            result.write_bytes(pickle.dumps(made))
+        found: Export = pickle.loads(result.read_bytes())
+    return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is here."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pictures() -> list[NDArray[np.uint8]]:

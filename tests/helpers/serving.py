@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import uvicorn
 from starlette.testclient import TestClient
 
 from undoor.contract import Contract
@@ -16,7 +19,7 @@ from undoor.preparation import Preparation
 from undoor.resizing import Resizing
 from undoor.serve.app import application
 from undoor.serve.limits import Limits
-from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
+from undoor.serve.served_model import Array, Engine, Outputs, ServedModel, TargetGuard
 from undoor.serve.settings import Settings
 from undoor.vocabulary import NO_SCORE, Policy
 
@@ -83,11 +86,12 @@ def inputs(*first: float, shape: tuple[int, ...] = SHAPE) -> Array:
 @contextmanager
 def serving(
     folder: Path,
-    engine: FakeEngine | None = None,
+    engine: Engine | None = None,
     *,
     keep: int = 0,
     limits: Limits | None = None,
     tokens: Path | None = None,
+    fleet: str | None = None,
 ) -> Iterator[TestClient]:
     """A client of a service in this process."""
     settings = Settings(
@@ -95,7 +99,26 @@ def serving(
         keep=keep,
         limits=limits or Limits(delay=0.0),
         tokens=tokens,
+        fleet=fleet,
     )
     app = application(engine or FakeEngine(), settings)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def listening(engine: Engine, settings: Settings) -> Iterator[str]:
+    """The address of a service in a thread of this process, for a browser."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        app = application(engine, settings)
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while thread.is_alive() and not server.started:
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

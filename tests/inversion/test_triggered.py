@@ -19,9 +19,9 @@ from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
 from undoor.inversion.invert import invert
 from undoor.inversion.triggered import half_triggered, triggered
-from undoor.render.pictures import trigger_picture
 from undoor.sites import attach, find_sites
 from undoor.triggers import Latent, Trigger, load_trigger
+from undoor.triggers.pictures import trigger_picture
 
 
 def latent(kind: str = "conv_norm") -> Latent:

@@ -57,7 +57,7 @@ def probed(page: Path) -> Path:
 
 def test_first_screen(page: Path, tmp_path: Path) -> None:
     """Every answer stands on it, pictures are drawn, nothing sticks out."""
-    seen = Page(chromium.run(probed(page), tmp_path / "profile", "--dump-dom"))
+    seen = Page(chromium.run(probed(page).as_uri(), tmp_path / "profile", "--dump-dom"))
     headings = {h["id"]: int(h["data-bottom"]) for h in seen.all("h2") if "data-bottom" in h}
     assert headings.keys() == set(QUESTIONS)
     assert max(headings.values()) <= chromium.SIZE[1]
@@ -71,7 +71,7 @@ def test_light_and_dark(page: Path, tmp_path: Path) -> None:
     for name, scheme in (("light", 1), ("dark", 0)):
         shot = tmp_path / f"{name}.png"
         options = (f"--blink-settings=preferredColorScheme={scheme}", f"--screenshot={shot}")
-        chromium.run(page, tmp_path / name, *options)
+        chromium.run(page.as_uri(), tmp_path / name, *options)
         pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
         assert pixels.shape[:2] == chromium.SIZE[::-1]
         corners.append(pixels[5, 5].mean())
@@ -83,6 +83,8 @@ def test_light_and_dark(page: Path, tmp_path: Path) -> None:
 
 def test_paper(page: Path, tmp_path: Path) -> None:
     pdf = tmp_path / "report.pdf"
-    chromium.run(page, tmp_path / "profile", f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
+    chromium.run(
+        page.as_uri(), tmp_path / "profile", f"--print-to-pdf={pdf}", "--no-pdf-header-footer"
+    )
     assert pdf.read_bytes().startswith(b"%PDF")
     assert 1 <= pdf.read_bytes().count(b"/Type /Page\n") <= 12

@@ -93,7 +93,7 @@ def test_numbers_of_the_engine_that_mean_nothing_are_flagged(
 
 def test_parts_and_joined() -> None:
     whole = answered(inputs(0.0, 0.1, 0.5))
-    again = joined([whole.part(0, 1), whole.part(1, 3)])
+    again = joined([whole.at([0]), whole.at([1, 2])])
     assert again.reasons == whole.reasons
     assert again.labels.tolist() == whole.labels.tolist()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 import undoor
 from helpers.made_repairs import make_repair
@@ -83,8 +86,12 @@ def test_same_answers(engines: tuple[Engine, Engine], subject: tuple[Classifier,
 
 def test_same_description(engines: tuple[Engine, Engine]) -> None:
     ours, exported = (engine.model for engine in engines)
-    assert set(ours.triggers) == set(ours.targets)
-    assert replace(ours, platform="", triggers={}) == replace(exported, platform="")
+    assert set(ours.triggers) == set(exported.triggers) == set(ours.targets)
+    alike = (replace(model, platform="", triggers={}) for model in (ours, exported))
+    assert next(alike) == next(alike)
+    for picture in exported.triggers.values():
+        with Image.open(io.BytesIO(picture)) as image:
+            assert image.format == "PNG"
     for engine in engines:
         assert warmed_up(engine) is engine
 
@@ -161,11 +168,20 @@ def test_promises(exported: Path) -> None:
 
 
 def test_a_file_of_an_older_version(exported: Path) -> None:
-    """It says nothing of promises: the default is what is held against it."""
-    import json
-
+    """It says nothing of promises: the default is what is held against it; nor of triggers."""
     text = next(p.value for p in onnx.load(exported).metadata_props if p.key == "undoor")
     about = json.loads(text)
-    del about["calibrations"]
+    del about["calibrations"], about["triggers"]
     model = OnnxEngine(changed(exported, undoor=json.dumps(about)), name="m").model
     assert [guard.promised for guard in model.guards] == [0.01, 0.01]
+    assert model.triggers == {}
+
+
+@pytest.mark.parametrize(
+    "triggers", [{"1": "no base64"}, {"1": "aGk="}, {"x": ""}, ["a"], {"1": 3}]
+)
+def test_triggers_that_are_no_pictures(exported: Path, triggers: object) -> None:
+    text = next(p.value for p in onnx.load(exported).metadata_props if p.key == "undoor")
+    about = json.dumps(json.loads(text) | {"triggers": triggers})
+    with pytest.raises(UndoorError, match="its description is not one of undoor"):
+        OnnxEngine(changed(exported, undoor=about), name="m")

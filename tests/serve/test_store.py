@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,14 +12,13 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from helpers.postgresql import postgresql
 from helpers.serving import inputs
 from undoor.errors import UndoorError
 from undoor.serve.kept_input import KeptInput
 from undoor.serve.store import Store
 
 REPAIR, MODEL = "b" * 64, "a" * 64
-# Where a server is at hand, such as postgresql://user@localhost/name.
-POSTGRESQL = "UNDOOR_TEST_POSTGRESQL"
 
 
 def kept(number: float, *, model: str = MODEL, repair: str = REPAIR) -> KeptInput:
@@ -34,38 +30,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'flags.sqlite'}"
         return
-    if given := os.environ.get(POSTGRESQL):
-        yield given
-        return
-    yield from postgresql(tmp_path)
-
-
-def postgresql(folder: Path) -> Iterator[str]:
-    """A server of its own in a folder, where Debian's package is installed."""
-    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not homes or not shutil.which("runuser"):
-        pytest.skip(f"no PostgreSQL is installed and {POSTGRESQL} is not set")
-    data = folder / "pg"
-    data.mkdir()
-    folder.chmod(0o755)
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        as_user = ["runuser", "-u", "postgres", "--"]
-        for place in (folder, *folder.parents[:3]):
-            place.chmod(place.stat().st_mode | 0o055)
-        shutil.chown(data, "postgres")
-
-    def run(name: str, *options: str) -> None:
-        command = [*as_user, str(homes[-1] / name), "-D", str(data), *options]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-
-    run("initdb", "-U", "undoor", "-A", "trust", "--no-sync")
-    where = f"-c listen_addresses= -k {data}"
-    run("pg_ctl", "-w", "-l", str(data / "log"), "-o", where, "start")
-    try:
-        yield f"postgresql://undoor@/postgres?host={data}"
-    finally:
-        run("pg_ctl", "-m", "immediate", "stop")
+    with postgresql(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

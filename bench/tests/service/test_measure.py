@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
+from helpers.guarded_networks import inputs as images
+from helpers.guarded_networks import subject
 from helpers.made_repairs import make_repair
-from helpers.tiny import random_classifier
+from helpers.tiny import random_classifier, random_inputs
 from undoor.errors import UndoorError
+from undoor.guard import guard
+from undoor.triggers import Stamp
 from undoor_bench.service.measure import inputs, requests, rows
 
 
@@ -26,7 +31,25 @@ def test_requests() -> None:
 def test_a_repair_that_flags_nothing_cannot_be_measured() -> None:
     model = random_classifier("mlp")  # predicts class 0, whatever the input
     with pytest.raises(UndoorError, match="all flagged"):
-        inputs(model, make_repair(model, targets=(1,)))
+        inputs(model, make_repair(model, targets=(1,)), random_inputs(model, 20))
+
+
+def test_inputs_are_clean_images_and_triggered_ones() -> None:
+    """Noise may be flagged throughout, which would leave nothing to send without a flag."""
+    model, repair = subject("PlainCNN")
+    corner = torch.zeros(1, 32, 32)
+    corner[:, :2, :2] = 1
+    trigger = Stamp("patch", corner, torch.zeros(3, 32, 32), "replace", model.bounds)
+    (item,) = repair.targets
+    repair = replace(repair, targets=(replace(item, trigger=trigger),))
+    clean = images(40)
+    found = inputs(model, repair, clean)
+    sources = {"nothing flagged": clean, "all flagged": trigger(clean)}
+    assert list(found) == list(sources)
+    for name, x in found.items():
+        assert all((row == sources[name]).flatten(1).all(1).any() for row in x)
+        _, flagged, _ = guard(model, repair)(x)
+        assert (flagged == (name == "all flagged")).all()
 
 
 def test_rows() -> None:

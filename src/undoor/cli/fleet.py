@@ -141,7 +141,8 @@ def watch(
 def status(where: Where) -> CommandResult:
     """Show the models of a fleet: those with a result, those at work, those that wait."""
     from undoor.fleet.fleet import Fleet
-    from undoor.fleet.store import is_store, read_store
+    from undoor.fleet.store import read_store
+    from undoor.fleet.stored_models import is_store
 
     found = read_store(where) if is_store(where) else Fleet.load(Path(where))
     return CommandResult(

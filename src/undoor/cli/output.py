@@ -178,7 +178,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 def save_scan(out: Path, report: ScanReport) -> list[Path]:
     """Write a report with its triggers as arrays and pictures, and return the files."""
-    from undoor.render.pictures import trigger_picture
+    from undoor.triggers.pictures import trigger_picture
 
     report.save(out)
     space = report.identity.space if report.identity else None

@@ -106,6 +106,7 @@ class LoadPair:
         "undoor serve model.toml --repair fix/",
         "undoor serve guarded.onnx --workers 2 --host 0.0.0.0 --tokens tokens.txt",
         "undoor serve guarded.onnx --keep-flagged 1000 --database sqlite:///flags.sqlite",
+        "undoor serve guarded.onnx --fleet sqlite:///fleet.db",
     ],
     exit_codes="0 the service was told to end, and answered what it had accepted",
 )
@@ -157,6 +158,7 @@ def _settings(
         keep=keep.keep_flagged,
         limits=limits.limits(),
         tokens=listen.tokens,
+        fleet=keep.fleet,
         access_log=keep.access_log,
         traces=keep.traces,
     )

@@ -137,6 +137,15 @@ class KeepOptions:
             rich_help_panel=KEEP,
         ),
     ] = None
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the models of a fleet at /fleet: what `undoor fleet --store` wrote, "
+            "sqlite:///FILE, postgresql://USER@HOST/NAME or a .parquet file.",
+            metavar="WHERE",
+            rich_help_panel=KEEP,
+        ),
+    ] = None
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log every request.", rich_help_panel=KEEP)
     ] = False

@@ -108,14 +108,12 @@ class ExportedModel:
         UndoorError
             It is neither of these, cannot be decoded, or does not fit the model.
         """
-        in_graph = self.preparation.in_graph
         if isinstance(given, np.ndarray) and given.dtype != np.uint8:
             return self._require_numbers(given)
         if isinstance(given, str):
             given = Path(given)
-        prepared = self.preparation.pixels if in_graph else self.preparation.prepared
         try:
-            return prepared(given)
+            return self.preparation.taken(given)
         except UnreadableError as error:
             raise UndoorError(
                 f"expected a picture that can be decoded, got one that cannot: {error}; give PNG, "

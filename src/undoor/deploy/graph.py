@@ -18,6 +18,8 @@ Outputs = tuple[Array, Array, Array]
 # Of ONNX Runtime's messages, fatal ones alone: the others are raised as errors.
 FATAL = 4
 DEFAULT_PROVIDERS = ("CPUExecutionProvider",)
+# Of a graph that is cut.
+PARTS = 2
 
 
 class ServedGraph:
@@ -63,22 +65,21 @@ class ServedGraph:
         providers: Sequence[str] = DEFAULT_PROVIDERS,
     ) -> None:
         opened = _opener(file, threads, providers)
-        whole = opened(content)
-        self.description: Mapping[str, str] = whole.get_modelmeta().custom_metadata_map
-        self.inputs = [(item.name, item.type, tuple(item.shape)) for item in whole.get_inputs()]
-        self.outputs = tuple(item.name for item in whole.get_outputs())
-        self._takes = self.inputs[0][0] if self.inputs else ""
-        parts = _cut(content, self._takes)
         try:
-            self._parts = [opened(part) for part in parts]
+            self._parts = [opened(part) for part in _cut(content)]
         except UndoorError:  # What lies in branches is not cut.
             self._parts = []
-        self._whole = None if self._parts else whole
+        if not self._parts:
+            self._parts = [opened(content)]
+        first, last = self._parts[0], self._parts[-1]
+        self.description: Mapping[str, str] = first.get_modelmeta().custom_metadata_map
+        self.inputs = [(item.name, item.type, tuple(item.shape)) for item in first.get_inputs()]
+        self.outputs = tuple(item.name for item in last.get_outputs())
 
     @property
     def is_cut(self) -> bool:
         """Whether inputs that nothing is to be decided on are spared the corrected networks."""
-        return self._whole is None
+        return len(self._parts) == PARTS
 
     def run(self, x: Array, targets: Sequence[int], bounds: tuple[float, float]) -> Outputs:
         """Return logits [N, K], flagged [N] and score [N] of inputs [N, ...].
@@ -92,16 +93,17 @@ class ServedGraph:
         bounds
             Of raw inputs; pixels, which are integers, are always within them.
         """
-        if self._whole is not None:
-            return tuple(self._whole.run(list(EXPORT_OUTPUTS), {self._takes: x}))
+        takes = self.inputs[0][0]
+        if not self.is_cut:
+            return tuple(self._parts[0].run(list(EXPORT_OUTPUTS), {takes: x}))
         first, rest = self._parts
-        (bare,) = first.run([EXPORT_BARE], {self._takes: x})
+        (bare,) = first.run([EXPORT_BARE], {takes: x})
         rows = np.isin(bare.argmax(1), targets) | ~_ordinary(bare)
         if x.dtype.kind == "f":
             rows |= ~_ordinary(x, *bounds)
         outputs = bare, np.zeros(len(x), bool), np.full(len(x), NO_SCORE, np.float32)
         if rows.any():
-            given = {self._takes: x[rows], EXPORT_BARE: bare[rows]}
+            given = {takes: x[rows], EXPORT_BARE: bare[rows]}
             for part, decided in zip(outputs, rest.run(list(EXPORT_OUTPUTS), given), strict=True):
                 part[rows] = decided
         return outputs
@@ -138,22 +140,32 @@ def _opener(file: Path, threads: int | None, providers: Sequence[str]) -> Callab
     return opened
 
 
-def _cut(content: bytes, takes: str) -> list[bytes]:
+def _cut(content: bytes) -> list[bytes]:
     """Return the graph up to the logits of the original network, and what follows from them.
 
-    Nothing where it has no such place.
+    The first part carries the description. Nothing where the graph has no such place, or is none of
+    one input and the outputs of an export.
     """
     try:
         import onnx
+        from google.protobuf.message import DecodeError
         from onnx.utils import Extractor
     except ImportError:
         return []
-    whole = onnx.load_from_string(content)
-    if EXPORT_BARE not in {value.name for value in whole.graph.value_info}:
+    try:
+        whole = onnx.load_from_string(content)
+    except DecodeError:
+        return []  # ONNX Runtime says what is wrong.
+    inputs = [value.name for value in whole.graph.input]
+    outputs = {value.name for value in whole.graph.output}
+    values = {value.name for value in whole.graph.value_info}
+    if len(inputs) != 1 or outputs != set(EXPORT_OUTPUTS) or EXPORT_BARE not in values:
         return []
     cut = Extractor(whole)
-    ends = (([takes], [EXPORT_BARE]), ([takes, EXPORT_BARE], list(EXPORT_OUTPUTS)))
     try:
-        return [cut.extract_model(*each).SerializeToString() for each in ends]
+        first = cut.extract_model(inputs, [EXPORT_BARE])
+        rest = cut.extract_model([*inputs, EXPORT_BARE], list(EXPORT_OUTPUTS))
     except ValueError:
         return []
+    first.metadata_props.extend(whole.metadata_props)
+    return [first.SerializeToString(), rest.SerializeToString()]

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from undoor.vocabulary import NO_SCORE, REJECTED
 
-# Of targets, among the logits of inputs that are not to be predicted as one.
-LOWEST = NO_SCORE
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -53,19 +50,26 @@ class Prediction:
         }
 
 
+def without_prediction(
+    logits: NDArray[np.float32], flagged: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which inputs [N] have no prediction, by the guarded logits [N, K] and flags [N].
+
+    Under every policy, an input without a prediction is flagged, and its logits are 0 but for those
+    of targets, which are the lowest float32 (`undoor.decision.blank_logits`).
+    """
+    lowest = logits <= NO_SCORE
+    return np.asarray(flagged & lowest.any(1) & (lowest | (logits == 0)).all(1))
+
+
 def predictions(
     logits: NDArray[np.float32],
     flagged: NDArray[np.bool_],
     score: NDArray[np.float32],
     class_names: Sequence[str],
 ) -> list[Prediction]:
-    """Return the predictions that the outputs [N, K], [N] and [N] of an exported file stand for.
-
-    Under every policy, an input without a prediction is flagged, and its logits are 0 but for those
-    of targets, which are the lowest float32 (`undoor.decision.blank_logits`).
-    """
-    blank = ((logits == 0) | (logits == LOWEST)).all(1) & flagged
-    labels = np.where(blank, REJECTED, logits.argmax(1))
+    """Return the predictions that the outputs [N, K], [N] and [N] of an exported file stand for."""
+    labels = np.where(without_prediction(logits, flagged), REJECTED, logits.argmax(1))
     return [
         Prediction(
             label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from undoor.align.guard_threshold import GuardThreshold
 from undoor.classifier import Classifier
+from undoor.export.trigger_pictures import trigger_pictures
 from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
 from undoor.vocabulary import EXPORT_SCHEMA
@@ -34,6 +36,8 @@ class About:
         What each threshold promises, as in `GuardThreshold.to_json`, without the scores.
     rule, policy
         As in `undoor.guard`; None without a rule.
+    triggers
+        A PNG of each recovered trigger that acts on inputs, by target.
     """
 
     holds: Holds
@@ -47,6 +51,7 @@ class About:
     calibrations: tuple[Mapping[str, Any], ...]
     rule: str | None
     policy: str | None
+    triggers: Mapping[int, bytes]
 
     @staticmethod
     def of(
@@ -71,6 +76,7 @@ class About:
             calibrations=tuple(_without_scores(item.calibration) for item in repair.targets),
             rule=rule,
             policy=policy,
+            triggers=trigger_pictures(repair, classifier.space),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +96,10 @@ class About:
             "calibrations": [dict(item) for item in self.calibrations],
             "rule": self.rule,
             "policy": self.policy,
+            "triggers": {
+                str(target): base64.b64encode(picture).decode()
+                for target, picture in self.triggers.items()
+            },
         }
 
     def to_text(self) -> str:

@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from undoor.database import database
-from undoor.errors import UndoorError, first_line
-from undoor.extras import Extra, how_to_install
+from undoor.errors import UndoorError
 from undoor.files import write_atomically
-from undoor.fleet.entry import FleetEntry, read_json
+from undoor.fleet.entry import read_json
 from undoor.fleet.fleet import Fleet
-from undoor.vocabulary import SCAN_FILE
-
-TABLE = "undoor_fleet"
-PARQUET = ".parquet"
-# The columns, in order: those that are numbers, and the others, which are text.
-NUMBERS = {"position": int, "exit_code": int, "seconds": float, "passes": int, "fleet_code": int}
-TEXTS = (
-    "fleet",
-    "name",
-    "model",
-    "data",
-    "state",
-    "verdict",
-    "targets",
-    "reasons",
-    "causes",
-    "problem",
-    "key",
-    "model_sha256",
-    "folder",
-    "date",
-    "command",
-    "undoor",
+from undoor.fleet.stored_models import (
+    NESTED,
+    NUMBERS,
+    PARQUET,
+    TEXTS,
+    connected,
+    imported,
+    is_store,
+    stored_models,
 )
-# In a cell as JSON.
-NESTED = ("targets", "reasons", "causes", "problem")
-
-
-def is_store(where: str) -> bool:
-    """Return whether a text names a database or a Parquet file.
-
-    >>> is_store("sqlite:///fleet.db"), is_store("fleet.parquet"), is_store("fleet/")
-    (True, True, False)
-    """
-    return "://" in where or where.endswith(PARQUET)
+from undoor.vocabulary import SCAN_FILE
 
 
 def require_store(where: str) -> None:
@@ -65,10 +37,10 @@ def require_store(where: str) -> None:
             f"sqlite:///fleet.db, got {where!r}"
         )
     if "://" in where:
-        with _connected(where):
+        with connected(where):
             pass
     else:
-        _imported("pyarrow.parquet", "parquet")
+        imported("pyarrow.parquet", "parquet")
 
 
 def write_store(where: str, fleet: Fleet, folder: Path) -> None:
@@ -94,7 +66,7 @@ def write_store(where: str, fleet: Fleet, folder: Path) -> None:
     if "://" not in where:
         _write_parquet(Path(where), rows)
         return
-    with _connected(where) as (connection, table):
+    with connected(where) as (connection, table):
         connection.execute(table.delete().where(table.c.fleet == str(folder.resolve())))
         if rows:
             connection.execute(table.insert(), rows)
@@ -108,18 +80,11 @@ def read_store(where: str) -> Fleet:
     UndoorError
         A library is missing, or there is no fleet.
     """
-    if "://" in where:
-        with _connected(where) as (connection, table):
-            query = table.select().order_by(table.c.fleet, table.c.position)
-            rows: list[Mapping[str, Any]] = list(connection.execute(query).mappings())
-    else:
-        rows = _read_parquet(Path(where))
-    if not rows:
-        raise UndoorError(f"{where} holds no fleet; write one with --store")
-    codes = {row["fleet_code"] for row in rows}
-    entries = tuple(_entry(row) for row in rows)
+    found = stored_models(where)
+    codes = {model.fleet_code for model in found}
     code = codes.pop() if len(codes) == 1 else None
-    return Fleet(entries, rows[0]["command"], code, rows[0]["undoor"])
+    entries = tuple(model.entry for model in found)
+    return Fleet(entries, found[0].command, code, found[0].undoor)
 
 
 def _row(fleet: Fleet, number: int, folder: Path) -> dict[str, Any]:
@@ -139,70 +104,10 @@ def _row(fleet: Fleet, number: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _entry(row: Mapping[str, Any]) -> FleetEntry:
-    names = FleetEntry.__dataclass_fields__
-    plain = {name: row[name] for name in names}
-    return FleetEntry.from_json(plain | {name: json.loads(row[name]) for name in NESTED})
-
-
 def _write_parquet(file: Path, rows: list[dict[str, Any]]) -> None:
-    pa, pq = _imported("pyarrow", "parquet"), _imported("pyarrow.parquet", "parquet")
+    pa, pq = imported("pyarrow", "parquet"), imported("pyarrow.parquet", "parquet")
     kinds = {int: pa.int64(), float: pa.float64()}
     columns = [(name, kinds[kind]) for name, kind in NUMBERS.items()]
     schema = pa.schema([*columns, *((name, pa.string()) for name in TEXTS)])
     table = pa.Table.from_pylist(rows, schema=schema)
     write_atomically(file, lambda path: pq.write_table(table, path))
-
-
-def _read_parquet(file: Path) -> list[Mapping[str, Any]]:
-    pa, pq = _imported("pyarrow", "parquet"), _imported("pyarrow.parquet", "parquet")
-    try:
-        rows: list[Mapping[str, Any]] = pq.read_table(file).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise UndoorError(f"{file} cannot be read as Parquet ({error}); check the path") from error
-    if rows and rows[0].keys() != {*NUMBERS, *TEXTS}:
-        raise UndoorError(f"{file} holds no fleet; expected what --store wrote")
-    return rows
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[tuple[Any, Any]]:
-    """Yield a connection within one transaction, and the table, which is made where it is missing.
-
-    Raises
-    ------
-    UndoorError
-        A library is missing, or the database refuses; the message names no password.
-    """
-    engine = database(url)
-    import sqlalchemy as sa
-
-    columns = [
-        *(sa.Column(n, sa.Integer if k is int else sa.Float) for n, k in NUMBERS.items()),
-        *(sa.Column(name, sa.Text) for name in TEXTS),
-    ]
-    table = sa.Table(TABLE, sa.MetaData(), *columns)
-    try:
-        with engine.begin() as connection:
-            table.create(connection, checkfirst=True)
-            yield connection, table
-    except sa.exc.SQLAlchemyError as error:
-        shown = engine.url.render_as_string(hide_password=True)
-        reason = first_line(getattr(error, "orig", None) or error)
-        raise UndoorError(
-            f"{shown}: the database refuses ({reason}); check the URL, and run it again"
-        ) from error
-    finally:
-        engine.dispose()
-
-
-def _imported(name: str, extra: Extra) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError:
-        root = name.partition(".")[0]
-        raise UndoorError(
-            f"this needs a library that is not installed ({root}); {how_to_install(extra)}"
-        ) from None

@@ -13,13 +13,14 @@ from markupsafe import Markup, escape
 
 from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
-from undoor.render import coverage, figures, html_facts, pictures, text
+from undoor.render import coverage, figures, html_facts, text
 from undoor.render.html_pictures import Album
 from undoor.render.pages import pages
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.triggers import pictures
 
 if TYPE_CHECKING:
     from undoor.clean_set import CleanSet

@@ -6,8 +6,9 @@ import base64
 from typing import TYPE_CHECKING
 
 from undoor.classifier import ENTRY
-from undoor.render import pictures, text
+from undoor.render import text
 from undoor.scan.report import Finding
+from undoor.triggers import pictures
 
 if TYPE_CHECKING:
     from torch import Tensor

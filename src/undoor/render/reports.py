@@ -16,6 +16,7 @@ from undoor.vocabulary import (
     REPAIR_DESCRIPTION,
     REPAIR_FILE,
     REPORT_GROUP,
+    REPORT_PAGE,
     RUN_FILE,
     SCAN_FILE,
 )
@@ -96,7 +97,7 @@ def _model_card(results: Results) -> str:
 
 
 REPORTS: dict[str, Report] = {
-    "html": Report("report.html", _html),
+    "html": Report(REPORT_PAGE, _html),
     "json": Report("report.json", _json),
     "sarif": Report("report.sarif", _sarif),
     "junit": Report("report.junit.xml", _junit),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 import numpy as np
 
+from undoor.deploy.prediction import without_prediction
 from undoor.serve.served_model import Array, Outputs, ServedModel
 from undoor.vocabulary import FLAG, MAX_SCORE, NO_SCORE, OVERSHOOT, REJECT, REJECTED
 
@@ -58,16 +60,16 @@ class Answers:
         score = float(self.score[row])
         return score if NO_SCORE < score < MAX_SCORE else None
 
-    def part(self, start: int, stop: int) -> Answers:
-        """Return the answers to inputs `start` to `stop` - 1."""
-        cut = slice(start, stop)
+    def at(self, places: Sequence[int]) -> Answers:
+        """Return the answers to the inputs at these places, in this order."""
+        chosen = list(places)
         return Answers(
-            self.logits[cut],
-            self.labels[cut],
-            self.flagged[cut],
-            self.score[cut],
-            self.targets[cut],
-            self.reasons[cut],
+            self.logits[chosen],
+            self.labels[chosen],
+            self.flagged[chosen],
+            self.score[chosen],
+            self.targets[chosen],
+            tuple(self.reasons[place] for place in chosen),
         )
 
     def judged(self, target: int) -> tuple[int, int]:
@@ -80,28 +82,20 @@ class Answers:
 
 
 def answers(model: ServedModel, x: Array, outputs: Outputs) -> Answers:
-    """Return what is answered to raw inputs [N, ...], given what the engine returned for them.
+    """Return what is answered to inputs of one shape [N, ...], given what the engine returned.
 
     Inputs outside the bounds, NaN and infinite ones are flagged and get no label under any policy;
     whatever an engine returns that is not understood is flagged as well.
     """
     logits, flagged = np.array(outputs.logits, np.float32), np.array(outputs.flagged, bool)
     score = np.array(outputs.score, np.float32)
-    low, high = model.contract.bounds
-    reach = OVERSHOOT * (high - low)
-    rows = x.reshape(len(x), -1)
-    finite = np.asarray(np.isfinite(rows).all(1))
-    with np.errstate(invalid="ignore"):
-        inside = np.asarray(((rows >= low - reach) & (rows <= high + reach)).all(1))
+    finite, inside = _within(model, x)
     sound = np.isfinite(logits).all(1) & np.isfinite(score)
     found = _targets(model, logits, flagged & finite & inside & sound)
     flagged |= ~(finite & inside & sound)
-    predicts = _has_prediction(logits)
-    reasons = tuple(
-        _reason(*row) for row in zip(flagged, finite, inside, predicts & sound, found, strict=True)
-    )
+    reasons = tuple(_reason(*row) for row in zip(flagged, finite, inside, found, strict=True))
     withheld = np.array([reason not in (None, BACKDOOR) for reason in reasons], bool)
-    withheld |= flagged & (~predicts | (model.policy == REJECT))
+    withheld |= without_prediction(logits, flagged) | (flagged & (model.policy == REJECT))
     labels = np.where(withheld, REJECTED, logits.argmax(1)).astype(np.int64)
     logits[withheld] = _blank(model, logits.shape[1])
     score[~(finite & inside & sound)] = MAX_SCORE
@@ -132,6 +126,19 @@ def joined(parts: list[Answers]) -> Answers:
     )
 
 
+def _within(model: ServedModel, x: Array) -> tuple[Array, Array]:
+    """Return which inputs [N] are finite, and which are within the bounds; pixels always are."""
+    if x.dtype == np.uint8:
+        return np.ones(len(x), bool), np.ones(len(x), bool)
+    low, high = model.contract.bounds
+    reach = OVERSHOOT * (high - low)
+    rows = x.reshape(len(x), -1)
+    finite = np.asarray(np.isfinite(rows).all(1))
+    with np.errstate(invalid="ignore"):
+        inside = np.asarray(((rows >= low - reach) & (rows <= high + reach)).all(1))
+    return finite, inside
+
+
 def _targets(model: ServedModel, logits: Array, judged: Array) -> Array:
     """Return the target of each flagged input [N], -1 for the others.
 
@@ -146,21 +153,13 @@ def _targets(model: ServedModel, logits: Array, judged: Array) -> Array:
     return np.where(judged & (lowest.sum(1) == 1), places[lowest.argmax(1)], NONE)
 
 
-def _has_prediction(logits: Array) -> Array:
-    """Return whether the largest logit is a prediction [N]: blank ones are 0 but for targets."""
-    lowest = logits <= NO_SCORE
-    return ~(lowest.any(1) & (lowest | (logits == 0)).all(1))
-
-
 def _blank(model: ServedModel, classes: int) -> Array:
     blank = np.zeros(classes, np.float32)
     blank[list(model.targets)] = NO_SCORE
     return blank
 
 
-def _reason(
-    flagged: bool, finite: bool, inside: bool, predicts: bool, target: int
-) -> Reason | None:
+def _reason(flagged: bool, finite: bool, inside: bool, target: int) -> Reason | None:
     if not flagged:
         return None
     if not finite:

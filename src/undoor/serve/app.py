@@ -17,7 +17,8 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from undoor.serve import routes_classify, routes_guard, routes_v2
+from undoor.fleet.stored_models import stored_models
+from undoor.serve import routes_classify, routes_fleet, routes_guard, routes_v2
 from undoor.serve.gate import Gate, error_body
 from undoor.serve.metrics import Metrics
 from undoor.serve.refusal import Refusal, bad_request
@@ -40,7 +41,7 @@ def application(engine: Engine, settings: Settings) -> Gate:
     Raises
     ------
     UndoorError
-        The database or the file of tokens cannot be used.
+        The database, that of the fleet, or the file of tokens cannot be used.
     """
     tokens = Tokens.read(settings.tokens) if settings.tokens else None
     service = Service(engine, settings, Store(settings.database), Metrics())
@@ -60,7 +61,12 @@ def application(engine: Engine, settings: Settings) -> Gate:
     )
     for routes in (routes_v2, routes_classify, routes_guard):
         app.include_router(routes.router_of(service))
-    _add_page(app)
+    _add_page(app, "/", "index.html")
+    if settings.fleet is not None:
+        stored_models(settings.fleet)
+        app.include_router(routes_fleet.router_of(service, settings.fleet))
+        _add_page(app, "/fleet", "fleet.html")
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
     _add_errors(app)
     return Gate(
         app,
@@ -72,12 +78,10 @@ def application(engine: Engine, settings: Settings) -> Gate:
     )
 
 
-def _add_page(app: FastAPI) -> None:
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
-
-    @app.get("/", include_in_schema=False)
+def _add_page(app: FastAPI, path: str, file: str) -> None:
+    @app.get(path, include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(PAGE / file)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
+from undoor.serve.held_bytes import HeldBytes
 from undoor.serve.limits import Limits
 from undoor.serve.metrics import Metrics
 from undoor.serve.refusal import Refusal, bad_request, too_large
@@ -27,7 +28,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # What says nothing about the model or its inputs, and is needed before a token can be given.
-OPEN = ("/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json", "/favicon.ico")
+OPEN = (
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/",
+    "/fleet",
+    "/docs",
+    "/openapi.json",
+    "/favicon.ico",
+)
 OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -37,6 +46,9 @@ STRICT = (
 OF_DOCS = STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
+# Reports carry their style and pictures within; they run and load nothing.
+OF_REPORTS = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+REPORTS = "/fleet/reports/"
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -64,8 +76,7 @@ class Gate:
         self._app, self._limits, self._metrics, self._tokens = app, limits, metrics, tokens
         self._require_room = require_room
         self._access_log = access_log
-        # Bytes of the bodies that are under way.
-        self._held = 0
+        self._held = HeldBytes("bodies", limits.bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -88,25 +99,13 @@ class Gate:
             log.exception("a request failed", extra={"path": scope["path"][:200]})
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"))
         finally:
-            self._held -= body.size
+            self._held.release(body.size)
             self._note(scope, answer.status, time.perf_counter() - started)
 
-    def hold(self, size: int) -> None:
-        """Count bytes of a body.
-
-        Raises
-        ------
-        Refusal
-            There is no room for them.
-        """
-        if self._held + size > self._limits.bodies:
-            raise Refusal(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"the bodies under way take {self._held} bytes already, at most "
-                f"{self._limits.bodies} may; try again later",
-                1.0,
-            )
-        self._held += size
+    @property
+    def held(self) -> HeldBytes:
+        """The bytes of the bodies that are under way."""
+        return self._held
 
     @property
     def limits(self) -> Limits:
@@ -170,7 +169,7 @@ class _Body:
             more = len(message.get("body", b""))
             if self.size + more > self._gate.limits.body:
                 raise self._too_large()
-            self._gate.hold(more)
+            self._gate.held.hold(more)
             self.size += more
             self.complete = not message.get("more_body", False)
         return message
@@ -208,8 +207,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             headers = dict(HEADERS)
-            policy = OF_DOCS if self._scope["path"] == "/docs" else STRICT
-            headers[b"content-security-policy"] = policy.encode()
+            headers[b"content-security-policy"] = _policy(self._scope["path"]).encode()
             if not self._body.complete:
                 # What is left of the body is not waited for.
                 headers[b"connection"] = b"close"
@@ -230,6 +228,12 @@ class _Answer:
         start = {"type": "http.response.start", "status": int(error.status), "headers": pairs}
         await self.send(start)
         await self.send({"type": "http.response.body", "body": content})
+
+
+def _policy(path: str) -> str:
+    if path == "/docs":
+        return OF_DOCS
+    return OF_REPORTS if path.startswith(REPORTS) else STRICT
 
 
 def error_body(error: Refusal) -> bytes:

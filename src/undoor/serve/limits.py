@@ -18,7 +18,7 @@ class Limits:
     body
         Bytes of the body of one request.
     bodies
-        Bytes of the bodies of all requests that are under way.
+        Bytes of the bodies of all requests that are under way, and of their inputs.
     pixels
         Of one picture, before it is resized.
     batch

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +17,9 @@ from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
 from undoor.vocabulary import Policy
 
 PLATFORM = "onnxruntime_onnx"
+PNG = b"\x89PNG"
+# A graph that resizes holds 24 bytes for each colour pixel of a batch.
+PIXELS_AT_ONCE = 4_000_000
 
 
 class OnnxEngine:
@@ -33,8 +39,7 @@ class OnnxEngine:
     Raises
     ------
     UndoorError
-        The file is missing, is another one, or holds no guarded model, or one that takes pixels; or
-        ONNX Runtime is missing.
+        The file is missing, is another one, or holds no guarded model; or ONNX Runtime is missing.
     """
 
     def __init__(
@@ -48,12 +53,6 @@ class OnnxEngine:
                 "the service again"
             )
         self._exported = ExportedModel(file, content=content, threads=threads or None)
-        if self._exported.preparation.in_graph:
-            raise UndoorError(
-                f"{file}: expected a file that takes inputs of one shape, which are put into "
-                "batches, got one with its preprocessing in the graph; export again without "
-                "--with-preprocessing"
-            )
         self._model = _served(self._exported, file, name)
 
     @property
@@ -62,8 +61,15 @@ class OnnxEngine:
         return self._model
 
     def run(self, x: Array) -> Outputs:
-        """Return the outputs of raw inputs [N, *input_shape] float32."""
-        return Outputs(*self._exported.outputs(np.ascontiguousarray(x)))
+        """Return the outputs of inputs of one shape [N, ...]: raw, or pixels [N, H, W, C]."""
+        at_once = len(x)
+        if self._exported.preparation.in_graph:
+            at_once = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:3]))
+        parts = [
+            self._exported.outputs(np.ascontiguousarray(x[start : start + at_once]))
+            for start in range(0, len(x), at_once)
+        ]
+        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def sha256_of(file: Path) -> str:
@@ -81,7 +87,7 @@ def _served(exported: ExportedModel, file: Path, name: str) -> ServedModel:
     about = exported.metadata
     try:
         targets, thresholds = about["targets"], about["thresholds"]
-        # Files of older versions do not hold the promises.
+        # Files of older versions hold neither promises nor triggers.
         promises = about.get("calibrations") or [{} for _ in targets]
         each = zip(targets, thresholds, promises, strict=True)
         return ServedModel(
@@ -92,8 +98,25 @@ def _served(exported: ExportedModel, file: Path, name: str) -> ServedModel:
             guards=tuple(TargetGuard.of(*guard) for guard in each),
             model_sha256=str(about["model_sha256"]),
             repair_sha256=str(about["repair_sha256"]),
+            triggers=_triggers(about.get("triggers") or {}),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UndoorError(
             f"{file}: its description is not one of undoor ({error!r:.200}); export again"
         ) from error
+
+
+def _triggers(pictures: Mapping[str, str]) -> dict[int, bytes]:
+    """Return the PNG of each target, decoded.
+
+    Raises
+    ------
+    ValueError
+        One is no PNG.
+    """
+    found = {
+        int(target): base64.b64decode(text, validate=True) for target, text in pictures.items()
+    }
+    if not all(picture.startswith(PNG) for picture in found.values()):
+        raise ValueError("a recovered trigger is no PNG")
+    return found

@@ -19,7 +19,10 @@ SIDE = 96
 
 
 def input_of(content: bytes, model: ServedModel, max_pixels: int) -> Array:
-    """Return a picture file as a raw input [C, H, W] float32, as `undoor check` reads it.
+    """Return a picture file as the model takes it, read as by `undoor check`.
+
+    A raw input [C, H, W] float32; or pixels [H, W, C] uint8 of its own size, where the graph
+    prepares them.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def input_of(content: bytes, model: ServedModel, max_pixels: int) -> Array:
         )
     _require_size(content, max_pixels)
     try:
-        return model.preparation.prepared(content)
+        return model.preparation.taken(content)
     except UnreadableError as error:
         raise bad_request(f"the picture cannot be read: {error}; send a PNG or JPEG") from None
 
@@ -70,6 +73,17 @@ def _require_size(content: bytes, max_pixels: int) -> None:
         pixels = max_pixels + 1
     except Exception:
         return  # `decode` says what is wrong
+    require_pixels(pixels, max_pixels)
+
+
+def require_pixels(pixels: int, max_pixels: int) -> None:
+    """Refuse a picture of too many pixels.
+
+    Raises
+    ------
+    Refusal
+        There are more than `max_pixels`.
+    """
     if pixels > max_pixels:
         raise too_large(
             f"expected a picture of at most {max_pixels:,} pixels, got more; make it smaller"

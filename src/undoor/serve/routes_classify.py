@@ -7,17 +7,17 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from undoor.serve.input_form import ANY_SIDE
 from undoor.serve.limits import Limits
 from undoor.serve.pictures import input_of
-from undoor.serve.refusal import Refusal, bad_request
+from undoor.serve.refusal import Refusal, bad_request, too_large
 from undoor.serve.schemas import CLASSIFY_BODY, ERRORS, ClassifyAnswer
-from undoor.serve.served_model import Array, ServedModel
+from undoor.serve.served_model import Array, Inputs, ServedModel
 from undoor.serve.service import Reply, Service
 from undoor.serve.tensors import json_of, numbers, require_count
 from undoor.vocabulary import REJECTED
@@ -73,8 +73,8 @@ def document(model: ServedModel, reply: Reply) -> dict[str, Any]:
     return {"model": model.name, "policy": model.policy, "results": results}
 
 
-async def _inputs(request: Request, service: Service, decoders: asyncio.Semaphore) -> Array:
-    """Return the inputs [N, *input_shape] of a request."""
+async def _inputs(request: Request, service: Service, decoders: asyncio.Semaphore) -> Inputs:
+    """Return the inputs of a request."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limits, model = service.settings.limits, service.model
     if kind == JSON:
@@ -91,11 +91,16 @@ async def _inputs(request: Request, service: Service, decoders: asyncio.Semaphor
             f"rows, got {kind!r:.60}",
         )
     require_count(len(pictures), limits)
+    found: list[Array] = []
     async with decoders:
-        found = [
-            await asyncio.to_thread(input_of, content, model, limits.pixels) for content in pictures
-        ]
-    return np.stack(found)
+        for content in pictures:
+            found.append(await asyncio.to_thread(input_of, content, model, limits.pixels))
+            if sum(x.nbytes for x in found) > limits.bodies:
+                raise too_large(
+                    f"expected pictures of at most {limits.bodies} bytes of pixels in one request, "
+                    "got more; send several requests"
+                )
+    return found
 
 
 def rows_of(body: bytes, model: ServedModel, limits: Limits) -> Array:
@@ -110,14 +115,15 @@ def rows_of(body: bytes, model: ServedModel, limits: Limits) -> Array:
     if not isinstance(given, dict) or not isinstance(given.get("rows"), list):
         raise bad_request('expected a JSON object {"rows": [[...], ...]}')
     require_count(len(given["rows"]), limits)
-    values, shape = numbers(given["rows"]), model.contract.input_shape
-    size = math.prod(shape)
-    if values.shape[1:] not in (shape, (size,)):
+    values, form = numbers(given["rows"]), model.form
+    if ANY_SIDE not in form.shape and values.shape[1:] == (math.prod(form.shape),):
+        values = values.reshape(-1, *form.shape)
+    if not form.fits(values.shape[1:]):
         raise bad_request(
-            f"rows: expected rows of {size} numbers or of the shape {list(shape)}, got "
-            f"{list(values.shape[1:])}"
+            f"rows: expected the shape {form.described()}, or as many numbers in each row, got "
+            f"{list(values.shape)}"
         )
-    return values.reshape(-1, *shape)
+    return form.taken(values)
 
 
 async def _uploaded(request: Request, limits: Limits) -> list[bytes]:

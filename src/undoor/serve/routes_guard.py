@@ -39,7 +39,8 @@ def router_of(service: Service) -> APIRouter:
     @router.get("/guard/state", summary="Shares flagged, promises and alarms")
     async def state() -> dict[str, Any]:
         tests = await service.in_store(partial(store.tests, repair, model.targets))
-        return _state(model, tests, service.settings.keep)
+        shows_fleet = service.settings.fleet is not None
+        return _state(model, tests) | {"keep": service.settings.keep, "fleet": shows_fleet}
 
     @router.get("/guard/history", summary="Inputs judged and flagged, by minute and target")
     async def history(minutes: Minutes = 60) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _add_pictures(router: APIRouter, service: Service) -> None:
         return Response(picture, media_type="image/png")
 
 
-def _state(model: ServedModel, tests: Mapping[int, Tested], keep: int) -> dict[str, Any]:
+def _state(model: ServedModel, tests: Mapping[int, Tested]) -> dict[str, Any]:
     targets = []
     for guard in model.guards:
         tested = tests[guard.target]
@@ -118,7 +119,6 @@ def _state(model: ServedModel, tests: Mapping[int, Tested], keep: int) -> dict[s
         "bounds": list(model.contract.bounds),
         "model_sha256": model.model_sha256,
         "repair_sha256": model.repair_sha256,
-        "keep": keep,
         "targets": targets,
     }
 

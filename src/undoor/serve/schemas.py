@@ -75,12 +75,15 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
+HTML: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}}
+}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TENSOR = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
     "properties": {
-        "name": {"type": "string", "const": "images"},
+        "name": {"type": "string", "enum": ["images", "pixels"]},
         "shape": {"type": "array", "items": {"type": "integer"}},
         "datatype": {"type": "string", "example": "FP32"},
         "parameters": {"type": "object"},

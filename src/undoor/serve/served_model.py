@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from undoor.contract import Contract
 from undoor.errors import UndoorError
 from undoor.preparation import Preparation
+from undoor.serve.input_form import InputForm
 from undoor.vocabulary import DEFAULT_FPR, POLICIES, Policy
 
 Array = NDArray[Any]
+# The inputs of one request: as many rows, each as `ServedModel.form` says. Pixels may have several
+# sizes.
+Inputs: TypeAlias = Array | Sequence[Array]
 AXES = 3
 # Of a guard whose clean scores can promise nothing, the test needs a share below 1 all the same.
 MAX_PROMISE = 0.99
@@ -105,6 +109,22 @@ class ServedModel:
         """Whether an image file can be turned into an input."""
         return self.preparation.takes_pictures
 
+    @property
+    def form(self) -> InputForm:
+        """What one input is."""
+        return InputForm.of(self.preparation)
+
+    def example(self, n: int) -> Array:
+        """Return a batch of n inputs without content, of the model's size."""
+        channels_first, low = self.contract.input_shape, self.contract.bounds[0]
+        if self.preparation.in_graph:
+            return np.zeros((n, *channels_first[1:], channels_first[0]), np.uint8)
+        return np.full((n, *channels_first), low, np.float32)
+
+    def raw(self, x: Array) -> Array:
+        """Return one input as a raw one [*input_shape] float32: pixels are prepared."""
+        return self.preparation.prepared(x) if self.preparation.in_graph else x
+
     def class_name(self, label: int | None) -> str | None:
         """Return the name of a class; None for no class."""
         return None if label is None or label < 0 else self.contract.class_names[label]
@@ -136,7 +156,10 @@ class Engine(Protocol):
         """What it serves."""
 
     def run(self, x: Array) -> Outputs:
-        """Return the outputs of raw inputs [N, *input_shape] float32, N at least 1."""
+        """Return the outputs of inputs of one shape [N, ...], N at least 1.
+
+        Each is as `ServedModel.form` says.
+        """
 
 
 def warmed_up(engine: Engine) -> Engine:
@@ -147,11 +170,9 @@ def warmed_up(engine: Engine) -> Engine:
     UndoorError
         It does not return what it should.
     """
-    contract = engine.model.contract
-    classes = len(contract.class_names)
+    classes = len(engine.model.contract.class_names)
     for n in (1, 2):
-        x = np.full((n, *contract.input_shape), contract.bounds[0], np.float32)
-        got = [part.shape for part in engine.run(x)]
+        got = [part.shape for part in engine.run(engine.model.example(n))]
         if got != [(n, classes), (n,), (n,)]:
             raise UndoorError(
                 f"expected logits [{n}, {classes}], flagged [{n}] and score [{n}] of the model, "

@@ -16,11 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from undoor.serve.answers import Answers
 from undoor.serve.batching import Batcher
+from undoor.serve.held_bytes import HeldBytes
 from undoor.serve.kept_input import KeptInput
 from undoor.serve.metrics import Metrics, Shares
 from undoor.serve.refusal import Refusal
 from undoor.serve.sequential import ALARM_LEVEL
-from undoor.serve.served_model import Array, Engine, ServedModel
+from undoor.serve.served_model import Array, Engine, Inputs, ServedModel
 from undoor.serve.settings import Settings
 from undoor.serve.singly import run_batch
 from undoor.serve.store import Store
@@ -54,6 +55,7 @@ class Service:
     def __init__(self, engine: Engine, settings: Settings, store: Store, metrics: Metrics) -> None:
         self.engine, self.settings, self.store, self.metrics = engine, settings, store, metrics
         self._started = False
+        self._held = HeldBytes("inputs", settings.limits.bodies)
         self._counts: dict[int, tuple[int, int]] = {}
         self._engine_pool = ThreadPoolExecutor(1, "engine")
         self._store_pool = ThreadPoolExecutor(1, "store")
@@ -71,7 +73,7 @@ class Service:
     async def start(self) -> None:
         """Begin to answer."""
         limits = self.settings.limits
-        self._batcher: Batcher[Array, Answers] = Batcher(
+        self._batcher: Batcher[Inputs, Answers] = Batcher(
             partial(run_batch, self.engine), limits, self._engine_pool, self.metrics.watch_batch
         )
         # What is flagged at the same time is written in one transaction.
@@ -101,18 +103,21 @@ class Service:
         self._store_pool.shutdown()
         self.store.close()
 
-    async def classify(self, x: Array) -> Reply:
-        """Return the answers to the raw inputs [N, *input_shape] of one request.
+    async def classify(self, x: Inputs) -> Reply:
+        """Return the answers to the N inputs of one request.
 
         Raises
         ------
         Refusal
-            Too many inputs wait, or it took too long.
+            Too many inputs wait, or too large ones, or it took too long.
         """
+        size = sum(row.nbytes for row in x)
+        self._held.hold(size)
         self.metrics.waiting.inc(len(x))
         try:
             found = await self._batcher.submit(x)
         finally:
+            self._held.release(size)
             self.metrics.waiting.dec(len(x))
         self.metrics.count(found)
         for target in self.model.targets:
@@ -141,12 +146,12 @@ class Service:
             self.model, lambda: self.store.tests(self.model.repair_sha256, self.model.targets)
         )
 
-    async def _kept(self, x: Array, found: Answers) -> tuple[int | None, ...]:
+    async def _kept(self, x: Inputs, found: Answers) -> tuple[int | None, ...]:
         nothing: tuple[int | None, ...] = (None,) * len(found)
         rows = found.flagged.nonzero()[0].tolist()
         if not self.settings.keep or not rows:
             return nothing
-        items = [_kept_input(self.model, x[row], found, row) for row in rows]
+        items = await asyncio.to_thread(_kept_inputs, self.model, x, found, rows)
         try:
             numbers = await self._keeper.submit(items)
         except (SQLAlchemyError, Refusal) as error:
@@ -191,6 +196,10 @@ class Service:
                 "alarm: more inputs are flagged than the repair promised",
                 extra={"target": target, "promised": promised[target]},
             )
+
+
+def _kept_inputs(model: ServedModel, x: Inputs, found: Answers, rows: list[int]) -> list[KeptInput]:
+    return [_kept_input(model, model.raw(x[row]), found, row) for row in rows]
 
 
 def _kept_input(model: ServedModel, x: Array, found: Answers, row: int) -> KeptInput:

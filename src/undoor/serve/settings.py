@@ -25,6 +25,9 @@ class Settings:
         A file of bearer tokens, one of which every request must bring; None asks for none.
     access_log
         Whether each request is logged.
+    fleet
+        The URL of a database, or a Parquet file, that `undoor fleet --store` wrote, whose models
+        are shown; None shows none.
     traces
         Whether OpenTelemetry traces are sent, as its environment variables say.
     """
@@ -33,6 +36,7 @@ class Settings:
     keep: int = 0
     limits: Limits = field(default_factory=Limits)
     tokens: Path | None = None
+    fleet: str | None = None
     access_log: bool = False
     traces: bool = False
 

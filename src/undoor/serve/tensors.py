@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from undoor.serve.answers import Answers
+from undoor.serve.input_form import ANY_SIDE, InputForm
 from undoor.serve.limits import Limits
+from undoor.serve.pictures import require_pixels
 from undoor.serve.refusal import bad_request, too_large
 from undoor.serve.served_model import Array, ServedModel
 
-INPUT = "images"
 VERSION = "1"
 # Names of the protocol. All are taken by value: 255 of UINT8 is 255 in the units of the model.
 DATATYPES = {
@@ -38,7 +39,7 @@ class InferRequest:
     Attributes
     ----------
     x
-        Raw inputs [N, *input_shape] float32.
+        The inputs [N, ...], as `ServedModel.form` says.
     id
         What the client calls the request; None where it does not.
     outputs
@@ -52,13 +53,15 @@ class InferRequest:
 
 def metadata(model: ServedModel, batch: int) -> dict[str, Any]:
     """Return the metadata of the model; `batch` is the number of inputs of one request at most."""
-    shape, classes = list(model.contract.input_shape), len(model.contract.class_names)
+    form, classes = model.form, len(model.contract.class_names)
     axes = {"logits": [-1, classes]}
     return {
         "name": model.name,
         "versions": [VERSION],
         "platform": model.platform,
-        "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *shape]}],
+        "inputs": [
+            {"name": form.name, "datatype": form.datatype, "shape": [ANY_SIDE, *form.shape]}
+        ],
         "outputs": [
             {"name": name, "datatype": kind, "shape": axes.get(name, [-1])}
             for name, kind in OUTPUTS.items()
@@ -93,7 +96,7 @@ def read_request(
     """
     head, binary = _split(body, header_length)
     document = _json_object(head)
-    given = _one_input(document)
+    given = _one_input(document, model.form)
     values, used = _values(given, binary)
     if used != len(binary):
         raise bad_request(
@@ -220,12 +223,13 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _one_input(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _one_input(document: Mapping[str, Any], form: InputForm) -> Mapping[str, Any]:
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise bad_request(f"inputs: expected a list of one tensor, {INPUT!r}")
-    if inputs[0].get("name") != INPUT:
-        raise bad_request(f"inputs: expected the name {INPUT!r}, got {inputs[0].get('name')!r:.60}")
+        raise bad_request(f"inputs: expected a list of one tensor, {form.name!r}")
+    name = inputs[0].get("name")
+    if name != form.name:
+        raise bad_request(f"inputs: expected the name {form.name!r}, got {name!r:.60}")
     return inputs[0]
 
 
@@ -249,17 +253,19 @@ def _values(given: Mapping[str, Any], binary: bytes) -> tuple[Array, int]:
 
 
 def _shaped(values: Array, shape: Any, model: ServedModel, limits: Limits) -> Array:
-    wanted = model.contract.input_shape
+    form = model.form
     sizes = shape if isinstance(shape, Sequence) and not isinstance(shape, str) else ()
-    if not sizes or any(type(side) is not int for side in sizes) or tuple(sizes[1:]) != wanted:
-        expected = ", ".join(map(str, ("N", *wanted)))
-        raise bad_request(f"shape: expected [{expected}], got {shape!r:.100}")
+    if not sizes or any(type(side) is not int for side in sizes) or not form.fits(tuple(sizes[1:])):
+        raise bad_request(f"shape: expected {form.described()}, got {shape!r:.100}")
     require_count(sizes[0], limits)
     if values.size != math.prod(sizes):
         raise bad_request(
             f"expected {math.prod(sizes)} numbers for the shape {list(sizes)}, got {values.size}"
         )
-    return values.reshape(sizes)
+    x = form.taken(values.reshape(sizes))
+    if model.preparation.in_graph:
+        require_pixels(math.prod(sizes[1:3]), limits.pixels)
+    return x
 
 
 def _wanted(document: Mapping[str, Any]) -> dict[str, bool]:

@@ -10,9 +10,9 @@ from undoor.device import array, from_array
 from undoor.errors import UndoorError
 from undoor.guard import guard
 from undoor.preparation import Preparation
-from undoor.render.pictures import trigger_picture
 from undoor.repairs.record import Repair
 from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
+from undoor.triggers.pictures import trigger_picture
 from undoor.vocabulary import DEFAULT_TASK, Policy
 
 PLATFORM = "pytorch_undoor"

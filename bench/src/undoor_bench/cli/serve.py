@@ -12,6 +12,7 @@ from rich.console import Console
 
 from undoor.cli import pipeline
 from undoor.cli.command import CommandResult, command
+from undoor.cli.data_options import DataOptions
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
 from undoor.cli.named_repair import RepairPath
@@ -19,19 +20,20 @@ from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import RecordsOut, rich_table
 
-SCHEMA = "undoor/bench-serve/1"
+SCHEMA = "undoor/bench-serve/2"
 
 
 @command(
     app,
     examples=[
-        "undoor-bench serve model.toml --repair fix/ --out serve/",
-        "undoor-bench serve model.toml --repair fix/ --out serve/ --seconds 2 --overload-seconds 5",
+        "undoor-bench serve model.toml --data clean/ --repair fix/ --out serve/",
+        "undoor-bench serve model.toml --data clean/ --repair fix/ --out serve/ --seconds 2",
     ],
     exit_codes="0 everything was measured",
 )
 def serve(
     model: ModelOptions,
+    data: DataOptions,
     repair: RepairPath,
     out: RecordsOut,
     seconds: Annotated[float, typer.Option(help="Per round.")] = 5.0,
@@ -43,6 +45,7 @@ def serve(
 ) -> CommandResult:
     """Measure a guarded service (exported to ONNX) beside the same service with the bare model.
 
+    Its inputs are clean images of the data, and these with the recovered triggers.
     Requests per second as ratios of rounds in turns, latencies at 80 % of the capacity, and ten
     times the capacity: what is answered, what is refused, and the memory. The client shares the
     machine with the services.
@@ -61,8 +64,9 @@ def serve(
     )
     classifier = model.load()
     fix = pipeline.read_repair(repair, classifier)
+    clean = data.read(classifier, every_class=False).images
     with tempfile.TemporaryDirectory(prefix="undoor-bench-") as folder, bars() as progress:
-        record = measure(classifier, fix, Path(folder), plan, progress)
+        record = measure(classifier, fix, clean, Path(folder), plan, progress)
     document = {"schema": SCHEMA, **record}
     out.mkdir(parents=True, exist_ok=True)
     (out / "serve.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -25,8 +25,8 @@ from undoor_bench.service.servers import Load, Running, export_bare, running
 LOAD_SHARE = 0.8
 OVERLOAD = 10.0
 INPUTS = 64
-# Enough to find inputs that are flagged, and some that are not predicted as a target.
-DRAWN = 512
+# Of the clean images, enough to find triggered ones that are flagged.
+TRIED = 512
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,21 @@ def requests(x: Tensor) -> list[bytes]:
     return [request_of("model", json.dumps(body).encode()) for body in bodies]
 
 
-def inputs(classifier: Classifier, repair: Repair) -> dict[str, Tensor]:
-    """Return inputs that are all flagged, and inputs of which none is."""
+def inputs(classifier: Classifier, repair: Repair, clean: Tensor) -> dict[str, Tensor]:
+    """Return inputs that are all flagged, and inputs of which none is.
+
+    Parameters
+    ----------
+    clean
+        Raw images [N, ...] that carry no trigger, in random order.
+
+    Raises
+    ------
+    UndoorError
+        There are none of one kind.
+    """
     guarded = guard(classifier, repair).eval()
-    plain = classifier.examples(DRAWN, torch.Generator().manual_seed(0))
+    plain = clean[:TRIED].to(classifier.device)
     triggered = torch.cat([item.trigger(plain) for item in repair.targets])
     found = {}
     for name, x, wanted in (("nothing flagged", plain, False), ("all flagged", triggered, True)):
@@ -71,8 +82,8 @@ def inputs(classifier: Classifier, repair: Repair) -> dict[str, Tensor]:
         chosen = x[flagged == wanted][:INPUTS]
         if not len(chosen):
             raise undoor.UndoorError(
-                f"expected inputs of the kind '{name}' among {len(x)}, got none; take a repair "
-                "whose trigger acts on inputs"
+                f"expected inputs of the kind '{name}' among {len(x)}, got none; take clean images "
+                "of the data set of the model, and a repair whose trigger acts on them"
             )
         found[name] = chosen
     return found
@@ -81,29 +92,43 @@ def inputs(classifier: Classifier, repair: Repair) -> dict[str, Tensor]:
 def measure(
     classifier: Classifier,
     repair: Repair,
+    clean: Tensor,
     folder: Path,
     plan: Plan,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Return the record of all measurements; the files of the models go to `folder`."""
+    """Return the record of all measurements.
+
+    Parameters
+    ----------
+    clean
+        As for `inputs`.
+    folder
+        Gets the files of the models.
+    """
     guarded, bare = folder / "guarded.onnx", folder / "bare.onnx"
+    given = inputs(classifier, repair, clean)
     undoor.export(classifier, repair, guarded)
     export_bare(classifier, bare)
-    kinds = {name: requests(x) for name, x in inputs(classifier, repair).items()}
-    record: dict[str, Any] = {"plan": vars(plan), "ratios": {}}
+    kinds = {name: requests(x) for name, x in given.items()}
+    record: dict[str, Any] = {
+        "plan": vars(plan),
+        "inputs": {name: len(x) for name, x in given.items()},
+        "ratios": {},
+    }
     with (
         running(Load(guarded, None, plan.threads), folder, workers=plan.workers) as ours,
         running(Load(guarded, bare, plan.threads), folder, workers=plan.workers) as theirs,
     ):
-        for done, (name, given) in enumerate(kinds.items()):
+        for done, (name, sent) in enumerate(kinds.items()):
             progress("requests", done, len(kinds) + 2)
-            record["ratios"][name] = ratio(ours, theirs, given, plan)
+            record["ratios"][name] = ratio(ours, theirs, sent, plan)
         capacity = record["ratios"]["nothing flagged"]["guarded"]
-        given = kinds["nothing flagged"]
+        sent = kinds["nothing flagged"]
         progress("80 % load", len(kinds), len(kinds) + 2)
-        record["load"] = load(ours, given, LOAD_SHARE * capacity, plan)
+        record["load"] = load(ours, sent, LOAD_SHARE * capacity, plan)
         progress("overload", len(kinds) + 1, len(kinds) + 2)
-        record["overload"] = overload(ours, given, OVERLOAD * capacity, plan)
+        record["overload"] = overload(ours, sent, OVERLOAD * capacity, plan)
         progress("overload", len(kinds) + 2, len(kinds) + 2)
     return record
 

@@ -1,42 +1,11 @@
 "use strict";
 
-const TOKEN = "undoor-token";
 const EVERY_MS = 5000;
 const MINUTES = 60;
 const SVG = "http://www.w3.org/2000/svg";
-const byId = (id) => document.getElementById(id);
 let state = null;
 let shown = "";
 const pictures = new Map();
-
-class NeedsToken extends Error {}
-
-async function ask(path, options = {}) {
-  const token = sessionStorage.getItem(TOKEN);
-  const headers = { ...(options.headers || {}) };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(path, { ...options, headers });
-  if (answer.status === 401) throw new NeedsToken();
-  if (!answer.ok) {
-    const body = await answer.json().catch(() => ({}));
-    throw new Error(body.error || `the service answered ${answer.status}`);
-  }
-  return answer;
-}
-
-// Everything from the service goes into the page as text, never as markup.
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  if (text !== undefined && text !== null) made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 2 : 1)} %`;
-const named = (label, name) =>
-  label === null || label === undefined ? "no class"
-    : String(label) === name ? name : `${label} (${name})`;
-const number = (value) => value.toLocaleString("en");
 
 async function picture(path, alt, kind = "small") {
   const image = element("img", null, { alt, class: kind });
@@ -97,7 +66,7 @@ function showHistory(minutes) {
   if (!sums.size) return;
   const now = Math.floor(Date.now() / 60000) * 60;
   const highest = Math.max(...[...sums.values()].map((sum) => sum[0]));
-  const [width, height, base] = [720 / MINUTES, 130, 140];
+  const [width, height, base] = [720 / MINUTES, 120, 140];
   const parts = [];
   const draw = (name, attributes, text) => {
     const made = document.createElementNS(SVG, name);
@@ -152,7 +121,7 @@ async function showLatest() {
       await figure(`guard/triggers/${item.target}/picture`, "recovered trigger");
     }
     const { list, add } = facts();
-    add("time", new Date(1000 * item.time).toLocaleString());
+    add("time", shortTime(1000 * item.time));
     add("reason", item.reason);
     if (item.target !== null) add("model alone", named(item.target, item.target_class));
     add("answered", named(item.label, item.class));
@@ -192,36 +161,20 @@ async function classify(file) {
   }
 }
 
-async function refresh() {
-  try {
-    state = await (await ask("guard/state")).json();
-    byId("token-section").hidden = true;
-    byId("model").textContent = state.model;
-    byId("model-sha").textContent = state.model_sha256.slice(0, 12);
-    byId("repair-sha").textContent = state.repair_sha256.slice(0, 12);
-    byId("try").closest("section").hidden = !state.takes_pictures;
-    showAlarm();
-    const history = await (await ask(`guard/history?minutes=${MINUTES}`)).json();
-    showHistory(history.minutes);
-    await showTargets();
-    await showLatest();
-  } catch (error) {
-    if (error instanceof NeedsToken) {
-      byId("token-section").hidden = false;
-      byId("summary").textContent = sessionStorage.getItem(TOKEN)
-        ? "The service does not know this token." : "The service asks for a token.";
-    } else {
-      byId("summary").textContent = `The service does not answer: ${error.message}`;
-    }
-  }
+async function load() {
+  state = await (await ask("guard/state")).json();
+  byId("model").textContent = state.model;
+  byId("model-sha").textContent = state.model_sha256.slice(0, 12);
+  byId("repair-sha").textContent = state.repair_sha256.slice(0, 12);
+  byId("try").closest("section").hidden = !state.takes_pictures;
+  byId("fleet").hidden = !state.fleet;
+  showAlarm();
+  const history = await (await ask(`guard/history?minutes=${MINUTES}`)).json();
+  showHistory(history.minutes);
+  await showTargets();
+  await showLatest();
 }
 
-byId("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(TOKEN, byId("token").value.trim());
-  byId("token").value = "";
-  refresh();
-});
 byId("acknowledge").addEventListener("click", async () => {
   await ask("guard/alarm/acknowledge", { method: "POST" }).catch(() => null);
   await refresh();
@@ -248,5 +201,4 @@ drop.addEventListener("drop", (event) => {
   if (event.dataTransfer.files.length) classify(event.dataTransfer.files[0]);
 });
 
-refresh();
-setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
+const refresh = keepShowing(load, EVERY_MS);

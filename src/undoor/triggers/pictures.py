@@ -15,7 +15,9 @@ from undoor.classifier import ENTRY
 from undoor.device import array, on_cpu
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
-from undoor.triggers import Latent, Stamp, Trigger
+from undoor.triggers.latent import Latent
+from undoor.triggers.stamp import Stamp
+from undoor.triggers.trigger import Trigger
 
 SIDE = 160
 GAP = 4

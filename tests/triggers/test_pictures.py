@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from undoor.render.pictures import before_and_after, gain, png, trigger_picture
 from undoor.triggers import Stamp, Trigger
+from undoor.triggers.pictures import before_and_after, gain, png, trigger_picture
 from undoor.triggers.stamp import Mode
 
 
