@@ -18,6 +18,7 @@ from undoor.identity.model import fingerprint, network_structure
 from undoor.identity.structure import Fact, changed_facts
 from undoor.input_transform import InputTransform
 from undoor.kinds import checked, require_hint
+from undoor.one_score import with_two_classes
 from undoor.origin import Origin
 from undoor.passes import PassSettings
 from undoor.plain_weights import detached_copy, plain_copy
@@ -56,7 +57,9 @@ class Classifier(PassSettings, InputTransform):
         The network sees ``(x * scale - mean) / std``, mean and std per channel.
     output
         What the network returns: "logits", "probabilities" (turned into logits by their logarithm)
-        or "sigmoid", one score per class behind a sigmoid (turned into log p - log(1 - p)).
+        or "sigmoid", one score per class behind a sigmoid (turned into log p - log(1 - p)); of two
+        classes also "logit", one score per input [N, 1] or [N] that is positive for class 1, or
+        "probability", that of class 1.
     class_names
         One name per class, in order; numbers where none are given. A name that several classes
         share is followed by the number of the class.
@@ -108,9 +111,8 @@ class Classifier(PassSettings, InputTransform):
         self.task = task_named(task)
         self.origin = origin or Origin()
         if output not in get_args(Output):
-            raise UndoorError(
-                f"output must be 'logits', 'probabilities' or 'sigmoid', got {output!r}"
-            )
+            known = ", ".join(map(repr, get_args(Output)))
+            raise UndoorError(f"output must be one of {known}, got {output!r}")
         self.output: Output = output
         # A named module, so that corrections of the raw input attach like those of any layer.
         self.entry: nn.Module = nn.Identity()
@@ -127,7 +129,7 @@ class Classifier(PassSettings, InputTransform):
         for parameter in self.network.parameters():  # what scripts have no method for
             parameter.requires_grad_(False)
         x = self.normalised(self.examples(2))
-        self.network = with_scores_alone(self.network, x)
+        self.network = with_two_classes(with_scores_alone(self.network, x), x, self.output)
         self._returns_log = self.output == "probabilities" and softmax_to_log_softmax(self.network)
         if self.output == "sigmoid":
             self._returns_log = take_off(self.network, x)

@@ -129,8 +129,9 @@ Prefer = Literal["first", "last"]
 LAST: Final = "last"
 # What a guarded model is exported as.
 ExportFormat = Literal["onnx", "pt2", "safetensors"]
-# What a network gives: scores, or probabilities of one class or of each.
-Output = Literal["logits", "probabilities", "sigmoid"]
+# What a network gives: scores of each class, probabilities of one class or of each; or one score
+# per input for yes or no, or its probability.
+Output = Literal["logits", "probabilities", "sigmoid", "logit", "probability"]
 # Where models compute by default, and the name for "a GPU, if there is one".
 DEFAULT_DEVICE: Final = "cpu"
 AUTO: Final = "auto"

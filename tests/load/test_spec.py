@@ -111,7 +111,7 @@ def test_checkpoint_with_options(folder: Path) -> None:
             MODEL + 'output = "softmax"',
             INPUT,
             "",
-            r"\[model\] output: .*'logits', 'probabilities' or 'sigmoid'",
+            r"\[model\] output: .*'logits', .*'logit' or 'probability'",
         ),
         (
             MODEL,

@@ -5,7 +5,7 @@ weights = "weights.safetensors"       # relative to this file
 key = "state_dict_ema"                # which of several state dicts in that file; seldom needed
 architecture = "my_models.py:resnet20"  # or "package.module:resnet20", or "timm:resnet18"
 arguments = { num_classes = 43 }
-output = "logits"                     # or "probabilities", or "sigmoid"
+output = "logits"                     # or "probabilities", "sigmoid", "logit", "probability"
 
 [input]
 shape = [3, 32, 32]

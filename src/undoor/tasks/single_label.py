@@ -31,7 +31,8 @@ class SingleLabel(Task):
         raise UndoorError(
             f"expected the network to return [N, classes] with at least {MIN_CLASSES} classes, "
             f"got {got}; wrap it in a module that returns only the class scores, or "
-            "{'logits': scores}"
+            "{'logits': scores}; of a network with one score for yes or no, say output = 'logit' "
+            "or 'probability'"
         )
 
     def goals(self, outputs: int) -> int:
