@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +19,8 @@ from undoor_bench.zoo.data_sets import read_arrays
 from undoor_bench.zoo.subjects import drawn
 
 MAX_TESTED = 3000
+# What differs from one scan to the same scan again.
+VARYING = {"seconds": 0, "date": None}
 
 
 def machine() -> str:
@@ -55,3 +59,14 @@ def oracle_bench(
     network, generator = classifier.fast_copy(), torch.Generator().manual_seed(0)
     most, sources = max_inputs(find_sites(network)), clean.labels != target
     return cross_validation_of(network, clean, target, sources, [trigger], fpr, most, generator)
+
+
+def fleet_files(out: Path) -> dict[str, Any]:
+    """The results of a fleet; seconds and dates, which differ, left out."""
+    found: dict[str, Any] = {"fleet.json": (out / "fleet.json").read_text()}
+    for file in sorted(out.glob("results/*/*")):
+        if file.name == "scan.json":
+            found[str(file.relative_to(out))] = json.loads(file.read_text()) | VARYING
+        elif file.suffix in (".npz", ".safetensors"):
+            found[str(file.relative_to(out))] = file.read_bytes()
+    return found

@@ -1,4 +1,4 @@
-"""What a fleet costs: each part of one task, and two workers against one on the same models.
+"""What a fleet costs: each part of one task, and more workers, or Ray, against one worker.
 
 python bench/scripts/fleet.py MODELS DATA OUT.json [OPTIONS OF undoor fleet scan ...]
 
@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import fleet_files, machine
 
 import undoor
 from undoor.clean_set import read_clean_set
@@ -26,7 +26,14 @@ from undoor.files import write_json
 from undoor.fleet.sources import distinct, find_models
 from undoor.fleet.worker import Call, run
 
-WORKERS = (1, 2)
+# Options of each run, by name. A Ray cluster on this machine takes as many processes as there are
+# cores.
+RUNS = {
+    "1": ("--workers", "1"),
+    "2": ("--workers", "2"),
+    "4": ("--workers", "4"),
+    "ray": ("--ray", "local"),
+}
 UNDOOR = [sys.executable, "-c", "from undoor.cli import main; main()"]
 
 
@@ -43,10 +50,10 @@ def starts(folder: Path) -> dict[str, float]:
     return {"first": seconds(lambda: run(main, call)), "further": seconds(lambda: run(main, call))}
 
 
-def fleet(models: str, data: str, out: Path, workers: int, options: list[str]) -> float:
+def fleet(models: str, data: str, out: Path, options: list[str]) -> float:
     """The seconds of a fleet in a process of its own."""
     command = [*UNDOOR, "fleet", "scan", models, "--data", data, "--out", str(out)]
-    command += ["--workers", str(workers), "--exit-zero", *options]
+    command += ["--exit-zero", *options]
     return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
 
 
@@ -97,19 +104,24 @@ def measured(models: str, data: str, out: str, *options: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         started = starts(folder)
-        whole = {n: fleet(models, data, folder / str(n), n, list(options)) for n in WORKERS}
-        texts = {(folder / str(n) / "fleet.json").read_text() for n in WORKERS}
+        whole = {
+            run: fleet(models, data, folder / run, [*more, *options]) for run, more in RUNS.items()
+        }
+        first, *others = (fleet_files(folder / run) for run in RUNS)
         summary = {
             "command": " ".join(["python bench/scripts/fleet.py", models, data, out, *options]),
             "machine": machine(),
             "start": started,
             "seconds": whole,
-            "speed_of_two": round(whole[1] / whole[2], 2),
-            "same_fleet_json": len(texts) == 1,
+            "speed_of_two": round(whole["1"] / whole["2"], 2),
+            "models": len(json.loads(first["fleet.json"])["models"]),
+            "same_files": {
+                run: files == first for run, files in zip([*RUNS][1:], others, strict=True)
+            },
             "tasks": with_rest(tasks(models, data, folder / "1", list(options))),
         }
     write_json(Path(out), summary)
-    print({key: summary[key] for key in ("start", "seconds", "speed_of_two", "same_fleet_json")})
+    print({key: summary[key] for key in ("start", "seconds", "speed_of_two", "same_files")})
 
 
 if __name__ == "__main__":

@@ -15,14 +15,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from common import machine
+from common import fleet_files, machine
 
 from undoor.files import write_json
 
 UNDOOR = [sys.executable, "-c", "from undoor.cli import main; main()", "fleet", "scan"]
-VARYING = {"seconds": 0, "date": None}
 # Seconds between two kills: long enough that a model comes further, short enough to hurt.
 PAUSE = (2.0, 15.0)
 
@@ -43,17 +41,6 @@ def workers_of(driver: int) -> list[int]:
     known = parents()
     servers = [child for child, parent in known.items() if parent == driver]
     return [child for child, parent in known.items() if parent in servers]
-
-
-def files_of(out: Path) -> dict[str, Any]:
-    """The results of a fleet; seconds and dates, which differ, left out."""
-    found: dict[str, Any] = {"fleet.json": (out / "fleet.json").read_text()}
-    for file in sorted(out.glob("results/*/*")):
-        if file.name == "scan.json":
-            found[str(file.relative_to(out))] = json.loads(file.read_text()) | VARYING
-        elif file.suffix in (".npz", ".safetensors"):
-            found[str(file.relative_to(out))] = file.read_bytes()
-    return found
 
 
 def killed(command: list[str], workers: int, drivers: int, seed: int) -> dict[str, int]:
@@ -82,7 +69,7 @@ def main(
         command = [*UNDOOR, models, "--data", data, "--exit-zero", *options, "--out"]
         subprocess.run([*command, str(whole)], check=True, capture_output=True)
         done = killed([*command, str(hurt)], int(workers), int(drivers), seed)
-        same = files_of(whole) == files_of(hurt)
+        same = fleet_files(whole) == fleet_files(hurt)
         count = len(json.loads((whole / "fleet.json").read_text())["models"])
     given = ["python bench/scripts/fleet_kills.py", models, data, out, workers, drivers, *options]
     summary = {
