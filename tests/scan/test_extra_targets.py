@@ -13,7 +13,9 @@ from undoor.guard import guard, guarded_predictions
 from undoor.identity.model import identify
 from undoor.inversion.triggered import triggered
 from undoor.scan.extra_targets import most_suspicious, with_targets
+from undoor.scan.reason import ClassFacts, Reason
 from undoor.scan.report import ClassEvidence, ScanReport
+from undoor.vocabulary import STANDS_OUT
 
 OTHER = 0
 
@@ -63,6 +65,20 @@ def test_most_suspicious_classes(toy_report: ScanReport) -> None:
     assert len(most_suspicious(report, 99)) == CLASSES
     with pytest.raises(UndoorError, match="at least 0 suspects"):
         most_suspicious(report, -1)
+
+
+def test_what_a_reason_names_comes_before_what_one_family_shows(toy_report: ScanReport) -> None:
+    """Evidence by the source counts there, which moves images of one class alone."""
+    evidence = (
+        ClassEvidence(1, "patch", 1.0, 2.0, 0.1),
+        ClassEvidence(4, "patch by source", 1.0, 9.0, 0.001, source=0),
+    )
+    reasons = (
+        Reason(STANDS_OUT, ClassFacts(5, "patch", 1.0, 9.0, 0.05)),
+        Reason(STANDS_OUT, ClassFacts(4, "patch by source", 1.0, 9.0, 0.03)),
+    )
+    report = replace(toy_report, evidence=evidence, findings=(), reasons=reasons)
+    assert most_suspicious(report, 3) == (4, 5, 1)
 
 
 @pytest.mark.parametrize("target", [-1, CLASSES])

@@ -20,6 +20,7 @@ from undoor.inversion.triggered import triggered
 from undoor.inversion.work import Run, Work, work_alone
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
+from undoor.scan.reason import ClassFacts
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 
 STARTS = 2
@@ -98,7 +99,10 @@ def require_targets(classifier: Classifier, targets: Sequence[int]) -> tuple[int
 
 
 def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
-    """Return the `count` classes that stand out most in any family, the scan's targets first.
+    """Return the `count` classes that stand out most.
+
+    The scan's targets first, then the classes that its reasons name, by their p-value over all
+    families, then the others by that of one family.
 
     Raises
     ------
@@ -107,7 +111,10 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
     """
     if type(count) is not int or count < 0:
         raise UndoorError(f"expected at least 0 suspects, got {count!r}; give a number of classes")
-    named = [finding.target for finding in report.findings]
+    doubts = [reason.facts for reason in report.reasons if isinstance(reason.facts, ClassFacts)]
+    doubts.sort(key=lambda facts: facts.p_value)
+    first_of_all = [finding.target for finding in report.findings]
+    named = [*dict.fromkeys([*first_of_all, *(facts.target for facts in doubts)])]
     others = [k for k in range(len(report.class_names)) if k not in named]
     first = {target: _clearest_first(report.evidence, target)[0] for target in others}
     others.sort(key=lambda target: (first[target].p_value, -first[target].score))
