@@ -55,13 +55,21 @@ class Section:
 SECTIONS = (
     Section(
         "Detection: fresh models",
-        "The models of `zoo/unseen.toml` that were trained by then (41 of 92), scanned once, after "
-        "the method was frozen: 30 clean images per class, seed 0 (`undoor-bench detect "
-        "zoo/unseen`, 2026-12-01, the code of commit 309f0d1; [records](detect/unseen.csv)).",
+        "Further models of `zoo/unseen.toml` (15 of the 51 that calibrate nothing), scanned once, "
+        "after the method was frozen: 30 clean images per class, seed 0 (`undoor-bench detect "
+        "zoo/unseen`, 2026-12-01, the code of commit 339e9ea; [records](detect/third.csv)).",
+        partial(scans.found, name="third"),
+    ),
+    Section(
+        "Detection: the fresh models of the second set, by the method before",
+        "The models of `zoo/unseen.toml` that were trained by then (41 of 92), scanned once when "
+        "the method was frozen for the second time (2026-12-01, the code of commit 309f0d1; "
+        "[records](detect/unseen.csv)). What they showed changed the method, so that they "
+        "calibrate now.",
         partial(scans.found, name="unseen"),
     ),
     Section(
-        "Detection: the fresh models before, by the method before",
+        "Detection: the fresh models of the first set, by the method of then",
         "The models of `zoo/fresh.toml`, scanned once when the method was frozen for the first "
         "time (2026-12-01, the code of commit d46208e; [records](detect/fresh.csv)). What they "
         "showed changed the method, so that they calibrate now.",
@@ -97,7 +105,7 @@ SECTIONS = (
         "What was missed",
         "Backdoored models of the tables above for which the scan did not name exactly the true "
         "targets.",
-        partial(scans.missed, names=("unseen", "fresh", "held_out", "public")),
+        partial(scans.missed, names=("third", "unseen", "fresh", "held_out", "public")),
     ),
     Section(
         "Many backdoors in one model",
