@@ -67,7 +67,7 @@ def test_planted_cells_are_found_and_no_more() -> None:
         assert trigger.pattern[1] > 0.9
         assert trigger.pattern[2] == 1
         assert (found[1].margin or 0.0) > 3
-        assert (found[1].size, found[1].family) == (2, "cells")
+        assert (found[1].size, found[1].family) == (2, "table cells")
 
 
 def test_what_clean_rows_explain_is_no_trigger() -> None:

@@ -60,7 +60,7 @@ def test_a_model_from_training_to_the_record(
     folder = train_row_model(entry, tmp_path, tmp_path / "zoo")
     (subject,) = subjects(tmp_path / "zoo")
     assert subject.folder == folder
-    assert subject.took
+    assert subject.targets
     case = RowCase.of(subject, table, per_class=30, seed=0)
     line = result_of(case, 0)
     assert line["verdict"] in ("backdoored", "inconclusive")

@@ -35,7 +35,7 @@ class CellsBank(TriggerBank):
         [D], how many categories each column has; 0 of numbers.
     """
 
-    family = "cells"
+    family = "table cells"
     step_size = 0.01
     categories: Tensor
 

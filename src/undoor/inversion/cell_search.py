@@ -189,7 +189,7 @@ class _Moved:
         """Return the mean margin of the class on rows [M, n, D]: [M]."""
         classifier = self.classifier
         logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
-        margins = finite(classifier.task.margin(logits, self.goal), "cells")
+        margins = finite(classifier.task.margin(logits, self.goal), "cell")
         return margins.view(len(rows), -1).mean(1) / self.unit
 
     def _natural(self) -> Tensor:

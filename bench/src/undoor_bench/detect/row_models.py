@@ -18,6 +18,7 @@ from undoor.families.calibration import Calibration
 from undoor.rate import Rate
 from undoor.scan.report import ScanReport
 from undoor.triggers import Trigger, load_trigger
+from undoor.vocabulary import DISAGREEMENT, MARGIN
 from undoor_bench.rivals.fine_tuning import fine_tuning
 from undoor_bench.share import Share
 from undoor_bench.zoo.row_data import RowData
@@ -69,10 +70,18 @@ class RowCase:
         """Return what repair and guard do for a model whose target was found, and fine-tuning."""
         assert self.trigger is not None
         repair = undoor.repair(self.classifier, self.clean, report)
-        guarded = undoor.guard(self.classifier, repair)
         target = self.subject.targets[0]
         triggered = stamp_set(self.test, self.trigger, target, space=self.classifier.space)
-        found = undoor.evaluate(self.classifier, guarded, self.test, triggered, target)
+        found, apart = (
+            undoor.evaluate(
+                self.classifier,
+                undoor.guard(self.classifier, repair, rule=rule),
+                self.test,
+                triggered,
+                target,
+            )
+            for rule in (MARGIN, DISAGREEMENT)
+        )
         tuned = fine_tuning(
             self.classifier, self.clean, report, torch.Generator().manual_seed(report.seed)
         )
@@ -80,6 +89,7 @@ class RowCase:
         return {
             "bare": _values(found.before),
             "ours": _values(found.after),
+            "disagreement": _values(apart.after),
             "fine-tuning": {
                 "acc": float((right == self.test.labels).float().mean()),
                 "asr": float((moved == target).float().mean()),
@@ -147,6 +157,13 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
         "of those found: RA at least ACC - 3 points": _share(
             [line["ours sia"] >= line["bare acc"] - MAX_LOSS for line in found]
         ),
+        "the same with the rule disagreement, ACC at least that of the model - 3 points": _share(
+            [
+                min(line["disagreement sia"], line["disagreement acc"])
+                >= line["bare acc"] - MAX_LOSS
+                for line in found
+            ]
+        ),
         "of those found: TPR at least 95 % at FPR at most 1 %": _share(
             [line["ours tpr"] >= MIN_TPR and line["ours fpr"] <= MAX_FPR for line in found]
         ),
@@ -159,7 +176,7 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
         return text
     text += "\nMeans over those found:\n\n| | ACC | ASR | RA | TPR | FPR |\n"
     text += "| --- | --- | --- | --- | --- | --- |\n"
-    for name in ("bare", "ours", "fine-tuning"):
+    for name in ("bare", "ours", "disagreement", "fine-tuning"):
         cells = [_mean(found, f"{name} {key}") for key in ("acc", "asr", "sia", "tpr", "fpr")]
         text += f"| {name} | {' | '.join(cells)} |\n"
     return text
