@@ -39,12 +39,6 @@ def test_clean_twin(cli: Cli) -> None:
     assert [name for name, _ in cli.calls] == ["scan", "repair"]
 
 
-def test_a_table(cli: Cli) -> None:
-    result = cli.run("demo", "--space", "table", "--out", cli.out)
-    assert result.exit_code == 1
-    assert [name for name, _ in cli.calls] == ["scan", "repair", "stamp", "evaluate"]
-
-
 @pytest.mark.parametrize("clean", [False, True])
 def test_the_bundled_table(clean: bool) -> None:
     classifier = table_model(clean=clean)
