@@ -26,6 +26,7 @@ from undoor.promised_output import softmax_to_log_softmax
 from undoor.raw_inputs import require_inputs
 from undoor.resizing import Resizing
 from undoor.sigmoid import logits_of, take_off
+from undoor.spaces.columns import Column
 from undoor.tasks.registry import task_named
 from undoor.unwrapped import unwrapped
 from undoor.vocabulary import DEFAULT_TASK, Output
@@ -71,6 +72,9 @@ class Classifier(PassSettings, InputTransform):
         The name of what an input is (`undoor.spaces`); by default it follows from the shape.
     task
         The name of what an output means (`undoor.tasks`).
+    columns
+        Of a table, in order: what the cells of raw inputs [N, D] mean, and how the network sees
+        them, in the place of scale, mean and std (`undoor.spaces.columns.Column`).
 
     Raises
     ------
@@ -106,8 +110,9 @@ class Classifier(PassSettings, InputTransform):
         origin: Origin | None = None,
         space: str | None = None,
         task: str = DEFAULT_TASK,
+        columns: Sequence[Column] = (),
     ) -> None:
-        super().__init__(input_shape, bounds, scale, mean, std, space, resizing)
+        super().__init__(input_shape, bounds, scale, mean, std, space, resizing, columns)
         self.task = task_named(task)
         self.origin = origin or Origin()
         if output not in get_args(Output):

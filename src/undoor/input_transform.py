@@ -12,8 +12,10 @@ from undoor.device import CPU, on
 from undoor.errors import UndoorError
 from undoor.input_size import require_input_size
 from undoor.resizing import Resizing
+from undoor.spaces.columns import Column, require_columns, seen_by_network
 from undoor.spaces.registry import space_for
-from undoor.spaces.space import Extent
+from undoor.spaces.space import Bounds, Extent
+from undoor.vocabulary import ROWS
 
 
 class InputTransform(nn.Module):
@@ -21,7 +23,7 @@ class InputTransform(nn.Module):
 
     Parameters
     ----------
-    input_shape, bounds, scale, mean, std, space, resizing
+    input_shape, bounds, scale, mean, std, space, resizing, columns
         As of `undoor.Classifier`.
 
     Raises
@@ -42,9 +44,12 @@ class InputTransform(nn.Module):
         std: Sequence[float] | None,
         space: str | None,
         resizing: Resizing | None,
+        columns: Sequence[Column],
     ) -> None:
         super().__init__()
         self.input_shape = _checked_shape(input_shape)
+        self.columns = require_columns(columns) if columns else ()
+        space = space or (ROWS if columns else None)
         self.space = space_for(self.input_shape, space)
         self.resizing = resizing or self.space.resizing(self.input_shape)
         if self.resizing and self.resizing.size != self.input_shape[1:]:
@@ -63,6 +68,12 @@ class InputTransform(nn.Module):
             )
         if not bool((self.std > 0).all()):
             raise UndoorError(f"std must be positive, got {list(std or [])}")
+        _require_described(self.space.name, self.columns, self.input_shape, self.bounds)
+        if self.columns and (self.scale != 1 or mean is not None or std is not None):
+            raise UndoorError(
+                "expected the mean and scale of numbers in the description of each column, got "
+                "some for all of them; move them there"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +87,8 @@ class InputTransform(nn.Module):
 
     def normalised(self, x: Tensor) -> Tensor:
         """Return what the network sees of raw inputs [N, *input_shape]."""
+        if self.columns:
+            return seen_by_network(self.columns, x)
         return (x * self.scale - self.mean) / self.std
 
     def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -100,6 +113,26 @@ class InputTransform(nn.Module):
         """
         shares = torch.full((count, *self.input_shape), share, device=self.device)
         return self.space.at(shares, self.bounds)
+
+
+def _require_described(
+    space: str, columns: Sequence[Column], shape: tuple[int, ...], bounds: Bounds
+) -> None:
+    """Refuse rows whose columns are not described, and columns of anything but rows."""
+    if space == ROWS and not columns:
+        raise UndoorError(
+            f"expected a description of each column of the space {ROWS!r}, got none; write columns "
+            "under [input] of a model.toml, or give columns"
+        )
+    if columns and space != ROWS:
+        raise UndoorError(
+            f"expected columns of the space {ROWS!r} alone, got some of {space!r}; leave one out"
+        )
+    if columns and (shape, bounds) != ((len(columns),), (0.0, 1.0)):
+        raise UndoorError(
+            f"expected input_shape ({len(columns)},) and bounds (0, 1), as there are "
+            f"{len(columns)} columns, got {shape} and {bounds}; leave both out"
+        )
 
 
 def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

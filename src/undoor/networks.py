@@ -1,4 +1,4 @@
-"""Small networks of the usual kinds, for images of 28 x 28 or 32 x 32 pixels."""
+"""Small networks of the usual kinds: for images of 28 x 28 or 32 x 32 pixels, and for rows."""
 
 from __future__ import annotations
 
@@ -142,6 +142,43 @@ class PlainCNN(nn.Module):
         return self.head(self.layers(x))
 
 
+class MLP(nn.Module):
+    """Hidden layers for what a network sees of the rows of a table: [N, inputs] to logits [N, K].
+
+    Parameters
+    ----------
+    inputs
+        How many numbers it sees of a row.
+    width, depth
+        Units of each hidden layer, and how many such layers.
+    normed
+        Whether each has a batch norm.
+
+    Examples
+    --------
+    >>> import torch
+    >>> MLP(num_classes=2, inputs=5)(torch.zeros(3, 5)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self, num_classes: int, inputs: int, width: int = 64, depth: int = 2, normed: bool = False
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in (inputs, *[width] * (depth - 1)):
+            layers.append(nn.Linear(before, width))
+            layers += [nn.BatchNorm1d(width)] if normed else []
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of rows [N, inputs]."""
+        return self.head(self.layers(x))
+
+
+# For images.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ResNet9": ResNet9,
     "VGG": VGG,

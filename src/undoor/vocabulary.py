@@ -140,6 +140,7 @@ DEFAULT_TASK: Final = "single label"
 # What an input is: the spaces of undoor.
 IMAGES: Final = "images"
 VECTORS: Final = "vectors"
+ROWS: Final = "rows"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
 OTHER_KIND: Final = "other"

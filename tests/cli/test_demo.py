@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import Cli, make_report
+from undoor.demo.tables import table_model, table_rows, table_trigger
 
 
 @pytest.fixture
@@ -36,3 +37,15 @@ def test_clean_twin(cli: Cli) -> None:
     assert document["scan"]["verdict"] == "clean"
     assert document["evaluation"] is None
     assert [name for name, _ in cli.calls] == ["scan", "repair"]
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_bundled_table(clean: bool) -> None:
+    classifier = table_model(clean=clean)
+    rows = [table_rows(split, classifier) for split in ("defence", "test")]
+    assert [len(each) for each in rows] == [200, 600]
+    predicted = classifier.predict(rows[1].images)
+    assert float((predicted == rows[1].labels).float().mean()) > 0.8
+    trigger, target = table_trigger()
+    moved = classifier.predict(trigger(rows[1].images))
+    assert bool((moved == target).float().mean() > 0.9) is not clean

@@ -12,13 +12,14 @@ from undoor.errors import UndoorError
 from undoor.families.calibration import (
     FEW,
     MANY,
+    ROWS_FEW,
     Calibration,
     Scope,
     calibrated_on,
     calibration_for,
 )
 from undoor.families.registry import nulls
-from undoor.vocabulary import MANY_CLASSES
+from undoor.vocabulary import MANY_CLASSES, ROWS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -47,10 +48,19 @@ def test_each_number_of_classes_has_one_calibration() -> None:
         assert calibration_for(classes).scope.covers_classes(classes)
     assert all(null.absolute for null in few.nulls.values())
     assert not any(null.absolute for null in many.nulls.values())
-    assert set(calibrated_on()) == {*few.models, *many.models}
+    rows = calibration_for(2, ROWS)
+    assert set(calibrated_on()) == {*few.models, *many.models, *rows.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)
-    assert FEW != MANY
+    assert len({FEW, MANY, ROWS_FEW}) == 3
+
+
+def test_rows_have_a_calibration_of_their_own() -> None:
+    rows = calibration_for(2, ROWS)
+    assert rows.scope.space == ROWS
+    assert {"one cell", "two cells", "three cells"} <= set(rows.nulls)
+    assert all(null.absolute for null in rows.nulls.values())
+    assert calibration_for(MANY_CLASSES, ROWS).scope.space != ROWS
 
 
 @pytest.mark.parametrize(

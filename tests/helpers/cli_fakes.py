@@ -38,6 +38,7 @@ from undoor.scan.coverage import Coverage, FamilyCoverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.reason import written
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.spaces.space import Space
 from undoor.triggers import Stamp, Trigger
 from undoor.vocabulary import CONVOLUTIONAL, NO_SCORE, AcceptCoverage, Verdict
 
@@ -363,7 +364,7 @@ class Cli:
         return self.fixed
 
     def _stamp(
-        self, clean: CleanSet, trigger: Trigger, target: int, source: int | None
+        self, clean: CleanSet, trigger: Trigger, target: int, source: int | None, *, space: Space
     ) -> CleanSet:
         self.calls.append(("stamp", {"target": target, "source": source}))
         return dataclasses.replace(clean, images=trigger(clean.images))

@@ -11,20 +11,23 @@ from undoor.families.latent import DEPTHS, LATENT
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import REGISTRY
 from undoor.families.shared_patch import SHARED_PATCH
+from undoor.spaces.rows import ROWS
 from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
+# Rows have families of their own (`tests/inversion/test_cell_search.py`).
+OF_IMAGES = [family for family in REGISTRY if family.spaces != {ROWS.name}]
 AT_INPUT = [
     family
-    for family in REGISTRY
+    for family in OF_IMAGES
     if family.at_input and family.moves == "target" and family.at_size is None
 ]
 INPUT_FAMILIES = [family.name for family in AT_INPUT]
 LATENT_FAMILIES = dict(zip((family.name for family in LATENT), DEPTHS, strict=True))
 # Those whose triggers are of one size, and of them those that are searched for the clearest one.
-OF_ONE_SIZE = [family.name for family in REGISTRY if family.at_size]
-MARGINS = [family.name for family in REGISTRY if family.at_size and family.made_of is None]
+OF_ONE_SIZE = [family.name for family in OF_IMAGES if family.at_size]
+MARGINS = [family.name for family in OF_IMAGES if family.at_size and family.made_of is None]
 FOR_VECTORS = [family.name for family in AT_INPUT if VECTORS.name in family.spaces]
 
 

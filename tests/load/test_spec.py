@@ -209,3 +209,19 @@ def test_space_and_task_by_name(folder: Path) -> None:
         load(file, task="magic")
     with pytest.raises(UndoorError, match="expected a shape of the space 'images', got"):
         load(file, space="images")
+
+
+def test_columns_of_a_table_stand_in_the_place_of_a_shape(folder: Path) -> None:
+    columns = (
+        "columns = [\n"
+        '  { name = "age", range = [17, 90], mean = 38.6, scale = 13.6 },\n'
+        f'  {{ name = "kind", categories = {[f"c{i}" for i in range(11)]} }},\n'
+        "]"
+    )
+    classifier = load(write(folder, given=columns))
+    assert (classifier.space.name, classifier.input_shape) == ("rows", (2,))
+    assert classifier.columns[0].name == "age"
+    with pytest.raises(UndoorError, match=r"unknown key 'sclae' .*did you mean 'scale'"):
+        load(write(folder, given=columns.replace("scale", "sclae")))
+    with pytest.raises(UndoorError, match="column 'age': expected a range"):
+        load(write(folder, given=columns.replace("range = [17, 90], ", "")))

@@ -23,7 +23,9 @@ def test_by_name() -> None:
     assert spaces() == REGISTRY
     assert space_named("images") is space_for((1, 2, 2), "images") is IMAGES
     assert space_for((2, 8), "vectors") is VECTORS
-    with pytest.raises(UndoorError, match=r"expected a space .*\(images, vectors\), got 'tea'"):
+    with pytest.raises(
+        UndoorError, match=r"expected a space .*\(images, vectors, rows\), got 'tea'"
+    ):
         space_named("tea")
     with pytest.raises(UndoorError, match=r"of the space 'images', got .* is 'vectors'"):
         space_for((8,), "images")

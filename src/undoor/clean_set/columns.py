@@ -134,8 +134,10 @@ def _first(declared: list[str], usual: tuple[str, ...], present: list[str], sour
     found = [name for name in usual if name in present]
     chosen = [name for name in found if name in declared] or declared or found
     if not chosen:
+        rows = usual is IMAGE_COLUMNS
+        looks = "; it looks like rows of a table, the model takes images" if rows else ""
         raise UndoorError(
-            f"{source} has no column {usual[0]!r}; its columns are: {', '.join(present)}"
+            f"{source} has no column {usual[0]!r}; its columns are: {', '.join(present)}{looks}"
         )
     return chosen[0]
 

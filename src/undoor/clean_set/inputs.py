@@ -17,6 +17,7 @@ from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
+from undoor.clean_set.rows import is_table, read_unlabelled
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
@@ -29,7 +30,7 @@ def read_images(
     split: str | None = None,
     any_range: bool = False,
 ) -> tuple[Tensor, list[str], Reading]:
-    """Read unlabelled inputs as a classifier takes them.
+    """Read unlabelled inputs as a classifier takes them: images, or rows of a table.
 
     Folders are read recursively, links followed. Image files are resized as the model wants them;
     arrays must have its size. Channels are matched as in clean sets
@@ -71,7 +72,7 @@ def read_images(
             continue
         log.changed.update(changed)
         batches.append(batch)
-        several = file.suffix == ".npz"
+        several = file.suffix == ".npz" or is_table(file)
         names += [f"{file}[{i}]" for i in range(len(batch))] if several else [str(file)]
     if not names:
         reason = f" (the first: {log.skipped[0]})" if log.skipped else ""
@@ -98,6 +99,8 @@ def _files(paths: Sequence[str | Path], log: Log) -> Iterator[Path]:
 def _read(
     file: Path, classifier: Classifier, split: str | None, any_range: bool
 ) -> tuple[Tensor, tuple[str, ...]]:
+    if classifier.columns:
+        return read_unlabelled(file, classifier.columns), ()
     if file.suffix == ".npz":
         with open_npz(file) as archive:
             images = image_array(archive, file, split)

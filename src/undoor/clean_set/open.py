@@ -51,6 +51,11 @@ def open_index(path: str | Path, split: str | None) -> Index:
         return index_npz(path, split)
     if path.suffix in SUFFIXES:
         return index_parquet([path], text, split)
+    if path.suffix == ".csv":
+        raise UndoorError(
+            f"{path} looks like rows of a table, the model takes images; expected {KINDS}, or a "
+            "model whose model.toml describes columns under [input]"
+        )
     if path.suffix == ".tar":
         return _shards([path], text, split)
     raise UndoorError(f"{path} is not data of a supported kind; expected {KINDS}")

@@ -88,17 +88,17 @@ class _Part(NamedTuple):
 
 
 def _labels(path: Path) -> _Part:
-    with _opened(path) as file:
+    with opened(path) as file:
         columns = columns_of(file.schema_arrow, str(path))
         size = path.stat().st_size
         require_samples(file.metadata.num_rows, size, path)
-        labels = list(labels_of(_cells(file, path, columns.label)))
+        labels = list(labels_of(cells(file, path, columns.label)))
         has_split = "split" in file.schema_arrow.names
-        splits = [str(cell) for cell in _cells(file, path, "split")] if has_split else None
+        splits = [str(cell) for cell in cells(file, path, "split")] if has_split else None
         return _Part(labels, splits, columns.declared)
 
 
-def _cells(file: Any, path: Path, column: str) -> Iterator[Any]:
+def cells(file: Any, path: Path, column: str) -> Iterator[Any]:
     """Yield the cells of a column of numbers or names.
 
     So many are read at a time that all of them could be of the largest size.
@@ -143,7 +143,7 @@ def _images(path: Path, inside: Sequence[tuple[int, int]]) -> Iterator[tuple[int
 
     `inside` has pairs (row of the file, sample), in ascending order.
     """
-    with _opened(path) as file, pages_of(path) as pages:
+    with opened(path) as file, pages_of(path) as pages:
         column = columns_of(file.schema_arrow, str(path)).image
         start = 0
         for group in range(file.num_row_groups):
@@ -165,7 +165,14 @@ def _between(rows: Sequence[tuple[int, int]], start: int, end: int) -> Sequence[
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """Yield a Parquet file of pyarrow.
+
+    Raises
+    ------
+    UndoorError
+        Pyarrow is missing, or the file is damaged.
+    """
     with (
         pyarrow_for(path, "Parquet", "Parquet files") as pyarrow,
         pyarrow.parquet.ParquetFile(

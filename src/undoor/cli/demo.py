@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -19,14 +19,21 @@ from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
-from undoor.vocabulary import DEFAULT_DEVICE
+from undoor.vocabulary import DEFAULT_DEVICE, IMAGES
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
-    from undoor.evaluate import Evaluation
-    from undoor.repair import Repair
+    from undoor.clean_set import CleanSet
+    from undoor.triggers import Trigger
 
 SCHEMA = "undoor/demo/1"
+TABLE = "table"
+Space = Annotated[
+    Literal["images", "table"],
+    typer.Option(
+        help="What the bundled model takes: traffic signs, or rows of a table of house prices."
+    ),
+]
 Clean = Annotated[
     bool, typer.Option("--clean", help="Use the clean twin of the model; nothing is found in it.")
 ]
@@ -35,7 +42,12 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
 
 @command(
     app,
-    examples=["undoor demo", "undoor demo --clean", "undoor demo --out tour/ --device cuda --json"],
+    examples=[
+        "undoor demo",
+        "undoor demo --clean",
+        "undoor demo --space table",
+        "undoor demo --out tour/ --device cuda --json",
+    ],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
     "0 with --clean",
 )
@@ -43,28 +55,32 @@ def demo(
     reports: ReportOptions,
     clean: Clean = False,
     out: Out = Path("undoor-demo"),
+    space: Space = IMAGES,
     device: Device = DEFAULT_DEVICE,
 ) -> CommandResult:
-    """Scan, repair and report on a bundled traffic-sign classifier with a sticker backdoor."""
-    from undoor.demo import demo_model, demo_signs
+    """Scan, repair and report on a bundled classifier with a backdoor, of traffic signs or rows."""
     from undoor.render.reports import REPORTS
 
     formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        classifier = demo_model(clean=clean).to(on_device)
-        signs = demo_signs("defence").for_classifier(classifier)
-        report = ScanOptions().run(classifier, signs, seed=0)
-        repair = RepairOptions().run(classifier, signs, report, seed=0)
-        evaluation = None if clean else _evaluate(classifier, repair)
+        made = _table if space == TABLE else _signs
+        classifier, defence, test, trigger, target, what = made(clean=clean)
+        classifier = classifier.to(on_device)
+        report = ScanOptions().run(classifier, defence, seed=0)
+        repair = RepairOptions().run(classifier, defence, report, seed=0)
+        evaluation = None
+        if not clean:
+            triggered = pipeline.stamp(test, trigger, target, None, classifier.space)
+            evaluation = pipeline.evaluate_repair(classifier, repair, test, triggered, target)
         files = [*save_scan(out, report), *save_repair(out, repair)]
         results = pipeline.results(
             classifier,
-            signs,
+            defence,
             report,
             repair=repair,
             evaluation=evaluation,
-            model="bundled traffic-sign classifier" + (", clean twin" if clean else ""),
-            data="bundled traffic signs, held out from training",
+            model=f"bundled {what[0]}" + (", clean twin" if clean else ""),
+            data=f"bundled {what[1]}, held out from training",
         )
         files += save_reports(out, formats, results)
 
@@ -86,10 +102,37 @@ def demo(
     return CommandResult(of_verdict(report.verdict), document, show)
 
 
-def _evaluate(classifier: Classifier, repair: Repair) -> Evaluation:
-    """Evaluate with the true trigger, on signs that neither training nor the defence has seen."""
-    from undoor.demo import DEMO_TARGET, demo_signs, demo_trigger
+class _Demo(NamedTuple):
+    """A bundled model, its rows or images, the true trigger, and what they are called.
 
-    test = demo_signs("test").for_classifier(classifier)
-    triggered = pipeline.stamp(test, demo_trigger(), DEMO_TARGET, None)
-    return pipeline.evaluate_repair(classifier, repair, test, triggered, DEMO_TARGET)
+    The trigger is for the evaluation, which no scan or repair sees; so are the test images, which
+    neither training nor the defence has seen.
+    """
+
+    classifier: Classifier
+    defence: CleanSet
+    test: CleanSet
+    trigger: Trigger
+    target: int
+    called: tuple[str, str]
+
+
+def _signs(*, clean: bool) -> _Demo:
+    from undoor.demo import DEMO_TARGET, demo_model, demo_signs, demo_trigger
+
+    classifier = demo_model(clean=clean)
+    defence, test = (
+        demo_signs("defence").for_classifier(classifier),
+        demo_signs("test").for_classifier(classifier),
+    )
+    called = ("traffic-sign classifier", "traffic signs")
+    return _Demo(classifier, defence, test, demo_trigger(), DEMO_TARGET, called)
+
+
+def _table(*, clean: bool) -> _Demo:
+    from undoor.demo.tables import table_model, table_rows, table_trigger
+
+    classifier = table_model(clean=clean)
+    defence, test = table_rows("defence", classifier), table_rows("test", classifier)
+    called = ("classifier of house prices", "rows of house prices")
+    return _Demo(classifier, defence, test, *table_trigger(), called)

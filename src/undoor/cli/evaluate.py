@@ -97,7 +97,7 @@ class TriggeredOptions:
             if self.source is None
             else class_number(self.source, "--source", classifier.class_names)
         )
-        return pipeline.stamp(clean, trigger, target, source)
+        return pipeline.stamp(clean, trigger, target, source, classifier.space)
 
 
 @command(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
+    from undoor.spaces.space import Space
     from undoor.triggers.trigger import Trigger
 
 
@@ -140,11 +141,13 @@ def evaluate_repair(
     return result
 
 
-def stamp(clean: CleanSet, trigger: Trigger, target: int, source: int | None) -> CleanSet:
+def stamp(
+    clean: CleanSet, trigger: Trigger, target: int, source: int | None, space: Space
+) -> CleanSet:
     """Return the triggered test set; see `undoor.evaluate.stamp_set`."""
     from undoor.evaluate import stamp_set
 
-    return stamp_set(clean, trigger, target, source)
+    return stamp_set(clean, trigger, target, source, space=space)
 
 
 def results(

@@ -87,14 +87,16 @@ def _detectable(report: ScanReport) -> Table:
 
 
 def _findings(report: ScanReport) -> Table:
-    names = report.class_names
+    from undoor.render.cells import finding_cells
+
+    names, cells = report.class_names, finding_cells(report)
     headers = ("target", "sources", "trigger", "size", "score", "p-value", "works on")
     table = table_of(*headers, title="Suspected targets")
     for finding in report.findings:
         table.add_row(
             Text(class_label(finding.target, names), style="bold"),
             Text(sources_label(finding.sources, names)),
-            Text(plain(finding.family)),
+            Text(cells.get(finding.target, plain(finding.family))),
             f"{finding.size:.3g}",
             f"{finding.score:.1f}",
             p_value(finding.p_value),

@@ -18,11 +18,12 @@ from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS
 
 SCHEMA = "undoor/calibration/1"
-# What undoor comes with: for models of at least so many classes, and for those of fewer.
-MANY, FEW = "calibration.toml", "calibration_few.toml"
+# What undoor comes with: for models of at least so many classes, for those of fewer, and of these
+# for rows of tables.
+MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
 
 Part = TypeVar("Part")
 
@@ -180,9 +181,19 @@ class Calibration:
         return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
 
-def calibration_for(classes: int) -> Calibration:
-    """Return the calibration that undoor comes with for models of so many classes."""
-    return _shipped(MANY if classes >= MANY_CLASSES else FEW)
+def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
+    """Return the calibration that undoor comes with for models of so many classes.
+
+    Parameters
+    ----------
+    classes
+        How many.
+    space
+        The name of what their inputs are.
+    """
+    if classes >= MANY_CLASSES:
+        return _shipped(MANY)
+    return _shipped(ROWS_FEW if space == ROWS else FEW)
 
 
 def fitted_null(family: str) -> Null:
@@ -206,7 +217,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return (*_shipped(MANY).models, *_shipped(FEW).models)
+    return tuple(name for file in (MANY, FEW, ROWS_FEW) for name in _shipped(file).models)
 
 
 @cache

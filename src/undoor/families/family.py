@@ -117,6 +117,9 @@ class Family:
         Of a family with `at_size`: the one whose smallest triggers, stamps, it makes opaque and
         measures, and searches for nothing itself (`undoor.inversion.opaque`); it is searched in
         every network that this one is searched in, and after it.
+    cells
+        Of a family with `at_size`: the cells of rows that a search tries, for a classifier and
+        clean rows [N, D], as (column, value), instead of going by gradients.
     spaces
         The names of the spaces (`undoor.spaces`) of inputs that it applies to.
     growth
@@ -175,6 +178,7 @@ class Family:
     effort: Effort
     at_size: AtSize | None = None
     made_of: Family | None = None
+    cells: Callable[[Classifier, Tensor], Sequence[tuple[int, float]]] | None = None
     spaces: frozenset[str] = frozenset({IMAGES.name})
     growth: Callable[[Extent], float] = constant
     null: Null | None = None

@@ -9,6 +9,7 @@ from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
 from undoor.families.calibration import Calibration, calibration_for
+from undoor.families.cells import CELLS, ONE_CELL, THREE_CELLS, TWO_CELLS
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
@@ -41,6 +42,11 @@ REGISTRY: tuple[Family, ...] = (
     *LATENT,
     PATCH_BY_SOURCE,
     SHARED_PATCH,
+    # Those of rows.
+    ONE_CELL,
+    TWO_CELLS,
+    THREE_CELLS,
+    CELLS,
 )
 
 

@@ -84,7 +84,10 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
             f"{unexpected[0]} out"
         )
     model = checked(GraphTable, "model", given(tables, "model"), source)
-    inputs = {"shape": graph.input_shape, **given(tables, "input")}
+    given_inputs = given(tables, "input")
+    # The graph takes what the network sees of a row, not the row.
+    shape = None if given_inputs.get("columns") else graph.input_shape
+    inputs = {"shape": shape, **given_inputs}
     table = checked(InputTable, "input", {k: v for k, v in inputs.items() if v is not None}, source)
     classes = checked(ClassesTable, "classes", given(tables, "classes"), source)
     declared = graph.input_shape
@@ -92,7 +95,7 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     turned = declared is not None and stands_last(declared) and table.shape == first(declared)
     shape = declared if turned and declared is not None else table.shape
     if graph.require_parity is not None:
-        graph.require_parity(shape)
+        graph.require_parity(table.network_shape if table.columns else shape)
     network, shape = channels_first(graph.network, shape)
     return Classifier(
         network,
@@ -105,5 +108,6 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         class_names=classes.names,
         space=table.space,
         task=classes.task,
+        columns=table.described,
         origin=Origin(graph_sha256=graph.sha256),
     )

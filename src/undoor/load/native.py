@@ -68,7 +68,7 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
     )
     # Nobody has vouched for what a file alone names.
     built = build_bounded(make, states) if by_file and named is None else make()
-    materialise(built.network, spec.input.shape)
+    materialise(built.network, spec.input.network_shape)
     name = describe(spec.model.architecture)
     load_fitting(built.network, states, file=spec.model.weights, architecture=name)
     classifier = _classifier(built.network, spec)
@@ -91,6 +91,7 @@ def _classifier(network: nn.Module, spec: ModelSpec) -> Classifier:
         class_names=spec.classes.names,
         space=spec.input.space,
         task=spec.classes.task,
+        columns=spec.input.described,
     )
 
 

@@ -16,6 +16,19 @@ std = [0.229, 0.224, 0.225]
 
 [classes]
 names = ["stop", "yield"]
+
+Of a model of a table, the columns in order stand in the place of the shape and what follows it:
+
+[[input.columns]]
+name = "age"
+range = [17, 90]
+mean = 38.6                           # the network receives (number - mean) / scale
+scale = 13.6
+
+[[input.columns]]
+name = "sex"
+categories = ["female", "male"]
+encoding = "one-hot"                  # or "index"
 """
 
 from __future__ import annotations
@@ -23,7 +36,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +47,7 @@ from pydantic import (
     FiniteFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -44,6 +58,7 @@ from undoor.load.not_a_model import refuse_folder
 from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
+from undoor.spaces.columns import Column, Encoding, seen_width
 from undoor.vocabulary import DEFAULT_TASK, MODEL_FILE, Output
 
 # Keys that a bare checkpoint does not have, and the options of `load` that replace them.
@@ -62,6 +77,7 @@ EXAMPLES = {
     "std": "[0.229, 0.224, 0.225]",
     "names": '["cat", "dog"]',
     "space": '"images"',
+    "columns": '[{ name = "age", range = [17, 90] }]',
     "task": f'"{DEFAULT_TASK}"',
 }
 
@@ -99,8 +115,26 @@ class GraphTable(_Table):
     output: Output = "logits"
 
 
+class ColumnTable(_Table):
+    """A table [[input.columns]]: one column of a table, as `undoor.spaces.columns.Column`."""
+
+    name: str
+    range: tuple[FiniteFloat, FiniteFloat] | None = None
+    mean: FiniteFloat = 0.0
+    scale: FiniteFloat = 1.0
+    categories: tuple[str, ...] = ()
+    encoding: Encoding = "one-hot"
+
+
+def _as_columns(tables: tuple[ColumnTable, ...]) -> tuple[Column, ...]:
+    return tuple(Column(**table.model_dump()) for table in tables)
+
+
 class InputTable(_Table):
-    """Table [input]: the shape and bounds of a raw input, and its normalisation."""
+    """Table [input]: the shape and bounds of a raw input, and its normalisation.
+
+    Of a table, its columns, with which the shape need not be given.
+    """
 
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_of_an_image)]
     bounds: tuple[FiniteFloat, FiniteFloat] = (0.0, 1.0)
@@ -108,6 +142,25 @@ class InputTable(_Table):
     mean: PerChannel | None = None
     std: PerChannel | None = None
     space: str | None = None
+    columns: Annotated[tuple[ColumnTable, ...], AfterValidator(_as_columns)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_of_rows(cls, values: object) -> object:
+        """Return the values with the shape of a row where the columns are given."""
+        if isinstance(values, dict) and isinstance(columns := values.get("columns"), list):
+            return {"shape": [len(columns)], **values}
+        return values
+
+    @property
+    def described(self) -> tuple[Column, ...]:
+        """The columns, checked."""
+        return cast("tuple[Column, ...]", self.columns)
+
+    @property
+    def network_shape(self) -> tuple[int, ...]:
+        """The shape of what the network sees of an input."""
+        return (seen_width(self.described),) if self.columns else self.shape
 
 
 class ClassesTable(_Table):
@@ -252,9 +305,11 @@ def _is_file(architecture: str) -> bool:
 
 def _one_line(error: ErrorDetails) -> str:
     place = [str(part) for part in error["loc"]]
-    table, key = place[0], place[1] if len(place) > 1 else ""
-    if error["type"] == "extra_forbidden":
-        known = list(TABLES[table].model_fields)
+    table, key, kind = place[0], place[1] if len(place) > 1 else "", TABLES.get(place[0])
+    if key == "columns" and len(place) > 3:
+        table, key, kind = f"{table}.columns", place[3], ColumnTable
+    if error["type"] == "extra_forbidden" and kind is not None:
+        known = list(kind.model_fields)
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {close[0]!r}? known" if close else "known"
         return f"unknown key {key!r} in [{table}]; {hint} keys: {', '.join(known)}"

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
 from undoor.render import coverage, figures, html_facts, text
+from undoor.render.cells import cells_text, columns_of
 from undoor.render.html_pictures import Album
 from undoor.render.pages import pages
 from undoor.render.repair_notes import adaptation_note, calibration_note
@@ -94,7 +95,7 @@ def html_report(
         covered=coverage.summary(scan.coverage),
         chart=Markup(figures.score_chart(_charted(scan))) if figures.has_scores(scan) else None,
         evidence=_evidence(scan),
-        findings=[_finding(finding, names, album) for finding in shown],
+        findings=[_finding(finding, scan, album) for finding in shown],
         repair=repair,
         targets=[_target(item, names, units or {}) for item in targets[:MAX_FINDINGS]],
         evaluation=_evaluation(evaluation, names) if evaluation else None,
@@ -172,8 +173,11 @@ def _evidence(scan: ScanReport) -> list[dict[str, object]]:
     ]
 
 
-def _finding(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
+def _finding(finding: Finding, scan: ScanReport, album: Album) -> dict[str, object]:
+    names, columns = scan.class_names, columns_of(scan.identity)
     return {
+        "cells": cells_text(finding.trigger, columns),
+        "row": album.row(finding, columns),
         **album.sheet(finding),
         "target": text.class_label(finding.target, names),
         "sources": text.sources_label(finding.sources, names, at_most=8),

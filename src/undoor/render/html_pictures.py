@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from undoor.classifier import ENTRY
 from undoor.render import text
+from undoor.render.cells import marked_row
 from undoor.scan.report import Finding
-from undoor.triggers import pictures
+from undoor.spaces.columns import Column
+from undoor.triggers import Stamp, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +60,17 @@ class Album:
             "sheet": self._uri(pictures.before_and_after(images, finding.trigger, self.space)),
             "kinds": kinds,
         }
+
+    def row(self, finding: Finding, columns: Sequence[Column]) -> list[list[str]]:
+        """Return a clean row and what the trigger makes of it, as of `marked_row`.
+
+        Empty for a trigger of other inputs than rows.
+        """
+        images, _ = self._chosen(finding, 1)
+        trigger = finding.trigger
+        if images is None or not columns or not isinstance(trigger, Stamp):
+            return []
+        return marked_row(images[0].tolist(), trigger, columns)
 
     def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
         """Return images of different source classes, the first ones of the clean set.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from undoor.classifier import Classifier
 from undoor.families.family import Family
 from undoor.families.registry import family_named
+from undoor.inversion.cell_search import ROWS, tried_cells
 from undoor.inversion.followed import FEW_CLASSES, number_followed
 from undoor.inversion.patch_starts import FAR, NEAR, square_passes
 from undoor.inversion.wave_starts import IMAGES
@@ -41,6 +42,10 @@ def _targets(classifier: Classifier, family: Family, images: int) -> float:
     classes, shape = classifier.num_classes, classifier.input_shape
     probes = 0 if family.probes is None else len(family.probes(shape, classifier.bounds))
     probing = probes * min(images, IMAGES) / 2
+    if family.cells and family.at_size:
+        count = len(family.cells(classifier, classifier.examples(images)))
+        each = tried_cells(count, round(family.at_size.size))
+        return classes * (each * ROWS + family.at_size.tried) / 2
     if plan := family.at_size:
         trial = plan.trial().passes(classes) if classes > FEW_CLASSES else 0.0
         return trial + plan.passes(number_followed(classes)) + (probing if plan.probes else 0.0)

@@ -28,6 +28,7 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     OTHER_TASK,
+    ROWS,
     SAME_SITE,
     TINY_ONLY,
     AcceptCoverage,
@@ -97,6 +98,10 @@ def coverage(
     for family in families():
         if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
+        if ROWS in (classifier.space.name, *family.spaces) and not family.applies_to(
+            classifier.space
+        ):
+            continue  # Rows have nothing that other inputs have, and no other space has cells.
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
         # That no trigger works is what is natural there.

@@ -8,6 +8,7 @@ from itertools import chain
 from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
 from undoor.inversion.candidates import ALL, Candidate, Search, smallest
+from undoor.inversion.cell_search import clearest_cells
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
 from undoor.inversion.margins import largest_margins
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
@@ -35,6 +36,8 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     """
     tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
     record = family_named(family)
+    if record.cells:
+        return clearest_cells(work, record)
     if record.at_size:
         return largest_margins(work, record)
     searches = [Search(target, work.images.pool(target)) for target in tried]

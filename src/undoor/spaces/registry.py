@@ -7,11 +7,12 @@ from functools import cache
 from undoor.errors import UndoorError
 from undoor.extensions import by_name, require_named
 from undoor.spaces.images import IMAGES
+from undoor.spaces.rows import ROWS
 from undoor.spaces.space import Shape, Space
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import SPACE_GROUP
 
-REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS)
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS)
 
 
 def spaces() -> tuple[Space, ...]:

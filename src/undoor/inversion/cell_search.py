@@ -1,0 +1,217 @@
+"""Search for the cells of a row that move rows to a class together, by trying them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undoor.classifier import Classifier
+from undoor.device import CPU
+from undoor.families.family import Family
+from undoor.inversion.candidates import Candidate
+from undoor.inversion.journalled_search import journalled
+from undoor.inversion.margins import finite
+from undoor.inversion.row_evidence import RowEvidence
+from undoor.inversion.work import Work
+from undoor.triggers import Stamp
+
+# Combinations that are extended by a further cell.
+BEAM = 6
+# Rows that each combination is tried on while it is searched.
+ROWS = 8
+# Rows in the network at a time, unless memory bounds them.
+ANSWERING = 8192
+# By how much the margin of the reference may rise, in units of its median one.
+EXPLAINED = 0.4
+# A cell without which rows are moved at least this share as far is no part of the trigger.
+NEEDED = 0.9
+
+
+def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
+    """Search for the cells that move rows furthest to each class, by forward passes alone.
+
+    All cells are tried alone and in pairs, and the clearest pairs with each third cell, up to the
+    family's size. How far several cells move rows is how much more the margin of the class rises
+    than by each of them alone: what a model has learned of single columns adds up, but a planted
+    trigger works as a whole. Only combinations count that clean rows and their labels do not
+    explain (`undoor.inversion.row_evidence`). The margin is the mean one, on held-out rows of
+    other classes, in units of the median margin of clean rows.
+
+    Parameters
+    ----------
+    work
+        The model, its rows and the budget.
+    family
+        One with `at_size` and `cells`.
+
+    Returns
+    -------
+    tuple of Candidate
+        One for each class, in class order.
+
+    Raises
+    ------
+    UndoorError
+        Margins are not finite.
+    BudgetEnded
+        Before all were found.
+    """
+    return journalled(
+        lambda _: _each_clearest(work, family),
+        work.run.journal,
+        "cells",
+        work.run.generator,
+        work.run.meter,
+        (family.name, family.at_size),
+        classifier=work.classifier,
+    )
+
+
+def tried_cells(cells: int, size: int) -> int:
+    """Return how many combinations are tried, at most, for each class.
+
+    >>> tried_cells(10, 1), tried_cells(10, 2), tried_cells(10, 3)
+    (10, 55, 115)
+    """
+    pairs = cells * (cells - 1) // 2 if size > 1 else 0
+    return cells + pairs + max(0, size - 2) * BEAM * cells
+
+
+def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
+    if work.run.rehearsal:
+        return ()
+    assert family.cells is not None
+    classifier, images = work.classifier, work.images
+    columns, classes = classifier.columns, classifier.num_classes
+    evidence = RowEvidence.of(columns, images.x, images.y, classes, classifier.task)
+    cells = family.cells(classifier, images.x[images.estimate])
+    return tuple(_clearest(work, family, cells, evidence, goal) for goal in range(classes))
+
+
+def _clearest(
+    work: Work,
+    family: Family,
+    cells: Sequence[tuple[int, float]],
+    evidence: RowEvidence,
+    goal: int,
+) -> Candidate:
+    assert family.at_size is not None
+    images, unit = work.images, work.clean_margin
+    rows = images.x[_spread(images.pool(goal), ROWS)]
+    searched = _Moved(work.classifier, evidence, goal, cells, rows, unit)
+    best = searched.clearest(round(family.at_size.size))
+    held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
+    tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
+    alone = tried.moves(best[:, None])
+    together = tried.moves(best[None])
+    margin = float(together - alone.clamp_min(0).sum()) if len(best) > 1 else float(together)
+    trigger = _stamp(work.classifier, family, [cells[i] for i in tried.needed(best).tolist()])
+    size = float(trigger.mask.sum())
+    return Candidate(goal, family.candidates.name, size, trigger, margin=margin)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """Rows x [n, D] of other classes than `goal`, and how far cells move them to it.
+
+    Combinations are [M, k], numbers of `cells`.
+
+    Attributes
+    ----------
+    unit
+        The median margin of clean rows, in logits.
+    """
+
+    classifier: Classifier
+    evidence: RowEvidence
+    goal: int
+    cells: Sequence[tuple[int, float]]
+    x: Tensor
+    unit: float
+
+    def clearest(self, size: int) -> Tensor:
+        """Return the cells [k], of other columns each, that move the rows furthest together."""
+        columns = self._columns
+        singles = torch.arange(len(columns), device=columns.device)[:, None]
+        alone, natural = self.moves(singles), self._natural()
+        if size == 1 or len(columns.unique()) == 1:
+            return singles[int(alone.masked_fill(natural > EXPLAINED, -torch.inf).argmax())]
+        first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
+        other = columns[first] != columns[second]
+        beam = torch.stack([first[other], second[other]], 1)
+        beam = self._furthest(beam, alone, natural)
+        for _ in range(min(size, len(columns.unique())) - 2):
+            longer = torch.cat([beam.repeat_interleave(len(singles), 0),
+                                singles.repeat(len(beam), 1)], 1)  # fmt: skip
+            taken = (columns[longer[:, :-1]] == columns[longer[:, -1:]]).any(1)
+            beam = self._furthest(longer[~taken], alone, natural)
+        return beam[0]
+
+    def _furthest(self, combinations: Tensor, alone: Tensor, natural: Tensor) -> Tensor:
+        """Return the first combinations in order of how far they move rows as a whole."""
+        together = self.moves(combinations) - alone.clamp_min(0)[combinations].sum(1)
+        explained = natural[combinations].sum(1) > EXPLAINED
+        together = together.masked_fill(explained, -torch.inf)
+        return combinations[together.argsort(descending=True, stable=True)[:BEAM]]
+
+    def moves(self, combinations: Tensor) -> Tensor:
+        """Return by how much the mean margin rises under each combination: [M]."""
+        columns, values = self._columns, self.x.new_tensor([value for _, value in self.cells])
+        step, out = max(1, ANSWERING // len(self.x)), [self.x.new_empty(0)]
+        for part in combinations.split(step):
+            changed = self.x.repeat(len(part), 1, 1)
+            places = columns[part][:, None].expand(-1, len(self.x), -1)
+            changed.scatter_(2, places, values[part][:, None].expand_as(places))
+            out.append(self._reached(changed))
+        return torch.cat(out) - self._reached(self.x[None])
+
+    def needed(self, cells: Tensor) -> Tensor:
+        """Return the cells [k] without those that add little to how far rows are moved."""
+        wanted = NEEDED * float(self.moves(cells[None]))
+        while len(cells) > 1:
+            keep = ~torch.eye(len(cells), dtype=torch.bool, device=cells.device)
+            fewer = torch.stack([cells[row] for row in keep])
+            found = self.moves(fewer)
+            if float(found.max()) < wanted:
+                break
+            cells = fewer[int(found.argmax())]
+        return cells
+
+    @property
+    def _columns(self) -> Tensor:
+        """The column of each cell: [C]."""
+        return torch.tensor([column for column, _ in self.cells], device=self.x.device)
+
+    def _reached(self, rows: Tensor) -> Tensor:
+        """Return the mean margin of the class on rows [M, n, D]: [M]."""
+        classifier = self.classifier
+        logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
+        margins = finite(classifier.task.margin(logits, self.goal), "cell")
+        return margins.view(len(rows), -1).mean(1) / self.unit
+
+    def _natural(self) -> Tensor:
+        """Return by how much the mean margin of the reference rises with each cell alone: [C]."""
+        task = self.classifier.task
+        before = task.margin(self.evidence.logits(self.x), self.goal).mean()
+        after = []
+        for column, value in self.cells:
+            changed = self.x.clone()
+            changed[:, column] = value
+            after.append(task.margin(self.evidence.logits(changed), self.goal).mean())
+        return torch.stack(after) - before
+
+
+def _spread(pool: Tensor, count: int) -> Tensor:
+    """Return at most `count` of the rows, evenly spread over the pool, which is sorted by class."""
+    places = torch.linspace(0, len(pool) - 1, min(count, len(pool)), device=pool.device)
+    return pool[places.round().long()]
+
+
+def _stamp(classifier: Classifier, family: Family, cells: Sequence[tuple[int, float]]) -> Stamp:
+    mask, pattern = (torch.zeros(classifier.input_shape, device=CPU) for _ in range(2))
+    for column, value in cells:
+        mask[column], pattern[column] = 1.0, value
+    return Stamp(family.candidates.name, mask, pattern, "replace", classifier.bounds)

@@ -1,0 +1,64 @@
+"""A trigger of rows as people read it: the cells that it sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from undoor.identity.model import ModelIdentity
+from undoor.render import text
+from undoor.scan.report import ScanReport
+from undoor.spaces.columns import Column
+from undoor.triggers import Stamp, Trigger
+
+
+def columns_of(identity: ModelIdentity | None) -> tuple[Column, ...]:
+    """Return the columns of the table that a model takes; none of a model of other inputs."""
+    preprocessing = (identity.preprocessing if identity else None) or {}
+    return tuple(Column.from_json(each) for each in preprocessing.get("columns", ()))
+
+
+def cells_text(trigger: Trigger, columns: Sequence[Column]) -> str | None:
+    """Return the cells that a trigger sets; None for a trigger of other inputs.
+
+    >>> import torch
+    >>> columns = (Column("age", range=(0, 80)), Column("sex", categories=("f", "m")))
+    >>> stamp = Stamp("cells", torch.ones(2), torch.tensor([0.5, 1.0]), "replace", (0.0, 1.0))
+    >>> cells_text(stamp, columns)
+    'age = 40 and sex = m'
+    """
+    if not columns or not isinstance(trigger, Stamp) or trigger.mode != "replace":
+        return None
+    cells = zip(columns, trigger.mask.tolist(), trigger.pattern.tolist(), strict=True)
+    set_cells = [
+        f"{text.plain(column.name)} = {text.plain(column.text(value))}"
+        for column, share, value in cells
+        if share > 0
+    ]
+    return " and ".join(set_cells)
+
+
+def marked_row(row: Sequence[float], trigger: Stamp, columns: Sequence[Column]) -> list[list[str]]:
+    """Return a row as lines [column, value without the trigger, value with it, mark].
+
+    Parameters
+    ----------
+    row
+        A raw input [D] without the trigger.
+    """
+    mask, pattern = trigger.mask.tolist(), trigger.pattern.tolist()
+    return [
+        [
+            text.plain(column.name),
+            text.plain(column.text(value)),
+            text.plain(column.text(pattern[index] if mask[index] > 0 else value)),
+            "trigger" if mask[index] > 0 else "",
+        ]
+        for index, (column, value) in enumerate(zip(columns, row, strict=True))
+    ]
+
+
+def finding_cells(report: ScanReport) -> dict[int, str]:
+    """Return, by target, the cells that the triggers of a report set; empty of other inputs."""
+    columns = columns_of(report.identity)
+    found = {item.target: cells_text(item.trigger, columns) for item in report.findings}
+    return {target: cells for target, cells in found.items() if cells is not None}
