@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from starlette.testclient import TestClient
 from helpers.html_pages import Page
 from helpers.serving import SHAPE, FakeEngine, inputs, served, serving
 from undoor.serve.limits import Limits
+from undoor.serve.store import Store
 
 INFER = "/v2/models/signs/infer"
 
@@ -310,8 +313,6 @@ def test_a_database_that_fails_costs_no_answer(
 ) -> None:
     from sqlalchemy.exc import OperationalError
 
-    from undoor.serve.store import Store
-
     def fail(*_: object) -> None:
         raise OperationalError("no", None, OSError("disk full"))
 
@@ -325,6 +326,45 @@ def test_a_database_that_fails_costs_no_answer(
             time.sleep(1.2)
         # Counts that could not be written are written later.
         until(lambda: client.get("/guard/state").json()["targets"][0]["judged"] == 1)
+
+
+def test_a_database_without_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The guard's routes say that the database fails; counters of the process are still served."""
+    with serving(tmp_path, keep=3) as client:
+        with closing(sqlite3.connect(tmp_path / "flags.sqlite")) as database:
+            for table in ("counts", "tests", "flagged"):
+                database.execute(f"DROP TABLE undoor_{table}")
+        (found,) = rows(client, 0.5)
+        assert (found["flagged"], found["kept"]) == (True, None)
+        for path in ("state", "flagged", "history", "flagged/1/picture"):
+            answer = client.get(f"/guard/{path}")
+            assert answer.status_code == 503
+            assert answer.json()["error"].startswith("the database fails (OperationalError)")
+        assert client.post("/guard/alarm/acknowledge").status_code == 503
+        page = client.get("/metrics")
+        assert page.status_code == 200
+        assert "undoor_not_kept_total 1.0" in page.text
+        assert "undoor_alarm" not in page.text
+    assert "metrics lack the shares flagged" in caplog.messages
+
+
+def test_any_error_of_counting_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no number")
+
+    closed: list[Store] = []
+    monkeypatch.setattr(Store, "close", lambda store: closed.append(store))
+    with serving(tmp_path) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "count", fail)
+            rows(client, 0.5)
+            until(lambda: "counts are not written yet" in caplog.messages)
+        until(lambda: client.get("/guard/state").json()["targets"][0]["judged"] == 1)
+        monkeypatch.setattr(Store, "count", fail)
+        rows(client, 0.5)
+    assert len(closed) == 1
 
 
 def test_counts_are_written_at_the_end(tmp_path: Path) -> None:
