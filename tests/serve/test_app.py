@@ -419,6 +419,22 @@ def test_every_answer_carries_its_headers(tmp_path: Path) -> None:
         assert client.put("/v2").status_code == 405
 
 
+def test_head_is_get_without_a_body(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("secret-secret-secret\n")
+    with serving(tmp_path) as client:
+        for path in ("/", "/v2/health/live", "/guard/state", "/page/page.js"):
+            wanted, found = client.get(path), client.head(path)
+            assert (found.status_code, found.content) == (200, b"")
+            assert found.headers["content-length"] == wanted.headers["content-length"]
+        assert client.head("/metrics").status_code == 200
+        assert 'route="/v2/health/live",status="200"} 2.0' in client.get("/metrics").text
+        assert client.head("/classify").status_code == 405
+        assert client.head("/nowhere").status_code == 404
+    with serving(tmp_path, tokens=tmp_path / "tokens") as client:
+        refused = client.head("/metrics")
+        assert (refused.status_code, refused.content) == (401, b"")
+
+
 def test_a_fault_of_ours_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from undoor.serve.service import Service
 
