@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from starlette.testclient import TestClient
 from helpers.html_pages import Page
 from helpers.serving import SHAPE, FakeEngine, inputs, served, serving
 from undoor.serve.limits import Limits
+from undoor.serve.store import Store
 
 INFER = "/v2/models/signs/infer"
 
@@ -310,8 +313,6 @@ def test_a_database_that_fails_costs_no_answer(
 ) -> None:
     from sqlalchemy.exc import OperationalError
 
-    from undoor.serve.store import Store
-
     def fail(*_: object) -> None:
         raise OperationalError("no", None, OSError("disk full"))
 
@@ -325,6 +326,45 @@ def test_a_database_that_fails_costs_no_answer(
             time.sleep(1.2)
         # Counts that could not be written are written later.
         until(lambda: client.get("/guard/state").json()["targets"][0]["judged"] == 1)
+
+
+def test_a_database_without_tables(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The guard's routes say that the database fails; counters of the process are still served."""
+    with serving(tmp_path, keep=3) as client:
+        with closing(sqlite3.connect(tmp_path / "flags.sqlite")) as database:
+            for table in ("counts", "tests", "flagged"):
+                database.execute(f"DROP TABLE undoor_{table}")
+        (found,) = rows(client, 0.5)
+        assert (found["flagged"], found["kept"]) == (True, None)
+        for path in ("state", "flagged", "history", "flagged/1/picture"):
+            answer = client.get(f"/guard/{path}")
+            assert answer.status_code == 503
+            assert answer.json()["error"].startswith("the database fails (OperationalError)")
+        assert client.post("/guard/alarm/acknowledge").status_code == 503
+        page = client.get("/metrics")
+        assert page.status_code == 200
+        assert "undoor_not_kept_total 1.0" in page.text
+        assert "undoor_alarm" not in page.text
+    assert "metrics lack the shares flagged" in caplog.messages
+
+
+def test_any_error_of_counting_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no number")
+
+    closed: list[bool] = []
+    monkeypatch.setattr(Store, "close", lambda _: closed.append(True))
+    with serving(tmp_path) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "count", fail)
+            rows(client, 0.5)
+            until(lambda: "counts are not written yet" in caplog.messages)
+        until(lambda: client.get("/guard/state").json()["targets"][0]["judged"] == 1)
+        monkeypatch.setattr(Store, "count", fail)
+        rows(client, 0.5)
+    assert closed == [True]
 
 
 def test_counts_are_written_at_the_end(tmp_path: Path) -> None:
@@ -377,6 +417,22 @@ def test_every_answer_carries_its_headers(tmp_path: Path) -> None:
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert client.get("/nowhere").json() == {"error": "Not Found"}
         assert client.put("/v2").status_code == 405
+
+
+def test_head_is_get_without_a_body(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("secret-secret-secret\n")
+    with serving(tmp_path) as client:
+        for path in ("/", "/v2/health/live", "/guard/state", "/page/page.js"):
+            wanted, found = client.get(path), client.head(path)
+            assert (found.status_code, found.content) == (200, b"")
+            assert found.headers["content-length"] == wanted.headers["content-length"]
+        assert client.head("/metrics").status_code == 200
+        assert 'route="/v2/health/live",status="200"} 2.0' in client.get("/metrics").text
+        assert client.head("/classify").status_code == 405
+        assert client.head("/nowhere").status_code == 404
+    with serving(tmp_path, tokens=tmp_path / "tokens") as client:
+        refused = client.head("/metrics")
+        assert (refused.status_code, refused.content) == (401, b"")
 
 
 def test_a_fault_of_ours_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

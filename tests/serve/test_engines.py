@@ -142,6 +142,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("no JSON", "metadata are damaged or older"),
         ('{"holds": "corrected"}', "metadata are damaged or older"),
         ("[]", "metadata are damaged or older"),
+        ("[" * 100_000, "metadata are damaged or older"),
         ('{"schema": "undoor/export/0", "task": "single label"}', "expected an export of"),
         ('{"schema": "undoor/export/1", "task": "single label"}', "damaged or older ones"),
     ],
@@ -185,3 +186,50 @@ def test_triggers_that_are_no_pictures(exported: Path, triggers: object) -> None
     about = json.dumps(json.loads(text) | {"triggers": triggers})
     with pytest.raises(UndoorError, match="its description is not one of undoor"):
         OnnxEngine(changed(exported, undoor=about), name="m")
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        {"wanted_fpr": -5},
+        {"wanted_fpr": 0},
+        {"wanted_fpr": 1},
+        {"wanted_fpr": float("nan")},
+        {"flagged_interval": [0, 7]},
+        {"flagged_interval": [0, float("nan")]},
+    ],
+)
+def test_promises_that_are_no_shares(exported: Path, calibration: dict[str, object]) -> None:
+    with pytest.raises(UndoorError, match="expected a wanted_fpr above 0 and below 1"):
+        OnnxEngine(edited(exported, calibrations=[calibration] * 2), name="m")
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"targets": [0, 99]}, "targets: expected numbers from 0 to 3, each once"),
+        ({"targets": [-1, 1]}, "targets: expected numbers"),
+        ({"targets": [1, 1]}, "targets: expected numbers"),
+        ({"targets": [True, 0]}, "targets: expected numbers"),
+        ({"targets": [1.5, 0]}, "targets: expected numbers"),
+        ({"targets": []}, "targets: expected numbers"),
+        ({"targets": 1}, "damaged or older ones"),
+        ({"thresholds": [float("nan"), 1]}, "thresholds: expected 2 finite numbers"),
+        ({"thresholds": [10**400, 1]}, "damaged or older ones"),
+        ({"thresholds": [1.0]}, "thresholds: expected 2 finite numbers"),
+        ({"targets": [1, 2]}, "expected a graph that guards the targets"),
+        ({"targets": [1], "thresholds": [1.0]}, "expected a graph that guards"),
+        ({"policy": "flag"}, "expected a graph with the policy 'flag'.*got one with 'relabel'"),
+        ({"policy": "reject"}, "expected a graph with the policy 'reject'"),
+        ({"policy": "none"}, "expected a graph with the policy 'none'"),
+    ],
+)
+def test_edited_metadata_are_refused(exported: Path, edit: dict[str, object], told: str) -> None:
+    with pytest.raises(UndoorError, match=told) as refused:
+        OnnxEngine(edited(exported, **edit), name="m")
+    assert "\n" not in str(refused.value)
+
+
+def edited(exported: Path, **edit: object) -> Path:
+    text = next(p.value for p in onnx.load(exported).metadata_props if p.key == "undoor")
+    return changed(exported, undoor=json.dumps(json.loads(text) | edit))

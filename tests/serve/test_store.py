@@ -164,3 +164,46 @@ def test_a_damaged_state_begins_anew(tmp_path: Path, sqlite_store: Store) -> Non
 
 def test_kept_inputs_are_float32() -> None:
     assert np.frombuffer(kept(2).columns()["input"], "<f4")[0] == 2
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_deleted_or_replaced(tmp_path: Path, replaced: bool) -> None:
+    """What is acknowledged after that is in the file that is at the path."""
+    file = tmp_path / "flags.sqlite"
+    with closing(Store(f"sqlite:///{file}")) as store:
+        store.keep([kept(1)], 3)
+        if replaced:
+            (tmp_path / "empty").touch()
+            (tmp_path / "empty").replace(file)
+        else:
+            file.unlink()
+        store.keep([kept(2)], 3)
+        store.count(REPAIR, {1: (5, 1)}, {1: 0.5}, 0.01)
+        assert [item.x.flat[0] for item in store.kept(MODEL)] == [2]
+        with closing(Store(f"sqlite:///{file}", create=False)) as other:
+            assert [item.x.flat[0] for item in other.kept(MODEL)] == [2]
+            assert other.tests(REPAIR, [1])[1].test.judged == 5
+
+
+def test_a_file_that_is_deleted_within_a_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "flags.sqlite"
+    with closing(Store(f"sqlite:///{file}")) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr("undoor.serve.store._forget_oldest", lambda *_: file.unlink())
+            with pytest.raises(SQLAlchemyError, match="deleted or replaced"):
+                store.keep([kept(1)], 3)
+        assert store.keep([kept(2)], 3) == [1]
+
+
+def test_a_file_that_cannot_be_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with closing(Store(f"sqlite:///{folder / 'flags.sqlite'}")) as store:
+        folder.rename(tmp_path / "elsewhere")
+        for _ in range(2):
+            with pytest.raises(SQLAlchemyError):
+                store.keep([kept(1)], 3)
+        (tmp_path / "elsewhere").rename(folder)
+        assert store.keep([kept(2)], 3) == [1]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
+from undoor.deploy.agreement import described_targets, require_agreement
 from undoor.deploy.graph import DEFAULT_PROVIDERS, Outputs, ServedGraph
 from undoor.deploy.prediction import Prediction, predictions
 from undoor.errors import UndoorError, first_line
@@ -51,7 +52,7 @@ class ExportedModel:
     ------
     UndoorError
         ONNX Runtime is missing, or the file cannot be opened, was not written by `undoor export`,
-        or is of another version.
+        or is of another version; or its metadata do not fit its graph.
 
     Attributes
     ----------
@@ -79,14 +80,16 @@ class ExportedModel:
         try:
             self.contract = Contract.from_json(self.metadata)
             self.preparation = Preparation.from_json(self.metadata["preprocessing"], self.contract)
-            self._targets = tuple(map(int, self.metadata["targets"]))
-        except (KeyError, TypeError, ValueError) as error:
+            classes = len(self.contract.class_names)
+            self._targets = described_targets(self.metadata, classes)
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UndoorError(
                 f"{file}: expected metadata of {EXPORT_SCHEMA} with preprocessing, got damaged or "
                 f"older ones ({error}); export the model again"
             ) from None
         self._takes = EXPORT_PIXELS if self.preparation.in_graph else EXPORT_INPUT
         _require_signature(self._graph, self._takes, file)
+        self._require_agreement(file)
 
     def prepare(self, given: Input) -> NDArray[Any]:
         """Return one raw input as the file takes it.
@@ -171,6 +174,18 @@ class ExportedModel:
                 f"ONNX Runtime fails on {len(batch)} inputs ({reason}); give fewer or smaller ones"
             ) from error
 
+    def _require_agreement(self, file: Path) -> None:
+        policy = self.metadata.get("policy")
+        try:
+            require_agreement(self._graph, self.preparation, self._targets, policy, file)
+        except UndoorError:
+            raise
+        except Exception as error:
+            raise UndoorError(
+                f"{file}: ONNX Runtime fails on one input of the shape that the metadata name "
+                f"({first_line(error)}); export the model again"
+            ) from error
+
     def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
         return predictions(*self.outputs(batch), self.contract.class_names)
 
@@ -232,7 +247,7 @@ def _metadata(graph: ServedGraph, file: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(text)
         named = (data["schema"], data["task"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UndoorError(
             f"{file}: its metadata are damaged or older ({error}); {advice}"
         ) from None

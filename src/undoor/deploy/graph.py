@@ -96,17 +96,28 @@ class ServedGraph:
         takes = self.inputs[0][0]
         if not self.is_cut:
             return tuple(self._parts[0].run(list(EXPORT_OUTPUTS), {takes: x}))
-        first, rest = self._parts
-        (bare,) = first.run([EXPORT_BARE], {takes: x})
+        (bare,) = self._parts[0].run([EXPORT_BARE], {takes: x})
         rows = np.isin(bare.argmax(1), targets) | ~_ordinary(bare)
         if x.dtype.kind == "f":
             rows |= ~_ordinary(x, *bounds)
         outputs = bare, np.zeros(len(x), bool), np.full(len(x), NO_SCORE, np.float32)
         if rows.any():
-            given = {takes: x[rows], EXPORT_BARE: bare[rows]}
-            for part, decided in zip(outputs, rest.run(list(EXPORT_OUTPUTS), given), strict=True):
+            for part, decided in zip(outputs, self.decide(x[rows], bare[rows]), strict=True):
                 part[rows] = decided
         return outputs
+
+    def decide(self, x: Array, bare: Array) -> Outputs:
+        """Return what is decided on inputs [N, ...] that all go through the corrected networks.
+
+        Parameters
+        ----------
+        bare
+            Logits [N, K] of the original network. A graph that is not cut computes them itself.
+        """
+        given = {self.inputs[0][0]: x}
+        if self.is_cut:
+            given[EXPORT_BARE] = bare
+        return tuple(self._parts[-1].run(list(EXPORT_OUTPUTS), given))
 
 
 def _ordinary(x: Array, low: float = -np.inf, high: float = np.inf) -> NDArray[np.bool_]:

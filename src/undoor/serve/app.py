@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -27,6 +29,8 @@ from undoor.serve.service import Service
 from undoor.serve.settings import Settings
 from undoor.serve.store import Store
 from undoor.serve.tokens import Tokens
+
+log = logging.getLogger("undoor.serve")
 
 PAGE = Path(__file__).parent / "page"
 DESCRIPTION = (
@@ -90,6 +94,13 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, error: Refusal) -> Response:
         return _refusal(error)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def without_database(_: Request, error: SQLAlchemyError) -> Response:
+        # What the driver says may name hosts and users: it is for the log alone.
+        log.error("the database fails", extra={"error": str(error)[:500]})
+        message = f"the database fails ({type(error).__name__}); the log of the service says why"
+        return _refusal(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, message))
 
     @app.exception_handler(ClientDisconnect)
     async def left(_: Request, __: ClientDisconnect) -> Response:

@@ -56,6 +56,7 @@ HEADERS = {
     b"cache-control": b"no-store",
 }
 UNMATCHED = "unmatched"
+HEAD = "HEAD"
 # The ends of paths whose requests take the network's time.
 INFERENCE = ("/infer", "/classify")
 
@@ -84,6 +85,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        # HEAD is answered as GET; what of an answer is sent is up to `_Answer`.
+        asked = {**scope, "method": "GET"} if scope["method"] == HEAD else scope
         body = _Body(self, receive, _header(scope, b"content-length"), _has_body(scope))
         answer = _Answer(scope, send, body)
         try:
@@ -92,7 +95,7 @@ class Gate:
             if scope["method"] == "POST" and scope["path"].endswith(INFERENCE):
                 # In an overload, refusals must cost less than answers.
                 await body.drop_unless(self._require_room)
-            await self._app(scope, body.receive, answer.send)
+            await self._app(asked, body.receive, answer.send)
         except Refusal as error:
             await answer.refuse(error)
         except Exception:
@@ -100,7 +103,8 @@ class Gate:
             await answer.refuse(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"))
         finally:
             self._held.release(body.size)
-            self._note(scope, answer.status, time.perf_counter() - started)
+            route = getattr(asked.get("route"), "path", UNMATCHED)
+            self._note(scope, route, answer.status, time.perf_counter() - started)
 
     @property
     def held(self) -> HeldBytes:
@@ -125,8 +129,7 @@ class Gate:
                 "expected the header 'Authorization: Bearer TOKEN' with a token of this service",
             )
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+    def _note(self, scope: Scope, route: str, status: int, seconds: float) -> None:
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         if self._access_log:
@@ -203,7 +206,7 @@ class _Answer:
         self.status = 0
 
     async def send(self, message: Message) -> None:
-        """Send a message, its head with what every answer carries."""
+        """Send a message, its head with what every answer carries; to HEAD, no body."""
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             headers = dict(HEADERS)
@@ -213,6 +216,8 @@ class _Answer:
                 headers[b"connection"] = b"close"
             given = [pair for pair in message.get("headers", ()) if pair[0].lower() not in headers]
             message = {**message, "headers": [*given, *headers.items()]}
+        elif self._scope["method"] == HEAD:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, error: Refusal) -> None:

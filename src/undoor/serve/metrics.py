@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,11 +17,14 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
 from undoor.rate import clopper_pearson
 from undoor.serve.answers import BACKDOOR, Answers
 from undoor.serve.served_model import ServedModel
 from undoor.serve.store import Tested
+
+log = logging.getLogger("undoor.serve")
 
 # The folder in which the workers of one service count; prometheus_client reads it when imported.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -111,8 +115,15 @@ class Shares(Collector):
         self._model, self._tests = model, tests
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Return one gauge family after another, each with one value per target."""
-        found = self._tests()
+        """Return one gauge family after another, each with one value per target.
+
+        There are none where the database fails: the counters of the workers do not need it.
+        """
+        try:
+            found = self._tests()
+        except SQLAlchemyError as error:
+            log.error("metrics lack the shares flagged", extra={"error": str(error)[:500]})
+            return
         for name, text, value in _GAUGES:
             family = GaugeMetricFamily(f"undoor_{name}", text, labels=("target", "class"))
             for guard in self._model.guards:

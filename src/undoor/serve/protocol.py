@@ -34,11 +34,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take data, unless a head gets too large."""
-        if self._in_head:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too large.")
+        while data and not self.transport.is_closing():
+            room = MAX_HEAD_BYTES - self._head_bytes
+            if room == 0:
+                self.send_400_response("The head of the request is too large.")
+                return
+            piece, data = data[:room], data[room:]
+            if self._in_head:
+                self._head_bytes += len(piece)
+            super().data_received(piece)
 
     def on_message_begin(self) -> None:
         """Begin to wait for a head, of which the first byte is here."""
@@ -52,6 +56,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Count what comes next as a head; it need not come."""
+        super().on_message_complete()
+        self._in_head = True
 
     def _begin_head(self) -> None:
         self._in_head = True

@@ -107,15 +107,16 @@ def serve(
     workers
         Processes; with 1 it is this one.
     ready
-        Called with host and port once the socket is open.
+        Called with host and port once the socket is open and what the settings name was opened.
 
     Raises
     ------
     UndoorError
-        The address cannot be used.
+        The address cannot be used; or the database, that of the fleet, or the file of tokens.
     """
     if not 1 <= workers <= MAX_WORKERS:
         raise UsageError(f"expected 1 to {MAX_WORKERS} workers, got {workers}")
+    _require_usable(worker.settings)
     with _listening(address) as listener, _ending_quietly():
         config = _config(worker, workers)
         host, port = listener.getsockname()[:2]
@@ -129,6 +130,19 @@ def serve(
             supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise UndoorError("a worker could not be started; the log says why")
+
+
+def _require_usable(settings: Settings) -> None:
+    """Open what each worker opens, so that none fails after the address was told."""
+    from undoor.fleet.stored_models import stored_models
+    from undoor.serve.store import Store
+    from undoor.serve.tokens import Tokens
+
+    if settings.tokens is not None:
+        Tokens.read(settings.tokens)
+    if settings.fleet is not None:
+        stored_models(settings.fleet)
+    Store(settings.database).close()
 
 
 def _config(worker: Worker, workers: int) -> uvicorn.Config:

@@ -50,9 +50,19 @@ class TargetGuard:
 
         >>> TargetGuard.of(3, 0.5, {"wanted_fpr": 0.01, "flagged_interval": [0.0, 0.116]}).promised
         0.116
+
+        Raises
+        ------
+        ValueError
+            It promises no share.
         """
         wanted = float(calibration.get("wanted_fpr", DEFAULT_FPR))
         _, high = calibration.get("flagged_interval") or (None, wanted)
+        if not (0 < wanted < 1 and 0 <= float(high) <= 1):
+            raise ValueError(
+                "expected a wanted_fpr above 0 and below 1 and a flagged_interval within 0 to 1, "
+                f"got {wanted} and an upper limit of {high}"
+            )
         promised = min(MAX_PROMISE, max(wanted, float(high)))
         return TargetGuard(int(target), float(threshold), promised)
 

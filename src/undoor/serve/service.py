@@ -93,15 +93,17 @@ class Service:
     async def stop(self) -> None:
         """Answer and write what was accepted, then end."""
         self._started = False
-        await self._batcher.close()
-        await self._keeper.close()
-        self._flusher.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._flusher
-        await self._flush()
-        self._engine_pool.shutdown()
-        self._store_pool.shutdown()
-        self.store.close()
+        try:
+            await self._batcher.close()
+            await self._keeper.close()
+            self._flusher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._flusher
+            await self._flush()
+        finally:
+            self._engine_pool.shutdown()
+            self._store_pool.shutdown()
+            self.store.close()
 
     async def classify(self, x: Inputs) -> Reply:
         """Return the answers to the N inputs of one request.
@@ -185,11 +187,12 @@ class Service:
             raised = await self.in_store(
                 partial(self.store.count, repair, counts, promised, ALARM_LEVEL)
             )
-        except SQLAlchemyError as error:
+        except Exception as error:
+            # Whatever it is: nothing else would count and raise alarms from here on.
             for target, (judged, flagged) in counts.items():
                 more, of_these = self._counts.get(target, (0, 0))
                 self._counts[target] = judged + more, flagged + of_these
-            log.error("counts are not written yet", extra={"error": str(error)[:500]})
+            log.error("counts are not written yet", extra={"error": f"{error!r:.500}"})
             return
         for target in raised:
             log.warning(

@@ -7,8 +7,10 @@ PostgreSQL, or another database of SQLAlchemy, by URL.
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from undoor.errors import UndoorError, first_line
 from undoor.serve.kept_input import KeptInput, kept_input
 from undoor.serve.sequential import ShareTest
 from undoor.serve.tables import COUNTS, FLAGGED, METADATA, TESTS
+
+log = logging.getLogger("undoor.serve")
 
 MINUTE = 60
 DAYS_OF_COUNTS = 7
@@ -38,6 +42,10 @@ class Tested:
 class Store:
     """The database of a service.
 
+    The file of SQLite may be deleted or replaced under a service, whose connections then write to
+    what nobody finds. With `create`, each transaction looks for that: before it, the database at
+    the path is opened anew; after it, the transaction is refused.
+
     Parameters
     ----------
     url
@@ -54,12 +62,12 @@ class Store:
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._engine = _opened(url)
+        self._file: tuple[int, int] | None = None
         try:
-            if not create:
+            if create:
+                self._make()
+            else:
                 _require_used(self._engine)
-                return
-            with self._engine.begin() as connection:
-                METADATA.create_all(connection)
         except SQLAlchemyError as error:
             raise UndoorError(
                 f"the database cannot be used ({first_line(error)[:MAX_REASON]}); check the URL, "
@@ -75,7 +83,7 @@ class Store:
 
         They are on disk when this returns.
         """
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             numbers = [_insert(connection, item) for item in inputs]
             for repair in {item.repair_sha256 for item in inputs}:
                 _forget_oldest(connection, repair, limit)
@@ -89,7 +97,7 @@ class Store:
             .order_by(FLAGGED.c.id.desc())
             .limit(newest)
         )
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(query).mappings().all()
         return [item for row in rows if (item := kept_input(dict(row))) is not None]
 
@@ -98,7 +106,7 @@ class Store:
         query = sql.select(FLAGGED).where(
             FLAGGED.c.id == number, FLAGGED.c.model_sha256 == model_sha256
         )
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else kept_input(dict(row))
 
@@ -115,7 +123,7 @@ class Store:
         workers write the first row of a minute at once, one of them fails, and counts again.
         """
         now, raised = time.time(), []
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             for target in sorted(counts):
                 judged, flagged = counts[target]
                 _add(connection, repair_sha256, target, int(now // MINUTE), judged, flagged)
@@ -132,12 +140,12 @@ class Store:
 
     def tests(self, repair_sha256: str, targets: Sequence[int]) -> dict[int, Tested]:
         """Return the test of each target."""
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return {target: _tested(connection, repair_sha256, target) for target in targets}
 
     def acknowledge(self, repair_sha256: str, targets: Sequence[int]) -> list[int]:
         """End the alarms of these targets, begin their tests anew, and return which there were."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             ended = [
                 target
                 for target in sorted(targets)
@@ -156,9 +164,32 @@ class Store:
             .where(COUNTS.c.repair_sha256 == repair_sha256, COUNTS.c.minute > since)
             .order_by(COUNTS.c.minute, COUNTS.c.target)
         )
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(query).all()
         return [(row[0], row[1] * MINUTE, row[2], row[3]) for row in rows]
+
+    def _make(self) -> None:
+        with self._engine.begin() as connection:
+            METADATA.create_all(connection)
+        self._file = _identity(self._engine)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        """Begin a transaction in the database that is at the path, before and after."""
+        if not self._is_same_file():
+            log.error(
+                "the file of the database was deleted or replaced; it is opened anew",
+                extra={"file": self._engine.url.database},
+            )
+            self._engine.dispose()
+            self._make()
+        with self._engine.begin() as connection:
+            yield connection
+        if not self._is_same_file():
+            raise SQLAlchemyError("the file of the database was deleted or replaced meanwhile")
+
+    def _is_same_file(self) -> bool:
+        return self._file is None or self._file == _identity(self._engine)
 
 
 def _opened(url: str) -> sql.Engine:
@@ -167,6 +198,17 @@ def _opened(url: str) -> sql.Engine:
         sql.event.listen(engine, "connect", _set_up_sqlite)
         sql.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _identity(engine: sql.Engine) -> tuple[int, int] | None:
+    """Return device and inode of the file of SQLite; None where there is no file."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        about = Path(engine.url.database).stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def _require_used(engine: sql.Engine) -> None:
