@@ -16,6 +16,7 @@ from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Problem, Target
 from undoor.fleet.fleet import Fleet
 from undoor.fleet.store import read_store, require_store, write_store
+from undoor.fleet.stored_models import stored_models
 
 TARGET = Target(2, "naïve \x07 ; DROP TABLE", "patch", 1e-9, 0.97, 0.01, None)
 ENTRIES = (
@@ -72,6 +73,11 @@ def test_reading_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UndoorError, match="holds no fleet"):
         read_store(where)
     assert not (tmp_path / "none.db").stat().st_size
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match=r"is a folder; .*give its file that ends in \.parquet"):
+        stored_models(str(tmp_path))
 
 
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

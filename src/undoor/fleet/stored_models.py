@@ -87,6 +87,11 @@ def stored_models(where: str) -> list[StoredModel]:
     UndoorError
         A library is missing, or there is no fleet.
     """
+    if Path(where).is_dir():
+        raise UndoorError(
+            f"{where} is a folder; expected what `undoor fleet --store` wrote: give its file that "
+            f"ends in {PARQUET}, or the URL of its database"
+        )
     if "://" in where:
         with connected(where, create=False) as (connection, table):
             query = table.select().order_by(table.c.fleet, table.c.position)
