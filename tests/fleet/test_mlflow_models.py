@@ -70,12 +70,30 @@ def test_versions_are_fetched_tagged_and_get_their_report(client: Any, tmp_path:
     one, two = (client.get_model_version("sign", n) for n in ("1", "2"))
     assert one.tags["undoor.verdict"] == "backdoored"
     assert one.tags["undoor.targets"] == "5 speed limit 80"
-    assert one.tags["undoor.report"] == f"runs:/{one.run_id}/undoor/report.html"
-    assert [item.path for item in client.list_artifacts(one.run_id, "undoor")] == [
-        "undoor/report.html"
+    assert one.tags["undoor.report"] == f"runs:/{one.run_id}/undoor/sign-1/report.html"
+    assert [item.path for item in client.list_artifacts(one.run_id, "undoor/sign-1")] == [
+        "undoor/sign-1/report.html"
     ]
-    assert two.tags["undoor.verdict"] == "failed"
+    assert (two.tags["undoor.state"], two.tags["undoor.verdict"]) == ("failed", "")
     assert "undoor.report" not in two.tags
+
+
+def test_versions_of_one_run_keep_their_own_reports(client: Any, tmp_path: Path) -> None:
+    one = register(client, tmp_path, "sign", run=True)
+    client.create_model_version("sign", one.source, run_id=one.run_id)
+    registry = MlflowModels(uri(tmp_path))
+    entries = []
+    for number, found in enumerate(registry.fetched(tmp_path / "downloads"), 1):
+        report = tmp_path / "results" / str(number) / "report.html"
+        report.parent.mkdir(parents=True)
+        report.write_text(str(number))
+        entries.append(replace(found_of("", found.path), folder=f"results/{number}"))
+    registry.tag(entries, tmp_path, "report.html")
+    for number in ("1", "2"):
+        where = client.get_model_version("sign", number).tags["undoor.report"]
+        place = where.removeprefix(f"runs:/{one.run_id}/")
+        file = client.download_artifacts(one.run_id, place, str(tmp_path))
+        assert Path(file).read_text() == number
 
 
 def test_what_is_tagged_already_is_left_as_it_is(

@@ -109,7 +109,8 @@ class MlflowModels:
 
     def _tag(self, version: Any, entry: FleetEntry, report: Path) -> None:
         tags = {
-            "verdict": entry.verdict or entry.state,
+            "state": entry.state,
+            "verdict": entry.verdict or "",
             "targets": ", ".join(f"{t.target} {t.class_name}" for t in entry.targets),
             "model_sha256": entry.model_sha256 or "",
             "key": entry.key or "",
@@ -118,8 +119,10 @@ class MlflowModels:
         if all(known.tags.get(f"{TAG}.{name}") == value for name, value in tags.items()):
             return
         if entry.state == "finished" and known.run_id:
-            self._client.log_artifact(known.run_id, str(report), artifact_path=TAG)
-            tags["report"] = f"runs:/{known.run_id}/{TAG}/{report.name}"
+            # One run may have logged several versions.
+            place = f"{TAG}/{version.name}-{version.version}"
+            self._client.log_artifact(known.run_id, str(report), artifact_path=place)
+            tags["report"] = f"runs:/{known.run_id}/{place}/{report.name}"
         elif entry.state == "finished":
             tags["report"] = str(report.resolve())
         for name, value in tags.items():
