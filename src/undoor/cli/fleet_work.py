@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +141,13 @@ class Examination:
                         self._fleet(list(entries.values()), None).save(self.options.out)
                     last = time.monotonic()
 
-            yield note
+            try:
+                yield note
+            except KeyboardInterrupt:
+                left = [_interrupted(entry) for entry in entries.values()]
+                with suppress(OSError):
+                    self._fleet(left, None).save(self.options.out)
+                raise
 
     def _fleet(self, entries: Sequence[FleetEntry], code: int | None) -> Fleet:
         from undoor.fleet.fleet import Fleet
@@ -179,3 +185,8 @@ class Examination:
         if self.registry is not None:
             self.registry.tag(fleet.entries, out, REPORTS[DEFAULT].file)
         return [file, *(out / name for name in texts)]
+
+
+def _interrupted(entry: FleetEntry) -> FleetEntry:
+    """Return the entry once its process has ended: what was at work waits."""
+    return replace(entry, state="waiting") if entry.state == "running" else entry
