@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+import undoor
 from helpers.fleet_work import model_folder
+from helpers.made_repairs import make_repair
+from helpers.tiny import random_classifier
 from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Target
-from undoor.fleet.mlflow_models import MlflowModels
+from undoor.fleet.mlflow_models import MlflowModels, says_guarded
 
 # MLflow uses what SQLAlchemy and others will drop, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -89,11 +92,31 @@ def test_versions_of_one_run_keep_their_own_reports(client: Any, tmp_path: Path)
         report.write_text(str(number))
         entries.append(replace(found_of("", found.path), folder=f"results/{number}"))
     registry.tag(entries, tmp_path, "report.html")
-    for number in ("1", "2"):
-        where = client.get_model_version("sign", number).tags["undoor.report"]
+    for version in ("1", "2"):
+        where = client.get_model_version("sign", version).tags["undoor.report"]
         place = where.removeprefix(f"runs:/{one.run_id}/")
         file = client.download_artifacts(one.run_id, place, str(tmp_path))
-        assert Path(file).read_text() == number
+        assert Path(file).read_text() == version
+
+
+def test_a_guarded_model_is_left_out_and_tagged(client: Any, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    classifier = random_classifier("mlp")
+    undoor.export(classifier, make_repair(classifier), source / "guarded.onnx")
+    client.create_registered_model("sign")
+    client.create_model_version("sign", source.as_uri())
+    registry = MlflowModels(uri(tmp_path))
+    assert registry.fetched(tmp_path / "downloads") == []
+    assert registry.guarded == ("sign@1",)
+    registry.tag([], tmp_path, "report.html")
+    tags = client.get_model_version("sign", "1").tags
+    assert (tags["undoor.state"], tags["undoor.verdict"]) == ("guarded", "")
+
+
+def test_a_file_that_is_no_graph_is_not_called_guarded(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"undoor logits flagged score")
+    assert not says_guarded(tmp_path / "x.onnx")
 
 
 def test_what_is_tagged_already_is_left_as_it_is(

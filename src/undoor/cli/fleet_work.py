@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from undoor.cli.command import CommandResult
+from undoor.cli.console import say
 from undoor.cli.exit_codes import ExitCode, worst
 from undoor.cli.fleet_options import FleetOptions, jobs_of
 from undoor.cli.output import output_folder
@@ -20,6 +21,7 @@ from undoor.cli.reports import DEFAULT, GateOptions, ReportOptions
 from undoor.cli.show import show_files
 from undoor.cli.show_fleet import show_fleet, watched
 from undoor.fleet.worker import warm
+from undoor.render.text import plain
 
 if TYPE_CHECKING:
     from undoor.fleet.entry import FleetEntry
@@ -115,7 +117,13 @@ class Examination:
         from undoor.fleet.results import Results
 
         downloads = Results(self.options.out).downloads
-        registered = [] if self.registry is None else self.registry.fetched(downloads)
+        registered = []
+        if self.registry is not None:
+            known = self.registry.guarded
+            registered = self.registry.fetched(downloads)
+            for name in self.registry.guarded:
+                if name not in known:
+                    say(f"{plain(name)}: guarded already, as its file says; it is not examined")
         return jobs_of(
             self.options,
             self.models,
