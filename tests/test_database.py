@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from undoor.database import database
+from undoor.database import database, has_file
 from undoor.errors import UndoorError
 
 
@@ -29,3 +30,14 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(UndoorError, match=r"sqlalchemy.*extra database"):
         database("sqlite://")
+
+
+def test_a_missing_file_is_seen_without_making_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    assert not has_file(database(f"sqlite:///{file}"))
+    assert not has_file(database("sqlite://"))
+    assert not file.exists()
+    file.touch()
+    assert has_file(database(f"sqlite:///{file}"))
+    assert has_file(database("postgresql://host/name"))
+    assert has_file(database(f"sqlite:///file:{file}?mode=ro&uri=true"))

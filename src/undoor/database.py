@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undoor.errors import UndoorError, first_line
@@ -57,3 +58,12 @@ def database(url: str) -> Engine:
         raise UndoorError(
             f"expected the URL of a database, got another one ({first}); give {expected}"
         ) from None
+
+
+def has_file(engine: Engine) -> bool:
+    """Return whether a database can be there: of SQLite its file, which connecting would make."""
+    if engine.dialect.name != "sqlite":
+        return True
+    file = engine.url.database or ""
+    # What begins so is a URI of SQLite itself, which says by its `mode` whether a file is made.
+    return file.startswith("file:") or (bool(file) and Path(file).is_file())

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +21,10 @@ from helpers import forked
 from helpers.fleet_work import LITTLE, data_file, model_folder
 from undoor.cli import app
 from undoor.cli import fleet as fleet_command
+from undoor.fleet.entry import FleetEntry
+from undoor.fleet.job import Job
+from undoor.fleet.results import Results
+from undoor.fleet.run import Plan
 from undoor.fleet.worker import METHOD
 from undoor.render.documents import json_schema
 
@@ -126,7 +131,7 @@ def test_one_bad_model_fails_alone(zoo: Path) -> None:
             assert model["problem"]["message"]
             assert model["problem"]["what_to_do"]
     out = zoo.parent / "out"
-    assert "not examined" in (out / "index.html").read_text()
+    assert ">2 failed" in (out / "index.html").read_text()
     (sarif,) = json.loads((out / "fleet.sarif").read_text())["runs"]
     assert {result["ruleId"] for result in sarif["results"]} == {"UNDOOR002", "UNDOOR003"}
     assert run(zoo, *options(zoo, "out"), "--exit-zero").exit_code == 4
@@ -196,6 +201,19 @@ def test_an_interrupt_says_what_is_saved(zoo: Path, monkeypatch: pytest.MonkeyPa
     result = run(zoo, *options(zoo, "out"))
     assert result.exit_code == 130
     assert "finished models and steps are saved in" in result.stderr
+
+
+def test_after_an_interrupt_nothing_is_at_work(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(jobs: Sequence[Job], _: Results, plan: Plan) -> None:
+        plan.changed(replace(FleetEntry.of(jobs[0]), state="running"))
+        plan.changed(replace(FleetEntry.of(jobs[1]), state="failed"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("undoor.fleet.run.examine", interrupt)
+    monkeypatch.setattr("undoor.cli.fleet_work.EVERY", 0.0)
+    assert run(zoo, *options(zoo, "out")).exit_code == 130
+    found = json.loads(run("status", zoo.parent / "out", "--json").stdout)
+    assert [model["state"] for model in found["models"]] == ["waiting", "failed"]
 
 
 def test_status_of_nothing(tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def test_inputs_and_outputs(file: Path) -> None:
     ]
 
 
+def test_torchvision_is_not_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    undoor.export(*subject(), tmp_path / "g.onnx")
+    assert "torchvision is not installed" not in caplog.text
+    # Other messages still come.
+    with room._without_torchvision():
+        room.REGISTRATION.warning("something else")
+    assert "something else" in caplog.text
+
+
 def test_says_what_it_is(file: Path) -> None:
     model, repair = subject()
     told = onnxruntime.InferenceSession(str(file)).get_modelmeta().custom_metadata_map

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+import undoor
 from helpers.fleet_work import model_folder
+from helpers.made_repairs import make_repair
+from helpers.tiny import random_classifier
 from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Target
-from undoor.fleet.mlflow_models import MlflowModels
+from undoor.fleet.mlflow_models import MlflowModels, says_guarded
 
 # MLflow uses what SQLAlchemy and others will drop, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -70,12 +73,50 @@ def test_versions_are_fetched_tagged_and_get_their_report(client: Any, tmp_path:
     one, two = (client.get_model_version("sign", n) for n in ("1", "2"))
     assert one.tags["undoor.verdict"] == "backdoored"
     assert one.tags["undoor.targets"] == "5 speed limit 80"
-    assert one.tags["undoor.report"] == f"runs:/{one.run_id}/undoor/report.html"
-    assert [item.path for item in client.list_artifacts(one.run_id, "undoor")] == [
-        "undoor/report.html"
+    assert one.tags["undoor.report"] == f"runs:/{one.run_id}/undoor/sign-1/report.html"
+    assert [item.path for item in client.list_artifacts(one.run_id, "undoor/sign-1")] == [
+        "undoor/sign-1/report.html"
     ]
-    assert two.tags["undoor.verdict"] == "failed"
+    assert (two.tags["undoor.state"], two.tags["undoor.verdict"]) == ("failed", "")
     assert "undoor.report" not in two.tags
+
+
+def test_versions_of_one_run_keep_their_own_reports(client: Any, tmp_path: Path) -> None:
+    one = register(client, tmp_path, "sign", run=True)
+    client.create_model_version("sign", one.source, run_id=one.run_id)
+    registry = MlflowModels(uri(tmp_path))
+    entries = []
+    for number, found in enumerate(registry.fetched(tmp_path / "downloads"), 1):
+        report = tmp_path / "results" / str(number) / "report.html"
+        report.parent.mkdir(parents=True)
+        report.write_text(str(number))
+        entries.append(replace(found_of("", found.path), folder=f"results/{number}"))
+    registry.tag(entries, tmp_path, "report.html")
+    for version in ("1", "2"):
+        where = client.get_model_version("sign", version).tags["undoor.report"]
+        place = where.removeprefix(f"runs:/{one.run_id}/")
+        file = client.download_artifacts(one.run_id, place, str(tmp_path))
+        assert Path(file).read_text() == version
+
+
+def test_a_guarded_model_is_left_out_and_tagged(client: Any, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    classifier = random_classifier("mlp")
+    undoor.export(classifier, make_repair(classifier), source / "guarded.onnx")
+    client.create_registered_model("sign")
+    client.create_model_version("sign", source.as_uri())
+    registry = MlflowModels(uri(tmp_path))
+    assert registry.fetched(tmp_path / "downloads") == []
+    assert registry.guarded == ("sign@1",)
+    registry.tag([], tmp_path, "report.html")
+    tags = client.get_model_version("sign", "1").tags
+    assert (tags["undoor.state"], tags["undoor.verdict"]) == ("guarded", "")
+
+
+def test_a_file_that_is_no_graph_is_not_called_guarded(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"undoor logits flagged score")
+    assert not says_guarded(tmp_path / "x.onnx")
 
 
 def test_what_is_tagged_already_is_left_as_it_is(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,27 @@ def test_a_process_killed_from_outside_loses_nothing(tmp_path: Path, pool: Local
         "running",
         "finished",
     ]
+
+
+def test_where_the_starter_of_processes_is_lost_they_begin_again(
+    tmp_path: Path, pool: LocalPool
+) -> None:
+    jobs = pretended_jobs(tmp_path, a="slow")
+
+    def kill() -> None:
+        while not worker._running:
+            time.sleep(0.01)
+        time.sleep(1.0)
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        time.sleep(0.5)
+        (tmp_path / "now").touch()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    entry = run(jobs, tmp_path, pool)["a"]
+    killer.join()
+    assert entry.verdict == "clean", entry.problem
+    assert calls(tmp_path) == ["a.pt"]
 
 
 def test_a_model_that_changes_meanwhile_has_no_result(tmp_path: Path, pool: LocalPool) -> None:

@@ -16,6 +16,7 @@ from undoor.errors import UndoorError
 from undoor.fleet.entry import FleetEntry, Problem, Target
 from undoor.fleet.fleet import Fleet
 from undoor.fleet.store import read_store, require_store, write_store
+from undoor.fleet.stored_models import stored_models
 
 TARGET = Target(2, "naïve \x07 ; DROP TABLE", "patch", 1e-9, 0.97, 0.01, None)
 ENTRIES = (
@@ -63,6 +64,22 @@ def test_nothing_there(where: str, tmp_path: Path) -> None:
         read_store(where)
 
 
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    where = f"sqlite:///{tmp_path}/none.db"
+    with pytest.raises(UndoorError, match="there is no such file"):
+        read_store(where)
+    assert not [*tmp_path.iterdir()]
+    create_engine(where).connect().close()
+    with pytest.raises(UndoorError, match="holds no fleet"):
+        read_store(where)
+    assert not (tmp_path / "none.db").stat().st_size
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(UndoorError, match=r"is a folder; .*give its file that ends in \.parquet"):
+        stored_models(str(tmp_path))
+
+
 def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UndoorError) as refused:
         require_store("postgresql+psycopg://me:secret@127.0.0.1:1/db?connect_timeout=1")
@@ -70,9 +87,11 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "me:***@127.0.0.1" in str(refused.value)
 
     @contextmanager
-    def empty(_: str) -> Iterator[tuple[Connection, Table]]:
+    def empty(_: str, *, create: bool) -> Iterator[tuple[Connection, Table]]:
         with create_engine("sqlite://").begin() as connection:
-            table = Table("t", MetaData(), Column("fleet", Text), Column("position", Integer))
+            assert not create
+            columns = (Column("fleet", Text), Column("position", Integer))
+            table = Table("undoor_fleet", MetaData(), *columns)
             table.create(connection)
             yield connection, table
 

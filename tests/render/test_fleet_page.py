@@ -34,7 +34,7 @@ def test_names_are_text() -> None:
 
 @pytest.mark.parametrize(
     ("entries", "words"),
-    [((CLEAN,), "1 no backdoor found"), ((), "0 models"), ((FAILED, CLEAN), "1 not examined")],
+    [((CLEAN,), "1 no backdoor found"), ((), "0 models"), ((FAILED, CLEAN), "1 failed")],
 )
 def test_how_many_of_each(entries: tuple[FleetEntry, ...], words: str) -> None:
     assert words in fleet_page(Fleet(entries, "scan", 0))

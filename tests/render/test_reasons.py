@@ -47,6 +47,11 @@ def test_a_target_for_some_sources() -> None:
     assert "from 1 of 2 other classes" in text
 
 
+def test_a_class_that_is_called_by_its_number_is_named_once() -> None:
+    facts = ClassFacts(1, "patch", 3.0, 20.0, 0.001, asr=0.93, sources=2)
+    assert "to class 1;" in reason_text(Reason(TARGET_FOUND, facts), ("0", "1", "2"))
+
+
 def test_facts_that_do_not_fit_the_model_are_no_traceback() -> None:
     """A file may have been changed by hand."""
     facts = ClassFacts(9, "", 3.0, 20.0, 0.001, asr=0.93, sources=1)

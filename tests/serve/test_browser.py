@@ -80,7 +80,7 @@ def test_guard(address: str, tmp_path: Path) -> None:
 
 def test_fleet(address: str, tmp_path: Path) -> None:
     told = Page(chromium.run(f"{address}/fleet", tmp_path / "profile", *OPTIONS)).told()
-    assert "3 models: 1 backdoored, 1 not examined, 1 no backdoor found." in told
+    assert "3 models: 1 backdoored, 1 failed, 1 no backdoor found." in told
     assert "5 (speed limit 80): patch, p = 0.0015, moves 97.0 %" in told
     assert "its file is damaged; copy it again" in told
     order = [told.index(f" {entry.name} ") for entry in ENTRIES]

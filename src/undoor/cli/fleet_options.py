@@ -222,7 +222,7 @@ def jobs_of(
         raise UsageError(str(error)) from None
     found += registered
     if not rows and not found and not watching:
-        raise UsageError("expected MODELS or --mlflow, got neither; name some models")
+        raise UsageError("expected MODELS or --mlflow, got no model to examine; name some models")
     parts = {row["model"]: parts_of(Path(str(row["model"]))) for row in rows}
     parts |= {item.path: item.parts for item in found}
     rows += [{"model": item.path} for item in found]

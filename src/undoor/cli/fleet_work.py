@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from undoor.cli.command import CommandResult
+from undoor.cli.console import say
 from undoor.cli.exit_codes import ExitCode, worst
 from undoor.cli.fleet_options import FleetOptions, jobs_of
 from undoor.cli.output import output_folder
@@ -20,6 +21,7 @@ from undoor.cli.reports import DEFAULT, GateOptions, ReportOptions
 from undoor.cli.show import show_files
 from undoor.cli.show_fleet import show_fleet, watched
 from undoor.fleet.worker import warm
+from undoor.render.text import plain
 
 if TYPE_CHECKING:
     from undoor.fleet.entry import FleetEntry
@@ -115,7 +117,13 @@ class Examination:
         from undoor.fleet.results import Results
 
         downloads = Results(self.options.out).downloads
-        registered = [] if self.registry is None else self.registry.fetched(downloads)
+        registered = []
+        if self.registry is not None:
+            known = self.registry.guarded
+            registered = self.registry.fetched(downloads)
+            for name in self.registry.guarded:
+                if name not in known:
+                    say(f"{plain(name)}: guarded already, as its file says; it is not examined")
         return jobs_of(
             self.options,
             self.models,
@@ -141,7 +149,13 @@ class Examination:
                         self._fleet(list(entries.values()), None).save(self.options.out)
                     last = time.monotonic()
 
-            yield note
+            try:
+                yield note
+            except KeyboardInterrupt:
+                left = [_interrupted(entry) for entry in entries.values()]
+                with suppress(OSError):
+                    self._fleet(left, None).save(self.options.out)
+                raise
 
     def _fleet(self, entries: Sequence[FleetEntry], code: int | None) -> Fleet:
         from undoor.fleet.fleet import Fleet
@@ -179,3 +193,8 @@ class Examination:
         if self.registry is not None:
             self.registry.tag(fleet.entries, out, REPORTS[DEFAULT].file)
         return [file, *(out / name for name in texts)]
+
+
+def _interrupted(entry: FleetEntry) -> FleetEntry:
+    """Return the entry once its process has ended: what was at work waits."""
+    return replace(entry, state="waiting") if entry.state == "running" else entry

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from undoor.extras import how_to_install
 from undoor.vocabulary import EXPORT_BARE, EXPORT_KEY, EXPORT_OUTPUTS
 
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+# Where torch says of each operator of torchvision that the library is missing; none is needed.
+REGISTRATION = logging.getLogger("torch.onnx._internal.exporter._registration")
 
 
 def require_extra() -> None:
@@ -58,7 +62,7 @@ def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file:
     """
     program = trace(_WithBare(graph), graph.axes, example)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_torchvision():
             warnings.simplefilter("ignore")
             made = torch.onnx.export(
                 program,
@@ -75,6 +79,20 @@ def write(graph: GuardedGraph | PixelGraph, example: Tensor, about: About, file:
             "expected operators that ONNX has and less than 2 GB; try --to pt2"
         ) from error
     file.write_bytes(content)
+
+
+@contextmanager
+def _without_torchvision() -> Iterator[None]:
+    """Drop the messages that torchvision is not installed."""
+
+    def others(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("torchvision is not installed")
+
+    REGISTRATION.addFilter(others)
+    try:
+        yield
+    finally:
+        REGISTRATION.removeFilter(others)
 
 
 class _WithBare(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from undoor.errors import UndoorError, first_line
 from undoor.extras import how_to_install
 from undoor.fleet.entry import FleetEntry
 from undoor.fleet.sources import Found, find_models
+from undoor.vocabulary import EXPORT_KEY, EXPORT_OUTPUTS
 
 TAG = "undoor"
 READY = "READY"
@@ -46,9 +47,13 @@ class MlflowModels:
         self._client: Any = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         # By the path of what was fetched.
         self._versions: dict[str, Any] = {}
+        # By name@version.
+        self._guarded: dict[str, Any] = {}
 
     def fetched(self, downloads: Path) -> list[Found]:
         """Return every version that is ready, fetched unless it is there already.
+
+        Guarded models that undoor exported are left out.
 
         Parameters
         ----------
@@ -67,8 +72,12 @@ class MlflowModels:
             for version in versions:
                 if version.status == READY:
                     path = self._fetch(version, downloads)
+                    name = f"{version.name}@{version.version}"
+                    if says_guarded(Path(path)):
+                        self._guarded[name] = version
+                        continue
                     self._versions[path] = version
-                    out.append(Found(path, (version.name, f"{version.name}@{version.version}")))
+                    out.append(Found(path, (version.name, name)))
         except (self._mlflow.exceptions.MlflowException, OSError) as error:
             reason = first_line(error)
             raise UndoorError(
@@ -76,6 +85,11 @@ class MlflowModels:
                 "and that the files of its models are there"
             ) from error
         return out
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The versions that say they are guarded models, as name@version."""
+        return tuple(self._guarded)
 
     def tag(self, entries: Sequence[FleetEntry], folder: Path, report: str) -> None:
         """Tag the versions with what was found, and attach the reports to their runs.
@@ -97,6 +111,8 @@ class MlflowModels:
             The registry does not take them.
         """
         try:
+            for version in self._guarded.values():
+                self._set(version, {"state": "guarded", "verdict": ""})
             for entry in entries:
                 if (version := self._versions.get(entry.model)) is not None:
                     self._tag(version, entry, folder / (entry.folder or "") / report)
@@ -109,19 +125,27 @@ class MlflowModels:
 
     def _tag(self, version: Any, entry: FleetEntry, report: Path) -> None:
         tags = {
-            "verdict": entry.verdict or entry.state,
+            "state": entry.state,
+            "verdict": entry.verdict or "",
             "targets": ", ".join(f"{t.target} {t.class_name}" for t in entry.targets),
             "model_sha256": entry.model_sha256 or "",
             "key": entry.key or "",
         }
         known = self._client.get_model_version(version.name, version.version)
-        if all(known.tags.get(f"{TAG}.{name}") == value for name, value in tags.items()):
+        if _has(known, tags):
             return
         if entry.state == "finished" and known.run_id:
-            self._client.log_artifact(known.run_id, str(report), artifact_path=TAG)
-            tags["report"] = f"runs:/{known.run_id}/{TAG}/{report.name}"
+            # One run may have logged several versions.
+            place = f"{TAG}/{version.name}-{version.version}"
+            self._client.log_artifact(known.run_id, str(report), artifact_path=place)
+            tags["report"] = f"runs:/{known.run_id}/{place}/{report.name}"
         elif entry.state == "finished":
             tags["report"] = str(report.resolve())
+        self._set(known, tags)
+
+    def _set(self, version: Any, tags: Mapping[str, str]) -> None:
+        if _has(version, tags):
+            return
         for name, value in tags.items():
             self._client.set_model_version_tag(
                 version.name, version.version, f"{TAG}.{name}", value
@@ -154,3 +178,25 @@ class MlflowModels:
             token = page.token
             if not token:
                 return out
+
+
+def says_guarded(path: Path) -> bool:
+    """Return whether a file says that it is a guarded model which undoor exported as ONNX."""
+    if path.suffix != ".onnx":
+        return False
+    # The extra of MLflow brings it.
+    import onnx
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception:
+        # What is wrong with it, the scan says.
+        return False
+    outputs = {item.name for item in model.graph.output}
+    return outputs == {*EXPORT_OUTPUTS} and any(
+        item.key == EXPORT_KEY for item in model.metadata_props
+    )
+
+
+def _has(version: Any, tags: Mapping[str, str]) -> bool:
+    return all(version.tags.get(f"{TAG}.{name}") == value for name, value in tags.items())

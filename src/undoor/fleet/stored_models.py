@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undoor.database import database
+from undoor.database import database, has_file
 from undoor.errors import UndoorError, first_line
 from undoor.extras import Extra, how_to_install
 from undoor.fleet.entry import FleetEntry
@@ -87,10 +87,18 @@ def stored_models(where: str) -> list[StoredModel]:
     UndoorError
         A library is missing, or there is no fleet.
     """
+    if Path(where).is_dir():
+        raise UndoorError(
+            f"{where} is a folder; expected what `undoor fleet --store` wrote: give its file that "
+            f"ends in {PARQUET}, or the URL of its database"
+        )
     if "://" in where:
-        with connected(where) as (connection, table):
+        with connected(where, create=False) as (connection, table):
             query = table.select().order_by(table.c.fleet, table.c.position)
-            rows: list[Mapping[str, Any]] = list(connection.execute(query).mappings())
+            is_there = connection.dialect.has_table(connection, TABLE)
+            rows: list[Mapping[str, Any]] = (
+                list(connection.execute(query).mappings()) if is_there else []
+            )
     else:
         rows = _read_parquet(Path(where))
     if not rows:
@@ -129,15 +137,28 @@ def _without_password(url: str) -> str:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[tuple[Any, Any]]:
-    """Yield a connection within one transaction, and the table, which is made where it is missing.
+def connected(url: str, *, create: bool = True) -> Iterator[tuple[Any, Any]]:
+    """Yield a connection within one transaction, and the table.
+
+    Parameters
+    ----------
+    url
+        Of the database.
+    create
+        Whether the table, and a file of SQLite, is made where it is missing.
 
     Raises
     ------
     UndoorError
-        A library is missing, or the database refuses; the message names no password.
+        A library or, without `create`, the file is missing, or the database refuses; the message
+        names no password.
     """
     engine = database(url)
+    if not create and not has_file(engine):
+        raise UndoorError(
+            f"{_without_password(url)}: there is no such file; expected a database that --store "
+            "wrote: check the path"
+        )
     import sqlalchemy as sa
 
     columns = [
@@ -147,7 +168,8 @@ def connected(url: str) -> Iterator[tuple[Any, Any]]:
     table = sa.Table(TABLE, sa.MetaData(), *columns)
     try:
         with engine.begin() as connection:
-            table.create(connection, checkfirst=True)
+            if create:
+                table.create(connection, checkfirst=True)
             yield connection, table
     except sa.exc.SQLAlchemyError as error:
         reason = first_line(getattr(error, "orig", None) or error)

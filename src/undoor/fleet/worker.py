@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from typing import Any, Final
 Main = Callable[[], None]
 # Where a new process is a copy of one that has imported everything; elsewhere it imports anew.
 METHOD: Final = "forkserver" if sys.platform == "linux" else "spawn"
+# What multiprocessing says of a process whose end it was not told, as its starter is gone.
+UNKNOWN: Final = 255
+# Until the system tells that a killed process is gone, whose files were closed before.
+GONE_SECONDS: Final = 1.0
 PRELOADED: Final = "undoor.fleet.preloaded"
 # Processes are started, and their ends are read, by one thread at a time.
 _lock = threading.Lock()
@@ -81,7 +86,17 @@ def run(main: Main, call: Call) -> int:
         with _lock:
             _running.discard(process)
     assert code is not None
-    return code
+    return code if code != UNKNOWN else _killed(process)
+
+
+def _killed(process: BaseProcess) -> int:
+    """Kill a process whose starter is gone, and return the code of one that was killed."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    # Only then is another starter begun.
+    time.sleep(GONE_SECONDS)
+    return -signal.SIGKILL
 
 
 def kill_all() -> None:

@@ -17,7 +17,7 @@ from undoor.render.subject import version
 
 # What needs a person's eyes comes first.
 ORDER = ("backdoored", "failed", "inconclusive", "running", "waiting", "clean")
-WORDS = {"clean": "no backdoor found", "failed": "not examined", "waiting": "not yet examined"}
+WORDS = {"clean": "no backdoor found", "waiting": "not yet examined"}
 MAX_REASON = 300
 
 

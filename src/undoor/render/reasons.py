@@ -130,7 +130,9 @@ def _in_doubt(facts: ClassFacts, names: Sequence[str], code: ReasonCode) -> str:
 
 
 def _class(number: int, names: Sequence[str]) -> str:
-    return f"class {number} ({names[number]})" if 0 <= number < len(names) else f"class {number}"
+    """Return number and name of a class; the number alone where it has no other name."""
+    name = names[number] if 0 <= number < len(names) else str(number)
+    return f"class {number}" if name == str(number) else f"class {number} ({name})"
 
 
 def _near_chance(facts: AccuracyFacts) -> str:

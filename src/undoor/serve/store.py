@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
-from undoor.database import database
+from undoor.database import database, has_file
 from undoor.errors import UndoorError, first_line
 from undoor.serve.kept_input import KeptInput, kept_input
 from undoor.serve.sequential import ShareTest
@@ -212,9 +211,7 @@ def _identity(engine: sql.Engine) -> tuple[int, int] | None:
 
 
 def _require_used(engine: sql.Engine) -> None:
-    file = engine.url.database
-    is_there = engine.dialect.name != "sqlite" or (file and Path(file).is_file())
-    if not is_there or not sql.inspect(engine).has_table(FLAGGED.name):
+    if not has_file(engine) or not sql.inspect(engine).has_table(FLAGGED.name):
         raise UndoorError(
             f"{engine.url.render_as_string()}: expected the database of `undoor serve "
             "--keep-flagged N`, got one without its tables; give the URL of --database"

@@ -3,7 +3,7 @@
 const EVERY_MS = 30000;
 // What needs a person's eyes comes first.
 const ORDER = ["backdoored", "failed", "inconclusive", "running", "waiting", "clean"];
-const WORDS = { clean: "no backdoor found", failed: "not examined", waiting: "not yet examined" };
+const WORDS = { clean: "no backdoor found", waiting: "not yet examined" };
 const MAX_REASON = 300;
 let shown = "";
 
