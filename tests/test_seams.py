@@ -52,7 +52,9 @@ NO_OUTPUTS = {
     ("inversion/opaque.py", "topk"): "the strongest pixels of a mask",
     ("deploy/graph.py", "argmax"): "of exported files, without torch, which tasks take",
     ("deploy/prediction.py", "argmax"): "of exported files, without torch, which tasks take",
-    ("inversion/wave_starts.py", "argmax"): "which probe pulls most",
+    ("inversion/cell_search.py", "argmax"): "which cells move rows most",
+    ("inversion/row_evidence.py", "cross_entropy"): "a regression on clean rows, no network",
+    ("inversion/row_evidence.py", "one_hot"): "the categories of a column",
     ("inversion/wave_starts.py", "one_hot"): "the labels of clean inputs",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
@@ -60,6 +62,7 @@ NO_OUTPUTS = {
 }
 # Tensors of an input's shape that are no inputs.
 NO_INPUTS = {
+    "inversion/cell_search.py": "the cells of a trigger",
     "inversion/patch_starts.py": "what the colours of patches start from",
     "serve/served_model.py": "what an engine runs once before requests come",
     "load/lazy_layers.py": "what gives lazy layers their sizes, before there is a classifier",

@@ -267,5 +267,7 @@ def test_read_clean_set_errors(tmp_path: Path) -> None:
     with pytest.raises(UndoorError, match=r"nothing does not exist; expected a folder of"):
         read_clean_set(tmp_path / "nothing")
     (tmp_path / "d.csv").touch()
-    with pytest.raises(UndoorError, match=r"d.csv is not data of a supported kind"):
+    with pytest.raises(
+        UndoorError, match=r"d.csv looks like rows of a table, whose columns are not"
+    ):
         read_clean_set(tmp_path / "d.csv")

@@ -87,7 +87,9 @@ def test_messages_name_the_space_that_data_look_like(tmp_path: Path, model: Clas
     pq.write_table(pa.table({"image": [b"x"], "label": [0]}), pictures)
     with pytest.raises(UndoorError, match="look like images, the model takes rows"):
         read_clean_set(pictures, classifier=model)
-    with pytest.raises(UndoorError, match="looks like rows of a table, the model takes images"):
+    with pytest.raises(
+        UndoorError, match="looks like rows of a table, whose columns are not known"
+    ):
         open_index(written(tmp_path, ".csv"), None)
     with pytest.raises(UndoorError, match="looks like rows of a table, the model takes images"):
         open_index(written(tmp_path, ".parquet", label=[0, 1, 1]), None)

@@ -184,7 +184,7 @@ def test_limits(cli: Cli) -> None:
     assert not cli.accept_graph
     cli.scan("--accept-graph")
     assert cli.accept_graph
-    assert (limits.second_alpha, limits.doubt_alpha) == pytest.approx((0.00025, 0.003))
+    assert (limits.second_alpha, limits.doubt_alpha) == pytest.approx((0.0005, 0.003))
 
 
 def test_accept_coverage(cli: Cli) -> None:

@@ -53,8 +53,8 @@ def open_index(path: str | Path, split: str | None) -> Index:
         return index_parquet([path], text, split)
     if path.suffix == ".csv":
         raise UndoorError(
-            f"{path} looks like rows of a table, the model takes images; expected {KINDS}, or a "
-            "model whose model.toml describes columns under [input]"
+            f"{path} looks like rows of a table, whose columns are not known; expected {KINDS}, or "
+            "a model whose model.toml describes columns under [input]"
         )
     if path.suffix == ".tar":
         return _shards([path], text, split)

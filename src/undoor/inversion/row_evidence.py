@@ -63,7 +63,9 @@ class RowEvidence:
         low, high = (x.double().quantile(share, 0) for share in BULK)
         inside = x.double().clamp(low, high)
         scale = inside.std(0).clamp_min(1e-6)
-        blank = cls(tuple(columns), low, high, inside.mean(0), scale, torch.empty(0), 1.0)
+        blank = cls(
+            tuple(columns), low, high, inside.mean(0), scale, torch.empty(0, device=x.device), 1.0
+        )
         features = blank._features(x)
         shape = (features.shape[1], classes)
         weights = torch.zeros(shape, dtype=torch.double, device=x.device, requires_grad=True)

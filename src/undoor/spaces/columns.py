@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from undoor.device import beside
+from undoor.device import CPU, beside
 from undoor.errors import UndoorError
 
 Encoding = Literal["one-hot", "index"]
@@ -146,7 +146,7 @@ class Column:
         places = shares * (len(self.categories) - 1)
         if self.encoding == INDEX:
             return places[:, None]
-        (numbers,) = beside(shares, torch.arange(len(self.categories)))
+        (numbers,) = beside(shares, torch.arange(len(self.categories), device=CPU))
         return (1 - (places[:, None] - numbers).abs()).clamp_min(0)
 
     def to_json(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from undoor.classifier import ENTRY
-from undoor.device import array, on_cpu
+from undoor.device import CPU, array, on_cpu
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
 from undoor.triggers.latent import Latent
@@ -70,7 +70,7 @@ def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:
 def _bars(values: Tensor, height: int = 64, width: int = 4) -> Tensor:
     """Return a picture [3, H, W] with a bar for each value, up or down from the middle."""
     level = (height / 2 * values / values.abs().max().clamp_min(1e-9)).round()
-    rows = height / 2 - torch.arange(height)[:, None] - 0.5
+    rows = height / 2 - torch.arange(height, device=CPU)[:, None] - 0.5
     filled = (rows.sign() == level.sign()) & (rows.abs() <= level.abs())
     picture = torch.where(filled, 0.2, 0.9).repeat_interleave(width, 1)
     return picture.expand(3, -1, -1)
