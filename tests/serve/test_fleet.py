@@ -90,7 +90,7 @@ def test_without_a_fleet(tmp_path: Path) -> None:
         assert client.get("/guard/state").json()["fleet"] is False
         assert client.get("/fleet").status_code == 404
     with (
-        pytest.raises(UndoorError, match="holds no fleet"),
+        pytest.raises(UndoorError, match="there is no such file"),
         serving(tmp_path, fleet=f"sqlite:///{tmp_path}/empty.db"),
     ):
         pass
