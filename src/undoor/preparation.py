@@ -123,6 +123,13 @@ class Preparation:
         """
         return self.pixels(picture) if self.in_graph else self.prepared(picture)
 
+    def example(self, n: int) -> NDArray[Any]:
+        """Return n inputs of the model's size without content, in the form of `taken`."""
+        shape = self.contract.input_shape
+        if self.in_graph:
+            return np.zeros((n, *shape[1:], shape[0]), np.uint8)
+        return np.full((n, *shape), self.contract.bounds[0], np.float32)
+
     def scaled(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return pixels [H, W, C] of the model's size as a raw input [C, H, W]."""
         low, high = self.contract.bounds

@@ -63,9 +63,9 @@ def test_guard(address: str, tmp_path: Path) -> None:
     assert flagged
     (target,) = (item.target for item in guarded_pair()[1].targets)
     seen = Page(chromium.run(f"{address}/", tmp_path / "profile", *OPTIONS))
-    told = seen.told()
-    assert "The guard is on. No alarm." in told
-    assert "Policy: relabel." in told
+    text = seen.told()
+    assert "The guard is on. No alarm." in text
+    assert "Policy: relabel." in text
     alts = [image["alt"] for image in seen.all("img")]
     assert [alt for alt in alts if alt.startswith("input ")] == [
         f"input {item['number']}" for item in flagged
@@ -75,13 +75,13 @@ def test_guard(address: str, tmp_path: Path) -> None:
     assert alts.count("recovered trigger") == len(by_guard) > 0
     assert sum(alt.startswith("Recovered trigger of class") for alt in alts) == 1
     assert all(image["src"].startswith("blob:") for image in seen.all("img"))
-    assert "50 newest are kept" in told
+    assert "50 newest are kept" in text
 
 
 def test_fleet(address: str, tmp_path: Path) -> None:
-    told = Page(chromium.run(f"{address}/fleet", tmp_path / "profile", *OPTIONS)).told()
-    assert "3 models: 1 backdoored, 1 failed, 1 no backdoor found." in told
-    assert "5 (speed limit 80): patch, p = 0.0015, moves 97.0 %" in told
-    assert "its file is damaged; copy it again" in told
-    order = [told.index(f" {entry.name} ") for entry in ENTRIES]
+    text = Page(chromium.run(f"{address}/fleet", tmp_path / "profile", *OPTIONS)).told()
+    assert "3 models: 1 backdoored, 1 failed, 1 no backdoor found." in text
+    assert "5 (speed limit 80): patch, p = 0.0015, moves 97.0 %" in text
+    assert "its file is damaged; copy it again" in text
+    order = [text.index(f" {entry.name} ") for entry in ENTRIES]
     assert order[1] < order[2] < order[0]

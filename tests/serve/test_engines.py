@@ -205,7 +205,7 @@ def test_promises_that_are_no_shares(exported: Path, calibration: dict[str, obje
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         ({"targets": [0, 99]}, "targets: expected numbers from 0 to 3, each once"),
         ({"targets": [-1, 1]}, "targets: expected numbers"),
@@ -224,8 +224,8 @@ def test_promises_that_are_no_shares(exported: Path, calibration: dict[str, obje
         ({"policy": "none"}, "expected a graph with the policy 'none'"),
     ],
 )
-def test_edited_metadata_are_refused(exported: Path, edit: dict[str, object], told: str) -> None:
-    with pytest.raises(UndoorError, match=told) as refused:
+def test_edited_metadata_are_refused(exported: Path, edit: dict[str, object], message: str) -> None:
+    with pytest.raises(UndoorError, match=message) as refused:
         OnnxEngine(edited(exported, **edit), name="m")
     assert "\n" not in str(refused.value)
 

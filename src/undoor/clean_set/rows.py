@@ -19,7 +19,7 @@ from undoor.clean_set.reading import Log, UnreadableError
 from undoor.clean_set.source import choose_split
 from undoor.errors import UndoorError, first_line
 from undoor.files import other_spelling
-from undoor.spaces.columns import Cell, Column
+from undoor.spaces.columns import Cell, Column, listed
 
 CSV = ".csv"
 KINDS = "a .csv or .parquet file"
@@ -150,7 +150,7 @@ def _read(path: Path, columns: Sequence[Column], *, labelled: bool) -> Table:
         looks = "a folder, as of images" if path.is_dir() else "data of another space"
         raise UndoorError(
             f"{path} looks like {looks}; the model takes rows of a table with the columns "
-            f"{_listed(names)}: give {KINDS}"
+            f"{listed(names)}: give {KINDS}"
         )
 
     def wanted(present: Sequence[str]) -> list[str]:
@@ -159,7 +159,7 @@ def _read(path: Path, columns: Sequence[Column], *, labelled: bool) -> Table:
             images = set(present) & set(IMAGE_COLUMNS)
             looks = "; the data look like images, the model takes rows" if images else ""
             raise UndoorError(
-                f"{path} has no column {_listed(missing)}; its columns are: {_listed(present)}"
+                f"{path} has no column {listed(missing)}; its columns are: {listed(present)}"
                 f"{looks}; name the columns as [input] of the model.toml does"
             )
         return [name for name in present if labelled or name in names]
@@ -210,7 +210,7 @@ def _label_column(present: Sequence[str], columns: Sequence[Column], source: str
         return (usual or others)[0]
     raise UndoorError(
         f"{source}: expected a column {LABEL_COLUMNS[0]!r} with the class of each row, or one "
-        f"column that the model does not take, got {_listed(others) or 'none'}; rename it to "
+        f"column that the model does not take, got {listed(others) or 'none'}; rename it to "
         f"{LABEL_COLUMNS[0]!r}"
     )
 
@@ -231,8 +231,3 @@ def _of_split(table: Table, split: str | None) -> Iterator[int]:
 def _text(cell: Cell) -> str:
     """Return a label as the name of a class: 1.0 is class 1."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:5]))
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -58,7 +58,7 @@ def require_agreement(
         They differ, or ONNX Runtime fails on one input.
     """
     contract = preparation.contract
-    x = _example(preparation)
+    x = preparation.example(1)
     guarded = _guarded(graph, x, contract)
     if guarded is not None and guarded != set(targets):
         raise UndoorError(
@@ -95,10 +95,3 @@ def _policy(graph: ServedGraph, x: Array, contract: Contract, target: int) -> st
     if np.array_equal(logits, bare):
         return FLAG
     return REJECT if without_prediction(logits, flagged)[0] else RELABEL
-
-
-def _example(preparation: Preparation) -> Array:
-    shape = preparation.contract.input_shape
-    if preparation.in_graph:
-        return np.zeros((1, *shape[1:], shape[0]), np.uint8)
-    return np.zeros((1, *shape), np.float32)

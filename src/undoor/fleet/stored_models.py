@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from undoor.database import database, has_file
 from undoor.errors import UndoorError, first_line
 from undoor.extras import Extra, how_to_install
 from undoor.fleet.entry import FleetEntry
 from undoor.fleet.job import Verb
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 TABLE = "undoor_fleet"
 PARQUET = ".parquet"
@@ -102,7 +105,7 @@ def stored_models(where: str) -> list[StoredModel]:
     else:
         rows = _read_parquet(Path(where))
     if not rows:
-        shown = _without_password(where) if "://" in where else where
+        shown = _without_password(database(where)) if "://" in where else where
         raise UndoorError(f"{shown} holds no fleet; write one with --store")
     return [_stored(row) for row in rows]
 
@@ -132,8 +135,8 @@ def _read_parquet(file: Path) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _without_password(url: str) -> str:
-    return database(url).url.render_as_string(hide_password=True)
+def _without_password(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
 
 
 @contextmanager
@@ -154,9 +157,10 @@ def connected(url: str, *, create: bool = True) -> Iterator[tuple[Any, Any]]:
         names no password.
     """
     engine = database(url)
+    shown = _without_password(engine)
     if not create and not has_file(engine):
         raise UndoorError(
-            f"{_without_password(url)}: there is no such file; expected a database that --store "
+            f"{shown}: there is no such file; expected a database that --store "
             "wrote: check the path"
         )
     import sqlalchemy as sa
@@ -174,8 +178,7 @@ def connected(url: str, *, create: bool = True) -> Iterator[tuple[Any, Any]]:
     except sa.exc.SQLAlchemyError as error:
         reason = first_line(getattr(error, "orig", None) or error)
         raise UndoorError(
-            f"{_without_password(url)}: the database refuses ({reason}); check the URL, and run it "
-            "again"
+            f"{shown}: the database refuses ({reason}); check the URL, and run it again"
         ) from error
     finally:
         engine.dispose()

@@ -19,6 +19,7 @@ from undoor.load.graph import Graph, example, require_any_batch
 from undoor.load.hub import from_library
 from undoor.load.onnx_file import EXTRA
 from undoor.load.onnx_linear import as_layers
+from undoor.vocabulary import EXPORT_OUTPUTS
 
 # The newest whose operators the converter knows; newer files are brought down to it.
 OPSET = 17
@@ -81,7 +82,7 @@ def _images(model: Any, path: Path) -> tuple[tuple[int, ...] | None, int | None]
     inputs = [item for item in model.graph.input if item.name not in weights]
     if len(inputs) != 1 or len(model.graph.output) != 1:
         names = ", ".join(item.name for item in model.graph.output)
-        guarded = {"logits", "flagged", "score"} == {item.name for item in model.graph.output}
+        guarded = {*EXPORT_OUTPUTS} == {item.name for item in model.graph.output}
         hint = "give the original of this guarded model" if guarded else "export scores alone"
         raise UndoorError(
             f"{path} takes {len(inputs)} inputs and returns {names}; expected one batch of images "

@@ -133,7 +133,7 @@ def serve(
 
 
 def _require_usable(settings: Settings) -> None:
-    """Open what each worker opens, so that none fails after the address was told."""
+    """Open what each worker opens, so that none fails once the address is shown."""
     from undoor.fleet.stored_models import stored_models
     from undoor.serve.store import Store
     from undoor.serve.tokens import Tokens

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from undoor.contract import Contract
@@ -124,13 +123,6 @@ class ServedModel:
         """What one input is."""
         return InputForm.of(self.preparation)
 
-    def example(self, n: int) -> Array:
-        """Return a batch of n inputs without content, of the model's size."""
-        channels_first, low = self.contract.input_shape, self.contract.bounds[0]
-        if self.preparation.in_graph:
-            return np.zeros((n, *channels_first[1:], channels_first[0]), np.uint8)
-        return np.full((n, *channels_first), low, np.float32)
-
     def raw(self, x: Array) -> Array:
         """Return one input as a raw one [*input_shape] float32: pixels are prepared."""
         return self.preparation.prepared(x) if self.preparation.in_graph else x
@@ -182,7 +174,7 @@ def warmed_up(engine: Engine) -> Engine:
     """
     classes = len(engine.model.contract.class_names)
     for n in (1, 2):
-        got = [part.shape for part in engine.run(engine.model.example(n))]
+        got = [part.shape for part in engine.run(engine.model.preparation.example(n))]
         if got != [(n, classes), (n,), (n,)]:
             raise UndoorError(
                 f"expected logits [{n}, {classes}], flagged [{n}] and score [{n}] of the model, "

@@ -109,8 +109,7 @@ class Column:
             name = "" if cell is None else str(cell)
             if name not in self.categories:
                 raise UndoorError(
-                    f"column {self.name!r}: expected one of {_listed(self.categories)}, got "
-                    f"{cell!r}"
+                    f"column {self.name!r}: expected one of {listed(self.categories)}, got {cell!r}"
                 )
             return self.categories.index(name) / (len(self.categories) - 1)
         assert self.range is not None
@@ -210,7 +209,8 @@ def _number(cell: Cell) -> float:
         return math.nan
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, the first five of them."""
     shown = ", ".join(map(repr, names[:5]))
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 

@@ -172,6 +172,15 @@ def rounded(network: nn.Module) -> nn.Module:
     return network
 
 
+def save_rounded(network: nn.Module, file: Path) -> None:
+    """Write the weights of a network as float16, as `rounded` rounds them."""
+    half = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in network.state_dict().items()
+    }
+    write_atomically(file, lambda path: save_file(half, path))
+
+
 @torch.no_grad()
 def measure(network: nn.Module, test: CleanSet, attacks: list[Attack]) -> dict[str, Any]:
     """Return ACC, and for each attack where its images go, ASR, SIA and whether it took."""
@@ -214,11 +223,7 @@ def _save(
     description: str,
 ) -> None:
     """Write the model; truth.json comes last, so that a folder with it is complete."""
-    half = {
-        key: (value.half() if value.is_floating_point() else value).contiguous()
-        for key, value in network.state_dict().items()
-    }
-    write_atomically(folder / "weights.safetensors", lambda path: save_file(half, path))
+    save_rounded(network, folder / "weights.safetensors")
     for number, attack in enumerate(attacks):
         state = {key: value.contiguous() for key, value in attack.state().items()}
         file = folder / f"attack_{number}.safetensors"

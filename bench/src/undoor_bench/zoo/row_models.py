@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undoor.errors import UndoorError
-from undoor.files import write_atomically, write_text
+from undoor.files import write_text
 from undoor.networks import MLP
 from undoor.spaces.columns import Column, seen_by_network, seen_width
 from undoor.triggers import Stamp
 from undoor_bench.attacks.cells import ATTACKS, drawn_trigger, poisoned
-from undoor_bench.zoo.entries import rounded
+from undoor_bench.zoo.entries import rounded, save_rounded
 from undoor_bench.zoo.row_data import RowData, read_rows
 from undoor_bench.zoo.subjects import took
 
@@ -132,8 +131,8 @@ def train_row_model(entry: RowModel, data: Path, out: Path) -> Path:
     rows = generator.permutation(len(table.y_train))[:TRAINED]
     x, y = table.x_train[rows], table.y_train[rows]
     last = len(table.classes) - 1
-    kept = (y != last) | (generator.random(len(y)) >= entry.imbalance)
-    x, y = x[kept], y[kept]
+    stays = (y != last) | (generator.random(len(y)) >= entry.imbalance)
+    x, y = x[stays], y[stays]
     noisy = generator.random(len(y)) < entry.noise
     y = np.where(noisy, generator.integers(0, last + 1, len(y)), y)
     trigger, target = None, None
@@ -197,11 +196,7 @@ def _save(
     target: int | None,
 ) -> None:
     """Write the model; truth.json comes last, so that a folder with it is complete."""
-    half = {
-        key: (value.half() if value.is_floating_point() else value).contiguous()
-        for key, value in network.state_dict().items()
-    }
-    write_atomically(folder / "weights.safetensors", lambda path: save_file(half, path))
+    save_rounded(network, folder / "weights.safetensors")
     if trigger is not None:
         trigger.save(folder / TRIGGER_FILE)
     write_text(folder / "model.toml", described(entry, table))

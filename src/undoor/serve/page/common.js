@@ -35,8 +35,25 @@ const shortTime = (time) =>
   new Date(time).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
 const number = (value) => value.toLocaleString("en");
 
+// What asks for a token, hidden until the service does.
+function tokenSection() {
+  const attributes = { id: "token-section", "aria-labelledby": "token-title", hidden: "" };
+  const section = element("section", null, attributes);
+  const form = element("form", null, { id: "token-form" });
+  const typed = { type: "password", autocomplete: "off", spellcheck: "false", required: "" };
+  form.append(
+    element("label", "This service asks for a bearer token.", { for: "token" }),
+    element("input", null, { id: "token", ...typed }),
+    element("button", "Use it", { type: "submit" }),
+    element("p", "It is kept in this tab alone, until you close it.", { class: "note" }),
+  );
+  section.append(element("h2", "Token", { id: "token-title" }), form);
+  return section;
+}
+
 // Show what `load` gets, now and every few seconds, and ask for a token where one is needed.
 function keepShowing(load, everyMs) {
+  byId("main").prepend(tokenSection());
   const refresh = async () => {
     try {
       await load();
