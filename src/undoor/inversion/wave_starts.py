@@ -46,13 +46,12 @@ def probe_margins(
     task, classes = classifier.task, range(classifier.num_classes)
     others = F.one_hot(y, classifier.num_classes) == 0
     count = others.sum(0).clamp_min(1)
-    out = []
-    for probe in probes:
-        with autocast(x.device):
-            logits = classifier.logits(probe(x)).float()
-        margins = torch.stack([task.margin(logits, goal) for goal in classes], 1)
-        out.append((margins.clamp(max=ENOUGH) * others).sum(0) / count)
-    return torch.stack(out)
+    with autocast(x.device):
+        logits = torch.cat([classifier.logits(probe(x)).float() for probe in probes])
+    # Of all probes at once: there are hundreds, and perhaps a thousand classes.
+    margins = torch.stack([task.margin(logits, goal) for goal in classes], 1)
+    each = margins.clamp(max=ENOUGH).view(len(probes), *others.shape)
+    return (each * others).sum(1) / count
 
 
 def from_probes(

@@ -19,6 +19,7 @@ from undoor.rate import Rate
 from undoor.scan.report import ScanReport
 from undoor.triggers import Trigger, load_trigger
 from undoor.vocabulary import DISAGREEMENT, MARGIN
+from undoor_bench import tables
 from undoor_bench.rivals.fine_tuning import fine_tuning
 from undoor_bench.share import Share
 from undoor_bench.zoo.row_data import RowData
@@ -168,18 +169,16 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
             [line["ours tpr"] >= MIN_TPR and line["ours fpr"] <= MAX_FPR for line in found]
         ),
     }
-    text = (
-        f"Models of tables that no choice has seen, measured on {date}.\n\n| | |\n| --- | --- |\n"
-    )
-    text += "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    text = f"Models of tables that no choice has seen, measured on {date}.\n\n"
+    text += tables.markdown(("", ""), rows.items())
     if not found:
         return text
-    text += "\nMeans over those found:\n\n| | ACC | ASR | RA | TPR | FPR |\n"
-    text += "| --- | --- | --- | --- | --- | --- |\n"
-    for name in ("bare", "ours", "disagreement", "fine-tuning"):
-        cells = [_mean(found, f"{name} {key}") for key in ("acc", "asr", "sia", "tpr", "fpr")]
-        text += f"| {name} | {' | '.join(cells)} |\n"
-    return text
+    means = [
+        [name, *(_mean(found, f"{name} {key}") for key in ("acc", "asr", "sia", "tpr", "fpr"))]
+        for name in ("bare", "ours", "disagreement", "fine-tuning")
+    ]
+    text += "\nMeans over those found:\n\n"
+    return text + tables.markdown(("", "ACC", "ASR", "RA", "TPR", "FPR"), means)
 
 
 def _rows(table: RowData, rows: Any) -> CleanSet:
