@@ -88,6 +88,7 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
+    _require_task(classifier)
     _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
@@ -110,6 +111,15 @@ def adapt(
     )
     seconds = {**repair.seconds, "adapt": time.perf_counter() - started}
     return replace(repair, targets=targets, seconds=seconds)
+
+
+def _require_task(classifier: Classifier) -> None:
+    """Refuse a model whose flagged inputs cannot be matched by class with clean ones."""
+    if not classifier.task.numbered:
+        raise UndoorError(
+            f"expected a model of one class per input, got one for {classifier.task.name}: its "
+            "repair cannot be adapted; repair it again with more clean inputs"
+        )
 
 
 def _require_targets(classifier: Classifier, repair: Repair) -> None:
@@ -225,7 +235,7 @@ def _drawn_data(
 
     Inputs that came one after the other may be alike.
     """
-    sources = of_sources(clean, item.target, item.sources)
+    sources = of_sources(clean, item.target, item.sources, classifier.task)
     limit = max(MIN_FLAGGED, limit)
     wanted = item.calibration.wanted
     bench = cross_validation_of(

@@ -24,6 +24,8 @@ SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
 # for rows of tables.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
+# For the other tasks, by task and space.
+OF_TASKS: dict[tuple[str, str], str] = {}
 
 Part = TypeVar("Part")
 
@@ -181,7 +183,9 @@ class Calibration:
         return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
 
-def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
+def calibration_for(
+    classes: int, space: str = IMAGES.name, task: str = SINGLE_LABEL.name
+) -> Calibration:
     """Return the calibration that undoor comes with for models of so many classes.
 
     Parameters
@@ -190,7 +194,12 @@ def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
         How many.
     space
         The name of what their inputs are.
+    task
+        The name of what their outputs mean. Where nothing was learned of it, the calibration is of
+        other models, which supports no verdict.
     """
+    if file := OF_TASKS.get((task, space)):
+        return _shipped(file)
     if classes >= MANY_CLASSES:
         return _shipped(MANY)
     return _shipped(ROWS_FEW if space == ROWS else FEW)
@@ -217,7 +226,8 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return tuple(name for file in (MANY, FEW, ROWS_FEW) for name in _shipped(file).models)
+    every = (MANY, FEW, ROWS_FEW, *OF_TASKS.values())
+    return tuple(name for file in every for name in _shipped(file).models)
 
 
 @cache

@@ -85,10 +85,11 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
         return ()
     assert family.cells is not None
     classifier, images = work.classifier, work.images
-    columns, classes = classifier.columns, classifier.num_classes
-    evidence = RowEvidence.of(columns, images.x, images.y, classes, classifier.task)
+    columns, goals = classifier.columns, range(classifier.num_classes)
+    outputs, task = classifier.num_outputs, classifier.task
+    evidence = RowEvidence.of(columns, images.x, images.y, outputs, task)
     cells = family.cells(classifier, images.x[images.estimate])
-    return tuple(_clearest(work, family, cells, evidence, goal) for goal in range(classes))
+    return tuple(_clearest(work, family, cells, evidence, goal) for goal in goals)
 
 
 def _clearest(
@@ -189,19 +190,22 @@ class _Moved:
         """Return the mean margin of the class on rows [M, n, D]: [M]."""
         classifier = self.classifier
         logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
-        margins = finite(classifier.task.margin(logits, self.goal), "cell")
-        return margins.view(len(rows), -1).mean(1) / self.unit
+        of_each = logits.view(*rows.shape[:2], -1)
+        margins = finite(classifier.task.margins(of_each, [self.goal] * len(rows)), "cell")
+        return margins.mean(1) / self.unit
 
     def _natural(self) -> Tensor:
         """Return by how much the mean margin of the reference rises with each cell alone: [C]."""
-        task = self.classifier.task
-        before = task.margin(self.evidence.logits(self.x), self.goal).mean()
-        after = []
+        before, after = self._explained(self.x), []
         for column, value in self.cells:
             changed = self.x.clone()
             changed[:, column] = value
-            after.append(task.margin(self.evidence.logits(changed), self.goal).mean())
+            after.append(self._explained(changed))
         return torch.stack(after) - before
+
+    def _explained(self, rows: Tensor) -> Tensor:
+        """Return the mean margin that the reference gives rows [n, D]."""
+        return self.classifier.task.margins(self.evidence.logits(rows)[None], [self.goal]).mean()
 
 
 def _spread(pool: Tensor, count: int) -> Tensor:

@@ -37,9 +37,9 @@ class HeadFeatures:
     directions: Tensor
 
     @classmethod
-    def of(cls, head: Head, values: Tensor, y: Tensor, classes: int) -> Self:
-        """Compute the directions from features [N, D] of images with labels y [N]."""
-        means = torch.stack([values[y == k].mean(0) for k in range(classes)])
+    def of(cls, head: Head, values: Tensor, of_goals: Sequence[Tensor]) -> Self:
+        """Compute the directions from features [N, D], and which inputs [N] are at each goal."""
+        means = torch.stack([values[rows].mean(0) for rows in of_goals])
         return cls(head, values, F.normalize(means - means.mean(0), dim=1))
 
 
@@ -65,18 +65,21 @@ class ClassDirections:
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
         """Compute them from clean images x [N, ...] with labels y [N].
 
-        None where the network has no linear head (`undoor.sites.heads`) or a class has no image.
+        None where the network has no linear head (`undoor.sites.heads`), a class has no image, or
+        the task's goals have no directions.
         """
+        if not classifier.task.directed:
+            return None
         heads = find_heads(classifier)
-        if not heads or len(y.unique()) < classifier.num_classes:
+        of_goals = [classifier.task.reached(y, goal) for goal in range(classifier.num_classes)]
+        if not heads or not all(bool(rows.any()) for rows in of_goals):
             return None
         inputs = _inputs(classifier, heads, x)
         if any(len(values) != len(x) for values in inputs):
             return None
-        classes = classifier.num_classes
         return cls(
             tuple(
-                HeadFeatures.of(head, values, y, classes)
+                HeadFeatures.of(head, values, of_goals)
                 for head, values in zip(heads, inputs, strict=True)
             )
         )

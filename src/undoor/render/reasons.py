@@ -136,7 +136,9 @@ def _class(number: int, names: Sequence[str]) -> str:
 
 
 def _near_chance(facts: AccuracyFacts) -> str:
-    text = near_chance_note(facts.accuracy, facts.classes)
+    text = near_chance_note(
+        facts.accuracy, 1 / facts.classes if facts.chance is None else facts.chance
+    )
     if facts.better not in FEEDINGS:
         return text
     return f"{text}; {feeding_note(facts.better, facts.better_accuracy or 0.0, facts.accuracy)}"

@@ -188,6 +188,10 @@ class Scan(Part):
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
     )
+    goals: dict[str, float] = Field(
+        default={},
+        description="What the goals of the task are, where they follow from the clean inputs.",
+    )
     causes: list[Cause] = Field(description="Why there is no verdict, where the cause is known.")
     date: str | None = Field(description="When the scan ended, in UTC.")
     circumstances: Circumstances
