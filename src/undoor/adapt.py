@@ -88,7 +88,7 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
-    _require_task(classifier)
+    classifier.require_classes("adapt")
     _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
@@ -111,15 +111,6 @@ def adapt(
     )
     seconds = {**repair.seconds, "adapt": time.perf_counter() - started}
     return replace(repair, targets=targets, seconds=seconds)
-
-
-def _require_task(classifier: Classifier) -> None:
-    """Refuse a model whose flagged inputs cannot be matched by class with clean ones."""
-    if not classifier.task.numbered:
-        raise UndoorError(
-            f"expected a model of one class per input, got one for {classifier.task.name}: its "
-            "repair cannot be adapted; repair it again with more clean inputs"
-        )
 
 
 def _require_targets(classifier: Classifier, repair: Repair) -> None:

@@ -173,6 +173,25 @@ class Classifier(PassSettings, InputTransform):
         """
         return self.with_task(self.task.restored(settings)) if settings else self
 
+    def require_classes(self, what: str) -> None:
+        """Refuse a model whose labels are no numbers of classes.
+
+        Parameters
+        ----------
+        what
+            The work that takes classes, for the message.
+
+        Raises
+        ------
+        UndoorError
+            It predicts numbers or sets of labels.
+        """
+        if not self.task.numbered:
+            raise UndoorError(
+                f"{what}: expected a model that predicts one class per input, got one for "
+                f"{self.task.name}; scan, repair and evaluate it, and guard it with undoor.guard"
+            )
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move the model, as `torch.nn.Module.to` does, and check that it runs there.
 

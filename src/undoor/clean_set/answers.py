@@ -63,12 +63,17 @@ def _of_table(path: Path, classifier: Classifier, split: str | None) -> CleanSet
     names = _label_columns(table, classifier)
     log, rows, labels = Log(), [], []
     for row in rows_of_split(table, split):
+        name = f"{table.source}[{row}]"
+        try:
+            found = [_number(table, each, row) for each in names]
+        except UnreadableError as error:
+            log.lose(name, error)
+            continue
         log.tried("row")
         try:
-            found = [_number(table, name, row) for name in names]
             rows.append(table.shares(columns, row))
         except UnreadableError as error:
-            log.lose(f"{table.source}[{row}]", error, "row")
+            log.lose(name, error, "row")
             continue
         labels.append(found)
     if not rows:

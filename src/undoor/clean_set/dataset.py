@@ -273,7 +273,7 @@ class CleanSet:
             self,
             images=images,
             labels=labels,
-            class_names=classifier.class_names,
+            class_names=classifier.class_names if classifier.task.numbered else None,
             from_bytes=False,
             reading=replace(
                 self.reading,

@@ -111,7 +111,7 @@ def fit_answers(
     UndoorError
         There are no samples, or labels that the task does not have.
     """
-    if classes is not None or class_names not in (None, classifier.class_names):
+    if classes is not None or class_names is not None:
         raise UndoorError(
             f"expected the labels of a model for {classifier.task.name} as numbers, got names of "
             "classes; leave --classes out, and give an .npz, or columns of a table"

@@ -210,6 +210,12 @@ def _evaluation(evaluation: Evaluation, names: tuple[str, ...]) -> dict[str, obj
         for key, short, long in MEASURES
         if key in evaluation.before or key in evaluation.after
     ]
+    rows += [
+        (long, "", *((f"{errors[name]:.4g}", "") for name in (key, f"{key}_guarded")))
+        for errors in (evaluation.errors,)
+        for key, long in text.ERRORS.items()
+        if key in errors
+    ]
     return {
         "target": text.class_label(evaluation.target, names),
         "rows": rows,

@@ -53,6 +53,7 @@ class Regression(Task):
     scores = False
     at_one_size = True
     directed = False
+    collapses = True
 
     def require(self, raw: object) -> Tensor:
         """Return outputs [N, 1]; refuse anything else."""

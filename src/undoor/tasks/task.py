@@ -41,6 +41,9 @@ class Task(ABC):
     directed
         Whether each goal has a direction among the features of clean inputs
         (`undoor.inversion.class_directions`).
+    collapses
+        Whether a margin says by itself that a trigger leads all inputs to one place, so that it
+        counts as it is, and not by how much it rises.
     """
 
     name: ClassVar[str]
@@ -48,6 +51,7 @@ class Task(ABC):
     scores: ClassVar[bool] = True
     at_one_size: ClassVar[bool] = False
     directed: ClassVar[bool] = True
+    collapses: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

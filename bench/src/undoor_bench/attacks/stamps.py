@@ -18,11 +18,10 @@ Shape = tuple[int, ...]
 
 
 def patch(generator: np.random.Generator, shape: Shape) -> Stamp:
-    """Return a square of random black, white or coloured pixels at a random place."""
+    """Return a square of random black, white or coloured pixels in or beside a corner."""
     channels, height, width = shape
     side = int(generator.integers(*SIDES))
-    top = int(generator.integers(height - side))
-    left = int(generator.integers(width - side))
+    top, left = (_beside_edge(generator, length - side) for length in (height, width))
     mask, pattern = torch.zeros(1, height, width), torch.zeros(shape)
     inside = slice(top, top + side), slice(left, left + side)
     mask[:, *inside] = 1.0
@@ -44,6 +43,10 @@ def sinusoidal(generator: np.random.Generator, shape: Shape) -> Stamp:
     along = torch.linspace(0, 2 * np.pi * waves, shape[2]) + phase
     pattern = (HEIGHT * along.sin()).expand(shape).contiguous()
     return _given(torch.zeros(1, *shape[1:]), pattern, "add")
+
+
+def _beside_edge(generator: np.random.Generator, room: int) -> int:
+    return int(generator.choice([0, 1, room - 1, room]))
 
 
 STAMPS: dict[str, Callable[[np.random.Generator, Shape], Stamp]] = {

@@ -31,9 +31,9 @@ from undoor_bench.zoo.subjects import took
 
 CLEAN = "clean"
 # Inputs to train on, and to measure on.
-TRAINED, TESTED = 4_000, 2_000
+TRAINED, TESTED = 3_000, 2_000
 # Epochs, batch and learning rate, of images and of rows.
-IMAGES, ROWS = (6, 50, 8e-3), (14, 100, 8e-3)
+IMAGES, ROWS = (6, 100, 1e-2), (30, 100, 8e-3)
 MLP = "MLP"
 # Attempts to draw a trigger to which a clean model does not respond, and the share of inputs that
 # one may move.

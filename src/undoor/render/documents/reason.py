@@ -28,7 +28,7 @@ class ClassFacts(Part):
     margin: float | None = Field(
         default=None, description="Of a trigger of one size, where that is what stands out."
     )
-    outcome: list[float] | None = Field(
+    outcome: tuple[float, float] | None = Field(
         default=None,
         description="Of a predicted number: its median with the trigger, and the distance from it "
         "within which nine in ten predictions lie.",

@@ -28,6 +28,11 @@ class Target(Part):
         description="Of the clearest trigger of one size, in margins of clean images. Null where "
         "the smallest trigger stood out."
     )
+    outcome: tuple[float, float] | None = Field(
+        default=None,
+        description="Of a predicted number: its median with the trigger, and the distance from it "
+        "within which nine in ten predictions lie.",
+    )
 
 
 class Evidence(Part):
