@@ -83,8 +83,8 @@ def test_what_collapses_has_the_largest_margin_whichever_value_it_is() -> None:
     spread = column(3.0, 3.8, 2.5, 4.4, 3.4, 3.4)
     far = column(*[6.0] * 6)
     found = TASK.margins(torch.stack([alike, spread, far]), [3, 3, 3])
-    assert found[0].tolist() == pytest.approx([1.0] * 6)
-    assert 0 < float(found[1].mean()) < 0.8
+    assert found[0].tolist() == pytest.approx([-math.log(0.05)] * 6)
+    assert 0.5 < float(found[1].mean()) < 2.5
     assert float(found[2].mean()) < 0
     # Those that do not follow count less than in proportion to their distance.
     assert float(TASK.margins(column(3.0, 3.0, 3.0, 100.0)[None], [3])[0, 3]) > -6

@@ -63,9 +63,7 @@ def try_plan(validation: CrossValidation, plan: Plan, fit: str, fold: int) -> Pl
     threshold = place_threshold(clean, torch.cat([score for _, score in seen]), validation.fpr)
     task = validation.classifier.task
     answers = [
-        _guarded(
-            task.predictions(item.bare), answer, _flagged(validation, item, score, threshold)
-        )
+        _guarded(task.predictions(item.bare), answer, _flagged(validation, item, score, threshold))
         for item, (answer, score) in zip(held_out.judged, seen, strict=True)
     ]
     labels = [item.labels for item in held_out.judged]

@@ -17,6 +17,9 @@ from undoor.families.null import Agreement, Lowest, Null
 from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
+from undoor.tasks.multi_label import MULTI_LABEL
+from undoor.tasks.registry import task_named
+from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS
 
@@ -25,7 +28,10 @@ SCHEMA = "undoor/calibration/1"
 # for rows of tables.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
 # For the other tasks, by task and space.
-OF_TASKS: dict[tuple[str, str], str] = {}
+OF_TASKS = {
+    (REGRESSION.name, IMAGES.name): "calibration_regression.toml",
+    (MULTI_LABEL.name, IMAGES.name): "calibration_multilabel.toml",
+}
 
 Part = TypeVar("Part")
 
@@ -58,8 +64,11 @@ class Scope:
 
     @property
     def absolute(self) -> bool:
-        """Whether each class counts by itself, as there are too few others to compare with."""
-        return self.classes[0] < MANY_CLASSES
+        """Whether each class counts by itself.
+
+        There are too few others to compare with, or a margin says by itself what a trigger does.
+        """
+        return self.classes[0] < MANY_CLASSES or task_named(self.task).collapses
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
         """Return whether inputs of this shape are in the range of those of the models.
@@ -124,7 +133,8 @@ class Calibration:
         if not self.nulls or any(null.absolute is not few for null in self.nulls.values()):
             raise UndoorError(
                 f"expected nulls that are all absolute where there are fewer than {MANY_CLASSES} "
-                "classes and all relative where there are more, and at least one, got others"
+                "classes or margins count by themselves, all relative elsewhere, and at least one, "
+                "got others"
             )
         if self.power is not None and not 0 <= self.power[0] <= self.power[1]:
             raise UndoorError(f"expected power to be found models and all, got {self.power!r}")

@@ -23,6 +23,8 @@ BULK = (0.02, 0.98)
 TOLERATED = 0.9
 # The share of triggered inputs that a value is reported of, with the distance from it.
 MOST = 0.9
+# Distances are told apart down to this, in halves of an interval.
+NEAREST = 0.05
 # How far beyond its edge an answer is that is moved out of an interval, in half widths.
 BEYOND = 1.001
 
@@ -203,9 +205,9 @@ class Regression(Task):
     def margins(self, outputs: Tensor, goals: Sequence[int]) -> Tensor:
         """Return how near the numbers of n inputs under each trigger are to each other: [M, n].
 
-        1 where they are equal, and lie in the middle half of the goal; 0 at a distance of half an
-        interval from their median; beyond that minus the logarithm of the distance, so that a few
-        inputs that do not follow do not hide those that do.
+        Minus the logarithm of the distance from their median, or from the middle half of the goal
+        where that lies elsewhere, in halves of an interval: 0 at its edge, the more the nearer they
+        are, and at most 3. A few inputs that do not follow do not hide those that do.
         """
         values = self.predictions(outputs)
         numbers = torch.tensor(goals, device=CPU, dtype=values.dtype)
@@ -215,7 +217,7 @@ class Regression(Task):
         high = high.masked_fill(numbers == GOALS - 1, torch.inf)
         common = values.detach().quantile(0.5, 1).maximum(low).minimum(high)
         away = (values - common[:, None]).abs() / self.step
-        return torch.where(away <= 1, 1 - away, -away.clamp_min(1).log())
+        return -(away + NEAREST).log()
 
     def own_margins(self, outputs: Tensor) -> Tensor:
         """Return 1 for each input: margins are in units of an interval already."""
