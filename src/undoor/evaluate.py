@@ -93,8 +93,8 @@ def evaluate(
             f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
         )
     classifier = classifier.with_task(guarded.original.task)
-    clean = given(clean, classifier, require_all_classes=False)
-    triggered = given(triggered, classifier, require_all_classes=False)
+    clean = given(clean, classifier, require_several_classes=False)
+    triggered = given(triggered, classifier, require_several_classes=False)
     task = classifier.task
     keep = ~task.reached(triggered.labels, target)
     if not bool(keep.any()):

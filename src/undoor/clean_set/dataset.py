@@ -18,8 +18,8 @@ from undoor.clean_set.fit import (
     fit_answers,
     fit_images,
     fit_labels,
-    require_classes,
     require_readable,
+    without_images,
 )
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Selection, gather
@@ -230,7 +230,7 @@ class CleanSet:
         self,
         classifier: Classifier,
         *,
-        require_all_classes: bool = True,
+        require_several_classes: bool = True,
         classes: Classes | None = None,
     ) -> CleanSet:
         """Return the set as the classifier takes it: checked, and within its bounds.
@@ -239,8 +239,8 @@ class CleanSet:
         ----------
         classifier
             The model.
-        require_all_classes
-            Refuse a set that lacks a class of the model.
+        require_several_classes
+            Refuse a set of images of one class alone. Classes without images are noted.
         classes
             How the set calls the model's classes: names in the order of the model's numbers, or for
             each name (or number) of the set a class of the model, None leaving it out.
@@ -248,9 +248,9 @@ class CleanSet:
         Raises
         ------
         UndoorError
-            The set is empty, lacks a class, has labels beyond the model's classes or names that are
-            not the model's, lost too many images while it was read, or its images differ from the
-            model's inputs in shape, colour or range of values.
+            The set is empty or of one class, has labels beyond the model's classes or names that
+            are not the model's, lost too many images while it was read, or its images differ from
+            the model's inputs in shape, colour or range of values.
         """
         require_readable(self.reading)
         if not classifier.task.numbered:
@@ -261,9 +261,10 @@ class CleanSet:
             notes = ()  # Reported when the set was read for this model.
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
-        fitted = self._fitted(images, labels, classifier, notes)
-        require_classes(labels, classifier, every=require_all_classes)
-        return fitted
+        if require_several_classes:
+            lacking = without_images(labels, classifier)
+            notes = (*notes, *(note for note in lacking if note not in self.reading.notes))
+        return self._fitted(images, labels, classifier, notes)
 
     def _fitted(
         self, images: Tensor, labels: Tensor, classifier: Classifier, notes: tuple[str, ...]

@@ -37,10 +37,25 @@ class HeadFeatures:
     directions: Tensor
 
     @classmethod
-    def of(cls, head: Head, values: Tensor, of_goals: Sequence[Tensor]) -> Self:
-        """Compute the directions from features [N, D], and which inputs [N] are at each goal."""
-        means = torch.stack([values[rows].mean(0) for rows in of_goals])
-        return cls(head, values, F.normalize(means - means.mean(0), dim=1))
+    def of(cls, head: Head, values: Tensor, of_goals: Tensor, slopes: Tensor | None = None) -> Self:
+        """Compute the directions from features [N, D] of images.
+
+        Parameters
+        ----------
+        of_goals
+            [K, N], which images are of each class.
+        slopes
+            Of the class scores in the features [K, D]. A class without images lies where its score
+            rises, beside those of the other classes. Not needed where all classes have images.
+        """
+        seen = of_goals.any(1)
+        means = torch.stack([values[rows].mean(0) for rows in of_goals[seen]])
+        of_seen = F.normalize(means - means.mean(0), dim=1)
+        if slopes is None:
+            return cls(head, values, of_seen)
+        directions = F.normalize(slopes - slopes.mean(0), dim=1)
+        directions[seen] = of_seen
+        return cls(head, values, directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +80,27 @@ class ClassDirections:
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
         """Compute them from clean images x [N, ...] with labels y [N].
 
-        None where the network has no linear head (`undoor.sites.heads`), a class has no image, or
-        the task's goals have no directions.
+        None where the network has no linear head (`undoor.sites.heads`), or the task's goals have
+        no directions.
         """
         if not classifier.task.directed:
             return None
         heads = find_heads(classifier)
-        of_goals = [classifier.task.reached(y, goal) for goal in range(classifier.num_classes)]
-        if not heads or not all(bool(rows.any()) for rows in of_goals):
+        goals = range(classifier.num_classes)
+        of_goals = torch.stack([classifier.task.reached(y, goal) for goal in goals])
+        whole = bool(of_goals.any(1).all())
+        if not heads or (not whole and len(goals) != classifier.num_outputs):
             return None
         inputs = _inputs(classifier, heads, x)
         if any(len(values) != len(x) for values in inputs):
             return None
+        slopes: list[Tensor | None] = [None] * len(heads)
+        if not whole:
+            slopes = [*_slopes(classifier, heads, x[:1])]
         return cls(
             tuple(
-                HeadFeatures.of(head, values, of_goals)
-                for head, values in zip(heads, inputs, strict=True)
+                HeadFeatures.of(head, values, of_goals, slope)
+                for head, values, slope in zip(heads, inputs, slopes, strict=True)
             )
         )
 
@@ -115,6 +135,33 @@ def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, t
         classifier = exchange(classifier, head.name, partial(Barred, head=head))
     found = [classifier.get_submodule(head.name) for head in heads]
     return classifier, tuple(layer for layer in found if isinstance(layer, Barred))
+
+
+def _slopes(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
+    """Return the slopes [K, D] of the class scores in what each head reads, for one input."""
+    read: dict[str, Tensor] = {}
+
+    class Leaf(nn.Module):
+        def __init__(self, inner: nn.Module, head: Head) -> None:
+            super().__init__()
+            self.inner = inner
+            self.head = head
+
+        def forward(self, z: Tensor) -> Tensor:
+            read[self.head.name] = z.detach().requires_grad_(True)
+            return self.inner(read[self.head.name])
+
+    reading = classifier
+    for head in heads:
+        reading = exchange(reading, head.name, partial(Leaf, head=head))
+    with torch.enable_grad():
+        scores = reading(x)[0]
+        leaves = [read[head.name] for head in heads]
+        each = [torch.autograd.grad(score, leaves, retain_graph=True) for score in scores]
+    return [
+        torch.cat([head.gradient(slope) for slope in of_head])
+        for head, of_head in zip(heads, zip(*each, strict=True), strict=True)
+    ]
 
 
 @torch.no_grad()

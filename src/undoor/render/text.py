@@ -10,8 +10,8 @@ from undoor.render.sanitise import shortened
 from undoor.vocabulary import MANY_CLASSES
 
 __all__ = [
-    "ERRORS",
     "DASH",
+    "ERRORS",
     "class_label",
     "interval",
     "listing",

@@ -141,7 +141,7 @@ def scan(
         _never_clean(found, never),
         classifier,
         learned,
-        len(clean),
+        clean,
         accepted=accept_coverage == PARTIAL,
     )
     return ScanReport(
@@ -227,7 +227,7 @@ def _covered(
     found: SearchResult,
     classifier: Classifier,
     learned: Calibration,
-    images: int,
+    clean: CleanSet,
     *,
     accepted: bool,
 ) -> tuple[SearchResult, Coverage]:
@@ -240,7 +240,11 @@ def _covered(
         unfinished=found.unfinished,
         started=not {LABELS, SCORES} & set(found.causes),
         reported=found.reported,
-        per_class=images / classifier.num_classes,
+        images=len(clean),
+        with_images=sum(
+            bool(classifier.task.reached(clean.labels, goal).any())
+            for goal in range(classifier.num_classes)
+        ),
         accepted=accepted,
     )
     verdict, covered = supported(found.verdict, covered)
