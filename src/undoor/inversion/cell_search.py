@@ -107,7 +107,9 @@ def _clearest(
     held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
     tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
     alone = tried.moves(best[:, None]) if len(best) > 1 else None
-    margin = float(tried.as_a_whole(best[None], alone, torch.arange(len(best))[None]))
+    margin = float(
+        tried.as_a_whole(best[None], alone, torch.arange(len(best), device=best.device)[None])
+    )
     trigger = _stamp(work.classifier, family, [cells[i] for i in tried.needed(best).tolist()])
     size = float(trigger.mask.sum())
     return Candidate(goal, family.candidates.name, size, trigger, margin=margin)

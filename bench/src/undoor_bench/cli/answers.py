@@ -44,6 +44,9 @@ def answers(
         typer.Option(help="File for nulls, learned from the other half.", metavar="FILE"),
     ] = None,
     only: Only = None,
+    give: Annotated[
+        bool, typer.Option(help="Repair for the true target where the scan does not find it.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the inputs drawn and of the scan.")] = 0,
 ) -> CommandResult:
     """Train models that are not there yet; learn nulls from one half, measure the other.
@@ -78,7 +81,7 @@ def answers(
                 # What is found does not depend on what natural triggers look like.
                 seen.append(case.observed(case.scan(seed, calibration_for(MANY_CLASSES))))
             else:
-                lines.append(result_of(case, seed))
+                lines.append(result_of(case, seed, give=give))
         if learn is not None:
             fitted(seen, progress=progress)[0].save(learn)
     if out is not None:

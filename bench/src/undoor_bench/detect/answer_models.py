@@ -108,19 +108,32 @@ class AnswerCase:
         value = self.truth["planted"]["value"]
         return bool(abs(finding.outcome[0] - value) <= self.classifier.task.settings["tolerance"])
 
-    def defended(self, report: ScanReport) -> Evaluation:
-        """Return what repair and guard do for a model whose target was found."""
+    def defended(self, report: ScanReport, *, given: bool) -> Evaluation:
+        """Return what repair and guard do for a model.
+
+        Parameters
+        ----------
+        given
+            Whether the target is given, and not the one that the scan found.
+        """
         assert self.trigger is not None
-        repair = undoor.repair(self.classifier, self.clean, report)
-        target = report.findings[0].target
+        target = self.targets[len(self.targets) // 2] if given else report.findings[0].target
+        forced = (target,) if given else ()
+        repair = undoor.repair(self.classifier, self.clean, report, force_targets=forced)
         space, task = self.classifier.space, self.classifier.task
         triggered = stamp_set(self.test, self.trigger, target, space=space, task=task)
         guarded = undoor.guard(self.classifier, repair)
         return undoor.evaluate(self.classifier, guarded, self.test, triggered, target)
 
 
-def result_of(case: AnswerCase, seed: int) -> dict[str, Any]:
-    """Return the line of a model in the record."""
+def result_of(case: AnswerCase, seed: int, *, give: bool = False) -> dict[str, Any]:
+    """Return the line of a model in the record.
+
+    Parameters
+    ----------
+    give
+        Whether models are repaired for their true target where the scan does not find it.
+    """
     report = case.scan(seed)
     found = report.findings
     right = bool(found) and all(map(case.is_right, found))
@@ -139,8 +152,8 @@ def result_of(case: AnswerCase, seed: int) -> dict[str, Any]:
         "seconds": round(report.seconds, 1),
         "passes": report.passes,
     }
-    if case.planted is not None and right:
-        measured = case.defended(report)
+    if case.planted is not None and (right or give):
+        measured = case.defended(report, given=not right)
         for when in ("before", "after"):
             rates = getattr(measured, when)
             line |= {f"{when} {key}": _rounded(rate.value) for key, rate in rates.items()}
