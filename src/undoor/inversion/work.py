@@ -94,4 +94,4 @@ class Work:
 
 def work_alone(classifier: Classifier, clean: CleanSet, run: Run) -> Work:
     """Prepare searches for one target after a scan: on all images, with nothing barred."""
-    return Work(classifier, whole(clean), None, run)
+    return Work(classifier, whole(clean, classifier.task), None, run)
