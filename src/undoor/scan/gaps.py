@@ -13,6 +13,8 @@ from undoor.families.family import Family
 from undoor.families.registry import families, family_named, nulls
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.sites import network_kind
+from undoor.spaces.registry import space_named
+from undoor.spaces.space import Space
 from undoor.vocabulary import (
     BUDGET_ENDED,
     FEW_CLASSES,
@@ -28,7 +30,6 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     OTHER_TASK,
-    ROWS,
     SAME_SITE,
     TINY_ONLY,
     AcceptCoverage,
@@ -98,10 +99,8 @@ def coverage(
     for family in families():
         if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
-        if ROWS in (classifier.space.name, *family.spaces) and not family.applies_to(
-            classifier.space
-        ):
-            continue  # Rows have nothing that other inputs have, and no other space has cells.
+        if _of_another_kind(family, classifier.space):
+            continue
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
         # That no trigger works is what is natural there.
@@ -121,6 +120,15 @@ def coverage(
     )
     gaps = tuple(_gaps(found, learned, per_class))
     return replace(found, gaps=gaps, accepted=accepted)
+
+
+def _of_another_kind(family: Family, space: Space) -> bool:
+    """Return whether nothing is missing where a family is not searched in inputs of this space.
+
+    Rows and signals have nothing that other inputs have, and no other space has cells or samples.
+    """
+    own = space.own_families or all(space_named(name).own_families for name in family.spaces)
+    return own and not family.applies_to(space)
 
 
 def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:

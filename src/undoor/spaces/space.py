@@ -50,10 +50,14 @@ class Space(ABC):
         The name of the space in families, files and messages.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
+    own_families
+        Whether its families at the input are its own: those of other spaces are then no gap of a
+        scan in it, nor its own in other spaces.
     """
 
     name: ClassVar[str]
     maps: ClassVar[bool] = False
+    own_families: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"
