@@ -83,7 +83,8 @@ def calibrate(
             "know that they are clean"
         )
     models = [Observation.of_clean(report, name) for name, report in reports.items()]
-    usual = calibration_for(min(model.classes for model in models), models[0].space)
+    first = models[0]
+    usual = calibration_for(min(model.classes for model in models), first.space, first.shape)
     return fitted(models, usual=usual, progress=progress)[0]
 
 

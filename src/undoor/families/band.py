@@ -99,6 +99,6 @@ BAND = Family(
 
 BAND_MARGIN = BAND.at_one_size(
     "band margin",
-    AtSize(size=0.8, starts=0, probes=3, steps=30, batch=2),
+    AtSize(size=0.8, starts=0, probes=3, steps=30, batch=2, spread=2.0),
     uncalibrated=True,
 )

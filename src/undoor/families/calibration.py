@@ -18,12 +18,13 @@ from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
-# for rows of tables.
+# for rows of tables; for signals, of the former.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
+SIGNALS_MANY = "calibration_signals.toml"
 
 Part = TypeVar("Part")
 
@@ -181,7 +182,9 @@ class Calibration:
         return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
 
-def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
+def calibration_for(
+    classes: int, space: str = IMAGES.name, shape: tuple[int, ...] | None = None
+) -> Calibration:
     """Return the calibration that undoor comes with for models of so many classes.
 
     Parameters
@@ -190,9 +193,15 @@ def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
         How many.
     space
         The name of what their inputs are.
+    shape
+        Of an input, without the batch axis; None for any.
     """
     if classes >= MANY_CLASSES:
-        return _shipped(MANY)
+        found = _shipped(SIGNALS_MANY)
+        # Natural triggers of short series and of speech have nothing in common: for other lengths
+        # no family of signals has a null.
+        covered = shape is None or found.scope.covers_size(shape)
+        return found if space == SIGNALS and covered else _shipped(MANY)
     return _shipped(ROWS_FEW if space == ROWS else FEW)
 
 
@@ -217,7 +226,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return tuple(name for file in (MANY, FEW, ROWS_FEW) for name in _shipped(file).models)
+    return tuple(name for file in (MANY, FEW, ROWS_FEW, SIGNALS_MANY) for name in _shipped(file).models)
 
 
 @cache

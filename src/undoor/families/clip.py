@@ -89,6 +89,6 @@ CLIP = Family(
 
 CLIP_MARGIN = CLIP.at_one_size(
     "clip margin",
-    AtSize(size=0.8, starts=PLACES, steps=30, batch=2),
+    AtSize(size=0.8, starts=PLACES, steps=30, batch=2, spread=2.0),
     uncalibrated=True,
 )

@@ -30,7 +30,7 @@ OVERLAY = Family(
 
 OVERLAY_MARGIN = OVERLAY.at_one_size(
     "overlay margin",
-    AtSize(size=0.6),
+    AtSize(size=0.6, spread=2.0),
     uncalibrated=True,
     reaches_any=False,
 )

@@ -65,6 +65,6 @@ RESPONSE = Family(
 
 RESPONSE_MARGIN = RESPONSE.at_one_size(
     "response margin",
-    AtSize(size=0.8, starts=3, steps=40, batch=2),
+    AtSize(size=0.8, starts=3, steps=40, batch=2, spread=2.0),
     uncalibrated=True,
 )

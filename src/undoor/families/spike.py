@@ -106,6 +106,6 @@ SPIKE = Family(
 
 SPIKE_MARGIN = SPIKE.at_one_size(
     "spike margin",
-    AtSize(size=64.0, starts=PLACES, steps=30, batch=2),
+    AtSize(size=64.0, starts=PLACES, steps=30, batch=2, spread=2.0),
     uncalibrated=True,
 )

@@ -121,7 +121,9 @@ def scan(
     require_acceptance(accept_coverage)
     held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
     clean = held.on(classifier.device)
-    learned = calibration or calibration_for(classifier.num_classes, classifier.space.name)
+    learned = calibration or calibration_for(
+        classifier.num_classes, classifier.space.name, classifier.input_shape
+    )
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     journal = journal and about(journal, str(exact.sha256), held, classifier.device)

@@ -16,6 +16,8 @@ AXES = 2
 # Height of the picture of one channel, and its greatest width, in pixels.
 HEIGHT, WIDTH = 80, 320
 PAPER, INK = 0.95, 0.15
+# The paper under samples that a trigger changes by more than this share of its largest change.
+MARK, VISIBLE = (1.0, 0.8, 0.75), 0.05
 # The samples that natural trigger sizes were measured on, of all channels.
 VALUES = 4096
 
@@ -52,6 +54,22 @@ class Signals(Space):
         half = 0.5 / HEIGHT
         filled = (rows <= top[:, :, None] + half) & (rows >= bottom[:, :, None] - half)
         return (PAPER + (INK - PAPER) * filled.float()).flatten(1, 2)[:, None]
+
+    def picture_changed(self, x: Tensor, changed: Tensor) -> Tensor:
+        """Return waveforms [N, 3, H, W] on red paper where the samples were changed.
+
+        >>> x = torch.full((1, 1, 320), 0.5)
+        >>> changed = x.index_fill(2, torch.arange(32, 64), 0.9)
+        >>> shown = Signals().picture_changed(x, changed)
+        >>> red = (shown[0, 0] != shown[0, 1]).any(0).nonzero()[:, 0]
+        >>> int(red.min()), int(red.max())
+        (32, 63)
+        """
+        shown = self.picture(changed).expand(-1, 3, -1, -1)
+        moved = F.adaptive_max_pool1d((changed - x).abs().amax(1, keepdim=True), shown.shape[-1])
+        marked = (moved > VISIBLE * moved.amax(2, keepdim=True))[:, None] & (shown == PAPER)
+        red = shown.new_tensor(MARK).view(1, 3, 1, 1).expand_as(shown)
+        return torch.where(marked, red, shown)
 
     def card(self, shape: Shape) -> Tensor:
         """Return clicks in the middle of silence, which show what a filter makes of them."""

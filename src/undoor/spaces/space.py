@@ -88,6 +88,22 @@ class Space(ABC):
             [N, C, H, W] in [0, 1] with any number of channels.
         """
 
+    def picture_changed(self, x: Tensor, changed: Tensor) -> Tensor:
+        """Return inputs with a trigger as pictures, its place marked where that helps to see it.
+
+        Parameters
+        ----------
+        x, changed
+            The inputs [N, ...] without and with the trigger, scaled from the bounds to [0, 1].
+
+        Returns
+        -------
+        Tensor
+            As of `picture`.
+        """
+        del x
+        return self.picture(changed)
+
     def card(self, shape: Shape) -> Tensor:
         """Return a test input [*shape] in [0, 1] that shows the effect of a trigger: a ramp.
 
