@@ -40,7 +40,7 @@ from undoor.vocabulary import (
 # With fewer images per class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image per class, none with four.
 MIN_PER_CLASS = 3
-# Where the level finds fewer of the backdoored models that were learned from, that nothing stands
+# Where the level finds no more of the backdoored models that were learned from, that nothing stands
 # out says little.
 MIN_POWER = 0.5
 # That a search did not take place, or ended early, is among the reasons of the verdict.
@@ -200,7 +200,7 @@ def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
     found, tried = learned.power or (0, 0)
-    if found < MIN_POWER * tried or (scope.absolute and not tried):
+    if (tried and found <= MIN_POWER * tried) or (scope.absolute and not tried):
         yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:
