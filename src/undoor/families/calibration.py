@@ -226,7 +226,9 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return tuple(name for file in (MANY, FEW, ROWS_FEW, SIGNALS_MANY) for name in _shipped(file).models)
+    return tuple(
+        name for file in (MANY, FEW, ROWS_FEW, SIGNALS_MANY) for name in _shipped(file).models
+    )
 
 
 @cache
