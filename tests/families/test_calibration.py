@@ -18,8 +18,8 @@ from undoor.families.calibration import (
     calibrated_on,
     calibration_for,
 )
-from undoor.families.registry import nulls
-from undoor.vocabulary import MANY_CLASSES, ROWS
+from undoor.families.registry import family_named, nulls
+from undoor.vocabulary import MANY_CLASSES, ROWS, SIGNALS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -49,7 +49,9 @@ def test_each_number_of_classes_has_one_calibration() -> None:
     assert all(null.absolute for null in few.nulls.values())
     assert not any(null.absolute for null in many.nulls.values())
     rows = calibration_for(2, ROWS)
-    assert set(calibrated_on()) == {*few.models, *many.models, *rows.models}
+    spoken = calibration_for(MANY_CLASSES, SIGNALS, (1, 4096))
+    each = (few, many, rows, spoken)
+    assert set(calibrated_on()) == {name for learned in each for name in learned.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)
     assert len({FEW, MANY, ROWS_FEW}) == 3
@@ -125,3 +127,13 @@ def test_a_scope_without_a_maximum() -> None:
     assert Scope(classes=(5, 0)).covers_classes(5000)
     assert Scope(sides=(0, 0), channels=(12, 12)).covers_size((12,))
     assert not Scope(sides=(0, 0), channels=(12, 12)).covers_size((13,))
+
+
+def test_signals_of_other_lengths_have_no_nulls() -> None:
+    spoken = calibration_for(10, SIGNALS, (1, 4096))
+    assert spoken.scope.space == SIGNALS
+    assert spoken.scope.covers_size((1, 4096))
+    assert all(SIGNALS in family_named(name).spaces for name in spoken.nulls)
+    for shape in ((6, 32), (1, 16_000), (2, 4096)):
+        assert calibration_for(10, SIGNALS, shape) is calibration_for(10)
+    assert not spoken.nulls.keys() & calibration_for(10).nulls.keys()
