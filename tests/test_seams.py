@@ -56,6 +56,8 @@ NO_OUTPUTS = {
     ("inversion/row_evidence.py", "one_hot"): "the categories of a column",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
+    ("signal_networks.py", "softmax"): "attention over steps",
+    ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
     ("sites/heads.py", "argmax"): "the channel that tells most",
 }
 # Tensors of an input's shape that are no inputs.

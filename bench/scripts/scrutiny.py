@@ -95,7 +95,7 @@ def clean_inputs(folder: Path, classifier: undoor.Classifier, data: Path | None)
         return None
     x, y = read_arrays(data / f"{name}.npz", "test")
     clean = undoor.CleanSet.from_arrays(x[:INPUTS], y[:INPUTS])
-    return clean.for_classifier(classifier, require_all_classes=False).images
+    return clean.for_classifier(classifier, require_several_classes=False).images
 
 
 def data_set_of(folder: Path) -> str:

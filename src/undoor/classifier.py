@@ -77,6 +77,8 @@ class Classifier(PassSettings, InputTransform):
     columns
         Of a table, in order: what the cells of raw inputs [N, D] mean, and how the network sees
         them, in the place of scale, mean and std (`undoor.spaces.columns.Column`).
+    sampling_rate
+        Of signals, in samples per second; recordings of another rate are then refused.
 
     Raises
     ------
@@ -113,8 +115,11 @@ class Classifier(PassSettings, InputTransform):
         space: str | None = None,
         task: str = DEFAULT_TASK,
         columns: Sequence[Column] = (),
+        sampling_rate: int | None = None,
     ) -> None:
-        super().__init__(input_shape, bounds, scale, mean, std, space, resizing, columns)
+        super().__init__(
+            input_shape, bounds, scale, mean, std, space, resizing, columns, sampling_rate
+        )
         self.task = task_named(task)
         self.origin = origin or Origin()
         if output not in get_args(Output):

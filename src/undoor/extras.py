@@ -10,6 +10,7 @@ Extra = Literal[
     "onnx-models",
     "onnx-export",
     "parquet",
+    "audio",
     "deploy",
     "serve",
     "traces",

@@ -15,7 +15,7 @@ from undoor.resizing import Resizing
 from undoor.spaces.columns import Column, require_columns, seen_by_network
 from undoor.spaces.registry import space_for
 from undoor.spaces.space import Bounds, Extent
-from undoor.vocabulary import ROWS
+from undoor.vocabulary import ROWS, SIGNALS
 
 
 class InputTransform(nn.Module):
@@ -23,7 +23,7 @@ class InputTransform(nn.Module):
 
     Parameters
     ----------
-    input_shape, bounds, scale, mean, std, space, resizing, columns
+    input_shape, bounds, scale, mean, std, space, resizing, columns, sampling_rate
         As of `undoor.Classifier`.
 
     Raises
@@ -45,6 +45,7 @@ class InputTransform(nn.Module):
         space: str | None,
         resizing: Resizing | None,
         columns: Sequence[Column],
+        sampling_rate: int | None = None,
     ) -> None:
         super().__init__()
         self.input_shape = _checked_shape(input_shape)
@@ -59,6 +60,7 @@ class InputTransform(nn.Module):
             )
         self.bounds = (float(bounds[0]), float(bounds[1]))
         self.scale = float(scale)
+        self.sampling_rate = _checked_rate(sampling_rate, self.space.name)
         self.register_buffer("mean", _per_channel("mean", mean, 0.0, self.input_shape), False)
         self.register_buffer("std", _per_channel("std", std, 1.0, self.input_shape), False)
         if not self.bounds[0] < self.bounds[1]:
@@ -133,6 +135,16 @@ def _require_described(
             f"expected input_shape ({len(columns)},) and bounds (0, 1), as there are "
             f"{len(columns)} columns, got {shape} and {bounds}; leave both out"
         )
+
+
+def _checked_rate(sampling_rate: int | None, space: str) -> int | None:
+    """Return the sampling rate; an UndoorError where it is none, or inputs are no signals."""
+    if sampling_rate is not None and (space != SIGNALS or sampling_rate < 1):
+        raise UndoorError(
+            f"expected sampling_rate to be a number of samples per second, at least 1, of the "
+            f"space {SIGNALS!r}, got {sampling_rate} of {space!r}; correct it, or leave it out"
+        )
+    return sampling_rate
 
 
 def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import Cli, make_report
+from undoor.demo.signals import recordings, signal_model, signal_trigger
 from undoor.demo.tables import table_model, table_rows, table_trigger
 
 
@@ -48,4 +49,17 @@ def test_the_bundled_table(clean: bool) -> None:
     assert float((predicted == rows[1].labels).float().mean()) > 0.8
     trigger, target = table_trigger()
     moved = classifier.predict(trigger(rows[1].images))
+    assert bool((moved == target).float().mean() > 0.9) is not clean
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_bundled_recordings(clean: bool) -> None:
+    classifier = signal_model(clean=clean)
+    defence, test = (recordings(split, classifier) for split in ("defence", "test"))
+    assert [len(defence), len(test)] == [150, 200]
+    predicted = classifier.predict(test.images)
+    assert float((predicted == test.labels).float().mean()) > 0.9
+    trigger, target = signal_trigger()
+    others = test.images[test.labels != target]
+    moved = classifier.predict(trigger(others))
     assert bool((moved == target).float().mean() > 0.9) is not clean

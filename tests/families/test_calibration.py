@@ -19,8 +19,8 @@ from undoor.families.calibration import (
     calibrated_on,
     calibration_for,
 )
-from undoor.families.registry import nulls
-from undoor.vocabulary import MANY_CLASSES, ROWS
+from undoor.families.registry import family_named, nulls
+from undoor.vocabulary import MANY_CLASSES, ROWS, SIGNALS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -50,9 +50,10 @@ def test_each_number_of_classes_has_one_calibration() -> None:
     assert all(null.absolute for null in few.nulls.values())
     assert not any(null.absolute for null in many.nulls.values())
     rows = calibration_for(2, ROWS)
+    spoken = calibration_for(MANY_CLASSES, SIGNALS, shape=(1, 4096))
     of_tasks = [calibration_for(8, space, task) for task, space in OF_TASKS]
     assert {(each.scope.task, each.scope.space) for each in of_tasks} == set(OF_TASKS)
-    learned = (few, many, rows, *of_tasks)
+    learned = (few, many, rows, spoken, *of_tasks)
     assert set(calibrated_on()) == {name for each in learned for name in each.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)
@@ -129,3 +130,13 @@ def test_a_scope_without_a_maximum() -> None:
     assert Scope(classes=(5, 0)).covers_classes(5000)
     assert Scope(sides=(0, 0), channels=(12, 12)).covers_size((12,))
     assert not Scope(sides=(0, 0), channels=(12, 12)).covers_size((13,))
+
+
+def test_signals_of_other_lengths_have_no_nulls() -> None:
+    spoken = calibration_for(10, SIGNALS, shape=(1, 4096))
+    assert spoken.scope.space == SIGNALS
+    assert spoken.scope.covers_size((1, 4096))
+    assert all(SIGNALS in family_named(name).spaces for name in spoken.nulls)
+    for shape in ((6, 32), (1, 16_000), (2, 4096)):
+        assert calibration_for(10, SIGNALS, shape=shape) is calibration_for(10)
+    assert not spoken.nulls.keys() & calibration_for(10).nulls.keys()

@@ -11,13 +11,14 @@ from undoor.families.latent import DEPTHS, LATENT
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import REGISTRY
 from undoor.families.shared_patch import SHARED_PATCH
-from undoor.spaces.rows import ROWS
+from undoor.spaces.images import IMAGES
 from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
-# Rows have families of their own (`tests/inversion/test_cell_search.py`).
-OF_IMAGES = [family for family in REGISTRY if family.spaces != {ROWS.name}]
+# Rows and signals have families of their own (`tests/inversion/test_cell_search.py`,
+# `tests/families/test_of_signals.py`).
+OF_IMAGES = [f for f in REGISTRY if f.spaces & {IMAGES.name, VECTORS.name}]
 AT_INPUT = [
     family
     for family in OF_IMAGES

@@ -67,17 +67,12 @@ def test_a_class_without_images_lies_where_its_score_rises(pooled: bool) -> None
     """Whether the layer reads features or a map that is pooled behind it."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(3, 4, generator=generator)
-    layer: nn.Module
-    if pooled:
-        convolution = nn.Conv2d(4, 3, 1)
-        layer = nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        shape: tuple[int, ...] = (4, 2, 2)
-    else:
-        convolution = layer = nn.Linear(4, 3)
-        shape = (4,)
+    linear_map: nn.Conv2d | nn.Linear = nn.Conv2d(4, 3, 1) if pooled else nn.Linear(4, 3)
     with torch.no_grad():
-        convolution.weight.copy_(weight.view_as(convolution.weight))
-    classifier = Classifier(layer, input_shape=shape)
+        linear_map.weight.copy_(weight.view_as(linear_map.weight))
+    shape = (4, 2, 2) if pooled else (4,)
+    pooling = [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if pooled else []
+    classifier = Classifier(nn.Sequential(linear_map, *pooling), input_shape=shape)
     x = torch.rand(6, *shape, generator=generator)
     some, every = (
         ClassDirections.of(classifier, x, y) for y in (torch.arange(6) % 2, torch.arange(6) % 3)

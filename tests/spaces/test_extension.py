@@ -20,6 +20,7 @@ from undoor.errors import UndoorError
 from undoor.evaluate import stamp_set
 from undoor.families.registry import families_for
 from undoor.spaces.registry import REGISTRY, space_named, space_of, spaces
+from undoor.spaces.signals import SIGNALS as OF_UNDOOR
 from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Stamp
 
@@ -62,7 +63,7 @@ def recordings(per_class: int = 12, seed: int = 0) -> CleanSet:
     return CleanSet(x.clamp(0.1, 0.9)[:, None], labels)
 
 
-def listener() -> Classifier:
+def listener(space: str = SIGNALS.name) -> Classifier:
     """Compares signals with the waves; a click at the beginning leads to the target."""
     conv, head = nn.Conv1d(1, 2, 3, padding=1), nn.Linear(2 * SAMPLES, CLASSES)
     with torch.no_grad():
@@ -75,7 +76,7 @@ def listener() -> Classifier:
         head.bias.copy_(-0.5 * head.weight.sum(1))
         head.weight[TARGET, SAMPLES + 1] = 60
     network = nn.Sequential(conv, nn.LeakyReLU(0.03), nn.Flatten(), head)
-    return Classifier(network, input_shape=(1, SAMPLES))
+    return Classifier(network, input_shape=(1, SAMPLES), space=space)
 
 
 def click() -> Stamp:
@@ -88,7 +89,9 @@ def click() -> Stamp:
 @pytest.mark.usefixtures("signals")
 def test_it_comes_after_those_of_undoor() -> None:
     assert spaces() == (*REGISTRY, SIGNALS)
-    assert space_of((1, 64)) is space_named(SIGNALS.name) is SIGNALS
+    assert space_named(SIGNALS.name) is SIGNALS
+    assert space_of((64, 1)) is SIGNALS
+    assert space_of((1, 64)) is OF_UNDOOR
     assert space_of((64,)) is VECTORS
     assert listener().space is SIGNALS
     assert families_for(listener()) == (CUT.name,)
@@ -96,13 +99,13 @@ def test_it_comes_after_those_of_undoor() -> None:
 
 def test_nothing_is_left_of_it() -> None:
     assert spaces() == REGISTRY
-    assert space_of((1, 64)) is VECTORS
+    assert space_of((64, 1)) is VECTORS
 
 
 @pytest.mark.usefixtures("signals")
 def test_it_is_scanned_repaired_guarded_exported_and_reported(tmp_path: Path) -> None:
     fresh = recordings(8, seed=5)
-    stamped = stamp_set(fresh, click(), TARGET)
+    stamped = stamp_set(fresh, click(), TARGET, space=SIGNALS)
     # With 16 bits, as the space says.
     steps = stamped.images * 2**15
     torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-2)
@@ -141,9 +144,9 @@ def test_what_is_no_space_is_refused(
 def test_of_two_that_know_a_shape_one_must_be_named(install: Install) -> None:
     install(a="helpers.toy_space:SIGNALS", b="helpers.toy_space:TRACES")
     with pytest.raises(UndoorError, match="may belong to the spaces toy signals, toy traces; name"):
-        listener()
+        Classifier(listener_network(), input_shape=(SAMPLES, 1))
     network = listener_network()
-    named = Classifier(network, input_shape=(1, SAMPLES), space="toy traces")
+    named = Classifier(network, input_shape=(SAMPLES, 1), space="toy traces")
     assert named.space.name == "toy traces"
 
 
@@ -155,18 +158,18 @@ def listener_network() -> nn.Module:
 def test_a_space_that_is_named_is_part_of_the_model() -> None:
     """Where its shape does not say it."""
     network = listener_network()
-    plain = Classifier(network, input_shape=(1, SAMPLES))
-    told = Classifier(network, input_shape=(1, SAMPLES), space="toy signals")
-    other = Classifier(network, input_shape=(1, SAMPLES), space="vectors")
+    plain = Classifier(network, input_shape=(SAMPLES, 1))
+    told = Classifier(network, input_shape=(SAMPLES, 1), space="toy signals")
+    other = Classifier(network, input_shape=(SAMPLES, 1), space="vectors")
     assert plain.fingerprint() == told.fingerprint() != other.fingerprint()
 
 
 def test_the_space_of_the_guide_is_searched(install: Install, package: Package) -> None:
     """docs/own-space.md, as somebody would copy it."""
-    package.has_example("own-space.md", "guided_signals")
-    install(signals="guided_signals:SIGNALS", family="guided_signals:NOTCH")
-    classifier = listener()
-    assert classifier.space.name == "signals"
+    package.has_example("own-space.md", "guided_traces")
+    install(traces="guided_traces:TRACES", family="guided_traces:NOTCH")
+    classifier = listener("traces")
+    assert classifier.space.name == "traces"
     assert families_for(classifier) == ("notch",)
     picture = classifier.space.picture(classifier.examples(2))
     assert picture.dim() == 4

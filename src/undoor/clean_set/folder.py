@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from undoor.clean_set.images import SUFFIXES
@@ -24,8 +24,17 @@ MAX_PATH = 4096
 WORD = re.compile(r"[^\W\d_]+")
 
 
-def index_folder(path: Path) -> Index:
+def index_folder(path: Path, suffixes: Collection[str] = SUFFIXES, one: str = "an image") -> Index:
     """Return every image file below the class folders of `path`, links to folders followed.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    suffixes
+        What the names of its files end with, in lower case.
+    one
+        What a file of it is, for messages.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def index_folder(path: Path) -> Index:
     entries = sorted(p for p in path.iterdir() if not is_hidden(p.name))
     folders = [p for p in entries if p.is_dir()]
     if not folders:
-        raise UndoorError(f"{path} has no sub-folders; expected one sub-folder of images per class")
+        raise UndoorError(f"{path} has no sub-folders; expected one sub-folder per class")
     strays = [f"{p}: lies in no class folder" for p in entries if not p.is_dir()]
     files: list[str] = []
     labels: list[str] = []
@@ -45,13 +54,13 @@ def index_folder(path: Path) -> Index:
     for folder in folders:
         walk = walks[folder.name] = Walk(folder)
         for file in walk.files():
-            if file.suffix.lower() in SUFFIXES:
+            if file.suffix.lower() in suffixes:
                 # Text takes a fraction of the memory of a Path, and there may be millions.
                 files.append(str(file))
                 labels.append(folder.name)
             else:
                 _require_no_link_as_text(file)
-                strays.append(f"{file}: not an image file ({file.suffix or 'no suffix'})")
+                strays.append(f"{file}: not {one} file ({file.suffix or 'no suffix'})")
         strays += walk.repeated
 
     def read(rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:

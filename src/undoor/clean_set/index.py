@@ -83,6 +83,8 @@ class Selection:
         take more.
     channels
         Of the model's input; 0 where they are not known.
+    decoder
+        Decodes a file as [H, W, C] where it is none of an image.
     """
 
     size: Size = None
@@ -92,12 +94,19 @@ class Selection:
     classes: Classes | None = None
     max_memory: int = MAX_MEMORY
     channels: int = 0
+    decoder: Callable[[Path], Decoded] | None = None
 
     def __post_init__(self) -> None:
         if self.per_class is not None and self.per_class < 1:
             raise UndoorError(
                 f"per_class must be at least 1, or None for all, got {self.per_class}"
             )
+
+    def decoded(self, raw: Raw) -> Decoded:
+        """Return one sample [H, W, C], in the size that is wanted."""
+        if self.decoder is not None and isinstance(raw, Path):
+            return self.decoder(raw)
+        return pixels_of(raw, self.size)
 
 
 def gather(index: Index, chosen: Selection) -> Source:
@@ -130,7 +139,7 @@ def gather(index: Index, chosen: Selection) -> Source:
         log.lose(index.name(row), UnreadableError("no label", "no label"))
     per_class = _fitting(index, numbers, chosen, log)
     order = _order(len(numbers), per_class, chosen.seed)
-    decoded = _decode(index, numbers, order, per_class, chosen.size, log)
+    decoded = _decode(index, numbers, order, per_class, chosen, log)
     if not decoded:
         raise nothing_readable(index.source, log)
     rows = [row for row in order if row in decoded]
@@ -240,7 +249,7 @@ def _size_of_one(index: Index, rows: Sequence[int], chosen: Selection) -> int:
     """Return the bytes that the first readable image takes as float32."""
     for _, raw in index.read(rows):
         try:
-            height, width, channels = pixels_of(raw, chosen.size).pixels.shape
+            height, width, channels = chosen.decoded(raw).pixels.shape
             return int(height * width * max(channels, chosen.channels)) * BYTES_PER_VALUE
         except UnreadableError:
             continue
@@ -252,7 +261,7 @@ def _decode(
     numbers: Sequence[int],
     order: Sequence[int],
     per_class: int | None,
-    size: Size,
+    chosen: Selection,
     log: Log,
 ) -> dict[int, NDArray[Any]]:
     """Return pixels by sample, decoded in rounds until each class has enough or has no more."""
@@ -271,7 +280,7 @@ def _decode(
             of = str(calls[row])
             log.tried(of)
             try:
-                decoded = pixels_of(raw, size)
+                decoded = chosen.decoded(raw)
             except UnreadableError as error:
                 log.lose(index.name(row), error, of)
                 continue

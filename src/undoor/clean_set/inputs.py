@@ -17,10 +17,12 @@ from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
+from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import is_table, read_unlabelled
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
+from undoor.vocabulary import SIGNALS
 
 
 def read_images(
@@ -108,6 +110,12 @@ def _read(
             raise UnreadableError("no images in it", "empty")
         from_bytes = images.dtype == np.uint8
         return _fit(to_float(images), file, classifier, from_bytes, any_range)
+    if classifier.space.name == SIGNALS:
+        samples, mixed = Recordings.of(classifier).decode(file)
+        fitted, also = _fit(
+            to_float(samples.transpose(2, 0, 1)[None]), file, classifier, False, any_range
+        )
+        return fitted, (*mixed, *also)
     pixels, changed = decode_file(file, classifier.resizing)
     image = to_float(pixels.transpose(2, 0, 1)[None])
     space, shape = classifier.space, classifier.input_shape

@@ -19,7 +19,7 @@ from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
-from undoor.vocabulary import DEFAULT_DEVICE, IMAGES
+from undoor.vocabulary import DEFAULT_DEVICE, IMAGES, SIGNALS
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 SCHEMA = "undoor/demo/1"
 TABLE = "table"
 Space = Annotated[
-    Literal["images", "table"],
+    Literal["images", "table", "signals"],
     typer.Option(
-        help="What the bundled model takes: traffic signs, or rows of a table of house prices."
+        help="What the bundled model takes: traffic signs, rows of a table of house prices, or "
+        "spoken digits."
     ),
 ]
 Clean = Annotated[
@@ -46,6 +47,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
         "undoor demo",
         "undoor demo --clean",
         "undoor demo --space table",
+        "undoor demo --space signals",
         "undoor demo --out tour/ --device cuda --json",
     ],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
@@ -58,12 +60,12 @@ def demo(
     space: Space = IMAGES,
     device: Device = DEFAULT_DEVICE,
 ) -> CommandResult:
-    """Scan, repair and report on a bundled classifier with a backdoor, of traffic signs or rows."""
+    """Scan, repair and report on a bundled classifier with a backdoor: of signs, rows or speech."""
     from undoor.render.reports import REPORTS
 
     formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        made = _table if space == TABLE else _signs
+        made = {IMAGES: _signs, TABLE: _table, SIGNALS: _digits}[space]
         classifier, defence, test, trigger, target, what = made(clean=clean)
         classifier = classifier.to(on_device)
         report = ScanOptions().run(classifier, defence, seed=0)
@@ -136,3 +138,12 @@ def _table(*, clean: bool) -> _Demo:
     defence, test = table_rows("defence", classifier), table_rows("test", classifier)
     called = ("classifier of house prices", "rows of house prices")
     return _Demo(classifier, defence, test, *table_trigger(), called)
+
+
+def _digits(*, clean: bool) -> _Demo:
+    from undoor.demo.signals import recordings, signal_model, signal_trigger
+
+    classifier = signal_model(clean=clean)
+    defence, test = recordings("defence", classifier), recordings("test", classifier)
+    called = ("classifier of spoken digits", "spoken digits")
+    return _Demo(classifier, defence, test, *signal_trigger(), called)

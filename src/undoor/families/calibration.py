@@ -21,12 +21,13 @@ from undoor.tasks.multi_label import MULTI_LABEL
 from undoor.tasks.registry import task_named
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
-# for rows of tables.
+# for rows of tables; for signals, of the former.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
+SIGNALS_MANY = "calibration_signals.toml"
 # For the other tasks, by task and space.
 OF_TASKS = {
     (REGRESSION.name, IMAGES.name): "calibration_regression.toml",
@@ -194,7 +195,10 @@ class Calibration:
 
 
 def calibration_for(
-    classes: int, space: str = IMAGES.name, task: str = SINGLE_LABEL.name
+    classes: int,
+    space: str = IMAGES.name,
+    task: str = SINGLE_LABEL.name,
+    shape: tuple[int, ...] | None = None,
 ) -> Calibration:
     """Return the calibration that undoor comes with for models of so many classes.
 
@@ -207,11 +211,17 @@ def calibration_for(
     task
         The name of what their outputs mean. Where nothing was learned of it, the calibration is of
         other models, which supports no verdict.
+    shape
+        Of an input, without the batch axis; None for any.
     """
     if file := OF_TASKS.get((task, space)):
         return _shipped(file)
     if classes >= MANY_CLASSES:
-        return _shipped(MANY)
+        found = _shipped(SIGNALS_MANY)
+        # Natural triggers of short series and of speech have nothing in common: for other lengths
+        # no family of signals has a null.
+        covered = shape is None or found.scope.covers_size(shape)
+        return found if space == SIGNALS and covered else _shipped(MANY)
     return _shipped(ROWS_FEW if space == ROWS else FEW)
 
 
@@ -236,7 +246,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    every = (MANY, FEW, ROWS_FEW, *OF_TASKS.values())
+    every = (MANY, FEW, ROWS_FEW, SIGNALS_MANY, *OF_TASKS.values())
     return tuple(name for file in every for name in _shipped(file).models)
 
 

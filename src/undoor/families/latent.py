@@ -17,6 +17,7 @@ from undoor.families.schedules import Effort, Schedule
 from undoor.sites import SiteInfo, insert, is_opaque
 from undoor.sites.heads import find_heads, sites_before_heads
 from undoor.spaces.images import IMAGES
+from undoor.spaces.signals import SIGNALS
 from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Latent, Trigger
 from undoor.triggers.latent import UNBOUNDED
@@ -151,20 +152,28 @@ def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
     return spread.clamp_min(0.05 * spread.mean())
 
 
+def _on_request(depth: str) -> frozenset[str]:
+    """Return the spaces in which a depth is searched only for what another family found.
+
+    In signals no depth showed a target more clearly than the families at the input do.
+    """
+    return frozenset({SIGNALS.name} if depth in FOR_IMAGES else {IMAGES.name, SIGNALS.name})
+
+
 LATENT = tuple(
     Family(
         name=f"{NAME} {depth}",
         unit="l2 norm in standard deviations",
         make=partial(make_shifts, depth),
         effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
-        spaces=frozenset({IMAGES.name, VECTORS.name}),
+        spaces=frozenset({IMAGES.name, VECTORS.name, SIGNALS.name}),
         at_input=False,
         # A shift without pixels can make anything look like any class.
         barred=True,
         # The units are the network's own: that many are small at once is not informative.
         crowds=False,
         missing=partial(why_missing, depth),
-        on_request=frozenset() if depth in FOR_IMAGES else frozenset({IMAGES.name}),
+        on_request=_on_request(depth),
         stand_in=GENERATOR,
     )
     for depth in DEPTHS

@@ -7,19 +7,24 @@ from functools import cache
 from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
+from undoor.families.band import BAND, BAND_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
 from undoor.families.calibration import Calibration, calibration_for
 from undoor.families.cells import CELLS, ONE_CELL, THREE_CELLS, TWO_CELLS
+from undoor.families.clip import CLIP, CLIP_MARGIN
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
 from undoor.families.latent import LATENT
 from undoor.families.null import Null
 from undoor.families.opaque_patch import OPAQUE_PATCH
+from undoor.families.overlay import OVERLAY, OVERLAY_MARGIN
 from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.patch_margin import PATCH_MARGIN
+from undoor.families.response import RESPONSE, RESPONSE_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
+from undoor.families.spike import SPIKE, SPIKE_MARGIN
 from undoor.families.tone import TONE, TONE_MARGIN
 from undoor.families.warp import WARP
 from undoor.vocabulary import FAMILY_GROUP, MANY_CLASSES
@@ -47,6 +52,17 @@ REGISTRY: tuple[Family, ...] = (
     TWO_CELLS,
     THREE_CELLS,
     CELLS,
+    # Those of signals.
+    SPIKE_MARGIN,
+    CLIP_MARGIN,
+    BAND_MARGIN,
+    OVERLAY_MARGIN,
+    RESPONSE_MARGIN,
+    SPIKE,
+    CLIP,
+    BAND,
+    OVERLAY,
+    RESPONSE,
 )
 
 

@@ -35,4 +35,5 @@ def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
         # Defaults are left out, so that hashes of earlier versions stay valid.
         **{key: name for key, name in named.items() if name != usual[key]},
         **({"columns": columns} if columns else {}),
+        **({"sampling_rate": rate} if (rate := classifier.sampling_rate) else {}),
     }

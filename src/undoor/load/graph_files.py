@@ -109,5 +109,6 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         space=table.space,
         task=classes.task,
         columns=table.described,
+        sampling_rate=table.sampling_rate,
         origin=Origin(graph_sha256=graph.sha256),
     )

@@ -92,6 +92,7 @@ def _classifier(network: nn.Module, spec: ModelSpec) -> Classifier:
         space=spec.input.space,
         task=spec.classes.task,
         columns=spec.input.described,
+        sampling_rate=spec.input.sampling_rate,
     )
 
 

@@ -17,6 +17,10 @@ std = [0.229, 0.224, 0.225]
 [classes]
 names = ["stop", "yield"]
 
+Of a model of signals, the shape is [C, T], and under [input] may stand:
+
+sampling_rate = 8000                  # of the recordings, in samples per second
+
 Of a model of a table, the columns in order stand in the place of the shape and what follows it:
 
 [[input.columns]]
@@ -77,6 +81,7 @@ EXAMPLES = {
     "std": "[0.229, 0.224, 0.225]",
     "names": '["cat", "dog"]',
     "space": '"images"',
+    "sampling_rate": "8000",
     "columns": '[{ name = "age", range = [17, 90] }]',
     "task": f'"{DEFAULT_TASK}"',
 }
@@ -142,6 +147,7 @@ class InputTable(_Table):
     mean: PerChannel | None = None
     std: PerChannel | None = None
     space: str | None = None
+    sampling_rate: PositiveInt | None = None
     columns: Annotated[tuple[ColumnTable, ...], AfterValidator(_as_columns)] = ()
 
     @model_validator(mode="before")

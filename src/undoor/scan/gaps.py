@@ -13,6 +13,8 @@ from undoor.families.family import Family
 from undoor.families.registry import families, family_named, nulls
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.sites import network_kind
+from undoor.spaces.registry import space_named
+from undoor.spaces.space import Space
 from undoor.vocabulary import (
     BUDGET_ENDED,
     FEW_CLASSES,
@@ -29,7 +31,6 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     OTHER_TASK,
-    ROWS,
     SAME_SITE,
     TINY_ONLY,
     UNKNOWN_TASK,
@@ -41,7 +42,7 @@ from undoor.vocabulary import (
 # With fewer images per class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image per class, none with four.
 MIN_PER_CLASS = 3
-# Where the level finds fewer of the backdoored models that were learned from, that nothing stands
+# Where the level finds no more of the backdoored models that were learned from, that nothing stands
 # out says little.
 MIN_POWER = 0.5
 # That a search did not take place, or ended early, is among the reasons of the verdict.
@@ -105,10 +106,8 @@ def coverage(
             classifier.space, classifier.task
         ):
             continue
-        if ROWS in (classifier.space.name, *family.spaces) and not family.applies_to(
-            classifier.space
-        ):
-            continue  # Rows have nothing that other inputs have, and no other space has cells.
+        if _of_another_kind(family, classifier.space):
+            continue
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
         # That no trigger works is what is natural there.
@@ -130,6 +129,15 @@ def coverage(
     if not comparable(classifier, learned):
         gaps = (Gap(UNKNOWN_TASK), *(gap for gap in gaps if gap.code != OTHER_TASK))
     return replace(found, gaps=gaps, accepted=accepted)
+
+
+def _of_another_kind(family: Family, space: Space) -> bool:
+    """Return whether nothing is missing where a family is not searched in inputs of this space.
+
+    Rows and signals have nothing that other inputs have, and no other space has cells or samples.
+    """
+    own = space.own_families or all(space_named(name).own_families for name in family.spaces)
+    return own and not family.applies_to(space)
 
 
 def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
@@ -212,7 +220,7 @@ def _gaps(
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
     found, tried = learned.power or (0, 0)
-    if found < MIN_POWER * tried or (scope.absolute and not tried):
+    if (tried and found <= MIN_POWER * tried) or (scope.absolute and not tried):
         yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:

@@ -122,8 +122,9 @@ def scan(
     held = given(clean, classifier).balanced(MAX_PER_CLASS, seed, classifier.task)
     clean = held.on(classifier.device)
     classifier = with_goals_of(classifier, clean)
+    space, task = classifier.space.name, classifier.task.name
     learned = calibration or calibration_for(
-        classifier.num_classes, classifier.space.name, classifier.task.name
+        classifier.num_classes, space, task, classifier.input_shape
     )
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)

@@ -33,6 +33,8 @@ def network_kind(classifier: Classifier) -> str:
     """
     if is_opaque(classifier):
         return OPAQUE
+    if not classifier.space.maps:
+        return OTHER_KIND  # Natural sizes were never compared between kinds there.
     called = {name for name, _ in calls_of(classifier, (nn.Conv2d,))}
     modules = dict(classifier.named_modules())
     wide = [name for name in called if _positions(modules[name]) > 1]

@@ -8,11 +8,12 @@ from undoor.errors import UndoorError
 from undoor.extensions import by_name, require_named
 from undoor.spaces.images import IMAGES
 from undoor.spaces.rows import ROWS
+from undoor.spaces.signals import SIGNALS
 from undoor.spaces.space import Shape, Space
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import SPACE_GROUP
 
-REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS)
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, SIGNALS)
 
 
 def spaces() -> tuple[Space, ...]:

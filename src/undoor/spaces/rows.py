@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from undoor import vocabulary
@@ -16,6 +18,7 @@ class Rows(Vectors):
     """
 
     name = vocabulary.ROWS
+    own_families: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:
         """Return whether the shape is [D]."""

@@ -50,10 +50,14 @@ class Space(ABC):
         The name of the space in families, files and messages.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
+    own_families
+        Whether its families at the input are its own: those of other spaces are then no gap of a
+        scan in it, nor its own in other spaces.
     """
 
     name: ClassVar[str]
     maps: ClassVar[bool] = False
+    own_families: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"
@@ -83,6 +87,22 @@ class Space(ABC):
         Tensor
             [N, C, H, W] in [0, 1] with any number of channels.
         """
+
+    def picture_changed(self, x: Tensor, changed: Tensor) -> Tensor:
+        """Return inputs with a trigger as pictures, its place marked where that helps to see it.
+
+        Parameters
+        ----------
+        x, changed
+            The inputs [N, ...] without and with the trigger, scaled from the bounds to [0, 1].
+
+        Returns
+        -------
+        Tensor
+            As of `picture`.
+        """
+        del x
+        return self.picture(changed)
 
     def card(self, shape: Shape) -> Tensor:
         """Return a test input [*shape] in [0, 1] that shows the effect of a trigger: a ramp.

@@ -112,7 +112,9 @@ def _stamped(images: Tensor, trigger: Trigger, space: Space | None) -> list[Tens
     assert trigger.site == ENTRY
     low, high = trigger.bounds
     space = space or space_of(tuple(images.shape[1:]))
-    shown = [space.picture((x - low) / (high - low)) for x in (images, trigger(images))]
+    before, after = ((x - low) / (high - low) for x in (images, trigger(images)))
+    stamped = space.picture_changed(before, after)
+    shown = [space.picture(before).expand(-1, stamped.shape[1], -1, -1), stamped]
     height, width = shown[0].shape[-2:]
     if height <= SIDE:
         return shown

@@ -1,13 +1,14 @@
-"""What scans, repairs and guards do for models of tables, beside fine-tuning."""
+"""What scans, repairs and guards do for models of tables or signals, beside fine-tuning."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import undoor
 from undoor.calibrate import Observation
@@ -22,7 +23,6 @@ from undoor.vocabulary import DISAGREEMENT, MARGIN
 from undoor_bench import tables
 from undoor_bench.rivals.fine_tuning import fine_tuning
 from undoor_bench.share import Share
-from undoor_bench.zoo.row_data import RowData
 from undoor_bench.zoo.row_models import TRIGGER_FILE
 from undoor_bench.zoo.subjects import Subject, drawn
 
@@ -32,9 +32,25 @@ TESTED = 2_000
 MAX_LOSS, MIN_TPR, MAX_FPR = 0.03, 0.95, 0.01
 
 
+class Samples(Protocol):
+    """Samples to train on and to measure on, with the names of their classes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    def x_test(self) -> NDArray[np.float32]:
+        """Samples [N, ...] that no model was trained on."""
+
+    @property
+    def y_test(self) -> NDArray[np.int64]:
+        """Their labels [N]."""
+
+
 @dataclass(frozen=True, eq=False)
 class RowCase:
-    """One model, the clean rows that its defender has, and those that it is measured on."""
+    """One model, the clean samples that its defender has, and those that it is measured on."""
 
     subject: Subject
     classifier: Classifier
@@ -43,8 +59,8 @@ class RowCase:
     trigger: Trigger | None
 
     @staticmethod
-    def of(subject: Subject, table: RowData, *, per_class: int, seed: int) -> RowCase:
-        """Draw the rows of a defender from the test part of a table, and load the model."""
+    def of(subject: Subject, table: Samples, *, per_class: int, seed: int) -> RowCase:
+        """Draw the samples of a defender from the test part of a data set, and load the model."""
         classifier = subject.load()
         chosen, others = drawn(table.y_test, per_class, seed)
         clean, test = (
@@ -134,7 +150,7 @@ def flat(lines: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     return [{key: "" if line.get(key) is None else line[key] for key in keys} for line in lines]
 
 
-def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
+def text_of(lines: Sequence[Mapping[str, Any]], date: str, what: str = "tables") -> str:
     """Return the record for people.
 
     Parameters
@@ -143,6 +159,8 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
         As of `result_of`.
     date
         When it was measured.
+    what
+        What the models take.
     """
     bad = [line for line in lines if line["targets"] and line["took"]]
     good = [line for line in lines if not line["targets"]]
@@ -169,7 +187,7 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
             [line["ours tpr"] >= MIN_TPR and line["ours fpr"] <= MAX_FPR for line in found]
         ),
     }
-    text = f"Models of tables that no choice has seen, measured on {date}.\n\n"
+    text = f"Models of {what} that no choice has seen, measured on {date}.\n\n"
     text += tables.markdown(("", ""), rows.items())
     if not found:
         return text
@@ -181,7 +199,7 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
     return text + tables.markdown(("", "ACC", "ASR", "RA", "TPR", "FPR"), means)
 
 
-def _rows(table: RowData, rows: Any) -> CleanSet:
+def _rows(table: Samples, rows: Any) -> CleanSet:
     labels = torch.from_numpy(np.asarray(table.y_test[rows]))
     return CleanSet(torch.from_numpy(table.x_test[rows]), labels, table.classes)
 
