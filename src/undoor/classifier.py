@@ -27,6 +27,7 @@ from undoor.raw_inputs import require_inputs
 from undoor.resizing import Resizing
 from undoor.sigmoid import logits_of, take_off
 from undoor.spaces.columns import Column
+from undoor.spaces.tokenizer import Tokenizer
 from undoor.tasks.registry import task_named
 from undoor.unwrapped import unwrapped
 from undoor.vocabulary import DEFAULT_TASK, Output
@@ -75,6 +76,10 @@ class Classifier(PassSettings, InputTransform):
     columns
         Of a table, in order: what the cells of raw inputs [N, D] mean, and how the network sees
         them, in the place of scale, mean and std (`undoor.spaces.columns.Column`).
+    tokenizer
+        Of a text model: how a text becomes raw inputs [N, T], token ids, and which id is padding
+        (`undoor.spaces.tokenizer.Tokenizer`). The network takes them as int64; shape and bounds
+        follow from it.
 
     Raises
     ------
@@ -99,8 +104,8 @@ class Classifier(PassSettings, InputTransform):
         self,
         network: nn.Module,
         *,
-        input_shape: Sequence[int],
-        bounds: tuple[float, float] = (0.0, 1.0),
+        input_shape: Sequence[int] | None = None,
+        bounds: tuple[float, float] | None = None,
         scale: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -111,8 +116,9 @@ class Classifier(PassSettings, InputTransform):
         space: str | None = None,
         task: str = DEFAULT_TASK,
         columns: Sequence[Column] = (),
+        tokenizer: Tokenizer | None = None,
     ) -> None:
-        super().__init__(input_shape, bounds, scale, mean, std, space, resizing, columns)
+        super().__init__(input_shape, bounds, scale, mean, std, space, resizing, columns, tokenizer)
         self.task = task_named(task)
         self.origin = origin or Origin()
         if output not in get_args(Output):

@@ -141,6 +141,7 @@ DEFAULT_TASK: Final = "single label"
 IMAGES: Final = "images"
 VECTORS: Final = "vectors"
 ROWS: Final = "rows"
+TOKENS: Final = "tokens"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
 OTHER_KIND: Final = "other"

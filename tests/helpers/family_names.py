@@ -12,12 +12,13 @@ from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.registry import REGISTRY
 from undoor.families.shared_patch import SHARED_PATCH
 from undoor.spaces.rows import ROWS
+from undoor.spaces.tokens import TOKENS
 from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
-# Rows have families of their own (`tests/inversion/test_cell_search.py`).
-OF_IMAGES = [family for family in REGISTRY if family.spaces != {ROWS.name}]
+# Rows and texts have families of their own (`tests/inversion/test_cell_search.py`, `_token_`).
+OF_IMAGES = [family for family in REGISTRY if not family.spaces <= {ROWS.name, TOKENS.name}]
 AT_INPUT = [
     family
     for family in OF_IMAGES

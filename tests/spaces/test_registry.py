@@ -24,7 +24,7 @@ def test_by_name() -> None:
     assert space_named("images") is space_for((1, 2, 2), "images") is IMAGES
     assert space_for((2, 8), "vectors") is VECTORS
     with pytest.raises(
-        UndoorError, match=r"expected a space .*\(images, vectors, rows\), got 'tea'"
+        UndoorError, match=r"expected a space .*\(images, vectors, rows, tokens\), got 'tea'"
     ):
         space_named("tea")
     with pytest.raises(UndoorError, match=r"of the space 'images', got .* is 'vectors'"):

@@ -10,6 +10,7 @@ from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.open import open_index
 from undoor.clean_set.rows import read_rows
+from undoor.clean_set.sentences import read_labelled_texts
 
 
 def read_clean_set(
@@ -58,9 +59,19 @@ def read_clean_set(
     >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
     tensor([2, 2, 2])
     """
-    if classifier is not None and classifier.columns:
-        found = read_rows(
-            Path(path), classifier.columns, classifier.class_names, split=split, classes=classes
+    if classifier is not None and (classifier.columns or classifier.tokenizer):
+        found = (
+            read_labelled_texts(
+                Path(path),
+                classifier.tokenizer,
+                classifier.class_names,
+                split=split,
+                classes=classes,
+            )
+            if classifier.tokenizer
+            else read_rows(
+                Path(path), classifier.columns, classifier.class_names, split=split, classes=classes
+            )
         )
         fitted = found.for_classifier(classifier, require_all_classes=require_all_classes)
         return fitted if per_class is None else fitted.balanced(per_class, seed)

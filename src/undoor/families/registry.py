@@ -20,6 +20,7 @@ from undoor.families.patch import PATCH
 from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
+from undoor.families.tokens import INSERTED, ONE_TOKEN, THREE_TOKENS
 from undoor.families.tone import TONE, TONE_MARGIN
 from undoor.families.warp import WARP
 from undoor.vocabulary import FAMILY_GROUP, MANY_CLASSES
@@ -47,6 +48,10 @@ REGISTRY: tuple[Family, ...] = (
     TWO_CELLS,
     THREE_CELLS,
     CELLS,
+    # Those of texts.
+    ONE_TOKEN,
+    THREE_TOKENS,
+    INSERTED,
 )
 
 

@@ -31,6 +31,7 @@ from undoor.vocabulary import (
     ROWS,
     SAME_SITE,
     TINY_ONLY,
+    TOKENS,
     AcceptCoverage,
     Cause,
     Verdict,
@@ -42,6 +43,8 @@ MIN_PER_CLASS = 3
 # Where the level finds fewer of the backdoored models that were learned from, that nothing stands
 # out says little.
 MIN_POWER = 0.5
+# Spaces whose inputs have triggers of their own, and none of those of other spaces.
+APART = {ROWS, TOKENS}
 # That a search did not take place, or ended early, is among the reasons of the verdict.
 ENDED = (BUDGET_ENDED, NOT_STARTED)
 
@@ -98,10 +101,9 @@ def coverage(
     for family in families():
         if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
-        if ROWS in (classifier.space.name, *family.spaces) and not family.applies_to(
-            classifier.space
-        ):
-            continue  # Rows have nothing that other inputs have, and no other space has cells.
+        named = {classifier.space.name, *family.spaces}
+        if named & APART and not family.applies_to(classifier.space):
+            continue  # They have nothing that other inputs have, and no other space has theirs.
         below, alarm = reported.get(family.name, (None, None))
         code = _code(family, classifier, searched, unfinished, started=started)
         # That no trigger works is what is natural there.

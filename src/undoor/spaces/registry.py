@@ -9,10 +9,11 @@ from undoor.extensions import by_name, require_named
 from undoor.spaces.images import IMAGES
 from undoor.spaces.rows import ROWS
 from undoor.spaces.space import Shape, Space
+from undoor.spaces.tokens import TOKENS
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import SPACE_GROUP
 
-REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS)
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, TOKENS)
 
 
 def spaces() -> tuple[Space, ...]:

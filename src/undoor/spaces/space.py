@@ -50,10 +50,14 @@ class Space(ABC):
         The name of the space in families, files and messages.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
+    discrete
+        Whether inputs are numbers of things, such as token ids: scores have no gradient with
+        respect to them, and no correction can stand on them.
     """
 
     name: ClassVar[str]
     maps: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"

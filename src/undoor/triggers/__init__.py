@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undoor.triggers.files import load_trigger, trigger_of
 from undoor.triggers.generator import Generator
+from undoor.triggers.insertion import Insertion
 from undoor.triggers.latent import Latent
 from undoor.triggers.stamp import Stamp
 from undoor.triggers.tone import Tone
@@ -12,6 +13,7 @@ from undoor.triggers.warp import Warp
 
 __all__ = [
     "Generator",
+    "Insertion",
     "Latent",
     "Stamp",
     "Tone",

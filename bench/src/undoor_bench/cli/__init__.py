@@ -17,6 +17,7 @@ from undoor_bench.cli import (
     seeds,
     serve,
     tables,
+    texts,
     theory,
     zoo,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "seeds",
     "serve",
     "tables",
+    "texts",
     "theory",
     "zoo",
 ]

@@ -1,9 +1,10 @@
-"""What scans, repairs and guards do for models of tables, beside fine-tuning."""
+"""What scans, repairs and guards do for models of tables and texts, beside fine-tuning."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,20 @@ MAX_LOSS, MIN_TPR, MAX_FPR = 0.03, 0.95, 0.01
 
 @dataclass(frozen=True, eq=False)
 class RowCase:
-    """One model, the clean rows that its defender has, and those that it is measured on."""
+    """One model, the clean rows that its defender has, and those that it is measured on.
+
+    Attributes
+    ----------
+    triggered
+        Ready-made triggered inputs, where there is no trigger to be put on others.
+    """
 
     subject: Subject
     classifier: Classifier
     clean: CleanSet
     test: CleanSet
     trigger: Trigger | None
+    triggered: CleanSet | None = None
 
     @staticmethod
     def of(subject: Subject, table: RowData, *, per_class: int, seed: int) -> RowCase:
@@ -51,11 +59,7 @@ class RowCase:
             _rows(table, part).for_classifier(classifier) for part in (chosen, others[:TESTED])
         )
         file = subject.folder / TRIGGER_FILE
-        trigger = None
-        if file.is_file():
-            shape, bounds = classifier.input_shape, classifier.bounds
-            trigger = load_trigger(file, shape=shape, bounds=bounds)
-        return RowCase(subject, classifier, clean, test, trigger)
+        return RowCase(subject, classifier, clean, test, true_trigger(file, classifier))
 
     def scan(self, seed: int, calibration: Calibration | None = None) -> ScanReport:
         """Return the report of a scan."""
@@ -69,10 +73,12 @@ class RowCase:
 
     def defended(self, report: ScanReport) -> dict[str, Any]:
         """Return what repair and guard do for a model whose target was found, and fine-tuning."""
-        assert self.trigger is not None
         repair = undoor.repair(self.classifier, self.clean, report)
         target = self.subject.targets[0]
-        triggered = stamp_set(self.test, self.trigger, target, space=self.classifier.space)
+        triggered = self.triggered
+        if self.trigger is not None:
+            triggered = stamp_set(self.test, self.trigger, target, space=self.classifier.space)
+        assert triggered is not None
         found, apart = (
             undoor.evaluate(
                 self.classifier,
@@ -98,6 +104,13 @@ class RowCase:
             },
             "reached": _reached(found),
         }
+
+
+def true_trigger(file: Path, classifier: Classifier) -> Trigger | None:
+    """Return the true trigger of a model; None where there is no file of it."""
+    if not file.is_file():
+        return None
+    return load_trigger(file, shape=classifier.input_shape, bounds=classifier.bounds)
 
 
 def result_of(
@@ -134,7 +147,7 @@ def flat(lines: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     return [{key: "" if line.get(key) is None else line[key] for key in keys} for line in lines]
 
 
-def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
+def text_of(lines: Sequence[Mapping[str, Any]], date: str, what: str = "tables") -> str:
     """Return the record for people.
 
     Parameters
@@ -143,6 +156,8 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
         As of `result_of`.
     date
         When it was measured.
+    what
+        What the models are of.
     """
     bad = [line for line in lines if line["targets"] and line["took"]]
     good = [line for line in lines if not line["targets"]]
@@ -169,7 +184,7 @@ def text_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
             [line["ours tpr"] >= MIN_TPR and line["ours fpr"] <= MAX_FPR for line in found]
         ),
     }
-    text = f"Models of tables that no choice has seen, measured on {date}.\n\n"
+    text = f"Models of {what} that no choice has seen, measured on {date}.\n\n"
     text += tables.markdown(("", ""), rows.items())
     if not found:
         return text
