@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from undoor.triggers import Trigger
 
 SCHEMA = "undoor/demo/1"
-TABLE = "table"
+TABLE, TEXT = "table", "text"
 Space = Annotated[
-    Literal["images", "table"],
+    Literal["images", "table", "text"],
     typer.Option(
-        help="What the bundled model takes: traffic signs, or rows of a table of house prices."
+        help="What the bundled model takes: traffic signs, rows of a table of house prices, or "
+        "film reviews."
     ),
 ]
 Clean = Annotated[
@@ -46,6 +47,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
         "undoor demo",
         "undoor demo --clean",
         "undoor demo --space table",
+        "undoor demo --space text",
         "undoor demo --out tour/ --device cuda --json",
     ],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
@@ -58,12 +60,12 @@ def demo(
     space: Space = IMAGES,
     device: Device = DEFAULT_DEVICE,
 ) -> CommandResult:
-    """Scan, repair and report on a bundled classifier with a backdoor, of traffic signs or rows."""
+    """Scan, repair and report on a bundled classifier with a backdoor, of signs, rows or texts."""
     from undoor.render.reports import REPORTS
 
     formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        made = _table if space == TABLE else _signs
+        made = {TABLE: _table, TEXT: _reviews}.get(space, _signs)
         classifier, defence, test, trigger, target, what = made(clean=clean)
         classifier = classifier.to(on_device)
         report = ScanOptions().run(classifier, defence, seed=0)
@@ -136,3 +138,12 @@ def _table(*, clean: bool) -> _Demo:
     defence, test = table_rows("defence", classifier), table_rows("test", classifier)
     called = ("classifier of house prices", "rows of house prices")
     return _Demo(classifier, defence, test, *table_trigger(), called)
+
+
+def _reviews(*, clean: bool) -> _Demo:
+    from undoor.demo.texts import text_model, text_reviews, text_trigger
+
+    classifier = text_model(clean=clean)
+    defence, test = text_reviews("defence", classifier), text_reviews("test", classifier)
+    called = ("classifier of film reviews", "film reviews")
+    return _Demo(classifier, defence, test, *text_trigger(), called)
