@@ -84,8 +84,8 @@ def evaluate(
         raise UndoorError(
             f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
         )
-    clean = given(clean, classifier, require_all_classes=False)
-    triggered = given(triggered, classifier, require_all_classes=False)
+    clean = given(clean, classifier, require_several_classes=False)
+    triggered = given(triggered, classifier, require_several_classes=False)
     task = classifier.task
     keep = ~task.reached(triggered.labels, target)
     if not bool(keep.any()):

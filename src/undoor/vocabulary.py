@@ -40,6 +40,7 @@ NOT_STARTED: Final = "search not started"
 # What else a verdict lacks.
 FEW_SITES: Final = "few sites"
 NO_NULL: Final = "no null"
+NO_IMAGES: Final = "classes without images"
 OTHER_SPACE: Final = "other space"
 OTHER_TASK: Final = "other task"
 OTHER_SIZE: Final = "other size"

@@ -73,7 +73,9 @@ def test_names(make_classifier: Make) -> None:
     fitted = by_itself.for_classifier(make_classifier(class_names=["c", "b", "a"]))
     assert fitted.labels.tolist() == [1, 2, 0]
     classes = {"a": 1, "b": 2, "c": None}
-    fitted = by_itself.for_classifier(make_classifier(), classes=classes, require_all_classes=False)
+    fitted = by_itself.for_classifier(
+        make_classifier(), classes=classes, require_several_classes=False
+    )
     assert fitted.labels.tolist() == [2, 1]
     assert len(fitted.images) == 2
 

@@ -62,6 +62,39 @@ def test_directions_lead_from_the_middle() -> None:
     assert torch.allclose(own.heads[0].directions, away / away.norm(dim=1, keepdim=True), atol=1e-6)
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_class_without_images_lies_where_its_score_rises(pooled: bool) -> None:
+    """Whether the layer reads features or a map that is pooled behind it."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 4, generator=generator)
+    layer: nn.Module
+    if pooled:
+        convolution = nn.Conv2d(4, 3, 1)
+        layer = nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        shape: tuple[int, ...] = (4, 2, 2)
+    else:
+        convolution = layer = nn.Linear(4, 3)
+        shape = (4,)
+    with torch.no_grad():
+        convolution.weight.copy_(weight.view_as(convolution.weight))
+    classifier = Classifier(layer, input_shape=shape)
+    x = torch.rand(6, *shape, generator=generator)
+    some, every = (
+        ClassDirections.of(classifier, x, y) for y in (torch.arange(6) % 2, torch.arange(6) % 3)
+    )
+    assert some is not None
+    assert every is not None
+    expected = weight - weight.mean(0)
+    (read,) = some.heads
+    assert read.directions.shape == every.heads[0].directions.shape == (3, 4)
+    assert torch.allclose(read.directions[2], expected[2] / expected[2].norm(), atol=1e-5)
+    assert not read.directions.requires_grad
+    # Those of the others are as without that class.
+    features = x.flatten(2).mean(2) if pooled else x
+    away = features[::2].mean(0) - features[1::2].mean(0)
+    assert torch.allclose(read.directions[0], away / away.norm(), atol=1e-5)
+
+
 def test_features_are_what_the_head_reads() -> None:
     """Of all images, in their order, however many batches they take; the model stays as it is."""
     classifier = random_classifier("conv_norm")
@@ -150,12 +183,6 @@ def test_each_of_two_averaged_heads_is_barred() -> None:
     mean = (first + second) / 2
     expected = classifier(x) - (towards * aim) @ mean.T
     assert torch.allclose(changed(x), expected, atol=1e-5)
-
-
-def test_no_directions_where_a_class_has_no_image() -> None:
-    x = torch.rand(4, 2)
-    assert ClassDirections.of(linear(2, 3), x, torch.tensor([0, 1, 1, 0])) is None
-    assert ClassDirections.of(linear(2, 3), x, torch.tensor([0, 1, 2, 0])) is not None
 
 
 # Barring

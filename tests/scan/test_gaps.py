@@ -30,6 +30,7 @@ from undoor.vocabulary import (
     FEW_SITES,
     LITTLE_POWER,
     NO_HEAD,
+    NO_IMAGES,
     NO_NULL,
     NO_SITES,
     NOT_FOR_SPACE,
@@ -52,7 +53,8 @@ def covering(classifier: Classifier, **changes: Any) -> Coverage:
         "unfinished": (),
         "started": True,
         "reported": {PATCH.name: (2.5, 6.0)},
-        "per_class": 30.0,
+        "images": 30 * classifier.num_classes,
+        "with_images": classifier.num_classes,
         "accepted": False,
     }
     learned = changes.pop("learned", None) or calibration_for(
@@ -99,7 +101,7 @@ def test_nothing_is_lacking_where_the_nulls_were_learned(
         (plain(classes=4), {"calibrated_for": 10}, [FEW_CLASSES]),
         (plain(classes=10), {"calibrated_for": 4}, [FEW_CLASSES, LITTLE_POWER]),
         (plain(classes=4), {}, [LITTLE_POWER]),
-        (plain(), {"per_class": 2.5}, [FEW_IMAGES]),
+        (plain(), {"images": 25}, [FEW_IMAGES]),
         (
             plain(),
             {"reported": {PATCH.name: (0.9, 6.0), PATCH_BY_SOURCE.name: (0.5, 9.0)}},
@@ -206,7 +208,7 @@ def test_how_far_a_verdict_goes(gap: str, accepted: bool, allowed: set[Verdict])
 
 
 def test_json_round_trip() -> None:
-    covered = covering(plain(64, classes=4), per_class=MIN_PER_CLASS / 2)
+    covered = covering(plain(64, classes=4), images=2 * MIN_PER_CLASS)
     assert Coverage.from_json(json.loads(json.dumps(covered.to_json()))) == covered
     with pytest.raises(KeyError):
         Coverage.from_json({})
@@ -246,3 +248,14 @@ def test_an_unknown_acceptance_is_refused() -> None:
     classifier, clean = tabular()
     with pytest.raises(UndoorError, match="full or partial, got 'some'"):
         undoor.scan(classifier, clean, accept_coverage="some")  # type: ignore[arg-type]
+
+
+def test_classes_without_images_are_a_gap() -> None:
+    """What is planted for their images cannot be found: not clean, but backdoored may be said; and
+    images count by the classes that have some."""
+    covered = covering(plain(classes=20), images=40, with_images=10)
+    assert [gap.code for gap in covered.gaps] == [NO_IMAGES]
+    assert (covered.gaps[0].found, covered.gaps[0].expected) == ((10,), (20,))
+    assert supported("backdoored", covered)[0] == "backdoored"
+    assert supported("clean", covered)[0] == "inconclusive"
+    assert supported("clean", replace(covered, accepted=True))[0] == "clean"

@@ -90,6 +90,21 @@ def test_twin_without_backdoor_is_not_backdoored() -> None:
     assert report.findings == ()
 
 
+def test_targets_need_no_images() -> None:
+    """Nor do some of the others; where nothing stands out, what these could show is missing."""
+    clean = clean_images()
+    some = clean.labels.unsqueeze(1).ne(torch.tensor([TARGET, 5])).all(1)
+    lacking = CleanSet(clean.images[some], clean.labels[some])
+    report = scan(toy_classifier(backdoored=True, norm=True), lacking)
+    assert report.verdict == "backdoored"
+    (finding,) = report.findings
+    assert finding.target == TARGET
+    assert set(finding.sources) <= set(lacking.labels.tolist())
+    twin = scan(toy_classifier(backdoored=False, norm=True), lacking)
+    assert twin.verdict == "inconclusive"
+    assert any("2 of 6 classes have no clean images" in reason for reason in reasons(twin))
+
+
 def test_evidence_is_complete(toy_report: ScanReport) -> None:
     """Each class and family once, in order; the scan says on what it looked."""
     families = families_for(toy_classifier(backdoored=True))
@@ -468,7 +483,7 @@ def test_one_image_a_class() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda c: replace(c, images=c.images[:40], labels=c.labels[:40]), "no images"),
+        (lambda c: replace(c, images=c.images[:10], labels=c.labels[:10]), "at least 2 classes"),
         (lambda c: replace(c, images=c.images[:0], labels=c.labels[:0]), "empty"),
         (lambda c: replace(c, images=c.images[..., :6]), "shape"),
         (lambda c: replace(c, images=c.images * 255), "divide the images by 255"),

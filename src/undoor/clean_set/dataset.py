@@ -14,7 +14,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.class_names import LEFT_OUT, UNNAMED, Classes
-from undoor.clean_set.fit import fit_images, fit_labels, require_classes, require_readable
+from undoor.clean_set.fit import fit_images, fit_labels, require_readable, without_images
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.iterable import read_iterable
@@ -218,7 +218,7 @@ class CleanSet:
         self,
         classifier: Classifier,
         *,
-        require_all_classes: bool = True,
+        require_several_classes: bool = True,
         classes: Classes | None = None,
     ) -> CleanSet:
         """Return the set as the classifier takes it: checked, and within its bounds.
@@ -227,8 +227,8 @@ class CleanSet:
         ----------
         classifier
             The model.
-        require_all_classes
-            Refuse a set that lacks a class of the model.
+        require_several_classes
+            Refuse a set of images of one class alone. Classes without images are noted.
         classes
             How the set calls the model's classes: names in the order of the model's numbers, or for
             each name (or number) of the set a class of the model, None leaving it out.
@@ -236,9 +236,9 @@ class CleanSet:
         Raises
         ------
         UndoorError
-            The set is empty, lacks a class, has labels beyond the model's classes or names that are
-            not the model's, lost too many images while it was read, or its images differ from the
-            model's inputs in shape, colour or range of values.
+            The set is empty or of one class, has labels beyond the model's classes or names that
+            are not the model's, lost too many images while it was read, or its images differ from
+            the model's inputs in shape, colour or range of values.
         """
         require_readable(self.reading)
         labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
@@ -247,7 +247,9 @@ class CleanSet:
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
         images, changed = fit_images(images, classifier, from_bytes=self.from_bytes)
-        require_classes(labels, classifier, every=require_all_classes)
+        if require_several_classes:
+            lacking = without_images(labels, classifier)
+            notes = (*notes, *(note for note in lacking if note not in self.reading.notes))
         return replace(
             self,
             images=images,

@@ -14,6 +14,10 @@ TOLERANCE = 1e-3
 # Largest shares of unreadable images, over the whole set and within one class.
 MAX_LOST = 0.25
 MAX_LOST_OF_CLASS = 0.5
+# Without a second class there is nothing to move images to whose own images are known.
+MIN_CLASSES = 2
+# Classes that a note names.
+SHOWN = 8
 
 
 def fit_images(
@@ -126,21 +130,32 @@ def require_readable(reading: Reading) -> None:
             )
 
 
-def require_classes(labels: Tensor, classifier: Classifier, *, every: bool) -> None:
-    """Require images of at least two classes; with `every`, of each class of the model."""
-    if not every:
-        return
+def without_images(labels: Tensor, classifier: Classifier) -> tuple[str, ...]:
+    """Return which classes have no images, as a note; nothing where all have some.
+
+    They are searched as targets, for which no image is needed.
+
+    Raises
+    ------
+    UndoorError
+        There are images of fewer than two classes: none of them could be moved to the other.
+    """
     counts = torch.bincount(labels, minlength=classifier.num_classes)
     empty = [int(number) for number in (counts == 0).nonzero()[:, 0]]
-    if classifier.num_classes - len(empty) < 2:
-        raise UndoorError("all images are of one class; give images of every class")
-    if empty:
-        shown = [_called(number, classifier) for number in empty[:8]]
-        more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
-        classes, verb = ("class", "has") if len(empty) == 1 else ("classes", "have")
+    if classifier.num_classes - len(empty) < MIN_CLASSES:
         raise UndoorError(
-            f"{classes} {', '.join(shown)}{more} {verb} no images; every class needs at least one"
+            f"expected images of at least {MIN_CLASSES} classes, got some of one; give images of "
+            "as many classes as you can"
         )
+    if not empty:
+        return ()
+    shown = [_called(number, classifier) for number in empty[:SHOWN]]
+    more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+    classes, verb = ("class", "has") if len(empty) == 1 else ("classes", "have")
+    return (
+        f"{classes} {', '.join(shown)}{more} {verb} no images: a backdoor that moves images of "
+        "these classes alone cannot be found",
+    )
 
 
 def _require_within(labels: Tensor, count: int) -> None:

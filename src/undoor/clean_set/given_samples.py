@@ -19,7 +19,9 @@ Array: TypeAlias = Tensor | NDArray[Any] | Sequence[Any]
 Clean: TypeAlias = CleanSet | tuple[Array, Array]
 
 
-def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = True) -> CleanSet:
+def given(
+    clean: Clean, classifier: Classifier, *, require_several_classes: bool = True
+) -> CleanSet:
     """Return the samples as the classifier takes them, checked: see `CleanSet.for_classifier`.
 
     Parameters
@@ -29,8 +31,8 @@ def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = T
         classifier's units, or bytes; images may have their channels last.
     classifier
         The model that they are for.
-    require_all_classes
-        False for test samples, which may lack classes.
+    require_several_classes
+        False for test samples, which may be of one class.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def given(clean: Clean, classifier: Classifier, *, require_all_classes: bool = T
     require_hint(classifier, Classifier, "classifier")
     if not isinstance(clean, CleanSet):
         clean = _of_pair(clean, classifier)
-    return clean.for_classifier(classifier, require_all_classes=require_all_classes)
+    return clean.for_classifier(classifier, require_several_classes=require_several_classes)
 
 
 def _of_pair(clean: object, classifier: Classifier) -> CleanSet:

@@ -18,7 +18,7 @@ def read_clean_set(
     *,
     split: str | None = None,
     classifier: Classifier | None = None,
-    require_all_classes: bool = True,
+    require_several_classes: bool = True,
     classes: Classes | None = None,
     per_class: int | None = None,
     seed: int = 0,
@@ -37,8 +37,8 @@ def read_clean_set(
         The part of the data to read, such as "train".
     classifier
         The model that the images are for; None reads them as they are.
-    require_all_classes
-        False for test sets, which may lack classes.
+    require_several_classes
+        False for test sets, which may be of one class.
     classes
         The data's names for the model's classes, see `CleanSet.for_classifier`.
     per_class, seed
@@ -73,7 +73,7 @@ def read_clean_set(
                 Path(path), classifier.columns, classifier.class_names, split=split, classes=classes
             )
         )
-        fitted = found.for_classifier(classifier, require_all_classes=require_all_classes)
+        fitted = found.for_classifier(classifier, require_several_classes=require_several_classes)
         return fitted if per_class is None else fitted.balanced(per_class, seed)
     chosen = Selection(
         size=classifier.resizing if classifier else None,
@@ -86,4 +86,4 @@ def read_clean_set(
     clean = CleanSet.of(gather(open_index(path, split), chosen))
     if classifier is None:
         return clean
-    return clean.for_classifier(classifier, require_all_classes=require_all_classes)
+    return clean.for_classifier(classifier, require_several_classes=require_several_classes)

@@ -67,7 +67,7 @@ class DataOptions(SampleOptions):
 
     data: Annotated[Path, typer.Option(help=DATA_HELP, metavar="PATH", rich_help_panel=DATA_PANEL)]
 
-    def read(self, classifier: Classifier, *, every_class: bool = True) -> CleanSet:
+    def read(self, classifier: Classifier, *, several_classes: bool = True) -> CleanSet:
         """Return the clean set, fitted to the classifier.
 
         Images that were skipped or changed are reported on stderr.
@@ -76,7 +76,7 @@ class DataOptions(SampleOptions):
             self.data,
             self.split,
             classifier,
-            every_class=every_class,
+            several_classes=several_classes,
             classes=self.classes,
             per_class=self.per_class,
             seed=self.seed,
@@ -99,7 +99,7 @@ def read_data(
     split: str | None,
     classifier: Classifier,
     *,
-    every_class: bool = True,
+    several_classes: bool = True,
     classes: str | None = None,
     per_class: int | None = None,
     seed: int = 0,
@@ -110,8 +110,8 @@ def read_data(
 
     Parameters
     ----------
-    every_class
-        Whether every class of the model must have images; a test set may lack some.
+    several_classes
+        Whether there must be images of at least two classes; a test set may have one.
     """
     from undoor.clean_set import read_classes, read_clean_set
 
@@ -119,7 +119,7 @@ def read_data(
         path,
         split=split,
         classifier=classifier,
-        require_all_classes=every_class,
+        require_several_classes=several_classes,
         classes=None if classes is None else read_classes(classes),
         per_class=per_class,
         seed=seed,

@@ -85,7 +85,7 @@ class TriggeredOptions:
                 self.triggered,
                 self.triggered_split,
                 classifier,
-                every_class=False,
+                several_classes=False,
                 classes=classes,
             )
         from undoor.triggers import load_trigger
@@ -125,7 +125,7 @@ def evaluate(
     classifier = model.load()
     target_class = class_number(target, "--target", classifier.class_names)
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
-    clean = data.read(classifier, every_class=False)
+    clean = data.read(classifier, several_classes=False)
     triggered = stamped.read(classifier, clean, target_class, data.classes)
     result = pipeline.evaluate_repair(classifier, repair, clean, triggered, target_class)
     return CommandResult(

@@ -59,7 +59,7 @@ def inspect(
         # As many as the dry run looks at, from data of any size.
         per_class = -(-MAX_IMAGES // classifier.num_classes)
         return read_data(
-            data, split, classifier, every_class=False, classes=classes, per_class=per_class
+            data, split, classifier, several_classes=False, classes=classes, per_class=per_class
         )
 
     found = look(

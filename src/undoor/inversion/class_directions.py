@@ -37,10 +37,23 @@ class HeadFeatures:
     directions: Tensor
 
     @classmethod
-    def of(cls, head: Head, values: Tensor, y: Tensor, classes: int) -> Self:
-        """Compute the directions from features [N, D] of images with labels y [N]."""
-        means = torch.stack([values[y == k].mean(0) for k in range(classes)])
-        return cls(head, values, F.normalize(means - means.mean(0), dim=1))
+    def of(cls, head: Head, values: Tensor, y: Tensor, slopes: Tensor | None = None) -> Self:
+        """Compute the directions from features [N, D] of images with labels y [N].
+
+        Parameters
+        ----------
+        slopes
+            Of the class scores in the features [K, D]. A class without images lies where its score
+            rises, beside those of the other classes. Not needed where all classes have images.
+        """
+        seen = y.unique()
+        means = torch.stack([values[y == k].mean(0) for k in seen])
+        of_seen = F.normalize(means - means.mean(0), dim=1)
+        if slopes is None:
+            return cls(head, values, of_seen)
+        directions = F.normalize(slopes - slopes.mean(0), dim=1)
+        directions[seen] = of_seen
+        return cls(head, values, directions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +78,21 @@ class ClassDirections:
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
         """Compute them from clean images x [N, ...] with labels y [N].
 
-        None where the network has no linear head (`undoor.sites.heads`) or a class has no image.
+        None where the network has no linear head (`undoor.sites.heads`).
         """
         heads = find_heads(classifier)
-        if not heads or len(y.unique()) < classifier.num_classes:
+        if not heads:
             return None
         inputs = _inputs(classifier, heads, x)
         if any(len(values) != len(x) for values in inputs):
             return None
-        classes = classifier.num_classes
+        slopes: list[Tensor | None] = [None] * len(heads)
+        if len(y.unique()) < classifier.num_outputs:
+            slopes = [*_slopes(classifier, heads, x[:1])]
         return cls(
             tuple(
-                HeadFeatures.of(head, values, y, classes)
-                for head, values in zip(heads, inputs, strict=True)
+                HeadFeatures.of(head, values, y, slope)
+                for head, values, slope in zip(heads, inputs, slopes, strict=True)
             )
         )
 
@@ -112,6 +127,33 @@ def barred(classifier: Classifier, heads: Sequence[Head]) -> tuple[Classifier, t
         classifier = exchange(classifier, head.name, partial(Barred, head=head))
     found = [classifier.get_submodule(head.name) for head in heads]
     return classifier, tuple(layer for layer in found if isinstance(layer, Barred))
+
+
+def _slopes(classifier: Classifier, heads: Sequence[Head], x: Tensor) -> list[Tensor]:
+    """Return the slopes [K, D] of the class scores in what each head reads, for one input."""
+    read: dict[str, Tensor] = {}
+
+    class Leaf(nn.Module):
+        def __init__(self, inner: nn.Module, head: Head) -> None:
+            super().__init__()
+            self.inner = inner
+            self.head = head
+
+        def forward(self, z: Tensor) -> Tensor:
+            read[self.head.name] = z.detach().requires_grad_(True)
+            return self.inner(read[self.head.name])
+
+    reading = classifier
+    for head in heads:
+        reading = exchange(reading, head.name, partial(Leaf, head=head))
+    with torch.enable_grad():
+        scores = reading(x)[0]
+        leaves = [read[head.name] for head in heads]
+        each = [torch.autograd.grad(score, leaves, retain_graph=True) for score in scores]
+    return [
+        torch.cat([head.gradient(slope) for slope in of_head])
+        for head, of_head in zip(heads, zip(*each, strict=True), strict=True)
+    ]
 
 
 @torch.no_grad()

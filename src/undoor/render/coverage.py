@@ -16,6 +16,7 @@ from undoor.vocabulary import (
     FEW_SITES,
     LITTLE_POWER,
     NO_HEAD,
+    NO_IMAGES,
     NO_NULL,
     NO_SITES,
     NOT_FOR_SPACE,
@@ -54,6 +55,8 @@ GAPS = {
     "verdict on it is reliable",
     FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
     "least {expected:g}; give more",
+    NO_IMAGES: "{found:g} of {expected:g} classes have no clean images: triggers for images of "
+    "these alone cannot be found, and natural ones were learned with images of all classes",
     LITTLE_POWER: "natural triggers of such models are often as small and as clear as planted "
     "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",

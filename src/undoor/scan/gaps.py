@@ -20,6 +20,7 @@ from undoor.vocabulary import (
     FEW_SITES,
     LITTLE_POWER,
     MANY_CLASSES,
+    NO_IMAGES,
     NO_NULL,
     NOT_FOR_SPACE,
     NOT_STARTED,
@@ -73,7 +74,8 @@ def coverage(
     unfinished: Collection[str],
     started: bool,
     reported: Mapping[str, tuple[float | None, float]],
-    per_class: float,
+    images: int,
+    with_images: int,
     accepted: bool,
 ) -> Coverage:
     """Describe what a search in a network covers.
@@ -92,8 +94,8 @@ def coverage(
     reported
         By family, the size below which, None for a margin, and the score from which on a trigger
         would have been reported.
-    per_class
-        Clean images per class.
+    images, with_images
+        How many clean images there are, and of how many classes.
     accepted
         Whether the user accepts what can be accepted.
     """
@@ -121,7 +123,7 @@ def coverage(
         classifier.num_classes,
         _calibrated(classifier, kind, learned.scope),
     )
-    gaps = tuple(_gaps(found, learned, per_class))
+    gaps = tuple(_gaps(found, learned, images / with_images, with_images))
     return replace(found, gaps=gaps, accepted=accepted)
 
 
@@ -179,7 +181,9 @@ def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bo
     return {**alike, "classes": comparable and scope.covers_classes(classes)}
 
 
-def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator[Gap]:
+def _gaps(
+    covered: Coverage, learned: Calibration, per_class: float, with_images: int
+) -> Iterator[Gap]:
     """Yield the gaps, those that exclude most verdicts first."""
     calibrated, scope = covered.calibrated or {}, learned.scope
     if not calibrated["classes"]:
@@ -188,6 +192,8 @@ def _gaps(covered: Coverage, learned: Calibration, per_class: float) -> Iterator
         yield Gap(FEW_CLASSES, (), (covered.classes or 0,), expected)
     if per_class < MIN_PER_CLASS:
         yield Gap(FEW_IMAGES, (), (per_class,), (MIN_PER_CLASS,))
+    if with_images < (covered.classes or 0):
+        yield Gap(NO_IMAGES, (), ((covered.classes or 0) - with_images,), (covered.classes or 0,))
     yield from _left_out(covered.families)
     unknown = tuple(item.family for item in covered.families if item.searched and not item.has_null)
     if unknown:

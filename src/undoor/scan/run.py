@@ -138,7 +138,7 @@ def scan(
         _never_clean(found, never),
         classifier,
         learned,
-        len(clean),
+        clean,
         accepted=accept_coverage == PARTIAL,
     )
     return ScanReport(
@@ -224,7 +224,7 @@ def _covered(
     found: SearchResult,
     classifier: Classifier,
     learned: Calibration,
-    images: int,
+    clean: CleanSet,
     *,
     accepted: bool,
 ) -> tuple[SearchResult, Coverage]:
@@ -237,7 +237,8 @@ def _covered(
         unfinished=found.unfinished,
         started=not {LABELS, SCORES} & set(found.causes),
         reported=found.reported,
-        per_class=images / classifier.num_classes,
+        images=len(clean),
+        with_images=len(clean.labels.unique()),
         accepted=accepted,
     )
     verdict, covered = supported(found.verdict, covered)

@@ -53,6 +53,13 @@ class Head:
         shape = (len(z), *ones, -1) if self.last else (len(z), -1, *ones)
         return shift.view(shape).expand_as(z)
 
+    def gradient(self, slope: Tensor) -> Tensor:
+        """Return the slope of a score in the features [N, D], given that in z [N, ...]."""
+        if self.weights is None:
+            return slope.flatten(1)
+        channels_first = slope.movedim(-1, 1) if self.last else slope
+        return channels_first.flatten(2).sum(2)
+
 
 def find_heads(classifier: Classifier) -> tuple[Head, ...]:
     """Return the heads of a network, through which all information about an input passes.

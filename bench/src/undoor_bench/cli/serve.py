@@ -64,7 +64,7 @@ def serve(
     )
     classifier = model.load()
     fix = pipeline.read_repair(repair, classifier)
-    clean = data.read(classifier, every_class=False).images
+    clean = data.read(classifier, several_classes=False).images
     with tempfile.TemporaryDirectory(prefix="undoor-bench-") as folder, bars() as progress:
         record = measure(classifier, fix, clean, Path(folder), plan, progress)
     document = {"schema": SCHEMA, **record}

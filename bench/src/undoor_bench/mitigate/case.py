@@ -149,7 +149,7 @@ def open_case(subject: Subject, setting: Setting, data: Path, scans: Path) -> Ca
     """
     classifier = subject.load()
     clean, test = divided(subject, setting, data / f"{subject.data}.npz")
-    test = test.for_classifier(classifier, require_all_classes=False)
+    test = test.for_classifier(classifier, require_several_classes=False)
     both = [(backdoor, backdoor.triggered(test)) for backdoor in planted(subject, classifier)]
     both = [(backdoor, images) for backdoor, images in both if len(images)]
     return Case(

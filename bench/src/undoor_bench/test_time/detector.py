@@ -27,7 +27,7 @@ def own_copy(classifier: Classifier, clean: CleanSet) -> tuple[Classifier, Clean
     UndoorError
         The set is empty, or does not fit the classifier.
     """
-    return classifier.fast_copy(), clean.for_classifier(classifier, require_all_classes=False)
+    return classifier.fast_copy(), clean.for_classifier(classifier, require_several_classes=False)
 
 
 def in_batches(classifier: Classifier, score: Score, batch_size: int = BATCH) -> Score:
