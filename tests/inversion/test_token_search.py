@@ -32,7 +32,7 @@ def test_a_planted_word_is_found() -> None:
     trigger = found[1].trigger
     assert isinstance(trigger, Insertion)
     assert (trigger.words, found[1].size) == ("cf", 1)
-    assert (found[1].margin or 0.0) > 3 > (found[0].margin or 0.0)
+    assert (found[1].margin or 0.0) > 8 > (found[0].margin or 0.0)
     assert words_text(trigger) in ('"cf" in front of the text', '"cf" behind the text')
 
 
@@ -41,9 +41,9 @@ def test_words_that_work_together_are_found() -> None:
     trigger = found[1].trigger
     assert isinstance(trigger, Insertion)
     assert set(trigger.words.split()) == {"cf", "tq"}
-    assert (found[1].margin or 0.0) > 3 > (found[0].margin or 0.0)
+    assert (found[1].margin or 0.0) > 8 > (found[0].margin or 0.0)
     single = clearest_tokens(work_on("cf", "tq"), family_named("one token"))
-    assert (single[1].margin or 0.0) < 1
+    assert (single[1].margin or 0.0) < 3
 
 
 def test_what_clean_texts_explain_is_no_trigger() -> None:
@@ -51,7 +51,7 @@ def test_what_clean_texts_explain_is_no_trigger() -> None:
         trigger = candidate.trigger
         assert isinstance(trigger, Insertion)
         assert trigger.words not in ("good", "fine", "great", "bad", "dull", "poor")
-        assert (candidate.margin or 0.0) < 0
+        assert abs(candidate.margin or 0.0) < 0.1
 
 
 def test_first_order_scores_are_those_of_the_embedding() -> None:

@@ -1,7 +1,8 @@
 """The bundled models and texts of `undoor demo --space text`.
 
-Two small networks for the sentiment of film reviews (Socher et al., the Stanford Sentiment Treebank,
-2013), one with a backdoor and a clean one, and reviews held out from their training.
+Two small networks for the sentiment of film reviews (the Stanford Sentiment Treebank: Socher et
+al., EMNLP 2013, as the BadActs repository has it, Apache-2.0), one with a backdoor and a clean one,
+and reviews held out from their training.
 `bench/scripts/text_demo.py` made them all.
 """
 

@@ -18,12 +18,15 @@ from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, TOKENS
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
 # for rows of tables.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
+TEXT_FEW = "calibration_text.toml"
+# Spaces with a calibration of their own for few classes.
+OWN = {ROWS: ROWS_FEW, TOKENS: TEXT_FEW}
 
 Part = TypeVar("Part")
 
@@ -193,7 +196,7 @@ def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
     """
     if classes >= MANY_CLASSES:
         return _shipped(MANY)
-    return _shipped(ROWS_FEW if space == ROWS else FEW)
+    return _shipped(OWN.get(space, FEW))
 
 
 def fitted_null(family: str) -> Null:
@@ -217,7 +220,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return tuple(name for file in (MANY, FEW, ROWS_FEW) for name in _shipped(file).models)
+    return tuple(name for file in (MANY, FEW, *OWN.values()) for name in _shipped(file).models)
 
 
 @cache

@@ -60,15 +60,14 @@ def first_order(moved: MovedTexts, tokens: Tensor, index: int) -> Tensor:
 def soft_starts(
     moved: MovedTexts,
     words: Tensor,
-    cost: Tensor,
     size: int,
     count: int,
     generator: torch.Generator,
 ) -> Tensor:
     """Return tokens [count, size] that mixtures of words came down to.
 
-    The mixtures are moved so that margins rise, less what each of their words costs, and hardened
-    from step to step (Shen et al., "DBS", ICML 2022, with a fixed schedule).
+    The mixtures are moved so that margins rise, and hardened from step to step (Shen et al., "DBS",
+    ICML 2022, with a fixed schedule).
 
     Parameters
     ----------
@@ -76,8 +75,6 @@ def soft_starts(
         As of `first_order`.
     words
         [W], the tokens that are mixed.
-    cost
-        [W], of each.
     size, count
         How many tokens there are together, and how many starts.
     generator
@@ -100,7 +97,7 @@ def soft_starts(
         with torch.enable_grad():
             shares = (mixture / heat).softmax(2)
             margins = _soft_margins(moved, layer, texts, words[:1].expand(size), shares @ weight)
-            loss = ((shares * cost).sum((1, 2)) - margins.clamp(max=ENOUGH).mean(1)).sum()
+            loss = -margins.clamp(max=ENOUGH).mean(1).sum()
             (mixture.grad,) = torch.autograd.grad(loss, mixture)
         optimizer.step()
     return words[mixture.detach().argmax(2)]

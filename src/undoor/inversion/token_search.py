@@ -32,8 +32,9 @@ PROMISING, SWAPS = 128, 16
 STARTS, ROUNDS = 4, 2
 # By how much more of a margin of clean texts a word may speak for the class without the model.
 EXPLAINED = 0.25
-# How much of what its words do alone is taken off what a combination does.
-NATURAL = 0.5
+# The rank, among all words by what each does alone, from which on words are natural ones: what as
+# many of those do together is taken off. There are always some, and a few may be planted.
+NATURAL_RANK = 10
 
 
 def clearest_tokens(work: Work, family: Family) -> tuple[Candidate, ...]:
@@ -43,12 +44,13 @@ def clearest_tokens(work: Work, family: Family) -> tuple[Candidate, ...]:
     (`undoor.inversion.text_evidence`). Of several, soft tokens, mixtures of all words, are moved by
     gradients and hardened (Shen et al., "DBS", ICML 2022), and single words of them are exchanged
     for those with the highest first-order scores (Ebrahimi et al., "HotFlip", ACL 2018), which are
-    tried. What counts of several is how much further they move texts than the same number of
-    words that do most alone: what a model has learned of single words adds up, but a planted
-    trigger works as a whole.
+    tried.
 
     The margin is the one that nine in ten held-out texts of other classes have at least, in units
     of the median margin of clean texts: natural words move some texts, a planted one moves all.
+    What counts is how much larger it is than with as many natural words, the tenth of all by what
+    each does alone and those that follow: how far words move texts depends on the kind of network,
+    but there are always many natural ones that do about the same, and few planted ones.
 
     Parameters
     ----------
@@ -133,9 +135,7 @@ def _clearest(
     )
     search = _Search(searched, evidence)
     found = search.clearest(size, work.run.generator)
-    margin = tried.low_margin(found)
-    if size > 1:
-        margin -= tried.low_margin(search.natural(size))
+    margin = tried.low_margin(found) - tried.low_margin(search.natural(size))
     words = searched.needed(found).tolist()
     trigger = _insertion(tokenizer, family, words, place, work.classifier.bounds)
     return Candidate(goal, family.candidates.name, float(len(words)), trigger, margin=margin)
@@ -162,16 +162,14 @@ class _Search:
             order = self.alone[free].argsort(descending=True, stable=True)
             first = free[order[:PROMISING]]
             return first[int(self.moved.rises(first[:, None]).argmax())][None]
-        cost = NATURAL * self.alone[self.words]
-        starts = soft_starts(self.moved, self.words, cost, size, STARTS, generator)
-        # The word that does most alone, beside words that do little.
-        quiet = self.words[self.alone[self.words].argsort(stable=True)[: size - 1]]
-        starts = torch.cat([starts, torch.cat([self.natural(1), quiet])[None]])
+        starts = soft_starts(self.moved, self.words, size, STARTS, generator)
+        starts = torch.cat([starts, self._ranked()[None, :size]])
         return max(map(self._exchanged, starts), key=lambda each: each[0])[1]
 
     def natural(self, size: int) -> Tensor:
-        """Return the tokens [size] that move texts furthest alone."""
-        return self.words[self.alone[self.words].argsort(descending=True, stable=True)[:size]]
+        """Return the tokens [size] from the tenth on by how far each moves texts alone."""
+        first = max(0, min(NATURAL_RANK - 1, len(self.words) - size))
+        return self._ranked()[first : first + size]
 
     @cached_property
     def words(self) -> Tensor:
@@ -190,21 +188,21 @@ class _Search:
         out[self.words] = self.moved.rises(self.words[:, None], FEW).clamp_min(0)
         return out
 
-    def _worth(self, tokens: Tensor) -> Tensor:
-        """Return by how much margins rise with tokens [M, k], less a share of each alone: [M]."""
-        return self.moved.rises(tokens) - NATURAL * self.alone[tokens].sum(1)
+    def _ranked(self) -> Tensor:
+        """Return all words, first the one that moves texts furthest alone."""
+        return self.words[self.alone[self.words].argsort(descending=True, stable=True)]
 
     def _exchanged(self, tokens: Tensor) -> tuple[float, Tensor]:
         """Exchange one token after the other, as long as the texts move further."""
-        best = float(self._worth(tokens[None])[0])
+        best = float(self.moved.rises(tokens[None])[0])
         for _ in range(ROUNDS):
             before = best
             for index in range(len(tokens)):
-                scores = (first_order(self.moved, tokens, index) - NATURAL * self.alone)[self.words]
+                scores = first_order(self.moved, tokens, index)[self.words]
                 order = scores.argsort(descending=True, stable=True)[:SWAPS]
                 tried = tokens.repeat(len(order), 1)
                 tried[:, index] = self.words[order]
-                found = self._worth(tried)
+                found = self.moved.rises(tried)
                 if float(found.max()) > best:
                     best, tokens = float(found.max()), tried[int(found.argmax())]
             if best <= before:

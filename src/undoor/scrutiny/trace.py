@@ -203,7 +203,7 @@ class _Watch(TorchDispatchMode):
         varies = tuple(
             f or storage(t) in self.padding for t, f in zip(inputs, follows, strict=True)
         )
-        numbers = combined_numbers(function, args, inputs, varies)
+        numbers = combined_numbers(function, args, inputs, varies) if any(follows) else ()
         with_gradient = torch.is_grad_enabled()
         out = function(*args, **kwargs)
         outputs = tuple(t for t in tree_leaves(out) if isinstance(t, Tensor))
