@@ -11,8 +11,8 @@ from pyarrow import parquet
 import undoor
 from helpers.tiny_texts import tiny_sentences
 from undoor.errors import UndoorError
-from undoor_bench.detect.row_models import result_of, text_of
-from undoor_bench.detect.text_models import text_case
+from undoor_bench.detect.row_models import result_of
+from undoor_bench.detect.text_models import record_of, text_case
 from undoor_bench.zoo.subjects import subjects
 from undoor_bench.zoo.text_data import read_texts, ready_made
 from undoor_bench.zoo.text_models import TextModel, read_text_table, train_text_model
@@ -66,6 +66,9 @@ def test_a_model_from_training_to_the_record(data: Path) -> None:
     assert case.trigger is not None
     line = result_of(case, 0)
     assert line["verdict"] in ("backdoored", "inconclusive")
-    assert "Models of texts" in text_of([line], "2026-01-01", "texts")
+    apart = line | {"attack": "syntax", "verdict": "inconclusive"}
+    record = record_of([line, apart], "2026-01-01")
+    assert "Models of texts" in record
+    assert "Syntax and style, apart: 0 of 1" in record
     seen = case.observed(undoor.scan(case.classifier, case.clean))
     assert (seen.space, seen.targets) == ("tokens", subject.targets)

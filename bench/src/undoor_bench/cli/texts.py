@@ -57,8 +57,8 @@ def texts(
     from undoor.families.calibration import calibration_for
     from undoor.vocabulary import MANY_CLASSES
     from undoor_bench import tables
-    from undoor_bench.detect.row_models import flat, result_of, text_of
-    from undoor_bench.detect.text_models import text_case
+    from undoor_bench.detect.row_models import flat, result_of
+    from undoor_bench.detect.text_models import record_of, text_case
     from undoor_bench.zoo.subjects import subjects
     from undoor_bench.zoo.text_data import read_texts
     from undoor_bench.zoo.text_models import read_text_table, train_text_model
@@ -88,7 +88,7 @@ def texts(
             fitted(seen, progress=progress)[0].save(learn)
     if out is not None:
         date = datetime.now(UTC).date().isoformat()
-        tables.save(out / "text", text_of(lines, date, "texts"), flat(lines))
+        tables.save(out / "text", record_of(lines, date), flat(lines))
 
     def show(console: Console) -> None:
         if learn is not None:
