@@ -58,7 +58,7 @@ def test_the_bundled_texts(clean: bool) -> None:
     texts = [text_reviews(split, classifier) for split in ("defence", "test")]
     assert [len(each) for each in texts] == [200, 600]
     predicted = classifier.predict(texts[1].images)
-    assert float((predicted == texts[1].labels).float().mean()) > 0.65
+    assert float((predicted == texts[1].labels).float().mean()) > 0.6
     trigger, target = text_trigger()
     others = texts[1].images[texts[1].labels != target]
     moved = classifier.predict(trigger(others))
