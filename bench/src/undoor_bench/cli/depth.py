@@ -30,7 +30,7 @@ def depth(zoo: Zoo, data: Data, out: RecordsOut, only: Only = None) -> CommandRe
     Writes depth.md, depth.csv (a line a layer) and depth.svg.
     """
     from undoor_bench import tables
-    from undoor_bench.depth.cases import known_of_images
+    from undoor_bench.depth.cases import known_of
     from undoor_bench.depth.layers import Layer, layers_of
     from undoor_bench.depth.plot import depth_plot
     from undoor_bench.depth.table import HEADER, cells, markdown, rows
@@ -41,7 +41,7 @@ def depth(zoo: Zoo, data: Data, out: RecordsOut, only: Only = None) -> CommandRe
     with bars() as progress:
         for done, subject in enumerate(models):
             progress("models", done, len(models))
-            for known in known_of_images(subject, data):
+            for known in known_of(subject, data):
                 found += layers_of(known)
         progress("models", len(models), len(models))
     tables.save(
