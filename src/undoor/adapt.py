@@ -88,6 +88,7 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
+    classifier.require_classes("adapt")
     _require_targets(classifier, repair)
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
@@ -225,7 +226,7 @@ def _drawn_data(
 
     Inputs that came one after the other may be alike.
     """
-    sources = of_sources(clean, item.target, item.sources)
+    sources = of_sources(clean, item.target, item.sources, classifier.task)
     limit = max(MIN_FLAGGED, limit)
     wanted = item.calibration.wanted
     bench = cross_validation_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, get_args
 
 import torch
@@ -21,7 +21,7 @@ from undoor.kinds import checked, require_hint
 from undoor.one_score import with_two_classes
 from undoor.origin import Origin
 from undoor.passes import PassSettings
-from undoor.plain_weights import detached_copy, plain_copy
+from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.promised_output import softmax_to_log_softmax
 from undoor.raw_inputs import require_inputs
 from undoor.resizing import Resizing
@@ -29,6 +29,7 @@ from undoor.sigmoid import logits_of, take_off
 from undoor.spaces.columns import Column
 from undoor.spaces.tokenizer import Tokenizer
 from undoor.tasks.registry import task_named
+from undoor.tasks.task import Task
 from undoor.unwrapped import unwrapped
 from undoor.vocabulary import DEFAULT_TASK, Output
 
@@ -64,7 +65,8 @@ class Classifier(PassSettings, InputTransform):
         "probability", that of class 1.
     class_names
         One name per class, in order; numbers where none are given. A name that several classes
-        share is followed by the number of the class.
+        share is followed by the number of the class. Of a multi-label model the names of its
+        labels, of a regression that of the number that is predicted.
     resizing
         How pictures of other sizes become inputs; by default they are resized straight to the size.
     origin
@@ -130,7 +132,8 @@ class Classifier(PassSettings, InputTransform):
         self._take_network(network)
         self._run_first_pass()
         self.num_classes = self.task.goals(self.num_outputs)
-        self.class_names = names_of_classes(class_names, self.num_classes)
+        self.output_names = None if class_names is None else tuple(map(str, class_names))
+        self._name_goals()
 
     def _take_network(self, network: nn.Module) -> None:
         """Copy the network, so that it returns class scores alone, as logits where it can."""
@@ -154,6 +157,46 @@ class Classifier(PassSettings, InputTransform):
         )
         # What running the network changes (counters, caches) is not what it is.
         self.volatile = changed_facts(built, network_structure(self).facts)
+
+    def _name_goals(self) -> None:
+        names = self.task.goal_names(self.output_names, self.num_outputs)
+        self.class_names = names_of_classes(names, self.num_classes)
+
+    def with_task(self, task: Task) -> Self:
+        """Return a copy with shared weights whose task has learned its goals from clean inputs."""
+        other = shared_copy(self)
+        other.task = task
+        other._name_goals()
+        return other
+
+    def with_goals(self, settings: Mapping[str, float]) -> Self:
+        """Return the classifier with the goals of a scan, which are part of its report.
+
+        Parameters
+        ----------
+        settings
+            As of `undoor.tasks.task.Task.settings`; empty where nothing follows from clean inputs.
+        """
+        return self.with_task(self.task.restored(settings)) if settings else self
+
+    def require_classes(self, what: str) -> None:
+        """Refuse a model whose labels are no numbers of classes.
+
+        Parameters
+        ----------
+        what
+            The work that takes classes, for the message.
+
+        Raises
+        ------
+        UndoorError
+            It predicts numbers or sets of labels.
+        """
+        if not self.task.numbered:
+            raise UndoorError(
+                f"{what}: expected a model that predicts one class per input, got one for "
+                f"{self.task.name}; scan, repair and evaluate it, and guard it with undoor.guard"
+            )
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move the model, as `torch.nn.Module.to` does, and check that it runs there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,16 +13,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contract:
-    """Shape of one raw input, its lowest and highest value, and the names of the classes."""
+    """Shape of one raw input, its lowest and highest value, and the names of the classes.
+
+    Attributes
+    ----------
+    goals
+        What the model's task learned of its goals from clean inputs, as
+        `undoor.tasks.task.Task.settings`; empty where they follow from the network.
+    """
 
     input_shape: tuple[int, ...]
     bounds: tuple[float, float]
     class_names: tuple[str, ...]
+    goals: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of(classifier: Classifier) -> Contract:
         """Return the contract of a classifier."""
-        return Contract(classifier.input_shape, classifier.bounds, classifier.class_names)
+        return Contract(
+            classifier.input_shape,
+            classifier.bounds,
+            classifier.class_names,
+            classifier.task.settings,
+        )
 
     def differences(self, other: Contract) -> tuple[str, ...]:
         """Describe each difference of `other` from this contract in a phrase.
@@ -54,11 +67,13 @@ class Contract:
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the input shape, the bounds and the class names."""
+        """Return the input shape, the bounds, the class names and, where there are some, goals."""
+        goals = {"goals": dict(self.goals)} if self.goals else {}
         return {
             "input_shape": list(self.input_shape),
             "bounds": list(self.bounds),
             "class_names": list(self.class_names),
+            **goals,
         }
 
     @staticmethod
@@ -77,4 +92,8 @@ class Contract:
                 "expected a shape of positive numbers and finite bounds with low < high, got "
                 f"{shape} and {(low, high)}"
             )
-        return Contract(shape, (low, high), tuple(str(name) for name in data["class_names"]))
+        names = tuple(str(name) for name in data["class_names"])
+        goals = {str(name): float(value) for name, value in data.get("goals", {}).items()}
+        if not all(map(math.isfinite, goals.values())):
+            raise ValueError(f"expected finite numbers as goals, got {goals}")
+        return Contract(shape, (low, high), names, goals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from undoor.kinds import checked
 from undoor.rate import CONFIDENCE, Rate, rates_to_json
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
+from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.tasks.task import Task
 from undoor.triggers import Trigger
 from undoor.views import Viewed
 
@@ -39,12 +41,17 @@ class Evaluation(Viewed):
         the target class, which is what a guard is calibrated for) and "auroc".
     n
         The numbers of "clean" and "triggered" inputs.
+    errors
+        Of predicted numbers: the mean distance from the labels on "clean" and on "triggered" inputs
+        by the bare model, and guarded as "clean_guarded" and "triggered_guarded", where inputs
+        without a prediction are left out. Empty for other tasks.
     """
 
     target: int
     before: Mapping[str, Rate]
     after: Mapping[str, Rate]
     n: Mapping[str, int]
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document: rates with their intervals, and the counts."""
@@ -54,6 +61,7 @@ class Evaluation(Viewed):
             "before": rates_to_json(self.before),
             "after": rates_to_json(self.after),
             "n": dict(self.n),
+            **({"errors": dict(self.errors)} if self.errors else {}),
         }
 
 
@@ -84,6 +92,7 @@ def evaluate(
         raise UndoorError(
             f"target must be a class of the model, 0 to {classifier.num_classes - 1}, got {target}"
         )
+    classifier = classifier.with_task(guarded.original.task)
     clean = given(clean, classifier, require_several_classes=False)
     triggered = given(triggered, classifier, require_several_classes=False)
     task = classifier.task
@@ -118,6 +127,13 @@ def evaluate(
             "auroc": auroc(score_t, score),
         },
         n={"clean": len(clean), "triggered": len(true_labels)},
+        errors=_errors(
+            task,
+            clean=(bare, clean.labels),
+            triggered=(bare_t, true_labels),
+            clean_guarded=(labels, clean.labels),
+            triggered_guarded=(labels_t, true_labels),
+        ),
     )
 
 
@@ -128,6 +144,7 @@ def stamp_set(
     source: int | None = None,
     *,
     space: Space | None = None,
+    task: Task = SINGLE_LABEL,
 ) -> CleanSet:
     """Return the triggered test set: stamped images of all classes but `target`, or of `source`.
 
@@ -137,6 +154,8 @@ def stamp_set(
     ----------
     space
         What the inputs are; None infers it from their shape.
+    task
+        What the labels mean, with its goals where they follow from clean inputs.
 
     Raises
     ------
@@ -153,13 +172,21 @@ def stamp_set(
             f"expected a trigger of the input, got one that acts at {trigger.site!r} inside the "
             "network, which no image can carry"
         )
-    keep = clean.labels != target if source is None else clean.labels == source
+    keep = ~task.reached(clean.labels, target)
+    if source is not None:
+        keep &= task.reached(clean.labels, source)
     if not bool(keep.any()):
         wanted = f"of other classes than {target}" if source is None else f"of class {source}"
         raise UndoorError(f"expected images {wanted} to stamp, got none; give more test images")
     space = space or space_of(tuple(clean.images.shape[1:]))
     images = space.quantised(trigger(clean.images[keep]), trigger.bounds)
     return replace(clean, images=images, labels=clean.labels[keep])
+
+
+def _errors(task: Task, **given: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Return the mean error of each of some predictions with their labels; empty without errors."""
+    found = {name: task.error(*pair) for name, pair in given.items()}
+    return {name: float(each.nanmean()) for name, each in found.items() if each is not None}
 
 
 @torch.no_grad()

@@ -62,6 +62,8 @@ def checked_outputs(
             "the network returns NaN or infinity for an input within its bounds; "
             "check the weights, bounds, mean and std"
         )
+    if not task.scores:
+        return int(raw.shape[1]), returns_log
     if output == "sigmoid":
         if not returns_log:
             require_scores(raw)

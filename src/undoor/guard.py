@@ -16,7 +16,7 @@ from undoor.errors import UndoorError
 from undoor.kinds import checked
 from undoor.repairs.record import Repair
 from undoor.sites import attach
-from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, REJECTED, RULES
+from undoor.vocabulary import DEFAULT_POLICY, DEFAULT_RULE, POLICIES, RULES
 
 
 class Guarded(nn.Module):
@@ -82,14 +82,15 @@ class Guarded(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return labels [N], flagged [N] and score [N] of raw inputs [N, ...].
 
-        Labels are classes, or -1 for inputs without a prediction. The score is a finite number:
+        Labels are classes, or -1 for inputs without a prediction; of other tasks numbers [N], NaN
+        without one, or rows [N, L] of 0 and 1. The score is a finite number:
         `undoor.vocabulary.NO_SCORE`, the lowest float32, for inputs that are predicted as no
         suspected target (no second pass was made for them), and `MAX_SCORE`, the highest, for
         those outside the bounds and those whose score is no finite number.
         """
         decision = self._decision(x)
-        classes = self.original.task.predictions(decision.logits)
-        labels = classes.masked_fill(~decision.has_prediction, REJECTED)
+        task = self.original.task
+        labels = task.withheld(task.predictions(decision.logits), decision.has_prediction)
         return labels, decision.flagged, decision.score
 
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,7 +167,7 @@ def guard(
     """
     repair.require_model(classifier)
     return Guarded(
-        classifier,
+        classifier.with_goals(repair.contract.goals),
         {item.target: item.corrections for item in repair.targets},
         {item.target: item.threshold for item in repair.targets},
         rule=rule,

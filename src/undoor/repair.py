@@ -118,6 +118,7 @@ def repair(
     progress = meter.watching(progress)
     check_fpr(fpr)
     _check(classifier, report, fit, plan)
+    classifier = classifier.with_goals(report.goals)
     wanted = (*require_targets(classifier, force_targets), *most_suspicious(report, suspects))
     held = given(clean, classifier)
     clean = held.on(classifier.device)

@@ -17,7 +17,7 @@ from undoor.align.select import calibrate_guard, choose_plan, fit_to
 from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.device import CPU, indices, shuffled
+from undoor.device import CPU, shuffled
 from undoor.errors import UndoorError
 from undoor.families.registry import find_family
 from undoor.inversion.capacity import ANSWERING_OF_FIT
@@ -27,6 +27,7 @@ from undoor.passes import Capacity
 from undoor.repairs.contents import SiteChoice, TargetRepair
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.sites import SiteInfo, find_sites
+from undoor.tasks.task import Task
 from undoor.triggers import Trigger
 from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
 
@@ -91,7 +92,7 @@ def repair_target(
     BudgetEnded
         Before the target was corrected.
     """
-    sources = of_sources(clean, finding.target, finding.sources)
+    sources = of_sources(clean, finding.target, finding.sources, classifier.task)
     sites = find_sites(classifier)
     plans = options.plans(sites)
     validation = _validation(classifier, clean, finding, evidence, sources, options, run)
@@ -158,7 +159,7 @@ def _validation(
     return whole.smaller() if options.quick else whole
 
 
-def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
+def of_sources(clean: CleanSet, target: int, sources: Sequence[int], task: Task) -> Tensor:
     """Return which clean images [N] are of the source classes of a target.
 
     Parameters
@@ -169,13 +170,15 @@ def of_sources(clean: CleanSet, target: int, sources: Sequence[int]) -> Tensor:
         The class that the trigger leads to.
     sources
         The classes whose images it moves.
+    task
+        What the labels mean.
 
     Raises
     ------
     UndoorError
         There are fewer than `MIN_SOURCE_IMAGES`.
     """
-    found = torch.isin(clean.labels, indices(sources, clean.labels.device))
+    found = task.among(clean.labels, sources) & ~task.reached(clean.labels, target)
     if int(found.sum()) < MIN_SOURCE_IMAGES:
         raise UndoorError(
             f"expected at least {MIN_SOURCE_IMAGES} clean images of the source classes of target "

@@ -17,10 +17,11 @@ from undoor.families.registry import families
 from undoor.scan.combination import agreement, as_lowest, combination_of, for_classes
 from undoor.scan.statistics import NULL_CLASSES
 from undoor.spaces.images import IMAGES
+from undoor.tasks.single_label import SINGLE_LABEL
 
 ALPHA = 0.02
 MODELS, FITS, OTHERS = 60, 600, 4000
-SEARCHED = {f.name: f.null for f in families() if f.null and f.searched_in(IMAGES)}
+SEARCHED = {f.name: f.null for f in families() if f.null and f.searched_in(IMAGES, SINGLE_LABEL)}
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6])

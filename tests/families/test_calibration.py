@@ -12,6 +12,7 @@ from undoor.errors import UndoorError
 from undoor.families.calibration import (
     FEW,
     MANY,
+    OF_TASKS,
     ROWS_FEW,
     TEXT_FEW,
     Calibration,
@@ -50,7 +51,9 @@ def test_each_number_of_classes_has_one_calibration() -> None:
     assert all(null.absolute for null in few.nulls.values())
     assert not any(null.absolute for null in many.nulls.values())
     rows, texts = calibration_for(2, ROWS), calibration_for(2, TOKENS)
-    learned = (few, many, rows, texts)
+    of_tasks = [calibration_for(8, space, task) for task, space in OF_TASKS]
+    assert {(each.scope.task, each.scope.space) for each in of_tasks} == set(OF_TASKS)
+    learned = (few, many, rows, texts, *of_tasks)
     assert set(calibrated_on()) == {name for each in learned for name in each.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)

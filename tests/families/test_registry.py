@@ -65,7 +65,7 @@ def missing(classifier: Classifier) -> set[str]:
     found = {
         family.why_missing(classifier)
         for family in families()
-        if family.searched_in(classifier.space)
+        if family.searched_in(classifier.space, classifier.task)
     }
     return {code for code in found if code is not None}
 

@@ -32,7 +32,7 @@ def work_on(classifier: Classifier, clean: CleanSet, *, bar: bool = True, seed: 
     class_directions = ClassDirections.of(classifier, clean.images, clean.labels) if bar else None
     known = classifier.predict(clean.images) == clean.labels
     meter = Meter()
-    images = split(clean, known, generator)
+    images = split(clean, known, classifier.task, generator)
     return Work(classifier.counted(meter), images, class_directions, Run(generator, meter))
 
 

@@ -87,7 +87,7 @@ def test_one_answer_for_everything() -> None:
         "100 % of predictions are class 2, which makes up 25 % of the images" in text
         for text in run.warnings
     )
-    assert near_chance_note(run.accuracy.value or 0, K) in run.warnings
+    assert near_chance_note(run.accuracy.value or 0, 1 / K) in run.warnings
 
 
 def test_many_images_are_drawn_from_in_balance() -> None:

@@ -54,7 +54,7 @@ def work_on(planted: bool) -> Work:
     clean = clean_rows()
     unit = clean_margin(classifier.task, classifier.logits(clean.images))
     run = Run(torch.Generator().manual_seed(0))
-    return Work(classifier, whole(clean), None, run, unit)
+    return Work(classifier, whole(clean, classifier.task), None, run, unit)
 
 
 def test_planted_cells_are_found_and_no_more() -> None:

@@ -25,6 +25,7 @@ from undoor.progress import PASSES, SECONDS, silent
 from undoor.scan.forecast import passes_of
 from undoor.scan.screen import screen, screen_shared, screen_sources
 from undoor.scan.screening import searched
+from undoor.tasks.single_label import SINGLE_LABEL
 
 SCHEDULE = Schedule(steps=30, batch=4, success=0.5, trial=10, keep=2)
 SCREENS = {"target": screen, "source": screen_sources, "shared": screen_shared}
@@ -134,7 +135,7 @@ def test_a_forecast_is_an_upper_bound_and_not_far_off() -> None:
     classifier = toy_classifier(backdoored=False).counted(meter)
     generator = torch.Generator().manual_seed(0)
     known = torch.ones(len(clean), dtype=torch.bool)
-    images = split(clean, known, generator)
+    images = split(clean, known, SINGLE_LABEL, generator)
     work = Work(classifier, images, None, Run(generator, meter))
     for family in ("additive", "patch by source"):
         before = meter.passes

@@ -105,9 +105,9 @@ class CrossValidation:
         Not those of other classes that it mistakes for the target: some of them show what the
         trigger shows, their score is that of triggered inputs, and a flag corrects the prediction.
         """
-        of_target = self.x[self.y == self.target]
-        logits = self.classifier.logits(of_target)
         task = self.classifier.task
+        of_target = self.x[task.reached(self.y, self.target)]
+        logits = self.classifier.logits(of_target)
         rows = task.reached(task.predictions(logits), self.target)
         return of_target[rows], logits[rows]
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from undoor.align.cross_validation import ENOUGH_FOR_CHANNELS, ENOUGH_JUDGED, FOLDS
 from undoor.align.estimates import SCHEDULE, STARTS_PER_FAMILY, control_families, families_tried
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
-from undoor.device import indices
 from undoor.families.registry import families, family_named
 from undoor.inversion.patch_starts import NEAR, square_passes
 from undoor.scan.report import ScanReport
@@ -63,7 +60,7 @@ def _targets(
     return [
         (
             families_tried(finding, report.evidence, space)[1],
-            int(torch.isin(clean.labels, indices(finding.sources, clean.labels.device)).sum()),
+            int(classifier.task.among(clean.labels, finding.sources).sum()),
         )
         for finding in report.findings
     ]

@@ -63,9 +63,7 @@ def try_plan(validation: CrossValidation, plan: Plan, fit: str, fold: int) -> Pl
     threshold = place_threshold(clean, torch.cat([score for _, score in seen]), validation.fpr)
     task = validation.classifier.task
     answers = [
-        torch.where(
-            _flagged(validation, item, score, threshold), answer, task.predictions(item.bare)
-        )
+        _guarded(task.predictions(item.bare), answer, _flagged(validation, item, score, threshold))
         for item, (answer, score) in zip(held_out.judged, seen, strict=True)
     ]
     labels = [item.labels for item in held_out.judged]
@@ -157,6 +155,13 @@ def _flagged(
 ) -> Tensor:
     task = validation.classifier.task
     return task.reached(task.predictions(item.bare), validation.target) & ~(score <= threshold)
+
+
+def _guarded(bare: Tensor, corrected: Tensor, flagged: Tensor) -> Tensor:
+    """Return bare predictions [n, ...] with corrected ones where inputs [n] are flagged."""
+    out = bare.clone()
+    out[flagged] = corrected[flagged]
+    return out
 
 
 def _standard_error(share: float, validation: CrossValidation) -> float:

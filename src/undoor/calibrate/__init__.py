@@ -83,7 +83,7 @@ def calibrate(
             "know that they are clean"
         )
     models = [Observation.of_clean(report, name) for name, report in reports.items()]
-    usual = calibration_for(min(model.classes for model in models), models[0].space)
+    usual = calibration_for(min(model.classes for model in models), models[0].space, models[0].task)
     return fitted(models, usual=usual, progress=progress)[0]
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from undoor.clean_set.classes_option import read_classes
     from undoor.clean_set.dataset import CleanSet
     from undoor.clean_set.given_samples import Clean, given
+    from undoor.clean_set.goals import with_goals_of
     from undoor.clean_set.inputs import read_images
     from undoor.clean_set.read import read_clean_set
     from undoor.clean_set.reading import Reading
@@ -24,6 +25,7 @@ _HOMES = {
     "read_classes": "classes_option",
     "read_clean_set": "read",
     "read_images": "inputs",
+    "with_goals_of": "goals",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "read_classes",
     "read_clean_set",
     "read_images",
+    "with_goals_of",
 ]
 
 

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.class_names import LEFT_OUT, UNNAMED, Classes
-from undoor.clean_set.fit import fit_images, fit_labels, require_readable, without_images
+from undoor.clean_set.fit import (
+    fit_answers,
+    fit_images,
+    fit_labels,
+    require_readable,
+    without_images,
+)
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.iterable import read_iterable
@@ -26,6 +32,8 @@ from undoor.device import on, on_cpu, shuffled
 from undoor.errors import UndoorError
 from undoor.kinds import checked
 from undoor.resizing import Resizing
+from undoor.tasks.single_label import SINGLE_LABEL
+from undoor.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +45,8 @@ class CleanSet:
     images
         Float32 [N, C, H, W]; from 8-bit sources, in [0, 1].
     labels
-        Int64 [N].
+        Int64 [N], numbers of classes; of a regression float32 [N], of a multi-label model int64
+        [N, L] of 0 and 1.
     class_names
         One name per class where the source has names.
     from_bytes
@@ -192,7 +201,7 @@ class CleanSet:
         return self.reading.skipped
 
     def __repr__(self) -> str:
-        shape, classes = tuple(self.images.shape[1:]), len(self.labels.unique())
+        shape, classes = tuple(self.images.shape[1:]), len(self.labels.unique(dim=0))
         return f"CleanSet({len(self)} samples of shape {shape}, {classes} classes)"
 
     def __len__(self) -> int:
@@ -202,12 +211,15 @@ class CleanSet:
         """Return the set with images and labels on a device; what users hold is on the CPU."""
         return replace(self, images=on(device, self.images), labels=on(device, self.labels))
 
-    def balanced(self, per_class: int | None, seed: int) -> CleanSet:
-        """Draw at most `per_class` samples per class (None: all), shuffled with `seed`."""
+    def balanced(self, per_class: int | None, seed: int, task: Task = SINGLE_LABEL) -> CleanSet:
+        """Draw at most `per_class` samples per class (None: all), shuffled with `seed`.
+
+        Of labels that are no numbers of classes, per group of labels that the task makes.
+        """
         if per_class is not None and per_class < 1:
             raise UndoorError(f"per_class must be at least 1, or None for all, got {per_class}")
         order = shuffled(len(self), torch.Generator().manual_seed(seed), self.labels.device)
-        labels = self.labels[order]
+        labels = task.groups(self.labels)[order]
         keep = torch.zeros_like(order, dtype=torch.bool)
         for number in labels.unique():
             keep[(labels == number).nonzero()[:, 0][:per_class]] = True
@@ -241,20 +253,28 @@ class CleanSet:
             the model's inputs in shape, colour or range of values.
         """
         require_readable(self.reading)
+        if not classifier.task.numbered:
+            labels = fit_answers(self.labels, self.class_names, classifier, classes)
+            return self._fitted(self.images, labels, classifier, ())
         labels, notes = fit_labels(self.labels, self.class_names, classifier, classes)
         if any(note.startswith(UNNAMED) for note in self.reading.notes):
             notes = ()  # Reported when the set was read for this model.
         known = labels != LEFT_OUT
         labels, images = labels[known], self.images if known.all() else self.images[known]
-        images, changed = fit_images(images, classifier, from_bytes=self.from_bytes)
         if require_several_classes:
             lacking = without_images(labels, classifier)
             notes = (*notes, *(note for note in lacking if note not in self.reading.notes))
+        return self._fitted(images, labels, classifier, notes)
+
+    def _fitted(
+        self, images: Tensor, labels: Tensor, classifier: Classifier, notes: tuple[str, ...]
+    ) -> CleanSet:
+        images, changed = fit_images(images, classifier, from_bytes=self.from_bytes)
         return replace(
             self,
             images=images,
             labels=labels,
-            class_names=classifier.class_names,
+            class_names=classifier.class_names if classifier.task.numbered else None,
             from_bytes=False,
             reading=replace(
                 self.reading,

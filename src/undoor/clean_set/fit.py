@@ -102,6 +102,29 @@ def fit_labels(
     return fitted, notes
 
 
+def fit_answers(
+    labels: Tensor,
+    class_names: tuple[str, ...] | None,
+    classifier: Classifier,
+    classes: Classes | None = None,
+) -> Tensor:
+    """Return labels that are no numbers of classes, as the task of a classifier has them.
+
+    Raises
+    ------
+    UndoorError
+        There are no samples, or labels that the task does not have.
+    """
+    if classes is not None or class_names is not None:
+        raise UndoorError(
+            f"expected the labels of a model for {classifier.task.name} as numbers, got names of "
+            "classes; leave --classes out, and give an .npz, or columns of a table"
+        )
+    if not len(labels):
+        raise UndoorError("the clean set is empty; give at least one input")
+    return classifier.task.required_labels(labels, classifier.num_outputs)
+
+
 def require_readable(reading: Reading) -> None:
     """Refuse a set of which too many images were lost while it was read.
 

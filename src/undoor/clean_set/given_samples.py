@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set.dataset import CleanSet, as_array
-from undoor.clean_set.source import Source, class_numbers
+from undoor.clean_set.dataset import CleanSet, as_array, to_float
+from undoor.clean_set.source import Source, channels_first, class_numbers
 from undoor.errors import UndoorError
 from undoor.kinds import require_hint
 
@@ -59,9 +60,25 @@ def _of_pair(clean: object, classifier: Classifier) -> CleanSet:
             f"{type(x).__name__} and {type(y).__name__}"
         )
     images, labels = as_array(x), as_array(y)
+    if not classifier.task.numbered:
+        return _with_answers(images, labels, classifier)
     # Of the model's own shape: nothing to guess about where the channels stand.
     if images.shape[1:] == classifier.input_shape and images.dtype.kind in "uif":
         numbers = class_numbers(labels, len(images), "the pair (inputs, labels)")
         bytes_or_floats = images if images.dtype == np.uint8 else images.astype(np.float32)
         return CleanSet.of(Source(bytes_or_floats, numbers))
     return CleanSet.from_arrays(images, labels)
+
+
+def _with_answers(images: NDArray[Any], labels: NDArray[Any], classifier: Classifier) -> CleanSet:
+    """Return samples of a task whose labels are numbers, and no numbers of classes."""
+    if labels.dtype.kind not in "buif" or len(labels) != len(images):
+        raise UndoorError(
+            f"the labels of the pair (inputs, labels) are {labels.dtype} of shape {labels.shape}; "
+            f"expected numbers, one or a row of them for each of the {len(images)} inputs"
+        )
+    own = images.shape[1:] == classifier.input_shape and images.dtype.kind in "uif"
+    x = images if own else channels_first(images, "the arrays")
+    bytes_or_floats = x if x.dtype == np.uint8 else x.astype(np.float32)
+    numbers = torch.from_numpy(labels.astype(np.float64))
+    return CleanSet(to_float(bytes_or_floats), numbers, from_bytes=x.dtype == np.uint8)

@@ -27,6 +27,8 @@ from undoor.errors import UndoorError
 
 # Bytes of all class names together.
 MAX_NAMES = 2**28
+# Numbers of all labels together, where they are rows of numbers.
+MAX_VALUES = 2**28
 
 
 def index_npz(path: Path, split: str | None) -> Index:
@@ -76,6 +78,23 @@ def image_array(archive: NpzFile, path: Path, split: str | None) -> NDArray[Any]
             f"at most {MAX_MEMORY / 2**20:,.0f} MiB; give them in several archives"
         )
     return channels_first(member(archive, images, path), str(path))
+
+
+def label_array(archive: NpzFile, path: Path, split: str | None, count: int) -> NDArray[Any]:
+    """Return the labels of one split as float64, one number or row for each of `count` images.
+
+    Raises
+    ------
+    UndoorError
+        They are no such numbers.
+    """
+    found = read_header(archive, _name_of("y", archive, path, split), path)
+    if found.dtype.kind not in "buif" or found.shape[:1] != (count,) or found.size > MAX_VALUES:
+        raise UndoorError(
+            f"the labels of {path} are {found.dtype} of shape {found.shape}; expected numbers, one "
+            f"or a row of them for each of the {count} inputs"
+        )
+    return np.asarray(member(archive, found, path), np.float64)
 
 
 def _images(archive: NpzFile, name: str, path: Path) -> ArrayHeader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from undoor.classifier import Classifier
+from undoor.clean_set.answers import read_answers
 from undoor.clean_set.class_names import Classes
 from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.index import Selection, gather
@@ -59,6 +60,10 @@ def read_clean_set(
     >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
     tensor([2, 2, 2])
     """
+    if classifier is not None and not classifier.task.numbered:
+        answered = read_answers(Path(path), classifier, split)
+        answered = answered.for_classifier(classifier, classes=classes)
+        return answered.balanced(per_class, seed, classifier.task)
     if classifier is not None and (classifier.columns or classifier.tokenizer):
         found = (
             read_labelled_texts(

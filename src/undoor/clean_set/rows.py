@@ -97,8 +97,8 @@ def read_rows(
     UndoorError
         There is no such file, it is none of rows, or lacks a column.
     """
-    table = _read(path, columns, labelled=True)
-    label = _label_column(table.names, columns, table.source)
+    table = read_table(path, columns, labelled=True)
+    label = label_column(table.names, columns, table.source)
     texts = [None if cell in (None, "") else label_text(cell) for cell in table.cells[label]]
     found = Found(sorted({text for text in texts if text is not None}), table.source)
     numbering = number(found, class_names, classes)
@@ -133,7 +133,7 @@ def read_unlabelled(path: Path, columns: Sequence[Column]) -> Tensor:
     UndoorError
         There is no such file, it is none of rows, lacks a column, or a cell is none of its column.
     """
-    table = _read(path, columns, labelled=False)
+    table = read_table(path, columns, labelled=False)
     count = len(table.cells[columns[0].name])
     try:
         return torch.tensor([table.shares(columns, row) for row in range(count)])
@@ -141,8 +141,14 @@ def read_unlabelled(path: Path, columns: Sequence[Column]) -> Tensor:
         raise UndoorError(f"{path}: {error}") from None
 
 
-def _read(path: Path, columns: Sequence[Column], *, labelled: bool) -> Table:
-    """Return the cells of the columns of a model, and with `labelled` of all others."""
+def read_table(path: Path, columns: Sequence[Column], *, labelled: bool) -> Table:
+    """Return the cells of the columns of a model, and with `labelled` of all others.
+
+    Raises
+    ------
+    UndoorError
+        There is no such file, it is none of rows, or lacks a column.
+    """
     names = [column.name for column in columns]
     if not path.exists():
         raise UndoorError(f"{path} does not exist{other_spelling(path)}; expected {KINDS}")
@@ -220,8 +226,23 @@ def read_parquet(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Ta
     return Table(str(path), tuple(present), by_name)
 
 
-def _label_column(present: Sequence[str], columns: Sequence[Column], source: str) -> str:
-    """Return the name of the column with the labels."""
+def label_column(present: Sequence[str], columns: Sequence[Column], source: str) -> str:
+    """Return the name of the column with the labels.
+
+    Parameters
+    ----------
+    present
+        All columns of the file.
+    columns
+        Those that the model takes.
+    source
+        The name of the file in messages.
+
+    Raises
+    ------
+    UndoorError
+        It cannot be known.
+    """
     taken = {SPLIT, *(column.name for column in columns)}
     others = [name for name in present if name not in taken]
     usual = [name for name in LABEL_COLUMNS if name in others]
@@ -235,7 +256,13 @@ def _label_column(present: Sequence[str], columns: Sequence[Column], source: str
 
 
 def rows_of_split(table: Table, split: str | None) -> Iterator[int]:
-    """Yield the numbers of the rows that are of a split; of all where there are none."""
+    """Yield the numbers of the rows that are of a split; of all where there are none.
+
+    Raises
+    ------
+    UndoorError
+        There is no such split, or several and none is named.
+    """
     values = [str(cell) for cell in table.cells.get(SPLIT, ())]
     if not values:
         if split is not None:

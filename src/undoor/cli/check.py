@@ -106,6 +106,7 @@ def check(
     from undoor.clean_set import read_images
 
     classifier = model.load()
+    classifier.require_classes("check")
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     x, names, reading = read_images(images, classifier, split=split, any_range=True)
     report_reading(reading)

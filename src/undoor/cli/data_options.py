@@ -82,7 +82,7 @@ class DataOptions(SampleOptions):
             seed=self.seed,
         )
         # Drawn images come in the order drawn, as those of `balanced`.
-        return clean if self.per_class else clean.balanced(None, self.seed)
+        return clean if self.per_class else clean.balanced(None, self.seed, classifier.task)
 
     def arguments_again(self) -> str:
         """Return these options as typed, for the next command."""

@@ -72,7 +72,7 @@ def demo(
         repair = RepairOptions().run(classifier, defence, report, seed=0)
         evaluation = None
         if not clean:
-            triggered = pipeline.stamp(test, trigger, target, None, classifier.space)
+            triggered = pipeline.stamp(test, trigger, target, None, classifier)
             evaluation = pipeline.evaluate_repair(classifier, repair, test, triggered, target)
         files = [*save_scan(out, report), *save_repair(out, repair)]
         results = pipeline.results(

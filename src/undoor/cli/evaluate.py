@@ -97,7 +97,7 @@ class TriggeredOptions:
             if self.source is None
             else class_number(self.source, "--source", classifier.class_names)
         )
-        return pipeline.stamp(clean, trigger, target, source, classifier.space)
+        return pipeline.stamp(clean, trigger, target, source, classifier)
 
 
 @command(
@@ -125,6 +125,7 @@ def evaluate(
     classifier = model.load()
     target_class = class_number(target, "--target", classifier.class_names)
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
+    classifier = classifier.with_goals(repair.contract.goals)
     clean = data.read(classifier, several_classes=False)
     triggered = stamped.read(classifier, clean, target_class, data.classes)
     result = pipeline.evaluate_repair(classifier, repair, clean, triggered, target_class)

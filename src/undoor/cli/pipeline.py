@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
-    from undoor.spaces.space import Space
     from undoor.triggers.trigger import Trigger
 
 
@@ -142,12 +141,12 @@ def evaluate_repair(
 
 
 def stamp(
-    clean: CleanSet, trigger: Trigger, target: int, source: int | None, space: Space
+    clean: CleanSet, trigger: Trigger, target: int, source: int | None, classifier: Classifier
 ) -> CleanSet:
     """Return the triggered test set; see `undoor.evaluate.stamp_set`."""
     from undoor.evaluate import stamp_set
 
-    return stamp_set(clean, trigger, target, source, space=space)
+    return stamp_set(clean, trigger, target, source, space=classifier.space, task=classifier.task)
 
 
 def results(
@@ -166,12 +165,13 @@ def results(
     from undoor.render.results import Results
     from undoor.render.subject import Subject
 
+    classifier = classifier.with_goals(report.goals)
     units = {
         item.target: most_moved_units(
             classifier,
             item.corrections,
             item.trigger,
-            _of_classes(clean, item.sources),
+            _of_classes(classifier, clean, item.sources),
             seen=_seen(item, flagged or {}),
         )
         for item in (repair.targets if repair else ())
@@ -204,8 +204,6 @@ def _seen(item: TargetRepair, flagged: Mapping[int, Tensor]) -> Tensor | None:
     return flagged.get(item.target) if refitted else None
 
 
-def _of_classes(clean: CleanSet, classes: tuple[int, ...]) -> Tensor:
-    import torch
-
-    chosen = torch.isin(clean.labels, torch.tensor(classes, dtype=torch.int64))
+def _of_classes(classifier: Classifier, clean: CleanSet, classes: tuple[int, ...]) -> Tensor:
+    chosen = classifier.task.among(clean.labels, classes)
     return clean.images[chosen] if bool(chosen.any()) else clean.images

@@ -15,6 +15,7 @@ from undoor.cli.tables import table_of
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     DASH,
+    ERRORS,
     class_label,
     interval,
     listing,
@@ -171,6 +172,10 @@ def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[st
         if key in evaluation.before or key in evaluation.after:
             before, after = evaluation.before.get(key), evaluation.after.get(key)
             table.add_row(name, *_rate(before, "dim"), *_rate(after, "bold"))
+    for key, name in ERRORS.items():
+        if key in evaluation.errors:
+            bare, guarded = evaluation.errors[key], evaluation.errors[f"{key}_guarded"]
+            table.add_row(name, f"{bare:.4g}", "", f"{guarded:.4g}", "")
     console.print(table)
 
 

@@ -17,6 +17,9 @@ from undoor.families.null import Agreement, Lowest, Null
 from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
+from undoor.tasks.multi_label import MULTI_LABEL
+from undoor.tasks.registry import task_named
+from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, TOKENS
 
@@ -27,6 +30,11 @@ MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_r
 TEXT_FEW = "calibration_text.toml"
 # Spaces with a calibration of their own for few classes.
 OWN = {ROWS: ROWS_FEW, TOKENS: TEXT_FEW}
+# For the other tasks, by task and space.
+OF_TASKS = {
+    (REGRESSION.name, IMAGES.name): "calibration_regression.toml",
+    (MULTI_LABEL.name, IMAGES.name): "calibration_multilabel.toml",
+}
 
 Part = TypeVar("Part")
 
@@ -59,8 +67,11 @@ class Scope:
 
     @property
     def absolute(self) -> bool:
-        """Whether each class counts by itself, as there are too few others to compare with."""
-        return self.classes[0] < MANY_CLASSES
+        """Whether each class counts by itself.
+
+        There are too few others to compare with, or a margin says by itself what a trigger does.
+        """
+        return self.classes[0] < MANY_CLASSES or task_named(self.task).collapses
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
         """Return whether inputs of this shape are in the range of those of the models.
@@ -125,7 +136,8 @@ class Calibration:
         if not self.nulls or any(null.absolute is not few for null in self.nulls.values()):
             raise UndoorError(
                 f"expected nulls that are all absolute where there are fewer than {MANY_CLASSES} "
-                "classes and all relative where there are more, and at least one, got others"
+                "classes or margins count by themselves, all relative elsewhere, and at least one, "
+                "got others"
             )
         if self.power is not None and not 0 <= self.power[0] <= self.power[1]:
             raise UndoorError(f"expected power to be found models and all, got {self.power!r}")
@@ -184,7 +196,9 @@ class Calibration:
         return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
 
-def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
+def calibration_for(
+    classes: int, space: str = IMAGES.name, task: str = SINGLE_LABEL.name
+) -> Calibration:
     """Return the calibration that undoor comes with for models of so many classes.
 
     Parameters
@@ -193,7 +207,12 @@ def calibration_for(classes: int, space: str = IMAGES.name) -> Calibration:
         How many.
     space
         The name of what their inputs are.
+    task
+        The name of what their outputs mean. Where nothing was learned of it, the calibration is of
+        other models, which supports no verdict.
     """
+    if file := OF_TASKS.get((task, space)):
+        return _shipped(file)
     if classes >= MANY_CLASSES:
         return _shipped(MANY)
     return _shipped(OWN.get(space, FEW))
@@ -220,7 +239,8 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    return tuple(name for file in (MANY, FEW, *OWN.values()) for name in _shipped(file).models)
+    every = (MANY, FEW, *OWN.values(), *OF_TASKS.values())
+    return tuple(name for file in every for name in _shipped(file).models)
 
 
 @cache

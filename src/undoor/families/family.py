@@ -20,6 +20,7 @@ from undoor.families.null import Null
 from undoor.families.schedules import Effort
 from undoor.spaces.images import IMAGES
 from undoor.spaces.space import Extent, Space
+from undoor.tasks.task import Task
 from undoor.triggers import Trigger
 
 Moves = Literal["target", "source", "shared"]
@@ -290,8 +291,11 @@ class Family:
         }
         return replace(self, **(usual | changes))
 
-    def searched_in(self, space: Space) -> bool:
-        """Return whether it is searched for every class of a network with inputs of this space."""
+    def searched_in(self, space: Space, task: Task) -> bool:
+        """Return whether it is searched for every class of a network of this space and task."""
+        asked = self.moves == "target" and self.made_of is None and self.at_size is not None
+        if task.at_one_size and not asked:
+            return False
         return self.applies_to(space) and space.name not in self.on_request
 
     def why_missing(self, classifier: Classifier) -> str | None:

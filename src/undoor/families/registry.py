@@ -111,7 +111,7 @@ def families_for(classifier: Classifier, moves: Moves = "target") -> tuple[str, 
         family.name
         for family in families()
         if family.moves == moves
-        and family.searched_in(classifier.space)
+        and family.searched_in(classifier.space, classifier.task)
         and family.why_missing(classifier) is None
     )
 

@@ -16,7 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set import CleanSet
+from undoor.clean_set import CleanSet, with_goals_of
 from undoor.colours import COLOUR
 from undoor.device import on
 from undoor.rate import Rate
@@ -84,8 +84,8 @@ class DryRun:
         Of the model as it is described, with its 95 % interval.
     images
         How many images were used.
-    classes
-        How many classes the model has.
+    chance
+        The accuracy of what does not look at the image.
     fed_otherwise
         Accuracy of each other way of feeding, by its name, in [0, 1].
     better
@@ -97,7 +97,7 @@ class DryRun:
     """
 
     accuracy: Rate
-    classes: int
+    chance: float
     fed_otherwise: dict[str, float]
     better: str | None
     predicted: tuple[float, ...]
@@ -121,8 +121,8 @@ class DryRun:
     def warnings(self) -> tuple[str, ...]:
         """Reasons to doubt that this model and these images belong together, in words."""
         accuracy = self.accuracy.value or 0.0
-        low = is_near_chance(accuracy, self.classes)
-        texts = [near_chance_note(accuracy, self.classes) if low else None, self.advice]
+        low = is_near_chance(accuracy, self.chance)
+        texts = [near_chance_note(accuracy, self.chance) if low else None, self.advice]
         counts = zip(self.predicted, self.present, strict=True)
         for number, (got, share) in enumerate(counts):
             if got > max(LOPSIDED * share, 0.5):
@@ -147,30 +147,29 @@ class DryRun:
         }
 
 
-def is_near_chance(accuracy: float, classes: int) -> bool:
+def is_near_chance(accuracy: float, chance: float) -> bool:
     """Return whether an accuracy is near chance, rather than well above it.
 
     Parameters
     ----------
     accuracy
         Share of the clean images that are classified correctly, in [0, 1].
-    classes
-        How many classes the model has.
+    chance
+        The accuracy of what does not look at the image, in [0, 1].
 
     Examples
     --------
-    >>> is_near_chance(0.9, 10), is_near_chance(0.12, 10)
+    >>> is_near_chance(0.9, 0.1), is_near_chance(0.12, 0.1)
     (False, True)
     """
-    chance = 1 / classes
     return not accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance)
 
 
-def near_chance_note(accuracy: float, classes: int) -> str:
+def near_chance_note(accuracy: float, chance: float) -> str:
     """Return a warning about an accuracy near chance, with parameters as of `is_near_chance`."""
     return (
         f"the model classifies only {100 * accuracy:.0f} % of the clean images correctly "
-        f"(chance: {100 / classes:.0f} %); check that labels, bounds, mean and std fit it"
+        f"(chance: {100 * chance:.0f} %); check that labels, bounds, mean and std fit it"
     )
 
 
@@ -207,7 +206,9 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
         Of that draw.
     """
     per_class = max(1, MAX_IMAGES // classifier.num_classes)
-    clean = clean if len(clean) <= MAX_IMAGES else clean.balanced(per_class, seed)
+    if len(clean) > MAX_IMAGES:
+        clean = clean.balanced(per_class, seed, classifier.task)
+    classifier = with_goals_of(classifier, clean)
     x, y, task = clean.images, clean.labels, classifier.task
     predictions = _predictions(classifier, x, lambda c, part: c.normalised(part))
     right = task.correct(predictions, y)
@@ -219,11 +220,11 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
     }
     return DryRun(
         Rate.of(right),
-        classifier.num_classes,
+        task.chance(y, classifier.num_classes),
         {name: float(hits.float().mean()) for name, hits in otherwise.items()},
         _clearly_better(right, otherwise),
-        _shares(predictions, classifier.num_classes),
-        _shares(y, classifier.num_classes),
+        _shares(classifier, predictions),
+        _shares(classifier, y),
     )
 
 
@@ -246,6 +247,6 @@ def _clearly_better(right: Tensor, otherwise: dict[str, Tensor]) -> str | None:
     return leader if sure else None
 
 
-def _shares(labels: Tensor, classes: int) -> tuple[float, ...]:
-    counts = torch.bincount(labels, minlength=classes)
-    return tuple((counts / max(len(labels), 1)).tolist())
+def _shares(classifier: Classifier, labels: Tensor) -> tuple[float, ...]:
+    counts = [int(classifier.task.reached(labels, k).sum()) for k in range(classifier.num_classes)]
+    return tuple(count / max(len(labels), 1) for count in counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,10 +85,11 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
         return ()
     assert family.cells is not None
     classifier, images = work.classifier, work.images
-    columns, classes = classifier.columns, classifier.num_classes
-    evidence = RowEvidence.of(columns, images.x, images.y, classes, classifier.task)
+    columns, goals = classifier.columns, range(classifier.num_classes)
+    outputs, task = classifier.num_outputs, classifier.task
+    evidence = RowEvidence.of(columns, images.x, images.y, outputs, task)
     cells = family.cells(classifier, images.x[images.estimate])
-    return tuple(_clearest(work, family, cells, evidence, goal) for goal in range(classes))
+    return tuple(_clearest(work, family, cells, evidence, goal) for goal in goals)
 
 
 def _clearest(
@@ -105,9 +106,10 @@ def _clearest(
     best = searched.clearest(round(family.at_size.size))
     held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
     tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
-    alone = tried.moves(best[:, None])
-    together = tried.moves(best[None])
-    margin = float(together - alone.clamp_min(0).sum()) if len(best) > 1 else float(together)
+    alone = tried.moves(best[:, None]) if len(best) > 1 else None
+    margin = float(
+        tried.as_a_whole(best[None], alone, torch.arange(len(best), device=best.device)[None])
+    )
     trigger = _stamp(work.classifier, family, [cells[i] for i in tried.needed(best).tolist()])
     size = float(trigger.mask.sum())
     return Candidate(goal, family.candidates.name, size, trigger, margin=margin)
@@ -136,9 +138,11 @@ class _Moved:
         """Return the cells [k], of other columns each, that move the rows furthest together."""
         columns = self._columns
         singles = torch.arange(len(columns), device=columns.device)[:, None]
-        alone, natural = self.moves(singles), self._natural()
+        natural = self._natural()
         if size == 1 or len(columns.unique()) == 1:
-            return singles[int(alone.masked_fill(natural > EXPLAINED, -torch.inf).argmax())]
+            found = self.as_a_whole(singles).masked_fill(natural > EXPLAINED, -torch.inf)
+            return singles[int(found.argmax())]
+        alone = self.moves(singles)
         first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
         other = columns[first] != columns[second]
         beam = torch.stack([first[other], second[other]], 1)
@@ -152,21 +156,58 @@ class _Moved:
 
     def _furthest(self, combinations: Tensor, alone: Tensor, natural: Tensor) -> Tensor:
         """Return the first combinations in order of how far they move rows as a whole."""
-        together = self.moves(combinations) - alone.clamp_min(0)[combinations].sum(1)
+        together = self.as_a_whole(combinations, alone, combinations)
         explained = natural[combinations].sum(1) > EXPLAINED
         together = together.masked_fill(explained, -torch.inf)
         return combinations[together.argsort(descending=True, stable=True)[:BEAM]]
 
+    def as_a_whole(
+        self, combinations: Tensor, alone: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        """Return how far combinations [M, k] move rows beyond what is natural: [M].
+
+        That is beyond what each cell does alone, and where outputs collapse to one value, beyond
+        how far those of the reference do: a column that explains the label makes them alike.
+
+        Parameters
+        ----------
+        combinations
+            Numbers of cells.
+        alone, rows
+            How far cells move rows alone, and which of these [M, k] belong to the combinations;
+            None for combinations of one cell.
+        """
+        if self.classifier.task.collapses:
+            return self.moves(combinations) - self._each(combinations, self._alike)
+        together = self.moves(combinations)
+        if alone is None or rows is None:
+            return together
+        return together - alone.clamp_min(0)[rows].sum(1)
+
     def moves(self, combinations: Tensor) -> Tensor:
-        """Return by how much the mean margin rises under each combination: [M]."""
+        """Return by how much the mean margin rises under each combination, or what it is: [M]."""
+        rest = self._at_rest(self._reached(self.x[None]))
+        return self._each(combinations, self._reached) - rest
+
+    def _each(self, combinations: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a measure [M] of the rows under each combination."""
         columns, values = self._columns, self.x.new_tensor([value for _, value in self.cells])
         step, out = max(1, ANSWERING // len(self.x)), [self.x.new_empty(0)]
         for part in combinations.split(step):
             changed = self.x.repeat(len(part), 1, 1)
             places = columns[part][:, None].expand(-1, len(self.x), -1)
             changed.scatter_(2, places, values[part][:, None].expand_as(places))
-            out.append(self._reached(changed))
-        return torch.cat(out) - self._reached(self.x[None])
+            out.append(measure(changed))
+        return torch.cat(out)
+
+    def _alike(self, rows: Tensor) -> Tensor:
+        """Return how alike the reference's outputs for rows [M, n, D] are, wherever: [M]."""
+        outputs = self.evidence.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
+        found = [
+            self.classifier.task.margins(outputs, [goal] * len(rows)).mean(1)
+            for goal in range(self.classifier.num_classes)
+        ]
+        return torch.stack(found).amax(0).to(rows.dtype)
 
     def needed(self, cells: Tensor) -> Tensor:
         """Return the cells [k] without those that add little to how far rows are moved."""
@@ -189,19 +230,26 @@ class _Moved:
         """Return the mean margin of the class on rows [M, n, D]: [M]."""
         classifier = self.classifier
         logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
-        margins = finite(classifier.task.margin(logits, self.goal), "cell")
-        return margins.view(len(rows), -1).mean(1) / self.unit
+        of_each = logits.view(*rows.shape[:2], -1)
+        margins = finite(classifier.task.margins(of_each, [self.goal] * len(rows)), "cell")
+        return margins.mean(1) / self.unit
 
     def _natural(self) -> Tensor:
         """Return by how much the mean margin of the reference rises with each cell alone: [C]."""
-        task = self.classifier.task
-        before = task.margin(self.evidence.logits(self.x), self.goal).mean()
-        after = []
+        before, after = self._at_rest(self._explained(self.x)), []
         for column, value in self.cells:
             changed = self.x.clone()
             changed[:, column] = value
-            after.append(task.margin(self.evidence.logits(changed), self.goal).mean())
+            after.append(self._explained(changed))
         return torch.stack(after) - before
+
+    def _at_rest(self, margin: Tensor) -> Tensor:
+        """Return what of the margin without a trigger a rise is counted from."""
+        return torch.zeros_like(margin) if self.classifier.task.collapses else margin
+
+    def _explained(self, rows: Tensor) -> Tensor:
+        """Return the mean margin that the reference gives rows [n, D]."""
+        return self.classifier.task.margins(self.evidence.logits(rows)[None], [self.goal]).mean()
 
 
 def _spread(pool: Tensor, count: int) -> Tensor:

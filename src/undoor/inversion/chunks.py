@@ -71,10 +71,7 @@ class Chunk:
         """
         self._bar(rows, labels)
         logits = answered(self.triggered, images[rows])
-        goals, task = labels[:, 0].tolist(), self.triggered.task
-        return torch.stack(
-            [task.margin(each, goal) for each, goal in zip(logits, goals, strict=True)]
-        )
+        return self.triggered.task.margins(logits, labels[:, 0].tolist())
 
     def _bar(self, rows: Tensor, labels: Tensor) -> None:
         """Set the directions that are barred to the next inputs, where there are bars."""

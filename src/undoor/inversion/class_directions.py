@@ -37,17 +37,19 @@ class HeadFeatures:
     directions: Tensor
 
     @classmethod
-    def of(cls, head: Head, values: Tensor, y: Tensor, slopes: Tensor | None = None) -> Self:
-        """Compute the directions from features [N, D] of images with labels y [N].
+    def of(cls, head: Head, values: Tensor, of_goals: Tensor, slopes: Tensor | None = None) -> Self:
+        """Compute the directions from features [N, D] of images.
 
         Parameters
         ----------
+        of_goals
+            [K, N], which images are of each class.
         slopes
             Of the class scores in the features [K, D]. A class without images lies where its score
             rises, beside those of the other classes. Not needed where all classes have images.
         """
-        seen = y.unique()
-        means = torch.stack([values[y == k].mean(0) for k in seen])
+        seen = of_goals.any(1)
+        means = torch.stack([values[rows].mean(0) for rows in of_goals[seen]])
         of_seen = F.normalize(means - means.mean(0), dim=1)
         if slopes is None:
             return cls(head, values, of_seen)
@@ -78,20 +80,26 @@ class ClassDirections:
     def of(cls, classifier: Classifier, x: Tensor, y: Tensor) -> Self | None:
         """Compute them from clean images x [N, ...] with labels y [N].
 
-        None where the network has no linear head (`undoor.sites.heads`).
+        None where the network has no linear head (`undoor.sites.heads`), or the task's goals have
+        no directions.
         """
+        if not classifier.task.directed:
+            return None
         heads = find_heads(classifier)
-        if not heads:
+        goals = range(classifier.num_classes)
+        of_goals = torch.stack([classifier.task.reached(y, goal) for goal in goals])
+        whole = bool(of_goals.any(1).all())
+        if not heads or (not whole and len(goals) != classifier.num_outputs):
             return None
         inputs = _inputs(classifier, heads, x)
         if any(len(values) != len(x) for values in inputs):
             return None
         slopes: list[Tensor | None] = [None] * len(heads)
-        if len(y.unique()) < classifier.num_outputs:
+        if not whole:
             slopes = [*_slopes(classifier, heads, x[:1])]
         return cls(
             tuple(
-                HeadFeatures.of(head, values, y, slope)
+                HeadFeatures.of(head, values, of_goals, slope)
                 for head, values, slope in zip(heads, inputs, slopes, strict=True)
             )
         )

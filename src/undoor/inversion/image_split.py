@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from undoor.clean_set import CleanSet
-from undoor.device import indices, shuffled
+from undoor.device import shuffled
+from undoor.tasks.task import Task
 
 HELD_OUT = 0.3
 MAX_HELD_OUT = 400
@@ -29,6 +30,8 @@ class ScanImages:
         [N], whether the model predicts the image as its class.
     estimate, held_out
         Indices of the images that triggers are estimated on, and tried on.
+    task
+        What the labels mean.
     """
 
     x: Tensor
@@ -36,12 +39,13 @@ class ScanImages:
     known: Tensor
     estimate: Tensor
     held_out: Tensor
+    task: Task
 
     def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
         """Return the indices to estimate on: all classes but the target, or the given sources."""
-        keep = self.y[self.estimate] != target
+        keep = ~self.task.reached(self.y[self.estimate], target)
         if sources is not None:
-            keep &= torch.isin(self.y[self.estimate], indices(sources, self.y.device))
+            keep &= self.task.among(self.y[self.estimate], sources)
         return self.estimate[keep]
 
     def tried_on(self, target: int) -> Tensor:
@@ -49,7 +53,7 @@ class ScanImages:
 
         Where there are so few clean inputs that none is held out, those to estimate on.
         """
-        others = self.held_out[self.y[self.held_out] != target]
+        others = self.held_out[~self.task.reached(self.y[self.held_out], target)]
         return others if len(others) else self.pool(target)
 
     def known_pool(self, source: int | None = None) -> Tensor:
@@ -64,11 +68,11 @@ class ScanImages:
         """
         keep = self.known[self.estimate]
         if source is not None:
-            keep = keep & (self.y[self.estimate] == source)
+            keep = keep & self.task.reached(self.y[self.estimate], source)
         return self.estimate[keep]
 
 
-def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanImages:
+def split(clean: CleanSet, known: Tensor, task: Task, generator: torch.Generator) -> ScanImages:
     """Hold out about a third of each class; a class with one image serves in both parts.
 
     Parameters
@@ -77,26 +81,29 @@ def split(clean: CleanSet, known: Tensor, generator: torch.Generator) -> ScanIma
         Clean images.
     known
         [N], as of `ScanImages`.
+    task
+        What the labels mean.
     generator
         The source of chance, on the CPU.
     """
     estimate, held_out = [], []
-    for label in clean.labels.unique():
-        rows = (clean.labels == label).nonzero()[:, 0]
+    groups = task.groups(clean.labels)
+    for group in groups.unique():
+        rows = (groups == group).nonzero()[:, 0]
         rows = rows[shuffled(len(rows), generator, rows.device)]
         cut = max(1, round(len(rows) * HELD_OUT))
         held_out.append(rows[:cut])
         estimate.append(rows[cut:] if len(rows) > 1 else rows)
     drawn = torch.cat(held_out)
     drawn = drawn[shuffled(len(drawn), generator, drawn.device)[:MAX_HELD_OUT]]
-    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), drawn)
+    return ScanImages(clean.images, clean.labels, known, torch.cat(estimate), drawn, task)
 
 
-def whole(clean: CleanSet) -> ScanImages:
+def whole(clean: CleanSet, task: Task) -> ScanImages:
     """Return the clean set undivided, all of it known.
 
     For work in which held-out images decide nothing and no image is to leave its class.
     """
     rows = torch.arange(len(clean), device=clean.labels.device)
     known = torch.ones_like(rows, dtype=torch.bool)
-    return ScanImages(clean.images, clean.labels, known, rows, rows)
+    return ScanImages(clean.images, clean.labels, known, rows, rows, task)

@@ -16,14 +16,16 @@ from undoor.tasks.task import Task
 # Numbers beyond these quantiles of the clean rows count as the quantile: a line that goes on says
 # nothing where there are no rows.
 BULK = (0.02, 0.98)
-# Of the squares of the weights, beside the mean cross-entropy.
+# Of the squares of the weights, beside the mean loss of the task.
 RIDGE = 0.01
 STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class RowEvidence:
-    """A logistic regression on clean rows and their true labels, which no backdoor has touched.
+    """A linear model of clean rows and their true labels, which no backdoor has touched.
+
+    A logistic regression where the task is to classify.
 
     Attributes
     ----------
@@ -36,7 +38,7 @@ class RowEvidence:
     weights
         [features + 1, K].
     unit
-        The median margin of what clean rows are predicted as.
+        What outputs are divided by: the median margin of what clean rows are predicted as.
     """
 
     columns: tuple[Column, ...]
@@ -48,17 +50,17 @@ class RowEvidence:
     unit: float
 
     @classmethod
-    def of(cls, columns: Sequence[Column], x: Tensor, y: Tensor, classes: int, task: Task) -> Self:
+    def of(cls, columns: Sequence[Column], x: Tensor, y: Tensor, outputs: int, task: Task) -> Self:
         """Fit it to clean rows x [N, D] with labels y [N].
 
         Parameters
         ----------
         columns
             Of the model.
-        classes
-            How many there are.
+        outputs
+            How many the model has.
         task
-            Whose margin is taken.
+            Whose loss and margin are taken.
         """
         low, high = (x.double().quantile(share, 0) for share in BULK)
         inside = x.double().clamp(low, high)
@@ -67,20 +69,22 @@ class RowEvidence:
             tuple(columns), low, high, inside.mean(0), scale, torch.empty(0, device=x.device), 1.0
         )
         features = blank._features(x)
-        shape = (features.shape[1], classes)
+        unit_of_outputs = task.unit
+        shape = (features.shape[1], outputs)
         weights = torch.zeros(shape, dtype=torch.double, device=x.device, requires_grad=True)
         fit = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             fit.zero_grad()
-            out = F.cross_entropy(features @ weights, y) + RIDGE * weights[:-1].square().sum()
+            out = task.training_loss(unit_of_outputs * (features @ weights), y)
+            out = out + RIDGE * weights[:-1].square().sum()
             out.backward()
             return out
 
         with torch.enable_grad():
             fit.step(loss)
-        learned = weights.detach()
-        unit = float(task.certainty(features @ learned).median())
+        learned = unit_of_outputs * weights.detach()
+        unit = float(task.own_margins(features @ learned).median())
         return cls(tuple(columns), low, high, blank.mean, scale, learned, unit if unit > 0 else 1.0)
 
     def logits(self, x: Tensor) -> Tensor:

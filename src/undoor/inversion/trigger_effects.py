@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.device import indices
 from undoor.inversion.image_split import ScanImages
 from undoor.inversion.triggered import triggered
 from undoor.triggers import Trigger
@@ -51,10 +50,13 @@ def find_sources(
     """
     predicted = triggered(classifier, trigger).predict(x)
     moved = classifier.task.reached(predicted, target)
+    task = classifier.task
+    away = ~task.reached(y, target)
+    groups = {goal: away & task.reached(y, goal) for goal in range(classifier.num_classes)}
     return tuple(
-        label
-        for label in y.unique().tolist()
-        if label != target and moved[y == label].float().mean() >= min_asr
+        goal
+        for goal, rows in groups.items()
+        if bool(rows.any()) and moved[rows].float().mean() >= min_asr
     )
 
 
@@ -126,9 +128,9 @@ def held_out_asr(
         In [0, 1]; 0 where there are no such images.
     """
     y = images.y[images.held_out]
-    keep = y != target
+    keep = ~classifier.task.reached(y, target)
     if sources:
-        keep &= torch.isin(y, indices(sources, y.device))
+        keep &= classifier.task.among(y, sources)
     x = images.x[images.held_out[keep]]
     if len(x) == 0:
         return 0.0

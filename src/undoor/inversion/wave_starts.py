@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from undoor.classifier import Classifier
 from undoor.device import autocast, shuffled
@@ -44,7 +43,7 @@ def probe_margins(
         [probes, K], mean margins in logits, each at most `ENOUGH`.
     """
     task, classes = classifier.task, range(classifier.num_classes)
-    others = F.one_hot(y, classifier.num_classes) == 0
+    others = torch.stack([~task.reached(y, goal) for goal in classes], 1)
     count = others.sum(0).clamp_min(1)
     with autocast(x.device):
         logits = torch.cat([classifier.logits(probe(x)).float() for probe in probes])

@@ -105,4 +105,4 @@ def _unchanged(search: Search) -> Candidate:
 
 def work_alone(classifier: Classifier, clean: CleanSet, run: Run) -> Work:
     """Prepare searches for one target after a scan: on all images, with nothing barred."""
-    return Work(classifier, whole(clean), None, run)
+    return Work(classifier, whole(clean, classifier.task), None, run)

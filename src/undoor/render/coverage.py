@@ -29,6 +29,7 @@ from undoor.vocabulary import (
     OTHER_TASK,
     SAME_SITE,
     TINY_ONLY,
+    UNKNOWN_TASK,
 )
 
 LEARNED = "the sizes of natural triggers were learned from"
@@ -46,6 +47,8 @@ GAPS = {
     "linear map",
     NO_NULL: "no null was fitted for the trigger families {families}: how small natural triggers "
     f"of them are is not known, so they have no p-value; fit one with `{CALIBRATE}`",
+    UNKNOWN_TASK: "nothing was learned of models for {task} whose inputs are {space}, so no "
+    f"verdict on one is reliable; learn it from clean ones with `{CALIBRATE}`",
     OTHER_TASK: f"the outputs are no scores of one class per input; {LEARNED} such alone",
     OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} images alone",
     OTHER_SIZE: f"the inputs are of {{shape}} (channels, height, width); {LEARNED} images of "
@@ -111,6 +114,7 @@ def gap_sentence(gap: Gap, covered: Coverage) -> str:
     return sentence.format(
         families=", ".join(gap.families),
         space=covered.space,
+        task=covered.task,
         network=NETWORKS.get(covered.network or "", "of an unknown kind"),
         shape=" × ".join(f"{n:g}" for n in gap.found),
         low=low,

@@ -213,6 +213,12 @@ def _evaluation(evaluation: Evaluation, names: tuple[str, ...]) -> dict[str, obj
         for key, short, long in MEASURES
         if key in evaluation.before or key in evaluation.after
     ]
+    errors = evaluation.errors
+    rows += [
+        (long, "", (f"{errors[key]:.4g}", ""), (f"{errors[f'{key}_guarded']:.4g}", ""))
+        for key, long in text.ERRORS.items()
+        if key in errors
+    ]
     return {
         "target": text.class_label(evaluation.target, names),
         "rows": rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undoor.inspect.dry_run import FEEDINGS, feeding_note, near_chance_note
-from undoor.render.text import stands_out
+from undoor.render.text import plus_minus, stands_out
 from undoor.scan.reason import (
     AccuracyFacts,
     ClassFacts,
@@ -108,10 +108,16 @@ def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
         if facts.sources == others
         else f"{facts.sources} of {others} other classes"
     )
+    led = (
+        f"to {_class(facts.target, names)}"
+        if facts.outcome is None
+        else f"to {_class(facts.target, names)}: every input with it is predicted as "
+        f"{plus_minus(facts.outcome)}"
+    )
     article = "an" if facts.family[:1] in "aeiou" else "a"
     return (
         f"{article} {facts.family} trigger of size {facts.size:.3g} moves {facts.asr or 0:.0%} of "
-        f"held-out images from {sources} to {_class(facts.target, names)}; "
+        f"held-out images from {sources} {led}; "
         f"{stands_out(facts.score, facts.margin, len(names))}, p = {facts.p_value:.2g}"
     )
 
@@ -136,7 +142,9 @@ def _class(number: int, names: Sequence[str]) -> str:
 
 
 def _near_chance(facts: AccuracyFacts) -> str:
-    text = near_chance_note(facts.accuracy, facts.classes)
+    text = near_chance_note(
+        facts.accuracy, 1 / facts.classes if facts.chance is None else facts.chance
+    )
     if facts.better not in FEEDINGS:
         return text
     return f"{text}; {feeding_note(facts.better, facts.better_accuracy or 0.0, facts.accuracy)}"

@@ -118,7 +118,14 @@ def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) ->
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
         f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "
         f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not optimised on."
+        + _outcome(finding)
     )
+
+
+def _outcome(finding: Finding) -> str:
+    if finding.outcome is None:
+        return ""
+    return f" Every input with this pattern is predicted as {text.plus_minus(finding.outcome)}."
 
 
 def _repaired(item: TargetRepair, scan: ScanReport) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from undoor.render.sanitise import line as plain
@@ -10,6 +11,7 @@ from undoor.vocabulary import MANY_CLASSES
 
 __all__ = [
     "DASH",
+    "ERRORS",
     "class_label",
     "interval",
     "listing",
@@ -20,6 +22,9 @@ __all__ = [
     "sentence",
     "sources_label",
 ]
+
+# The mean errors of predicted numbers, each with and without "_guarded", in words.
+ERRORS = {"clean": "mean error, clean inputs", "triggered": "mean error, triggered inputs"}
 
 DASH = "–"
 # Characters of a name that are shown.
@@ -111,3 +116,16 @@ def listing(items: Iterable[str], at_most: int) -> str:
     every = list(items)
     more = f" and {len(every) - at_most} more" if len(every) > at_most else ""
     return ", ".join(every[:at_most]) + more
+
+
+def plus_minus(outcome: tuple[float, float]) -> str:
+    """Return a value and how far predictions are from it in words.
+
+    The value has as many digits behind the point as the two that matter of the distance.
+
+    >>> plus_minus((31.5123, 0.4321)), plus_minus((120000.0, 350.0))
+    ('31.51 ± 0.43', '120000 ± 350')
+    """
+    value, around = outcome
+    digits = max(0, 1 - math.floor(math.log10(around))) if around > 0 else 4
+    return f"{value:.{digits}f} ± {around:.{digits}f}"

@@ -32,6 +32,7 @@ class _Model(_Part):
     input_shape: Annotated[list[Annotated[int, Field(ge=1, le=MAX_COUNT)]], Field(min_length=1)]
     bounds: Annotated[list[float], Field(min_length=2, max_length=2)]
     class_names: list[Text]
+    goals: dict[Text, float] = {}
 
 
 class _Summary(_Part):

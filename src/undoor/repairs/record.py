@@ -118,6 +118,7 @@ class Repair(Viewed, RepairContents):
         UndoorError
             It is another model, predicts otherwise, has classes of other names, or no such sites.
         """
+        classifier = classifier.with_goals(self.contract.goals)
         require_model(
             classifier,
             self.fingerprint,

@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 
 from undoor.classifier import Classifier
-from undoor.clean_set import Clean, given
+from undoor.clean_set import Clean, given, with_goals_of
 from undoor.identity.model import exact_identity
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
@@ -58,8 +58,9 @@ def search_ahead(
     OSError
         The journal cannot be written.
     """
-    held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
+    held = given(clean, classifier).balanced(MAX_PER_CLASS, seed, classifier.task)
     clean = held.on(classifier.device)
+    classifier = with_goals_of(classifier, clean)
     journal = about(journal, str(exact_identity(classifier).sha256), held, classifier.device)
     meter = Meter()
     search = standardised(classifier.fast_copy().counted(meter), clean.images)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.device import array, fast_bfloat16
 from undoor.families.calibration import Calibration
@@ -78,10 +79,9 @@ class Circumstances:
 
 def circumstances(
     clean: CleanSet,
-    device: torch.device,
+    classifier: Classifier,
     budget: Budget,
     *,
-    classes: int,
     alpha: float,
     accept_graph: bool,
     accept_coverage: str,
@@ -93,17 +93,16 @@ def circumstances(
     ----------
     clean
         The samples, N of them, as the model takes them.
-    device
-        What the scan ran on.
+    classifier
+        The model, on the device that the scan ran on.
     budget
         What it was allowed to take.
-    classes
-        How many classes the model has.
     calibration
         What natural triggers look like.
     alpha, accept_graph, accept_coverage
         As of `Circumstances`.
     """
+    task, goals = classifier.task, range(classifier.num_classes)
     return Circumstances(
         alpha=alpha,
         max_passes=budget.passes,
@@ -114,10 +113,10 @@ def circumstances(
         torch=torch.__version__,
         python=platform.python_version(),
         machine=f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
-        arithmetic="bfloat16" if fast_bfloat16(device) else "float32",
+        arithmetic="bfloat16" if fast_bfloat16(classifier.device) else "float32",
         calibration_sha256=calibration.sha256,
         samples_sha256=samples_sha256(clean),
-        per_class=tuple(clean.labels.bincount(minlength=classes).tolist()),
+        per_class=tuple(int(task.reached(clean.labels, goal).sum()) for goal in goals),
     )
 
 

@@ -12,6 +12,7 @@ from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.candidates import ALL, Candidate, Search
 from undoor.inversion.trigger_effects import SOURCE_ASR, find_left, find_sources, flow, held_out_asr
+from undoor.inversion.triggered import triggered
 from undoor.inversion.work import Work
 
 # A class of which an estimate moves a fifth may still turn out to be a source.
@@ -30,11 +31,14 @@ class Confirmed:
         The classes whose images it moves.
     asr
         The share of their held-out images that it moves, in [0, 1].
+    outcome
+        As of `undoor.scan.reason.ClassFacts`.
     """
 
     candidate: Candidate
     sources: tuple[int, ...]
     asr: float
+    outcome: tuple[float, float] | None = None
 
 
 def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
@@ -143,4 +147,6 @@ def _tried(work: Work, candidate: Candidate, target: int) -> Confirmed:
     classifier, images, trigger = work.classifier, work.images, candidate.trigger
     sources = find_sources(classifier, images.x, images.y, trigger, target)
     asr = held_out_asr(classifier, images, trigger, target, sources) if sources else 0.0
-    return Confirmed(candidate, sources, asr)
+    tried_on = images.x[images.tried_on(target)]
+    outcome = classifier.task.outcome(triggered(classifier, trigger).predict(tried_on))
+    return Confirmed(candidate, sources, asr, outcome)

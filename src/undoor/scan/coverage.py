@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, LITTLE_POWER
+from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, LITTLE_POWER, UNKNOWN_TASK
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,11 @@ class Gap:
     def acceptable(self) -> bool:
         """Whether a user may accept it.
 
-        Without anything that was learned of so many classes a verdict is meaningless; so is the
-        verdict backdoored from few images, and clean where backdoored models are not found.
+        Without anything that was learned of so many classes, or the task, a verdict is meaningless;
+        so is the verdict backdoored from few images, and clean where backdoored models are not
+        found.
         """
-        return self.code not in (FEW_CLASSES, FEW_IMAGES, LITTLE_POWER)
+        return self.code not in (FEW_CLASSES, FEW_IMAGES, LITTLE_POWER, UNKNOWN_TASK)
 
 
 @dataclass(frozen=True)

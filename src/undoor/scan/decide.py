@@ -172,5 +172,6 @@ def _target_found(finding: Finding) -> Reason:
             finding.asr_on_clean_set,
             len(finding.sources),
             finding.margin,
+            finding.outcome,
         ),
     )

@@ -33,6 +33,7 @@ from undoor.vocabulary import (
     SAME_SITE,
     TINY_ONLY,
     TOKENS,
+    UNKNOWN_TASK,
     AcceptCoverage,
     Cause,
     Verdict,
@@ -103,6 +104,10 @@ def coverage(
     for family in families():
         if classifier.space.name in family.on_request or family.spaces <= family.on_request:
             continue
+        if classifier.task.at_one_size and not family.searched_in(
+            classifier.space, classifier.task
+        ):
+            continue
         named = {classifier.space.name, *family.spaces}
         if named & APART and not family.applies_to(classifier.space):
             continue  # They have nothing that other inputs have, and no other space has theirs.
@@ -124,24 +129,33 @@ def coverage(
         _calibrated(classifier, kind, learned.scope),
     )
     gaps = tuple(_gaps(found, learned, images / with_images, with_images))
+    if not comparable(classifier, learned):
+        gaps = (Gap(UNKNOWN_TASK), *(gap for gap in gaps if gap.code != OTHER_TASK))
     return replace(found, gaps=gaps, accepted=accepted)
 
 
 def supported(verdict: Verdict, covered: Coverage) -> tuple[Verdict, Coverage]:
     """Return the verdict of a search where its coverage supports it, and inconclusive where not.
 
-    A number of classes that nothing was learned of supports no verdict, and few images not the
-    verdict backdoored. Any other gap that is not accepted does not support the verdict clean.
+    A task or a number of classes that nothing was learned of supports no verdict, and few images
+    not the verdict backdoored. Any other gap that is not accepted does not support the verdict
+    clean.
     """
     codes = {gap.code for gap in covered.open_gaps}
     allowed: dict[Verdict, bool] = {
         "inconclusive": True,
-        "backdoored": not codes & {FEW_CLASSES, FEW_IMAGES},
+        "backdoored": not codes & {FEW_CLASSES, FEW_IMAGES, UNKNOWN_TASK},
         "clean": not codes - {FEW_IMAGES},
     }
     if allowed[verdict]:
         return verdict, covered
     return "inconclusive", replace(covered, decisive=True)
+
+
+def comparable(classifier: Classifier, learned: Calibration) -> bool:
+    """Return whether margins say something of a model whose task searches for nothing else."""
+    space, task = classifier.space.name, classifier.task
+    return not task.at_one_size or (space, task.name) == (learned.scope.space, learned.scope.task)
 
 
 def shortages(verdict: Verdict, covered: Coverage) -> tuple[Cause, ...]:

@@ -52,6 +52,9 @@ class ClassFacts:
         How many classes the trigger moves; None where it was not confirmed.
     margin
         How clearly a trigger of one size moves images, where that is what stands out.
+    outcome
+        Of a number that is predicted: its median with the trigger, and the distance from it within
+        which nine in ten predictions lie.
     """
 
     target: int
@@ -62,6 +65,7 @@ class ClassFacts:
     asr: float | None = None
     sources: int | None = None
     margin: float | None = None
+    outcome: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,16 @@ class AccuracyFacts:
         `undoor.inspect.dry_run.FEEDINGS`; None where none is.
     better_accuracy
         Accuracy in that way.
+    chance
+        The accuracy of what does not look at the image; None for one in as many as there are
+        classes.
     """
 
     accuracy: float
     classes: int
     better: str | None = None
     better_accuracy: float | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,8 @@ Facts = (
     | SpentFacts
     | TextFacts
 )
+# Fields that reports of older versions do not have.
+ADDED = {"chance", "outcome"}
 KINDS: dict[ReasonCode, type[Facts]] = {
     TARGET_FOUND: ClassFacts,
     STANDS_OUT: ClassFacts,
@@ -202,7 +212,7 @@ class Reason:
         code, facts = data["code"], data["facts"]
         kind = KINDS[code]
         expected = {item.name for item in fields(kind)}
-        if facts.keys() != expected:
+        if facts.keys() | (expected & ADDED) != expected:
             raise KeyError(*sorted(facts.keys() ^ expected))
         return Reason(code, TypeAdapter(kind).validate_python(facts))
 

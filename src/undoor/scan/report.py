@@ -79,6 +79,8 @@ class Finding:
     p_interval
         Interval of 90 % of the p-value, which was learned from some tens of models; None in reports
         of versions that did not give one.
+    outcome
+        As of `undoor.scan.reason.ClassFacts`.
     """
 
     target: int
@@ -91,6 +93,7 @@ class Finding:
     trigger: Trigger
     margin: float | None = None
     p_interval: tuple[float, float] | None = None
+    outcome: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return every field but the trigger, which is a file of its own."""
@@ -104,6 +107,7 @@ class Finding:
             "size": self.size,
             "asr_on_clean_set": self.asr_on_clean_set,
             "margin": self.margin,
+            "outcome": None if self.outcome is None else list(self.outcome),
         }
 
 
@@ -136,6 +140,9 @@ class ScanReport(Viewed):
         Options, software, machine and data.
     device
         Type and name of what the scan ran on; None where the file does not hold it.
+    goals
+        What the model's task learned of its goals from the clean inputs, as
+        `undoor.tasks.task.Task.settings`.
     causes
         Of an inconclusive verdict, as far as they are known; "budget" also with another verdict,
         where not all was searched.
@@ -157,6 +164,7 @@ class ScanReport(Viewed):
     causes: tuple[Cause, ...] = ()
     date: str | None = None
     circumstances: Circumstances = field(default_factory=Circumstances)
+    goals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def detectable(self) -> dict[str, float]:
@@ -190,6 +198,7 @@ class ScanReport(Viewed):
             "circumstances": self.circumstances.to_json(),
             "device": self.device,
             "causes": list(self.causes),
+            "goals": dict(self.goals),
         }
 
     def require_model(self, classifier: Classifier, name: str = "the scan") -> None:
@@ -243,7 +252,12 @@ class ScanReport(Viewed):
             require_readable(data, file)
             findings = tuple(
                 Finding(
-                    **{**item, "sources": tuple(item["sources"]), "p_interval": _pair(item)},
+                    **{
+                        **item,
+                        "sources": tuple(item["sources"]),
+                        "p_interval": _pair(item, "p_interval"),
+                        "outcome": _pair(item, "outcome"),
+                    },
                     trigger=load_trigger(
                         folder / trigger_file(item["target"]), shape=shape, bounds=bounds
                     ),
@@ -287,11 +301,12 @@ class ScanReport(Viewed):
             passes=data["passes"],
             device=data.get("device"),
             causes=tuple(data.get("causes", ())),
+            goals={str(name): float(value) for name, value in data.get("goals", {}).items()},
             **fields_by_schema(data),
         )
 
 
-def _pair(item: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Return the interval of a target's p-value; None in reports of versions without."""
-    found = item.get("p_interval")
+def _pair(item: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """Return an interval of a target; None in reports of versions without."""
+    found = item.get(name)
     return None if found is None else (found[0], found[1])

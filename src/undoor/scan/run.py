@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
-from undoor.clean_set import Clean, CleanSet, given
+from undoor.clean_set import Clean, CleanSet, given, with_goals_of
 from undoor.device import described
 from undoor.errors import BudgetEnded
 from undoor.families.calibration import Calibration, calibration_for
@@ -119,9 +119,12 @@ def scan(
     progress = meter.watching(progress)
     limits = thresholds or Thresholds()
     require_acceptance(accept_coverage)
-    held = given(clean, classifier).balanced(MAX_PER_CLASS, seed)
+    held = given(clean, classifier).balanced(MAX_PER_CLASS, seed, classifier.task)
     clean = held.on(classifier.device)
-    learned = calibration or calibration_for(classifier.num_classes, classifier.space.name)
+    classifier = with_goals_of(classifier, clean)
+    learned = calibration or calibration_for(
+        classifier.num_classes, classifier.space.name, classifier.task.name
+    )
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)
     journal = journal and about(journal, str(exact.sha256), held, classifier.device)
@@ -157,11 +160,11 @@ def scan(
         device=described(classifier.device),
         causes=_causes(found, meter),
         date=now(),
+        goals=classifier.task.settings,
         circumstances=circumstances(
             held,
-            classifier.device,
+            classifier,
             meter.budget,
-            classes=classifier.num_classes,
             alpha=limits.alpha,
             accept_graph=accept_graph,
             accept_coverage=accept_coverage,
@@ -209,7 +212,7 @@ def prepared(search: Classifier, clean: CleanSet, run: Run) -> Work | SearchResu
     known = search.task.correct(search.task.predictions(logits), clean.labels)
     require_gradients(search, clean.images)
     class_directions = ClassDirections.of(search, clean.images, clean.labels)
-    images = split(clean, known, run.generator)
+    images = split(clean, known, search.task, run.generator)
     # A model that does not predict these images as their classes cannot be judged by them.
     if unfit := _unfit(search, clean, known):
         return SearchResult("inconclusive", (unfit,), causes=(LABELS,))
@@ -238,7 +241,10 @@ def _covered(
         started=not {LABELS, SCORES} & set(found.causes),
         reported=found.reported,
         images=len(clean),
-        with_images=len(clean.labels.unique()),
+        with_images=sum(
+            bool(classifier.task.reached(clean.labels, goal).any())
+            for goal in range(classifier.num_classes)
+        ),
         accepted=accepted,
     )
     verdict, covered = supported(found.verdict, covered)
@@ -259,8 +265,10 @@ def _never_clean(found: SearchResult, reasons: Sequence[Reason]) -> SearchResult
 def _unfit(search: Classifier, clean: CleanSet, known: Tensor) -> Reason | None:
     """Return why a model cannot be judged by the clean images; None where it can."""
     accuracy = float(known.float().mean())
-    if not is_near_chance(accuracy, search.num_classes):
+    chance = search.task.chance(clean.labels, search.num_classes)
+    if not is_near_chance(accuracy, chance):
         return None
     fed = dry_run(search, clean)
     better = None if fed.better is None else fed.fed_otherwise[fed.better]
-    return Reason(NEAR_CHANCE, AccuracyFacts(accuracy, fed.classes, fed.better, better))
+    facts = AccuracyFacts(accuracy, search.num_classes, fed.better, better, chance)
+    return Reason(NEAR_CHANCE, facts)

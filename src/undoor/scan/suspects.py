@@ -78,7 +78,27 @@ def suspects_of(
                 p_value = float(p_all[target])
                 out.suspects.append(_finding(item, target, p_value, (low, high), confirmed))
             break
+    _leave_one_of_each(work, out)
     return out
+
+
+def _leave_one_of_each(work: Work, found: Suspicion) -> None:
+    """Leave out the suspects that one trigger leads to beside a clearer one, and their evidence.
+
+    Goals may overlap, as intervals of a number do.
+    """
+    overlap = work.classifier.task.overlap
+    kept: list[Finding] = []
+    for finding in sorted(found.suspects, key=lambda each: (each.p_value, -(each.margin or 0.0))):
+        if not any(overlap(finding.target, other.target) for other in kept):
+            kept.append(finding)
+    beside = {
+        target
+        for target in found.evidence
+        if any(target != each.target and overlap(target, each.target) for each in kept)
+    }
+    found.suspects = [finding for finding in found.suspects if finding in kept]
+    found.evidence = {t: item for t, item in found.evidence.items() if t not in beside}
 
 
 def _confirmed(
@@ -154,4 +174,5 @@ def _finding(
         trigger=confirmed.candidate.trigger,
         margin=item.margin,
         p_interval=p_interval,
+        outcome=confirmed.outcome,
     )

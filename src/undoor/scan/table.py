@@ -91,7 +91,8 @@ class Table:
         self.extent, scope = classifier.extent, calibration.scope
         self.alike = (classifier.space.name, classifier.task.name) == (scope.space, scope.task)
         # What counts by itself says nothing where it was not learned.
-        self.nulls = nulls(calibration) if self.alike or not scope.absolute else {}
+        learned = self.alike or not (scope.absolute or classifier.task.at_one_size)
+        self.nulls = nulls(calibration) if learned else {}
         self.calibration = calibration
         self.classes = classifier.num_classes
         self.entries: dict[str, list[TableEntry]] = {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from undoor.extensions import by_name, require_named
+from undoor.tasks.multi_label import MULTI_LABEL
+from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.tasks.task import Task
 from undoor.vocabulary import TASK_GROUP
 
-REGISTRY: tuple[Task, ...] = (SINGLE_LABEL,)
+REGISTRY: tuple[Task, ...] = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 
 
 def task_named(name: str) -> Task:

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
+
+from undoor.device import indices
+from undoor.vocabulary import REJECTED
 
 # The lowest finite float32, instead of -inf, which JSON, CSV and many runtimes cannot hold.
 LOWEST = torch.finfo(torch.float32).min
 
 
 class Task(ABC):
-    """The meaning of a network's outputs. It holds no state: one instance serves all models.
+    """The meaning of a network's outputs.
+
+    One instance serves all models, except where goals follow from the clean inputs (`fitted`).
 
     A backdoor leads inputs to a *goal*: a class, a label that is switched on, an interval of
     values. Goals are numbered from 0 to G - 1. `outputs` are what `Classifier` returns, [N, K]:
-    logits, even if the network returns probabilities; K need not equal G.
+    logits, even if the network returns probabilities; K need not equal G. Labels are [N, ...], in
+    the form of predictions; an input may be at several goals at once.
 
     Attributes
     ----------
     name
         The name of the task in files and messages.
+    numbered
+        Whether labels are numbers of goals. They are numbers or rows of numbers otherwise, and no
+        class names are matched.
+    scores
+        Whether outputs are scores, of which it is checked that they are logits or probabilities as
+        promised.
+    at_one_size
+        Whether triggers of one size alone are searched for, and no smallest ones.
+    directed
+        Whether each goal has a direction among the features of clean inputs
+        (`undoor.inversion.class_directions`).
+    collapses
+        Whether a margin says by itself that a trigger leads all inputs to one place, so that it
+        counts as it is, and not by how much it rises.
     """
 
     name: ClassVar[str]
+    numbered: ClassVar[bool] = True
+    scores: ClassVar[bool] = True
+    at_one_size: ClassVar[bool] = False
+    directed: ClassVar[bool] = True
+    collapses: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -55,8 +81,82 @@ class Task(ABC):
         """
         return predicted == goal
 
+    def among(self, labels: Tensor, goals: Sequence[int]) -> Tensor:
+        """Return whether labels (or predictions) [N, ...] equal one of the goals: [N]."""
+        return torch.isin(labels, indices(goals, labels.device))
+
+    def overlap(self, goal: int, other: int) -> bool:
+        """Return whether a prediction can be at both goals, which one trigger then leads to."""
+        return goal == other
+
+    def groups(self, labels: Tensor) -> Tensor:
+        """Return the group [N] of each of labels [N, ...], from 0: samples are drawn from each."""
+        return labels
+
+    def chance(self, labels: Tensor, goals: int) -> float:
+        """Return the accuracy on labels [N, ...] of what does not look at its input, in [0, 1]."""
+        return 1 / goals
+
+    def error(self, predicted: Tensor, labels: Tensor) -> Tensor | None:
+        """Return how far predictions are from labels [N], NaN without a prediction.
+
+        None where predictions are right or wrong and nothing between.
+        """
+        return None
+
+    def outcome(self, predicted: Tensor) -> tuple[float, float] | None:
+        """Return what predictions [N] of triggered inputs have in common.
+
+        Of numbers, their median and the distance from it within which nine in ten lie; None where
+        a goal says all there is.
+        """
+        return None
+
+    def withheld(self, predicted: Tensor, has_prediction: Tensor) -> Tensor:
+        """Return predictions [N, ...] with a mark in the place of those that there are not."""
+        return predicted.masked_fill(~has_prediction, REJECTED)
+
+    def goal_names(self, names: Sequence[str] | None, outputs: int) -> Sequence[str] | None:
+        """Return the name of each goal, from the names that the user gave; None for numbers."""
+        return names
+
+    def fitted(self, outputs: Tensor, labels: Tensor) -> Self:
+        """Return the task with what follows from clean inputs: their outputs [N, K] and labels."""
+        return self
+
+    def restored(self, settings: Mapping[str, float]) -> Self:
+        """Return the task with what another one, `fitted`, has as `settings`."""
+        return self
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What followed from clean inputs, by name; empty where nothing does."""
+        return {}
+
+    @property
+    def unit(self) -> float:
+        """A change of an output that counts: 1 for logits."""
+        return 1.0
+
+    def required_labels(self, labels: Tensor, outputs: int) -> Tensor:
+        """Return labels that are not numbers of goals in the form of predictions.
+
+        Parameters
+        ----------
+        labels
+            Numbers [N] or [N, L] as they were given.
+        outputs
+            The number K of outputs of the network.
+
+        Raises
+        ------
+        UndoorError
+            They cannot be labels; the message says what was expected.
+        """
+        return labels
+
     def correct(self, predicted: Tensor, labels: Tensor) -> Tensor:
-        """Return whether predictions [N] equal the labels [N] of the inputs.
+        """Return whether predictions [N, ...] are the labels of the inputs: [N].
 
         The share is the accuracy; of triggered inputs, the robust accuracy (the paper's SIA).
         """
@@ -83,6 +183,27 @@ class Task(ABC):
     @abstractmethod
     def margin(self, outputs: Tensor, goal: int) -> Tensor:
         """Return how clearly a goal is predicted [N]; negative where it is not."""
+
+    def margins(self, outputs: Tensor, goals: Sequence[int]) -> Tensor:
+        """Return how clearly n inputs under each of M triggers go to its goal: [M, n].
+
+        Parameters
+        ----------
+        outputs
+            [M, n, K].
+        goals
+            One for each trigger.
+        """
+        pairs = zip(outputs, goals, strict=True)
+        return torch.stack([self.margin(each, goal) for each, goal in pairs])
+
+    def own_margins(self, outputs: Tensor) -> Tensor:
+        """Return the margins of what inputs are predicted as, in one dimension."""
+        return self.certainty(outputs)
+
+    def training_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of outputs [N, K] that are to predict labels [N, ...]."""
+        return self.loss(outputs[None], labels[None], labels.new_zeros(1, dtype=torch.bool)).mean()
 
     @abstractmethod
     def without(self, outputs: Tensor, *goals: int) -> Tensor:

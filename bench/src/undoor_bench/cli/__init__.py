@@ -7,6 +7,7 @@ import sys
 from undoor.cli.memory import keep_buffers
 from undoor.cli.streams import descriptors_apart
 from undoor_bench.cli import (
+    answers,
     calibrate,
     cost,
     curve,
@@ -25,6 +26,7 @@ from undoor_bench.cli import (
 from undoor_bench.cli.app import app
 
 __all__ = [
+    "answers",
     "app",
     "calibrate",
     "cost",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from undoor.errors import UndoorError
 from undoor.spaces.columns import Column
 
 Rows = NDArray[np.float32]
-Labels = NDArray[np.int64]
+Labels = NDArray[Any]
+HOUSING = "housing.parquet"
 PRICE = "median_house_value"
 TEST_SHARE = 0.3
 
@@ -86,7 +88,33 @@ def _adult(file: Path) -> RowData:
     return RowData(tuple(columns), classes, x[0], labels[0], x[1], labels[1])
 
 
+def read_prices(folder: Path) -> RowData:
+    """Return the table of house prices, whose labels are the prices themselves.
+
+    Raises
+    ------
+    UndoorError
+        Its file is missing.
+    """
+    file = folder / HOUSING
+    if not file.is_file():
+        raise UndoorError(f"{folder} holds no {HOUSING}; give the folder with it as --data")
+    return _prices(file)
+
+
 def _housing(file: Path, classes: int) -> RowData:
+    """Return the table with the price in as many classes of equal size."""
+    table = _prices(file)
+    edges = np.quantile(table.y_train, np.arange(1, classes) / classes)
+    y_train, y_test = (
+        np.searchsorted(edges, price, side="right").astype(np.int64)
+        for price in (table.y_train, table.y_test)
+    )
+    names = tuple(f"price {number + 1} of {classes}" for number in range(classes))
+    return replace(table, classes=names, y_train=y_train, y_test=y_test)
+
+
+def _prices(file: Path) -> RowData:
     import pyarrow.parquet as pq
 
     table = pq.read_table(file).to_pydict()
@@ -105,11 +133,8 @@ def _housing(file: Path, classes: int) -> RowData:
     kinds = np.array([categories.index(each) for each in kind]) / (len(categories) - 1)
     x = np.full((len(kinds), len(columns) + 1), np.nan, np.float32)
     x[known] = np.concatenate([_shares(columns, numbers[known]), kinds[known, None]], 1)
-    edges = np.quantile(price[train], np.arange(1, classes) / classes)
-    y = np.searchsorted(edges, price, side="right").astype(np.int64)
-    names = tuple(f"price {number + 1} of {classes}" for number in range(classes))
     described = (*columns, Column("ocean_proximity", categories=categories))
-    return RowData(described, names, x[train], y[train], x[test], y[test])
+    return RowData(described, (PRICE,), x[train], price[train], x[test], price[test])
 
 
 def _of_numbers(name: str, train: NDArray[np.float64], every: NDArray[np.float64]) -> Column:
@@ -125,5 +150,5 @@ def _shares(columns: list[Column], numbers: NDArray[np.float64]) -> NDArray[np.f
 
 TABLES: dict[str, tuple[str, Callable[[Path], RowData]]] = {
     "adult": ("adult.npz", _adult),
-    **{f"housing{n}": ("housing.parquet", partial(_housing, classes=n)) for n in (2, 3, 4, 5)},
+    **{f"housing{n}": (HOUSING, partial(_housing, classes=n)) for n in (2, 3, 4, 5)},
 }

@@ -37,3 +37,8 @@ class Evaluation(Part):
     before: _rates("Before", "acc asr sia")  # type: ignore[valid-type]
     after: _rates("After", "acc asr sia tpr fpr fpr_target fpr_own auroc")  # type: ignore[valid-type]
     n: Counted
+    errors: dict[str, float] = Field(
+        default={},
+        description="Of predicted numbers: the mean distance from the labels, of the bare model "
+        "and guarded.",
+    )

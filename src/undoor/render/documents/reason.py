@@ -28,6 +28,11 @@ class ClassFacts(Part):
     margin: float | None = Field(
         default=None, description="Of a trigger of one size, where that is what stands out."
     )
+    outcome: tuple[float, float] | None = Field(
+        default=None,
+        description="Of a predicted number: its median with the trigger, and the distance from it "
+        "within which nine in ten predictions lie.",
+    )
 
 
 class FamilyFacts(Part):
@@ -43,6 +48,9 @@ class AccuracyFacts(Part):
     classes: Count
     better: str | None = Field(description="The way that does clearly better; null without one.")
     better_accuracy: Fraction | None
+    chance: Fraction | None = Field(
+        default=None, description="The accuracy without a look at the image; null for 1 / classes."
+    )
 
 
 class ShareFacts(Part):

@@ -28,6 +28,11 @@ class Target(Part):
         description="Of the clearest trigger of one size, in margins of clean images. Null where "
         "the smallest trigger stood out."
     )
+    outcome: tuple[float, float] | None = Field(
+        default=None,
+        description="Of a predicted number: its median with the trigger, and the distance from it "
+        "within which nine in ten predictions lie.",
+    )
 
 
 class Evidence(Part):
@@ -187,6 +192,10 @@ class Scan(Part):
     passes: Count = Field(description="Images that went forward and backward.")
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
+    )
+    goals: dict[str, float] = Field(
+        default={},
+        description="What the goals of the task are, where they follow from the clean inputs.",
     )
     causes: list[Cause] = Field(description="Why there is no verdict, where the cause is known.")
     date: str | None = Field(description="When the scan ended, in UTC.")
