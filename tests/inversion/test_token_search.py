@@ -24,7 +24,7 @@ from undoor.triggers import Insertion
 def work_on(*planted: str) -> Work:
     classifier, clean = tiny_classifier(planted), tiny_texts()
     unit = clean_margin(classifier.task, classifier.logits(clean.images))
-    return Work(classifier, whole(clean), None, Run(torch.Generator().manual_seed(0)), unit)
+    return Work(classifier, whole(clean, classifier.task), None, Run(torch.Generator().manual_seed(0)), unit)
 
 
 def test_a_planted_word_is_found() -> None:
