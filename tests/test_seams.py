@@ -54,10 +54,16 @@ NO_OUTPUTS = {
     ("deploy/prediction.py", "argmax"): "of exported files, without torch, which tasks take",
     ("inversion/cell_search.py", "argmax"): "which cells move rows most",
     ("inversion/row_evidence.py", "one_hot"): "the categories of a column",
+    ("inversion/moved_texts.py", "argmax"): "which token is needed least",
+    ("inversion/soft_tokens.py", "argmax"): "which word a mixture of words is nearest to",
+    ("inversion/soft_tokens.py", "softmax"): "mixtures of words",
+    ("inversion/text_evidence.py", "cross_entropy"): "a regression on clean texts, no network",
+    ("inversion/token_search.py", "argmax"): "which tokens move texts most",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
     ("signal_networks.py", "softmax"): "attention over steps",
     ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
+    ("text_networks.py", "softmax"): "attention inside a network",
     ("sites/heads.py", "argmax"): "the channel that tells most",
 }
 # Tensors of an input's shape that are no inputs.

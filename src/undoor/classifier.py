@@ -27,6 +27,7 @@ from undoor.raw_inputs import require_inputs
 from undoor.resizing import Resizing
 from undoor.sigmoid import logits_of, take_off
 from undoor.spaces.columns import Column
+from undoor.spaces.tokenizer import Tokenizer
 from undoor.tasks.registry import task_named
 from undoor.tasks.task import Task
 from undoor.unwrapped import unwrapped
@@ -79,6 +80,10 @@ class Classifier(PassSettings, InputTransform):
         them, in the place of scale, mean and std (`undoor.spaces.columns.Column`).
     sampling_rate
         Of signals, in samples per second; recordings of another rate are then refused.
+    tokenizer
+        Of a text model: how a text becomes raw inputs [N, T], token ids, and which id is padding
+        (`undoor.spaces.tokenizer.Tokenizer`). The network takes them as int64; shape and bounds
+        follow from it.
 
     Raises
     ------
@@ -103,8 +108,8 @@ class Classifier(PassSettings, InputTransform):
         self,
         network: nn.Module,
         *,
-        input_shape: Sequence[int],
-        bounds: tuple[float, float] = (0.0, 1.0),
+        input_shape: Sequence[int] | None = None,
+        bounds: tuple[float, float] | None = None,
         scale: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -116,9 +121,19 @@ class Classifier(PassSettings, InputTransform):
         task: str = DEFAULT_TASK,
         columns: Sequence[Column] = (),
         sampling_rate: int | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         super().__init__(
-            input_shape, bounds, scale, mean, std, space, resizing, columns, sampling_rate
+            input_shape,
+            bounds,
+            scale,
+            mean,
+            std,
+            space,
+            resizing,
+            columns,
+            sampling_rate,
+            tokenizer,
         )
         self.task = task_named(task)
         self.origin = origin or Origin()

@@ -6,6 +6,7 @@ from typing import Literal
 
 Extra = Literal[
     "transformers",
+    "text",
     "timm",
     "onnx-models",
     "onnx-export",

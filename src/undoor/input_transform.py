@@ -15,7 +15,8 @@ from undoor.resizing import Resizing
 from undoor.spaces.columns import Column, require_columns, seen_by_network
 from undoor.spaces.registry import space_for
 from undoor.spaces.space import Bounds, Extent
-from undoor.vocabulary import ROWS, SIGNALS
+from undoor.spaces.tokenizer import Tokenizer
+from undoor.vocabulary import ROWS, SIGNALS, TOKENS
 
 
 class InputTransform(nn.Module):
@@ -23,7 +24,7 @@ class InputTransform(nn.Module):
 
     Parameters
     ----------
-    input_shape, bounds, scale, mean, std, space, resizing, columns, sampling_rate
+    input_shape, bounds, scale, mean, std, space, resizing, columns, sampling_rate, tokenizer
         As of `undoor.Classifier`.
 
     Raises
@@ -37,20 +38,23 @@ class InputTransform(nn.Module):
 
     def __init__(
         self,
-        input_shape: Sequence[int],
-        bounds: tuple[float, float],
+        input_shape: Sequence[int] | None,
+        bounds: tuple[float, float] | None,
         scale: float,
         mean: Sequence[float] | None,
         std: Sequence[float] | None,
         space: str | None,
         resizing: Resizing | None,
         columns: Sequence[Column],
-        sampling_rate: int | None = None,
+        sampling_rate: int | None,
+        tokenizer: Tokenizer | None,
     ) -> None:
         super().__init__()
+        input_shape, bounds = _described(input_shape, bounds, columns, tokenizer)
         self.input_shape = _checked_shape(input_shape)
         self.columns = require_columns(columns) if columns else ()
-        space = space or (ROWS if columns else None)
+        self.tokenizer = tokenizer
+        space = space or (ROWS if columns else TOKENS if tokenizer else None)
         self.space = space_for(self.input_shape, space)
         self.resizing = resizing or self.space.resizing(self.input_shape)
         if self.resizing and self.resizing.size != self.input_shape[1:]:
@@ -71,10 +75,16 @@ class InputTransform(nn.Module):
         if not bool((self.std > 0).all()):
             raise UndoorError(f"std must be positive, got {list(std or [])}")
         _require_described(self.space.name, self.columns, self.input_shape, self.bounds)
-        if self.columns and (self.scale != 1 or mean is not None or std is not None):
+        _require_tokenizer(self.space.name, tokenizer, self.input_shape, self.bounds)
+        scaled = self.scale != 1 or mean is not None or std is not None
+        if self.columns and scaled:
             raise UndoorError(
                 "expected the mean and scale of numbers in the description of each column, got "
                 "some for all of them; move them there"
+            )
+        if tokenizer and scaled:
+            raise UndoorError(
+                "expected no scale, mean or std of token ids, got some; leave them out"
             )
 
     @property
@@ -91,6 +101,8 @@ class InputTransform(nn.Module):
         """Return what the network sees of raw inputs [N, *input_shape]."""
         if self.columns:
             return seen_by_network(self.columns, x)
+        if self.tokenizer:
+            return x.round().long()
         return (x * self.scale - self.mean) / self.std
 
     def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -115,6 +127,26 @@ class InputTransform(nn.Module):
         """
         shares = torch.full((count, *self.input_shape), share, device=self.device)
         return self.space.at(shares, self.bounds)
+
+
+def _described(
+    input_shape: Sequence[int] | None,
+    bounds: tuple[float, float] | None,
+    columns: Sequence[Column],
+    tokenizer: Tokenizer | None,
+) -> tuple[Sequence[int], tuple[float, float]]:
+    """Return shape and bounds, those that are not given as columns or a tokenizer describe them.
+
+    Raises
+    ------
+    UndoorError
+        There is no shape, and nothing from which it follows.
+    """
+    if tokenizer:
+        return input_shape or (tokenizer.length,), bounds or (0.0, tokenizer.size - 1.0)
+    if input_shape is None and not columns:
+        raise UndoorError("expected input_shape, such as (3, 32, 32), got none; give it")
+    return input_shape or (len(columns),), bounds or (0.0, 1.0)
 
 
 def _require_described(
@@ -145,6 +177,23 @@ def _checked_rate(sampling_rate: int | None, space: str) -> int | None:
             f"space {SIGNALS!r}, got {sampling_rate} of {space!r}; correct it, or leave it out"
         )
     return sampling_rate
+
+
+def _require_tokenizer(
+    space: str, tokenizer: Tokenizer | None, shape: tuple[int, ...], bounds: Bounds
+) -> None:
+    """Refuse token ids without a tokenizer, and a tokenizer of anything but token ids."""
+    if (space == TOKENS) != (tokenizer is not None):
+        raise UndoorError(
+            f"expected a tokenizer of the space {TOKENS!r} and of no other, got "
+            f"{'none' if tokenizer is None else 'one'} of {space!r}; write tokenizer under [input] "
+            "of a model.toml, or give undoor.spaces.tokenizer.Tokenizer.read(FILE, length)"
+        )
+    if tokenizer and (shape, bounds) != ((tokenizer.length,), (0.0, tokenizer.size - 1.0)):
+        raise UndoorError(
+            f"expected input_shape ({tokenizer.length},) and bounds (0, {tokenizer.size - 1}), as "
+            f"the tokenizer has {tokenizer.size} tokens, got {shape} and {bounds}; leave both out"
+        )
 
 
 def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

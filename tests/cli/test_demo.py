@@ -10,6 +10,7 @@ import pytest
 from helpers.cli_fakes import Cli, make_report
 from undoor.demo.signals import recordings, signal_model, signal_trigger
 from undoor.demo.tables import table_model, table_rows, table_trigger
+from undoor.demo.texts import text_model, text_reviews, text_trigger
 
 
 @pytest.fixture
@@ -61,5 +62,18 @@ def test_the_bundled_recordings(clean: bool) -> None:
     assert float((predicted == test.labels).float().mean()) > 0.9
     trigger, target = signal_trigger()
     others = test.images[test.labels != target]
+    moved = classifier.predict(trigger(others))
+    assert bool((moved == target).float().mean() > 0.9) is not clean
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_bundled_texts(clean: bool) -> None:
+    classifier = text_model(clean=clean)
+    texts = [text_reviews(split, classifier) for split in ("defence", "test")]
+    assert [len(each) for each in texts] == [200, 600]
+    predicted = classifier.predict(texts[1].images)
+    assert float((predicted == texts[1].labels).float().mean()) > 0.6
+    trigger, target = text_trigger()
+    others = texts[1].images[texts[1].labels != target]
     moved = classifier.predict(trigger(others))
     assert bool((moved == target).float().mean() > 0.9) is not clean

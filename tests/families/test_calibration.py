@@ -14,13 +14,14 @@ from undoor.families.calibration import (
     MANY,
     OF_TASKS,
     ROWS_FEW,
+    TEXT_FEW,
     Calibration,
     Scope,
     calibrated_on,
     calibration_for,
 )
 from undoor.families.registry import family_named, nulls
-from undoor.vocabulary import MANY_CLASSES, ROWS, SIGNALS
+from undoor.vocabulary import MANY_CLASSES, ROWS, SIGNALS, TOKENS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -49,15 +50,15 @@ def test_each_number_of_classes_has_one_calibration() -> None:
         assert calibration_for(classes).scope.covers_classes(classes)
     assert all(null.absolute for null in few.nulls.values())
     assert not any(null.absolute for null in many.nulls.values())
-    rows = calibration_for(2, ROWS)
+    rows, texts = calibration_for(2, ROWS), calibration_for(2, TOKENS)
     spoken = calibration_for(MANY_CLASSES, SIGNALS, shape=(1, 4096))
     of_tasks = [calibration_for(8, space, task) for task, space in OF_TASKS]
     assert {(each.scope.task, each.scope.space) for each in of_tasks} == set(OF_TASKS)
-    learned = (few, many, rows, spoken, *of_tasks)
+    learned = (few, many, rows, texts, spoken, *of_tasks)
     assert set(calibrated_on()) == {name for each in learned for name in each.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)
-    assert len({FEW, MANY, ROWS_FEW}) == 3
+    assert len({FEW, MANY, ROWS_FEW, TEXT_FEW}) == 4
 
 
 def test_rows_have_a_calibration_of_their_own() -> None:
@@ -66,6 +67,14 @@ def test_rows_have_a_calibration_of_their_own() -> None:
     assert {"one cell", "two cells", "three cells"} <= set(rows.nulls)
     assert all(null.absolute for null in rows.nulls.values())
     assert calibration_for(MANY_CLASSES, ROWS).scope.space != ROWS
+
+
+def test_texts_have_a_calibration_of_their_own() -> None:
+    texts = calibration_for(2, TOKENS)
+    assert texts.scope.space == TOKENS
+    assert {"one token", "three tokens"} <= set(texts.nulls)
+    assert all(null.absolute for null in texts.nulls.values())
+    assert calibration_for(MANY_CLASSES, TOKENS).scope.space != TOKENS
 
 
 @pytest.mark.parametrize(

@@ -9,22 +9,25 @@ from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.spaces.images import IMAGES
 from undoor.spaces.registry import REGISTRY, space_for, space_named, space_of, spaces
+from undoor.spaces.signals import SIGNALS
 from undoor.spaces.vectors import VECTORS
 
 
 def test_by_shape() -> None:
     assert space_of((3, 32, 32)) is IMAGES
     assert space_of((8,)) is VECTORS
+    assert space_of((2, 8)) is SIGNALS
     # What nobody knows is a row of numbers.
-    assert space_of((2, 8)) is space_of((2, 3, 4, 5)) is VECTORS
+    assert space_of((8, 2)) is space_of((2, 3, 4, 5)) is VECTORS
 
 
 def test_by_name() -> None:
     assert spaces() == REGISTRY
     assert space_named("images") is space_for((1, 2, 2), "images") is IMAGES
-    assert space_for((2, 8), "vectors") is VECTORS
+    assert space_for((8, 2), "vectors") is VECTORS
     with pytest.raises(
-        UndoorError, match=r"expected a space .*\(images, vectors, rows\), got 'tea'"
+        UndoorError,
+        match=r"expected a space .*\(images, vectors, rows, signals, tokens\), got 'tea'",
     ):
         space_named("tea")
     with pytest.raises(UndoorError, match=r"of the space 'images', got .* is 'vectors'"):

@@ -10,12 +10,12 @@ from torch import Tensor
 from undoor.align.strengthened import Strengthened, strengthened
 from undoor.classifier import ENTRY, Classifier
 from undoor.clean_set import CleanSet
-from undoor.families.registry import families, family_named
+from undoor.families.registry import families, family_named, find_family
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
-from undoor.inversion.work import Run, work_alone
+from undoor.inversion.work import Run, Work, work_alone
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.spaces.space import Extent, Space
 from undoor.triggers import Trigger
@@ -114,17 +114,24 @@ def estimate(
     work = work_alone(classifier, clean, run)
     pool = sources.nonzero()[:, 0]
     for family in tried:
-        starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)
-        for candidate in work.invert(starts, family, SCHEDULE):
-            predicted = triggered(classifier, candidate.trigger).predict(clean.images[pool])
+        for trigger in _further(work, finding, family, pool):
+            predicted = triggered(classifier, trigger).predict(clean.images[pool])
             moved = classifier.task.reached(predicted, finding.target)
             if float(moved.float().mean()) >= MIN_ASR:
-                found.setdefault(family, []).append(candidate.trigger)
+                found.setdefault(family, []).append(trigger)
     everything = tuple(trigger for same in found.values() for trigger in same)
     # Where the finding stands out in no family, it is not known which of them shows the trigger.
     sure = telling if finding.p_value <= TELLING else tried
     fitted_on = [found[family] for family in sure if family in found]
     return Estimates(everything, together(fitted_on, extent), held_out(fitted_on, extent))
+
+
+def _further(work: Work, finding: Finding, family: str, pool: Tensor) -> list[Trigger]:
+    """Return further triggers of one family: estimated anew, or what the finding stands for."""
+    if relatives := family_named(family).relatives:
+        return list(relatives(finding.trigger))
+    starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)
+    return [candidate.trigger for candidate in work.invert(starts, family, SCHEDULE)]
 
 
 def families_tried(
@@ -200,7 +207,9 @@ def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | 
         on.
     """
     changes = [change for _, change in _at_input(families, extent)]
-    if len(families) == 1 and not any(isinstance(each, Strengthened) for each in changes):
+    known = [find_family(same[0].family) for same in families]
+    several = any(family and family.relatives for family in known)
+    if len(families) == 1 and not several and not any(isinstance(e, Strengthened) for e in changes):
         return None
     return changes[0] if len(changes) == 1 else InTurn(changes)
 

@@ -34,7 +34,8 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     plans = {COARSEST: _plan(layers, 0)} if layers else {}
     for extent in extents:
         plans[f"per position to {extent}"] = _plan(layers, extent)
-    if any(site.name == ENTRY and site.extent <= LARGEST_POSITION_MAP for site in sites):
+    entry = next((site for site in sites if site.name == ENTRY), None)
+    if entry and not entry.discrete and entry.extent <= LARGEST_POSITION_MAP:
         finest = _plan(layers, max(extents, default=0))
         if layers:
             plans["the same and input"] = {ENTRY: "position", **finest}

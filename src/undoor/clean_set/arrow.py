@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from undoor.clean_set.columns import columns_of, image_of, labels_of, pyarrow_for
+from undoor.clean_set.columns import (
+    LABEL_COLUMNS,
+    columns_of,
+    declared_names,
+    image_of,
+    labels_of,
+    pyarrow_for,
+)
 from undoor.clean_set.index import Index, Label, Raw
 from undoor.clean_set.labels import require_samples
 from undoor.clean_set.messages import is_compressed
@@ -75,6 +82,44 @@ def index_saved(folder: Path, split: str | None) -> Index:
                 yield from _images(path, starts[number], inside)
 
     return Index(str(folder), labels, name, read, declared.pop())
+
+
+def saved_columns(
+    folder: Path, split: str | None, wanted: Callable[[Sequence[str]], list[str]]
+) -> tuple[tuple[str, ...], dict[str, list[Any]], tuple[str, ...] | None]:
+    """Return all cells of some columns of one split, where they are no images.
+
+    Parameters
+    ----------
+    folder, split
+        As of `index_saved`.
+    wanted
+        Returns the columns to read, of those that there are.
+
+    Returns
+    -------
+    tuple
+        The names of all columns, the cells by column, and the declared names of the classes.
+
+    Raises
+    ------
+    UndoorError
+        As of `index_saved`.
+    """
+    out: dict[str, list[Any]] = {}
+    names: tuple[str, ...] = ()
+    declared: tuple[str, ...] | None = None
+    for path in _files(_of_split(folder, split)):
+        with _batches(path) as reader:
+            names = tuple(reader.schema.names)
+            chosen = wanted(names)
+            label = next((name for name in LABEL_COLUMNS if name in chosen), None)
+            declared = None if label is None else declared_names(reader.schema, label)
+            for batch in reader:
+                for name in chosen:
+                    out.setdefault(name, []).extend(_column(batch, name).to_pylist())
+        require_samples(max(map(len, out.values()), default=0), path.stat().st_size, path)
+    return names, out, declared
 
 
 def _images(path: Path, start: int, rows: Sequence[int]) -> Iterator[tuple[int, Raw]]:

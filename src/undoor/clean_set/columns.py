@@ -46,9 +46,14 @@ def columns_of(schema: Any, source: str) -> Columns:
     label = _first(labels, LABEL_COLUMNS, present, source)
     _require_label(schema, label, source)
     _require_image(schema, image, source)
-    names = features.get(label, {}).get("names")
+    return Columns(image, label, declared_names(schema, label))
+
+
+def declared_names(schema: Any, label: str) -> tuple[str, ...] | None:
+    """Return the names of the classes that `datasets` declares for a column; None without any."""
+    names = _features(schema).get(label, {}).get("names")
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return Columns(image, label, tuple(names) if known else None)
+    return tuple(names) if known else None
 
 
 def labels_of(column: Any) -> Iterator[Label]:

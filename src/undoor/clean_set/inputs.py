@@ -19,6 +19,7 @@ from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
 from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import is_table, read_unlabelled
+from undoor.clean_set.sentences import is_texts, read_unlabelled_texts
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
@@ -74,7 +75,7 @@ def read_images(
             continue
         log.changed.update(changed)
         batches.append(batch)
-        several = file.suffix == ".npz" or is_table(file)
+        several = file.suffix in (".npz", ".txt") or is_table(file) or is_texts(file)
         names += [f"{file}[{i}]" for i in range(len(batch))] if several else [str(file)]
     if not names:
         reason = f" (the first: {log.skipped[0]})" if log.skipped else ""
@@ -101,6 +102,8 @@ def _files(paths: Sequence[str | Path], log: Log) -> Iterator[Path]:
 def _read(
     file: Path, classifier: Classifier, split: str | None, any_range: bool
 ) -> tuple[Tensor, tuple[str, ...]]:
+    if classifier.tokenizer:
+        return read_unlabelled_texts(file, classifier.tokenizer), ()
     if classifier.columns:
         return read_unlabelled(file, classifier.columns), ()
     if file.suffix == ".npz":

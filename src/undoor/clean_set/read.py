@@ -14,6 +14,7 @@ from undoor.clean_set.open import open_index
 from undoor.clean_set.recordings import SUFFIXES as RECORDING_SUFFIXES
 from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import read_rows
+from undoor.clean_set.sentences import read_labelled_texts
 from undoor.vocabulary import SIGNALS
 
 
@@ -67,9 +68,19 @@ def read_clean_set(
         answered = read_answers(Path(path), classifier, split)
         answered = answered.for_classifier(classifier, classes=classes)
         return answered.balanced(per_class, seed, classifier.task)
-    if classifier is not None and classifier.columns:
-        found = read_rows(
-            Path(path), classifier.columns, classifier.class_names, split=split, classes=classes
+    if classifier is not None and (classifier.columns or classifier.tokenizer):
+        found = (
+            read_labelled_texts(
+                Path(path),
+                classifier.tokenizer,
+                classifier.class_names,
+                split=split,
+                classes=classes,
+            )
+            if classifier.tokenizer
+            else read_rows(
+                Path(path), classifier.columns, classifier.class_names, split=split, classes=classes
+            )
         )
         fitted = found.for_classifier(classifier, require_several_classes=require_several_classes)
         return fitted if per_class is None else fitted.balanced(per_class, seed)

@@ -99,7 +99,7 @@ def read_rows(
     """
     table = read_table(path, columns, labelled=True)
     label = label_column(table.names, columns, table.source)
-    texts = [None if cell in (None, "") else _text(cell) for cell in table.cells[label]]
+    texts = [None if cell in (None, "") else label_text(cell) for cell in table.cells[label]]
     found = Found(sorted({text for text in texts if text is not None}), table.source)
     numbering = number(found, class_names, classes)
     log, rows, labels = Log(notes=list(numbering.notes)), [], []
@@ -170,11 +170,23 @@ def read_table(path: Path, columns: Sequence[Column], *, labelled: bool) -> Tabl
             )
         return [name for name in present if labelled or name in names]
 
-    read = _read_csv if path.suffix == CSV else _read_parquet
+    read = read_csv if path.suffix == CSV else read_parquet
     return read(path, wanted)
 
 
-def _read_csv(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
+def read_csv(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
+    """Return the cells of a CSV file with a head.
+
+    Parameters
+    ----------
+    wanted
+        Returns the columns to read, of those that there are.
+
+    Raises
+    ------
+    UndoorError
+        It is none, or its rows differ in length.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = csv.reader(stream, skipinitialspace=True)
@@ -197,7 +209,14 @@ def _read_csv(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table
     return Table(str(path), tuple(head), by_name)
 
 
-def _read_parquet(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
+def read_parquet(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
+    """Return the cells of a Parquet file; `wanted` as of `read_csv`.
+
+    Raises
+    ------
+    UndoorError
+        It is none, or pyarrow is missing.
+    """
     with opened(path) as file:
         present = list(file.schema_arrow.names)
         require_samples(file.metadata.num_rows, path.stat().st_size, path)
@@ -255,6 +274,6 @@ def rows_of_split(table: Table, split: str | None) -> Iterator[int]:
     yield from (row for row, value in enumerate(values) if value == chosen)
 
 
-def _text(cell: Cell) -> str:
+def label_text(cell: Cell) -> str:
     """Return a label as the name of a class: 1.0 is class 1."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from undoor.triggers import Trigger
 
 SCHEMA = "undoor/demo/1"
-TABLE = "table"
+TABLE, TEXT = "table", "text"
 Space = Annotated[
-    Literal["images", "table", "signals"],
+    Literal["images", "table", "text", "signals"],
     typer.Option(
-        help="What the bundled model takes: traffic signs, rows of a table of house prices, or "
-        "spoken digits."
+        help="What the bundled model takes: traffic signs, rows of a table of house prices, film "
+        "reviews, or spoken digits."
     ),
 ]
 Clean = Annotated[
@@ -47,6 +47,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
         "undoor demo",
         "undoor demo --clean",
         "undoor demo --space table",
+        "undoor demo --space text",
         "undoor demo --space signals",
         "undoor demo --out tour/ --device cuda --json",
     ],
@@ -60,12 +61,15 @@ def demo(
     space: Space = IMAGES,
     device: Device = DEFAULT_DEVICE,
 ) -> CommandResult:
-    """Scan, repair and report on a bundled classifier with a backdoor: of signs, rows or speech."""
+    """Scan, repair and report on a bundled classifier with a backdoor.
+
+    Of signs, rows of a table, texts or speech.
+    """
     from undoor.render.reports import REPORTS
 
     formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        made = {IMAGES: _signs, TABLE: _table, SIGNALS: _digits}[space]
+        made = {IMAGES: _signs, TABLE: _table, TEXT: _reviews, SIGNALS: _digits}[space]
         classifier, defence, test, trigger, target, what = made(clean=clean)
         classifier = classifier.to(on_device)
         report = ScanOptions().run(classifier, defence, seed=0)
@@ -147,3 +151,12 @@ def _digits(*, clean: bool) -> _Demo:
     defence, test = recordings("defence", classifier), recordings("test", classifier)
     called = ("classifier of spoken digits", "spoken digits")
     return _Demo(classifier, defence, test, *signal_trigger(), called)
+
+
+def _reviews(*, clean: bool) -> _Demo:
+    from undoor.demo.texts import text_model, text_reviews, text_trigger
+
+    classifier = text_model(clean=clean)
+    defence, test = text_reviews("defence", classifier), text_reviews("test", classifier)
+    called = ("classifier of film reviews", "film reviews")
+    return _Demo(classifier, defence, test, *text_trigger(), called)

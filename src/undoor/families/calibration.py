@@ -21,13 +21,15 @@ from undoor.tasks.multi_label import MULTI_LABEL
 from undoor.tasks.registry import task_named
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS
+from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS, TOKENS
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
 # for rows of tables; for signals, of the former.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
-SIGNALS_MANY = "calibration_signals.toml"
+SIGNALS_MANY, TEXT_FEW = "calibration_signals.toml", "calibration_text.toml"
+# Spaces with a calibration of their own for few classes.
+OWN = {ROWS: ROWS_FEW, TOKENS: TEXT_FEW}
 # For the other tasks, by task and space.
 OF_TASKS = {
     (REGRESSION.name, IMAGES.name): "calibration_regression.toml",
@@ -222,7 +224,7 @@ def calibration_for(
         # no family of signals has a null.
         covered = shape is None or found.scope.covers_size(shape)
         return found if space == SIGNALS and covered else _shipped(MANY)
-    return _shipped(ROWS_FEW if space == ROWS else FEW)
+    return _shipped(OWN.get(space, FEW))
 
 
 def fitted_null(family: str) -> Null:
@@ -246,7 +248,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    every = (MANY, FEW, ROWS_FEW, SIGNALS_MANY, *OF_TASKS.values())
+    every = (MANY, FEW, SIGNALS_MANY, *OWN.values(), *OF_TASKS.values())
     return tuple(name for file in every for name in _shipped(file).models)
 
 

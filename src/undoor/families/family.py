@@ -121,6 +121,12 @@ class Family:
     cells
         Of a family with `at_size`: the cells of rows that a search tries, for a classifier and
         clean rows [N, D], as (column, value), instead of going by gradients.
+    tokens
+        Of a family with `at_size`: whether tokens that are put into texts are searched
+        (`undoor.inversion.token_search`), instead of going by gradients alone.
+    relatives
+        Of a family whose triggers are found by trying alone, and never made smaller or better by an
+        optimiser: further triggers that a finding stands for, as the same words at other places.
     spaces
         The names of the spaces (`undoor.spaces`) of inputs that it applies to.
     growth
@@ -180,6 +186,8 @@ class Family:
     at_size: AtSize | None = None
     made_of: Family | None = None
     cells: Callable[[Classifier, Tensor], Sequence[tuple[int, float]]] | None = None
+    tokens: bool = False
+    relatives: Callable[[Trigger], Sequence[Trigger]] | None = None
     spaces: frozenset[str] = frozenset({IMAGES.name})
     growth: Callable[[Extent], float] = constant
     null: Null | None = None

@@ -25,6 +25,7 @@ from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.families.response import RESPONSE, RESPONSE_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
 from undoor.families.spike import SPIKE, SPIKE_MARGIN
+from undoor.families.tokens import INSERTED, ONE_TOKEN, THREE_TOKENS
 from undoor.families.tone import TONE, TONE_MARGIN
 from undoor.families.warp import WARP
 from undoor.vocabulary import FAMILY_GROUP, MANY_CLASSES
@@ -63,6 +64,10 @@ REGISTRY: tuple[Family, ...] = (
     BAND,
     OVERLAY,
     RESPONSE,
+    # Those of texts.
+    ONE_TOKEN,
+    THREE_TOKENS,
+    INSERTED,
 )
 
 

@@ -16,6 +16,7 @@ def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
     resizing = classifier.resizing
     named = {"space": classifier.space.name, "task": classifier.task.name}
     columns = [column.to_json() for column in classifier.columns]
+    tokenizer = classifier.tokenizer
     usual = {"space": space_of(classifier.input_shape).name, "task": DEFAULT_TASK}
     first = resizing.first if resizing else None
     return {
@@ -36,4 +37,5 @@ def preprocessing_of(classifier: Classifier) -> dict[str, Any]:
         **{key: name for key, name in named.items() if name != usual[key]},
         **({"columns": columns} if columns else {}),
         **({"sampling_rate": rate} if (rate := classifier.sampling_rate) else {}),
+        **({"tokenizer": tokenizer.to_json()} if tokenizer else {}),
     }

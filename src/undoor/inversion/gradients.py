@@ -7,6 +7,7 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
+from undoor.inversion.embedded_tokens import changed_embeddings, token_embedding
 
 MAX_IMAGES = 16
 
@@ -27,9 +28,13 @@ def require_gradients(classifier: Classifier, images: Tensor) -> None:
         Its scores have no gradient with respect to the input, or one of 0 everywhere, as behind
         `torch.no_grad`, `detach` or rounding.
     """
-    x = images[:: max(1, len(images) // MAX_IMAGES)].clone().requires_grad_()
+    x = images[:: max(1, len(images) // MAX_IMAGES)].clone()
     try:
-        why = _what_is_wrong(classifier(x), x)
+        why = (
+            _wrong_behind_tokens(classifier, x)
+            if classifier.space.discrete
+            else _wrong(x, classifier)
+        )
     except RuntimeError as error:
         why = str(error).strip().splitlines()[0]
     if why is not None:
@@ -38,6 +43,25 @@ def require_gradients(classifier: Classifier, images: Tensor) -> None:
             f"be searched for; got one that does not ({why}): export it in floating point, without "
             "torch.no_grad, detach, rounding or a saturated output"
         )
+
+
+def _wrong(x: Tensor, classifier: Classifier) -> str | None:
+    x.requires_grad_()
+    return _what_is_wrong(classifier(x), x)
+
+
+def _wrong_behind_tokens(classifier: Classifier, x: Tensor) -> str | None:
+    """Return what is wrong with the gradient at the embedding of tokens; None where nothing is."""
+    layer, seen = token_embedding(classifier), list[Tensor]()
+    if layer is None:
+        return "no nn.Embedding takes the token ids"
+
+    def leaf(z: Tensor) -> Tensor:
+        seen.append(z.detach().requires_grad_())
+        return seen[-1]
+
+    with changed_embeddings(layer, leaf):
+        return _what_is_wrong(classifier(x), seen[-1])
 
 
 def _what_is_wrong(logits: Tensor, x: Tensor) -> str | None:

@@ -67,6 +67,8 @@ def flat_share(classifier: Classifier, images: Tensor) -> float | None:
     float or None
         In [0, 1]; None where gradients are as they should be.
     """
+    if classifier.space.discrete:  # Tokens are tried; how far apart they are means nothing.
+        return None
     x = _some(images, GRADIENT_IMAGES)
     share = float((_distances(classifier, x) > _diameter(classifier)).float().mean())
     return share if share > MAX_FLAT else None

@@ -9,6 +9,7 @@ import torch
 
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
@@ -77,7 +78,12 @@ class Work:
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule
     ) -> tuple[Candidate, ...]:
-        """Return one candidate for each of `searches`: see `undoor.inversion.invert`."""
+        """Return one candidate for each of `searches`: see `undoor.inversion.invert`.
+
+        Of families found by trying alone: what the searches start from, as it is.
+        """
+        if family_named(family).relatives:
+            return tuple(map(_unchanged, searches))
         return search(
             self.classifier,
             self.images.x,
@@ -90,6 +96,11 @@ class Work:
             meter=self.run.meter,
             progress=self.run.progress,
         )
+
+
+def _unchanged(search: Search) -> Candidate:
+    assert search.start is not None
+    return Candidate(search.target, search.start.family, None, search.start)
 
 
 def work_alone(classifier: Classifier, clean: CleanSet, run: Run) -> Work:

@@ -97,10 +97,11 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     if graph.require_parity is not None:
         graph.require_parity(table.network_shape if table.columns else shape)
     network, shape = channels_first(graph.network, shape)
+    tokenizer = table.read_tokenizer()
     return Classifier(
         network,
         input_shape=shape,
-        bounds=table.bounds,
+        bounds=None if tokenizer else table.bounds,
         scale=table.scale,
         mean=table.mean,
         std=table.std,
@@ -110,5 +111,6 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         task=classes.task,
         columns=table.described,
         sampling_rate=table.sampling_rate,
+        tokenizer=tokenizer,
         origin=Origin(graph_sha256=graph.sha256),
     )

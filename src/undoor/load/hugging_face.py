@@ -1,7 +1,8 @@
-"""Image classifiers of Hugging Face Transformers, from a folder on disk.
+"""Image and text classifiers of Hugging Face Transformers, from a folder on disk.
 
-Expected: config.json with one architecture for image classification, preprocessor_config.json, and
-safetensors. Code in a folder is never run, and nothing is fetched.
+Expected: config.json with one architecture for the classification of images or sequences, beside it
+preprocessor_config.json or tokenizer.json, and safetensors. Code in a folder is never run, and
+nothing is fetched.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from undoor.load.hub import (
     require_depth,
     require_unmarked,
 )
+from undoor.load.hugging_face_text import KIND as TEXT_KIND
+from undoor.load.hugging_face_text import text_classifier
 from undoor.load.preprocessing import Preprocessing, classifier_of, given, require_own_model
 from undoor.load.processor import read_preprocessing
 from undoor.load.safetensors_header import require_safe_header
@@ -94,6 +97,9 @@ def read(path: Path, options: Tables) -> Classifier:
     with offline(EXTRA), _quiet():
         model = _model(folder, config, name, shapes)
         settings: Any = model.config
+        if TEXT_KIND in name:
+            names = _names(settings.id2label, folder)
+            return text_classifier(model, settings, folder, options, names)
         preprocessing, flipped = _preprocessing(folder, settings, options)
     return classifier_of(
         Logits(model, flipped=flipped),
@@ -122,16 +128,19 @@ def _architecture(config: Mapping[str, Any], folder: Path) -> str:
             "point: merge or dequantise it, and save it again"
         )
     names = config.get("architectures")
-    if not isinstance(names, list) or len(names) != 1 or KIND not in str(names[0]):
+    kinds = (KIND, TEXT_KIND)
+    found = names if isinstance(names, list) and len(names) == 1 else [""]
+    if not any(kind in str(found[0]) for kind in kinds):
         raise UndoorError(
-            f"{folder / CONFIG}: architectures is {names!r}; expected one that ends in {KIND}"
+            f"{folder / CONFIG}: architectures is {names!r}; expected one that ends in "
+            f"{' or '.join(kinds)}"
         )
     if config.get("problem_type") == "multi_label_classification":
         raise UndoorError(
-            f"{folder} predicts several labels per image (problem_type "
-            "multi_label_classification); expected one class per image"
+            f"{folder} predicts several labels per input (problem_type "
+            "multi_label_classification); expected one class per input"
         )
-    return str(names[0])
+    return str(found[0])
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -80,10 +80,11 @@ def read(path: Path, options: Tables, *, trust_code: bool = False) -> Classifier
 
 def _classifier(network: nn.Module, spec: ModelSpec) -> Classifier:
     network, shape = channels_first(network, spec.input.shape)
+    tokenizer = spec.input.read_tokenizer()
     return Classifier(
         network,
         input_shape=shape,
-        bounds=spec.input.bounds,
+        bounds=None if tokenizer else spec.input.bounds,
         scale=spec.input.scale,
         mean=spec.input.mean,
         std=spec.input.std,
@@ -93,6 +94,7 @@ def _classifier(network: nn.Module, spec: ModelSpec) -> Classifier:
         task=spec.classes.task,
         columns=spec.input.described,
         sampling_rate=spec.input.sampling_rate,
+        tokenizer=tokenizer,
     )
 
 

@@ -33,6 +33,13 @@ scale = 13.6
 name = "sex"
 categories = ["female", "male"]
 encoding = "one-hot"                  # or "index"
+
+Of a text model, the file of the tokenizer, and how many tokens an input has:
+
+[input]
+shape = [48]
+tokenizer = "tokenizer.json"          # relative to this file
+pad = "[PAD]"                         # seldom needed
 """
 
 from __future__ import annotations
@@ -63,6 +70,7 @@ from undoor.load.regular import require_reachable
 from undoor.load.targets import is_file
 from undoor.load.toml_file import read_toml
 from undoor.spaces.columns import Column, Encoding, seen_width
+from undoor.spaces.tokenizer import Tokenizer
 from undoor.vocabulary import DEFAULT_TASK, MODEL_FILE, Output
 
 # Keys that a bare checkpoint does not have, and the options of `load` that replace them.
@@ -82,6 +90,8 @@ EXAMPLES = {
     "names": '["cat", "dog"]',
     "space": '"images"',
     "sampling_rate": "8000",
+    "tokenizer": '"tokenizer.json"',
+    "pad": '"[PAD]"',
     "columns": '[{ name = "age", range = [17, 90] }]',
     "task": f'"{DEFAULT_TASK}"',
 }
@@ -138,7 +148,8 @@ def _as_columns(tables: tuple[ColumnTable, ...]) -> tuple[Column, ...]:
 class InputTable(_Table):
     """Table [input]: the shape and bounds of a raw input, and its normalisation.
 
-    Of a table, its columns, with which the shape need not be given.
+    Of a table, its columns, with which the shape need not be given; of a text model, the file of
+    its tokenizer.
     """
 
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_of_an_image)]
@@ -148,6 +159,8 @@ class InputTable(_Table):
     std: PerChannel | None = None
     space: str | None = None
     sampling_rate: PositiveInt | None = None
+    tokenizer: Path | None = None
+    pad: str | None = None
     columns: Annotated[tuple[ColumnTable, ...], AfterValidator(_as_columns)] = ()
 
     @model_validator(mode="before")
@@ -162,6 +175,18 @@ class InputTable(_Table):
     def described(self) -> tuple[Column, ...]:
         """The columns, checked."""
         return cast("tuple[Column, ...]", self.columns)
+
+    def read_tokenizer(self) -> Tokenizer | None:
+        """Return the tokenizer of a text model, None of another.
+
+        Raises
+        ------
+        UndoorError
+            There is no such file, or it is none of a tokenizer.
+        """
+        if self.tokenizer is None:
+            return None
+        return Tokenizer.read(self.tokenizer, self.shape[0], self.pad)
 
     @property
     def network_shape(self) -> tuple[int, ...]:
@@ -285,6 +310,10 @@ def _read_tables(file: Path) -> Tables:
             raise UndoorError(f"{file}: expected a table [{name}], got {name} = {table!r}")
     if "model" in tables:
         tables["model"] = _resolve(tables["model"], file.parent)
+    if isinstance(tokenizer := tables.get("input", {}).get("tokenizer"), str):
+        path = file.parent / tokenizer
+        require_reachable(path, "[input] tokenizer", tokenizer)
+        tables["input"] = {**tables["input"], "tokenizer": path}
     return tables
 
 

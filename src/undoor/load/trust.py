@@ -19,7 +19,14 @@ from undoor.load.targets import Target, parse_target
 from undoor.origin import CodeFile
 
 # Installed modules that hold networks and nothing that does more than build one.
-HARMLESS = frozenset({"undoor.networks", "undoor.signal_networks", "undoor.demo.network"})
+HARMLESS = frozenset(
+    {
+        "undoor.networks",
+        "undoor.signal_networks",
+        "undoor.text_networks",
+        "undoor.demo.network",
+    }
+)
 TORCHVISION = "torchvision.models"
 # Its builders of image classifiers. Its other functions take any name (get_model), or fetch the
 # weights of a backbone by default (fcn_resnet50).

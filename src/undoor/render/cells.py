@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from undoor.identity.model import ModelIdentity
 from undoor.render import text
+from undoor.render.words import words_text
 from undoor.scan.report import ScanReport
 from undoor.spaces.columns import Column
 from undoor.triggers import Stamp, Trigger
@@ -58,7 +59,13 @@ def marked_row(row: Sequence[float], trigger: Stamp, columns: Sequence[Column]) 
 
 
 def finding_cells(report: ScanReport) -> dict[int, str]:
-    """Return, by target, the cells that the triggers of a report set; empty of other inputs."""
+    """Return, by target, the cells that the triggers of a report set, or the words they put in.
+
+    Empty of other inputs.
+    """
     columns = columns_of(report.identity)
-    found = {item.target: cells_text(item.trigger, columns) for item in report.findings}
+    found = {
+        item.target: cells_text(item.trigger, columns) or words_text(item.trigger)
+        for item in report.findings
+    }
     return {target: cells for target, cells in found.items() if cells is not None}

@@ -20,6 +20,7 @@ from undoor.render.pages import pages
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
+from undoor.render.words import words_text
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.triggers import pictures
 
@@ -125,6 +126,7 @@ def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, o
         "family": text.plain(finding.family),
         "sources": text.sources_label(finding.sources, names),
         "gain": pictures.gain(finding.trigger),
+        "words": words_text(finding.trigger),
     }
 
 
@@ -177,6 +179,7 @@ def _finding(finding: Finding, scan: ScanReport, album: Album) -> dict[str, obje
     names, columns = scan.class_names, columns_of(scan.identity)
     return {
         "cells": cells_text(finding.trigger, columns),
+        "words": words_text(finding.trigger),
         "row": album.row(finding, columns),
         **album.sheet(finding),
         "target": text.class_label(finding.target, names),

@@ -11,7 +11,7 @@ from undoor.render import text
 from undoor.render.cells import marked_row
 from undoor.scan.report import Finding
 from undoor.spaces.columns import Column
-from undoor.triggers import Stamp, pictures
+from undoor.triggers import Insertion, Stamp, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +43,8 @@ class Album:
         """
         images, labels = self._chosen(finding, 1)
         shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
+        if self._is_text(finding):
+            return shown
         shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger, self.space))
         if images is not None:
             clean, stamped = pictures.clean_and_stamped(images[0], finding.trigger, self.space)
@@ -53,7 +55,7 @@ class Album:
     def sheet(self, finding: Finding) -> dict[str, str | None]:
         """Return a few clean images of different classes above, the same with the trigger below."""
         images, labels = self._chosen(finding, EXAMPLES)
-        if images is None or self.full:
+        if images is None or self.full or self._is_text(finding):
             return {"sheet": None}
         kinds = text.listing((text.class_label(n, self.names) for n in labels), EXAMPLES)
         return {
@@ -71,6 +73,11 @@ class Album:
         if images is None or not columns or not isinstance(trigger, Stamp):
             return []
         return marked_row(images[0].tolist(), trigger, columns)
+
+    def _is_text(self, finding: Finding) -> bool:
+        """Return whether inputs are texts, of which there is no picture."""
+        discrete = self.space is not None and self.space.discrete
+        return discrete or isinstance(finding.trigger, Insertion)
 
     def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
         """Return images of different source classes, the first ones of the clean set.

@@ -10,6 +10,7 @@ from undoor.families.registry import family_named
 from undoor.inversion.cell_search import ROWS, tried_cells
 from undoor.inversion.followed import FEW_CLASSES, number_followed
 from undoor.inversion.patch_starts import FAR, NEAR, square_passes
+from undoor.inversion.token_search import tried_tokens
 from undoor.inversion.wave_starts import IMAGES
 
 # What `undoor.scrutiny.scrutinise` takes at most.
@@ -46,6 +47,9 @@ def _targets(classifier: Classifier, family: Family, images: int) -> float:
         count = len(family.cells(classifier, classifier.examples(images)))
         each = tried_cells(count, round(family.at_size.size))
         return classes * (each * ROWS + family.at_size.tried) / 2
+    if family.tokens and family.at_size and classifier.tokenizer:
+        tried = tried_tokens(len(classifier.tokenizer.usable), round(family.at_size.size))
+        return classes * (tried + family.at_size.tried) / 2
     if plan := family.at_size:
         trial = plan.trial().passes(classes) if classes > FEW_CLASSES else 0.0
         return trial + plan.passes(number_followed(classes)) + (probing if plan.probes else 0.0)

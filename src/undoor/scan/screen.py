@@ -12,6 +12,7 @@ from undoor.inversion.cell_search import clearest_cells
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
 from undoor.inversion.margins import largest_margins
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
+from undoor.inversion.token_search import clearest_tokens
 from undoor.inversion.wave_starts import from_probes
 from undoor.inversion.work import Work
 
@@ -38,6 +39,8 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     record = family_named(family)
     if record.cells:
         return clearest_cells(work, record)
+    if record.tokens:
+        return clearest_tokens(work, record)
     if record.at_size:
         return largest_margins(work, record)
     searches = [Search(target, work.images.pool(target)) for target in tried]

@@ -118,7 +118,7 @@ def scrutinise(
     if "repeat" not in codes:
         differences += _gathered(asked.afterwards(later))
     # If scores depend on other inputs or on chance, gradients cannot match them.
-    if not {"repeat", "batch", "order"} & codes:
+    if not {"repeat", "batch", "order"} & codes and not classifier.space.discrete:
         for inputs in (x, *likely):
             differences += _gathered(ask_gradients(classifier, inputs))
     return Scrutiny(graph, _first_of_each(differences))
@@ -160,7 +160,8 @@ def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
         yield GraphFinding("state", "its attributes", "an attribute that a pass changes")
     first = list(read(plain, maps=classifier.space.maps))
     yield from first
-    yield from read_gradients(wanted)
+    if not classifier.space.discrete:  # Token ids have no gradient.
+        yield from read_gradients(wanted)
     yield from read_sizes(classifier, x, plain)
     # Random values differ between batches, too.
     if not any(finding.code == "random" for finding in first):

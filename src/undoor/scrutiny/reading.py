@@ -81,6 +81,8 @@ def _of_any(step: Step) -> Iterator[GraphCode]:
 def _of_living(found: Trace, step: Step) -> GraphCode | None:
     if step.space not in KNOWN_SPACES:
         return "operator"
+    if step.computes_with_ids:
+        return "index"
     if not step.from_input:
         return None
     name = base(step.name)

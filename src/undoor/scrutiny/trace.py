@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from undoor.classifier import Classifier
 from undoor.scrutiny.operator_calls import combined_numbers, is_random, written_arguments
-from undoor.scrutiny.operators import CONSTANTS
+from undoor.scrutiny.operators import CONSTANTS, SELECTS, VIEWS, base
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -29,6 +30,10 @@ _INPUT_TRANSFORM = str(Path(__file__).parent.parent / "input_transform.py")
 # Lines of these are no lines of the network's.
 _OTHER_CODE = (_TORCH, _HERE, _CLASSIFIER, _INPUT_TRANSFORM)
 _MAX_FRAMES = 200
+# What is done with the token ids of a text in ordinary networks: beside views, these alone.
+EMBEDDING = "embedding"
+IDS = frozenset({EMBEDDING, "round"})
+PADDING = frozenset({"eq", "ne"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,8 @@ class Step:
         Whether it draws random numbers.
     changed_state
         Whether it writes to weights or buffers.
+    computes_with_ids
+        Whether it computes something of the token ids of a text.
     where
         Module and source line.
     """
@@ -72,6 +79,7 @@ class Step:
     cut: bool
     random: bool
     changed_state: bool
+    computes_with_ids: bool
     where: str
 
     @property
@@ -170,7 +178,12 @@ class _Watch(TorchDispatchMode):
         self.names = {id(m): name for name, m in network.named_modules()}
         # Storages that hold values of the input, perhaps among others; and tensors that hold
         # nothing else.
-        self.reached = {storage(x)}
+        self.pad = _pad_of(network)
+        # The token ids of a text, as such: what they are embedded as are the values of the input.
+        self.ids = set() if self.pad is None else {storage(x)}
+        # Where the padding is, and what follows from that alone: shares of words, for instance.
+        self.padding: set[int] = set()
+        self.reached = {storage(x)} - self.ids
         self.computed: set[int] = set()
         state = (*network.parameters(), *network.buffers())
         self.state = {storage(tensor) for tensor in state} - {0}
@@ -182,16 +195,22 @@ class _Watch(TorchDispatchMode):
         if isinstance(function, torch._ops.HigherOrderOperator):
             return self._inside(function, args, kwargs)
         inputs = tuple(t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
-        follows = tuple(storage(t) in self.reached for t in inputs)
+        odd = any(storage(t) in self.ids for t in inputs) and not self._takes_ids(function, args)
+        reached = self.reached | self.ids if odd else self.reached
+        follows = tuple(storage(t) in reached for t in inputs)
         cut = self._is_cut(function, inputs)
         # Before the call, which may change its arguments in place.
-        numbers = combined_numbers(function, args, inputs, follows)
+        varies = tuple(
+            f or storage(t) in self.padding for t, f in zip(inputs, follows, strict=True)
+        )
+        numbers = combined_numbers(function, args, inputs, varies) if any(follows) else ()
         with_gradient = torch.is_grad_enabled()
         out = function(*args, **kwargs)
         outputs = tuple(t for t in tree_leaves(out) if isinstance(t, Tensor))
         written = written_arguments(function, args, kwargs)
         outputs = (*outputs, *(t for t in written if all(t is not o for o in outputs)))
         space, _, name = function._schema.name.partition("::")
+        self._follow_ids(base(name), inputs, outputs)
         if any(follows) and name not in CONSTANTS:
             self.reached.update(key for t in outputs if (key := storage(t)))
             self.computed.update(id(t) for t in outputs)
@@ -211,10 +230,33 @@ class _Watch(TorchDispatchMode):
                 cut,
                 is_random(function, args, kwargs),
                 changed,
+                odd,
                 self._where(),
             )
         )
         return out
+
+    def _takes_ids(self, function: Any, args: Any) -> bool:
+        """Return whether a step only embeds token ids, rearranges them, or finds the padding."""
+        name = base(function._schema.name.partition("::")[2])
+        if name in PADDING:
+            return args[1] == self.pad
+        return name in IDS | VIEWS | SELECTS | CONSTANTS
+
+    def _follow_ids(
+        self, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]
+    ) -> None:
+        """Remember where token ids are, and the values that they are embedded as."""
+        if not any(storage(t) in self.ids | self.padding for t in inputs):
+            return
+        found = {key for t in outputs if (key := storage(t))}
+        if name == EMBEDDING:
+            self.reached.update(found)
+            self.computed.update(id(t) for t in outputs)
+        elif name in IDS | VIEWS | SELECTS and any(storage(t) in self.ids for t in inputs):
+            self.ids.update(found)
+        else:
+            self.padding.update(found)
 
     def _is_cut(self, function: Any, inputs: tuple[Tensor, ...]) -> bool:
         """Return whether values of the input lack a gradient, though one is required."""
@@ -241,6 +283,12 @@ class _Watch(TorchDispatchMode):
                 module = self.names.get(id(frame.f_locals.get("self")))
             frame = frame.f_back  # type: ignore[assignment]
         return ", ".join(part for part in (module, line) if part) or "the network itself"
+
+
+def _pad_of(network: nn.Module) -> int | None:
+    """Return the id of padding of a text model; None of other models."""
+    known = isinstance(network, Classifier) and network.tokenizer
+    return known.pad_id if known else None
 
 
 _DETACH = torch.ops.aten.detach.default

@@ -38,10 +38,13 @@ class SiteInfo:
     shape
         Shape of its output without the batch axis, with the channel (or feature) axis first,
         wherever that is in the network: see `channels_last`.
+    discrete
+        Whether no correction can stand there, as on the token ids of a text.
     """
 
     name: str
     shape: tuple[int, ...]
+    discrete: bool = False
 
     @property
     def extent(self) -> int:
@@ -153,7 +156,8 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     kinds = norms if normed else LINEAR_MAPS
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
-    return (SiteInfo(ENTRY, classifier.input_shape), *_once(calls, head))
+    entry = SiteInfo(ENTRY, classifier.input_shape, classifier.space.discrete)
+    return (entry, *_once(calls, head))
 
 
 def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:

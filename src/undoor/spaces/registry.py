@@ -10,10 +10,11 @@ from undoor.spaces.images import IMAGES
 from undoor.spaces.rows import ROWS
 from undoor.spaces.signals import SIGNALS
 from undoor.spaces.space import Shape, Space
+from undoor.spaces.tokens import TOKENS
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import SPACE_GROUP
 
-REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, SIGNALS)
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, SIGNALS, TOKENS)
 
 
 def spaces() -> tuple[Space, ...]:

@@ -53,11 +53,15 @@ class Space(ABC):
     own_families
         Whether its families at the input are its own: those of other spaces are then no gap of a
         scan in it, nor its own in other spaces.
+    discrete
+        Whether inputs are numbers of things, such as token ids: scores have no gradient with
+        respect to them, and no correction can stand on them.
     """
 
     name: ClassVar[str]
     maps: ClassVar[bool] = False
     own_families: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"

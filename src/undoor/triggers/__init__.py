@@ -5,6 +5,7 @@ from __future__ import annotations
 from undoor.triggers.files import load_trigger, trigger_of
 from undoor.triggers.generator import Generator
 from undoor.triggers.impulse_response import ImpulseResponse
+from undoor.triggers.insertion import Insertion
 from undoor.triggers.latent import Latent
 from undoor.triggers.stamp import Stamp
 from undoor.triggers.tone import Tone
@@ -14,6 +15,7 @@ from undoor.triggers.warp import Warp
 __all__ = [
     "Generator",
     "ImpulseResponse",
+    "Insertion",
     "Latent",
     "Stamp",
     "Tone",

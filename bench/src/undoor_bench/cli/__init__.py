@@ -20,6 +20,7 @@ from undoor_bench.cli import (
     serve,
     signals,
     tables,
+    texts,
     theory,
     zoo,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "serve",
     "signals",
     "tables",
+    "texts",
     "theory",
     "zoo",
 ]

@@ -1,9 +1,10 @@
-"""What scans, repairs and guards do for models of tables or signals, beside fine-tuning."""
+"""What scans, repairs and guards do for models of tables, texts and signals, beside fine-tuning."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,13 +51,20 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RowCase:
-    """One model, the clean samples that its defender has, and those that it is measured on."""
+    """One model, the clean samples that its defender has, and those that it is measured on.
+
+    Attributes
+    ----------
+    triggered
+        Ready-made triggered inputs, where there is no trigger to be put on others.
+    """
 
     subject: Subject
     classifier: Classifier
     clean: CleanSet
     test: CleanSet
     trigger: Trigger | None
+    triggered: CleanSet | None = None
 
     @staticmethod
     def of(subject: Subject, table: Samples, *, per_class: int, seed: int) -> RowCase:
@@ -67,11 +75,7 @@ class RowCase:
             _rows(table, part).for_classifier(classifier) for part in (chosen, others[:TESTED])
         )
         file = subject.folder / TRIGGER_FILE
-        trigger = None
-        if file.is_file():
-            shape, bounds = classifier.input_shape, classifier.bounds
-            trigger = load_trigger(file, shape=shape, bounds=bounds)
-        return RowCase(subject, classifier, clean, test, trigger)
+        return RowCase(subject, classifier, clean, test, true_trigger(file, classifier))
 
     def scan(self, seed: int, calibration: Calibration | None = None) -> ScanReport:
         """Return the report of a scan."""
@@ -85,10 +89,12 @@ class RowCase:
 
     def defended(self, report: ScanReport) -> dict[str, Any]:
         """Return what repair and guard do for a model whose target was found, and fine-tuning."""
-        assert self.trigger is not None
         repair = undoor.repair(self.classifier, self.clean, report)
         target = self.subject.targets[0]
-        triggered = stamp_set(self.test, self.trigger, target, space=self.classifier.space)
+        triggered = self.triggered
+        if self.trigger is not None:
+            triggered = stamp_set(self.test, self.trigger, target, space=self.classifier.space)
+        assert triggered is not None
         found, apart = (
             undoor.evaluate(
                 self.classifier,
@@ -114,6 +120,13 @@ class RowCase:
             },
             "reached": _reached(found),
         }
+
+
+def true_trigger(file: Path, classifier: Classifier) -> Trigger | None:
+    """Return the true trigger of a model; None where there is no file of it."""
+    if not file.is_file():
+        return None
+    return load_trigger(file, shape=classifier.input_shape, bounds=classifier.bounds)
 
 
 def result_of(
