@@ -311,11 +311,11 @@ def test_unusable_inputs(toy_repair: Repair, inputs: Tensor, told: str) -> None:
         adapt(MODEL, clean_images(), toy_repair, inputs)
 
 
-@pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 40)])
+@pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 10)])
 def test_unusable_clean_set(toy_repair: Repair, rows: slice) -> None:
     clean = clean_images()
     cut = CleanSet(clean.images[rows], clean.labels[rows])
-    with pytest.raises(UndoorError, match=r"empty|no images"):
+    with pytest.raises(UndoorError, match=r"empty|at least 2 classes"):
         adapt(MODEL, cut, toy_repair, seen())
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.models_of_spaces import model_for
 from helpers.pretended import DEVICE, Pretended, pretending
 from helpers.tiny import BOUNDS, SIDE, TARGET, clean_images, toy_classifier, true_trigger
 from undoor.adapt import adapt
@@ -159,8 +160,8 @@ def test_an_export_is_for_any_machine(
     "family", [f for f in REGISTRY if f.moves == "target"], ids=lambda f: f.name
 )
 def test_triggers_follow_what_they_are_put_on(device: torch.device, family: Any) -> None:
-    x = clean_images(1).images
-    model = toy_classifier(backdoored=True, norm=True)
+    toy = toy_classifier(backdoored=True, norm=True)
+    model, x = model_for(family, toy, clean_images(1).images)
     bank = family.bank(1, model, x, torch.Generator().manual_seed(0))
     trigger = bank.export(0)
     z = x if family.at_input else torch.ones(6, len(trigger.shift), SIDE, SIDE)

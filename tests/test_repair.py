@@ -252,11 +252,11 @@ def test_unknown_fit() -> None:
         repair(toy_classifier(backdoored=True, norm=True), clean_images(), report_of(), fit="best")
 
 
-@pytest.mark.parametrize("part", [slice(0, 0), slice(0, 40)])
+@pytest.mark.parametrize("part", [slice(0, 0), slice(0, 10)])
 def test_unusable_clean_set(part: slice) -> None:
     clean = clean_images()
     cut = CleanSet(clean.images[part], clean.labels[part])
-    with pytest.raises(UndoorError, match=r"empty|no images"):
+    with pytest.raises(UndoorError, match=r"empty|at least 2 classes"):
         repair(toy_classifier(backdoored=True, norm=True), cut, report_of())
 
 

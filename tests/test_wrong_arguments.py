@@ -95,7 +95,7 @@ def test_inputs_that_are_right(model: Classifier, guarded: Guarded) -> None:
         (lambda c, r, f: undoor.Classifier(c.network, input_shape=(1, anything("a"))), "'a')"),
         (
             lambda c, r, f: undoor.Classifier(c.network, input_shape=(1, 8, 8), bounds=anything(1)),
-            "bounds: expected 2 numbers, got 1; give a tuple",
+            "bounds: expected 2 numbers or None, got 1; give a tuple",
         ),
         (lambda c, r, f: undoor.load(nothing()), "model: expected text or a path, got None"),
         (lambda c, r, f: undoor.evaluate(c, nothing(), r, r, anything("a")), "undoor.guard"),

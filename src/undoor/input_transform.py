@@ -142,11 +142,14 @@ def _described(
     UndoorError
         There is no shape, and nothing from which it follows.
     """
-    if tokenizer:
-        return input_shape or (tokenizer.length,), bounds or (0.0, tokenizer.size - 1.0)
-    if input_shape is None and not columns:
+    usual = (tokenizer.length,) if tokenizer else (len(columns),)
+    if input_shape is None and not tokenizer and not columns:
         raise UndoorError("expected input_shape, such as (3, 32, 32), got none; give it")
-    return input_shape or (len(columns),), bounds or (0.0, 1.0)
+    high = tokenizer.size - 1.0 if tokenizer else 1.0
+    return (
+        usual if input_shape is None else input_shape,
+        (0.0, high) if bounds is None else bounds,
+    )
 
 
 def _require_described(

@@ -21,7 +21,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 def test_demo(cli: Cli) -> None:
     result = cli.run("demo")
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.stderr
     assert [name for name, _ in cli.calls] == ["scan", "repair", "stamp", "evaluate"]
     assert "before" in result.stdout
     assert (cli.folder / "undoor-demo" / "report.html").is_file()

@@ -14,21 +14,19 @@ from helpers.family_names import (
     ON_REQUEST,
     SHARED,
 )
+from helpers.models_of_spaces import model_for
 from helpers.tiny import (
     faint_images,
     random_classifier,
     relay_classifier,
     toy_classifier,
 )
-from helpers.tiny_texts import tiny_classifier
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.families.latent import DEPTHS, latent_site
 from undoor.families.registry import REGISTRY, families, families_for, family_named, unit_of
 from undoor.sites import find_sites
 from undoor.spaces.images import IMAGES
-from undoor.spaces.signals import SIGNALS
-from undoor.spaces.tokens import TOKENS
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import NO_HEAD, NO_SITES
 
@@ -150,16 +148,9 @@ def test_who_is_barred() -> None:
 
 def test_candidates_have_the_name_of_their_family() -> None:
     x, classifier = faint_images().images, relay_classifier({})
-    spoken = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    others = {
-        TOKENS.name: tiny_classifier(),
-        SIGNALS.name: Classifier(spoken, input_shape=(1, 64)),
-    }
     for family in REGISTRY:
-        shown = classifier
-        if family.at_input:
-            shown = next((m for space, m in others.items() if family.spaces == {space}), classifier)
-        bank = family.bank(2, shown, x, torch.Generator())
+        shown, inputs = model_for(family, classifier, x)
+        bank = family.bank(2, shown, inputs, torch.Generator())
         assert bank.count == 2
         assert bank.family == family.candidates.name == family_named(family.name).candidates.name
         assert family.searched_as is None or family.moves != "target" or family.at_size

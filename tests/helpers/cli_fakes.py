@@ -39,6 +39,7 @@ from undoor.scan.decide import Thresholds
 from undoor.scan.reason import written
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
 from undoor.spaces.space import Space
+from undoor.tasks.task import Task
 from undoor.triggers import Stamp, Trigger
 from undoor.vocabulary import CONVOLUTIONAL, NO_SCORE, AcceptCoverage, Verdict
 
@@ -183,12 +184,18 @@ class FakeTarget:
         return self.calibration.threshold
 
 
+@dataclass(frozen=True)
+class FakeContract:
+    goals: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class FakeRepair:
     verdict: Verdict = "backdoored"
     targets: tuple[FakeTarget, ...] = (FakeTarget(),)
     fit: str = "paired"
     seconds: Mapping[str, float] = field(default_factory=lambda: {"scan": 1.5, "align": 0.1})
+    contract: FakeContract = field(default_factory=FakeContract)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -235,6 +242,7 @@ class FakeEvaluation:
         }
     )
     n: Mapping[str, int] = field(default_factory=lambda: {"clean": 12, "triggered": 8})
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": "undoor/evaluation/1", "target": self.target}
@@ -364,7 +372,14 @@ class Cli:
         return self.fixed
 
     def _stamp(
-        self, clean: CleanSet, trigger: Trigger, target: int, source: int | None, *, space: Space
+        self,
+        clean: CleanSet,
+        trigger: Trigger,
+        target: int,
+        source: int | None,
+        *,
+        space: Space,
+        task: Task,
     ) -> CleanSet:
         self.calls.append(("stamp", {"target": target, "source": source}))
         return dataclasses.replace(clean, images=trigger(clean.images))

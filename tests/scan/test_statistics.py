@@ -25,7 +25,7 @@ from undoor.scan.statistics import (
     scores,
     without_scale,
 )
-from undoor.vocabulary import ROWS
+from undoor.vocabulary import ROWS, SIGNALS, TOKENS
 
 LEARNED_MANY = calibration_for(10)
 NULL = Null(natural=4.0, ceiling=16.0, location=0.2, scale=0.25)
@@ -129,14 +129,24 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
 
 
 def test_every_family_that_is_searched_is_calibrated() -> None:
-    """Families of cells, in rows of two classes, have nulls of their own."""
-    of_rows = {name for name in nulls(calibration_for(2, ROWS)) if family_named(name).cells}
+    """Families of rows and texts, of two classes, and of signals have nulls of their own."""
+    learned = {
+        ROWS: calibration_for(2, ROWS),
+        TOKENS: calibration_for(2, TOKENS),
+        SIGNALS: calibration_for(10, SIGNALS, shape=(1, 4096)),
+    }
+    apart = {
+        name
+        for space, each in learned.items()
+        for name in nulls(each)
+        if family_named(name).spaces == {space}
+    }
     searched = [family for family in REGISTRY if not family.spaces <= family.on_request]
-    assert {family.name for family in searched} == set(nulls(LEARNED_MANY)) | of_rows
-    assert len(of_rows) == 3
+    assert {family.name for family in searched} == set(nulls(LEARNED_MANY)) | apart
+    assert len(apart) == 3 + 2 + 5
     assert calibrated_on()
     for family in searched:
-        if family.name in of_rows:
+        if family.name in apart:
             continue
         assert family.null is not None
         assert family.null.scale > 0

@@ -18,7 +18,7 @@ from undoor.files import why, write_text
 from undoor.kinds import require_fields, require_hint
 from undoor.spaces.images import IMAGES
 from undoor.tasks.multi_label import MULTI_LABEL
-from undoor.tasks.registry import task_named
+from undoor.tasks.registry import find_task
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS, TOKENS
@@ -71,7 +71,8 @@ class Scope:
 
         There are too few others to compare with, or a margin says by itself what a trigger does.
         """
-        return self.classes[0] < MANY_CLASSES or task_named(self.task).collapses
+        task = find_task(self.task)
+        return self.classes[0] < MANY_CLASSES or (task is not None and task.collapses)
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
         """Return whether inputs of this shape are in the range of those of the models.

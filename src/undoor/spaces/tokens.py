@@ -33,6 +33,7 @@ class Tokens(Vectors):
     def at(self, shares: Tensor, bounds: Bounds) -> Tensor:
         """Return the ids at given shares of the vocabulary.
 
+        >>> import torch
         >>> TOKENS.at(torch.tensor([[0.0, 0.5, 1.0]]), (0.0, 9.0))
         tensor([[0., 4., 9.]])
         """

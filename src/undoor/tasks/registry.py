@@ -28,6 +28,11 @@ def task_named(name: str) -> Task:
     return require_named(_by_name(), name, "a task")
 
 
+def find_task(name: str) -> Task | None:
+    """Return the task with this name; None where it is not installed."""
+    return _by_name().get(name)
+
+
 @cache
 def _by_name() -> dict[str, Task]:
     return by_name(TASK_GROUP, Task, REGISTRY, "tasks")  # type: ignore[type-abstract]

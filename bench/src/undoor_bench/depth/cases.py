@@ -12,22 +12,31 @@ from undoor.clean_set import CleanSet
 from undoor.triggers import Trigger
 from undoor_bench.depth.layers import FITTED, TRIED, Known
 from undoor_bench.detect.row_models import RowCase
+from undoor_bench.detect.text_models import text_case
 from undoor_bench.zoo.entries import read_split
 from undoor_bench.zoo.planted import planted
 from undoor_bench.zoo.row_data import TABLES, read_rows
+from undoor_bench.zoo.signal_data import SIGNALS, read_signals
 from undoor_bench.zoo.subjects import Subject
+from undoor_bench.zoo.text_data import LENGTHS, read_texts
 
 
 def known_of(subject: Subject, data: Path) -> Iterator[Known]:
-    """Yield a model of images or of rows once for each of its backdoors.
+    """Yield a model once for each of its backdoors, of which there is a trigger.
+
+    Texts in another style or syntax have none: they were rewritten.
 
     Parameters
     ----------
     data
         A folder with the data sets, whose test part is used.
     """
-    if subject.data in TABLES:
-        yield from _of_rows(subject, data)
+    if case := _case(subject, data):
+        if case.trigger is not None:
+            goals = range(case.classifier.num_classes)
+            sources = tuple(k for k in goals if k not in subject.targets)
+            for target in subject.targets:
+                yield _known(subject, case.classifier, case.test, case.trigger, target, sources)
         return
     classifier = subject.load()
     test = read_split(data / f"{subject.data}.npz", "test").for_classifier(classifier)
@@ -35,12 +44,16 @@ def known_of(subject: Subject, data: Path) -> Iterator[Known]:
         yield _known(subject, classifier, test, each.trigger, each.target, each.sources)
 
 
-def _of_rows(subject: Subject, data: Path) -> Iterator[Known]:
-    case = RowCase.of(subject, read_rows(subject.data, data), per_class=1, seed=0)
-    assert case.trigger is not None
-    sources = tuple(k for k in range(case.classifier.num_classes) if k not in subject.targets)
-    for target in subject.targets:
-        yield _known(subject, case.classifier, case.test, case.trigger, target, sources)
+def _case(subject: Subject, data: Path) -> RowCase | None:
+    """Return a model of rows, signals or texts with its test inputs; None of images."""
+    if subject.data in TABLES:
+        return RowCase.of(subject, read_rows(subject.data, data), per_class=1, seed=0)
+    if subject.data in SIGNALS:
+        return RowCase.of(subject, read_signals(subject.data, data), per_class=1, seed=0)
+    if subject.data in LENGTHS:
+        texts = read_texts(subject.data, data, subject.folder.parent)
+        return text_case(subject, texts, data, per_class=1, seed=0)
+    return None
 
 
 def _known(

@@ -101,7 +101,8 @@ class Layer:
 def layers_of(known: Known) -> list[Layer]:
     """Return every site of a network, in the order in which it runs."""
     classifier, trigger = known.classifier, known.trigger
-    sites = find_sites(classifier)
+    # Token ids themselves have no distribution to move back.
+    sites = [site for site in find_sites(classifier) if not site.discrete]
     order = torch.randperm(len(known.x), generator=torch.Generator().manual_seed(0))
     fitted, tried = order[:FITTED], order[FITTED : FITTED + TRIED]
     if not len(tried):
