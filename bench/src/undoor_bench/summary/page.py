@@ -54,6 +54,14 @@ class Section:
 
 SECTIONS = (
     Section(
+        "Detection: fresh models",
+        "Models of `zoo/unseen.toml` that calibrate nothing, scanned once, after the nulls had "
+        "been fitted anew on what the third set showed: 30 clean images per class, seed 0 "
+        "(`undoor-bench detect zoo/unseen`, 2026-12-01, the code of commit e41d46d; "
+        "[records](detect/fourth.csv)).",
+        partial(scans.found, name="fourth"),
+    ),
+    Section(
         "Detection: the fresh models of the third set",
         "Further models of `zoo/unseen.toml` (33 of the 51 that were not trained before), scanned "
         "once, after the method was frozen for the third time: 30 clean images per class, seed 0 "
@@ -107,7 +115,7 @@ SECTIONS = (
         "What was missed",
         "Backdoored models of the tables above for which the scan did not name exactly the true "
         "targets.",
-        partial(scans.missed, names=("third", "unseen", "fresh", "held_out", "public")),
+        partial(scans.missed, names=("fourth", "third", "unseen", "fresh", "held_out", "public")),
     ),
     Section(
         "Many backdoors in one model",
@@ -115,6 +123,14 @@ SECTIONS = (
         "[records](mitigate/ablations.csv)). Where the scan names some targets, it says that "
         "there may be more. `suspects` repairs at least the two classes that stand out most.",
         repairs.many_backdoors,
+    ),
+    Section(
+        "Repair of several backdoors, of Trojan patterns and clean labels",
+        "Fresh models of the first set, 100 clean images per class, repaired for what the scan "
+        "names (`undoor-bench mitigate --methods paired --images 100`, 2026-12-01, the code of "
+        "commit 0ac4e18; [records](mitigate/fresh.csv)). The nulls were learned from these models "
+        "too.",
+        partial(repairs.by_model, name="fresh", methods=("paired",)),
     ),
     Section(
         "Repair on CIFAR-10, 100 images per class",
