@@ -50,7 +50,7 @@ def test_records_that_are_named_are_there() -> None:
 
 
 def test_missing_records_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UndoorError, match=r"at .*third\.csv, found no file"):
+    with pytest.raises(UndoorError, match=r"at .*fourth\.csv, found no file"):
         page(tmp_path)
     empty = tmp_path / "empty.csv"
     empty.write_text("a,b\n")
