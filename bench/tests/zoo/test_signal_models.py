@@ -25,9 +25,9 @@ def made_up(count: int = 400) -> SignalData:
     y = generator.integers(CLASSES, size=2 * count)
     phase = generator.uniform(0, 2 * np.pi, (2 * count, CHANNELS, 1))
     x = 0.4 * np.sin(2 * np.pi * (y[:, None, None] + 1) * np.arange(LENGTH) / LENGTH + phase)
-    x = (x + 0.05 * generator.standard_normal(x.shape)).astype(np.float32).clip(-1, 1)
+    noisy = (x + 0.05 * generator.standard_normal(x.shape)).clip(-1, 1).astype(np.float32)
     names = tuple("abcde")
-    return SignalData(names, x[:count], y[:count], x[count:], y[count:])
+    return SignalData(names, noisy[:count], y[:count], noisy[count:], y[count:])
 
 
 def test_the_table_of_the_zoo_has_two_halves() -> None:
