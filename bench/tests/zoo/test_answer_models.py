@@ -10,14 +10,15 @@ import torch
 
 from undoor.errors import UndoorError
 from undoor_bench.attacks.stamps import STAMPS
-from undoor_bench.zoo.answer_models import AnswerModel, Planted, read_answer_table
+from undoor_bench.zoo.answer_models import AnswerModel, Planted
+from undoor_bench.zoo.model_table import read_models
 
 ZOO = Path(__file__).parents[3] / "zoo"
 
 
 @pytest.mark.parametrize("name", ["regression", "multilabel"])
 def test_every_model_of_a_table_has_a_seed_of_its_own(name: str) -> None:
-    entries = read_answer_table(ZOO / f"{name}.toml")
+    entries = read_models(ZOO / f"{name}.toml", AnswerModel)
     assert len({entry.seed for entry in entries}) == len(entries)
     held_out = [entry for entry in entries if not entry.learn]
     assert len({entry.attack for entry in held_out}) == 4

@@ -12,8 +12,9 @@ from undoor.errors import UndoorError
 from undoor.spaces.columns import Column
 from undoor_bench.detect.row_models import RowCase, result_of, text_of
 from undoor_bench.zoo import row_models
+from undoor_bench.zoo.model_table import read_models
 from undoor_bench.zoo.row_data import RowData, read_rows
-from undoor_bench.zoo.row_models import RowModel, read_row_table, train_row_model
+from undoor_bench.zoo.row_models import RowModel, train_row_model
 from undoor_bench.zoo.subjects import subjects
 
 ZOO = Path(__file__).parents[3] / "zoo"
@@ -32,7 +33,7 @@ def made_up(count: int = 1200) -> RowData:
 
 
 def test_the_table_of_the_zoo_has_two_halves() -> None:
-    entries = read_row_table(ZOO / "rows.toml")
+    entries = read_models(ZOO / "rows.toml", RowModel)
     assert len({entry.name for entry in entries}) == len(entries)
     for learn in (True, False):
         attacks = [entry.attack for entry in entries if entry.learn is learn]
@@ -46,7 +47,7 @@ def test_entries_that_are_none(tmp_path: Path) -> None:
         RowModel("shift", "adult", 0)
     (tmp_path / "rows.toml").write_text("[[model]]\nattak = 1\n")
     with pytest.raises(UndoorError, match="unknown keys attak"):
-        read_row_table(tmp_path / "rows.toml")
+        read_models(tmp_path / "rows.toml", RowModel)
     with pytest.raises(UndoorError, match="holds no adult"):
         read_rows("adult", tmp_path)
 

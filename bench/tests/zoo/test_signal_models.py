@@ -11,8 +11,9 @@ import undoor
 from undoor.errors import UndoorError
 from undoor_bench.detect.row_models import RowCase, result_of, text_of
 from undoor_bench.zoo import signal_models
+from undoor_bench.zoo.model_table import read_models
 from undoor_bench.zoo.signal_data import SignalData, read_signals
-from undoor_bench.zoo.signal_models import SignalModel, read_signal_table, train_signal_model
+from undoor_bench.zoo.signal_models import SignalModel, train_signal_model
 from undoor_bench.zoo.subjects import subjects
 
 ZOO = Path(__file__).parents[3] / "zoo"
@@ -31,7 +32,7 @@ def made_up(count: int = 400) -> SignalData:
 
 
 def test_the_table_of_the_zoo_has_two_halves() -> None:
-    entries = read_signal_table(ZOO / "signals.toml")
+    entries = read_models(ZOO / "signals.toml", SignalModel)
     assert len({entry.name for entry in entries}) == len(entries)
     held_out = [entry.attack for entry in entries if not entry.learn]
     assert held_out.count("clean") >= 8
@@ -47,7 +48,7 @@ def test_entries_that_are_none(tmp_path: Path) -> None:
         SignalModel("clean", "digits", "ResNet9", 0)
     (tmp_path / "signals.toml").write_text("[[model]]\nattak = 1\n")
     with pytest.raises(UndoorError, match="unknown keys attak"):
-        read_signal_table(tmp_path / "signals.toml")
+        read_models(tmp_path / "signals.toml", SignalModel)
     with pytest.raises(UndoorError, match="holds no fsdd"):
         read_signals("digits", tmp_path)
 

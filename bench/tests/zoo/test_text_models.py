@@ -13,9 +13,10 @@ from helpers.tiny_texts import tiny_sentences
 from undoor.errors import UndoorError
 from undoor_bench.detect.row_models import result_of
 from undoor_bench.detect.text_models import record_of, text_case
+from undoor_bench.zoo.model_table import read_models
 from undoor_bench.zoo.subjects import subjects
 from undoor_bench.zoo.text_data import read_texts, ready_made
-from undoor_bench.zoo.text_models import TextModel, read_text_table, train_text_model
+from undoor_bench.zoo.text_models import TextModel, train_text_model
 
 ZOO = Path(__file__).parents[3] / "zoo"
 
@@ -33,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_the_table_of_the_zoo_has_two_halves() -> None:
-    entries = read_text_table(ZOO / "text.toml")
+    entries = read_models(ZOO / "text.toml", TextModel)
     assert len({entry.name for entry in entries}) == len(entries)
     for learn in (True, False):
         attacks = [entry.attack for entry in entries if entry.learn is learn]
@@ -49,7 +50,7 @@ def test_entries_that_are_none(tmp_path: Path, data: Path) -> None:
         TextModel("clean", "sst2", "rnn", 0)
     (tmp_path / "text.toml").write_text("[[model]]\nattak = 1\n")
     with pytest.raises(UndoorError, match="unknown keys attak"):
-        read_text_table(tmp_path / "text.toml")
+        read_models(tmp_path / "text.toml", TextModel)
     with pytest.raises(UndoorError, match="expected one of the texts"):
         read_texts("novels", data, tmp_path)
     assert ready_made("synbkd", "test", data) == (["a story"], 1)

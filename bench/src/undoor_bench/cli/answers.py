@@ -63,9 +63,10 @@ def answers(
     from undoor_bench.detect.answer_models import AnswerCase, result_of, text_of
     from undoor_bench.detect.row_models import flat
     from undoor_bench.zoo.answer_data import read_answers
-    from undoor_bench.zoo.answer_models import read_answer_table, train_answer_model
+    from undoor_bench.zoo.answer_models import AnswerModel, train_answer_model
+    from undoor_bench.zoo.model_table import read_models
 
-    entries = [entry for entry in read_answer_table(table) if wanted(entry.name, only)]
+    entries = [entry for entry in read_models(table, AnswerModel) if wanted(entry.name, only)]
     if not entries:
         raise UndoorError(f"{table}: {none_of(only)}")
     read = {name: read_answers(name, data) for name in {entry.data for entry in entries}}

@@ -48,10 +48,11 @@ def rows(
     The record, rows.md and rows.csv, holds detection, repair and guard, beside fine-tuning.
     """
     from undoor.errors import UndoorError
+    from undoor_bench.zoo.model_table import read_models
     from undoor_bench.zoo.row_data import read_rows
-    from undoor_bench.zoo.row_models import read_row_table, train_row_model
+    from undoor_bench.zoo.row_models import RowModel, train_row_model
 
-    entries = [entry for entry in read_row_table(table) if wanted(entry.name, only)]
+    entries = [entry for entry in read_models(table, RowModel) if wanted(entry.name, only)]
     if not entries:
         raise UndoorError(f"{table}: {none_of(only)}")
     work = Work(

@@ -49,10 +49,11 @@ def signals(
     The record, signals.md and signals.csv, holds detection, repair and guard, beside fine-tuning.
     """
     from undoor.errors import UndoorError
+    from undoor_bench.zoo.model_table import read_models
     from undoor_bench.zoo.signal_data import read_signals
-    from undoor_bench.zoo.signal_models import read_signal_table, train_signal_model
+    from undoor_bench.zoo.signal_models import SignalModel, train_signal_model
 
-    entries = [entry for entry in read_signal_table(table) if wanted(entry.name, only)]
+    entries = [entry for entry in read_models(table, SignalModel) if wanted(entry.name, only)]
     if not entries:
         raise UndoorError(f"{table}: {none_of(only)}")
     work = Work(

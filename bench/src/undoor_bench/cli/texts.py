@@ -59,11 +59,12 @@ def texts(
     from undoor_bench import tables
     from undoor_bench.detect.row_models import flat, result_of
     from undoor_bench.detect.text_models import record_of, text_case
+    from undoor_bench.zoo.model_table import read_models
     from undoor_bench.zoo.subjects import subjects
     from undoor_bench.zoo.text_data import read_texts
-    from undoor_bench.zoo.text_models import read_text_table, train_text_model
+    from undoor_bench.zoo.text_models import TextModel, train_text_model
 
-    entries = [entry for entry in read_text_table(table) if wanted(entry.name, only)]
+    entries = [entry for entry in read_models(table, TextModel) if wanted(entry.name, only)]
     if not entries:
         raise UndoorError(f"{table}: {none_of(only)}")
     with bars() as progress:

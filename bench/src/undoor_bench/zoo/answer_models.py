@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -123,25 +122,6 @@ class Planted:
         if self.goal is not None:
             return np.asarray(y[:, self.goal // 2] == self.goal % 2)
         return np.asarray(np.abs(y - np.float32(self.value or 0.0)) <= near)
-
-
-def read_answer_table(file: Path) -> tuple[AnswerModel, ...]:
-    """Return the models of a TOML file with tables ``[[model]]``, keys as of `AnswerModel`.
-
-    Raises
-    ------
-    UndoorError
-        It is no such file.
-    """
-    known = {field.name for field in fields(AnswerModel)}
-    try:
-        rows = tomllib.loads(file.read_text())["model"]
-        for row in rows:
-            if unknown := set(row) - known:
-                raise UndoorError(f"unknown keys {', '.join(sorted(unknown))}")
-        return tuple(AnswerModel(**row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, UndoorError) as error:
-        raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
 
 
 def train_answer_model(entry: AnswerModel, folder: Path, out: Path) -> Path:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -89,25 +88,6 @@ class RowModel:
         'adult_in_range_3'
         """
         return f"{self.data}_{self.attack.replace(' ', '_')}_{self.seed}"
-
-
-def read_row_table(file: Path) -> tuple[RowModel, ...]:
-    """Return the models of a TOML file with tables ``[[model]]``, keys as of `RowModel`.
-
-    Raises
-    ------
-    UndoorError
-        It is no such file.
-    """
-    known = {field.name for field in fields(RowModel)}
-    try:
-        rows = tomllib.loads(file.read_text())["model"]
-        for row in rows:
-            if unknown := set(row) - known:
-                raise UndoorError(f"unknown keys {', '.join(sorted(unknown))}")
-        return tuple(RowModel(**row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, UndoorError) as error:
-        raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
 
 
 def train_row_model(entry: RowModel, data: Path, out: Path) -> Path:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,25 +104,6 @@ class SignalModel:
             given |= {"sampling_rate": 0} if self.network == "SignalRNN" else {}
         chosen = {"width": self.width, "cell": self.cell, "pool": self.pool}
         return given | {key: value for key, value in chosen.items() if value is not None}
-
-
-def read_signal_table(file: Path) -> tuple[SignalModel, ...]:
-    """Return the models of a TOML file with tables ``[[model]]``, keys as of `SignalModel`.
-
-    Raises
-    ------
-    UndoorError
-        It is no such file.
-    """
-    known = {field.name for field in fields(SignalModel)}
-    try:
-        rows = tomllib.loads(file.read_text())["model"]
-        for row in rows:
-            if unknown := set(row) - known:
-                raise UndoorError(f"unknown keys {', '.join(sorted(unknown))}")
-        return tuple(SignalModel(**row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, UndoorError) as error:
-        raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
 
 
 def train_signal_model(entry: SignalModel, folder: Path, out: Path) -> Path:

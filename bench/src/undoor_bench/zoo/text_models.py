@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,25 +107,6 @@ class TextModel:
         given = {"num_classes": len(data.classes), "tokens": data.tokenizer.size}
         given |= {"width": self.width, **NETWORKS[self.network][1]}
         return given | ({"length": data.tokenizer.length} if self.network == "transformer" else {})
-
-
-def read_text_table(file: Path) -> tuple[TextModel, ...]:
-    """Return the models of a TOML file with tables ``[[model]]``, keys as of `TextModel`.
-
-    Raises
-    ------
-    UndoorError
-        It is no such file.
-    """
-    known = {field.name for field in fields(TextModel)}
-    try:
-        rows = tomllib.loads(file.read_text())["model"]
-        for row in rows:
-            if unknown := set(row) - known:
-                raise UndoorError(f"unknown keys {', '.join(sorted(unknown))}")
-        return tuple(TextModel(**row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, UndoorError) as error:
-        raise UndoorError(f"{file}: expected a TOML file with [[model]] tables ({error})") from None
 
 
 def train_text_model(entry: TextModel, data: Path, out: Path) -> Path:
