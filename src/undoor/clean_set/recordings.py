@@ -81,8 +81,8 @@ class Recordings:
                 raise UnreadableError(reason, "does not fit")
             samples, changed = samples.mean(1, keepdims=True), ("channels mixed",)
         out = np.zeros((self.length, self.channels, 1), np.float32)
-        kept = samples[: self.length].clip(-1, 1)
-        out[: len(kept), :, 0] = kept
+        cut = samples[: self.length].clip(-1, 1)
+        out[: len(cut), :, 0] = cut
         low, high = self.bounds
         return Decoded((low + (out + 1) * np.float32((high - low) / 2)).astype(np.float32), changed)
 

@@ -186,8 +186,8 @@ def _read_lines(path: Path) -> Table:
             "label on each line"
         ) from error
     names = dict.fromkeys(name for row in rows for name in row)
-    kept = _wanted(list(names))
-    return Table(str(path), tuple(names), {name: [row.get(name) for row in rows] for name in kept})
+    columns = _wanted(list(names))
+    return Table(str(path), tuple(names), {name: [row.get(name) for row in rows] for name in columns})
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from undoor.cli.command import CommandResult, command
-from undoor.cli.exit_codes import ExitCode
-from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
-from undoor_bench.cli.group import Only, none_of, wanted
+from undoor_bench.cli.group import Only
+from undoor_bench.cli.space_zoo import Work, carried_out, entries_of
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-answers/1"
@@ -53,47 +51,25 @@ def answers(
 
     The record, answers.md and answers.csv, holds detection, repair and guard.
     """
-    from datetime import UTC, datetime
+    from functools import cache
 
-    from undoor.calibrate import fitted
-    from undoor.errors import UndoorError
-    from undoor.families.calibration import calibration_for
-    from undoor.vocabulary import MANY_CLASSES
-    from undoor_bench import tables
     from undoor_bench.detect.answer_models import AnswerCase, result_of, text_of
-    from undoor_bench.detect.row_models import flat
-    from undoor_bench.zoo.answer_data import read_answers
+    from undoor_bench.zoo.answer_data import AnswerData, read_answers
     from undoor_bench.zoo.answer_models import AnswerModel, train_answer_model
-    from undoor_bench.zoo.model_table import read_models
 
-    entries = [entry for entry in read_models(table, AnswerModel) if wanted(entry.name, only)]
-    if not entries:
-        raise UndoorError(f"{table}: {none_of(only)}")
-    read = {name: read_answers(name, data) for name in {entry.data for entry in entries}}
-    seen, lines = [], []
-    with bars() as progress:
-        for done, entry in enumerate(entries):
-            progress("models", done, len(entries))
-            folder = train_answer_model(entry, data, zoo)
-            if (learn if entry.learn else out) is None:
-                continue
-            case = AnswerCase.of(folder, read[entry.data], seed=seed)
-            if entry.learn:
-                # What is found does not depend on what natural triggers look like.
-                seen.append(case.observed(case.scan(seed, calibration_for(MANY_CLASSES))))
-            else:
-                lines.append(result_of(case, seed, give=give))
-        if learn is not None:
-            fitted(seen, progress=progress)[0].save(learn)
-    if out is not None:
-        date = datetime.now(UTC).date().isoformat()
-        task = read[entries[0].data].task
-        tables.save(out / "answers", text_of(lines, task, date), flat(lines))
+    @cache
+    def read(name: str) -> AnswerData:
+        return read_answers(name, data)
 
-    def show(console: Console) -> None:
-        if learn is not None:
-            console.print(f"{learn}: learned from {len(seen)} models")
-        for line in lines:
-            console.print(f"{line['name']}: {line['verdict']}, named {line['named'] or 'none'}")
-
-    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": lines}, show)
+    work = Work(
+        name="answers",
+        entries=entries_of(table, AnswerModel, only),
+        train=lambda entry: train_answer_model(entry, data, zoo),
+        case=lambda entry: AnswerCase.of(zoo / entry.name, read(entry.data), seed=seed),
+        line=lambda case: result_of(case, seed, give=give),
+        record=lambda lines, date: text_of(lines, read(work.entries[0].data).task, date),
+        out=out,
+        learn=learn,
+        seed=seed,
+    )
+    return carried_out(work, SCHEMA)

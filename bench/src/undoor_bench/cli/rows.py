@@ -9,8 +9,8 @@ import typer
 
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
-from undoor_bench.cli.group import Only, none_of, wanted
-from undoor_bench.cli.space_zoo import Work, carried_out
+from undoor_bench.cli.group import Only
+from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-rows/1"
@@ -47,23 +47,23 @@ def rows(
 
     The record, rows.md and rows.csv, holds detection, repair and guard, beside fine-tuning.
     """
-    from undoor.errors import UndoorError
-    from undoor_bench.zoo.model_table import read_models
+    from undoor_bench.detect.row_models import RowCase, result_of, text_of
     from undoor_bench.zoo.row_data import read_rows
     from undoor_bench.zoo.row_models import RowModel, train_row_model
 
-    entries = [entry for entry in read_models(table, RowModel) if wanted(entry.name, only)]
-    if not entries:
-        raise UndoorError(f"{table}: {none_of(only)}")
     work = Work(
-        called=("rows", "tables"),
-        entries=entries,
+        name="rows",
+        entries=entries_of(table, RowModel, only),
         train=lambda entry: train_row_model(entry, data, zoo),
-        data=lambda name: read_rows(name, data),
-        zoo=zoo,
+        case=opener(
+            zoo,
+            lambda name: read_rows(name, data),
+            lambda subject, read: RowCase.of(subject, read, per_class=per_class, seed=seed),
+        ),
+        line=lambda case: result_of(case, seed),
+        record=lambda lines, date: text_of(lines, date, "tables"),
         out=out,
         learn=learn,
-        per_class=per_class,
         seed=seed,
     )
     return carried_out(work, SCHEMA)

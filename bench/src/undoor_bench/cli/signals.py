@@ -9,8 +9,8 @@ import typer
 
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
-from undoor_bench.cli.group import Only, none_of, wanted
-from undoor_bench.cli.space_zoo import Work, carried_out
+from undoor_bench.cli.group import Only
+from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-signals/1"
@@ -48,23 +48,23 @@ def signals(
 
     The record, signals.md and signals.csv, holds detection, repair and guard, beside fine-tuning.
     """
-    from undoor.errors import UndoorError
-    from undoor_bench.zoo.model_table import read_models
+    from undoor_bench.detect.row_models import RowCase, result_of, text_of
     from undoor_bench.zoo.signal_data import read_signals
     from undoor_bench.zoo.signal_models import SignalModel, train_signal_model
 
-    entries = [entry for entry in read_models(table, SignalModel) if wanted(entry.name, only)]
-    if not entries:
-        raise UndoorError(f"{table}: {none_of(only)}")
     work = Work(
-        called=("signals", "signals"),
-        entries=entries,
+        name="signals",
+        entries=entries_of(table, SignalModel, only),
         train=lambda entry: train_signal_model(entry, data, zoo),
-        data=lambda name: read_signals(name, data),
-        zoo=zoo,
+        case=opener(
+            zoo,
+            lambda name: read_signals(name, data),
+            lambda subject, read: RowCase.of(subject, read, per_class=per_class, seed=seed),
+        ),
+        line=lambda case: result_of(case, seed),
+        record=lambda lines, date: text_of(lines, date, "signals"),
         out=out,
         learn=learn,
-        per_class=per_class,
         seed=seed,
     )
     return carried_out(work, SCHEMA)

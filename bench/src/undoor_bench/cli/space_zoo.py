@@ -1,84 +1,125 @@
-"""What the commands for models of one space share: from training to nulls and the record."""
+"""What the commands for models of one space or task share: from training to the record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from rich.console import Console
 
 from undoor.cli.command import CommandResult
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.progress import bars
+from undoor_bench.cli.group import none_of, wanted
 
 if TYPE_CHECKING:
     from undoor.calibrate import Observation
-    from undoor_bench.detect.row_models import Samples
+    from undoor.families.calibration import Calibration
+    from undoor.scan.report import ScanReport
+    from undoor_bench.zoo.subjects import Subject
+
+Lines = Sequence[Mapping[str, Any]]
 
 
-class Entry(Protocol):
-    """A model of a table of models."""
+class Case(Protocol):
+    """One model with the clean inputs that its defender has."""
 
-    @property
-    def name(self) -> str:
-        """Of the model, and of its folder."""
+    def scan(self, seed: int, calibration: Calibration | None = None) -> ScanReport:
+        """Return the report of a scan."""
 
-    @property
-    def data(self) -> str:
-        """The name of its data set."""
+    def observed(self, report: ScanReport) -> Observation:
+        """Return what a scan of the model teaches."""
 
-    @property
-    def learn(self) -> bool:
-        """Whether it is of the half that nulls are learned from."""
+
+Opened = TypeVar("Opened", bound=Case)
+Data = TypeVar("Data")
 
 
 @dataclass(frozen=True)
-class Work:
-    """The models of one space, and what is done with them.
+class Work(Generic[Opened]):
+    """The models of one space or task, and what is done with them.
 
     Attributes
     ----------
-    called
-        The name of the record, and of the space in sentences.
+    name
+        Of the record.
     entries
-        The models.
+        The models, with `name`, `data`, and `learn`: whether nulls are learned from them.
     train
         Trains one that is not there yet.
-    data
-        Reads a data set by its name.
-    zoo
-        Folder of the models.
+    case
+        Opens one that is there.
+    line, record
+        Measure one of the held-out half, and make a text of the lines and the date.
     out, learn
         Folder for the record of the held-out half, and file for nulls, learned from the other.
-    per_class, seed
-        Clean samples per class; of their draw and of the scan.
+    seed
+        Of the scans.
     """
 
-    called: tuple[str, str]
-    entries: Sequence[Entry]
+    name: str
+    entries: Sequence[Any]
     train: Callable[[Any], object]
-    data: Callable[[str], Samples]
-    zoo: Path
+    case: Callable[[Any], Opened]
+    line: Callable[[Opened], Mapping[str, Any]]
+    record: Callable[[Lines, str], str]
     out: Path | None
     learn: Path | None
-    per_class: int
     seed: int
 
 
-def carried_out(work: Work, schema: str) -> CommandResult:
+def entries_of(table: Path, kind: type[Any], only: Sequence[str] | None) -> tuple[Any, ...]:
+    """Return the models of a table that are wanted, at least one.
+
+    Raises
+    ------
+    UndoorError
+        It is no such table, or none is wanted.
+    """
+    from undoor.errors import UndoorError
+    from undoor_bench.zoo.model_table import read_models
+
+    entries = tuple(entry for entry in read_models(table, kind) if wanted(entry.name, only))
+    if not entries:
+        raise UndoorError(f"{table}: {none_of(only)}")
+    return entries
+
+
+def opener(
+    zoo: Path, read: Callable[[str], Data], case: Callable[[Subject, Data], Opened]
+) -> Callable[[Any], Opened]:
+    """Return what opens the model of an entry, in a zoo whose models are all trained.
+
+    Parameters
+    ----------
+    zoo
+        Folder of the models.
+    read
+        Reads a data set by its name, each once.
+    case
+        Makes the case of a model and its data set.
+    """
+    from undoor_bench.zoo.subjects import subjects
+
+    by_name = cache(lambda: {subject.name: subject for subject in subjects(zoo)})
+    data = cache(read)
+    return lambda entry: case(by_name()[entry.name], data(entry.data))
+
+
+def carried_out(work: Work[Opened], schema: str) -> CommandResult:
     """Train what is not there yet, learn nulls from one half of the models, measure the other."""
     from datetime import UTC, datetime
 
     from undoor_bench import tables
-    from undoor_bench.detect.row_models import flat, text_of
+    from undoor_bench.detect.row_models import flat
 
     lines = _lines(work)
     if work.out is not None:
-        name, what = work.called
         date = datetime.now(UTC).date().isoformat()
-        tables.save(work.out / name, text_of(lines, date, what), flat(lines))
+        tables.save(work.out / work.name, work.record(lines, date), flat(lines))
 
     def show(console: Console) -> None:
         if work.learn is not None:
@@ -89,33 +130,27 @@ def carried_out(work: Work, schema: str) -> CommandResult:
     return CommandResult(ExitCode.CLEAN, {"schema": schema, "models": lines}, show)
 
 
-def _lines(work: Work) -> list[Mapping[str, Any]]:
+def _lines(work: Work[Opened]) -> list[Mapping[str, Any]]:
     from undoor.calibrate import fitted
     from undoor.families.calibration import calibration_for
     from undoor.vocabulary import MANY_CLASSES
-    from undoor_bench.detect.row_models import RowCase, result_of
-    from undoor_bench.zoo.subjects import subjects
 
     with bars() as progress:
         for done, entry in enumerate(work.entries):
             progress("models", done, len(work.entries))
             work.train(entry)
-        by_name = {subject.name: subject for subject in subjects(work.zoo)}
-        read = {name: work.data(name) for name in {entry.data for entry in work.entries}}
         seen: list[Observation] = []
         lines: list[Mapping[str, Any]] = []
         for done, entry in enumerate(work.entries):
             if (work.learn if entry.learn else work.out) is None:
                 continue
             progress("scans", done, len(work.entries))
-            case = RowCase.of(
-                by_name[entry.name], read[entry.data], per_class=work.per_class, seed=work.seed
-            )
+            case = work.case(entry)
             if entry.learn:
                 # What is found does not depend on what natural triggers look like.
                 seen.append(case.observed(case.scan(work.seed, calibration_for(MANY_CLASSES))))
             else:
-                lines.append(result_of(case, work.seed))
+                lines.append(work.line(case))
         if work.learn is not None:
             fitted(seen, progress=progress)[0].save(work.learn)
     return lines

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from undoor.cli.command import CommandResult, command
-from undoor.cli.exit_codes import ExitCode
-from undoor.cli.progress import bars
 from undoor_bench.cli.app import app
-from undoor_bench.cli.group import Only, none_of, wanted
+from undoor_bench.cli.group import Only
+from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-texts/1"
@@ -50,51 +48,24 @@ def texts(
 
     The record, text.md and text.csv, holds detection, repair and guard, beside fine-tuning.
     """
-    from datetime import UTC, datetime
-
-    from undoor.calibrate import fitted
-    from undoor.errors import UndoorError
-    from undoor.families.calibration import calibration_for
-    from undoor.vocabulary import MANY_CLASSES
-    from undoor_bench import tables
-    from undoor_bench.detect.row_models import flat, result_of
+    from undoor_bench.detect.row_models import result_of
     from undoor_bench.detect.text_models import record_of, text_case
-    from undoor_bench.zoo.model_table import read_models
-    from undoor_bench.zoo.subjects import subjects
     from undoor_bench.zoo.text_data import read_texts
     from undoor_bench.zoo.text_models import TextModel, train_text_model
 
-    entries = [entry for entry in read_models(table, TextModel) if wanted(entry.name, only)]
-    if not entries:
-        raise UndoorError(f"{table}: {none_of(only)}")
-    with bars() as progress:
-        for done, entry in enumerate(entries):
-            progress("models", done, len(entries))
-            train_text_model(entry, data, zoo)
-        by_name = {subject.name: subject for subject in subjects(zoo)}
-        read = {name: read_texts(name, data, zoo) for name in {entry.data for entry in entries}}
-        seen, lines = [], []
-        for done, entry in enumerate(entries):
-            if (learn if entry.learn else out) is None:
-                continue
-            progress("scans", done, len(entries))
-            subject = by_name[entry.name]
-            case = text_case(subject, read[entry.data], data, per_class=per_class, seed=seed)
-            if entry.learn:
-                # What is found does not depend on what natural triggers look like.
-                seen.append(case.observed(case.scan(seed, calibration_for(MANY_CLASSES))))
-            else:
-                lines.append(result_of(case, seed))
-        if learn is not None:
-            fitted(seen, progress=progress)[0].save(learn)
-    if out is not None:
-        date = datetime.now(UTC).date().isoformat()
-        tables.save(out / "text", record_of(lines, date), flat(lines))
-
-    def show(console: Console) -> None:
-        if learn is not None:
-            console.print(f"{learn}: learned from {len(seen)} models")
-        for line in lines:
-            console.print(f"{line['name']}: {line['verdict']}, named {line['named'] or 'none'}")
-
-    return CommandResult(ExitCode.CLEAN, {"schema": SCHEMA, "models": lines}, show)
+    work = Work(
+        name="text",
+        entries=entries_of(table, TextModel, only),
+        train=lambda entry: train_text_model(entry, data, zoo),
+        case=opener(
+            zoo,
+            lambda name: read_texts(name, data, zoo),
+            lambda subject, read: text_case(subject, read, data, per_class=per_class, seed=seed),
+        ),
+        line=lambda case: result_of(case, seed),
+        record=record_of,
+        out=out,
+        learn=learn,
+        seed=seed,
+    )
+    return carried_out(work, SCHEMA)

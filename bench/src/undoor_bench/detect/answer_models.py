@@ -118,8 +118,8 @@ class AnswerCase:
         """
         assert self.trigger is not None
         target = self.targets[len(self.targets) // 2] if given else report.findings[0].target
-        forced = (target,) if given else ()
-        repair = undoor.repair(self.classifier, self.clean, report, force_targets=forced)
+        added = (target,) if given else ()
+        repair = undoor.repair(self.classifier, self.clean, report, force_targets=added)
         space, task = self.classifier.space, self.classifier.task
         triggered = stamp_set(self.test, self.trigger, target, space=space, task=task)
         guarded = undoor.guard(self.classifier, repair)

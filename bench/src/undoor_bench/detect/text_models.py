@@ -49,8 +49,8 @@ def text_case(
     if (attack := _attack(subject.attack)) in READY_MADE:
         # Of two classes: the label of a text that is to be moved is the other one.
         changed, target = ready_made(READY_MADE[attack], "test", data)
-        own = torch.full((len(changed),), 1 - target)
-        triggered = CleanSet(texts.tokenizer.ids(changed), own, texts.classes)
+        labels_before = torch.full((len(changed),), 1 - target)
+        triggered = CleanSet(texts.tokenizer.ids(changed), labels_before, texts.classes)
     return RowCase(subject, classifier, clean, test, trigger, triggered)
 
 

@@ -126,8 +126,8 @@ def _speeds(x: NDArray[Any], y: NDArray[Any]) -> tuple[Values, Values]:
 
 def _signs(folder: Path) -> AnswerData:
     (x, y), (x_test, y_test) = (read_arrays(folder / "gtsrb.npz", s) for s in ("train", "test"))
-    kept = np.random.default_rng(0).permutation(len(y))[:MADE_OF]
-    train = _pixels(x[kept], 2), _attributes(y[kept])
+    chosen = np.random.default_rng(0).permutation(len(y))[:MADE_OF]
+    train = _pixels(x[chosen], 2), _attributes(y[chosen])
     test = _pixels(x_test[:TESTED], 2), _attributes(y_test[:TESTED])
     return AnswerData(MULTI_LABEL.name, tuple(SEEN), *train, *test)
 
