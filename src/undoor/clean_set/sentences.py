@@ -187,7 +187,9 @@ def _read_lines(path: Path) -> Table:
         ) from error
     names = dict.fromkeys(name for row in rows for name in row)
     columns = _wanted(list(names))
-    return Table(str(path), tuple(names), {name: [row.get(name) for row in rows] for name in columns})
+    return Table(
+        str(path), tuple(names), {name: [row.get(name) for row in rows] for name in columns}
+    )
 
 
 def _object(value: Any) -> Mapping[str, Any]:
