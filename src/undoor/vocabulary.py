@@ -144,6 +144,7 @@ IMAGES: Final = "images"
 VECTORS: Final = "vectors"
 ROWS: Final = "rows"
 SIGNALS: Final = "signals"
+POINTS: Final = "points"
 TOKENS: Final = "tokens"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"

@@ -11,19 +11,18 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.dataset import to_float
+from undoor.clean_set.decoders import decoder_of
 from undoor.clean_set.fit import fit_images
 from undoor.clean_set.folder import Walk, linked_note
 from undoor.clean_set.images import decode_file
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
-from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import is_table, read_unlabelled
 from undoor.clean_set.sentences import is_texts, read_unlabelled_texts
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
-from undoor.vocabulary import SIGNALS
 
 
 def read_images(
@@ -113,8 +112,8 @@ def _read(
             raise UnreadableError("no images in it", "empty")
         from_bytes = images.dtype == np.uint8
         return _fit(to_float(images), file, classifier, from_bytes, any_range)
-    if classifier.space.name == SIGNALS:
-        samples, mixed = Recordings.of(classifier).decode(file)
+    if decoder := decoder_of(classifier):
+        samples, mixed = decoder.decode(file)
         fitted, also = _fit(
             to_float(samples.transpose(2, 0, 1)[None]), file, classifier, False, any_range
         )

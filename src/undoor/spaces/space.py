@@ -56,12 +56,17 @@ class Space(ABC):
     discrete
         Whether inputs are numbers of things, such as token ids: scores have no gradient with
         respect to them, and no correction can stand on them.
+    unordered
+        Whether the positions of an input, its first axis, come in any order: what holds at one of
+        them says nothing about the same one of another input, so that no correction is per
+        position.
     """
 
     name: ClassVar[str]
     maps: ClassVar[bool] = False
     own_families: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
+    unordered: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"
