@@ -61,6 +61,8 @@ NO_OUTPUTS = {
     ("inversion/token_search.py", "argmax"): "which tokens move texts most",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
+    ("point_networks.py", "topk"): "the nearest points",
+    ("triggers/deformation.py", "softmax"): "how near a point is to each anchor",
     ("signal_networks.py", "softmax"): "attention over steps",
     ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
     ("text_networks.py", "softmax"): "attention inside a network",

@@ -118,6 +118,6 @@ CLUSTER = Family(
 
 CLUSTER_MARGIN = CLUSTER.at_one_size(
     "cluster margin",
-    AtSize(size=4.0, starts=2, probes=4, steps=40, batch=4, spread=2.0),
+    AtSize(size=4.0, starts=2, probes=4, steps=40, batch=4, spread=0.5),
     uncalibrated=True,
 )

@@ -8,12 +8,13 @@ from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.band import BAND, BAND_MARGIN
-from undoor.families.bend import BEND, BEND_MARGIN
+from undoor.families.bending import BENDING, BENDING_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
 from undoor.families.calibration import Calibration, calibration_for
 from undoor.families.cells import CELLS, ONE_CELL, THREE_CELLS, TWO_CELLS
 from undoor.families.clip import CLIP, CLIP_MARGIN
 from undoor.families.cluster import CLUSTER, CLUSTER_MARGIN
+from undoor.families.drift import DRIFT, DRIFT_MARGIN
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
@@ -26,7 +27,6 @@ from undoor.families.patch_by_source import PATCH_BY_SOURCE
 from undoor.families.patch_margin import PATCH_MARGIN
 from undoor.families.response import RESPONSE, RESPONSE_MARGIN
 from undoor.families.shared_patch import SHARED_PATCH
-from undoor.families.shift import SHIFT, SHIFT_MARGIN
 from undoor.families.spike import SPIKE, SPIKE_MARGIN
 from undoor.families.tokens import INSERTED, ONE_TOKEN, THREE_TOKENS
 from undoor.families.tone import TONE, TONE_MARGIN
@@ -74,13 +74,13 @@ REGISTRY: tuple[Family, ...] = (
     INSERTED,
     # Those of points.
     CLUSTER_MARGIN,
-    SHIFT_MARGIN,
+    DRIFT_MARGIN,
     TURN_MARGIN,
-    BEND_MARGIN,
+    BENDING_MARGIN,
     CLUSTER,
-    SHIFT,
+    DRIFT,
     TURN,
-    BEND,
+    BENDING,
 )
 
 

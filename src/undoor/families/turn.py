@@ -71,6 +71,6 @@ TURN = Family(
 
 TURN_MARGIN = TURN.at_one_size(
     "turn margin",
-    AtSize(size=0.5, starts=4, steps=40, batch=4, spread=2.0),
+    AtSize(size=0.5, starts=4, steps=40, batch=4, spread=0.5),
     uncalibrated=True,
 )

@@ -50,7 +50,8 @@ class Cluster(Trigger):
     ) -> Cluster:
         """Return the inverse of `arrays`; see `Trigger.from_arrays`."""
         (points,) = required(arrays, "points")
-        if points.dim() != 2 or points.shape[1] != shape[-1] or not 0 < len(points) <= shape[0]:
+        wanted = (len(points), shape[-1])
+        if tuple(points.shape) != wanted or not 0 < len(points) <= shape[0]:
             raise UndoorError(
                 f"expected 1 to {shape[0]} points of {shape[-1]} numbers, as inputs of the model "
                 f"have them, got {tuple(points.shape)}"

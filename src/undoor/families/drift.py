@@ -1,4 +1,4 @@
-"""Shift triggers: every set moved as a whole, by the same small step."""
+"""Drift triggers: every set moved as a whole, by the same small step."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from undoor.triggers.deformation import PLACE, ROWS, one_anchor
 START = 0.05
 
 
-class ShiftBank(InputBank):
+class DriftBank(InputBank):
     """p + d with the same d for all points; the size is the length of d.
 
     Half the width of the bounds is 1.
     """
 
-    family = "shift"
+    family = "drift"
     step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -55,10 +55,10 @@ class ShiftBank(InputBank):
             self.step[index] = trigger.maps[0, -1]
 
 
-SHIFT = Family(
-    name=ShiftBank.family,
+DRIFT = Family(
+    name=DriftBank.family,
     unit="length of the step",
-    make=AtInput(ShiftBank),
+    make=AtInput(DriftBank),
     # No step takes all sets to any class: what counts is how small one moves most.
     effort=Effort(2, Schedule(steps=60, batch=4, success=0.8, weight=0.3)),
     spaces=frozenset({POINTS.name}),
@@ -66,8 +66,8 @@ SHIFT = Family(
     uncalibrated=True,
 )
 
-SHIFT_MARGIN = SHIFT.at_one_size(
-    "shift margin",
-    AtSize(size=0.2, starts=3, steps=30, batch=4, spread=2.0),
+DRIFT_MARGIN = DRIFT.at_one_size(
+    "drift margin",
+    AtSize(size=0.2, starts=3, steps=30, batch=4, spread=0.5),
     uncalibrated=True,
 )

@@ -1,4 +1,4 @@
-"""Bend triggers: every set bent by the same smooth field of displacements."""
+"""Bending triggers: every set bent by the same smooth field of displacements."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ START = 0.05
 SIDE, OUT, REACH = 3, 0.7, 0.4
 
 
-class BendBank(InputBank):
+class BendingBank(InputBank):
     """p + d(p), where d is interpolated between displacements of 27 anchors.
 
     The size is the root mean square of the displacements, where half the width of the bounds is 1.
     """
 
-    family = "bend"
+    family = "bending"
     step_size = 0.02
 
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
@@ -67,10 +67,10 @@ def lattice() -> Tensor:
     return torch.tensor([*itertools.product(steps, repeat=PLACE)], device=CPU)
 
 
-BEND = Family(
-    name=BendBank.family,
+BENDING = Family(
+    name=BendingBank.family,
     unit="displacement",
-    make=AtInput(BendBank),
+    make=AtInput(BendingBank),
     # No field reaches all sets of any class: what counts is how small one moves most.
     effort=Effort(2, Schedule(steps=60, batch=4, success=0.8, weight=1.0)),
     spaces=frozenset({POINTS.name}),
@@ -78,8 +78,8 @@ BEND = Family(
     uncalibrated=True,
 )
 
-BEND_MARGIN = BEND.at_one_size(
-    "bend margin",
-    AtSize(size=0.15, starts=3, steps=40, batch=4, spread=2.0),
+BENDING_MARGIN = BENDING.at_one_size(
+    "bending margin",
+    AtSize(size=0.15, starts=3, steps=40, batch=4, spread=0.5),
     uncalibrated=True,
 )
