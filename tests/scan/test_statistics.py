@@ -129,7 +129,7 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
 
 
 def test_every_family_that_is_searched_is_calibrated() -> None:
-    """Families of rows and texts, of two classes, of signals and of points have nulls of their own."""
+    """Families of rows and texts, of two classes, of signals and points have their own nulls."""
     learned = {
         ROWS: calibration_for(2, ROWS),
         TOKENS: calibration_for(2, TOKENS),
