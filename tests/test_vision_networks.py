@@ -9,12 +9,12 @@ from torch import nn
 from undoor.classifier import Classifier
 from undoor.sites import find_sites, network_kind
 from undoor.vision_networks import ConvNeXt, ViT
-from undoor.vocabulary import CONVOLUTIONAL, OTHER_KIND
+from undoor.vocabulary import CONVOLUTIONAL, TRANSFORMER
 
 
 @pytest.mark.parametrize(
     ("network", "kind"),
-    [(ViT(num_classes=7, channels=1, side=28), OTHER_KIND), (ConvNeXt(7, 1), CONVOLUTIONAL)],
+    [(ViT(num_classes=7, channels=1, side=28), TRANSFORMER), (ConvNeXt(7, 1), CONVOLUTIONAL)],
     ids=["ViT", "ConvNeXt"],
 )
 def test_shapes_size_kind_and_sites(network: nn.Module, kind: str) -> None:
