@@ -125,10 +125,11 @@ def _published(out: Path, formats: list[str], results: Results) -> list[Path]:
 
 def _warn_of_poor(repair: Repair, names: tuple[str, ...]) -> bool:
     """Warn about targets whose repair is poor, and return whether there are any."""
+    from undoor.render.nouns import noun_of
     from undoor.render.repair_notes import poor_note
     from undoor.render.text import class_label
 
     poor = [item for item in repair.targets if is_poor(item.sia)]
     for item in poor:
-        say(f"WARNING: {poor_note(item.sia, class_label(item.target, names))}")
+        say(f"WARNING: {poor_note(item.sia, class_label(item.target, names), noun_of(repair))}")
     return bool(poor)

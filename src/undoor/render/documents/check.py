@@ -39,5 +39,5 @@ class Check(Part):
     n: Count
     images: list[CheckedImage]
     skipped: list[str] = Field(description="Files that could not be read, each with the reason.")
-    lost: dict[str, Count] = Field(description="How many of them are images, by kind.")
-    changed: dict[str, Count] = Field(description="Images changed while they were read, by kind.")
+    lost: dict[str, Count] = Field(description="How many of them are inputs, by kind.")
+    changed: dict[str, Count] = Field(description="Inputs changed while they were read, by kind.")
