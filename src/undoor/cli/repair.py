@@ -105,13 +105,13 @@ def repair(
 
     def show(console: Console) -> None:
         show_scan(console, report)
-        show_repair(console, result, classifier.class_names)
+        show_repair(console, result, report.class_names)
         following = (
-            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
+            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} INPUTS..."
         )
         show_files(console, files, following if result.targets else None)
 
-    poor = _warn_of_poor(result, classifier.class_names)
+    poor = _warn_of_poor(result, report.class_names)
     return CommandResult(gate.code(result.verdict, poor=poor), result.to_json(), show)
 
 
