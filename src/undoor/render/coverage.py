@@ -31,6 +31,7 @@ from undoor.vocabulary import (
     OTHER_TASK,
     SAME_SITE,
     TINY_ONLY,
+    TRANSFORMER,
     UNKNOWN_TASK,
 )
 
@@ -65,7 +66,11 @@ GAPS = {
     "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
-NETWORKS = {CONVOLUTIONAL: "a convolutional one", OTHER_KIND: "not a convolutional one"}
+NETWORKS = {
+    CONVOLUTIONAL: "a convolutional one",
+    TRANSFORMER: "a transformer",
+    OTHER_KIND: "neither a convolutional one nor a transformer",
+}
 # Why a family was not searched, or not to the end, as a note beside its name.
 NOTES = {
     NOT_FOR_SPACE: "not for inputs of this kind",
