@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.clean_set import read_clean_set
@@ -122,3 +123,16 @@ def test_too_few_numbers_and_values_beyond_the_bounds(folder: Path) -> None:
     np.savetxt(folder / "no" / "0.xyz", 3 * drawn(0))
     with pytest.raises(UndoorError, match="the model's bounds are -1 to 1"):
         read_clean_set(folder, classifier=seer())
+
+
+def test_data_of_another_space_are_named(folder: Path, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    painter = Classifier(network, input_shape=(3, 8, 8), class_names=("no", "yes"))
+    with pytest.raises(UndoorError, match=r"looks like point clouds \(a .xyz file\), the model"):
+        read_clean_set(folder, classifier=painter)
+    np.savez(tmp_path / "d.npz", points=np.zeros((4, 40, 3)), labels=np.arange(4) % 2)
+    with pytest.raises(UndoorError, match=r"looks like point clouds .* takes images of 3 × 8 × 8"):
+        read_clean_set(tmp_path / "d.npz", classifier=painter)
+    np.savez(tmp_path / "e.npz", x=np.zeros((4, 8, 8, 3), np.uint8), y=np.arange(4) % 2)
+    with pytest.raises(UndoorError, match=r"looks like images .* give a folder .* \.ply or \.xyz"):
+        read_clean_set(tmp_path / "e.npz", classifier=seer())

@@ -58,9 +58,15 @@ def test_digits_are_points_where_they_are_bright(tmp_path: Path) -> None:
     images = np.zeros((4, 28, 28), np.uint8)
     # A bar of full brightness to the right, above the middle.
     images[:, 2:8, 20:24] = 255
-    arrays = {f"{axis}_{part}": values for part in ("train", "test") for axis, values in (
-        ("x", images), ("y", np.arange(4)))}  # fmt: skip
-    np.savez(tmp_path / "mnist.npz", classes=np.array(list("abcd")), **arrays)
+    y = np.arange(4)
+    np.savez(
+        tmp_path / "mnist.npz",
+        x_train=images,
+        y_train=y,
+        x_test=images,
+        y_test=y,
+        classes=np.array(list("abcd")),
+    )
     data, again = (read_points("point digits", tmp_path) for _ in range(2))
     assert data.x_train.shape == (4, point_data.COUNT, 3)
     assert np.array_equal(data.x_train, again.x_train)

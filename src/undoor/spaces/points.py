@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from undoor import vocabulary
 from undoor.device import CPU
-from undoor.spaces.space import Bounds, Shape, Space
+from undoor.spaces.space import Bounds, Noun, Shape, Space
 
 AXES = 2
 # Numbers of a point that are its place.
@@ -32,6 +32,7 @@ class Points(Space):
     """
 
     name = vocabulary.POINTS
+    noun = Noun("point cloud", "point clouds", "point cloud", ("points", "numbers each"))
     own_families: ClassVar[bool] = True
     unordered: ClassVar[bool] = True
 
