@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,7 @@ def estimate(
     *,
     scanned: ScanReport | None = None,
     repair: bool = False,
+    targets: Sequence[int] | None = None,
     quick: bool = False,
 ) -> Estimate:
     """Return the cost of a scan of `classifier`, and of a repair if `repair`.
@@ -97,6 +99,8 @@ def estimate(
     ----------
     scanned
         The report of an earlier scan, where there is one.
+    targets
+        Those asked for; all where none are given.
     quick
         As of `undoor.repair`.
     """
@@ -106,12 +110,16 @@ def estimate(
     from undoor.inversion.capacity import memory_of
     from undoor.inversion.timing import measured_speed
     from undoor.scan.forecast import SCRUTINY, passes_of
+    from undoor.scan.limits import goals_of
     from undoor.scan.run import MAX_PER_CLASS
     from undoor.scan.screening import searched
     from undoor.sites import find_sites
 
     images = min(len(clean), MAX_PER_CLASS * classifier.num_classes)
-    scan = 0.0 if scanned else SCRUTINY + passes_of(classifier, searched(classifier), images)
+    goals = goals_of(classifier, targets)
+    count = None if goals is None else len(goals.searched)
+    first = passes_of(classifier, searched(classifier), images, targets=count)
+    scan = 0.0 if scanned else SCRUTINY + first
     fixing = 0.0
     if repair:
         fixing = SCRUTINY + passes_of_repair(

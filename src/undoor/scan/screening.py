@@ -34,7 +34,11 @@ def fill(work: Work, table: Table) -> list[str]:
     names = searched(work.classifier)
     for done, name in enumerate(names):
         work.run.meter.expected = work.run.meter.passes + passes_of(
-            work.classifier, names[done:], len(work.images.x)
+            work.classifier,
+            names[done:],
+            len(work.images.x),
+            targets=len(work.targets),
+            sources=work.images.classes_with_images,
         )
         try:
             work.run.progress(FAMILIES, done, len(names))

@@ -13,6 +13,7 @@ from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.meter import Meter
 from undoor.inversion.work import Work
+from undoor.scan.coverage import Gap
 from undoor.scan.decide import Thresholds, decide, targets_among
 from undoor.scan.reason import Reason, UnfinishedFacts
 from undoor.scan.reestimate import reestimate
@@ -38,6 +39,8 @@ class SearchResult:
         would have been reported.
     unfinished
         The families whose search was cut short.
+    limits
+        To what the search was limited from the beginning.
     """
 
     verdict: Verdict
@@ -47,6 +50,7 @@ class SearchResult:
     reported: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     unfinished: tuple[str, ...] = ()
+    limits: tuple[Gap, ...] = ()
 
 
 def search_and_decide(work: Work, limits: Thresholds, calibration: Calibration) -> SearchResult:
