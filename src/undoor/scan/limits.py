@@ -9,9 +9,9 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.inversion.goals import Goals, with_control
-from undoor.inversion.work import Work
+from undoor.inversion.smaller import FirstLook
 from undoor.scan.coverage import Gap
-from undoor.vocabulary import LABELS_BY_MODEL, SOME_TARGETS
+from undoor.vocabulary import LABELS_BY_MODEL, SMALLER_INPUTS, SOME_TARGETS
 
 # Of the draw of the classes to compare with.
 SEED = 0
@@ -34,14 +34,17 @@ def goals_of(classifier: Classifier, targets: Sequence[int] | None) -> Goals | N
     return with_control(targets, classifier.num_classes, generator)
 
 
-def limits_of(work: Work, clean: CleanSet) -> tuple[Gap, ...]:
+def limits_of(look: FirstLook, clean: CleanSet) -> tuple[Gap, ...]:
     """Return to what a search is limited, as gaps of its verdict."""
-    return tuple(_limits(work, clean))
+    return tuple(_limits(look, clean))
 
 
-def _limits(work: Work, clean: CleanSet) -> Iterator[Gap]:
-    goals, classes = work.goals, work.classifier.num_classes
+def _limits(look: FirstLook, clean: CleanSet) -> Iterator[Gap]:
+    goals, classes = look.full.goals, look.full.classifier.num_classes
     if goals is not None:
         yield Gap(SOME_TARGETS, (), (len(goals.asked), len(goals.control)), (classes,))
+    if look.smaller:
+        small, full = (each.classifier.input_shape for each in (look.work, look.full))
+        yield Gap(SMALLER_INPUTS, (), small, full)
     if clean.by_model:
         yield Gap(LABELS_BY_MODEL)

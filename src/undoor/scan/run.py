@@ -22,6 +22,7 @@ from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.margins import clean_margin
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.smaller import first_look_of
 from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
 from undoor.kinds import checked
@@ -204,7 +205,8 @@ def _examined(
     work = prepared(search, clean, run, targets)
     if isinstance(work, SearchResult):
         return work
-    return replace(search_and_decide(work, limits, learned), limits=limits_of(work, clean))
+    look = first_look_of(work)
+    return replace(search_and_decide(look, limits, learned), limits=limits_of(look, clean))
 
 
 def prepared(
