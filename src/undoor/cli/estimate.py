@@ -16,6 +16,8 @@ from undoor.cli.progress import duration
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
+    from undoor.inversion.goals import number_searched
+    from undoor.inversion.ranking import passes_of_ranking
     from undoor.inversion.timing import MeasuredSpeed
     from undoor.scan.report import ScanReport
 
@@ -117,8 +119,11 @@ def estimate(
 
     images = min(len(clean), MAX_PER_CLASS * classifier.num_classes)
     goals = goals_of(classifier, targets)
-    count = None if goals is None else len(goals.searched)
-    first = passes_of(classifier, searched(classifier), images, targets=count)
+    names, classes = searched(classifier), classifier.num_classes
+    count = number_searched(classes) if goals is None else len(goals.searched)
+    sources = int(classifier.task.groups(clean.labels).unique().numel())
+    first = passes_of(classifier, names, images, targets=count, sources=sources)
+    first += passes_of_ranking(len(names)) if goals is None and count < classes else 0.0
     scan = 0.0 if scanned else SCRUTINY + first
     fixing = 0.0
     if repair:

@@ -9,6 +9,11 @@ import torch
 
 from undoor.device import CPU, shuffled
 
+# Of more classes than this, only those are searched that cheap statistics put first
+# (`undoor.inversion.ranking`), with so many others, drawn at random, beside them.
+MAX_TRIED = 200
+FRONT = 12
+RANKED_CONTROL = 12
 # Beside the classes that are asked for, so many others, drawn at random, to compare with.
 CONTROL = 6
 
@@ -24,15 +29,27 @@ class Goals:
     control
         Others, drawn at random: what a trigger of those that are asked for is compared with. They
         are searched in the same way, so that a trigger towards one of them is reported, too.
+    ranked
+        Whether cheap statistics ask for them, in the place of a user.
     """
 
     asked: tuple[int, ...]
     control: tuple[int, ...] = ()
+    ranked: bool = False
 
     @property
     def searched(self) -> tuple[int, ...]:
         """All of them, in class order."""
         return tuple(sorted({*self.asked, *self.control}))
+
+
+def number_searched(classes: int) -> int:
+    """Return how many of so many classes are searched where none are asked for.
+
+    >>> number_searched(172), number_searched(1000)
+    (172, 24)
+    """
+    return classes if classes <= MAX_TRIED else FRONT + RANKED_CONTROL
 
 
 def with_control(

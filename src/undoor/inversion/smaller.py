@@ -15,6 +15,7 @@ from undoor.inversion.candidates import Candidate
 from undoor.inversion.class_directions import ClassDirections
 from undoor.inversion.margins import clean_margin
 from undoor.inversion.work import Work
+from undoor.passes import Capacity
 from undoor.spaces.images import IMAGES
 
 # Images whose shorter side is shorter than this are searched as they are.
@@ -104,7 +105,7 @@ def resized_classifier(classifier: Classifier, shape: tuple[int, ...]) -> Classi
 
     Weights are shared.
     """
-    small = classifier.for_shape(shape)
+    small = classifier.for_shape(shape).limited(_more(classifier.capacity))
     probe = small.counted(None)
     try:
         logits = probe(probe.examples(2))
@@ -112,6 +113,14 @@ def resized_classifier(classifier: Classifier, shape: tuple[int, ...]) -> Classi
         return None
     right = logits.shape == (2, classifier.num_outputs) and bool(torch.isfinite(logits).all())
     return small if right else None
+
+
+def _more(capacity: Capacity | None) -> Capacity | None:
+    """Return how many smaller inputs there may be at a time: what they take falls with the area."""
+    if capacity is None:
+        return None
+    times = round(1 / SHARE**2)
+    return Capacity(times * capacity.learning, times * capacity.inference)
 
 
 def smaller_images(images: Tensor, classifier: Classifier) -> Tensor:

@@ -11,7 +11,7 @@ from undoor.clean_set import CleanSet
 from undoor.inversion.goals import Goals, with_control
 from undoor.inversion.smaller import FirstLook
 from undoor.scan.coverage import Gap
-from undoor.vocabulary import LABELS_BY_MODEL, SMALLER_INPUTS, SOME_TARGETS
+from undoor.vocabulary import LABELS_BY_MODEL, RANKED_FIRST, SMALLER_INPUTS, SOME_TARGETS
 
 # Of the draw of the classes to compare with.
 SEED = 0
@@ -41,7 +41,9 @@ def limits_of(look: FirstLook, clean: CleanSet) -> tuple[Gap, ...]:
 
 def _limits(look: FirstLook, clean: CleanSet) -> Iterator[Gap]:
     goals, classes = look.full.goals, look.full.classifier.num_classes
-    if goals is not None:
+    if goals is not None and goals.ranked:
+        yield Gap(RANKED_FIRST, (), (len(goals.searched),), (classes,))
+    elif goals is not None:
         yield Gap(SOME_TARGETS, (), (len(goals.asked), len(goals.control)), (classes,))
     if look.smaller:
         small, full = (each.classifier.input_shape for each in (look.work, look.full))

@@ -28,7 +28,12 @@ class Reestimate:
 
 
 def reestimate(
-    look: FirstLook, family: str, targets: Sequence[int], first: Sequence[Candidate], *, ceiling: float
+    look: FirstLook,
+    family: str,
+    targets: Sequence[int],
+    first: Sequence[Candidate],
+    *,
+    ceiling: float,
 ) -> Mapping[int, Reestimate]:
     """Search a second time, with other starts and images, for classes that stand out.
 

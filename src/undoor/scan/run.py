@@ -22,6 +22,7 @@ from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.margins import clean_margin
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.ranking import ranked_first
 from undoor.inversion.smaller import first_look_of
 from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
@@ -205,7 +206,7 @@ def _examined(
     work = prepared(search, clean, run, targets)
     if isinstance(work, SearchResult):
         return work
-    look = first_look_of(work)
+    look = ranked_first(first_look_of(work))
     return replace(search_and_decide(look, limits, learned), limits=limits_of(look, clean))
 
 

@@ -54,7 +54,9 @@ class SearchResult:
     limits: tuple[Gap, ...] = ()
 
 
-def search_and_decide(look: FirstLook, limits: Thresholds, calibration: Calibration) -> SearchResult:
+def search_and_decide(
+    look: FirstLook, limits: Thresholds, calibration: Calibration
+) -> SearchResult:
     """Screen every class in every family, estimate a second time what stands out, and decide.
 
     Parameters

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,6 +47,7 @@ class Stamp(Trigger):
     def resized(self, shape: tuple[int, ...]) -> Stamp:
         """Return the stamp for images of another size [C, H, W].
 
+        >>> import torch
         >>> stamp = Stamp("given", torch.ones(1, 2, 2), torch.zeros(3, 2, 2), "replace", (0, 1))
         >>> stamp.resized((3, 4, 4)).pattern.shape
         torch.Size([3, 4, 4])
