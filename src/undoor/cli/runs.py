@@ -111,7 +111,7 @@ class RunOptions:
 def _within_usual(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
     """Return the classifier, limited only where the usual memory is too little.
 
-    That is 3 GB, or half of what is available where that is less, or where a model takes more.
+    That is 3 GB, or as many more as the model takes, and half of what is available at most.
     Nothing is limited where the system does not report its memory.
 
     Raises
@@ -132,11 +132,14 @@ def _within_usual(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Clas
     if unbounded_within(limit, classifier, clean, held=held, fit=fit):
         return classifier
     return_buffers()
-    try:
-        capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
-    except UndoorError:
-        limit = half
-        capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
+    capacity = None
+    while capacity is None:
+        try:
+            capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
+        except UndoorError:
+            if limit >= half:
+                raise
+            limit = min(half, limit + USUAL_MEMORY // 3)
     say(
         f"{limit / 1e6:,.0f} MB of memory bound what is computed at a time; --memory SIZE changes "
         "that"

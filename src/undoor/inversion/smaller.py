@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,8 +21,9 @@ from undoor.spaces.images import IMAGES
 
 # Images whose shorter side is shorter than this are searched as they are.
 MIN_SIDE = 192
-# The sides of the smaller images, as a share of those of the images.
-SHARE = 0.5
+# The sides of the smaller images, as shares of those of the images: the first at which the model
+# predicts nearly the same.
+SHARES = (1 / 2, 5 / 7)
 # The share of the clean images that must be predicted as at the full size.
 MIN_AGREEMENT = 0.9
 BATCH = 256
@@ -61,11 +63,11 @@ class FirstLook:
 
 
 def first_look_of(work: Work) -> FirstLook:
-    """Return what the first search works on: images of half the sides, where these are large.
+    """Return what the first search works on: smaller images, where they are large.
 
-    A search costs a quarter there, in time and in memory. The network must take such images, and
-    predict at least nine in ten of them as at the full size; others are searched as they are. What
-    stands out is confirmed at the full size in any case.
+    At half the sides a search costs a quarter, in time and in memory; at five sevenths a half. The
+    network must take such images, and predict at least nine in ten of them as at the full size;
+    others are searched as they are. What stands out is confirmed at the full size in any case.
 
     Parameters
     ----------
@@ -75,27 +77,36 @@ def first_look_of(work: Work) -> FirstLook:
     classifier, shape = work.classifier, work.classifier.input_shape
     if classifier.space.name != IMAGES.name or min(shape[1:]) < MIN_SIDE:
         return FirstLook(work, work)
-    sides = tuple(round(SHARE * side) for side in shape[1:])
-    small = resized_classifier(classifier, (shape[0], *sides))
+    predicted = classifier.predict(work.images.x)
+    found = (_on_smaller(work, share, predicted) for share in SHARES)
+    return FirstLook(next((each for each in found if each is not None), work), work)
+
+
+def _on_smaller(work: Work, share: float, at_full_size: Tensor) -> Work | None:
+    """Return the work on images of a share of the sides; None where predictions are others.
+
+    Parameters
+    ----------
+    at_full_size
+        [N], what the images are predicted as.
+    """
+    classifier, (channels, *sides) = work.classifier, work.classifier.input_shape
+    shape = (channels, *(round(share * side) for side in sides))
+    small = resized_classifier(classifier, shape)
     if small is None:
-        return FirstLook(work, work)
+        return None
     images = smaller_images(work.images.x, small)
     logits = small.logits(images, BATCH)
     task = small.task
     predicted = task.predictions(logits)
-    same = task.correct(predicted, classifier.predict(work.images.x))
-    if float(same.float().mean()) < MIN_AGREEMENT:
-        return FirstLook(work, work)
-    known = task.correct(predicted, work.images.y)
-    return FirstLook(
-        replace(
-            work,
-            classifier=small,
-            images=replace(work.images, x=images, known=known),
-            class_directions=ClassDirections.of(small, images, work.images.y),
-            clean_margin=clean_margin(task, logits),
-        ),
+    if float(task.correct(predicted, at_full_size).float().mean()) < MIN_AGREEMENT:
+        return None
+    return replace(
         work,
+        classifier=small,
+        images=replace(work.images, x=images, known=task.correct(predicted, work.images.y)),
+        class_directions=ClassDirections.of(small, images, work.images.y),
+        clean_margin=clean_margin(task, logits),
     )
 
 
@@ -105,7 +116,8 @@ def resized_classifier(classifier: Classifier, shape: tuple[int, ...]) -> Classi
 
     Weights are shared.
     """
-    small = classifier.for_shape(shape).limited(_more(classifier.capacity))
+    share = math.prod(shape) / math.prod(classifier.input_shape)
+    small = classifier.for_shape(shape).limited(_more(classifier.capacity, share))
     probe = small.counted(None)
     try:
         logits = probe(probe.examples(2))
@@ -115,12 +127,11 @@ def resized_classifier(classifier: Classifier, shape: tuple[int, ...]) -> Classi
     return small if right else None
 
 
-def _more(capacity: Capacity | None) -> Capacity | None:
-    """Return how many smaller inputs there may be at a time: what they take falls with the area."""
+def _more(capacity: Capacity | None, share: float) -> Capacity | None:
+    """Return how many smaller inputs there may be at a time, which take a share of the memory."""
     if capacity is None:
         return None
-    times = round(1 / SHARE**2)
-    return Capacity(times * capacity.learning, times * capacity.inference)
+    return Capacity(int(capacity.learning / share), int(capacity.inference / share))
 
 
 def smaller_images(images: Tensor, classifier: Classifier) -> Tensor:

@@ -44,6 +44,9 @@ def real(
             min=1,
         ),
     ] = 200,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="Search on the images as they are at once.")
+    ] = False,
     memory: Memory = None,
     seed: Annotated[int, typer.Option(help="Of images and scan.")] = 0,
     trust_code: TrustCode = False,
@@ -64,7 +67,14 @@ def real(
     clean = clean.balanced(images, seed)
     classifier = RunOptions(memory=memory).bounded(classifier, clean)
     with bars() as progress:
-        families = measured_families(classifier, clean, sample=sample, seed=seed, progress=progress)
+        families = measured_families(
+            classifier,
+            clean,
+            sample=sample,
+            smaller=not full_size,
+            seed=seed,
+            progress=progress,
+        )
     found = records.facts(model.name, classifier, clean, memory)
     records.save({"name": name, **found, "families": families}, out / f"{name}.json")
     every = records.read(out)

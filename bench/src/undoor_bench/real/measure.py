@@ -17,6 +17,8 @@ from undoor.device import autocast
 from undoor.errors import BudgetEnded, UndoorError
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
+from undoor.inversion.ranking import ranked_first
+from undoor.inversion.smaller import FirstLook, first_look_of
 from undoor.inversion.work import Run, Work
 from undoor.progress import Progress, silent
 from undoor.scan.forecast import passes_of
@@ -55,6 +57,7 @@ def measured_families(
     clean: CleanSet,
     *,
     sample: int,
+    smaller: bool = True,
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Record]:
@@ -71,6 +74,8 @@ def measured_families(
         Clean images.
     sample
         Sample passes that every family gets at most: the whole of a scan may take hours.
+    smaller
+        Whether large images are searched on smaller ones first, as a scan does.
     seed
         Of the scan.
     progress
@@ -91,6 +96,7 @@ def measured_families(
             "expected a model whose predictions fit the images, got one that cannot be searched "
             f"({work.reasons[0].code}); give images of its classes"
         )
+    work = ranked_first(first_look_of(work) if smaller else FirstLook(work, work)).work
     names = searched(search)
     found = []
     for done, name in enumerate(names):
@@ -117,7 +123,8 @@ def _measured(work: Work, watch: Watch, name: str, sample: int) -> Record:
         "family": name,
         "passes": round(passes),
         "whole": not ended,
-        "forecast": round(passes_of(work.classifier, [name], len(work.images.x))),
+        "forecast": round(_forecast(work, name)),
+        "shape": list(work.classifier.input_shape),
         "seconds": seconds,
         "processor_seconds": own,
         "batch": batch,
@@ -127,6 +134,16 @@ def _measured(work: Work, watch: Watch, name: str, sample: int) -> Record:
         watch.allow(math.inf)
         record |= bare_speed(work.classifier, work.images.x, batch)
     return record
+
+
+def _forecast(work: Work, name: str) -> float:
+    return passes_of(
+        work.classifier,
+        [name],
+        len(work.images.x),
+        targets=len(work.targets),
+        sources=work.images.classes_with_images,
+    )
 
 
 def bare_speed(classifier: Classifier, images: Tensor, batch: int) -> dict[str, Any]:
