@@ -151,6 +151,7 @@ SIGNALS: Final = "signals"
 TOKENS: Final = "tokens"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
+TRANSFORMER: Final = "transformer"
 OTHER_KIND: Final = "other"
 
 # Files of results, and of models.

@@ -21,7 +21,16 @@ from undoor.tasks.multi_label import MULTI_LABEL
 from undoor.tasks.registry import find_task
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS, TOKENS
+from undoor.vocabulary import (
+    CALIBRATE,
+    CONVOLUTIONAL,
+    MANY_CLASSES,
+    OTHER_KIND,
+    ROWS,
+    SIGNALS,
+    TOKENS,
+    TRANSFORMER,
+)
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
@@ -86,6 +95,16 @@ class Scope:
         return min_channels <= shape[0] <= max_channels and all(
             low <= side <= high for side in shape[1:]
         )
+
+    def covers_network(self, kind: str) -> bool:
+        """Return whether a network of this kind is like those of the models.
+
+        Transformers once counted as other networks, and were learned from as such.
+
+        >>> Scope().covers_network("convolutional"), Scope().covers_network("transformer")
+        (True, False)
+        """
+        return kind == self.network or (self.network, kind) == (OTHER_KIND, TRANSFORMER)
 
     def covers_classes(self, classes: int) -> bool:
         """Return whether so many classes are in the range of those of the models.

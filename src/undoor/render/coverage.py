@@ -33,6 +33,7 @@ from undoor.vocabulary import (
     SMALLER_INPUTS,
     SOME_TARGETS,
     TINY_ONLY,
+    TRANSFORMER,
     UNKNOWN_TASK,
 )
 
@@ -80,7 +81,11 @@ GAPS = {
     "trigger, was not checked",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
-NETWORKS = {CONVOLUTIONAL: "a convolutional one", OTHER_KIND: "not a convolutional one"}
+NETWORKS = {
+    CONVOLUTIONAL: "a convolutional one",
+    TRANSFORMER: "a transformer",
+    OTHER_KIND: "neither a convolutional one nor a transformer",
+}
 # Why a family was not searched, or not to the end, as a note beside its name.
 NOTES = {
     NOT_FOR_SPACE: "not for inputs of this kind",

@@ -194,7 +194,7 @@ def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bo
     """Compare the network with those that the nulls were learned from, property by property."""
     space, classes = classifier.space.name == scope.space, classifier.num_classes
     alike = {
-        "network": kind == scope.network,
+        "network": scope.covers_network(kind),
         "space": space,
         "size": space and scope.covers_size(classifier.input_shape),
         "task": classifier.task.name == scope.task,
