@@ -39,7 +39,7 @@ def main(model: Path, data: Path) -> None:
         accuracy, at_full_size = map(float, shares)
         same = float((predicted == full).float().mean())
         print(
-            f"{side}: accuracy {accuracy:.2f} ({at_full_size:.2f} at the full size), {same:.2f} same"
+            f"{side}: accuracy {accuracy:.2f} ({at_full_size:.2f} at 224 pixels), {same:.2f} same"
         )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from helpers.scan_work import work_on
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.registry import families_for
 from undoor.inversion import ranking
 from undoor.inversion.goals import FRONT, MAX_TRIED, RANKED_CONTROL, Goals
 from undoor.inversion.ranking import front, passes_of_ranking, ranked_first
@@ -69,9 +70,7 @@ def test_front_and_control_are_searched() -> None:
     assert len(goals.control) == RANKED_CONTROL
     assert PLANTED in goals.asked
     assert not set(goals.asked) & set(goals.control)
-    families = [
-        n for n in ranking.families_for(work.classifier) if ranking._searched_by_gradients(n)
-    ]
+    families = [n for n in families_for(work.classifier) if ranking._searched_by_gradients(n)]
     spent = work.run.meter.passes - before
     forward_alone = len(families) * len(work.images.estimate) / 2
     assert spent == passes_of_ranking(len(families)) + forward_alone

@@ -53,7 +53,8 @@ def test_small_images_are_searched_as_they_are() -> None:
     look = first_look_of(work)
     assert look.work is work
     assert not look.smaller
-    candidate = Candidate(0, "patch", 3.0, Stamp("patch", *torch.zeros(2, 1, 8, 8), "add", BOUNDS))
+    empty = torch.zeros(1, 8, 8)
+    candidate = Candidate(0, "patch", 3.0, Stamp("patch", empty, empty, "add", BOUNDS))
     assert look.at_full_size(candidate) is candidate
 
 

@@ -19,6 +19,7 @@ from undoor.inversion.margins import BETAS
 from undoor.inversion.smaller import FirstLook
 from undoor.inversion.work import Work
 from undoor.journal import NO_DRAFT, Arrays, Draft
+from undoor.tasks.task import Task
 
 # Of each family: candidates without a target, steps of Adam, and images per candidate and step.
 STARTS = 18
@@ -128,21 +129,18 @@ def _clearest(work: Work, family: Family) -> Tensor:
                 logits = answered(chunk.triggered, work.images.x[pool[rows]])
                 # The class that rises most, whichever: towards it all images are moved further.
                 (-(logits - clean[rows]).mean(1).amax(1)).sum().backward()
-                found = torch.maximum(found, _margins(logits.detach()).mean(1).amax(0))
+                found = torch.maximum(found, _margins(classifier.task, logits.detach()).amax(0))
         optimizer.step()
         bank.limit(size)
         run.progress("ranking classes", turn + 1, STEPS)
     return on(CPU, found)
 
 
-def _margins(logits: Tensor) -> Tensor:
-    """Return by how much the score of each class is above the highest other one, [..., K].
-
-    >>> _margins(torch.tensor([3.0, 1.0, 2.5]))
-    tensor([ 0.5000, -2.0000, -0.5000])
-    """
-    first, second = logits.topk(2, -1).values.split(1, -1)
-    return logits - torch.where(logits == first, second, first)
+def _margins(task: Task, logits: Tensor) -> Tensor:
+    """Return how clearly inputs go to each class, on average over those of a candidate: [M, K]."""
+    flat, classes = logits.flatten(0, 1), range(logits.shape[-1])
+    each = torch.stack([task.margin(flat, goal) for goal in classes], 1)
+    return each.view(*logits.shape).mean(1)
 
 
 def _head_share(work: Work) -> Tensor | None:
@@ -159,5 +157,5 @@ def _head_share(work: Work) -> Tensor | None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(FEATURES, layer.in_features, generator=generator, device=CPU).abs()
     with torch.no_grad():
-        predicted = layer(on(classifier.device, features)).argmax(1)
+        predicted = classifier.task.predictions(layer(on(classifier.device, features)))
     return on(CPU, predicted.bincount(minlength=classifier.num_classes).float())

@@ -52,8 +52,6 @@ class Stamp(Trigger):
         >>> stamp.resized((3, 4, 4)).pattern.shape
         torch.Size([3, 4, 4])
         """
-        if self.mask.dim() != len(shape) or len(shape) != 3:
-            return self
         mask, pattern = (
             F.interpolate(each[None], shape[1:], mode="bilinear", align_corners=False)[0]
             for each in (self.mask, self.pattern)
