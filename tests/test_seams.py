@@ -41,7 +41,6 @@ AXES_OF_OTHERS = {
     "serve/kept_input.py": "arrays in a database",
     "serve/pictures.py": "pixels of a picture, without torch, which spaces take",
     "sites/heads.py": "values inside the network",
-    "sites/network_kind.py": "what a site delivers",
     "sites/places.py": "values inside the network",
     "triggers/stamp.py": "a mask that all channels share",
 }

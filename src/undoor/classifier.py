@@ -219,7 +219,8 @@ class Classifier(PassSettings, InputTransform):
         if not self.task.numbered:
             raise UndoorError(
                 f"{what}: expected a model that predicts one class per input, got one for "
-                f"{self.task.name}; scan, repair and evaluate it, and guard it with undoor.guard"
+                f"{self.task.name}; scan, repair, evaluate, check and export it, and guard it with "
+                "undoor.guard"
             )
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

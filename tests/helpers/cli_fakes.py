@@ -186,6 +186,7 @@ class FakeTarget:
 
 @dataclass(frozen=True)
 class FakeContract:
+    input_shape: tuple[int, ...] = SHAPE
     goals: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -196,6 +197,7 @@ class FakeRepair:
     fit: str = "paired"
     seconds: Mapping[str, float] = field(default_factory=lambda: {"scan": 1.5, "align": 0.1})
     contract: FakeContract = field(default_factory=FakeContract)
+    identity: None = None
 
     def to_json(self) -> dict[str, Any]:
         return {

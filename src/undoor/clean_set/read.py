@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from undoor.classifier import Classifier
 from undoor.clean_set.answers import read_answers
@@ -10,6 +11,7 @@ from undoor.clean_set.class_names import Classes
 from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Index, Selection, gather
+from undoor.clean_set.looks import named_where_of_another_space
 from undoor.clean_set.open import open_index
 from undoor.clean_set.recordings import SUFFIXES as RECORDING_SUFFIXES
 from undoor.clean_set.recordings import Recordings
@@ -64,6 +66,32 @@ def read_clean_set(
     >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
     tensor([2, 2, 2])
     """
+    with named_where_of_another_space(path, classifier):
+        return _read(
+            path,
+            classifier,
+            Parts(split, classes, per_class, seed),
+            require_several_classes=require_several_classes,
+        )
+
+
+class Parts(NamedTuple):
+    """What is read of the data, as of `read_clean_set`."""
+
+    split: str | None
+    classes: Classes | None
+    per_class: int | None
+    seed: int
+
+
+def _read(
+    path: str | Path,
+    classifier: Classifier | None,
+    parts: Parts,
+    *,
+    require_several_classes: bool,
+) -> CleanSet:
+    split, classes, per_class, seed = parts
     if classifier is not None and not classifier.task.numbered:
         answered = read_answers(Path(path), classifier, split)
         answered = answered.for_classifier(classifier, classes=classes)

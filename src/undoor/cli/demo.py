@@ -94,7 +94,7 @@ def demo(
         show_scan(console, report)
         show_repair(console, repair, classifier.class_names)
         if evaluation:
-            show_evaluation(console, evaluation, classifier.class_names)
+            show_evaluation(console, evaluation, classifier.class_names, classifier.space.noun)
         page = out / REPORTS["html"].file
         following = f"open {shlex.quote(str(page))} in a browser" if page in files else None
         show_files(console, files, following)

@@ -12,7 +12,7 @@ from undoor import vocabulary
 from undoor.colours import COLOUR, COLOURS, with_channels
 from undoor.device import CPU
 from undoor.resizing import Resizing
-from undoor.spaces.space import Bounds, Extent, Shape, Space
+from undoor.spaces.space import Bounds, Extent, Noun, Shape, Space
 
 AXES = 3
 # The side, in pixels, of the images that natural trigger sizes were measured on.
@@ -25,6 +25,7 @@ class Images(Space):
     """Images [C, H, W] between the bounds, usually with one or three channels."""
 
     name = vocabulary.IMAGES
+    noun = Noun("image", "images", "image", ("channels", "pixels a side"))
     maps: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:
@@ -90,7 +91,10 @@ class Images(Space):
     def misfit(self, got: Shape, wanted: Shape) -> str:
         """Return why the images do not fit a model, and what to do."""
         if got[0] == wanted[0]:
-            return super().misfit(got, wanted)
+            return (
+                f"the images have the shape {got}, the model takes {wanted}; resize them as for "
+                "the training of the model"
+            )
         kinds = [COLOURS.get(shape[0], f"{shape[0]}-channel") for shape in (got, wanted)]
         return (
             f"the images are {kinds[0]} ({got[0]} channels), the model takes {kinds[1]} images "

@@ -42,6 +42,11 @@ def space_named(name: str) -> Space:
     return require_named(_by_name(), name, "a space of inputs")
 
 
+def find_space(name: str) -> Space | None:
+    """Return the space with this name; None where it is not installed."""
+    return _by_name().get(name)
+
+
 def space_of(shape: Shape) -> Space:
     """Return the space of inputs of this shape, if no space is named.
 

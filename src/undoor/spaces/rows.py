@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from undoor import vocabulary
-from undoor.spaces.space import Bounds, Shape
+from undoor.spaces.space import Bounds, Noun, Shape
 from undoor.spaces.vectors import Vectors
 
 
@@ -18,6 +18,7 @@ class Rows(Vectors):
     """
 
     name = vocabulary.ROWS
+    noun = Noun("row", "rows", "tabular", ("columns", ""))
     own_families: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:

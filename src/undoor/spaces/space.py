@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -37,6 +37,28 @@ class Extent:
     side: float = 1.0
 
 
+class Noun(NamedTuple):
+    """What people call inputs, in messages and reports.
+
+    Attributes
+    ----------
+    one, many
+        One of them, and several.
+    adjective
+        What a model of them is called, as in "image classification"; empty for any.
+    units
+        What the first axis counts, and what the others do.
+    """
+
+    one: str
+    many: str
+    adjective: str = ""
+    units: tuple[str, str] = ("values", "values along each other axis")
+
+
+INPUT = Noun("input", "inputs")
+
+
 class Space(ABC):
     """A kind of inputs. It holds no state: one instance serves all models.
 
@@ -48,6 +70,8 @@ class Space(ABC):
     ----------
     name
         The name of the space in families, files and messages.
+    noun
+        What an input is called in messages and reports.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
     own_families
@@ -59,6 +83,7 @@ class Space(ABC):
     """
 
     name: ClassVar[str]
+    noun: ClassVar[Noun] = INPUT
     maps: ClassVar[bool] = False
     own_families: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -171,6 +196,11 @@ class Space(ABC):
             row[place % len(row)] = high if place % 2 else low
         return flat.view_as(x)
 
+    def size(self, shape: Shape) -> str:
+        """Return the size of inputs of this shape in words, for example "1 × 28 × 28"."""
+        sides = " × ".join(map(str, shape))
+        return f"{sides} {self.noun.units[0]}" if len(shape) == 1 else sides
+
     def extent(self, shape: Shape) -> Extent:
         """Return the size of an input of this shape relative to the reference.
 
@@ -215,6 +245,6 @@ class Space(ABC):
     def misfit(self, got: Shape, wanted: Shape) -> str:
         """Return why inputs of one shape do not fit a model of another, and what to do."""
         return (
-            f"the images have the shape {got}, the model takes {wanted}; "
-            "resize them as for the training of the model"
+            f"the {self.noun.many} have the shape {got}, the model takes {wanted}; "
+            "give them as for the training of the model"
         )
