@@ -47,7 +47,9 @@ def facts(name: str, classifier: Classifier, clean: CleanSet, memory: str | None
 
 
 def totals(families: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the cost of all families as far as measured, carried over to their whole searches.
+    """Return the cost of all families, carried over from what was measured to all passes.
+
+    Per pass by the families with a batch with gradients; the others count as these do.
 
     >>> one = {"passes": 10, "forecast": 100, "processor_seconds": 2.0, "peak_bytes": 5,
     ...        "bare_processor_seconds_per_pass": 0.1}
@@ -62,7 +64,7 @@ def totals(families: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {
         "forecast": sum(each["forecast"] for each in families),
         "measured": sum(each["passes"] for each in families),
-        "processor_seconds": seconds,
+        "processor_seconds": seconds / whole * sum(each["forecast"] for each in families),
         "seconds_per_pass": seconds / whole,
         "bare_seconds_per_pass": bare / whole,
         "ratio": seconds / bare,
