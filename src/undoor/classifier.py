@@ -193,6 +193,16 @@ class Classifier(PassSettings, InputTransform):
         """
         return self.with_task(self.task.restored(settings)) if settings else self
 
+    def for_shape(self, input_shape: tuple[int, ...]) -> Self:
+        """Return a copy with shared weights for inputs of another shape, which it must take.
+
+        Pictures are not resized to it: it is for inputs that are made from others.
+        """
+        other = shared_copy(self)
+        other.input_shape = input_shape
+        other.resizing = None
+        return other
+
     def require_classes(self, what: str) -> None:
         """Refuse a model whose labels are no numbers of classes.
 

@@ -48,6 +48,10 @@ OTHER_SIZE: Final = "other size"
 OTHER_NETWORK: Final = "other kind of network"
 TINY_ONLY: Final = "only tiny triggers"
 LITTLE_POWER: Final = "little power"
+SOME_TARGETS: Final = "some targets"
+RANKED_FIRST: Final = "ranked first"
+SMALLER_INPUTS: Final = "smaller inputs"
+LABELS_BY_MODEL: Final = "labels by the model"
 
 # The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` is one as well.
 TARGET_FOUND: Final = "target found"

@@ -271,6 +271,8 @@ class Cli:
         self.accept_graph = False
         self.accept_coverage: AcceptCoverage = "full"
         self.calibration: Calibration | None = None
+        self.targets: Sequence[int] | None = None
+        self.by_model = False
         # In the middle of a scan.
         self.during_scan: Callable[[Classifier, CleanSet], object] = lambda classifier, clean: None
         self._patch(monkeypatch)
@@ -302,12 +304,14 @@ class Cli:
         accept_graph: bool,
         accept_coverage: AcceptCoverage,
         calibration: Calibration | None,
+        targets: Sequence[int] | None,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
         self.accept_graph = accept_graph
         self.accept_coverage = accept_coverage
+        self.targets, self.by_model = targets, clean.by_model
         self.calibration = calibration
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)

@@ -77,7 +77,7 @@ def clearest_tokens(work: Work, family: Family) -> tuple[Candidate, ...]:
         "tokens",
         work.run.generator,
         work.run.meter,
-        (family.name, family.at_size),
+        (family.name, family.at_size, *work.asked),
         classifier=work.classifier,
     )
 
@@ -113,7 +113,7 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
             (_clearest(work, family, tokenizer, evidence[:, goal], goal, at) for at in PLACES),
             key=_margin,
         )
-        for goal in range(goals)
+        for goal in work.targets
     )
 
 

@@ -16,6 +16,7 @@ from undoor.vocabulary import (
     FEW_CLASSES,
     FEW_IMAGES,
     FEW_SITES,
+    LABELS_BY_MODEL,
     LITTLE_POWER,
     NO_HEAD,
     NO_IMAGES,
@@ -29,7 +30,10 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     OTHER_TASK,
+    RANKED_FIRST,
     SAME_SITE,
+    SMALLER_INPUTS,
+    SOME_TARGETS,
     TINY_ONLY,
     TRANSFORMER,
     UNKNOWN_TASK,
@@ -64,6 +68,18 @@ GAPS = {
     "these alone cannot be found, and natural ones were learned with {many} of all classes",
     LITTLE_POWER: "natural triggers of such models are often as small and as clear as planted "
     "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
+    SOME_TARGETS: "triggers were searched for towards {found:g} of {expected:g} classes alone, as "
+    "asked, and towards {tried:g} others, drawn at random, to compare with: nothing is known of a "
+    "backdoor with another target",
+    RANKED_FIRST: "the model has {expected:g} classes, and triggers were searched for towards "
+    "{found:g}: those that cheap statistics put first, and some drawn at random to compare with; a "
+    "target that the statistics miss is not found",
+    SMALLER_INPUTS: "the first search was made on images of {shape} (channels, height, width), at "
+    "which the model predicts nearly the same; a trigger that works at the full size alone may be "
+    "missed",
+    LABELS_BY_MODEL: "the images have no labels but the model's own predictions, which agree with "
+    "it whatever it is fed: that it works on these images, and that none of them carries a "
+    "trigger, was not checked",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
 NETWORKS = {

@@ -94,6 +94,10 @@ class Trigger(ABC):
             An array is missing or has another shape.
         """
 
+    def resized(self, shape: tuple[int, ...]) -> Trigger:
+        """Return the trigger for inputs of another size [C, H, W]; the same where it has none."""
+        return self
+
     def example_shape(self, side: int) -> tuple[int, ...]:
         """Return the shape (C, H, W) of images that show the effect of the trigger.
 

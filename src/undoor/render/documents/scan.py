@@ -172,6 +172,9 @@ class Circumstances(Part):
     )
     samples_sha256: Sha256 | None = Field(description="Over samples and labels, in any order.")
     per_class: list[Count] = Field(description="Clean inputs used of each class.")
+    targets: list[Count] = Field(
+        default=[], description="The classes asked for as targets; empty for all."
+    )
 
 
 class Scan(Part):
