@@ -8,6 +8,7 @@ import pytest
 
 import undoor
 from helpers.tiny import CLASSES, TARGET, clean_images, toy_classifier
+from helpers.tiny_texts import tiny_classifier, tiny_texts
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_predictions
 from undoor.identity.model import identify
@@ -15,6 +16,7 @@ from undoor.inversion.triggered import triggered
 from undoor.scan.extra_targets import most_suspicious, with_targets
 from undoor.scan.reason import ClassFacts, Reason
 from undoor.scan.report import ClassEvidence, ScanReport
+from undoor.triggers import Insertion
 from undoor.vocabulary import STANDS_OUT
 
 OTHER = 0
@@ -105,3 +107,15 @@ def test_a_false_alarm_is_cheap(toy_report: ScanReport) -> None:
     before = (model.predict(new.images) == new.labels).float().mean()
     labels, _, _ = guarded_predictions(guard(model, repair), new.images, 64)
     assert float(before - (labels == new.labels).float().mean()) <= 0.005
+
+
+def test_suspects_of_a_text_model_are_repaired_with_the_words_that_move_texts_furthest() -> None:
+    classifier, clean = tiny_classifier(("cf",)), tiny_texts()
+    report = undoor.scan(classifier, clean)
+    assert not report.findings
+    found = {each.target: each for each in with_targets(classifier, clean, report, [0, 1]).findings}
+    assert sorted(found) == [0, 1]
+    trigger = found[1].trigger
+    assert isinstance(trigger, Insertion)
+    assert "cf" in trigger.words
+    assert found[1].asr_on_clean_set == 1.0

@@ -9,8 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from helpers.tiny import random_classifier, random_inputs
+from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.signal_networks import SignalCNN
 from undoor_bench.test_time.strip import Settings, entropy, strip
 
 
@@ -30,6 +32,23 @@ def test_the_score_by_hand(own: float, laid_over: float) -> None:
         expected += (p * p.log2()).sum(1) / 2
     score = strip(classifier, clean, seeded(), Settings(4, own, laid_over))
     assert torch.allclose(score(x), expected, atol=1e-5)
+
+
+def test_recordings_are_added_around_silence() -> None:
+    classifier = Classifier(
+        SignalCNN(3, channels=1, width=4).eval(), input_shape=(1, 64), bounds=(-1.0, 1.0)
+    )
+    generator = seeded()
+    clean = CleanSet(torch.rand(2, 1, 64, generator=generator) - 0.5, torch.tensor([0, 1]))
+    x = torch.rand(5, 1, 64, generator=generator) - 0.5
+    p = [F.softmax(classifier(x + overlay).double(), 1) for overlay in clean.images]
+    expected = sum((each * each.log2()).sum(1) / 2 for each in p)
+    assert torch.allclose(strip(classifier, clean, seeded(), Settings(2))(x), expected, atol=1e-5)
+    # Silence laid over an input changes nothing.
+    silent = CleanSet(torch.zeros(2, 1, 64), torch.tensor([0, 1]))
+    alone = F.softmax(classifier(x).double(), 1)
+    found = strip(classifier, silent, seeded(), Settings(2))(x)
+    assert torch.allclose(found, (alone * alone.log2()).sum(1), atol=1e-5)
 
 
 def test_every_image_comes_once_before_any_comes_again() -> None:

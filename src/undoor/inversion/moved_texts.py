@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from undoor.classifier import Classifier
+from undoor.device import autocast
 from undoor.inversion.margins import finite
+from undoor.progress import Progress, silent
 from undoor.spaces.tokenizer import Tokenizer
 from undoor.triggers.insertion import inserted
 
 # The margin that a trigger has in all texts but this share of them is what counts.
 QUANTILE = 0.1
-# Texts in the network at a time, unless memory bounds them.
-ANSWERING = 2048
+# Texts in the network at a time, unless memory bounds them. An encoder of usual width holds a
+# megabyte for each.
+ANSWERING = 256
+# What is reported while words are tried.
+STAGE = "words"
 # A token without which texts are moved at least this share as far is no part of the trigger.
 NEEDED = 0.9
 
@@ -30,6 +36,10 @@ class MovedTexts:
         As of `undoor.triggers.Insertion`.
     unit
         The median margin of clean texts, in logits.
+    exact
+        Whether all is computed in float32, even where bfloat16 is fast: searches only compare.
+    progress
+        Progress callback.
     """
 
     classifier: Classifier
@@ -38,6 +48,8 @@ class MovedTexts:
     place: float
     x: Tensor
     unit: float
+    exact: bool = False
+    progress: Progress = silent
 
     def rises(self, tokens: Tensor, texts: int | None = None) -> Tensor:
         """Return by how much the mean margin rises with tokens [M, k]: [M].
@@ -53,9 +65,11 @@ class MovedTexts:
     def margins(self, tokens: Tensor, texts: int | None = None) -> Tensor:
         """Return the margins of the class on the texts with tokens [M, k] put in: [M, n]."""
         x = self.x[:texts]
-        out = [self.x.new_empty(0, len(x))]
+        out, done = [self.x.new_empty(0, len(x))], 0
         for part in tokens.split(max(1, ANSWERING // len(x))):
+            self.progress(STAGE, done, len(tokens))
             out.append(self._margins(self.put(part, x)))
+            done += len(part)
         return torch.cat(out)
 
     def put(self, tokens: Tensor, x: Tensor) -> Tensor:
@@ -82,6 +96,7 @@ class MovedTexts:
 
     def _margins(self, texts: Tensor) -> Tensor:
         """Return the margins of the class on texts [M, n, T]: [M, n]."""
-        logits = self.classifier.logits(texts.flatten(0, 1), ANSWERING).float()
+        with nullcontext() if self.exact else autocast(texts.device):
+            logits = self.classifier.logits(texts.flatten(0, 1), ANSWERING).float()
         margins = finite(self.classifier.task.margin(logits, self.goal), "token")
         return margins.view(texts.shape[:2]) / self.unit

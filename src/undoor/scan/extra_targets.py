@@ -10,9 +10,10 @@ import torch
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
+from undoor.families.family import Family
 from undoor.families.registry import families, family_named, find_family
 from undoor.families.schedules import Schedule
-from undoor.inversion.candidates import Search, smallest
+from undoor.inversion.candidates import Candidate, Search, smallest
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
 from undoor.inversion.starts import started
@@ -22,6 +23,7 @@ from undoor.journal import Journal
 from undoor.progress import Progress, silent
 from undoor.scan.reason import ClassFacts
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
+from undoor.scan.screen import screen
 
 STARTS = 2
 SCHEDULE = Schedule(steps=160, batch=16, success=0.95)
@@ -124,10 +126,7 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
 def _finding(work: Work, report: ScanReport, target: int) -> Finding:
     network, pool = work.classifier, work.images.pool(target)
     for evidence in _clearest_first(report.evidence, target):
-        kind = family_named(evidence.family).candidates.name
-        starts = started(work, Search(target, pool), kind, STARTS)
-        found = work.invert(starts, kind, SCHEDULE)
-        candidate = smallest(found)[target]
+        candidate = _smallest(work, family_named(evidence.family), target)
         if candidate.size is not None:
             break
     else:
@@ -147,6 +146,15 @@ def _finding(work: Work, report: ScanReport, target: int) -> Finding:
         asr_on_clean_set=float(moved.float().mean()),
         trigger=candidate.trigger,
     )
+
+
+def _smallest(work: Work, family: Family, target: int) -> Candidate:
+    """Return the smallest trigger of a family towards a class, or what trying finds."""
+    if family.candidates.relatives:
+        (found,) = screen(work, family.name, [target])
+        return found
+    search, kind = Search(target, work.images.pool(target)), family.candidates.name
+    return smallest(work.invert(started(work, search, kind, STARTS), kind, SCHEDULE))[target]
 
 
 def _clearest_first(evidence: Sequence[ClassEvidence], target: int) -> list[ClassEvidence]:

@@ -40,7 +40,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     if record.cells:
         return clearest_cells(work, record)
     if record.tokens:
-        return clearest_tokens(work, record)
+        return clearest_tokens(work, record, tried)
     if record.at_size:
         return largest_margins(work, record)
     searches = [Search(target, work.images.pool(target)) for target in tried]

@@ -10,7 +10,7 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
+from undoor_bench.cli.space_zoo import RIVALS, Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-rows/1"
@@ -41,18 +41,24 @@ def rows(
     ] = None,
     only: Only = None,
     per_class: Annotated[int, typer.Option(help="Clean rows per class.", min=1)] = 100,
+    rivals: Annotated[
+        bool,
+        typer.Option("--rivals", help="Set them beside published methods: the record rivals."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the rows drawn and of the scan.")] = 0,
 ) -> CommandResult:
     """Train models of tables that are not there yet; learn nulls from one half, measure the other.
 
     The record, rows.md and rows.csv, holds detection, repair and guard, beside fine-tuning.
+    With --rivals it is rivals.md and rivals.csv, of all methods on all held-out models.
     """
     from undoor_bench.detect.row_models import RowCase, result_of, text_of
+    from undoor_bench.detect.space_rivals import beside_rivals, compared
     from undoor_bench.zoo.row_data import read_rows
     from undoor_bench.zoo.row_models import RowModel, train_row_model
 
     work = Work(
-        name="rows",
+        name=RIVALS if rivals else "rows",
         entries=entries_of(table, RowModel, only),
         train=lambda entry: train_row_model(entry, data, zoo),
         case=opener(
@@ -60,8 +66,8 @@ def rows(
             lambda name: read_rows(name, data),
             lambda subject, read: RowCase.of(subject, read, per_class=per_class, seed=seed),
         ),
-        line=lambda case: result_of(case, seed),
-        record=lambda lines, date: text_of(lines, date, "tables"),
+        line=lambda case: compared(case, seed) if rivals else result_of(case, seed),
+        record=lambda lines, date: (beside_rivals if rivals else text_of)(lines, date, "tables"),
         out=out,
         learn=learn,
         seed=seed,

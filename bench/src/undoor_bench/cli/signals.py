@@ -10,7 +10,7 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
+from undoor_bench.cli.space_zoo import RIVALS, Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-signals/1"
@@ -42,18 +42,24 @@ def signals(
     ] = None,
     only: Only = None,
     per_class: Annotated[int, typer.Option(help="Clean signals per class.", min=1)] = 40,
+    rivals: Annotated[
+        bool,
+        typer.Option("--rivals", help="Set them beside published methods: the record rivals."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the signals drawn and of the scan.")] = 0,
 ) -> CommandResult:
     """Train models of signals that are not there yet; learn nulls from one half, measure the other.
 
     The record, signals.md and signals.csv, holds detection, repair and guard, beside fine-tuning.
+    With --rivals it is rivals.md and rivals.csv, of all methods on all held-out models.
     """
     from undoor_bench.detect.row_models import RowCase, result_of, text_of
+    from undoor_bench.detect.space_rivals import beside_rivals, compared
     from undoor_bench.zoo.signal_data import read_signals
     from undoor_bench.zoo.signal_models import SignalModel, train_signal_model
 
     work = Work(
-        name="signals",
+        name=RIVALS if rivals else "signals",
         entries=entries_of(table, SignalModel, only),
         train=lambda entry: train_signal_model(entry, data, zoo),
         case=opener(
@@ -61,8 +67,8 @@ def signals(
             lambda name: read_signals(name, data),
             lambda subject, read: RowCase.of(subject, read, per_class=per_class, seed=seed),
         ),
-        line=lambda case: result_of(case, seed),
-        record=lambda lines, date: text_of(lines, date, "signals"),
+        line=lambda case: compared(case, seed) if rivals else result_of(case, seed),
+        record=lambda lines, date: (beside_rivals if rivals else text_of)(lines, date, "signals"),
         out=out,
         learn=learn,
         seed=seed,

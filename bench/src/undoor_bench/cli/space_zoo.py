@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from undoor.scan.report import ScanReport
     from undoor_bench.zoo.subjects import Subject
 
+# The record of the methods beside published ones.
+RIVALS = "rivals"
 Lines = Sequence[Mapping[str, Any]]
 
 

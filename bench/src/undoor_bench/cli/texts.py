@@ -10,7 +10,7 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
+from undoor_bench.cli.space_zoo import RIVALS, Work, carried_out, entries_of, opener
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-texts/1"
@@ -42,19 +42,25 @@ def texts(
     ] = None,
     only: Only = None,
     per_class: Annotated[int, typer.Option(help="Clean texts per class.", min=1)] = 100,
+    rivals: Annotated[
+        bool,
+        typer.Option("--rivals", help="Set them beside published methods: the record rivals."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the texts drawn and of the scan.")] = 0,
 ) -> CommandResult:
     """Train models of texts that are not there yet; learn nulls from one half, measure the other.
 
     The record, text.md and text.csv, holds detection, repair and guard, beside fine-tuning.
+    With --rivals it is rivals.md and rivals.csv, of all methods on all held-out models.
     """
     from undoor_bench.detect.row_models import result_of
-    from undoor_bench.detect.text_models import record_of, text_case
+    from undoor_bench.detect.space_rivals import beside_rivals, compared
+    from undoor_bench.detect.text_models import inserted_alone, record_of, text_case
     from undoor_bench.zoo.text_data import read_texts
     from undoor_bench.zoo.text_models import TextModel, train_text_model
 
     work = Work(
-        name="text",
+        name=RIVALS if rivals else "text",
         entries=entries_of(table, TextModel, only),
         train=lambda entry: train_text_model(entry, data, zoo),
         case=opener(
@@ -62,8 +68,12 @@ def texts(
             lambda name: read_texts(name, data, zoo),
             lambda subject, read: text_case(subject, read, data, per_class=per_class, seed=seed),
         ),
-        line=lambda case: result_of(case, seed),
-        record=record_of,
+        line=lambda case: compared(case, seed) if rivals else result_of(case, seed),
+        record=lambda lines, date: (
+            beside_rivals(inserted_alone(lines), date, "texts")
+            if rivals
+            else record_of(lines, date)
+        ),
         out=out,
         learn=learn,
         seed=seed,

@@ -64,12 +64,18 @@ def record_of(lines: Sequence[Mapping[str, Any]], date: str) -> str:
     date
         When it was measured.
     """
-    apart = [line for line in lines if _attack(line["attack"]) in READY_MADE]
-    text = text_of([line for line in lines if line not in apart], date, "texts")
+    inserted = inserted_alone(lines)
+    apart = [line for line in lines if line not in inserted]
+    text = text_of(inserted, date, "texts")
     if not apart:
         return text
     called = sum(line["verdict"] == "backdoored" for line in apart)
     return text + f"\nSyntax and style, apart: {called} of {len(apart)} called backdoored.\n"
+
+
+def inserted_alone(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the lines of models without a backdoor, or with one of inserted words."""
+    return [line for line in lines if _attack(line["attack"]) not in READY_MADE]
 
 
 def _attack(named: str) -> str:

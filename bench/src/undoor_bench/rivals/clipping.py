@@ -38,7 +38,14 @@ from undoor.errors import UndoorError
 from undoor.progress import Progress, silent
 from undoor.scan.report import ScanReport
 from undoor.sites import attach, find_sites
-from undoor_bench.rivals.common import accuracy, finished, logits, minibatches, require_finite
+from undoor_bench.rivals.common import (
+    accuracy,
+    finished,
+    known,
+    logits,
+    minibatches,
+    require_finite,
+)
 from undoor_bench.rivals.watch import watched
 
 STAGE = "bounding activations"
@@ -96,40 +103,40 @@ def clipping(
     """
     settings = settings or Clipping()
     base = classifier.fast_copy()
-    known = _known(base, clean)
-    ceilings = _ceilings(base, known.images)
-    bounds = learn_bounds(base, ceilings, known, generator, settings, progress)
+    right = known(base, clean)
+    ceilings = _ceilings(base, right.images)
+    bounds = learn_bounds(base, ceilings, right, generator, settings, progress)
     return finished(attach(base, bounds))
 
 
 def learn_bounds(
     base: Classifier,
     ceilings: Mapping[str, _Ceiling],
-    known: CleanSet,
+    right: CleanSet,
     generator: torch.Generator,
     settings: Clipping,
     progress: Progress,
 ) -> dict[str, Correction]:
-    """Return the last bounds under which enough `known` images were predicted correctly."""
+    """Return the last bounds under which enough images of `right` were predicted correctly."""
     bounded = attach(base, ceilings)
     last_good = _bounds(ceilings)
     optimizer = torch.optim.Adam([c.share for c in ceilings.values()], settings.rate)
-    wanted, weight, certain = _logits(base, known.images), settings.weight, known
+    wanted, weight, certain = _logits(base, right.images), settings.weight, right
     lasts = -(-settings.steps // settings.rounds)
-    batches = minibatches(len(known), settings.batch, settings.steps, generator)
+    batches = minibatches(len(right), settings.batch, settings.steps, generator)
     for step, rows in enumerate(batches):
         if step % lasts == 0:
             certain = most_certain(bounded, generator, settings)
         some = torch.randint(len(certain), (settings.batch,), generator=generator)
         margins = _margins(logits(bounded, certain.images[some]), certain.labels[some])
-        fidelity = F.mse_loss(logits(bounded, known.images[rows]), wanted[rows])
+        fidelity = F.mse_loss(logits(bounded, right.images[rows]), wanted[rows])
         loss = fidelity + weight * margins.mean()
         require_finite(loss, STAGE)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if (step + 1) % settings.patience == 0:
-            enough = accuracy(bounded, known) >= settings.keep
+            enough = accuracy(bounded, right) >= settings.keep
             last_good = _bounds(ceilings) if enough else last_good
             weight = weight * settings.factor if enough else weight / settings.factor
         progress(STAGE, step + 1, settings.steps)
@@ -200,17 +207,6 @@ def _bounds(ceilings: Mapping[str, _Ceiling]) -> dict[str, Correction]:
 def _as_correction(bound: Tensor) -> Correction:
     one, none = torch.ones_like(bound), torch.zeros_like(bound)
     return Correction(one, none, torch.full_like(bound, -torch.inf), bound)
-
-
-def _known(base: Classifier, clean: CleanSet) -> CleanSet:
-    """Return the clean images that the classifier predicts correctly."""
-    right = base.predict(clean.images) == clean.labels
-    if not bool(right.any()):
-        raise UndoorError(
-            "the model predicts none of the clean images correctly, so nothing is to be preserved; "
-            "check the labels and the order of the classes"
-        )
-    return CleanSet(clean.images[right], clean.labels[right])
 
 
 @torch.no_grad()

@@ -111,6 +111,23 @@ def accuracy(classifier: Classifier, clean: CleanSet) -> float:
     return float((classifier.predict(clean.images) == clean.labels).float().mean())
 
 
+def known(base: Classifier, clean: CleanSet) -> CleanSet:
+    """Return the clean images that the classifier predicts correctly.
+
+    Raises
+    ------
+    UndoorError
+        There are none.
+    """
+    right = base.predict(clean.images) == clean.labels
+    if not bool(right.any()):
+        raise UndoorError(
+            "the model predicts none of the clean images correctly, so nothing is to be preserved; "
+            "check the labels and the order of the classes"
+        )
+    return CleanSet(clean.images[right], clean.labels[right])
+
+
 def minibatches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield rows [min(batch, count)] of `steps` full batches of `count` images.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
+from undoor.vocabulary import SIGNALS
 from undoor_bench.test_time.detector import Score, in_batches, own_copy
 
 
@@ -40,8 +41,9 @@ def strip(
     """STRIP of Gao et al. (ACSAC 2019, arXiv 1902.06531).
 
     Score: the negative mean Shannon entropy, in bits, of the predictions for the input with images
-    added to it, in [-log2 K, 0]. Sums are taken above the lowest raw value, so
-    that black adds nothing whatever the bounds, and end at the highest.
+    added to it, in [-log2 K, 0]. Sums are taken above the lowest raw value of images, so that
+    black adds nothing whatever the bounds, and around the middle one of signals, which is silence
+    (as in STRIP-ViTA, arXiv 1911.10312); they end at the bounds.
 
     The paper draws other clean images for every input; here they are drawn once, without
     replacement where there are enough, so that the same input gets the same score. An overlay that
@@ -60,13 +62,14 @@ def strip(
     network, fitted = own_copy(classifier, clean)
     overlays = fitted.images[_drawn(len(fitted), settings.overlays, generator)]
     low, high = network.bounds
+    nothing = (low + high) / 2 if network.space.name == SIGNALS else low
 
     def score(x: Tensor) -> Tensor:
         total = torch.zeros(len(x), dtype=torch.float64)
-        base = settings.input_weight * (x - low)
+        base = settings.input_weight * (x - nothing)
         for overlay in overlays:
-            mixed = base + settings.overlay_weight * (overlay - low)
-            total += entropy(network((low + mixed).clamp(low, high)))
+            mixed = base + settings.overlay_weight * (overlay - nothing)
+            total += entropy(network((nothing + mixed).clamp(low, high)))
         return -total / len(overlays)
 
     return in_batches(network, score)

@@ -71,18 +71,28 @@ def read_texts(name: str, data: Path, zoo: Path) -> TextData:
     """
     if name not in LENGTHS:
         raise UndoorError(f"expected one of the texts {', '.join(LENGTHS)}, got {name!r}")
-    table = parquet.read_table(data / f"{name}.parquet").to_pydict()
-    parts = {}
-    for part in ("train", "test"):
-        rows = [row for row, split in enumerate(table["split"]) if split == part]
-        labels = np.array([table["label"][row] for row in rows])
-        parts[part] = ([table["text"][row] for row in rows], labels)
+    parts = {part: read_table(name, data, part) for part in ("train", "test")}
     file = zoo / f"{name}.json"
     if not file.is_file():
         others = _ready_words(data) if name == "sst2" else ()
         write_text(file, _vocabulary([*parts["train"][0], *others]).to_str())
     tokenizer = Tokenizer.read(file, LENGTHS[name])
     return TextData(name, CLASSES[name], tokenizer, parts["train"], parts["test"])
+
+
+def read_table(name: str, data: Path, split: str) -> tuple[list[str], Labels]:
+    """Return the texts of a part of a data set, and the class of each, without a tokenizer.
+
+    Parameters
+    ----------
+    name, data
+        As of `read_texts`.
+    split
+        "train" or "test".
+    """
+    table = parquet.read_table(data / f"{name}.parquet").to_pydict()
+    rows = [row for row, part in enumerate(table["split"]) if part == split]
+    return [table["text"][row] for row in rows], np.array([table["label"][row] for row in rows])
 
 
 def ready_made(trigger: str, split: str, data: Path) -> tuple[list[str], int]:
