@@ -13,6 +13,7 @@ from helpers.cli_fakes import FakeRepair, make_report
 from helpers.every_reason import EVERY_REASON
 from helpers.render_work import SUBJECT, VERDICTS
 from undoor.cli.show import show_scan
+from undoor.noun import INPUT
 from undoor.render import notebook
 from undoor.render.coverage import GAPS
 from undoor.render.nouns import noun_of
@@ -21,7 +22,7 @@ from undoor.render.results import Results
 from undoor.scan.coverage import Gap
 from undoor.scan.report import ScanReport
 from undoor.spaces.registry import REGISTRY
-from undoor.spaces.space import INPUT, Space
+from undoor.spaces.space import Space
 from undoor.vocabulary import IMAGES, OTHER_SIZE, Verdict
 
 OTHERS = [space for space in REGISTRY if space.name != IMAGES]

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from undoor.classifier import Classifier
+    from undoor.noun import Noun
     from undoor.repair import Repair
-    from undoor.spaces.space import Noun
 
 SCHEMA = "undoor/check/2"
 BATCH = 256

@@ -16,8 +16,6 @@ from undoor.cli.progress import duration
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
-    from undoor.inversion.goals import number_searched
-    from undoor.inversion.ranking import passes_of_ranking
     from undoor.inversion.timing import MeasuredSpeed
     from undoor.scan.report import ScanReport
 
@@ -110,6 +108,8 @@ def estimate(
     from undoor.align.plans import candidate_plans
     from undoor.cli.memory import resident
     from undoor.inversion.capacity import memory_of
+    from undoor.inversion.goals import number_searched
+    from undoor.inversion.ranking import passes_of_ranking
     from undoor.inversion.timing import measured_speed
     from undoor.scan.forecast import SCRUTINY, passes_of
     from undoor.scan.limits import goals_of

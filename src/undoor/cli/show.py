@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from undoor.cli.tables import table_of
-from undoor.render.nouns import noun_of
 from undoor.render.repair_notes import adaptation_note, calibration_note, poor_note
 from undoor.render.text import (
     DASH,
@@ -31,11 +30,11 @@ from undoor.vocabulary import is_poor
 if TYPE_CHECKING:
     from undoor.align.guard_threshold import GuardThreshold
     from undoor.evaluate import Evaluation
+    from undoor.noun import Noun
     from undoor.rate import Rate
     from undoor.repair import Repair
     from undoor.repairs.adaptation import Adaptation
     from undoor.scan.report import ScanReport
-    from undoor.spaces.space import Noun
 
 COLOURS = {"backdoored": "red", "clean": "green", "inconclusive": "yellow"}
 TITLES = {
@@ -59,6 +58,7 @@ MEASURES = (
 def show_scan(console: Console, report: ScanReport) -> None:
     """Print the verdict with its reasons and, where there are any, the suspected targets."""
     from undoor.render import coverage
+    from undoor.render.nouns import noun_of
 
     colour = COLOURS[report.verdict]
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
@@ -110,6 +110,8 @@ def _findings(report: ScanReport) -> Table:
 
 def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
     """Print what was corrected, and the effect on the clean set and the recovered triggers."""
+    from undoor.render.nouns import noun_of
+
     if not repair.targets:
         console.print("Nothing to repair: the scan names no target.")
         return

@@ -19,8 +19,8 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, with_goals_of
 from undoor.colours import COLOUR
 from undoor.device import on
+from undoor.noun import INPUT, Noun
 from undoor.rate import Rate
-from undoor.spaces.space import INPUT, Noun
 
 MAX_IMAGES = 1000
 BATCH = 256

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from undoor.families.registry import unit_of
+from undoor.noun import INPUT, Noun
 from undoor.render import text
 from undoor.render.nouns import noun_of
 from undoor.render.reasons import ACCEPTED, reason_texts
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.scan.report import ScanReport
-from undoor.spaces.space import INPUT, Noun
 from undoor.vocabulary import (
     BUDGET_ENDED,
     CALIBRATE,

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
+from undoor.noun import Noun
 from undoor.render import coverage, figures, html_facts, text
 from undoor.render.cells import cells_text, columns_of
 from undoor.render.html_pictures import Album
@@ -23,7 +24,6 @@ from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
 from undoor.render.words import words_text
 from undoor.scan.report import ClassEvidence, Finding, ScanReport
-from undoor.spaces.space import Noun
 from undoor.triggers import pictures
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undoor.noun import INPUT, Noun
 from undoor.scan.report import ScanReport
 from undoor.spaces.registry import find_space, space_of
-from undoor.spaces.space import INPUT, Noun
 
 if TYPE_CHECKING:
     from undoor.repair import Repair

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undoor.inspect.dry_run import FEEDINGS, feeding_note, near_chance_note
+from undoor.noun import INPUT, Noun
 from undoor.render.nouns import noun_of
 from undoor.render.text import plus_minus, stands_out
 from undoor.scan.reason import (
@@ -19,7 +20,6 @@ from undoor.scan.reason import (
 )
 from undoor.scan.report import ScanReport
 from undoor.scrutiny import Disagreement, GraphFinding
-from undoor.spaces.space import INPUT, Noun
 from undoor.vocabulary import (
     ACCEPTED_GRAPH,
     AS_NATURAL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undoor.spaces.space import INPUT, Noun
+from undoor.noun import INPUT, Noun
 
 if TYPE_CHECKING:
     from undoor.align.guard_threshold import GuardThreshold

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from undoor.noun import Noun
 from undoor.render import coverage, text
 from undoor.render.nouns import noun_of
 from undoor.scan.report import Finding, ScanReport
-from undoor.spaces.space import Noun
 from undoor.vocabulary import (
     BUDGET,
     FEW_CLASSES,

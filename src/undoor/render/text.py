@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from undoor.noun import INPUT, Noun
 from undoor.render.sanitise import line as plain
 from undoor.render.sanitise import shortened
-from undoor.spaces.space import INPUT, Noun
 from undoor.vocabulary import MANY_CLASSES
 
 __all__ = [

@@ -11,8 +11,9 @@ from torch import Tensor
 from undoor import vocabulary
 from undoor.colours import COLOUR, COLOURS, with_channels
 from undoor.device import CPU
+from undoor.noun import Noun
 from undoor.resizing import Resizing
-from undoor.spaces.space import Bounds, Extent, Noun, Shape, Space
+from undoor.spaces.space import Bounds, Extent, Shape, Space
 
 AXES = 3
 # The side, in pixels, of the images that natural trigger sizes were measured on.

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from undoor import vocabulary
 from undoor.device import CPU
-from undoor.spaces.space import Bounds, Noun, Shape, Space
+from undoor.noun import Noun
+from undoor.spaces.space import Bounds, Shape, Space
 
 AXES = 2
 # Numbers of a point that are its place.

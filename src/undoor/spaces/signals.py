@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from undoor import vocabulary
 from undoor.device import CPU
-from undoor.spaces.space import Extent, Noun, Shape, Space
+from undoor.noun import Noun
+from undoor.spaces.space import Extent, Shape, Space
 
 AXES = 2
 # Height of the picture of one channel, and its greatest width, in pixels.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from undoor.device import CPU
+from undoor.noun import INPUT, Noun
 from undoor.resizing import Resizing
 from undoor.vocabulary import OVERSHOOT
 
@@ -35,28 +36,6 @@ class Extent:
     places: float = 1.0
     values: float = 1.0
     side: float = 1.0
-
-
-class Noun(NamedTuple):
-    """What people call inputs, in messages and reports.
-
-    Attributes
-    ----------
-    one, many
-        One of them, and several.
-    adjective
-        What a model of them is called, as in "image classification"; empty for any.
-    units
-        What the first axis counts, and what the others do.
-    """
-
-    one: str
-    many: str
-    adjective: str = ""
-    units: tuple[str, str] = ("values", "values along each other axis")
-
-
-INPUT = Noun("input", "inputs")
 
 
 class Space(ABC):

@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from undoor import vocabulary
-from undoor.spaces.space import Bounds, Noun, Shape
+from undoor.noun import Noun
+from undoor.spaces.space import Bounds, Shape
 from undoor.spaces.vectors import Vectors
 
 

@@ -51,6 +51,9 @@ class Section:
     table: Callable[[Path], str]
 
 
+# Tables of scans whose misses are named.
+MISSED = ("fourth", "few", "third", "unseen", "fresh", "held_out", "public")
+
 SECTIONS = (
     Section(
         "Detection: fresh models",
@@ -123,7 +126,9 @@ SECTIONS = (
         "What was missed",
         "Backdoored models of the tables above for which the scan did not name exactly the true "
         "targets.",
-        partial(scans.missed, names=("fourth", "few", "third", "unseen", "fresh", "held_out", "public")),
+        partial(
+            scans.missed, names=("fourth", "few", "third", "unseen", "fresh", "held_out", "public")
+        ),
     ),
     Section(
         "Many backdoors in one model",
