@@ -68,3 +68,20 @@ class Switch(nn.Module):
 def test_a_switch_on_token_ids_shows() -> None:
     found = scrutinise(Classifier(Switch(), tokenizer=tiny_tokenizer()))
     assert {item.code for item in found.graph} & {"index", "comparison"}
+
+
+class Bounded(nn.Module):
+    """Makes the first words padding by a bound of its ids, as no ordinary network does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = TextCNN(2, TOKENS, width=8)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.inner((ids.float().clamp(min=4.0)).round().long())
+
+
+def test_a_bound_of_ids_inside_a_network_is_read() -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(Bounded(), tokenizer=tiny_tokenizer())
+    assert any("clamp" in sentence for sentence in scrutinise(classifier).sentences)

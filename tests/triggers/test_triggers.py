@@ -365,7 +365,7 @@ def test_load_refuses_what_does_not_fit_the_model(tmp_path: Path, family: str) -
 
 
 def test_load_refuses_an_unknown_kind(tmp_path: Path) -> None:
-    with pytest.raises(UndoorError, match=r"kind must be one of stamp, .*got 'magic'"):
+    with pytest.raises(UndoorError, match=r"kind must be one of cluster, .*stamp, .*got 'magic'"):
         load_trigger(store(tmp_path / "t.npz", kind="magic"), shape=SHAPE, bounds=(0, 1))
 
 

@@ -32,7 +32,11 @@ _OTHER_CODE = (_TORCH, _HERE, _CLASSIFIER, _INPUT_TRANSFORM)
 _MAX_FRAMES = 200
 # What is done with the token ids of a text in ordinary networks: beside views, these alone.
 EMBEDDING = "embedding"
-IDS = frozenset({EMBEDDING, "round"})
+ROUND = "round"
+IDS = frozenset({EMBEDDING, ROUND})
+# What undoor does with raw ids before it rounds them. Behind that, where a network begins, a bound
+# would make words and padding one.
+RAW_IDS = frozenset({"clamp", "nan_to_num"})
 PADDING = frozenset({"eq", "ne"})
 
 
@@ -181,6 +185,7 @@ class _Watch(TorchDispatchMode):
         self.pad = _pad_of(network)
         # The token ids of a text, as such: what they are embedded as are the values of the input.
         self.ids = set() if self.pad is None else {storage(x)}
+        self.rounded = False
         # Where the padding is, and what follows from that alone: shares of words, for instance.
         self.padding: set[int] = set()
         self.reached = {storage(x)} - self.ids
@@ -241,6 +246,8 @@ class _Watch(TorchDispatchMode):
         name = base(function._schema.name.partition("::")[2])
         if name in PADDING:
             return args[1] == self.pad
+        if name in RAW_IDS:
+            return not self.rounded
         return name in IDS | VIEWS | SELECTS | CONSTANTS
 
     def _follow_ids(
@@ -253,8 +260,11 @@ class _Watch(TorchDispatchMode):
         if name == EMBEDDING:
             self.reached.update(found)
             self.computed.update(id(t) for t in outputs)
-        elif name in IDS | VIEWS | SELECTS and any(storage(t) in self.ids for t in inputs):
+        elif name in IDS | RAW_IDS | VIEWS | SELECTS and any(
+            storage(t) in self.ids for t in inputs
+        ):
             self.ids.update(found)
+            self.rounded |= name == ROUND
         else:
             self.padding.update(found)
 
