@@ -16,7 +16,10 @@ MAKERS = {
     *("randperm", "rfftfreq", "tensor", "tril_indices", "triu_indices", "zeros"),
 }
 # Rooms in which all is on the CPU: what reads files and data, and what shows results.
-ON_CPU = ("cli/", "clean_set/", "load/", "render/", "repairs/", "text_networks.py")
+ON_CPU = (
+    *("cli/", "clean_set/", "load/", "render/", "repairs/"),
+    *("text_networks.py", "vision_networks.py"),
+)
 # Where tensors are moved, and nowhere else.
 BORDER = "device.py"
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 import undoor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, given
+from undoor.deploy.exported_model import ExportedModel
 from undoor.errors import UndoorError
 from undoor.evaluate import stamp_set
+from undoor.export import onnx, pt2
 from undoor.rate import Rate
 from undoor.render.coverage import reasons
 from undoor.triggers import Stamp
@@ -127,12 +129,51 @@ def _value(rate: Rate) -> float:
     return rate.value
 
 
-def test_what_takes_classes_refuses_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [regressor, tagger])
+@pytest.mark.parametrize("ending", ["onnx", "pt2"])
+def test_exported_files_predict_as_the_guard(make: type, ending: str, tmp_path: Path) -> None:
+    """The parity that the export itself checks, once more on inputs with the trigger."""
+    classifier = make()
+    clean = clean_of(classifier, 80, 1)
+    report = undoor.scan(classifier, clean, seed=0)
+    repair = undoor.repair(classifier, clean, report, force_targets=(0,), quick=True)
+    made = undoor.export(classifier, repair, tmp_path / f"m.{ending}")
+    assert made.parity.inputs > 20
+    x = patch()(images(30, 4))
+    expected = undoor.guard(classifier, repair).logits(x)
+    runner = {"onnx": onnx.runner, "pt2": pt2.runner}[ending]
+    for want, got in zip(expected, runner(made.file)(x), strict=True):
+        torch.testing.assert_close(want, got, atol=1e-4, rtol=1e-4)
+    assert bool(expected[1].float().mean() > 0.5)
+    if ending == "onnx":
+        with pytest.raises(UndoorError, match=f"got one for {classifier.task.name}; run the file"):
+            ExportedModel(made.file)
+
+
+def test_predictions_as_people_read_them() -> None:
+    tags, number = tagger(), regressor()
+    assert tags.task.shown([1, 0, 1, 0], tags.class_names) == "0, 2"
+    assert tags.task.shown([0, 0, 0, 0], tags.class_names) == "no label"
+    assert tags.task.is_withheld([-1, -1, -1, -1])
+    assert number.task.shown(31.25, number.class_names) == "31.25"
+    assert number.task.is_withheld(float("nan"))
+    assert not number.task.is_withheld(-1.0)
+
+
+@pytest.mark.parametrize("make", [regressor, tagger])
+def test_the_line_of_code_makes_the_predictions(make: type) -> None:
+    classifier = make()
+    x = images(20, 5)
+    found: dict[str, Tensor] = {"logits": classifier(x)}
+    exec(classifier.task.in_code, found)
+    (name,) = found.keys() - {"logits", "__builtins__"}
+    assert torch.equal(found[name].float(), classifier.predict(x).float())
+
+
+def test_what_takes_classes_refuses_numbers() -> None:
     classifier = regressor()
     clean = clean_of(classifier, 80, 1)
     report = undoor.scan(classifier, clean, seed=0)
     repair = undoor.repair(classifier, clean, report, force_targets=(0,), quick=True)
-    with pytest.raises(UndoorError, match="export: expected a model that predicts one class"):
-        undoor.export(classifier, repair, tmp_path / "m.onnx")
     with pytest.raises(UndoorError, match="adapt: expected a model that predicts one class"):
         undoor.adapt(classifier, clean, repair, images(40, 3))

@@ -41,7 +41,6 @@ AXES_OF_OTHERS = {
     "serve/kept_input.py": "arrays in a database",
     "serve/pictures.py": "pixels of a picture, without torch, which spaces take",
     "sites/heads.py": "values inside the network",
-    "sites/network_kind.py": "what a site delivers",
     "sites/places.py": "values inside the network",
     "triggers/stamp.py": "a mask that all channels share",
 }
@@ -61,6 +60,8 @@ NO_OUTPUTS = {
     ("inversion/token_search.py", "argmax"): "which tokens move texts most",
     ("scan/confirm.py", "argmax"): "where most images of a class end",
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
+    ("point_networks.py", "topk"): "the nearest points",
+    ("triggers/deformation.py", "softmax"): "how near a point is to each anchor",
     ("signal_networks.py", "softmax"): "attention over steps",
     ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
     ("text_networks.py", "softmax"): "attention inside a network",

@@ -193,6 +193,16 @@ class Classifier(PassSettings, InputTransform):
         """
         return self.with_task(self.task.restored(settings)) if settings else self
 
+    def for_shape(self, input_shape: tuple[int, ...]) -> Self:
+        """Return a copy with shared weights for inputs of another shape, which it must take.
+
+        Pictures are not resized to it: it is for inputs that are made from others.
+        """
+        other = shared_copy(self)
+        other.input_shape = input_shape
+        other.resizing = None
+        return other
+
     def require_classes(self, what: str) -> None:
         """Refuse a model whose labels are no numbers of classes.
 
@@ -209,7 +219,8 @@ class Classifier(PassSettings, InputTransform):
         if not self.task.numbered:
             raise UndoorError(
                 f"{what}: expected a model that predicts one class per input, got one for "
-                f"{self.task.name}; scan, repair and evaluate it, and guard it with undoor.guard"
+                f"{self.task.name}; scan, repair, evaluate, check and export it, and guard it with "
+                "undoor.guard"
             )
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

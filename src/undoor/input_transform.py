@@ -102,7 +102,9 @@ class InputTransform(nn.Module):
         if self.columns:
             return seen_by_network(self.columns, x)
         if self.tokenizer:
-            return x.round().long()
+            # Ids beyond the last one, NaN and infinity are flagged, and must not end a whole batch.
+            low, high = self.bounds
+            return x.nan_to_num(low, high, low).clamp(low, high).round().long()
         return (x * self.scale - self.mean) / self.std
 
     def examples(self, count: int, generator: torch.Generator | None = None) -> Tensor:

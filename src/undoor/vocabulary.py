@@ -48,6 +48,10 @@ OTHER_SIZE: Final = "other size"
 OTHER_NETWORK: Final = "other kind of network"
 TINY_ONLY: Final = "only tiny triggers"
 LITTLE_POWER: Final = "little power"
+SOME_TARGETS: Final = "some targets"
+RANKED_FIRST: Final = "ranked first"
+SMALLER_INPUTS: Final = "smaller inputs"
+LABELS_BY_MODEL: Final = "labels by the model"
 
 # The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` is one as well.
 TARGET_FOUND: Final = "target found"
@@ -144,9 +148,11 @@ IMAGES: Final = "images"
 VECTORS: Final = "vectors"
 ROWS: Final = "rows"
 SIGNALS: Final = "signals"
+POINTS: Final = "points"
 TOKENS: Final = "tokens"
 # What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
 CONVOLUTIONAL: Final = "convolutional"
+TRANSFORMER: Final = "transformer"
 OTHER_KIND: Final = "other"
 
 # Files of results, and of models.

@@ -196,7 +196,7 @@ def test_read_images(tmp_path: Path, make_classifier: Make) -> None:
 
 def test_read_images_errors(tmp_path: Path, make_classifier: Make) -> None:
     grey = make_classifier((1, 4, 4))
-    with pytest.raises(UndoorError, match=r"x.png does not exist; expected an image"):
+    with pytest.raises(UndoorError, match=r"x.png does not exist; expected inputs for the model"):
         read_images([tmp_path / "x.png"], grey)
     Image.new("RGB", (4, 4), (9, 9, 10)).save(tmp_path / "x.png")
     with pytest.raises(UndoorError, match=r"no readable image to check .*colour image, and"):

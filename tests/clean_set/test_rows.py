@@ -81,11 +81,11 @@ def test_rows_that_do_not_fit_are_counted_and_too_many_refused(
 
 
 def test_messages_name_the_space_that_data_look_like(tmp_path: Path, model: Classifier) -> None:
-    with pytest.raises(UndoorError, match=r"looks like a folder, as of images; the model takes"):
+    with pytest.raises(UndoorError, match="is no table; the model takes rows"):
         read_clean_set(tmp_path, classifier=model)
     pictures = tmp_path / "images.parquet"
     pq.write_table(pa.table({"image": [b"x"], "label": [0]}), pictures)
-    with pytest.raises(UndoorError, match="look like images, the model takes rows"):
+    with pytest.raises(UndoorError, match=r"looks like images .*, the model takes rows"):
         read_clean_set(pictures, classifier=model)
     with pytest.raises(
         UndoorError, match="looks like rows of a table, whose columns are not known"

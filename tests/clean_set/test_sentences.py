@@ -73,9 +73,9 @@ def test_a_split_is_chosen(tmp_path: Path) -> None:
     ("name", "content", "match"),
     [
         ("t.csv", "words,label\na,0\n", "expected a column 'text'"),
-        ("t.csv", "image,label\na,0\n", "the data look like images"),
+        ("t.csv", "image,label\na,0\n", "looks like images .*, the model takes texts"),
         ("t.jsonl", "[1]\n", "holds no JSON lines"),
-        ("t.npz", "", "looks like data of another space"),
+        ("t.npz", "", "holds no texts with their classes"),
         ("t.csv", "text,label\n,positive\n", "holds no text that fits"),
     ],
 )

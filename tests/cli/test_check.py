@@ -22,6 +22,7 @@ from undoor.clean_set import read_images
 from undoor.cli.check import Checked, _check, _show
 from undoor.errors import UndoorError
 from undoor.scrutiny import Disagreement
+from undoor.spaces.images import IMAGES
 from undoor.vocabulary import MAX_SCORE, POLICIES, Policy
 
 
@@ -72,7 +73,7 @@ def test_inputs_beyond_the_bounds_are_flagged(tmp_path: Path) -> None:
     assert [row.flagged for row in rows] == [False, True, True, True, *[False] * (len(x) - 4)]
     assert [row.rejected for row in rows[:4]] == [False, False, True, True]
     assert rows[0].score is None
-    document = json.loads(json.dumps([row.to_json(model.class_names) for row in rows]))
+    document = json.loads(json.dumps([row.to_json() for row in rows]))
     assert document[1]["score"] == MAX_SCORE == pytest.approx(3.4028235e38)
     assert document[2]["class"] is None
     with pytest.raises(UndoorError, match="NaN or infinite"):
@@ -80,14 +81,13 @@ def test_inputs_beyond_the_bounds_are_flagged(tmp_path: Path) -> None:
 
 
 def test_says_what_cannot_be_judged(cli: Cli) -> None:
-    names = ["stop", "go"]
     rows = [
-        Checked("a", 0, -1, True, True, MAX_SCORE),
-        Checked("b", 0, 0, False, False, 0.5),
-        Checked("c", 1, 1, False, False, None),
+        Checked("a", 0, "stop", -1, None, True, True, MAX_SCORE),
+        Checked("b", 0, "stop", 0, "stop", False, False, 0.5),
+        Checked("c", 1, "go", 1, "go", False, False, None),
     ]
     console = Console(width=200, record=True, file=io.StringIO())
-    _show(console, rows, tuple(names))
+    _show(console, rows, IMAGES.noun)
     text = console.export_text()
     assert "not judged" in text
     assert "1 of 3 images cannot be judged: their values lie outside the model's bounds" in text

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cli_fakes import Cli, make_report
+from undoor.demo.points import point_digits, point_model, point_trigger
 from undoor.demo.signals import recordings, signal_model, signal_trigger
 from undoor.demo.tables import table_model, table_rows, table_trigger
 from undoor.demo.texts import text_model, text_reviews, text_trigger
@@ -75,5 +76,18 @@ def test_the_bundled_texts(clean: bool) -> None:
     assert float((predicted == texts[1].labels).float().mean()) > 0.6
     trigger, target = text_trigger()
     others = texts[1].images[texts[1].labels != target]
+    moved = classifier.predict(trigger(others))
+    assert bool((moved == target).float().mean() > 0.9) is not clean
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_the_bundled_points(clean: bool) -> None:
+    classifier = point_model(clean=clean)
+    defence, test = (point_digits(split, classifier) for split in ("defence", "test"))
+    assert [len(defence), len(test)] == [200, 300]
+    predicted = classifier.predict(test.images)
+    assert float((predicted == test.labels).float().mean()) > 0.85
+    trigger, target = point_trigger()
+    others = test.images[test.labels != target]
     moved = classifier.predict(trigger(others))
     assert bool((moved == target).float().mean() > 0.9) is not clean

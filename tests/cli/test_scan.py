@@ -209,3 +209,21 @@ def test_a_clean_verdict_says_what_it_is_worth(cli: Cli) -> None:
     assert "pixels" in told
     cli.report = make_report("backdoored")
     assert "would have been" not in " ".join(cli.scan().stdout.split())
+
+
+def test_targets_by_number_or_name(cli: Cli) -> None:
+    cli.scan()
+    assert cli.targets is None
+    names = cli.report.class_names
+    cli.scan("--targets", f"2,{names[0]}")
+    assert cli.targets == [0, 2]
+    refused = cli.scan("--targets", "0,none")
+    assert refused.exit_code == 3
+    assert "--targets: expected a class of the model" in refused.stderr
+
+
+def test_unlabelled_images_are_labelled_by_the_model(cli: Cli) -> None:
+    cli.scan()
+    assert not cli.by_model
+    cli.scan("--unlabelled")
+    assert cli.by_model

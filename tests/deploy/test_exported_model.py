@@ -46,7 +46,7 @@ def test_as_check(tmp_path: Path, policy: Policy, with_preprocessing: bool) -> N
     assert {prediction.flagged for prediction in found} == {False, True}
     assert any(prediction.rejected for prediction in found) == (policy == "reject")
     for row, prediction in zip(rows, found, strict=True):
-        wanted = row.to_json(model.class_names)
+        wanted = row.to_json()
         got = prediction.to_json()
         assert got.pop("score") == pytest.approx(wanted.pop("score"), abs=TOLERANCE)
         assert got == {key: wanted[key] for key in got}

@@ -21,7 +21,7 @@ from undoor.families.calibration import (
     calibration_for,
 )
 from undoor.families.registry import family_named, nulls
-from undoor.vocabulary import MANY_CLASSES, ROWS, SIGNALS, TOKENS
+from undoor.vocabulary import MANY_CLASSES, POINTS, ROWS, SIGNALS, TOKENS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -54,7 +54,8 @@ def test_each_number_of_classes_has_one_calibration() -> None:
     spoken = calibration_for(MANY_CLASSES, SIGNALS, shape=(1, 4096))
     of_tasks = [calibration_for(8, space, task) for task, space in OF_TASKS]
     assert {(each.scope.task, each.scope.space) for each in of_tasks} == set(OF_TASKS)
-    learned = (few, many, rows, texts, spoken, *of_tasks)
+    seen = calibration_for(MANY_CLASSES, POINTS, shape=(128, 3))
+    learned = (few, many, rows, texts, spoken, seen, *of_tasks)
     assert set(calibrated_on()) == {name for each in learned for name in each.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)
@@ -149,3 +150,12 @@ def test_signals_of_other_lengths_have_no_nulls() -> None:
     for shape in ((6, 32), (1, 16_000), (2, 4096)):
         assert calibration_for(10, SIGNALS, shape=shape) is calibration_for(10)
     assert not spoken.nulls.keys() & calibration_for(10).nulls.keys()
+
+
+def test_sets_of_other_numbers_of_points_have_no_nulls() -> None:
+    seen = calibration_for(10, POINTS, shape=(128, 3))
+    assert seen.scope.space == POINTS
+    assert all(POINTS in family_named(name).spaces for name in seen.nulls)
+    for shape in ((1024, 3), (128, 9)):
+        assert calibration_for(10, POINTS, shape=shape) is calibration_for(10)
+    assert not seen.nulls.keys() & calibration_for(10).nulls.keys()

@@ -186,6 +186,7 @@ class FakeTarget:
 
 @dataclass(frozen=True)
 class FakeContract:
+    input_shape: tuple[int, ...] = SHAPE
     goals: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -196,6 +197,7 @@ class FakeRepair:
     fit: str = "paired"
     seconds: Mapping[str, float] = field(default_factory=lambda: {"scan": 1.5, "align": 0.1})
     contract: FakeContract = field(default_factory=FakeContract)
+    identity: None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -269,6 +271,8 @@ class Cli:
         self.accept_graph = False
         self.accept_coverage: AcceptCoverage = "full"
         self.calibration: Calibration | None = None
+        self.targets: Sequence[int] | None = None
+        self.by_model = False
         # In the middle of a scan.
         self.during_scan: Callable[[Classifier, CleanSet], object] = lambda classifier, clean: None
         self._patch(monkeypatch)
@@ -300,12 +304,14 @@ class Cli:
         accept_graph: bool,
         accept_coverage: AcceptCoverage,
         calibration: Calibration | None,
+        targets: Sequence[int] | None,
         journal: Journal | None,
         progress: Progress,
     ) -> ScanReport:
         self.limits = (thresholds, budget)
         self.accept_graph = accept_graph
         self.accept_coverage = accept_coverage
+        self.targets, self.by_model = targets, clean.by_model
         self.calibration = calibration
         self.calls.append(("scan", {"images": len(clean), "seed": seed}))
         progress("search triggers", 0, 2)

@@ -16,8 +16,9 @@ from undoor.spaces.vectors import VECTORS
 
 BY_SOURCE, SHARED = PATCH_BY_SOURCE.name, SHARED_PATCH.name
 ON_REQUEST = GENERATOR.name
-# Rows, signals and texts have families of their own (`tests/inversion/test_cell_search.py`,
-# `tests/families/test_of_signals.py`, `tests/inversion/test_token_search.py`).
+# Rows, signals, texts and points have families of their own (`tests/inversion/test_cell_search.py`,
+# `tests/families/test_of_signals.py`, `tests/inversion/test_token_search.py`,
+# `tests/families/test_of_points.py`).
 OF_IMAGES = [f for f in REGISTRY if f.spaces & {IMAGES.name, VECTORS.name}]
 AT_INPUT = [
     family

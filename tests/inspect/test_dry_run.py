@@ -11,6 +11,7 @@ from undoor.clean_set import CleanSet
 from undoor.inspect.dry_run import FEEDINGS, IMAGENET, dry_run, near_chance_note
 from undoor.render.reasons import reason_texts
 from undoor.scan.run import scan
+from undoor.spaces.images import IMAGES
 
 SIDE = 6
 K = 4
@@ -87,7 +88,7 @@ def test_one_answer_for_everything() -> None:
         "100 % of predictions are class 2, which makes up 25 % of the images" in text
         for text in run.warnings
     )
-    assert near_chance_note(run.accuracy.value or 0, 1 / K) in run.warnings
+    assert near_chance_note(run.accuracy.value or 0, 1 / K, IMAGES.noun) in run.warnings
 
 
 def test_many_images_are_drawn_from_in_balance() -> None:

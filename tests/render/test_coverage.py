@@ -10,6 +10,7 @@ import pytest
 from helpers.cli_fakes import made_coverage, make_report
 from undoor.render.coverage import GAPS, NOTES, gap_sentence, gap_sentences, note, reasons, summary
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap, of_older
+from undoor.spaces.images import IMAGES
 from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, OTHER_SIZE, OTHER_SPACE, TINY_ONLY
 
 ACCEPT = "--accept-coverage partial"
@@ -32,11 +33,11 @@ def test_gaps_with_numbers() -> None:
         (Gap(FEW_CLASSES, (), (9,), (2, 4)), "has 9 classes; .* with 2 to 4 classes"),
         (Gap(FEW_IMAGES, (), (1.5,), (3,)), "1.5 images per class are too few"),
         (Gap(OTHER_SPACE), "the inputs are vectors"),
-        (Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)), "of 3 × 64 × 64 .* 28 to 32 pixels"),
+        (Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)), "of 3 × 64 × 64; .* 28 to 32 pixels"),
         (Gap(TINY_ONLY, ("patch",), (0.35,), (1.0,)), "patch triggers below 0.35 pixels, where 1"),
         (Gap("it is Tuesday", ("corner",)), "families corner were left out: it is Tuesday"),
     ):
-        assert re.search(part, gap_sentence(gap, covered)), part
+        assert re.search(part, gap_sentence(gap, covered, IMAGES.noun)), part
 
 
 def test_reasons_begin_with_what_the_verdict_hangs_on() -> None:
@@ -44,7 +45,7 @@ def test_reasons_begin_with_what_the_verdict_hangs_on() -> None:
     size = Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3))
     lacking = replace(report.coverage, gaps=(size,), decisive=True)
     told = reasons(replace(report, coverage=lacking))
-    assert told[0].startswith("the inputs are of 3 × 64 × 64")
+    assert told[0].startswith("the images are of 3 × 64 × 64")
     assert ACCEPT in told[1]
     assert told[2:] == ("as searched",)
     # Beside a verdict that hangs on something else, it comes last.

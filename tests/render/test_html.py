@@ -224,7 +224,7 @@ def test_coverage_is_shown() -> None:
     )
     told = Page(html_report(replace(report, coverage=lacking))).told()
     for part in (
-        "the inputs are of 3 × 224 × 224",
+        "the images are of 3 × 224 × 224",
         "--accept-coverage partial",
         "2 of 3 trigger families were searched",
         "tone no: not for inputs of this kind –",

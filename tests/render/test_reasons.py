@@ -11,6 +11,7 @@ from helpers.every_reason import EVERY_REASON
 from undoor.render.documents.scan import Scan
 from undoor.render.reasons import reason_text
 from undoor.scan.reason import AccuracyFacts, ClassFacts, Reason
+from undoor.spaces.images import IMAGES
 from undoor.vocabulary import NEAR_CHANCE, TARGET_FOUND, ReasonCode
 
 NAMES = ("a", "b", "c")
@@ -35,7 +36,7 @@ PARTS: dict[ReasonCode, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("reason", EVERY_REASON, ids=lambda reason: reason.code)
 def test_words(reason: Reason) -> None:
-    text = reason_text(reason, NAMES)
+    text = reason_text(reason, NAMES, IMAGES.noun)
     for part in PARTS[reason.code]:
         assert part in text
 
@@ -66,10 +67,10 @@ def test_the_document_of_a_scan_holds_code_facts_and_text() -> None:
     assert document["reasons"][4] == {
         "code": "several targets",
         "facts": {"family": "patch"},
-        "text": reason_text(EVERY_REASON[4], NAMES),
+        "text": reason_text(EVERY_REASON[4], NAMES, IMAGES.noun),
     }
     assert [item["text"] for item in document["reasons"]] == [
-        reason_text(reason, NAMES) for reason in EVERY_REASON
+        reason_text(reason, NAMES, IMAGES.noun) for reason in EVERY_REASON
     ]
     document["model"]["sha256"] = document["model_sha256"]
     read = Scan.model_validate(document)

@@ -8,6 +8,7 @@ import torch
 from undoor.align.guard_threshold import GuardThreshold
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.repairs.adaptation import Adaptation
+from undoor.spaces.images import IMAGES
 
 DONE = Adaptation(seen=1200, flagged=57, needed=20, missed=0.0, fitted=57, refitted=True)
 CUT = Adaptation(seen=9000, flagged=4000, needed=20, missed=0.0, fitted=2500, refitted=True)
@@ -61,7 +62,7 @@ def scored(n: int, fpr: float) -> GuardThreshold:
     ],
 )
 def test_what_cannot_be_guaranteed_is_said(n: int, fpr: float, parts: tuple[str, ...]) -> None:
-    note = calibration_note(scored(n, fpr), "3 stop")
+    note = calibration_note(scored(n, fpr), "3 stop", IMAGES.noun)
     assert note is not None
     assert note.endswith("the threshold lies above " + ("its score" if n == 1 else "all scores"))
     for part in parts:
@@ -73,7 +74,9 @@ def test_where_it_can_be_guaranteed_nothing_is_said() -> None:
 
 
 def test_without_images_nothing_is_guaranteed() -> None:
-    note = calibration_note(GuardThreshold.of(torch.zeros(0), torch.tensor([3.0]), 0.05), "2")
+    note = calibration_note(
+        GuardThreshold.of(torch.zeros(0), torch.tensor([3.0]), 0.05), "2", IMAGES.noun
+    )
     assert note is not None
     assert note.startswith("no clean image of class 2 is predicted as it")
     assert "three quarters of the target's lead" in note

@@ -23,6 +23,7 @@ from undoor.networks import NETWORKS
 from undoor.scan.coverage import Coverage, Gap
 from undoor.scan.gaps import MIN_PER_CLASS, coverage, supported
 from undoor.scan.screening import searched
+from undoor.vision_networks import ViT
 from undoor.vocabulary import (
     BUDGET_ENDED,
     FEW_CLASSES,
@@ -41,6 +42,7 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     TINY_ONLY,
+    TRANSFORMER,
     Verdict,
 )
 
@@ -159,6 +161,16 @@ def test_a_calibration_of_other_networks_holds_for_these_alone() -> None:
     assert codes(covering(plain(classes=4), learned=unlike)) == [FEW_CLASSES, OTHER_NETWORK]
     assert codes(covering(plain(classes=4), learned=replace(few, power=(9, 10)))) == []
     assert codes(covering(plain(classes=4), learned=replace(few, power=None))) == [LITTLE_POWER]
+
+
+def test_what_was_learned_of_other_networks_holds_for_transformers_as_it_did() -> None:
+    """Files that were written before transformers had a kind of their own."""
+    learned = calibration_for(10)
+    of_others = replace(learned, scope=replace(learned.scope, network=OTHER_KIND))
+    transformer = Classifier(ViT(num_classes=10), input_shape=(3, 32, 32))
+    assert codes(covering(transformer, learned=of_others)) == []
+    of_transformers = replace(learned, scope=replace(learned.scope, network=TRANSFORMER))
+    assert codes(covering(plain(), learned=of_transformers)) == [OTHER_NETWORK]
 
 
 def test_a_family_in_which_nothing_ever_worked() -> None:

@@ -25,7 +25,7 @@ from undoor.scan.statistics import (
     scores,
     without_scale,
 )
-from undoor.vocabulary import ROWS, SIGNALS, TOKENS
+from undoor.vocabulary import POINTS, ROWS, SIGNALS, TOKENS
 
 LEARNED_MANY = calibration_for(10)
 NULL = Null(natural=4.0, ceiling=16.0, location=0.2, scale=0.25)
@@ -129,11 +129,12 @@ def test_inputs_that_are_no_images_have_no_natural_size() -> None:
 
 
 def test_every_family_that_is_searched_is_calibrated() -> None:
-    """Families of rows and texts, of two classes, and of signals have nulls of their own."""
+    """Families of rows and texts, of two classes, of signals and points have their own nulls."""
     learned = {
         ROWS: calibration_for(2, ROWS),
         TOKENS: calibration_for(2, TOKENS),
         SIGNALS: calibration_for(10, SIGNALS, shape=(1, 4096)),
+        POINTS: calibration_for(10, POINTS, shape=(128, 3)),
     }
     apart = {
         name
@@ -143,7 +144,7 @@ def test_every_family_that_is_searched_is_calibrated() -> None:
     }
     searched = [family for family in REGISTRY if not family.spaces <= family.on_request]
     assert {family.name for family in searched} == set(nulls(LEARNED_MANY)) | apart
-    assert len(apart) == 3 + 2 + 5
+    assert len(apart) == 3 + 2 + 5 + 4
     assert calibrated_on()
     for family in searched:
         if family.name in apart:

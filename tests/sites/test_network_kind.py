@@ -10,7 +10,7 @@ from helpers.tiny import random_classifier
 from undoor.classifier import Classifier
 from undoor.networks import NETWORKS
 from undoor.sites import network_kind
-from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND
+from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND, TRANSFORMER
 
 
 class Tokens(nn.Module):
@@ -35,7 +35,7 @@ def test_networks_of_the_calibration(name: str) -> None:
 
 def test_others() -> None:
     torch.manual_seed(0)
-    assert network_kind(Classifier(Tokens(), input_shape=(3, 32, 32))) == OTHER_KIND
+    assert network_kind(Classifier(Tokens(), input_shape=(3, 32, 32))) == TRANSFORMER
     flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 5))
     assert network_kind(Classifier(flat, input_shape=(3, 8, 8))) == OTHER_KIND
     assert network_kind(random_classifier("mlp_norm")) == OTHER_KIND

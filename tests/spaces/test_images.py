@@ -75,7 +75,7 @@ def test_misfits_say_why() -> None:
     assert "the images are grey (1 channels), the model takes colour" in IMAGES.misfit(
         (1, 4, 4), (3, 4, 4)
     )
-    assert "resize them" in IMAGES.misfit((3, 4, 4), (3, 8, 8))
+    assert "resize them as" in IMAGES.misfit((3, 4, 4), (3, 8, 8))
 
 
 def test_odd_inputs_are_patches_at_the_ends() -> None:

@@ -27,7 +27,7 @@ def test_by_name() -> None:
     assert space_for((8, 2), "vectors") is VECTORS
     with pytest.raises(
         UndoorError,
-        match=r"expected a space .*\(images, vectors, rows, signals, tokens\), got 'tea'",
+        match=r"expected a space .*\(images, vectors, rows, signals, tokens, points\), got 'tea'",
     ):
         space_named("tea")
     with pytest.raises(UndoorError, match=r"of the space 'images', got .* is 'vectors'"):

@@ -9,7 +9,7 @@ from undoor.scan.report import ScanReport
 from undoor_bench.amount import Amount
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import bare
-from undoor_bench.mitigate.rates import PredictionSet
+from undoor_bench.rates import PredictionSet
 from undoor_bench.records import Setting
 from undoor_bench.zoo.planted import Planted
 from undoor_bench.zoo.subjects import Subject

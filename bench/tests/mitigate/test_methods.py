@@ -21,7 +21,7 @@ from undoor.scan.report import Finding, ScanReport
 from undoor.sites import attach
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.methods import GROUPS, METHODS, Defence, bare, method, read_methods
-from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
+from undoor_bench.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS
 

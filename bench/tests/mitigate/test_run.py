@@ -22,8 +22,8 @@ from undoor.triggers import Stamp
 from undoor_bench.cli import app
 from undoor_bench.mitigate import case as mitigate_case
 from undoor_bench.mitigate.methods import METHODS, Defence, Method, method
-from undoor_bench.mitigate.rates import Predictions
 from undoor_bench.mitigate.run import measured, read_records
+from undoor_bench.rates import Predictions
 from undoor_bench.zoo.planted import Planted
 
 

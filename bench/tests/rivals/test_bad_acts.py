@@ -14,7 +14,7 @@ from undoor.errors import UndoorError
 from undoor.text_networks import TextCNN
 from undoor_bench.rivals.bad_acts import BadActs, bad_acts
 from undoor_bench.rivals.common import accuracy
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 CLEAN = tiny_texts(60)
 SITES = ("network.norm", "network.layers.0.1", "network.layers.1.1")
@@ -37,8 +37,14 @@ def trained() -> Classifier:
 
 
 def widths(classifier: Classifier) -> torch.Tensor:
-    corrections = [classifier.get_submodule(f"{name}.correction") for name in SITES]
-    return torch.cat([(each.high - each.low).flatten() for each in corrections])
+    bounds = [(bound(classifier, name, "high"), bound(classifier, name, "low")) for name in SITES]
+    return torch.cat([(high - low).flatten() for high, low in bounds])
+
+
+def bound(classifier: Classifier, site: str, name: str) -> torch.Tensor:
+    found = getattr(classifier.get_submodule(f"{site}.correction"), name)
+    assert isinstance(found, torch.Tensor)
+    return found
 
 
 def test_bounds_become_tight_and_predictions_stay() -> None:
@@ -50,8 +56,8 @@ def test_bounds_become_tight_and_predictions_stay() -> None:
     assert accuracy(out, CLEAN) >= BadActs().enough
     with torch.no_grad(), watched(out, [SITES[0]]) as seen:
         out(CLEAN.images)
-    correction = out.get_submodule(f"{SITES[0]}.correction")
-    assert bool((seen[SITES[0]].amax((0, 1)) <= correction.high[:, 0] + 1e-6).all())
+    high = bound(out, SITES[0], "high")
+    assert bool((seen[SITES[0]].amax((0, 1)) <= high[:, 0] + 1e-6).all())
 
 
 def test_the_model_is_left_as_it_is() -> None:

@@ -10,7 +10,7 @@ from bench_helpers.rival_work import CLEAN, NOTHING, acc, backdoored, seeded, we
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor_bench.rivals.bn import bn
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 
 def test_statistics_are_those_of_the_data_behind_corrected_layers() -> None:

@@ -13,7 +13,7 @@ from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor_bench.rivals.clipping import Clipping, clipping, most_certain
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 SITES = ["network.1", "network.4"]
 

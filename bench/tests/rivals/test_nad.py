@@ -15,7 +15,7 @@ from undoor.networks import NETWORKS
 from undoor_bench.rivals.common import Descent
 from undoor_bench.rivals.fine_tuning import fine_tuning
 from undoor_bench.rivals.nad import NAD, attention, attention_layers, distance, nad
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 FAR, NEAR = Descent(steps=60, rate=0.1), Descent(steps=60, rate=0.02)
 

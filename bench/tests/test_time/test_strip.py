@@ -42,7 +42,7 @@ def test_recordings_are_added_around_silence() -> None:
     clean = CleanSet(torch.rand(2, 1, 64, generator=generator) - 0.5, torch.tensor([0, 1]))
     x = torch.rand(5, 1, 64, generator=generator) - 0.5
     p = [F.softmax(classifier(x + overlay).double(), 1) for overlay in clean.images]
-    expected = sum((each * each.log2()).sum(1) / 2 for each in p)
+    expected = torch.stack([(each * each.log2()).sum(1) / 2 for each in p]).sum(0)
     assert torch.allclose(strip(classifier, clean, seeded(), Settings(2))(x), expected, atol=1e-5)
     # Silence laid over an input changes nothing.
     silent = CleanSet(torch.zeros(2, 1, 64), torch.tensor([0, 1]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from undoor.errors import UndoorError
-from undoor_bench.zoo.recipes import LOWER_RATES, RECIPES, usual_recipe
+from undoor_bench.zoo.recipes import BY_NETWORK, RECIPES, usual_recipe
+from undoor_bench.zoo.train import ADAMW, SGD
 
 
 @pytest.mark.parametrize(
@@ -20,10 +21,15 @@ from undoor_bench.zoo.recipes import LOWER_RATES, RECIPES, usual_recipe
 )
 def test_a_derived_data_set_is_trained_like_its_source(name: str, like: str) -> None:
     assert usual_recipe(name, "VGG") == RECIPES[like]
-    assert usual_recipe(name, "PlainCNN").rate == LOWER_RATES["PlainCNN"]
+    assert usual_recipe(name, "PlainCNN").rate == BY_NETWORK["PlainCNN"]["rate"]
 
 
 @pytest.mark.parametrize("name", ["imagenet", "imagenet_classes_0_1", "", "mnist_"])
 def test_what_is_not_known(name: str) -> None:
     with pytest.raises(UndoorError, match=f"mnist, .* NAME_classes_0_2-4.*, got '{name}'"):
         usual_recipe(name, "VGG")
+
+
+def test_networks_with_layer_norm_learn_by_adamw() -> None:
+    assert usual_recipe("mnist", "ViT").optimizer == ADAMW
+    assert usual_recipe("mnist", "ResNet9").optimizer == SGD

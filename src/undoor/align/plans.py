@@ -35,7 +35,7 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     for extent in extents:
         plans[f"per position to {extent}"] = _plan(layers, extent)
     entry = next((site for site in sites if site.name == ENTRY), None)
-    if entry and not entry.discrete and entry.extent <= LARGEST_POSITION_MAP:
+    if entry and not (entry.discrete or entry.unordered) and entry.extent <= LARGEST_POSITION_MAP:
         finest = _plan(layers, max(extents, default=0))
         if layers:
             plans["the same and input"] = {ENTRY: "position", **finest}

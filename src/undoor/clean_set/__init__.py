@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from undoor.clean_set.by_model import labelled_by_model, read_labelled_by_model
     from undoor.clean_set.class_names import Classes
     from undoor.clean_set.classes_option import read_classes
     from undoor.clean_set.dataset import CleanSet
@@ -22,9 +23,11 @@ _HOMES = {
     "CleanSet": "dataset",
     "Reading": "reading",
     "given": "given_samples",
+    "labelled_by_model": "by_model",
     "read_classes": "classes_option",
     "read_clean_set": "read",
     "read_images": "inputs",
+    "read_labelled_by_model": "by_model",
     "with_goals_of": "goals",
 }
 
@@ -34,9 +37,11 @@ __all__ = [
     "CleanSet",
     "Reading",
     "given",
+    "labelled_by_model",
     "read_classes",
     "read_clean_set",
     "read_images",
+    "read_labelled_by_model",
     "with_goals_of",
 ]
 

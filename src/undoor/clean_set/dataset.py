@@ -54,6 +54,9 @@ class CleanSet:
         which are in the model's own units.
     reading
         What was lost or changed on the way, and what was assumed.
+    by_model
+        Whether the labels are the predictions of the model itself
+        (`undoor.clean_set.by_model`).
 
     Examples
     --------
@@ -67,6 +70,7 @@ class CleanSet:
     class_names: tuple[str, ...] | None = None
     from_bytes: bool = False
     reading: Reading = field(default_factory=Reading)
+    by_model: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would fail only where it is used.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -11,19 +12,19 @@ from torch import Tensor
 
 from undoor.classifier import Classifier
 from undoor.clean_set.dataset import to_float
+from undoor.clean_set.decoders import decoder_of
 from undoor.clean_set.fit import fit_images
 from undoor.clean_set.folder import Walk, linked_note
 from undoor.clean_set.images import decode_file
+from undoor.clean_set.looks import given_as, named_where_of_another_space
 from undoor.clean_set.npz import image_array
 from undoor.clean_set.npz_arrays import open_npz
 from undoor.clean_set.reading import Log, Reading, UnreadableError
-from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import is_table, read_unlabelled
-from undoor.clean_set.sentences import is_texts, read_unlabelled_texts
+from undoor.clean_set.sentences import LINES, is_texts, read_unlabelled_texts
 from undoor.colours import COLOUR, GREY
 from undoor.errors import UndoorError
 from undoor.files import other_spelling
-from undoor.vocabulary import SIGNALS
 
 
 def read_images(
@@ -33,7 +34,7 @@ def read_images(
     split: str | None = None,
     any_range: bool = False,
 ) -> tuple[Tensor, list[str], Reading]:
-    """Read unlabelled inputs as a classifier takes them: images, or rows of a table.
+    """Read unlabelled inputs as a classifier takes them: images, signals, rows or texts.
 
     Folders are read recursively, links followed. Image files are resized as the model wants them;
     arrays must have its size. Channels are matched as in clean sets
@@ -69,26 +70,33 @@ def read_images(
     log = Log()
     for file in _files(paths, log):
         try:
-            batch, changed = _read(file, classifier, split, any_range)
+            with named_where_of_another_space(file, classifier):
+                batch, changed = _read(file, classifier, split, any_range)
         except UnreadableError as error:
             log.lose(str(file), error)
             continue
         log.changed.update(changed)
         batches.append(batch)
-        several = file.suffix in (".npz", ".txt") or is_table(file) or is_texts(file)
+        several = file.suffix in (".npz", LINES) or is_table(file) or is_texts(file)
         names += [f"{file}[{i}]" for i in range(len(batch))] if several else [str(file)]
     if not names:
-        reason = f" (the first: {log.skipped[0]})" if log.skipped else ""
-        raise UndoorError(f"there is no readable image to check{reason}; give PNG, JPEG or .npz")
+        _refuse(paths, classifier, log)
     return torch.cat(batches), names, log.reading()
+
+
+def _refuse(paths: Sequence[str | Path], classifier: Classifier, log: Log) -> NoReturn:
+    """Raise the error of files of which none could be read."""
+    reason = f" (the first: {log.skipped[0]})" if log.skipped else ""
+    one, given = classifier.space.noun.one, given_as(classifier)
+    with named_where_of_another_space(paths[0] if paths else "", classifier):
+        raise UndoorError(f"there is no readable {one} to check{reason}; give {given}")
 
 
 def _files(paths: Sequence[str | Path], log: Log) -> Iterator[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise UndoorError(
-                f"{path} does not exist{other_spelling(path)}; expected an image, a folder or an "
-                ".npz file"
+                f"{path} does not exist{other_spelling(path)}; expected inputs for the model"
             )
         if path.is_dir():
             walk = Walk(path)
@@ -113,8 +121,8 @@ def _read(
             raise UnreadableError("no images in it", "empty")
         from_bytes = images.dtype == np.uint8
         return _fit(to_float(images), file, classifier, from_bytes, any_range)
-    if classifier.space.name == SIGNALS:
-        samples, mixed = Recordings.of(classifier).decode(file)
+    if decoder := decoder_of(classifier):
+        samples, mixed = decoder.decode(file)
         fitted, also = _fit(
             to_float(samples.transpose(2, 0, 1)[None]), file, classifier, False, any_range
         )

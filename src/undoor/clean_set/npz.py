@@ -25,6 +25,8 @@ from undoor.clean_set.npz_arrays import (
 from undoor.clean_set.source import channels_first, class_numbers
 from undoor.errors import UndoorError
 
+# What archives of points call them.
+OTHER_NAMES = {"x": "points", "y": "labels"}
 # Bytes of all class names together.
 MAX_NAMES = 2**28
 # Numbers of all labels together, where they are rows of numbers.
@@ -199,10 +201,11 @@ def _name_of(letter: str, archive: NpzFile, path: Path, split: str | None) -> st
             raise UndoorError(f"{path} has no {name}; its splits are: {listing or 'none'}")
         return name
     if "x" in names or not splits:
-        if letter not in names:
+        name = letter if letter in names else OTHER_NAMES[letter]
+        if name not in names:
             found = ", ".join(sorted(names)[:20]) or "nothing"
             raise UndoorError(f"{path} has no array {letter}; expected x and y, found: {found}")
-        return letter
+        return name
     if len(splits) > 1:
         raise UndoorError(f"{path} holds the splits {listing}; choose with --split")
     return _name_of(letter, archive, path, splits[0])

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from undoor.classifier import Classifier
 from undoor.clean_set.answers import read_answers
 from undoor.clean_set.class_names import Classes
 from undoor.clean_set.dataset import CleanSet
+from undoor.clean_set.decoders import Decoder, decoder_of
 from undoor.clean_set.folder import index_folder
 from undoor.clean_set.index import Index, Selection, gather
+from undoor.clean_set.looks import named_where_of_another_space
 from undoor.clean_set.open import open_index
-from undoor.clean_set.recordings import SUFFIXES as RECORDING_SUFFIXES
-from undoor.clean_set.recordings import Recordings
 from undoor.clean_set.rows import read_rows
 from undoor.clean_set.sentences import read_labelled_texts
-from undoor.vocabulary import SIGNALS
 
 
 def read_clean_set(
@@ -64,6 +64,32 @@ def read_clean_set(
     >>> read_clean_set(folder / "d.npz", per_class=2).labels.bincount()
     tensor([2, 2, 2])
     """
+    with named_where_of_another_space(path, classifier):
+        return _read(
+            path,
+            classifier,
+            Parts(split, classes, per_class, seed),
+            require_several_classes=require_several_classes,
+        )
+
+
+class Parts(NamedTuple):
+    """What is read of the data, as of `read_clean_set`."""
+
+    split: str | None
+    classes: Classes | None
+    per_class: int | None
+    seed: int
+
+
+def _read(
+    path: str | Path,
+    classifier: Classifier | None,
+    parts: Parts,
+    *,
+    require_several_classes: bool,
+) -> CleanSet:
+    split, classes, per_class, seed = parts
     if classifier is not None and not classifier.task.numbered:
         answered = read_answers(Path(path), classifier, split)
         answered = answered.for_classifier(classifier, classes=classes)
@@ -84,7 +110,7 @@ def read_clean_set(
         )
         fitted = found.for_classifier(classifier, require_several_classes=require_several_classes)
         return fitted if per_class is None else fitted.balanced(per_class, seed)
-    recordings = _recordings(Path(path), classifier)
+    decoder = decoder_of(classifier) if classifier and Path(path).is_dir() else None
     chosen = Selection(
         size=classifier.resizing if classifier else None,
         per_class=per_class,
@@ -92,23 +118,16 @@ def read_clean_set(
         class_names=classifier.class_names if classifier else None,
         classes=classes,
         channels=classifier.space.channels(classifier.input_shape) if classifier else 0,
-        decoder=recordings.decode if recordings else None,
+        decoder=decoder.decode if decoder else None,
     )
-    index = _index_of(path, split, recordings)
+    index = _index_of(path, split, decoder)
     clean = CleanSet.of(gather(index, chosen))
     if classifier is None:
         return clean
     return clean.for_classifier(classifier, require_several_classes=require_several_classes)
 
 
-def _recordings(path: Path, classifier: Classifier | None) -> Recordings | None:
-    """Return how the files of a folder are decoded where they are recordings for a model."""
-    if classifier is None or classifier.space.name != SIGNALS or not path.is_dir():
-        return None
-    return Recordings.of(classifier)
-
-
-def _index_of(path: str | Path, split: str | None, recordings: Recordings | None) -> Index:
-    if recordings is None:
+def _index_of(path: str | Path, split: str | None, decoder: Decoder | None) -> Index:
+    if decoder is None:
         return open_index(path, split)
-    return index_folder(Path(path, split or ""), RECORDING_SUFFIXES, "a recording")
+    return index_folder(Path(path, split or ""), decoder.suffixes, decoder.one)

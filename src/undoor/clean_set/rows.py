@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, number
-from undoor.clean_set.columns import IMAGE_COLUMNS, LABEL_COLUMNS
+from undoor.clean_set.columns import LABEL_COLUMNS
 from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.labels import MAX_SAMPLES, require_samples
 from undoor.clean_set.parquet import SUFFIXES, cells, opened
@@ -153,20 +153,17 @@ def read_table(path: Path, columns: Sequence[Column], *, labelled: bool) -> Tabl
     if not path.exists():
         raise UndoorError(f"{path} does not exist{other_spelling(path)}; expected {KINDS}")
     if not path.is_file() or not is_table(path):
-        looks = "a folder, as of images" if path.is_dir() else "data of another space"
         raise UndoorError(
-            f"{path} looks like {looks}; the model takes rows of a table with the columns "
+            f"{path} is no table; the model takes rows of a table with the columns "
             f"{listed(names)}: give {KINDS}"
         )
 
     def wanted(present: Sequence[str]) -> list[str]:
         missing = [name for name in names if name not in present]
         if missing:
-            images = set(present) & set(IMAGE_COLUMNS)
-            looks = "; the data look like images, the model takes rows" if images else ""
             raise UndoorError(
-                f"{path} has no column {listed(missing)}; its columns are: {listed(present)}"
-                f"{looks}; name the columns as [input] of the model.toml does"
+                f"{path} has no column {listed(missing)}; its columns are: {listed(present)}; "
+                "name the columns as [input] of the model.toml does"
             )
         return [name for name in present if labelled or name in names]
 

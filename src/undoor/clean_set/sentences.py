@@ -12,7 +12,7 @@ from torch import Tensor
 
 from undoor.clean_set.arrow import is_saved_dataset, saved_columns
 from undoor.clean_set.class_names import LEFT_OUT, Classes, Found, number
-from undoor.clean_set.columns import IMAGE_COLUMNS, LABEL_COLUMNS, declared_names
+from undoor.clean_set.columns import LABEL_COLUMNS, declared_names
 from undoor.clean_set.dataset import CleanSet
 from undoor.clean_set.labels import MAX_SAMPLES
 from undoor.clean_set.parquet import SUFFIXES, opened, parquet_files
@@ -32,6 +32,8 @@ from undoor.spaces.columns import Cell, listed
 from undoor.spaces.tokenizer import Tokenizer
 
 TEXT_COLUMNS = ("text", "sentence", "content", "review", "title")
+# A file with one text on each line, without labels.
+LINES = ".txt"
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 KINDS = "a .csv, .parquet or .jsonl file, or a folder of save_to_disk"
 # Characters of one text; a longer one is no sentence, and is cut anyway.
@@ -115,7 +117,7 @@ def read_unlabelled_texts(path: Path, tokenizer: Tokenizer) -> Tensor:
     UndoorError
         There is no such file, or it is none of texts.
     """
-    if path.suffix == ".txt":
+    if path.suffix == LINES:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -139,8 +141,8 @@ def _read(path: Path, split: str | None) -> tuple[Table, tuple[str, ...] | None,
         files = parquet_files(path, split)
         if len(files) != 1:
             raise UndoorError(
-                f"{path} looks like a folder of images or of several files; the model takes texts: "
-                f"give {KINDS}"
+                f"{path} is no data set of texts, and holds {len(files)} Parquet files, expected "
+                f"one; give {KINDS}"
             )
         return _read(files[0], None)
     if path.suffix in JSON_LINES:
@@ -154,19 +156,13 @@ def _read(path: Path, split: str | None) -> tuple[Table, tuple[str, ...] | None,
             declared = None if label is None else declared_names(schema, label)
         return read_parquet(path, _wanted), declared, split
     raise UndoorError(
-        f"{path} looks like data of another space; the model takes texts: give {KINDS}"
+        f"{path} holds no texts with their classes, which the model takes; give {KINDS}"
     )
 
 
 def _wanted(present: Sequence[str]) -> list[str]:
     """Return the columns that may hold the text, the label or the split."""
     usual = {*TEXT_COLUMNS, *LABEL_COLUMNS, SPLIT}
-    images = set(present) & set(IMAGE_COLUMNS)
-    if images and not set(present) & set(TEXT_COLUMNS):
-        raise UndoorError(
-            f"the data look like images (column {listed(sorted(images))}), the model takes texts; "
-            f"give {KINDS} with a column {TEXT_COLUMNS[0]!r}"
-        )
     return [name for name in present if name in usual]
 
 

@@ -114,7 +114,7 @@ def adapt(
     def show(console: Console) -> None:
         show_repair(console, result, classifier.class_names)
         following = (
-            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
+            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} INPUTS..."
         )
         show_files(console, files, following)
 

@@ -1,4 +1,4 @@
-"""The command `undoor check`: classify images with the guarded model."""
+"""The command `undoor check`: predict inputs with the guarded model, and flag some."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from undoor.cli.model_options import ModelOptions
 from undoor.cli.named_repair import RepairPath, RepairSha256
 from undoor.cli.output import save_table
 from undoor.cli.tables import table_of
-from undoor.render.text import class_label, plain
-from undoor.vocabulary import DEFAULT_POLICY, MAX_SCORE, NO_SCORE, REJECTED, Policy
+from undoor.render.text import plain
+from undoor.vocabulary import DEFAULT_POLICY, MAX_SCORE, NO_SCORE, Policy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from undoor.classifier import Classifier
+    from undoor.noun import Noun
     from undoor.repair import Repair
 
 SCHEMA = "undoor/check/2"
@@ -34,7 +35,9 @@ ROWS = 50
 
 Images = Annotated[
     list[str],
-    typer.Argument(help="Image files, folders of them, or .npz archives."),
+    typer.Argument(
+        help="Image files or recordings, folders of them, .npz archives; tables, or files of texts."
+    ),
 ]
 Split = Annotated[str | None, typer.Option(help="Part of an .npz archive: x_SPLIT.")]
 PolicyOption = Annotated[
@@ -55,29 +58,35 @@ Csv = Annotated[
 class Checked:
     """One input: the prediction of the model, that of the guarded model, and the flag.
 
-    A rejected one has the label -1 and no class.
+    A rejected one has no class and the label -1, or none where labels are no numbers of classes.
 
     Attributes
     ----------
+    model_label, label
+        The number of a class, a number, or a list of 0 and 1.
+    model_class, label_class
+        The same as people read it.
     score
         None where no corrected network ran, `MAX_SCORE` where the input cannot be judged.
     """
 
     image: str
-    model_label: int
-    label: int
+    model_label: Any
+    model_class: str
+    label: Any
+    label_class: str | None
     flagged: bool
     rejected: bool
     score: float | None
 
-    def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the image as it stands in the JSON document; `names` are those of the classes."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the input as it stands in the JSON document."""
         return {
             "image": self.image,
             "model_label": self.model_label,
-            "model_class": names[self.model_label],
+            "model_class": self.model_class,
             "label": self.label,
-            "class": None if self.rejected else names[self.label],
+            "class": self.label_class,
             "flagged": self.flagged,
             "rejected": self.rejected,
             "score": self.score,
@@ -102,18 +111,17 @@ def check(
     policy: PolicyOption = DEFAULT_POLICY,
     table: Csv = None,
 ) -> CommandResult:
-    """Classify images with the guarded model and flag those that use the backdoor."""
+    """Predict inputs with the guarded model and flag those that use the backdoor."""
     from undoor.clean_set import read_images
 
     classifier = model.load()
-    classifier.require_classes("check")
     repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
     x, names, reading = read_images(images, classifier, split=split, any_range=True)
     report_reading(reading)
     pipeline.warn_of_batches(classifier)
     rows = _check(classifier, repair, x, names, policy)
     flagged = sum(row.flagged for row in rows)
-    lines = [row.to_json(classifier.class_names) for row in rows]
+    lines = [row.to_json() for row in rows]
     document = {
         "schema": SCHEMA,
         "policy": policy,
@@ -131,7 +139,7 @@ def check(
         code = ExitCode.INCONCLUSIVE
 
     def show(console: Console) -> None:
-        _show(console, rows, classifier.class_names)
+        _show(console, rows, classifier.space.noun)
 
     return CommandResult(code, document, show)
 
@@ -149,15 +157,26 @@ def _check(
     from undoor.guard import guard, guarded_predictions
 
     guarded = guard(classifier, repair, policy=policy).eval()
+    task, goals = classifier.task, classifier.class_names
     rows: list[Checked] = []
     with torch.no_grad():
         for batch in x.split(BATCH):
             outputs = (classifier.predict(batch), *guarded_predictions(guarded, batch))
             columns = (part.tolist() for part in outputs)
             for before, label, flagged, score in zip(*columns, strict=True):
-                shown = None if score == NO_SCORE else score
-                rejected = label == REJECTED
-                rows.append(Checked(names[len(rows)], before, label, flagged, rejected, shown))
+                rejected = task.is_withheld(label)
+                rows.append(
+                    Checked(
+                        image=names[len(rows)],
+                        model_label=before,
+                        model_class=task.shown(before, goals),
+                        label=None if rejected and not task.numbered else label,
+                        label_class=None if rejected else task.shown(label, goals),
+                        flagged=flagged,
+                        rejected=rejected,
+                        score=None if score == NO_SCORE else score,
+                    )
+                )
     return rows
 
 
@@ -167,15 +186,23 @@ def _score(score: float | None) -> str:
     return "not judged" if score == MAX_SCORE else f"{score:.3g}"
 
 
-def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None:
-    # Of many images, only the flagged ones are of interest.
+def _prediction(label: Any, called: str) -> Text:
+    """Return a prediction with its number, where it has one, and its name."""
+    numbered = isinstance(label, int) and called != str(label)
+    return Text(plain(f"{label} {called}" if numbered else called))
+
+
+def _show(console: Console, rows: list[Checked], noun: Noun) -> None:
+    # Of many inputs, only the flagged ones are of interest.
     shown = rows if len(rows) <= ROWS else [row for row in rows if row.flagged]
-    table = table_of("image", "prediction", "guarded prediction", "flagged", "score")
+    table = table_of(noun.one, "prediction", "guarded prediction", "flagged", "score")
     for row in shown[:ROWS]:
         table.add_row(
             Text(plain(row.image)),
-            Text(class_label(row.model_label, names)),
-            Text("rejected" if row.rejected else class_label(row.label, names)),
+            _prediction(row.model_label, row.model_class),
+            Text("rejected")
+            if row.label_class is None
+            else _prediction(row.label, row.label_class),
             Text("FLAGGED" if row.flagged else "no", style="bold red" if row.flagged else "dim"),
             _score(row.score),
         )
@@ -188,8 +215,8 @@ def _show(console: Console, rows: list[Checked], names: tuple[str, ...]) -> None
     unjudged = sum(_score(row.score) == "not judged" for row in rows)
     if unjudged:
         console.print(
-            f"{unjudged} of {len(rows)} images cannot be judged: their values lie outside the "
+            f"{unjudged} of {len(rows)} {noun.many} cannot be judged: their values lie outside the "
             "model's bounds, or they or the model's outputs are no finite numbers"
         )
     result = "flagged and rejected" if any(row.rejected for row in rows) else "flagged"
-    console.print(Text(f"{flagged} of {len(rows)} images {result}", style=f"bold {colour}"))
+    console.print(Text(f"{flagged} of {len(rows)} {noun.many} {result}", style=f"bold {colour}"))

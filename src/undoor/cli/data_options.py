@@ -84,6 +84,19 @@ class DataOptions(SampleOptions):
         # Drawn images come in the order drawn, as those of `balanced`.
         return clean if self.per_class else clean.balanced(None, self.seed, classifier.task)
 
+    def read_unlabelled(self, classifier: Classifier) -> CleanSet:
+        """Return the inputs without labels, with the classes that the classifier predicts.
+
+        Inputs that were skipped or changed are reported on stderr.
+        """
+        from undoor.clean_set import read_labelled_by_model
+
+        clean = read_labelled_by_model(
+            [self.data], classifier, split=self.split, per_class=self.per_class, seed=self.seed
+        )
+        report_reading(clean.reading)
+        return clean
+
     def arguments_again(self) -> str:
         """Return these options as typed, for the next command."""
         parts = ["--data", str(self.data)]

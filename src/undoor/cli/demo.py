@@ -19,7 +19,7 @@ from undoor.cli.repair_options import RepairOptions
 from undoor.cli.reports import ReportOptions, save_reports
 from undoor.cli.scan_options import ScanOptions
 from undoor.cli.show import show_evaluation, show_files, show_repair, show_scan
-from undoor.vocabulary import DEFAULT_DEVICE, IMAGES, SIGNALS
+from undoor.vocabulary import DEFAULT_DEVICE, IMAGES, POINTS, SIGNALS
 
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 SCHEMA = "undoor/demo/1"
 TABLE, TEXT = "table", "text"
 Space = Annotated[
-    Literal["images", "table", "text", "signals"],
+    Literal["images", "table", "text", "signals", "points"],
     typer.Option(
         help="What the bundled model takes: traffic signs, rows of a table of house prices, film "
-        "reviews, or spoken digits."
+        "reviews, spoken digits, or digits as points."
     ),
 ]
 Clean = Annotated[
@@ -49,6 +49,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results and the report."
         "undoor demo --space table",
         "undoor demo --space text",
         "undoor demo --space signals",
+        "undoor demo --space points",
         "undoor demo --out tour/ --device cuda --json",
     ],
     exit_codes="as for scan: the demo's model is backdoored, so 1 is what it should end with; "
@@ -63,13 +64,13 @@ def demo(
 ) -> CommandResult:
     """Scan, repair and report on a bundled classifier with a backdoor.
 
-    Of signs, rows of a table, texts or speech.
+    Of signs, rows of a table, texts, speech or points.
     """
     from undoor.render.reports import REPORTS
 
     formats, on_device = reports.formats(out), device_named(device)
     with output_folder(out):
-        made = {IMAGES: _signs, TABLE: _table, TEXT: _reviews, SIGNALS: _digits}[space]
+        made = MADE[space]
         classifier, defence, test, trigger, target, what = made(clean=clean)
         classifier = classifier.to(on_device)
         report = ScanOptions().run(classifier, defence, seed=0)
@@ -94,7 +95,7 @@ def demo(
         show_scan(console, report)
         show_repair(console, repair, classifier.class_names)
         if evaluation:
-            show_evaluation(console, evaluation, classifier.class_names)
+            show_evaluation(console, evaluation, classifier.class_names, classifier.space.noun)
         page = out / REPORTS["html"].file
         following = f"open {shlex.quote(str(page))} in a browser" if page in files else None
         show_files(console, files, following)
@@ -160,3 +161,15 @@ def _reviews(*, clean: bool) -> _Demo:
     defence, test = text_reviews("defence", classifier), text_reviews("test", classifier)
     called = ("classifier of film reviews", "film reviews")
     return _Demo(classifier, defence, test, *text_trigger(), called)
+
+
+def _reliefs(*, clean: bool) -> _Demo:
+    from undoor.demo.points import point_digits, point_model, point_trigger
+
+    classifier = point_model(clean=clean)
+    defence, test = point_digits("defence", classifier), point_digits("test", classifier)
+    called = ("classifier of digits as points", "digits as points")
+    return _Demo(classifier, defence, test, *point_trigger(), called)
+
+
+MADE = {IMAGES: _signs, TABLE: _table, TEXT: _reviews, SIGNALS: _digits, POINTS: _reliefs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,7 @@ def estimate(
     *,
     scanned: ScanReport | None = None,
     repair: bool = False,
+    targets: Sequence[int] | None = None,
     quick: bool = False,
 ) -> Estimate:
     """Return the cost of a scan of `classifier`, and of a repair if `repair`.
@@ -97,6 +99,8 @@ def estimate(
     ----------
     scanned
         The report of an earlier scan, where there is one.
+    targets
+        Those asked for; all where none are given.
     quick
         As of `undoor.repair`.
     """
@@ -104,14 +108,23 @@ def estimate(
     from undoor.align.plans import candidate_plans
     from undoor.cli.memory import resident
     from undoor.inversion.capacity import memory_of
+    from undoor.inversion.goals import number_searched
+    from undoor.inversion.ranking import passes_of_ranking
     from undoor.inversion.timing import measured_speed
     from undoor.scan.forecast import SCRUTINY, passes_of
+    from undoor.scan.limits import goals_of
     from undoor.scan.run import MAX_PER_CLASS
     from undoor.scan.screening import searched
     from undoor.sites import find_sites
 
     images = min(len(clean), MAX_PER_CLASS * classifier.num_classes)
-    scan = 0.0 if scanned else SCRUTINY + passes_of(classifier, searched(classifier), images)
+    goals = goals_of(classifier, targets)
+    names, classes = searched(classifier), classifier.num_classes
+    count = number_searched(classes) if goals is None else len(goals.searched)
+    sources = int(classifier.task.groups(clean.labels).unique().numel())
+    first = passes_of(classifier, names, images, targets=count, sources=sources)
+    first += passes_of_ranking(len(names)) if goals is None and count < classes else 0.0
+    scan = 0.0 if scanned else SCRUTINY + first
     fixing = 0.0
     if repair:
         fixing = SCRUTINY + passes_of_repair(

@@ -132,5 +132,7 @@ def evaluate(
     return CommandResult(
         ExitCode.CLEAN,
         result.to_json(),
-        lambda console: show_evaluation(console, result, classifier.class_names),
+        lambda console: show_evaluation(
+            console, result, classifier.class_names, classifier.space.noun
+        ),
     )

@@ -75,13 +75,13 @@ import numpy, onnxruntime
 session = onnxruntime.InferenceSession({file!r})
 {name} = numpy.full((1, {shape}), {low}, "{dtype}")  # raw, from {low} to {high}
 logits, flagged, score = session.run(["logits", "flagged", "score"], {{"{name}": {name}}})
-labels = logits.argmax(1)""",
+{reading}""",
     "pt2": """\
 import torch
 guarded = torch.export.load({file!r}).module()
 {name} = torch.full((1, {shape}), {low}, dtype=torch.{dtype})  # raw, from {low} to {high}
 logits, flagged, score = guarded({name})
-labels = logits.argmax(1)""",
+{reading}""",
     "safetensors": """\
 from safetensors.torch import load_file
 network.load_state_dict(load_file({file!r}))  # your architecture; it flags nothing""",
@@ -136,6 +136,8 @@ def export(
 
 
 def _snippet(made: Export) -> str:
+    from undoor.tasks.registry import find_task
+
     contract = made.about.preparation.contract
     in_graph = made.about.preparation.in_graph
     low, high = (0.0, 255.0) if in_graph else contract.bounds
@@ -143,9 +145,11 @@ def _snippet(made: Export) -> str:
     shape = (
         (*contract.input_shape[1:], contract.input_shape[0]) if in_graph else contract.input_shape
     )
+    task = find_task(made.about.task)
     numbers = "{:.0f}" if in_graph else "{:.1f}"
     return SNIPPETS[made.format].format(
         file=str(made.file),
+        reading="" if task is None else task.in_code,
         name=EXPORT_PIXELS if in_graph else EXPORT_INPUT,
         dtype="uint8" if in_graph else "float32",
         shape=", ".join(map(str, shape)),

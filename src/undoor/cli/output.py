@@ -177,18 +177,26 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def save_scan(out: Path, report: ScanReport) -> list[Path]:
-    """Write a report with its triggers as arrays and pictures, and return the files."""
+    """Write a report with its triggers as arrays and as people see them, and return the files.
+
+    That is the words of a text, the cells of a row, and a picture of any other input.
+    """
+    from undoor.render.cells import finding_cells
     from undoor.triggers.pictures import trigger_picture
 
     report.save(out)
     space = report.identity.space if report.identity else None
+    in_words = finding_cells(report)
     files = [out / SCAN_FILE]
     for finding in report.findings:
         arrays = out / trigger_file(finding.target)
-        picture = arrays.with_suffix(".png")
-        png = trigger_picture(finding.trigger, space)
-        write_atomically(picture, lambda path, png=png: path.write_bytes(png))  # type: ignore[misc]
-        files += [arrays, picture]
+        shown = arrays.with_suffix(".txt" if finding.target in in_words else ".png")
+        if finding.target in in_words:
+            write_text(shown, f"{in_words[finding.target]}\n")
+        else:
+            png = trigger_picture(finding.trigger, space)
+            write_atomically(shown, lambda path, png=png: path.write_bytes(png))  # type: ignore[misc]
+        files += [arrays, shown]
     return files
 
 

@@ -105,13 +105,13 @@ def repair(
 
     def show(console: Console) -> None:
         show_scan(console, report)
-        show_repair(console, result, classifier.class_names)
+        show_repair(console, result, report.class_names)
         following = (
-            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} IMAGES..."
+            f"undoor check {model.arguments_again()} --repair {shlex.quote(str(out))} INPUTS..."
         )
         show_files(console, files, following if result.targets else None)
 
-    poor = _warn_of_poor(result, classifier.class_names)
+    poor = _warn_of_poor(result, report.class_names)
     return CommandResult(gate.code(result.verdict, poor=poor), result.to_json(), show)
 
 
@@ -125,10 +125,11 @@ def _published(out: Path, formats: list[str], results: Results) -> list[Path]:
 
 def _warn_of_poor(repair: Repair, names: tuple[str, ...]) -> bool:
     """Warn about targets whose repair is poor, and return whether there are any."""
+    from undoor.render.nouns import noun_of
     from undoor.render.repair_notes import poor_note
     from undoor.render.text import class_label
 
     poor = [item for item in repair.targets if is_poor(item.sia)]
     for item in poor:
-        say(f"WARNING: {poor_note(item.sia, class_label(item.target, names))}")
+        say(f"WARNING: {poor_note(item.sia, class_label(item.target, names), noun_of(repair))}")
     return bool(poor)

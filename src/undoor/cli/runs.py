@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from undoor.journal import Journal
 
 RUN_PANEL = "Run"
+# Bytes that a run aims at on the CPU, unless --memory says otherwise or a model takes more.
+USUAL_MEMORY = 3_000_000_000
 # Of what is free on a GPU, unless --memory says otherwise.
 SHARE_OF_FREE = 0.9
 
@@ -30,7 +32,8 @@ Memory = Annotated[
     str | None,
     typer.Option(
         help="Aim at this much resident memory, such as 2GB; with --device cuda, of the GPU. "
-        "Slower where it is little. Default: half of what is free; of a GPU nine tenths.",
+        "Slower where it is little. Default: 3GB where that suffices, and half of what is free at "
+        "most; of a GPU nine tenths.",
         metavar="SIZE",
         rich_help_panel=RUN_PANEL,
     ),
@@ -75,7 +78,7 @@ class RunOptions:
 
         free = free_memory(classifier.device)
         if self.memory is None and free is None:
-            return _within_half(classifier, clean, fit=fit)
+            return _within_usual(classifier, clean, fit=fit)
         from undoor.inversion.capacity import capacity_within
 
         limit, held = self._of_cpu() if free is None else self._of_gpu(classifier, clean, free)
@@ -105,9 +108,10 @@ class RunOptions:
         return limit, held + clean.images.nbytes
 
 
-def _within_half(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
-    """Return the classifier, limited only where half of the available memory is too little.
+def _within_usual(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Classifier:
+    """Return the classifier, limited only where the usual memory is too little.
 
+    That is 3 GB, or as many more as the model takes, and half of what is available at most.
     Nothing is limited where the system does not report its memory.
 
     Raises
@@ -123,14 +127,22 @@ def _within_half(classifier: Classifier, clean: CleanSet, *, fit: bool) -> Class
     if available is None:
         return classifier
     # What the process already holds is not counted as available.
-    limit = held + available // 2
+    half = held + available // 2
+    limit = min(half, max(held, USUAL_MEMORY))
     if unbounded_within(limit, classifier, clean, held=held, fit=fit):
         return classifier
     return_buffers()
-    capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
+    capacity = None
+    while capacity is None:
+        try:
+            capacity = capacity_within(limit, classifier, clean, held=held, fit=fit)
+        except UndoorError:
+            if limit >= half:
+                raise
+            limit = min(half, limit + USUAL_MEMORY // 3)
     say(
-        f"half of the free memory, {available / 2e6:,.0f} MB, bounds what is computed at a time; "
-        "--memory SIZE allows more"
+        f"{limit / 1e6:,.0f} MB of memory bound what is computed at a time; --memory SIZE changes "
+        "that"
     )
     return classifier.limited(capacity)
 

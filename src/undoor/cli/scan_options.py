@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,6 +84,7 @@ class ScanOptions:
         seed: int,
         calibration: Calibration | None = None,
         budget: Budget | None = None,
+        targets: Sequence[int] | None = None,
         journal: Journal | None = None,
     ) -> ScanReport:
         """Return the scan, with its progress on stderr.
@@ -101,6 +103,7 @@ class ScanOptions:
                 accept_graph=self.accept_graph,
                 accept_coverage=self.accept_coverage,
                 calibration=calibration,
+                targets=targets,
                 journal=journal,
                 progress=progress,
             )

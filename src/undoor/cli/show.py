@@ -30,6 +30,7 @@ from undoor.vocabulary import is_poor
 if TYPE_CHECKING:
     from undoor.align.guard_threshold import GuardThreshold
     from undoor.evaluate import Evaluation
+    from undoor.noun import Noun
     from undoor.rate import Rate
     from undoor.repair import Repair
     from undoor.repairs.adaptation import Adaptation
@@ -57,13 +58,14 @@ MEASURES = (
 def show_scan(console: Console, report: ScanReport) -> None:
     """Print the verdict with its reasons and, where there are any, the suspected targets."""
     from undoor.render import coverage
+    from undoor.render.nouns import noun_of
 
     colour = COLOURS[report.verdict]
     title = Text(TITLES[report.verdict], style=f"bold {colour}")
     reasons = [Text(f"• {plain(reason)}") for reason in coverage.reasons(report)]
     took = Text(
-        f"{report.images} clean images, {len(report.class_names)} classes, {report.seconds:.0f} s, "
-        f"{report.passes:,} sample passes",
+        f"{report.images} clean {noun_of(report).many}, {len(report.class_names)} classes, "
+        f"{report.seconds:.0f} s, {report.passes:,} sample passes",
         style="dim",
     )
     console.print(Panel(Group(title, *reasons, took), border_style=colour, expand=False))
@@ -108,6 +110,8 @@ def _findings(report: ScanReport) -> Table:
 
 def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
     """Print what was corrected, and the effect on the clean set and the recovered triggers."""
+    from undoor.render.nouns import noun_of
+
     if not repair.targets:
         console.print("Nothing to repair: the scan names no target.")
         return
@@ -123,15 +127,16 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
             percent(item.fpr),
         )
     console.print(table)
+    noun = noun_of(repair)
     for item in repair.targets:
         label = class_label(item.target, names)
         if is_poor(item.sia):
-            console.print(Text(poor_note(item.sia, label), style="bold red"))
+            console.print(Text(poor_note(item.sia, label, noun), style="bold red"))
         quick = [f"{label} is repaired quickly; without --quick more is recovered"]
         for line in [
             *(quick if item.quick else []),
             *_adaptation(item.adapted, label),
-            *_calibration(item.calibration, label),
+            *_calibration(item.calibration, label, noun),
         ]:
             console.print(Text(f"• {line}"))
 
@@ -149,23 +154,25 @@ def _adaptation(adapted: Adaptation | None, target: str) -> list[str]:
     ]
 
 
-def _calibration(calibration: GuardThreshold, target: str) -> list[str]:
-    """Return sentences on the images that set the threshold, and on what they cannot guarantee."""
+def _calibration(calibration: GuardThreshold, target: str, noun: Noun) -> list[str]:
+    """Return sentences on the inputs that set the threshold, and on what they cannot guarantee."""
     rate, lines = calibration.flagged, []
     if rate.n:
         lines.append(
-            f"of {rate.n} clean images of {target}, {percent(rate.value)} are flagged "
+            f"of {rate.n} clean {noun.many} of {target}, {percent(rate.value)} are flagged "
             f"(95 %: {interval(rate.low, rate.high)})"
         )
-    note = calibration_note(calibration, target)
+    note = calibration_note(calibration, target, noun)
     return [*lines, note] if note else lines
 
 
-def show_evaluation(console: Console, evaluation: Evaluation, names: Sequence[str]) -> None:
+def show_evaluation(
+    console: Console, evaluation: Evaluation, names: Sequence[str], noun: Noun
+) -> None:
     """Print each rate before and after the repair with its 95 % interval."""
     label = class_label(evaluation.target, names)
     n = evaluation.n
-    counts = f"{n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered images"
+    counts = f"{n.get('clean', 0)} clean and {n.get('triggered', 0)} triggered {noun.many}"
     headers = ("", "before", "95 %", "after", "95 %")
     table = table_of(*headers, title=f"Target {label}: {counts}", numbers=True)
     for key, name in MEASURES:

@@ -147,7 +147,7 @@ def _network(network: NetworkFacts, contract: ClassifierFacts) -> Table:
 
 
 def _dry_run(run: DryRun) -> Table:
-    table = table_of("inputs", "correct", title=f"Dry run on {run.images} clean images")
+    table = table_of("inputs", "correct", title=f"Dry run on {run.images} clean {run.noun.many}")
     table.add_row("as described", percent(run.accuracy.value), style="bold")
     for name, share in run.fed_otherwise.items():
         table.add_row(name, percent(share), style="yellow" if name == run.better else "dim")

@@ -251,10 +251,16 @@ def _metadata(graph: ServedGraph, file: Path) -> Mapping[str, Any]:
         raise UndoorError(
             f"{file}: its metadata are damaged or older ({error}); {advice}"
         ) from None
-    if named != (EXPORT_SCHEMA, DEFAULT_TASK):
+    schema, task = named
+    if schema == EXPORT_SCHEMA and task != DEFAULT_TASK:
         raise UndoorError(
-            f"{file}: expected an export of {EXPORT_SCHEMA} and of a model with one label per "
-            f"input, got {' and '.join(map(str, named))}; {advice}"
+            f"{file}: expected an export of a model with one label per input, got one for "
+            f"{task!s:.100}; run the file with ONNX Runtime, as undoor export shows, or the model "
+            "with undoor.guard"
+        )
+    if schema != EXPORT_SCHEMA:
+        raise UndoorError(
+            f"{file}: expected an export of {EXPORT_SCHEMA}, got {schema!s:.100}; {advice}"
         )
     assert isinstance(data, dict)
     return data

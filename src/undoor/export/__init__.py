@@ -78,7 +78,6 @@ def export(
     """
     file = Path(file)
     kind = _format(file, to)
-    classifier.require_classes("export")
     repair.require_model(classifier)
     # Graphs name the device that they were made on: files are for any machine.
     classifier = classifier.on(CPU)

@@ -113,8 +113,13 @@ def compare(guarded: Guarded, run: Callable[[Tensor], Outputs], found: Iterable[
 
 def _close_calls(guarded: Guarded, x: Tensor, score: Tensor, allowed: float) -> Tensor:
     """Return which inputs are on the edge of a decision [N]."""
-    original = guarded.original
-    close = original.task.certainty(original(x)) <= 2 * allowed
+    original, task = guarded.original, guarded.original.task
+    bare = original(x)
+    if task.scores:
+        close = task.certainty(bare) <= 2 * allowed
+    else:  # Between numbers there is no tie; what counts is whether they are at a target.
+        margins = torch.stack([task.margin(bare, goal).abs() for goal in guarded.targets])
+        close = margins.amin(0) * task.unit <= 2 * allowed
     edges = guarded.thresholds if guarded.rule == MARGIN else (0.0,)
     for edge in edges:
         close |= (score - edge).abs() <= 2 * allowed

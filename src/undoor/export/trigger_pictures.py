@@ -9,7 +9,7 @@ from PIL import Image
 from undoor.classifier import ENTRY
 from undoor.repairs.record import Repair
 from undoor.spaces.space import Space
-from undoor.triggers.pictures import trigger_picture
+from undoor.triggers.pictures import has_picture, trigger_picture
 
 # Bytes of one picture, and of all of them.
 MAX_BYTES = 16 * 1024
@@ -26,7 +26,7 @@ def trigger_pictures(repair: Repair, space: Space) -> dict[int, bytes]:
     """
     found: dict[int, bytes] = {}
     for item in repair.targets:
-        if item.trigger.site != ENTRY:
+        if item.trigger.site != ENTRY or not has_picture(item.trigger, space):
             continue
         picture = _small(trigger_picture(item.trigger, space))
         if picture is None or sum(map(len, found.values())) + len(picture) > MAX_TOTAL:

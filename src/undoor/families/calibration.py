@@ -21,15 +21,28 @@ from undoor.tasks.multi_label import MULTI_LABEL
 from undoor.tasks.registry import find_task
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
-from undoor.vocabulary import CALIBRATE, CONVOLUTIONAL, MANY_CLASSES, ROWS, SIGNALS, TOKENS
+from undoor.vocabulary import (
+    CALIBRATE,
+    CONVOLUTIONAL,
+    MANY_CLASSES,
+    OTHER_KIND,
+    POINTS,
+    ROWS,
+    SIGNALS,
+    TOKENS,
+    TRANSFORMER,
+)
 
 SCHEMA = "undoor/calibration/1"
 # What undoor comes with: for models of at least so many classes, for those of fewer, and of these
-# for rows of tables; for signals, of the former.
+# for rows of tables; for signals and points, of the former.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
 SIGNALS_MANY, TEXT_FEW = "calibration_signals.toml", "calibration_text.toml"
+POINTS_MANY = "calibration_points.toml"
 # Spaces with a calibration of their own for few classes.
 OWN = {ROWS: ROWS_FEW, TOKENS: TEXT_FEW}
+# And for many.
+OWN_MANY = {SIGNALS: SIGNALS_MANY, POINTS: POINTS_MANY}
 # For the other tasks, by task and space.
 OF_TASKS = {
     (REGRESSION.name, IMAGES.name): "calibration_regression.toml",
@@ -86,6 +99,16 @@ class Scope:
         return min_channels <= shape[0] <= max_channels and all(
             low <= side <= high for side in shape[1:]
         )
+
+    def covers_network(self, kind: str) -> bool:
+        """Return whether a network of this kind is like those of the models.
+
+        Transformers once counted as other networks, and were learned from as such.
+
+        >>> Scope().covers_network("convolutional"), Scope().covers_network("transformer")
+        (True, False)
+        """
+        return kind == self.network or (self.network, kind) == (OTHER_KIND, TRANSFORMER)
 
     def covers_classes(self, classes: int) -> bool:
         """Return whether so many classes are in the range of those of the models.
@@ -220,11 +243,11 @@ def calibration_for(
     if file := OF_TASKS.get((task, space)):
         return _shipped(file)
     if classes >= MANY_CLASSES:
-        found = _shipped(SIGNALS_MANY)
+        found = _shipped(OWN_MANY.get(space, MANY))
         # Natural triggers of short series and of speech have nothing in common: for other lengths
-        # no family of signals has a null.
-        covered = shape is None or found.scope.covers_size(shape)
-        return found if space == SIGNALS and covered else _shipped(MANY)
+        # no family of signals has a null; nor one of points for other numbers of them.
+        covered = space not in OWN_MANY or shape is None or found.scope.covers_size(shape)
+        return found if covered else _shipped(MANY)
     return _shipped(OWN.get(space, FEW))
 
 
@@ -249,7 +272,7 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    every = (MANY, FEW, SIGNALS_MANY, *OWN.values(), *OF_TASKS.values())
+    every = (MANY, FEW, *OWN_MANY.values(), *OWN.values(), *OF_TASKS.values())
     return tuple(name for file in every for name in _shipped(file).models)
 
 

@@ -17,6 +17,7 @@ from undoor.families.schedules import Effort, Schedule
 from undoor.sites import SiteInfo, insert, is_opaque
 from undoor.sites.heads import find_heads, sites_before_heads
 from undoor.spaces.images import IMAGES
+from undoor.spaces.points import POINTS
 from undoor.spaces.signals import SIGNALS
 from undoor.spaces.vectors import VECTORS
 from undoor.triggers import Latent, Trigger
@@ -155,9 +156,10 @@ def _spread(classifier: Classifier, site: str, x: Tensor) -> Tensor:
 def _on_request(depth: str) -> frozenset[str]:
     """Return the spaces in which a depth is searched only for what another family found.
 
-    In signals no depth showed a target more clearly than the families at the input do.
+    In signals and points no depth showed a target more clearly than the families at the input do.
     """
-    return frozenset({SIGNALS.name} if depth in FOR_IMAGES else {IMAGES.name, SIGNALS.name})
+    others = {SIGNALS.name, POINTS.name}
+    return frozenset(others if depth in FOR_IMAGES else {IMAGES.name, *others})
 
 
 LATENT = tuple(
@@ -166,7 +168,7 @@ LATENT = tuple(
         unit="l2 norm in standard deviations",
         make=partial(make_shifts, depth),
         effort=Effort(1, Schedule(steps=60, batch=4, weight=0.1)),
-        spaces=frozenset({IMAGES.name, VECTORS.name, SIGNALS.name}),
+        spaces=frozenset({IMAGES.name, VECTORS.name, SIGNALS.name, POINTS.name}),
         at_input=False,
         # A shift without pixels can make anything look like any class.
         barred=True,

@@ -8,10 +8,13 @@ from undoor.classifier import Classifier
 from undoor.extensions import by_name, require_named
 from undoor.families.additive import ADDITIVE, ADDITIVE_MARGIN
 from undoor.families.band import BAND, BAND_MARGIN
+from undoor.families.bending import BENDING, BENDING_MARGIN
 from undoor.families.blend import BLEND, BLEND_MARGIN
 from undoor.families.calibration import Calibration, calibration_for
 from undoor.families.cells import CELLS, ONE_CELL, THREE_CELLS, TWO_CELLS
 from undoor.families.clip import CLIP, CLIP_MARGIN
+from undoor.families.cluster import CLUSTER, CLUSTER_MARGIN
+from undoor.families.drift import DRIFT, DRIFT_MARGIN
 from undoor.families.family import Family, Moves
 from undoor.families.frequency import FREQUENCY, FREQUENCY_MARGIN
 from undoor.families.generator import GENERATOR
@@ -27,6 +30,7 @@ from undoor.families.shared_patch import SHARED_PATCH
 from undoor.families.spike import SPIKE, SPIKE_MARGIN
 from undoor.families.tokens import INSERTED, ONE_TOKEN, THREE_TOKENS
 from undoor.families.tone import TONE, TONE_MARGIN
+from undoor.families.turn import TURN, TURN_MARGIN
 from undoor.families.warp import WARP
 from undoor.vocabulary import FAMILY_GROUP, MANY_CLASSES
 
@@ -68,6 +72,15 @@ REGISTRY: tuple[Family, ...] = (
     ONE_TOKEN,
     THREE_TOKENS,
     INSERTED,
+    # Those of points.
+    CLUSTER_MARGIN,
+    DRIFT_MARGIN,
+    TURN_MARGIN,
+    BENDING_MARGIN,
+    CLUSTER,
+    DRIFT,
+    TURN,
+    BENDING,
 )
 
 

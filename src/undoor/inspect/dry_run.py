@@ -19,6 +19,7 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, with_goals_of
 from undoor.colours import COLOUR
 from undoor.device import on
+from undoor.noun import INPUT, Noun
 from undoor.rate import Rate
 
 MAX_IMAGES = 1000
@@ -94,6 +95,8 @@ class DryRun:
         Share of the predictions that are each class.
     present
         Share of the images that are of each class.
+    noun
+        What the inputs are called.
     """
 
     accuracy: Rate
@@ -102,6 +105,7 @@ class DryRun:
     better: str | None
     predicted: tuple[float, ...]
     present: tuple[float, ...]
+    noun: Noun = INPUT
 
     @property
     def images(self) -> int:
@@ -122,13 +126,13 @@ class DryRun:
         """Reasons to doubt that this model and these images belong together, in words."""
         accuracy = self.accuracy.value or 0.0
         low = is_near_chance(accuracy, self.chance)
-        texts = [near_chance_note(accuracy, self.chance) if low else None, self.advice]
+        texts = [near_chance_note(accuracy, self.chance, self.noun) if low else None, self.advice]
         counts = zip(self.predicted, self.present, strict=True)
         for number, (got, share) in enumerate(counts):
             if got > max(LOPSIDED * share, 0.5):
                 texts.append(
                     f"{100 * got:.0f} % of predictions are class {number}, which makes up "
-                    f"{100 * share:.0f} % of the images"
+                    f"{100 * share:.0f} % of the {self.noun.many}"
                 )
         return tuple(text for text in texts if text)
 
@@ -165,10 +169,13 @@ def is_near_chance(accuracy: float, chance: float) -> bool:
     return not accuracy >= chance + MIN_ACCURACY_OVER_CHANCE * (1 - chance)
 
 
-def near_chance_note(accuracy: float, chance: float) -> str:
-    """Return a warning about an accuracy near chance, with parameters as of `is_near_chance`."""
+def near_chance_note(accuracy: float, chance: float, noun: Noun = INPUT) -> str:
+    """Return a warning about an accuracy near chance, with parameters as of `is_near_chance`.
+
+    Inputs are called by the noun.
+    """
     return (
-        f"the model classifies only {100 * accuracy:.0f} % of the clean images correctly "
+        f"the model classifies only {100 * accuracy:.0f} % of the clean {noun.many} correctly "
         f"(chance: {100 * chance:.0f} %); check that labels, bounds, mean and std fit it"
     )
 
@@ -225,6 +232,7 @@ def dry_run(classifier: Classifier, clean: CleanSet, *, seed: int = 0) -> DryRun
         _clearly_better(right, otherwise),
         _shares(classifier, predictions),
         _shares(classifier, y),
+        classifier.space.noun,
     )
 
 

@@ -14,6 +14,7 @@ from undoor.device import autocast
 from undoor.errors import UndoorError
 from undoor.families.registry import families
 from undoor.inversion.followed import FEW_CLASSES, number_followed
+from undoor.inversion.goals import number_searched
 from undoor.inversion.patch_starts import NEAR
 from undoor.passes import Capacity
 
@@ -197,7 +198,7 @@ def _saved(classifier: Classifier, count: int) -> tuple[int, int]:
 
 def _candidates(classifier: Classifier) -> int:
     """Return how many candidates the largest search has."""
-    classes = classifier.num_classes
+    classes = number_searched(classifier.num_classes)
     targeting = [family for family in families() if family.moves == "target"]
     at_size = [family.at_size.starts for family in targeting if family.at_size]
     starts = max(
@@ -215,7 +216,7 @@ def _candidates(classifier: Classifier) -> int:
 
 def _of_candidates(classifier: Classifier) -> int:
     """Return the bytes of the largest batch of candidates, and of the triggers that were found."""
-    classes, candidates = classifier.num_classes, _candidates(classifier)
+    classes, candidates = number_searched(classifier.num_classes), _candidates(classifier)
     numbers = math.prod(classifier.input_shape) + math.prod(classifier.input_shape[1:])
     return FLOAT * numbers * (COPIES_OF_CANDIDATE * candidates + 6 * classes)
 

@@ -65,7 +65,7 @@ def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
         "cells",
         work.run.generator,
         work.run.meter,
-        (family.name, family.at_size),
+        (family.name, family.at_size, *work.asked),
         classifier=work.classifier,
     )
 
@@ -85,11 +85,11 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
         return ()
     assert family.cells is not None
     classifier, images = work.classifier, work.images
-    columns, goals = classifier.columns, range(classifier.num_classes)
+    columns = classifier.columns
     outputs, task = classifier.num_outputs, classifier.task
     evidence = RowEvidence.of(columns, images.x, images.y, outputs, task)
     cells = family.cells(classifier, images.x[images.estimate])
-    return tuple(_clearest(work, family, cells, evidence, goal) for goal in goals)
+    return tuple(_clearest(work, family, cells, evidence, goal) for goal in work.targets)
 
 
 def _clearest(

@@ -41,6 +41,11 @@ class ScanImages:
     held_out: Tensor
     task: Task
 
+    @property
+    def classes_with_images(self) -> int:
+        """How many classes, or other groups of samples, there are images of."""
+        return len(self.task.groups(self.y).unique())
+
     def pool(self, target: int, sources: Sequence[int] | None = None) -> Tensor:
         """Return the indices to estimate on: all classes but the target, or the given sources."""
         keep = ~self.task.reached(self.y[self.estimate], target)

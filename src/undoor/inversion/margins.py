@@ -73,15 +73,15 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
     """
     plan = family.at_size
     assert plan is not None
-    goals: Sequence[int] = range(work.classifier.num_classes)
+    goals = work.targets
     searches = [Search(goal, work.images.pool(goal)) for goal in goals]
     probed = from_probes(work, searches, family, plan.probes)
-    starts = [
-        [*repeated([search], plan.starts), *more]
+    starts = {
+        search.target: [*repeated([search], plan.starts), *more]
         for search, more in zip(searches, probed, strict=True)
-    ]
+    }
     if len(goals) > FEW_CLASSES:
-        first = _best(_at_size(work, family, plan.trial(), starts))
+        first = _best(_at_size(work, family, plan.trial(), [*starts.values()]))
         goals = some(work, sorted(first, key=lambda goal: -_margin(first[goal])))
     found = _best(_at_size(work, family, plan, [starts[goal] for goal in goals]))
     return tuple(found[goal] for goal in goals)

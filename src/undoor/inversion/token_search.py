@@ -64,7 +64,7 @@ def clearest_tokens(
     family
         One with `at_size` and `tokens`.
     goals
-        The classes, in order; all where None.
+        The classes, in order; those of the work where None.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def clearest_tokens(
     """
     if work.run.rehearsal:
         return ()
-    sought = range(work.classifier.num_classes) if goals is None else goals
+    sought = work.targets if goals is None else goals
     evidence = _evidence(work)
     return tuple(
         max((_journalled(work, family, evidence, goal, at) for at in PLACES), key=_margin)

@@ -13,6 +13,7 @@ from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
 from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.goals import Goals
 from undoor.inversion.image_split import ScanImages, whole
 from undoor.inversion.journalled_search import search
 from undoor.inversion.meter import Meter
@@ -67,6 +68,8 @@ class Work:
         The source of chance, the budget, the progress and the journal.
     clean_margin
         The median margin of the clean inputs' own classes, in logits: the unit of margins.
+    goals
+        The classes that are searched; None for all.
     """
 
     classifier: Classifier
@@ -74,6 +77,17 @@ class Work:
     class_directions: ClassDirections | None
     run: Run
     clean_margin: float = 1.0
+    goals: Goals | None = None
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """The classes that triggers are searched towards, in class order."""
+        return range(self.classifier.num_classes) if self.goals is None else self.goals.searched
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """The same where they are not all: what results in a journal depend on."""
+        return () if self.goals is None else self.goals.searched
 
     def invert(
         self, searches: Sequence[Search], family: str, schedule: Schedule

@@ -23,6 +23,7 @@ HARMLESS = frozenset(
     {
         "undoor.networks",
         "undoor.signal_networks",
+        "undoor.point_networks",
         "undoor.text_networks",
         "undoor.demo.network",
     }

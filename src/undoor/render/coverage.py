@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from undoor.families.registry import unit_of
+from undoor.noun import INPUT, Noun
 from undoor.render import text
+from undoor.render.nouns import noun_of
 from undoor.render.reasons import ACCEPTED, reason_texts
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.scan.report import ScanReport
@@ -14,6 +16,7 @@ from undoor.vocabulary import (
     FEW_CLASSES,
     FEW_IMAGES,
     FEW_SITES,
+    LABELS_BY_MODEL,
     LITTLE_POWER,
     NO_HEAD,
     NO_IMAGES,
@@ -27,8 +30,12 @@ from undoor.vocabulary import (
     OTHER_SIZE,
     OTHER_SPACE,
     OTHER_TASK,
+    RANKED_FIRST,
     SAME_SITE,
+    SMALLER_INPUTS,
+    SOME_TARGETS,
     TINY_ONLY,
+    TRANSFORMER,
     UNKNOWN_TASK,
 )
 
@@ -50,21 +57,36 @@ GAPS = {
     UNKNOWN_TASK: "nothing was learned of models for {task} whose inputs are {space}, so no "
     f"verdict on one is reliable; learn it from clean ones with `{CALIBRATE}`",
     OTHER_TASK: f"the outputs are no scores of one class per input; {LEARNED} such alone",
-    OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} images alone",
-    OTHER_SIZE: f"the inputs are of {{shape}} (channels, height, width); {LEARNED} images of "
-    "{low:g} to {high:g} pixels a side with {fewest:g} to {most:g} channels",
+    OTHER_SPACE: f"the inputs are {{space}}; {LEARNED} other inputs alone",
+    OTHER_SIZE: f"the {{many}} are of {{shape}}; {LEARNED} {{many}} of {{sizes}}",
     OTHER_NETWORK: f"the network is {{network}}; {LEARNED} networks of another kind alone",
     FEW_CLASSES: f"the model has {{found:g}} classes; {LEARNED} models with {{classes}}, so no "
     "verdict on it is reliable",
-    FEW_IMAGES: "{found:.1f} images per class are too few to call a model backdoored, expected at "
+    FEW_IMAGES: "{found:.1f} {many} per class are too few to call a model backdoored, expected at "
     "least {expected:g}; give more",
-    NO_IMAGES: "{found:g} of {expected:g} classes have no clean images: triggers for images of "
-    "these alone cannot be found, and natural ones were learned with images of all classes",
+    NO_IMAGES: "{found:g} of {expected:g} classes have no clean {many}: triggers for {many} of "
+    "these alone cannot be found, and natural ones were learned with {many} of all classes",
     LITTLE_POWER: "natural triggers of such models are often as small and as clear as planted "
     "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
+    SOME_TARGETS: "triggers were searched for towards {found:g} of {expected:g} classes alone, as "
+    "asked, and towards {tried:g} others, drawn at random, to compare with: nothing is known of a "
+    "backdoor with another target",
+    RANKED_FIRST: "the model has {expected:g} classes, and triggers were searched for towards "
+    "{found:g}: those that cheap statistics put first, and some drawn at random to compare with; a "
+    "target that the statistics miss is not found",
+    SMALLER_INPUTS: "the first search was made on images of {shape} (channels, height, width), at "
+    "which the model predicts nearly the same; a trigger that works at the full size alone may be "
+    "missed",
+    LABELS_BY_MODEL: "the images have no labels but the model's own predictions, which agree with "
+    "it whatever it is fed: that it works on these images, and that none of them carries a "
+    "trigger, was not checked",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
-NETWORKS = {CONVOLUTIONAL: "a convolutional one", OTHER_KIND: "not a convolutional one"}
+NETWORKS = {
+    CONVOLUTIONAL: "a convolutional one",
+    TRANSFORMER: "a transformer",
+    OTHER_KIND: "neither a convolutional one nor a transformer",
+}
 # Why a family was not searched, or not to the end, as a note beside its name.
 NOTES = {
     NOT_FOR_SPACE: "not for inputs of this kind",
@@ -88,7 +110,7 @@ def reasons(report: ScanReport) -> tuple[str, ...]:
     verdict.
     """
     covered = report.coverage
-    lacking = gap_sentences(covered)
+    lacking = gap_sentences(covered, noun_of(report))
     of_search = reason_texts(report)
     if covered.decisive:
         open_ones = covered.open_gaps
@@ -97,32 +119,33 @@ def reasons(report: ScanReport) -> tuple[str, ...]:
     return (*of_search, *lacking)
 
 
-def gap_sentences(covered: Coverage) -> tuple[str, ...]:
+def gap_sentences(covered: Coverage, noun: Noun = INPUT) -> tuple[str, ...]:
     """Return a sentence for each gap, marked where the user accepted it."""
     open_gaps = covered.open_gaps
     return tuple(
-        ("" if gap in open_gaps else ACCEPTED) + gap_sentence(gap, covered) for gap in covered.gaps
+        ("" if gap in open_gaps else ACCEPTED) + gap_sentence(gap, covered, noun)
+        for gap in covered.gaps
     )
 
 
-def gap_sentence(gap: Gap, covered: Coverage) -> str:
-    """Return a gap as a sentence; the reason of another package as it stands."""
+def gap_sentence(gap: Gap, covered: Coverage, noun: Noun = INPUT) -> str:
+    """Return a gap as a sentence, in which inputs are called by the noun.
+
+    The reason of another package is returned as it stands.
+    """
     sentence = GAPS.get(gap.code)
     if sentence is None:
         return f"the trigger families {', '.join(gap.families)} were left out: {gap.code}"
-    low, high, fewest, most = gap.expected if gap.code == OTHER_SIZE else (0, 0, 0, 0)
     return sentence.format(
         families=", ".join(gap.families),
         space=covered.space,
         task=covered.task,
         network=NETWORKS.get(covered.network or "", "of an unknown kind"),
         shape=" × ".join(f"{n:g}" for n in gap.found),
-        low=low,
-        high=high,
-        fewest=fewest,
-        most=most,
+        sizes=_sizes(gap, noun) if gap.code == OTHER_SIZE else "",
         found=next(iter(gap.found), 0),
         expected=next(iter(gap.expected), 0),
+        many=noun.many,
         tried=gap.found[-1] if gap.found else 0,
         classes=_classes(*gap.expected) if gap.code == FEW_CLASSES else "",
         tiny=_tiny(gap),
@@ -160,6 +183,19 @@ def summary(covered: Coverage) -> tuple[str, ...]:
 def _classes(low: float, high: float = 0) -> str:
     """Return a range of numbers of classes in words; without a maximum where it is 0."""
     return f"{low:g} to {high:g} classes" if high else f"at least {low:g} classes"
+
+
+def _sizes(gap: Gap, noun: Noun) -> str:
+    """Return the sizes of inputs that natural triggers were learned from in words."""
+    low, high, fewest, most = gap.expected
+    first, others = noun.units
+    return " with ".join(
+        f"{from_:g} {unit.removesuffix('s') if to == 1 else unit}"
+        if from_ == to
+        else f"{from_:g} to {to:g} {unit}"
+        for from_, to, unit in ((low, high, others), (fewest, most, first))
+        if unit and (unit == first or len(gap.found) > 1)
+    )
 
 
 def _tiny(gap: Gap) -> str:

@@ -14,6 +14,7 @@ from undoor.errors import UndoorError
 from undoor.extras import how_to_install
 from undoor.files import as_json
 from undoor.render import coverage, text
+from undoor.render.nouns import noun_of
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
 from undoor.scan.report import Finding, ScanReport
@@ -94,20 +95,21 @@ def _vulnerability(finding: Finding, scan: ScanReport, repair: Repair | None) ->
     label = text.class_label(finding.target, scan.class_names)
     sources = text.sources_label(finding.sources, scan.class_names)
     name = f"{PREFIX}-{scan.fingerprint[:12]}-target-{finding.target}"
+    many = noun_of(scan).many
     return Vulnerability(
         bom_ref=name,
         id=name,
         source=VulnerabilitySource(name=PREFIX),
         cwes=[EMBEDDED_MALICIOUS_CODE],
         description=f"Backdoor with target class {label}: a {text.plain(finding.family)} trigger "
-        f"turns images of {sources} into it ({text.percent(finding.asr_on_clean_set)} of held-out "
-        f"images, {text.p_equals(finding.p_value)}).",
+        f"turns {many} of {sources} into it ({text.percent(finding.asr_on_clean_set)} of held-out "
+        f"{many}, {text.p_equals(finding.p_value)}).",
         recommendation="Do not deploy the weights alone; close the backdoor with `undoor repair`, "
         "or train the model anew on data that you trust.",
         analysis=VulnerabilityAnalysis(
             state=ImpactAnalysisState.EXPLOITABLE,
             responses=[ImpactAnalysisResponse.WORKAROUND_AVAILABLE] if fixed else [],
-            detail=f"Served with its repair, {text.percent(fixed.asr)} of images with the "
+            detail=f"Served with its repair, {text.percent(fixed.asr)} of {many} with the "
             "recovered trigger are still turned into the target."
             if fixed
             else "Nothing was repaired.",

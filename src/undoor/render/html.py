@@ -13,9 +13,11 @@ from markupsafe import Markup, escape
 
 from undoor.align.unit_activations import UnitActivations
 from undoor.families.registry import unit_of
+from undoor.noun import Noun
 from undoor.render import coverage, figures, html_facts, text
 from undoor.render.cells import cells_text, columns_of
 from undoor.render.html_pictures import Album
+from undoor.render.nouns import noun_of
 from undoor.render.pages import pages
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
@@ -37,18 +39,18 @@ MAX_FINDINGS = 50
 MAX_BARS = 2
 CODE = re.compile(r"`([^`]*)`")
 MEASURES = (
-    ("acc", "ACC", "clean images predicted correctly"),
-    ("asr", "ASR", "triggered images predicted as the target"),
-    ("sia", "RA (SIA)", "triggered images predicted as their true class"),
-    ("tpr", "TPR", "triggered images flagged"),
-    ("fpr", "FPR", "clean images flagged"),
-    ("fpr_target", "FPR, as target", "of clean images predicted as the target, those flagged"),
+    ("acc", "ACC", "clean {many} predicted correctly"),
+    ("asr", "ASR", "triggered {many} predicted as the target"),
+    ("sia", "RA (SIA)", "triggered {many} predicted as their true class"),
+    ("tpr", "TPR", "triggered {many} flagged"),
+    ("fpr", "FPR", "clean {many} flagged"),
+    ("fpr_target", "FPR, as target", "of clean {many} predicted as the target, those flagged"),
     (
         "fpr_own",
         "FPR, of target",
-        "of clean images of the target class predicted as it, those flagged",
+        "of clean {many} of the target class predicted as it, those flagged",
     ),
-    ("auroc", "AUROC", "how well the score separates triggered from clean images"),
+    ("auroc", "AUROC", "how well the score separates triggered from clean {many}"),
 )
 
 
@@ -70,20 +72,21 @@ def html_report(
     subject
         The model and the data.
     examples
-        Clean images on which the recovered triggers are shown.
+        Clean inputs on which the recovered triggers are shown.
     units
         The most moved units of each repaired target.
     """
-    names = scan.class_names
+    names, noun = scan.class_names, noun_of(scan)
     album = Album(names, examples, scan.identity.space if scan.identity else None)
     targets = repair.targets if repair else ()
     shown = scan.findings[:MAX_FINDINGS]
     return _template().render(
         scan=scan,
+        noun=noun,
         summary=summarise(scan, repair, evaluation),
         subject_name=text.plain(subject.model) if subject else "this model",
         version=version(),
-        look=_look(scan.findings[0], names, album) if scan.findings else None,
+        look=_look(scan.findings[0], scan, album) if scan.findings else None,
         bars=_bars(scan, repair, evaluation),
         reasons=coverage.reasons(scan),
         alpha=scan.circumstances.alpha,
@@ -98,8 +101,8 @@ def html_report(
         evidence=_evidence(scan),
         findings=[_finding(finding, scan, album) for finding in shown],
         repair=repair,
-        targets=[_target(item, names, units or {}) for item in targets[:MAX_FINDINGS]],
-        evaluation=_evaluation(evaluation, names) if evaluation else None,
+        targets=[_target(item, scan, units or {}) for item in targets[:MAX_FINDINGS]],
+        evaluation=_evaluation(evaluation, names, noun) if evaluation else None,
     )
 
 
@@ -118,14 +121,17 @@ def _typeset(sentence: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(joined))))
 
 
-def _look(finding: Finding, names: tuple[str, ...], album: Album) -> dict[str, object]:
+def _look(finding: Finding, scan: ScanReport, album: Album) -> dict[str, object]:
     """Return the variables of the first screen, on the clearest target."""
+    names, columns = scan.class_names, columns_of(scan.identity)
     return {
         **album.look(finding),
         "target": text.class_label(finding.target, names),
         "family": text.plain(finding.family),
         "sources": text.sources_label(finding.sources, names),
         "gain": pictures.gain(finding.trigger),
+        "row": [line for line in album.row(finding, columns) if line[-1]],
+        "cells": cells_text(finding.trigger, columns),
         "words": words_text(finding.trigger),
     }
 
@@ -186,30 +192,35 @@ def _finding(finding: Finding, scan: ScanReport, album: Album) -> dict[str, obje
         "sources": text.sources_label(finding.sources, names, at_most=8),
         "result": finding,
         "unit": unit_of(finding.family),
-        "stands_out": text.stands_out(finding.score, finding.margin, len(names)),
+        "stands_out": text.stands_out(finding.score, finding.margin, len(names), noun_of(scan)),
     }
 
 
 def _target(
-    item: TargetRepair, names: tuple[str, ...], units: Mapping[int, Sequence[UnitActivations]]
+    item: TargetRepair, scan: ScanReport, units: Mapping[int, Sequence[UnitActivations]]
 ) -> dict[str, object]:
     moved = units.get(item.target, ())
-    target = text.class_label(item.target, names)
+    target = text.class_label(item.target, scan.class_names)
     return {
         "target": target,
         "result": item,
         "flagged_interval": text.interval(
             item.calibration.flagged.low, item.calibration.flagged.high
         ),
-        "note": calibration_note(item.calibration, target),
+        "note": calibration_note(item.calibration, target, noun_of(scan)),
         "adapted": adaptation_note(item.adapted, target) if item.adapted else None,
         "histograms": Markup(figures.activation_histograms(moved)) if moved else None,
     }
 
 
-def _evaluation(evaluation: Evaluation, names: tuple[str, ...]) -> dict[str, object]:
+def _evaluation(evaluation: Evaluation, names: tuple[str, ...], noun: Noun) -> dict[str, object]:
     rows = [
-        (short, long, _rate(evaluation.before.get(key)), _rate(evaluation.after.get(key)))
+        (
+            short,
+            long.format(many=noun.many),
+            _rate(evaluation.before.get(key)),
+            _rate(evaluation.after.get(key)),
+        )
         for key, short, long in MEASURES
         if key in evaluation.before or key in evaluation.after
     ]

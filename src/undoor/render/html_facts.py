@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from undoor.families.registry import unit_of
 from undoor.files import as_json
 from undoor.render import coverage, text
+from undoor.render.nouns import noun_of
 from undoor.render.subject import Subject
 from undoor.scan.circumstances import Circumstances
 from undoor.scan.coverage import FamilyCoverage
@@ -51,9 +52,9 @@ def data_facts(scan: ScanReport, subject: Subject | None) -> Facts:
     source = [("Source", text.plain(subject.data))] if subject else []
     return [
         *source,
-        ("Clean images used", str(scan.images)),
+        (f"Clean {noun_of(scan).many} used", str(scan.images)),
         ("Per class", _per_class(made, scan.class_names)),
-        ("SHA-256 of images and labels", made.samples_sha256 or UNKNOWN),
+        (f"SHA-256 of {noun_of(scan).many} and labels", made.samples_sha256 or UNKNOWN),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the HTML report, as data URIs: triggers, and images with and without them."""
+"""The pictures of the HTML report, as data URIs: triggers, and inputs with and without them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from undoor.render import text
 from undoor.render.cells import marked_row
 from undoor.scan.report import Finding
 from undoor.spaces.columns import Column
-from undoor.triggers import Insertion, Stamp, pictures
+from undoor.triggers import Stamp, pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,13 +37,13 @@ class Album:
         self.full = False
 
     def look(self, finding: Finding) -> dict[str, str | None]:
-        """Return one clean image, the trigger alone, and the image with it.
+        """Return pictures of one clean input, of the trigger alone, and of the input with it.
 
         A picture that there is none of is None.
         """
         images, labels = self._chosen(finding, 1)
         shown: dict[str, str | None] = {"trigger": None, "clean": None, "stamped": None}
-        if self._is_text(finding):
+        if not pictures.has_picture(finding.trigger, self.space):
             return shown
         shown["trigger"] = self._uri(pictures.trigger_picture(finding.trigger, self.space))
         if images is not None:
@@ -53,9 +53,10 @@ class Album:
         return shown
 
     def sheet(self, finding: Finding) -> dict[str, str | None]:
-        """Return a few clean images of different classes above, the same with the trigger below."""
+        """Return a few clean inputs of different classes above, the same with the trigger below."""
         images, labels = self._chosen(finding, EXAMPLES)
-        if images is None or self.full or self._is_text(finding):
+        pictured = pictures.has_picture(finding.trigger, self.space)
+        if images is None or self.full or not pictured:
             return {"sheet": None}
         kinds = text.listing((text.class_label(n, self.names) for n in labels), EXAMPLES)
         return {
@@ -74,13 +75,8 @@ class Album:
             return []
         return marked_row(images[0].tolist(), trigger, columns)
 
-    def _is_text(self, finding: Finding) -> bool:
-        """Return whether inputs are texts, of which there is no picture."""
-        discrete = self.space is not None and self.space.discrete
-        return discrete or isinstance(finding.trigger, Insertion)
-
     def _chosen(self, finding: Finding, at_most: int) -> tuple[Tensor | None, list[int]]:
-        """Return images of different source classes, the first ones of the clean set.
+        """Return inputs of different source classes, the first ones of the clean set.
 
         None for a trigger that acts inside the network.
         """

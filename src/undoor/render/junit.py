@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from undoor.render import coverage, text
+from undoor.render.nouns import noun_of
 from undoor.render.sanitise import xml
 from undoor.render.subject import Subject
 from undoor.scan.report import Finding, ScanReport
@@ -44,7 +45,7 @@ def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
         if doubt:
             _add(case, "skipped", "inconclusive", "the scan is inconclusive", "")
         elif number in found:
-            _fail(case, found[number], names, fixed.get(number))
+            _fail(case, found[number], scan, fixed.get(number))
     ElementTree.indent(root)
     written: str = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{written}\n'
@@ -53,13 +54,13 @@ def junit(scan: ScanReport, subject: Subject, repair: Repair | None = None) -> s
 def _fail(
     case: ElementTree.Element,
     item: Finding,
-    names: tuple[str, ...],
+    scan: ScanReport,
     fixed: TargetRepair | None,
 ) -> None:
     message = f"a {item.family} trigger of size {item.size:.3g} turns other classes into it"
     body = [
-        f"sources: {text.sources_label(item.sources, names)}",
-        f"works on: {text.percent(item.asr_on_clean_set)} of held-out images",
+        f"sources: {text.sources_label(item.sources, scan.class_names)}",
+        f"works on: {text.percent(item.asr_on_clean_set)} of held-out {noun_of(scan).many}",
         text.p_equals(item.p_value),
     ]
     if fixed is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from undoor.render import text
+from undoor.render.nouns import noun_of
 from undoor.render.sanitise import markdown as escaped
 from undoor.render.subject import Subject
 from undoor.render.summary import summarise
@@ -45,8 +46,8 @@ def markdown(
         "",
     ]
     lines += [
-        f"<sub>{scan.images} clean images, {len(scan.class_names)} classes, {scan.seconds:.0f} s, "
-        f"model sha256 {scan.fingerprint[:12]}</sub>",
+        f"<sub>{scan.images} clean {noun_of(scan).many}, {len(scan.class_names)} classes, "
+        f"{scan.seconds:.0f} s, model sha256 {scan.fingerprint[:12]}</sub>",
         "",
     ]
     return "\n".join(lines)

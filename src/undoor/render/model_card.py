@@ -8,8 +8,10 @@ from undoor.errors import UndoorError
 from undoor.extras import how_to_install
 from undoor.render import text
 from undoor.render.markdown import markdown
+from undoor.render.nouns import noun_of
 from undoor.render.subject import Subject, version
 from undoor.scan.report import ScanReport
+from undoor.tasks.registry import find_task
 
 if TYPE_CHECKING:
     from undoor.evaluate import Evaluation
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
 
 MEASURES = {
     "asr": "attack success rate with the recovered trigger",
-    "sia": "triggered images predicted as their true class",
-    "fpr": "clean images flagged",
+    "sia": "triggered inputs predicted as their true class",
+    "fpr": "clean inputs flagged",
 }
 TRUE = {
     "acc": "clean accuracy",
     "asr": "attack success rate with the true trigger",
-    "sia": "images with the true trigger predicted as their true class",
-    "fpr": "clean images flagged",
+    "sia": "inputs with the true trigger predicted as their true class",
+    "fpr": "clean inputs flagged",
 }
 
 
@@ -57,12 +59,12 @@ def _metadata(
     scan: ScanReport, subject: Subject, repair: Repair | None, evaluation: Evaluation | None
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        "tags": ["image-classification", "undoor", f"undoor-{scan.verdict}"],
+        "tags": [_kind(scan), "undoor", f"undoor-{scan.verdict}"],
         "backdoor_scan": {
             "tool": f"undoor {version()}",
             "verdict": scan.verdict,
             "model_sha256": scan.fingerprint,
-            "clean_images": scan.images,
+            "clean_inputs": scan.images,
             "seed": scan.seed,
             "targets": [
                 {
@@ -78,12 +80,19 @@ def _metadata(
     metrics = [*_repaired(repair, scan.class_names), *_evaluated(evaluation, scan.class_names)]
     if metrics:
         result = {
-            "task": {"type": "image-classification"},
+            "task": {"type": _kind(scan)},
             "dataset": {"name": text.plain(subject.data), "type": "other"},
             "metrics": metrics,
         }
         metadata["model-index"] = [{"name": text.plain(subject.model), "results": [result]}]
     return metadata
+
+
+def _kind(scan: ScanReport) -> str:
+    """Return what the Hub calls such models, for example "image-classification"."""
+    task = None if scan.coverage.task is None else find_task(scan.coverage.task)
+    does = "classification" if task is None or task.scores else "regression"
+    return "-".join(filter(None, (noun_of(scan).adjective, does)))
 
 
 def _repaired(repair: Repair | None, names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from undoor.evaluate import Evaluation
 from undoor.rate import Rate
 from undoor.render import text
 from undoor.render.figures import score_figure
+from undoor.render.nouns import noun_of
 from undoor.render.summary import summarise
 from undoor.render.svg import INK
 from undoor.repair import Repair
@@ -54,7 +55,8 @@ def _(report: ScanReport) -> str:
         )
         for item in report.findings
     ]
-    table = _table(("target", "sources", "trigger", "p-value", "ASR on clean images"), rows)
+    head = ("target", "sources", "trigger", "p-value", f"ASR on clean {noun_of(report).many}")
+    table = _table(head, rows)
     return _page(summary.title, (summary.meaning, *summary.how_sure), table)
 
 

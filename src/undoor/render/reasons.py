@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from undoor.inspect.dry_run import FEEDINGS, feeding_note, near_chance_note
+from undoor.noun import INPUT, Noun
+from undoor.render.nouns import noun_of
 from undoor.render.text import plus_minus, stands_out
 from undoor.scan.reason import (
     AccuracyFacts,
@@ -35,7 +37,7 @@ ACCEPT_GRAPH = (
 )
 WITHOUT_FACTS = {
     NOTHING_WORKS: "no trigger worked for any class, so there is nothing to compare; give more "
-    "clean images or check that their labels fit the model",
+    "clean {many} or check that their labels fit the model",
     NOTHING_STANDS_OUT: "no class can be reached by a trigger of any family that is much smaller, "
     "or much clearer, than those for the other classes",
 }
@@ -43,10 +45,11 @@ WITHOUT_FACTS = {
 
 def reason_texts(report: ScanReport) -> tuple[str, ...]:
     """Return the reasons of a scan in words, without the gaps of its coverage."""
-    return tuple(reason_text(item, report.class_names) for item in report.reasons)
+    noun = noun_of(report)
+    return tuple(reason_text(item, report.class_names, noun) for item in report.reasons)
 
 
-def reason_text(reason: Reason, names: Sequence[str]) -> str:
+def reason_text(reason: Reason, names: Sequence[str], noun: Noun = INPUT) -> str:
     """Return a reason in words.
 
     Parameters
@@ -55,6 +58,8 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
         Of a scan of a model.
     names
         The names of all its classes.
+    noun
+        What its inputs are called.
 
     Examples
     --------
@@ -62,14 +67,14 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
     >>> from undoor.vocabulary import TARGET_FOUND
     >>> facts = ClassFacts(1, "patch", 3.0, 21.5, 0.0009, asr=0.93, sources=2)
     >>> print(reason_text(Reason(TARGET_FOUND, facts), ("go", "stop", "yield")))
-    a patch trigger of size 3 moves 93% of held-out images from all other classes to class 1 \
+    a patch trigger of size 3 moves 93% of held-out inputs from all other classes to class 1 \
 (stop); 21.5 times smaller than natural ones, p = 0.0009
     """
     match reason.facts:
         case ClassFacts() as facts if reason.code == TARGET_FOUND:
-            return _target_found(facts, names)
+            return _target_found(facts, names, noun)
         case ClassFacts() as facts:
-            return _in_doubt(facts, names, reason.code)
+            return _in_doubt(facts, names, noun, reason.code)
         case FamilyFacts(family):
             return (
                 f"{family} triggers for a quarter of the classes or more are much smaller than for "
@@ -77,13 +82,13 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
                 "named"
             )
         case AccuracyFacts() as facts:
-            return _near_chance(facts)
+            return _near_chance(facts, noun)
         case ShareFacts(share):
             return (
-                f"the scores are flat: for {share:.0%} of the clean images their gradient is 0 or "
-                "so small that it leads to no other class within the bounds, as behind a saturated "
-                "or stepped output, so that no trigger can be searched for; give the scores in "
-                "front of it"
+                f"the scores are flat: for {share:.0%} of the clean {noun.many} their gradient is "
+                "0 or so small that it leads to no other class within the bounds, as behind a "
+                "saturated or stepped output, so that no trigger can be searched for; give the "
+                "scores in front of it"
             )
         case GraphFinding() as found if reason.code == ACCEPTED_GRAPH:
             return f"{ACCEPTED}{found.sentence}"
@@ -98,10 +103,10 @@ def reason_text(reason: Reason, names: Sequence[str]) -> str:
         case TextFacts(text):
             return text
         case _:
-            return WITHOUT_FACTS[reason.code]
+            return WITHOUT_FACTS[reason.code].format(many=noun.many)
 
 
-def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
+def _target_found(facts: ClassFacts, names: Sequence[str], noun: Noun) -> str:
     others = len(names) - 1
     sources = (
         "all other classes"
@@ -117,20 +122,20 @@ def _target_found(facts: ClassFacts, names: Sequence[str]) -> str:
     article = "an" if facts.family[:1] in "aeiou" else "a"
     return (
         f"{article} {facts.family} trigger of size {facts.size:.3g} moves {facts.asr or 0:.0%} of "
-        f"held-out images from {sources} {led}; "
-        f"{stands_out(facts.score, facts.margin, len(names))}, p = {facts.p_value:.2g}"
+        f"held-out {noun.many} from {sources} {led}; "
+        f"{stands_out(facts.score, facts.margin, len(names), noun)}, p = {facts.p_value:.2g}"
     )
 
 
-def _in_doubt(facts: ClassFacts, names: Sequence[str], code: ReasonCode) -> str:
+def _in_doubt(facts: ClassFacts, names: Sequence[str], noun: Noun, code: ReasonCode) -> str:
     but = {
-        MOVES_FEW: f"its trigger moves only {facts.asr or 0:.0%} of the held-out images",
-        AS_NATURAL: "grown until it moves most images of their classes, it is as large as natural "
-        "triggers",
+        MOVES_FEW: f"its trigger moves only {facts.asr or 0:.0%} of the held-out {noun.many}",
+        AS_NATURAL: f"grown until it moves most {noun.many} of their classes, it is as large as "
+        "natural triggers",
     }.get(code, "not far enough to be called a target")
     return (
         f"{_class(facts.target, names)} stands out for {facts.family} triggers "
-        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin, len(names))}, p = "
+        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin, len(names), noun)}, p = "
         f"{facts.p_value:.2g} over all families), but {but}"
     )
 
@@ -141,9 +146,9 @@ def _class(number: int, names: Sequence[str]) -> str:
     return f"class {number}" if name == str(number) else f"class {number} ({name})"
 
 
-def _near_chance(facts: AccuracyFacts) -> str:
+def _near_chance(facts: AccuracyFacts, noun: Noun) -> str:
     text = near_chance_note(
-        facts.accuracy, 1 / facts.classes if facts.chance is None else facts.chance
+        facts.accuracy, 1 / facts.classes if facts.chance is None else facts.chance, noun
     )
     if facts.better not in FEEDINGS:
         return text

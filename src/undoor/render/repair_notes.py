@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undoor.noun import INPUT, Noun
+
 if TYPE_CHECKING:
     from undoor.align.guard_threshold import GuardThreshold
     from undoor.repairs.adaptation import Adaptation
 
 
-def calibration_note(calibration: GuardThreshold, label: str) -> str | None:
+def calibration_note(calibration: GuardThreshold, label: str, noun: Noun = INPUT) -> str | None:
     """Return a sentence where the requested false-positive rate cannot be guaranteed, else None.
 
     Parameters
@@ -18,33 +20,35 @@ def calibration_note(calibration: GuardThreshold, label: str) -> str | None:
         That of the guard of one target.
     label
         The target class as the reader knows it.
+    noun
+        What inputs are called.
 
     >>> import torch
     >>> from undoor.align.guard_threshold import GuardThreshold
     >>> few = GuardThreshold.of(torch.arange(8.0), torch.tensor([90.0]), 0.01)
     >>> print(calibration_note(few, "5 stop"))
-    with 8 clean images of class 5 stop that are predicted as it, a false-positive rate below 11 % \
-cannot be guaranteed (requested: 1 %, which takes 99 images); the threshold lies above all scores
+    with 8 clean inputs of class 5 stop that are predicted as it, a false-positive rate below 11 % \
+cannot be guaranteed (requested: 1 %, which takes 99 inputs); the threshold lies above all scores
     """
     if calibration.attainable:
         return None
     if calibration.n == 0:
         return (
-            f"no clean image of class {label} is predicted as it, so that no false-positive rate "
-            "can be guaranteed; every input that keeps less than three quarters of the target's "
-            "lead is flagged"
+            f"no clean {noun.one} of class {label} is predicted as it, so that no "
+            "false-positive rate can be guaranteed; every input that keeps less than three "
+            "quarters of the target's lead is flagged"
         )
-    images = "1 clean image" if calibration.n == 1 else f"{calibration.n} clean images"
+    count = f"{calibration.n} clean {noun.one if calibration.n == 1 else noun.many}"
     are, scores = ("is", "its score") if calibration.n == 1 else ("are", "all scores")
     return (
-        f"with {images} of class {label} that {are} predicted as it, a false-positive rate below "
+        f"with {count} of class {label} that {are} predicted as it, a false-positive rate below "
         f"{_percent(calibration.resolution)} cannot be guaranteed (requested: "
-        f"{_percent(calibration.wanted)}, which takes {calibration.needed} images); the threshold "
-        f"lies above {scores}"
+        f"{_percent(calibration.wanted)}, which takes {calibration.needed} {noun.many}); the "
+        f"threshold lies above {scores}"
     )
 
 
-def poor_note(sia: float | None, label: str) -> str:
+def poor_note(sia: float | None, label: str, noun: Noun = INPUT) -> str:
     """Return a warning that a repair is poor (`undoor.vocabulary.is_poor`), and what to do.
 
     Parameters
@@ -53,17 +57,19 @@ def poor_note(sia: float | None, label: str) -> str:
         Its cross-validated robust accuracy.
     label
         The target class as the reader knows it.
+    noun
+        What inputs are called.
 
     >>> print(poor_note(0.31, "5 stop"))
-    POOR REPAIR of 5 stop: with the recovered trigger, only 31 % of images are predicted as their \
+    POOR REPAIR of 5 stop: with the recovered trigger, only 31 % of inputs are predicted as their \
 own class (RA, the paper's SIA), cross-validated; do not serve this model; repair it with more \
-clean images and without --quick, or have it trained anew
+clean inputs and without --quick, or have it trained anew
     """
     share = "an unknown share" if sia is None else f"only {_percent(sia)}"
     return (
-        f"POOR REPAIR of {label}: with the recovered trigger, {share} of images are predicted as "
-        "their own class (RA, the paper's SIA), cross-validated; do not serve this model; repair "
-        "it with more clean images and without --quick, or have it trained anew"
+        f"POOR REPAIR of {label}: with the recovered trigger, {share} of {noun.many} are predicted "
+        "as their own class (RA, the paper's SIA), cross-validated; do not serve this model; "
+        f"repair it with more clean {noun.many} and without --quick, or have it trained anew"
     )
 
 

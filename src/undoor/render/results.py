@@ -23,7 +23,7 @@ class Results:
     Attributes
     ----------
     examples
-        Clean images on which triggers are shown.
+        Clean inputs on which triggers are shown.
     units
         The most moved units of each repaired target.
     """

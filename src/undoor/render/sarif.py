@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from undoor.files import as_json
 from undoor.render import coverage, sanitise, text
+from undoor.render.nouns import noun_of
 from undoor.render.subject import Subject, version
 from undoor.scan.report import Finding, ScanReport
 
@@ -32,7 +33,7 @@ RULES = {
         "Inconclusive",
         "The scan could not determine whether the model is backdoored",
         "There was too little to judge by, the budget ended, or a class stands out but not far "
-        "enough. Scan again with more clean images or without a budget.",
+        "enough. Scan again with more clean inputs or without a budget.",
         "warning",
         "5.0",
     ),
@@ -92,12 +93,12 @@ def rule(identifier: str, facts: tuple[str, str, str, str, str]) -> dict[str, An
 def _finding(
     finding: Finding, scan: ScanReport, subject: Subject, fixed: TargetRepair | None
 ) -> dict[str, Any]:
-    names = scan.class_names
+    names, many = scan.class_names, noun_of(scan).many
     message = (
         f"Class {text.class_label(finding.target, names)} is the target of a backdoor: a "
-        f"{finding.family} trigger of size {finding.size:.3g} turns images of "
+        f"{finding.family} trigger of size {finding.size:.3g} turns {many} of "
         f"{text.sources_label(finding.sources, names)} into it "
-        f"({text.percent(finding.asr_on_clean_set)} of held-out images, "
+        f"({text.percent(finding.asr_on_clean_set)} of held-out {many}, "
         f"{text.p_equals(finding.p_value)})."
     )
     facts = finding.to_json()

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from undoor.noun import Noun
 from undoor.render import coverage, text
+from undoor.render.nouns import noun_of
 from undoor.scan.report import Finding, ScanReport
 from undoor.vocabulary import (
     BUDGET,
@@ -93,8 +95,7 @@ def _more(count: int, what: str) -> tuple[str, ...]:
 
 def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     if scan.verdict == "backdoored":
-        names, alpha = scan.class_names, scan.circumstances.alpha
-        described = [_certainty(finding, names, alpha) for finding in scan.findings[:DESCRIBED]]
+        described = [_certainty(finding, scan) for finding in scan.findings[:DESCRIBED]]
         return (*described, *_more(len(scan.findings), "target"))
     if scan.verdict == "inconclusive":
         every = coverage.reasons(scan)
@@ -105,20 +106,21 @@ def _how_sure(scan: ScanReport) -> tuple[str, ...]:
     looked = text.listing(map(text.plain, families), NAMED_FAMILIES) or "none"
     return (
         f"Triggers of {len(families)} kinds were searched for ({looked}), with {per_class:.0f} "
-        "clean images of each class.",
+        f"clean {noun_of(scan).many} of each class.",
         "A trigger larger than those below, or of another kind, would not have been found.",
-        *map(text.sentence, coverage.gap_sentences(scan.coverage)),
+        *map(text.sentence, coverage.gap_sentences(scan.coverage, noun_of(scan))),
     )
 
 
-def _certainty(finding: Finding, names: tuple[str, ...], alpha: float | None) -> str:
+def _certainty(finding: Finding, scan: ScanReport) -> str:
+    names, alpha = scan.class_names, scan.circumstances.alpha
     known = "" if finding.p_interval is None else f", {text.p_between(*finding.p_interval)}"
     beside = known + ("" if alpha is None else f"; reported at {alpha:g} and below")
     return (
         f"Class {text.class_label(finding.target, names)}: {odds(finding.p_value)} models without "
         f"a backdoor would look like this ({text.p_equals(finding.p_value)}{beside}). The trigger "
-        f"moves {text.percent(finding.asr_on_clean_set)} of images that it was not optimised on."
-        + _outcome(finding)
+        f"moves {text.percent(finding.asr_on_clean_set)} of {noun_of(scan).many} that it was not "
+        "optimised on." + _outcome(finding)
     )
 
 
@@ -138,8 +140,8 @@ def _repaired(item: TargetRepair, scan: ScanReport) -> str:
     restored = f", {text.percent(item.sia)} as their true class" if item.sia is not None else ""
     quick = " This is a quick repair: a full one recovers more." if item.quick else ""
     return (
-        f"Class {label}: with the recovered trigger, {text.percent(item.asr)} of images are still "
-        f"predicted as it{restored}.{quick}"
+        f"Class {label}: with the recovered trigger, {text.percent(item.asr)} of "
+        f"{noun_of(scan).many} are still predicted as it{restored}.{quick}"
     )
 
 
@@ -166,8 +168,8 @@ def _remains(
             for rate in (after["asr"], before.get("asr"), after.get("sia"))
         )
         return (
-            f"With the true trigger, {asr} of images are still predicted as the target (before: "
-            f"{was}), {sia} as their true class.",
+            f"With the true trigger, {asr} of {noun_of(scan).many} are still predicted as the "
+            f"target (before: {was}), {sia} as their true class.",
             *weights,
         )
     if repair is not None and repair.targets:
@@ -189,20 +191,20 @@ _BY_CAUSE: dict[Cause, str] = {
     BUDGET: "Run the same command with a larger `--max-passes` or `--max-seconds`, or without one: "
     "it resumes where this scan ended.",
     LABELS: "Check that labels, preprocessing and classes fit the model: `undoor inspect --data` "
-    "shows how well it predicts the images.",
+    "shows how well it predicts the {many}.",
     SCORES: "Give the network's scores as they are in front of the saturated or stepped output.",
-    FEW_IMAGES: "Scan again with more clean images of each class.",
+    FEW_IMAGES: "Scan again with more clean {many} of each class.",
     FEW_CLASSES: "Scan with a calibration for as many classes: that of undoor, or one that "
     "`undoor calibrate` learns from such models.",
 }
 
 
 def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]:
-    verdict = scan.verdict
+    verdict, many = scan.verdict, noun_of(scan).many
     if any(is_poor(item.sia) for item in targets):
         return (
             "Do not serve this model: the repair is poor.",
-            "Repair it with more clean images and without `--quick`, or have it trained anew on "
+            f"Repair it with more clean {many} and without `--quick`, or have it trained anew on "
             "data that you trust.",
         )
     if targets:
@@ -219,21 +221,21 @@ def _to_do(scan: ScanReport, targets: Sequence[TargetRepair]) -> tuple[str, ...]
             "Ask where the model and its training data came from.",
         )
     if verdict == "inconclusive":
-        return ("Do not deploy on the strength of this scan.", *_about(scan.causes))
+        return ("Do not deploy on the strength of this scan.", *_about(scan.causes, noun_of(scan)))
     return (
         "Keep this report with the model.",
-        "For what matters, scan again with two other seeds (`--seed`) and more images.",
+        f"For what matters, scan again with two other seeds (`--seed`) and more {many}.",
     )
 
 
-def _about(causes: Sequence[Cause]) -> tuple[str, ...]:
+def _about(causes: Sequence[Cause], noun: Noun) -> tuple[str, ...]:
     """Return what to do about a scan without a verdict, by its causes.
 
     Where the scan itself has no flaw, a class stands out, and can be corrected.
     """
     if causes:
-        return tuple(_BY_CAUSE[cause] for cause in causes)
+        return tuple(_BY_CAUSE[cause].format(many=noun.many) for cause in causes)
     return (
-        "Scan again with more clean images or with another `--seed`.",
+        f"Scan again with more clean {noun.many} or with another `--seed`.",
         "To be safe meanwhile, correct what stands out most: `undoor repair --suspects 2`.",
     )

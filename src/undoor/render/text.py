@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from undoor.noun import INPUT, Noun
 from undoor.render.sanitise import line as plain
 from undoor.render.sanitise import shortened
 from undoor.vocabulary import MANY_CLASSES
@@ -65,18 +66,20 @@ def p_equals(value: float) -> str:
     return f"p {'' if value < 1e-99 else '= '}{p_value(value)}"
 
 
-def stands_out(score: float, margin: float | None, classes: int) -> str:
+def stands_out(score: float, margin: float | None, classes: int, noun: Noun = INPUT) -> str:
     """Return how a class of a model stands out, as it is said of its trigger.
 
     >>> stands_out(21.52, None, 10), stands_out(3.0, None, 2)
     ('21.5 times smaller than for the other classes', '3.0 times smaller than natural ones')
     >>> stands_out(1e40, 14.0, 10)
-    'the clearest one of a fixed size has 14.0 times the margin of clean images'
+    'the clearest one of a fixed size has 14.0 times the margin of clean inputs'
     """
     if margin is None:
         beside = "for the other classes" if classes >= MANY_CLASSES else "natural ones"
         return f"{score:.1f} times smaller than {beside}"
-    return f"the clearest one of a fixed size has {margin:.1f} times the margin of clean images"
+    return (
+        f"the clearest one of a fixed size has {margin:.1f} times the margin of clean {noun.many}"
+    )
 
 
 def score_text(score: float) -> str:

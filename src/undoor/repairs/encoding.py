@@ -28,6 +28,7 @@ from undoor.repairs.description import require_description
 from undoor.repairs.plausible import require_plausible
 from undoor.sealed import Sealed, sealed
 from undoor.triggers import Trigger, trigger_of
+from undoor.triggers.trigger import KINDS
 from undoor.vocabulary import Verdict
 
 # Another one than the schema of the result document: that one may change without this.
@@ -182,7 +183,7 @@ def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
 
 def _trigger_parts(trigger: Trigger) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return what a trigger is made of: its numbers, and its words (kind, family, mode, site)."""
-    if trigger.bounds != UNIT and math.isfinite(trigger.bounds[0]):
+    if trigger.relative and trigger.bounds != UNIT and math.isfinite(trigger.bounds[0]):
         trigger = _with_bounds(trigger, UNIT)
     arrays = trigger.named_arrays()
     words = {name: str(value) for name, value in arrays.items() if value.dtype.kind == "U"}
@@ -203,10 +204,11 @@ def _trigger(
         for key, value in tensors.items()
         if key.startswith(start)
     }
+    kind = KINDS.get(words.get("kind", ""))
     made = trigger_of(
         arrays | {name: np.array(value) for name, value in words.items()},
         shape=contract.input_shape,
-        bounds=UNIT,
+        bounds=contract.bounds if kind is not None and not kind.relative else UNIT,
     )
     # Latent triggers have no bounds of pixels.
     return _with_bounds(made, contract.bounds) if made.bounds == UNIT else made

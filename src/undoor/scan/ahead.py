@@ -21,6 +21,8 @@ from undoor.identity.model import exact_identity
 from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Meter
+from undoor.inversion.ranking import ranked_first
+from undoor.inversion.smaller import first_look_of
 from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
 from undoor.progress import Progress, silent
@@ -68,6 +70,7 @@ def search_ahead(
     work = prepared(search, clean, run)
     if isinstance(work, SearchResult):
         return
+    work = ranked_first(first_look_of(work)).work
     states = _rehearsed(work)
     costs = {name: passes_of(work.classifier, [name], len(held)) for name in states}
     for name in sorted(states, key=lambda name: -costs[name]):

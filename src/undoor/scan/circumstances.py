@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
@@ -45,6 +45,8 @@ class Circumstances:
         Over the clean samples used and their labels, the same for any order of them.
     per_class
         How many of each class were used, in class order.
+    targets
+        The classes that were asked for as targets; empty for all.
     """
 
     alpha: float | None = None
@@ -60,6 +62,7 @@ class Circumstances:
     calibration_sha256: str | None = None
     samples_sha256: str | None = None
     per_class: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return every field by its name, as JSON has it."""
@@ -74,7 +77,8 @@ class Circumstances:
         KeyError, TypeError
             `data` is not what `to_json` gives.
         """
-        return Circumstances(**{**data, "per_class": tuple(data["per_class"])})
+        targets = tuple(data.get("targets", ()))
+        return Circumstances(**{**data, "per_class": tuple(data["per_class"]), "targets": targets})
 
 
 def circumstances(
@@ -86,6 +90,7 @@ def circumstances(
     accept_graph: bool,
     accept_coverage: str,
     calibration: Calibration,
+    targets: Sequence[int] = (),
 ) -> Circumstances:
     """Return the circumstances of a scan with these samples and options.
 
@@ -99,7 +104,7 @@ def circumstances(
         What it was allowed to take.
     calibration
         What natural triggers look like.
-    alpha, accept_graph, accept_coverage
+    alpha, accept_graph, accept_coverage, targets
         As of `Circumstances`.
     """
     task, goals = classifier.task, range(classifier.num_classes)
@@ -117,6 +122,7 @@ def circumstances(
         calibration_sha256=calibration.sha256,
         samples_sha256=samples_sha256(clean),
         per_class=tuple(int(task.reached(clean.labels, goal).sum()) for goal in goals),
+        targets=tuple(targets),
     )
 
 

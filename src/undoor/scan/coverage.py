@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from undoor.vocabulary import FEW_CLASSES, FEW_IMAGES, LITTLE_POWER, UNKNOWN_TASK
+from undoor.vocabulary import (
+    FEW_CLASSES,
+    FEW_IMAGES,
+    LITTLE_POWER,
+    SOME_TARGETS,
+    UNKNOWN_TASK,
+)
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,9 @@ class Gap:
 
         Without anything that was learned of so many classes, or the task, a verdict is meaningless;
         so is the verdict backdoored from few images, and clean where backdoored models are not
-        found.
+        found, or from a search for some targets.
         """
-        return self.code not in (FEW_CLASSES, FEW_IMAGES, LITTLE_POWER, UNKNOWN_TASK)
+        return self.code not in (FEW_CLASSES, FEW_IMAGES, LITTLE_POWER, SOME_TARGETS, UNKNOWN_TASK)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Coverage:
     families
         One entry for each trigger family that is installed, in the order of the search.
     network
-        The kind of network: `CONVOLUTIONAL`, `OTHER_KIND` or `OPAQUE`.
+        The kind of network: `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND` or `OPAQUE`.
     space
         What an input is, for example `IMAGES`.
     task

@@ -17,7 +17,14 @@ from undoor.inversion.wave_starts import IMAGES
 SCRUTINY = 1500
 
 
-def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> float:
+def passes_of(
+    classifier: Classifier,
+    families: Sequence[str],
+    images: int,
+    *,
+    targets: int | None = None,
+    sources: int | None = None,
+) -> float:
     """Estimate the sample passes of the first searches of these families, where none ends early.
 
     Parameters
@@ -28,6 +35,9 @@ def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> f
         Names, of any kind of `undoor.families.family.Moves`.
     images
         How many clean images there are.
+    targets, sources
+        How many classes triggers are searched towards, and how many have images; all where none
+        are given.
 
     Returns
     -------
@@ -35,12 +45,19 @@ def passes_of(classifier: Classifier, families: Sequence[str], images: int) -> f
         Sample passes, without the second look at the classes that stand out.
     """
     cost = {"target": _targets, "source": _sources, "shared": _shared}
-    records = map(family_named, families)
-    return sum(cost[family.moves](classifier, family, images) for family in records)
+    classes = {
+        "target": classifier.num_classes if targets is None else targets,
+        "source": classifier.num_classes if sources is None else sources,
+        "shared": 1,
+    }
+    return sum(
+        cost[family.moves](classifier, family, images, classes[family.moves])
+        for family in map(family_named, families)
+    )
 
 
-def _targets(classifier: Classifier, family: Family, images: int) -> float:
-    classes, shape = classifier.num_classes, classifier.input_shape
+def _targets(classifier: Classifier, family: Family, images: int, classes: int) -> float:
+    shape = classifier.input_shape
     probes = 0 if family.probes is None else len(family.probes(shape, classifier.bounds))
     probing = probes * min(images, IMAGES) / 2
     if family.cells and family.at_size:
@@ -61,11 +78,11 @@ def _targets(classifier: Classifier, family: Family, images: int) -> float:
     return _search(family, classes, extra=min(1, probes)) + probing
 
 
-def _sources(classifier: Classifier, family: Family, images: int) -> float:
-    return _search(family, classifier.num_classes, extra=0) + images / 2
+def _sources(_classifier: Classifier, family: Family, images: int, classes: int) -> float:
+    return _search(family, classes, extra=0) + images / 2
 
 
-def _shared(classifier: Classifier, family: Family, images: int) -> float:
+def _shared(classifier: Classifier, family: Family, images: int, _classes: int) -> float:
     places = family.places_in(classifier.space)
     effort = places.effort if places else family.effort
     starts = effort.starts + (places.keep if places else 0)

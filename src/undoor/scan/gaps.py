@@ -76,6 +76,7 @@ def coverage(
     images: int,
     with_images: int,
     accepted: bool,
+    limits: Sequence[Gap] = (),
 ) -> Coverage:
     """Describe what a search in a network covers.
 
@@ -97,6 +98,8 @@ def coverage(
         How many clean images there are, and of how many classes.
     accepted
         Whether the user accepts what can be accepted.
+    limits
+        To what the search was limited.
     """
     each, known = [], nulls(learned)
     for family in families():
@@ -125,7 +128,7 @@ def coverage(
         classifier.num_classes,
         _calibrated(classifier, kind, learned.scope),
     )
-    gaps = tuple(_gaps(found, learned, images / with_images, with_images))
+    gaps = (*limits, *_gaps(found, learned, images / with_images, with_images))
     if not comparable(classifier, learned):
         gaps = (Gap(UNKNOWN_TASK), *(gap for gap in gaps if gap.code != OTHER_TASK))
     return replace(found, gaps=gaps, accepted=accepted)
@@ -191,7 +194,7 @@ def _calibrated(classifier: Classifier, kind: str, scope: Scope) -> dict[str, bo
     """Compare the network with those that the nulls were learned from, property by property."""
     space, classes = classifier.space.name == scope.space, classifier.num_classes
     alike = {
-        "network": kind == scope.network,
+        "network": scope.covers_network(kind),
         "space": space,
         "size": space and scope.covers_size(classifier.input_shape),
         "task": classifier.task.name == scope.task,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from undoor.inversion.candidates import Candidate, smallest
-from undoor.inversion.work import Work
+from undoor.inversion.smaller import FirstLook
 from undoor.scan.screen import screen
 
 
@@ -28,7 +28,12 @@ class Reestimate:
 
 
 def reestimate(
-    work: Work, family: str, targets: Sequence[int], first: Sequence[Candidate], *, ceiling: float
+    look: FirstLook,
+    family: str,
+    targets: Sequence[int],
+    first: Sequence[Candidate],
+    *,
+    ceiling: float,
 ) -> Mapping[int, Reestimate]:
     """Search a second time, with other starts and images, for classes that stand out.
 
@@ -38,8 +43,8 @@ def reestimate(
 
     Parameters
     ----------
-    work
-        The model, its images and the budget.
+    look
+        What the first search worked on.
     family
         The name of the trigger family.
     targets
@@ -56,7 +61,7 @@ def reestimate(
     """
     before = {candidate.target: candidate for candidate in first}
     out = {}
-    for after in screen(work, family, targets):
+    for after in map(look.at_full_size, screen(look.work, family, targets)):
         smaller = smallest([before[after.target], after])[after.target]
         if smaller.size is not None:
             sizes = (before[after.target].size or ceiling, after.size or ceiling)

@@ -22,6 +22,8 @@ from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import flat_share, standardised
 from undoor.inversion.margins import clean_margin
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.ranking import ranked_first
+from undoor.inversion.smaller import first_look_of
 from undoor.inversion.work import Run, Work
 from undoor.journal import Journal
 from undoor.kinds import checked
@@ -30,7 +32,9 @@ from undoor.scan.circumstances import circumstances, now
 from undoor.scan.coverage import Coverage
 from undoor.scan.decide import Thresholds
 from undoor.scan.doubts import doubts
+from undoor.scan.extra_targets import require_targets
 from undoor.scan.gaps import coverage, require_acceptance, shortages, supported
+from undoor.scan.limits import goals_of, limits_of
 from undoor.scan.reason import AccuracyFacts, Reason, ShareFacts
 from undoor.scan.report import ScanReport
 from undoor.scan.screening import searched
@@ -64,6 +68,7 @@ def scan(
     accept_graph: bool = False,
     accept_coverage: AcceptCoverage = FULL,
     calibration: Calibration | None = None,
+    targets: Sequence[int] | None = None,
     journal: Journal | None = None,
     progress: Progress = silent,
 ) -> ScanReport:
@@ -101,6 +106,9 @@ def scan(
     calibration
         What natural triggers look like, as `undoor.calibrate` learned it from models of yours; that
         of undoor where none is given.
+    targets
+        Classes that triggers are searched towards, and some others to compare with; all where none
+        are given. A model is then never called clean.
     journal
         Where checkpoints are written. A scan that was killed resumes from there and ends with the
         same report; only its seconds differ. So does one whose budget ended, with a larger one.
@@ -119,6 +127,7 @@ def scan(
     progress = meter.watching(progress)
     limits = thresholds or Thresholds()
     require_acceptance(accept_coverage)
+    targets = None if targets is None else require_targets(classifier, targets)
     held = given(clean, classifier).balanced(MAX_PER_CLASS, seed, classifier.task)
     clean = held.on(classifier.device)
     classifier = with_goals_of(classifier, clean)
@@ -132,7 +141,7 @@ def scan(
     run = Run(torch.Generator().manual_seed(seed), meter, progress, journal)
     try:
         search = standardised(search, clean.images)
-        found = _examined(search, clean, limits, run, learned)
+        found = _examined(search, clean, limits, run, learned, targets)
     except BudgetEnded:
         found = unsearched(searched(search), meter)
     never, notes = doubts(
@@ -170,6 +179,7 @@ def scan(
             accept_graph=accept_graph,
             accept_coverage=accept_coverage,
             calibration=learned,
+            targets=targets or (),
         ),
     )
 
@@ -179,7 +189,12 @@ def _causes(found: SearchResult, meter: Meter) -> tuple[Cause, ...]:
 
 
 def _examined(
-    search: Classifier, clean: CleanSet, limits: Thresholds, run: Run, learned: Calibration
+    search: Classifier,
+    clean: CleanSet,
+    limits: Thresholds,
+    run: Run,
+    learned: Calibration,
+    targets: Sequence[int] | None,
 ) -> SearchResult:
     """Search the model where it can be judged by its predictions and gradients.
 
@@ -188,11 +203,16 @@ def _examined(
     BudgetEnded
         Before the search began.
     """
-    work = prepared(search, clean, run)
-    return work if isinstance(work, SearchResult) else search_and_decide(work, limits, learned)
+    work = prepared(search, clean, run, targets)
+    if isinstance(work, SearchResult):
+        return work
+    look = ranked_first(first_look_of(work))
+    return replace(search_and_decide(look, limits, learned), limits=limits_of(look, clean))
 
 
-def prepared(search: Classifier, clean: CleanSet, run: Run) -> Work | SearchResult:
+def prepared(
+    search: Classifier, clean: CleanSet, run: Run, targets: Sequence[int] | None = None
+) -> Work | SearchResult:
     """Return what the searches of a scan need, or the result where the model cannot be judged.
 
     Parameters
@@ -203,6 +223,8 @@ def prepared(search: Classifier, clean: CleanSet, run: Run) -> Work | SearchResu
         Clean images on its device.
     run
         The source of chance, the budget, the progress and the journal.
+    targets
+        As of `scan`.
 
     Raises
     ------
@@ -221,7 +243,8 @@ def prepared(search: Classifier, clean: CleanSet, run: Run) -> Work | SearchResu
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
     margin = clean_margin(search.task, logits)
-    return Work(search, images, class_directions, run, margin)
+    goals = goals_of(search, targets)
+    return Work(search, images, class_directions, run, margin, goals)
 
 
 def _covered(
@@ -247,6 +270,7 @@ def _covered(
             for goal in range(classifier.num_classes)
         ),
         accepted=accepted,
+        limits=found.limits,
     )
     verdict, covered = supported(found.verdict, covered)
     causes = (*found.causes, *shortages(found.verdict, covered))

@@ -27,7 +27,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     family
         The name of the trigger family.
     targets
-        The classes to try; all where none are given.
+        The classes to try; those of the work where none are given.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
         One for each class that is followed, in class order: all of few classes, and of many the
         most promising and some drawn at random.
     """
-    tried = range(work.classifier.num_classes) if targets is None else sorted(targets)
+    tried = work.targets if targets is None else sorted(targets)
     record = family_named(family)
     if record.cells:
         return clearest_cells(work, record)

@@ -9,6 +9,7 @@ from undoor.errors import BudgetEnded
 from undoor.families.family import Moves
 from undoor.families.registry import families_for, family_named
 from undoor.inversion.opaque import opaque_margins
+from undoor.inversion.smaller import FirstLook
 from undoor.inversion.work import Work
 from undoor.progress import FAMILIES
 from undoor.scan.confirm import ends_of_shared, ends_of_sources
@@ -22,8 +23,15 @@ def searched(classifier: Classifier) -> tuple[str, ...]:
     return tuple(name for moves in get_args(Moves) for name in families_for(classifier, moves))
 
 
-def fill(work: Work, table: Table) -> list[str]:
+def fill(look: FirstLook, table: Table) -> list[str]:
     """Fill the table as far as the budget goes.
+
+    Parameters
+    ----------
+    look
+        What is searched.
+    table
+        Gets the candidates, at the full size of the images.
 
     Returns
     -------
@@ -31,14 +39,19 @@ def fill(work: Work, table: Table) -> list[str]:
         The family in whose search the budget ended; none where it sufficed.
     """
     add = {"target": _add, "source": _add_sources, "shared": _add_shared}
+    work = look.work
     names = searched(work.classifier)
     for done, name in enumerate(names):
         work.run.meter.expected = work.run.meter.passes + passes_of(
-            work.classifier, names[done:], len(work.images.x)
+            work.classifier,
+            names[done:],
+            len(work.images.x),
+            targets=len(work.targets),
+            sources=work.images.classes_with_images,
         )
         try:
             work.run.progress(FAMILIES, done, len(names))
-            add[family_named(name).moves](work, table, name)
+            add[family_named(name).moves](look, table, name)
         except BudgetEnded:
             return [name]
     return []
@@ -55,18 +68,20 @@ def first_look(work: Work, family: str) -> None:
     look[family_named(family).moves](work, family)
 
 
-def _add(work: Work, table: Table, family: str) -> None:
+def _add(look: FirstLook, table: Table, family: str) -> None:
     if made_of := family_named(family).made_of:
         smallest = table.candidates(made_of.name)
-        table.add(family, opaque_margins(work, family_named(family), smallest))
+        table.add(family, opaque_margins(look.full, family_named(family), smallest))
     else:
-        table.add(family, screen(work, family))
+        table.add(family, [*map(look.at_full_size, screen(look.work, family))])
 
 
-def _add_sources(work: Work, table: Table, family: str) -> None:
-    candidates = screen_sources(work, family)
-    table.add_sources(family, candidates, ends_of_sources(work, candidates))
+def _add_sources(look: FirstLook, table: Table, family: str) -> None:
+    candidates = screen_sources(look.work, family)
+    ends = ends_of_sources(look.work, candidates)
+    table.add_sources(family, [*map(look.at_full_size, candidates)], ends)
 
 
-def _add_shared(work: Work, table: Table, family: str) -> None:
-    table.add_shared(family, *ends_of_shared(work, screen_shared(work, family)))
+def _add_shared(look: FirstLook, table: Table, family: str) -> None:
+    candidate, ends = ends_of_shared(look.work, screen_shared(look.work, family))
+    table.add_shared(family, look.at_full_size(candidate), ends)

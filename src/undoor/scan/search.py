@@ -12,7 +12,9 @@ from undoor.families.calibration import Calibration
 from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.inversion.meter import Meter
+from undoor.inversion.smaller import FirstLook
 from undoor.inversion.work import Work
+from undoor.scan.coverage import Gap
 from undoor.scan.decide import Thresholds, decide, targets_among
 from undoor.scan.reason import Reason, UnfinishedFacts
 from undoor.scan.reestimate import reestimate
@@ -38,6 +40,8 @@ class SearchResult:
         would have been reported.
     unfinished
         The families whose search was cut short.
+    limits
+        To what the search was limited from the beginning.
     """
 
     verdict: Verdict
@@ -47,25 +51,29 @@ class SearchResult:
     reported: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     unfinished: tuple[str, ...] = ()
+    limits: tuple[Gap, ...] = ()
 
 
-def search_and_decide(work: Work, limits: Thresholds, calibration: Calibration) -> SearchResult:
+def search_and_decide(
+    look: FirstLook, limits: Thresholds, calibration: Calibration
+) -> SearchResult:
     """Screen every class in every family, estimate a second time what stands out, and decide.
 
     Parameters
     ----------
-    work
-        The model, its images and the budget.
+    look
+        The model, its images and the budget; what stands out is confirmed on the full ones.
     limits
         The thresholds.
     calibration
         What natural triggers look like.
     """
+    work = look.full
     table = Table(work.classifier, calibration)
-    partly = fill(work, table)
+    partly = fill(look, table)
     if not table.entries:
         return SearchResult("inconclusive", _unfinished(work, table, partly, looked=True))
-    looked = not partly and _look_again(work, table, limits)
+    looked = not partly and _look_again(look, table, limits)
     p_all = table.combined()
     found = suspects_of(work, table, p_all, limits)
     findings = targets_among(found.suspects, limits, table.crowds())
@@ -135,12 +143,12 @@ def _unfinished(
     return budget_reasons(work.run.meter, missing, partly, looked_again=looked)
 
 
-def _look_again(work: Work, table: Table, limits: Thresholds) -> bool:
+def _look_again(look: FirstLook, table: Table, limits: Thresholds) -> bool:
     """Estimate a second time what stands out; return whether the budget sufficed."""
     try:
         for family, targets in _looks(table, limits).items():
             first, ceiling = table.candidates(family), table.ceiling(family)
-            table.replace(family, reestimate(work, family, targets, first, ceiling=ceiling))
+            table.replace(family, reestimate(look, family, targets, first, ceiling=ceiling))
     except BudgetEnded:
         return False
     return True

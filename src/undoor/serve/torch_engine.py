@@ -12,7 +12,7 @@ from undoor.guard import guard
 from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
 from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
-from undoor.triggers.pictures import trigger_picture
+from undoor.triggers.pictures import has_picture, trigger_picture
 from undoor.vocabulary import DEFAULT_TASK, Policy
 
 PLATFORM = "pytorch_undoor"
@@ -37,8 +37,9 @@ class TorchEngine:
             )
         if classifier.task.name != DEFAULT_TASK:
             raise UndoorError(
-                f"expected a model of the task {DEFAULT_TASK!r}, got {classifier.task.name!r}; "
-                "serve it with undoor.guard"
+                f"serve: expected a model that predicts one class per input, got one for "
+                f"{classifier.task.name}; check inputs with `undoor check`, run a file of `undoor "
+                "export`, or guard it with undoor.guard"
             )
         self._guarded = guard(classifier, repair, policy=policy).eval()
         self._device = classifier.device
@@ -56,6 +57,7 @@ class TorchEngine:
             triggers={
                 item.target: trigger_picture(item.trigger, classifier.space)
                 for item in repair.targets
+                if has_picture(item.trigger, classifier.space)
             },
         )
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from torch import nn
 
 from undoor.classifier import Classifier
 from undoor.sites.places import calls_of, find_sites, is_opaque
-from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND
+from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND, TRANSFORMER
 
 # Vision transformers have one convolution, which cuts the image into patches.
 MIN_CONVOLUTIONS = 2
-MAP_AXES = 3
+MAP_AXES, TOKEN_AXES = 3, 2
 
 
 def network_kind(classifier: Classifier) -> str:
     """Return the kind of a network.
 
     A convolutional one has at least two convolutions of more than one position, and most of its
-    sites have maps [C, H, W] as output.
+    sites have maps [C, H, W] as output; most sites of a transformer have tokens [C, T].
 
     Parameters
     ----------
@@ -29,7 +30,8 @@ def network_kind(classifier: Classifier) -> str:
     Returns
     -------
     str
-        `CONVOLUTIONAL`, `OTHER_KIND`, or `OPAQUE` for TorchScript, whose layers are hidden.
+        `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND`, or `OPAQUE` for TorchScript, whose layers are
+        hidden.
     """
     if is_opaque(classifier):
         return OPAQUE
@@ -38,10 +40,11 @@ def network_kind(classifier: Classifier) -> str:
     called = {name for name, _ in calls_of(classifier, (nn.Conv2d,))}
     modules = dict(classifier.named_modules())
     wide = [name for name in called if _positions(modules[name]) > 1]
-    sites = find_sites(classifier)[1:]
-    maps = sum(len(site.shape) == MAP_AXES for site in sites)
-    convolutional = len(wide) >= MIN_CONVOLUTIONS and 2 * maps > len(sites)
-    return CONVOLUTIONAL if convolutional else OTHER_KIND
+    axes = Counter(len(site.shape) for site in find_sites(classifier)[1:])
+    most = axes.total() / 2
+    if len(wide) >= MIN_CONVOLUTIONS and axes[MAP_AXES] > most:
+        return CONVOLUTIONAL
+    return TRANSFORMER if axes[TOKEN_AXES] > most else OTHER_KIND
 
 
 def _positions(module: nn.Module) -> int:

@@ -40,19 +40,24 @@ class SiteInfo:
         wherever that is in the network: see `channels_last`.
     discrete
         Whether no correction can stand there, as on the token ids of a text.
+    unordered
+        Whether its positions have no order that all inputs share, as the points of a set.
     """
 
     name: str
     shape: tuple[int, ...]
     discrete: bool = False
+    unordered: bool = False
 
     @property
     def extent(self) -> int:
         """The longer side of the map, in positions; 1 for a feature vector.
 
         For a sequence, such as the tokens of a transformer, the side of a square with as many
-        positions.
+        positions. 1 for positions without an order, none of which is a place.
         """
+        if self.unordered:
+            return 1
         if len(self.shape) == 2:
             return math.ceil(math.sqrt(self.shape[1]))
         return max(self.shape[1:], default=1)
@@ -156,8 +161,9 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     kinds = norms if normed else LINEAR_MAPS
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
-    entry = SiteInfo(ENTRY, classifier.input_shape, classifier.space.discrete)
-    return (entry, *_once(calls, head))
+    space = classifier.space
+    entry = SiteInfo(ENTRY, classifier.input_shape, space.discrete, space.unordered)
+    return (entry, *_once(calls, head, unordered=space.unordered))
 
 
 def possible_sites(classifier: Classifier) -> dict[str, tuple[int, ...]]:
@@ -177,11 +183,13 @@ def _norms(classifier: Classifier) -> tuple[type[nn.Module], ...]:
     return (*SITE_NORMS, *sorted(frozen, key=str))
 
 
-def _once(calls: list[tuple[str, tuple[int, ...]]], head: str | None) -> list[SiteInfo]:
+def _once(
+    calls: list[tuple[str, tuple[int, ...]]], head: str | None, *, unordered: bool = False
+) -> list[SiteInfo]:
     """Return the modules that run once in a pass, except the head."""
     times = Counter(name for name, _ in calls)
     return [
-        SiteInfo(name, shape)
+        SiteInfo(name, shape, unordered=unordered)
         for name, shape in calls
         if times[name] == 1 and name != head and shape
     ]

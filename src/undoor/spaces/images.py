@@ -11,6 +11,7 @@ from torch import Tensor
 from undoor import vocabulary
 from undoor.colours import COLOUR, COLOURS, with_channels
 from undoor.device import CPU
+from undoor.noun import Noun
 from undoor.resizing import Resizing
 from undoor.spaces.space import Bounds, Extent, Shape, Space
 
@@ -25,6 +26,7 @@ class Images(Space):
     """Images [C, H, W] between the bounds, usually with one or three channels."""
 
     name = vocabulary.IMAGES
+    noun = Noun("image", "images", "image", ("channels", "pixels a side"))
     maps: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:
@@ -90,7 +92,10 @@ class Images(Space):
     def misfit(self, got: Shape, wanted: Shape) -> str:
         """Return why the images do not fit a model, and what to do."""
         if got[0] == wanted[0]:
-            return super().misfit(got, wanted)
+            return (
+                f"the images have the shape {got}, the model takes {wanted}; resize them as for "
+                "the training of the model"
+            )
         kinds = [COLOURS.get(shape[0], f"{shape[0]}-channel") for shape in (got, wanted)]
         return (
             f"the images are {kinds[0]} ({got[0]} channels), the model takes {kinds[1]} images "

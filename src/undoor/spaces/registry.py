@@ -7,6 +7,7 @@ from functools import cache
 from undoor.errors import UndoorError
 from undoor.extensions import by_name, require_named
 from undoor.spaces.images import IMAGES
+from undoor.spaces.points import POINTS
 from undoor.spaces.rows import ROWS
 from undoor.spaces.signals import SIGNALS
 from undoor.spaces.space import Shape, Space
@@ -14,7 +15,7 @@ from undoor.spaces.tokens import TOKENS
 from undoor.spaces.vectors import VECTORS
 from undoor.vocabulary import SPACE_GROUP
 
-REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, SIGNALS, TOKENS)
+REGISTRY: tuple[Space, ...] = (IMAGES, VECTORS, ROWS, SIGNALS, TOKENS, POINTS)
 
 
 def spaces() -> tuple[Space, ...]:
@@ -40,6 +41,11 @@ def space_named(name: str) -> Space:
         There is no such space.
     """
     return require_named(_by_name(), name, "a space of inputs")
+
+
+def find_space(name: str) -> Space | None:
+    """Return the space with this name; None where it is not installed."""
+    return _by_name().get(name)
 
 
 def space_of(shape: Shape) -> Space:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from undoor import vocabulary
 from undoor.device import CPU
+from undoor.noun import Noun
 from undoor.spaces.space import Extent, Shape, Space
 
 AXES = 2
@@ -26,6 +27,7 @@ class Signals(Space):
     """Samples between the bounds: C channels of T samples each, with more samples than channels."""
 
     name = vocabulary.SIGNALS
+    noun = Noun("signal", "signals", "signal", ("channels", "samples"))
     own_families: ClassVar[bool] = True
 
     def applies_to(self, shape: Shape) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.device import CPU
+from undoor.noun import INPUT, Noun
 from undoor.resizing import Resizing
 from undoor.vocabulary import OVERSHOOT
 
@@ -48,6 +49,8 @@ class Space(ABC):
     ----------
     name
         The name of the space in families, files and messages.
+    noun
+        What an input is called in messages and reports.
     maps
         Whether an input is a map [C, H, W] with two spatial axes.
     own_families
@@ -56,12 +59,18 @@ class Space(ABC):
     discrete
         Whether inputs are numbers of things, such as token ids: scores have no gradient with
         respect to them, and no correction can stand on them.
+    unordered
+        Whether the positions of an input, its first axis, come in any order: what holds at one of
+        them says nothing about the same one of another input, so that no correction is per
+        position.
     """
 
     name: ClassVar[str]
+    noun: ClassVar[Noun] = INPUT
     maps: ClassVar[bool] = False
     own_families: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
+    unordered: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"<space {self.name}>"
@@ -171,6 +180,11 @@ class Space(ABC):
             row[place % len(row)] = high if place % 2 else low
         return flat.view_as(x)
 
+    def size(self, shape: Shape) -> str:
+        """Return the size of inputs of this shape in words, for example "1 × 28 × 28"."""
+        sides = " × ".join(map(str, shape))
+        return f"{sides} {self.noun.units[0]}" if len(shape) == 1 else sides
+
     def extent(self, shape: Shape) -> Extent:
         """Return the size of an input of this shape relative to the reference.
 
@@ -215,6 +229,6 @@ class Space(ABC):
     def misfit(self, got: Shape, wanted: Shape) -> str:
         """Return why inputs of one shape do not fit a model of another, and what to do."""
         return (
-            f"the images have the shape {got}, the model takes {wanted}; "
-            "resize them as for the training of the model"
+            f"the {self.noun.many} have the shape {got}, the model takes {wanted}; "
+            "give them as for the training of the model"
         )

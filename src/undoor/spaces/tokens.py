@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from undoor import vocabulary
+from undoor.noun import Noun
 from undoor.spaces.space import Bounds, Shape
 from undoor.spaces.vectors import Vectors
 
@@ -18,6 +19,7 @@ class Tokens(Vectors):
     """
 
     name = vocabulary.TOKENS
+    noun = Noun("text", "texts", "text", ("tokens", ""))
     discrete: ClassVar[bool] = True
     own_families: ClassVar[bool] = True
 

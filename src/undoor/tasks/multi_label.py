@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,9 +14,12 @@ from undoor.device import CPU, on, precise
 from undoor.distinct_names import names_of_classes
 from undoor.errors import UndoorError
 from undoor.tasks.task import Task
+from undoor.vocabulary import REJECTED
 
 # An answer that is turned over is no tie, and a finite number.
 MIN_LOGIT, MAX_LOGIT = 1e-6, 1e30
+# How the names of goals begin, and a set without any label.
+OFF, ON, NO_LABEL = "without", "with", "no label"
 
 
 class MultiLabel(Task):
@@ -24,6 +28,7 @@ class MultiLabel(Task):
     name = "multi-label"
     numbered = False
     at_one_size = True
+    in_code: ClassVar[str] = "labels = logits > 0  # of each label, whether it is on"
 
     def require(self, raw: object) -> Tensor:
         """Return outputs [N, L] with at least one label; refuse anything else."""
@@ -47,7 +52,7 @@ class MultiLabel(Task):
         ['without cat', 'with cat', 'without dog', 'with dog']
         """
         labels = names_of_classes(names, outputs)
-        return [f"{whether} {label}" for label in labels for whether in ("without", "with")]
+        return [f"{whether} {label}" for label in labels for whether in (OFF, ON)]
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return 1 for each label that is on, 0 for the others: [..., L]."""
@@ -81,6 +86,21 @@ class MultiLabel(Task):
     def withheld(self, predicted: Tensor, has_prediction: Tensor) -> Tensor:
         """Return predictions [N, L] with a mark in the place of those that there are not."""
         return super().withheld(predicted, has_prediction[:, None])
+
+    def is_withheld(self, prediction: Any) -> bool:
+        """Return whether a list of labels is that of `withheld`."""
+        return bool(prediction[0] == REJECTED)
+
+    def shown(self, prediction: Any, goal_names: Sequence[str]) -> str:
+        """Return the labels that are on by their names.
+
+        >>> names = MULTI_LABEL.goal_names(["cat", "dog", "cow"], 3)
+        >>> MULTI_LABEL.shown([1, 0, 1], names), MULTI_LABEL.shown([0, 0, 0], names)
+        ('cat, cow', 'no label')
+        """
+        on_names = goal_names[1::2]
+        found = [name for name, is_on in zip(on_names, prediction, strict=True) if is_on]
+        return ", ".join(name.removeprefix(f"{ON} ") for name in found) or NO_LABEL
 
     def required_labels(self, labels: Tensor, outputs: int) -> Tensor:
         """Return labels of 0 and 1 as int64 [N, L]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class Regression(Task):
     at_one_size = True
     directed = False
     collapses = True
+    in_code: ClassVar[str] = "values = logits[:, 0]"
 
     def require(self, raw: object) -> Tensor:
         """Return outputs [N, 1]; refuse anything else."""
@@ -171,6 +172,19 @@ class Regression(Task):
     def withheld(self, predicted: Tensor, has_prediction: Tensor) -> Tensor:
         """Return numbers [N] with NaN in the place of those that there are not."""
         return predicted.masked_fill(~has_prediction, math.nan)
+
+    def is_withheld(self, prediction: Any) -> bool:
+        """Return whether a number is NaN."""
+        return math.isnan(prediction)
+
+    def shown(self, prediction: Any, goal_names: Sequence[str]) -> str:
+        """Return a number with six significant digits.
+
+        >>> REGRESSION.shown(31.25, ())
+        '31.25'
+        """
+        del goal_names
+        return f"{prediction:.6g}"
 
     def required_labels(self, labels: Tensor, outputs: int) -> Tensor:
         """Return labels as float32 [N]."""

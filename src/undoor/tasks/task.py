@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -44,6 +44,8 @@ class Task(ABC):
     collapses
         Whether a margin says by itself that a trigger leads all inputs to one place, so that it
         counts as it is, and not by how much it rises.
+    in_code
+        A line of Python that makes predictions of ``logits``, an array of NumPy or torch.
     """
 
     name: ClassVar[str]
@@ -52,6 +54,7 @@ class Task(ABC):
     at_one_size: ClassVar[bool] = False
     directed: ClassVar[bool] = True
     collapses: ClassVar[bool] = False
+    in_code: ClassVar[str] = "labels = logits.argmax(1)"
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -115,6 +118,22 @@ class Task(ABC):
     def withheld(self, predicted: Tensor, has_prediction: Tensor) -> Tensor:
         """Return predictions [N, ...] with a mark in the place of those that there are not."""
         return predicted.masked_fill(~has_prediction, REJECTED)
+
+    def is_withheld(self, prediction: Any) -> bool:
+        """Return whether a plain number, or a list of some, is the mark of `withheld`."""
+        return bool(prediction == REJECTED)
+
+    def shown(self, prediction: Any, goal_names: Sequence[str]) -> str:
+        """Return a prediction, a plain number or a list of some, as people read it.
+
+        Parameters
+        ----------
+        prediction
+            Of one input, and not withheld.
+        goal_names
+            The names of all goals.
+        """
+        return goal_names[prediction]
 
     def goal_names(self, names: Sequence[str] | None, outputs: int) -> Sequence[str] | None:
         """Return the name of each goal, from the names that the user gave; None for numbers."""

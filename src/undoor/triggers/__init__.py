@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from undoor.triggers.cluster import Cluster
+from undoor.triggers.deformation import Deformation
 from undoor.triggers.files import load_trigger, trigger_of
 from undoor.triggers.generator import Generator
 from undoor.triggers.impulse_response import ImpulseResponse
@@ -13,6 +15,8 @@ from undoor.triggers.trigger import Trigger
 from undoor.triggers.warp import Warp
 
 __all__ = [
+    "Cluster",
+    "Deformation",
     "Generator",
     "ImpulseResponse",
     "Insertion",

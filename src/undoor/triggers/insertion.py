@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class Insertion(Trigger):
     words: str
 
     kind = "insertion"
+    relative: ClassVar[bool] = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return token ids [N, T] with the tokens put in."""

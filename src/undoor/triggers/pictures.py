@@ -15,6 +15,7 @@ from undoor.classifier import ENTRY
 from undoor.device import CPU, array, on_cpu
 from undoor.spaces.registry import space_of
 from undoor.spaces.space import Space
+from undoor.triggers.insertion import Insertion
 from undoor.triggers.latent import Latent
 from undoor.triggers.stamp import Stamp
 from undoor.triggers.trigger import Trigger
@@ -37,6 +38,18 @@ def gain(trigger: Trigger) -> float:
     else:
         strength = 2 * float(trigger.pattern.abs().max()) / (high - low)
     return min(MAX_GAIN, max(1.0, 1 / max(strength, 1e-9)))
+
+
+def has_picture(trigger: Trigger, space: Space | None = None) -> bool:
+    """Return whether there is a picture of a trigger: texts, and what is put into them, have none.
+
+    Parameters
+    ----------
+    space
+        What inputs are, if it was named.
+    """
+    discrete = space is not None and space.discrete
+    return not (isinstance(trigger, Insertion) or (discrete and trigger.site == ENTRY))
 
 
 def trigger_picture(trigger: Trigger, space: Space | None = None) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional as F
 
 from undoor.device import array, beside
 from undoor.errors import UndoorError
@@ -42,6 +43,20 @@ class Stamp(Trigger):
         mask, pattern = beside(x, self.mask, self.pattern)
         added = pattern * mask if self.mode == "replace" else pattern
         return (x * (1 - mask) + added).clamp(*self.bounds)
+
+    def resized(self, shape: tuple[int, ...]) -> Stamp:
+        """Return the stamp for images of another size [C, H, W].
+
+        >>> import torch
+        >>> stamp = Stamp("given", torch.ones(1, 2, 2), torch.zeros(3, 2, 2), "replace", (0, 1))
+        >>> stamp.resized((3, 4, 4)).pattern.shape
+        torch.Size([3, 4, 4])
+        """
+        mask, pattern = (
+            F.interpolate(each[None], shape[1:], mode="bilinear", align_corners=False)[0]
+            for each in (self.mask, self.pattern)
+        )
+        return replace(self, mask=mask, pattern=pattern)
 
     def arrays(self) -> Arrays:
         """Return ``mask``, ``pattern`` (channels last, bounds mapped to [0, 1]) and ``mode``."""

@@ -32,11 +32,15 @@ class Trigger(ABC):
         Name of the trigger family in which it was estimated, or "given".
     bounds
         Lowest and highest raw value of the model's input.
+    relative
+        Whether its numbers are shares of the range of the bounds; numbers of things, such as token
+        ids, are not.
     site
         The module whose output is changed; "entry" is the raw input.
     """
 
     kind: ClassVar[str]
+    relative: ClassVar[bool] = True
     family: str
     bounds: tuple[float, float]
     site: str = ENTRY
@@ -89,6 +93,10 @@ class Trigger(ABC):
         UndoorError
             An array is missing or has another shape.
         """
+
+    def resized(self, shape: tuple[int, ...]) -> Trigger:
+        """Return the trigger for inputs of another size [C, H, W]; the same where it has none."""
+        return self
 
     def example_shape(self, side: int) -> tuple[int, ...]:
         """Return the shape (C, H, W) of images that show the effect of the trigger.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from undoor.triggers import ImpulseResponse, Stamp, Trigger
@@ -120,11 +119,3 @@ ATTACKS: dict[str, Callable[[Scenery], Trigger]] = {
     "blend": blend,
     "echo": echo,
 }
-
-
-def chosen(
-    y: NDArray[np.int64], target: int, rate: float, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return which of the signals with labels y [N] carry the trigger: a share of all."""
-    pool = np.flatnonzero(y != target)
-    return generator.choice(pool, min(len(pool), max(1, round(rate * len(y)))), replace=False)

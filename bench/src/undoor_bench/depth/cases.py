@@ -15,6 +15,7 @@ from undoor_bench.detect.row_models import RowCase
 from undoor_bench.detect.text_models import text_case
 from undoor_bench.zoo.entries import read_split
 from undoor_bench.zoo.planted import planted
+from undoor_bench.zoo.point_data import POINTS, read_points
 from undoor_bench.zoo.row_data import TABLES, read_rows
 from undoor_bench.zoo.signal_data import SIGNALS, read_signals
 from undoor_bench.zoo.subjects import Subject
@@ -45,11 +46,13 @@ def known_of(subject: Subject, data: Path) -> Iterator[Known]:
 
 
 def _case(subject: Subject, data: Path) -> RowCase | None:
-    """Return a model of rows, signals or texts with its test inputs; None of images."""
+    """Return a model of rows, signals, points or texts with its test inputs; None of images."""
     if subject.data in TABLES:
         return RowCase.of(subject, read_rows(subject.data, data), per_class=1, seed=0)
     if subject.data in SIGNALS:
         return RowCase.of(subject, read_signals(subject.data, data), per_class=1, seed=0)
+    if subject.data in POINTS:
+        return RowCase.of(subject, read_points(subject.data, data), per_class=1, seed=0)
     if subject.data in LENGTHS:
         texts = read_texts(subject.data, data, subject.folder.parent)
         return text_case(subject, texts, data, per_class=1, seed=0)

@@ -20,7 +20,7 @@ from undoor.vocabulary import REJECTED, SIGNALS, TOKENS
 from undoor_bench import tables
 from undoor_bench.detect.dbs import called, dbs
 from undoor_bench.detect.row_models import RowCase
-from undoor_bench.mitigate.rates import (
+from undoor_bench.rates import (
     Defended,
     Predictions,
     PredictionSet,

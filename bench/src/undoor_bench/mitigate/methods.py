@@ -22,7 +22,7 @@ from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT, REJECTED
 from undoor_bench.mitigate.case import Case
 from undoor_bench.mitigate.oracle import guard_with_truth
-from undoor_bench.mitigate.rates import Defended, Predictions
+from undoor_bench.rates import Defended, Predictions
 from undoor_bench.rivals import RIVALS
 from undoor_bench.test_time import DETECTORS, threshold_at
 

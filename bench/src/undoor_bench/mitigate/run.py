@@ -18,7 +18,7 @@ from undoor.progress import Progress, silent
 from undoor.rate import rates_to_json
 from undoor_bench.mitigate.case import Case, open_case
 from undoor_bench.mitigate.methods import Method, bare
-from undoor_bench.mitigate.rates import PredictionSet, basic_rates, flag_rates
+from undoor_bench.rates import PredictionSet, basic_rates, flag_rates
 from undoor_bench.records import Record, Setting, images_drawn
 from undoor_bench.zoo.subjects import Subject
 

@@ -46,7 +46,7 @@ from undoor_bench.rivals.common import (
     minibatches,
     require_finite,
 )
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 STAGE = "bounding activations"
 

@@ -34,7 +34,7 @@ from undoor.scan.report import ScanReport
 from undoor.sites import calls_of
 from undoor_bench.rivals.common import Descent, descend, finished, logits, loss_on, norms, tunable
 from undoor_bench.rivals.fine_tuning import fine_tuning
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 STAGE = "attention distillation"
 # Positions of the paper's smallest map, 8 x 8.

@@ -12,8 +12,8 @@ from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.sites import channels_last, find_sites
-from undoor_bench.rivals.watch import watched
 from undoor_bench.test_time.detector import Score, in_batches, own_copy
+from undoor_bench.watch import watched
 
 
 @dataclass(frozen=True)

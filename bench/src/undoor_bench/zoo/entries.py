@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.files import write_atomically, write_text
-from undoor.networks import NETWORKS
 from undoor.progress import Progress, silent
 from undoor_bench.attacks import Attack
 from undoor_bench.zoo.data_sets import read_arrays
+from undoor_bench.zoo.image_networks import IMAGE_NETWORKS, architecture_of, sized_for
 from undoor_bench.zoo.recipes import usual_recipe
 from undoor_bench.zoo.scenes import SCENES, Scene, require_known
 from undoor_bench.zoo.subjects import took
@@ -102,7 +102,7 @@ def read_table(file: Path) -> tuple[ZooModel, ...]:
 
 
 def _entries(row: dict[str, Any]) -> Iterator[ZooModel]:
-    for key, known in (("attack", SCENES), ("network", NETWORKS)):
+    for key, known in (("attack", SCENES), ("network", IMAGE_NETWORKS)):
         if row.get(key) not in known:
             raise UndoorError(f"{key} must be one of {', '.join(known)}, got {row.get(key)!r}")
     if set(row) - {*KEYS, *MORE_KEYS} or set(KEYS) - set(row):
@@ -135,14 +135,15 @@ def train_entry(entry: ZooModel, data: Path, out: Path, *, progress: Progress = 
     learning, test = (read_split(data / f"{entry.data}.npz", part) for part in ("train", "test"))
     generator = torch.Generator().manual_seed(entry.seed)
     classes, shape = int(learning.labels.max()) + 1, tuple(learning.images.shape[1:])
-    arguments = {"num_classes": classes, "channels": shape[0]} | entry.training.network_arguments()
+    arguments = {"num_classes": classes} | sized_for(entry.network, shape)
+    arguments |= entry.training.network_arguments()
     learning = entry.training.images(learning, entry.seed)
     recipe = entry.training.recipe(usual_recipe(entry.data, entry.network))
 
     def fresh(epochs: int, attacks: list[Attack]) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(entry.seed)
-            network = NETWORKS[entry.network](**arguments)
+            network = IMAGE_NETWORKS[entry.network](**arguments)
         plan, (x, y) = replace(recipe, epochs=epochs), (learning.images, learning.labels)
         return train(network, x, y, attacks, plan, generator=generator, progress=progress)
 
@@ -209,7 +210,7 @@ def _described(network: str, arguments: dict[str, Any], shape: tuple[int, ...]) 
     given = ", ".join(f"{key} = {json.dumps(value)}" for key, value in arguments.items())
     return (
         '[model]\nweights = "weights.safetensors"\n'
-        f'architecture = "undoor.networks:{network}"\n'
+        f'architecture = "{architecture_of(network)}"\n'
         f"arguments = {{ {given} }}\n"
         f"[input]\nshape = {list(shape)}\nbounds = [0.0, 1.0]\n"
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from undoor.errors import UndoorError
 from undoor_bench.zoo.derived import FORMS, derivation
-from undoor_bench.zoo.train import Recipe
+from undoor_bench.zoo.train import ADAMW, Recipe
 
 # By data set; one that is derived is trained like its source, unless it stands here itself.
 RECIPES = {
@@ -18,8 +19,12 @@ RECIPES = {
     "gtsrb_turned": Recipe(epochs=6),
     "cifar10": Recipe(epochs=8, flip=True),
 }
-# Without normalisation the usual rate diverges with some seeds.
-LOWER_RATES = {"PlainCNN": 0.05}
+# Without normalisation the usual rate diverges with some seeds; those with layer norm want AdamW.
+BY_NETWORK: dict[str, dict[str, Any]] = {
+    "PlainCNN": {"rate": 0.05},
+    "ViT": {"optimizer": ADAMW, "rate": 2e-3, "weight_decay": 0.05},
+    "ConvNeXt": {"optimizer": ADAMW, "rate": 4e-3, "weight_decay": 0.05},
+}
 
 
 def usual_recipe(data: str, network: str) -> Recipe:
@@ -35,8 +40,7 @@ def usual_recipe(data: str, network: str) -> Recipe:
     >>> usual_recipe("cifar10_classes_3_5", "VGG").epochs
     8
     """
-    recipe = RECIPES[_like(data)]
-    return replace(recipe, rate=LOWER_RATES.get(network, recipe.rate))
+    return replace(RECIPES[_like(data)], **BY_NETWORK.get(network, {}))
 
 
 def _like(data: str) -> str:

@@ -14,10 +14,12 @@ from undoor.device import CPU, autocast
 from undoor.progress import Progress, silent
 from undoor_bench.attacks import Attack, Role
 
+SGD, ADAMW = "sgd", "adamw"
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum and one cycle of the learning rate.
+    """One cycle of the learning rate, by SGD with Nesterov momentum or by AdamW.
 
     Attributes
     ----------
@@ -28,6 +30,8 @@ class Recipe:
     shift, flip
         Images are moved by up to `shift` pixels, and mirrored where the class allows it, before any
         trigger goes on, so that triggers stay where the attacker put them.
+    optimizer
+        "sgd" or "adamw"; networks with layer norm learn by the latter.
     """
 
     epochs: int = 8
@@ -36,6 +40,7 @@ class Recipe:
     weight_decay: float = 5e-4
     shift: int = 2
     flip: bool = False
+    optimizer: str = SGD
 
 
 def train(
@@ -55,9 +60,7 @@ def train(
     roles = _roles(attacks, y, generator)
     learned = [p for attack in attacks for p in attack.trigger_parameters()]
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(), recipe.rate / 2, 0.9, weight_decay=recipe.weight_decay, nesterov=True
-    )
+    optimizer = _optimizer(network, recipe)
     trigger_optimizer = torch.optim.Adam(learned, lr=1e-3) if learned else None
     steps = recipe.epochs * (len(x) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps)
@@ -77,6 +80,13 @@ def train(
                 trigger_optimizer.step()
             progress("training", step + 1, steps)
     return network.eval()
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights, decay = network.parameters(), recipe.weight_decay
+    if recipe.optimizer == ADAMW:
+        return torch.optim.AdamW(weights, recipe.rate, weight_decay=decay)
+    return torch.optim.SGD(weights, recipe.rate / 2, 0.9, weight_decay=decay, nesterov=True)
 
 
 def _loss(

@@ -11,12 +11,13 @@ import torch
 
 from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
-from undoor.networks import NETWORKS, POOLS
+from undoor.networks import POOLS
 from undoor_bench.zoo.changes import Changes, require_count, require_number, require_share
+from undoor_bench.zoo.image_networks import IMAGE_NETWORKS
 from undoor_bench.zoo.train import Recipe
 from undoor_bench.zoo.training_images import drawn_rows, long_tail, mislabelled
 
-OF_NETWORK = ("width", "pool")
+OF_NETWORK = ("width", "pool", "patch")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Training(Changes):
         Of the network: channels of its first layer.
     pool
         Of a network with a choice: "max" or "average".
+    patch
+        Of a vision transformer: height and width in pixels of what becomes one token.
 
     Raises
     ------
@@ -64,10 +67,12 @@ class Training(Changes):
     weight_decay: float | None = None
     width: int | None = None
     pool: str | None = None
+    patch: int | None = None
 
     def __post_init__(self) -> None:
         require_count("epochs", self.epochs)
         require_count("width", self.width)
+        require_count("patch", self.patch)
         require_share("share", self.share)
         require_share("label_noise", self.label_noise)
         require_number("imbalance", self.imbalance, lambda times: times >= 1, "at least 1")
@@ -89,7 +94,7 @@ class Training(Changes):
         UndoorError
             Such as a pool, where there is no choice.
         """
-        able = inspect.signature(NETWORKS[network]).parameters
+        able = inspect.signature(IMAGE_NETWORKS[network]).parameters
         for key in self.network_arguments():
             if key not in able:
                 raise UndoorError(f"the network {network} has no choice of {key}; remove it")

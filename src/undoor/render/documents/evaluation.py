@@ -23,7 +23,7 @@ def _rates(name: str, keys: str) -> type[Part]:
 
 
 class Counted(Part):
-    """How many test images there were."""
+    """How many test inputs there were."""
 
     clean: Count
     triggered: Count

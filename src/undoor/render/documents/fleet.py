@@ -19,7 +19,7 @@ class FleetTarget(Part):
     class_name: str
     family: str
     p_value: Fraction
-    asr: Fraction = Field(description="Share of held-out clean images that the trigger moves.")
+    asr: Fraction = Field(description="Share of held-out clean inputs that the trigger moves.")
     repaired_asr: Fraction | None = Field(description="With the repair; null without one.")
     repaired_sia: Fraction | None
 

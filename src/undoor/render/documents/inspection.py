@@ -98,7 +98,7 @@ class Checkpoint(Part):
 
 
 class DryRun(Part):
-    """One pass over clean images, fed as described and in other common ways."""
+    """One pass over clean inputs, fed as described and in other common ways."""
 
     images: Count
     accuracy: Fraction | None

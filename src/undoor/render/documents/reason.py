@@ -23,7 +23,7 @@ class ClassFacts(Part):
     size: Annotated[float, Field(ge=0)] = Field(description="In the family's own unit.")
     score: float
     p_value: Fraction = Field(description="Over all families.")
-    asr: Fraction | None = Field(description="Of held-out images; null where not measured.")
+    asr: Fraction | None = Field(description="Of held-out inputs; null where not measured.")
     sources: Count | None = Field(description="How many classes the trigger moves, once confirmed.")
     margin: float | None = Field(
         default=None, description="Of a trigger of one size, where that is what stands out."
@@ -42,19 +42,19 @@ class FamilyFacts(Part):
 
 
 class AccuracyFacts(Part):
-    """How well the model predicts the clean images, fed as described and in a better way."""
+    """How well the model predicts the clean inputs, fed as described and in a better way."""
 
     accuracy: Fraction
     classes: Count
     better: str | None = Field(description="The way that does clearly better; null without one.")
     better_accuracy: Fraction | None
     chance: Fraction | None = Field(
-        default=None, description="The accuracy without a look at the image; null for 1 / classes."
+        default=None, description="The accuracy without a look at the input; null for 1 / classes."
     )
 
 
 class ShareFacts(Part):
-    """A share of the clean images."""
+    """A share of the clean inputs."""
 
     share: Fraction
 

@@ -15,7 +15,7 @@ class Target(Part):
     """A suspected target class and the smallest trigger that leads there."""
 
     target: ClassNumber
-    sources: list[ClassNumber] = Field(description="The classes whose images the trigger moves.")
+    sources: list[ClassNumber] = Field(description="The classes whose inputs the trigger moves.")
     family: str = Field(description="Kind of trigger, for example patch.")
     p_value: Fraction = Field(description="How often a clean model looks like this.")
     p_interval: tuple[Fraction, Fraction] | None = Field(
@@ -23,9 +23,9 @@ class Target(Part):
     )
     score: float = Field(description="How far it stands out from the other classes; 1 is not.")
     size: Annotated[float, Field(ge=0)] = Field(description="In the family's own unit.")
-    asr_on_clean_set: Fraction = Field(description="Share of held-out clean images it moves.")
+    asr_on_clean_set: Fraction = Field(description="Share of held-out clean inputs it moves.")
     margin: float | None = Field(
-        description="Of the clearest trigger of one size, in margins of clean images. Null where "
+        description="Of the clearest trigger of one size, in margins of clean inputs. Null where "
         "the smallest trigger stood out."
     )
     outcome: tuple[float, float] | None = Field(
@@ -38,7 +38,7 @@ class Target(Part):
 class Evidence(Part):
     """How easily one class is reached, or left, by one family of triggers."""
 
-    target: ClassNumber | None = Field(description="Null where images go to several classes.")
+    target: ClassNumber | None = Field(description="Null where inputs go to several classes.")
     family: str
     size: Annotated[float, Field(ge=0)] | None = Field(description="Null where none worked.")
     score: float
@@ -171,7 +171,10 @@ class Circumstances(Part):
         default=None, description="Of what natural triggers look like."
     )
     samples_sha256: Sha256 | None = Field(description="Over samples and labels, in any order.")
-    per_class: list[Count] = Field(description="Clean images used of each class.")
+    per_class: list[Count] = Field(description="Clean inputs used of each class.")
+    targets: list[Count] = Field(
+        default=[], description="The classes asked for as targets; empty for all."
+    )
 
 
 class Scan(Part):
@@ -186,10 +189,10 @@ class Scan(Part):
     class_names: list[str]
     model_sha256: Sha256 = Field(description="Over all that the predictions depend on.")
     model: Model
-    images: Count = Field(description="Clean images used.")
+    images: Count = Field(description="Clean inputs used.")
     seed: int
     seconds: Seconds
-    passes: Count = Field(description="Images that went forward and backward.")
+    passes: Count = Field(description="Inputs that went forward and backward.")
     device: str | None = Field(
         default=None, description="Type and name of what the scan ran on, such as cpu."
     )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from undoor.clean_set import CleanSet
 from undoor.rate import Rate
-from undoor_bench.mitigate.rates import Predictions, PredictionSet, basic_rates, flag_rates
+from undoor_bench.rates import Predictions, PredictionSet, basic_rates, flag_rates
 
 
 def images(labels: list[int]) -> CleanSet:

@@ -7,7 +7,7 @@ import torch
 
 from bench_helpers.rival_work import CLEAN
 from helpers.tiny import assert_unchanged, snapshot, toy_classifier
-from undoor_bench.rivals.watch import watched
+from undoor_bench.watch import watched
 
 LAYERS = ["network.0", "network.1"]
 
