@@ -70,7 +70,7 @@ def measured(entry: EncoderModel, folder: Path, data: Path, work: Path) -> dict[
     line["scan"] = run(["scan", *given, "--out", str(scan)], scan)
     found = json.loads((scan / "scan.json").read_text())
     line |= {key: found[key] for key in ("verdict", "passes")}
-    line["named"] = [finding["target"] for finding in found["findings"]]
+    line["named"] = [finding["target"] for finding in found["targets"]]
     if not entry.rate:
         return line
     suspects = [] if line["named"] else ["--suspects", "1"]
