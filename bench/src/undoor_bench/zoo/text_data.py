@@ -88,7 +88,7 @@ def read_table(name: str, data: Path, split: str) -> tuple[list[str], Labels]:
     name, data
         As of `read_texts`.
     split
-        "train" or "test".
+        "train", "test", or "dev" of those that have it.
     """
     table = parquet.read_table(data / f"{name}.parquet").to_pydict()
     rows = [row for row, part in enumerate(table["split"]) if part == split]
