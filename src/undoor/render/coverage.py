@@ -74,11 +74,11 @@ GAPS = {
     RANKED_FIRST: "the model has {expected:g} classes, and triggers were searched for towards "
     "{found:g}: those that cheap statistics put first, and some drawn at random to compare with; a "
     "target that the statistics miss is not found",
-    SMALLER_INPUTS: "the first search was made on images of {shape} (channels, height, width), at "
+    SMALLER_INPUTS: "the first search was made on {many} of {shape}, at "
     "which the model predicts nearly the same; a trigger that works at the full size alone may be "
     "missed",
-    LABELS_BY_MODEL: "the images have no labels but the model's own predictions, which agree with "
-    "it whatever it is fed: that it works on these images, and that none of them carries a "
+    LABELS_BY_MODEL: "the {many} have no labels but the model's own predictions, which agree with "
+    "it whatever it is fed: that it works on these {many}, and that none of them carries a "
     "trigger, was not checked",
     TINY_ONLY: "only triggers smaller than any possible one would have been reported: {tiny}",
 }
