@@ -120,8 +120,8 @@ SECTIONS = (
         "Detection: public models",
         "Seventeen models that others trained and published (`undoor-bench detect PUBLIC "
         "--trust-code`, 2026-12-01, the code of commit f925132; [records](detect/public.csv)). In "
-        "three of them classes are named beside the true target. By the scan of 2026-11-25, without "
-        "margins, 10 of 12 were right.",
+        "three of them classes are named beside the true target. By the scan of 2026-11-25, "
+        "without margins, 10 of 12 were right.",
         partial(scans.found, name="public"),
     ),
     Section(
