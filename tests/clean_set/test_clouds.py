@@ -136,3 +136,12 @@ def test_data_of_another_space_are_named(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", x=np.zeros((4, 8, 8, 3), np.uint8), y=np.arange(4) % 2)
     with pytest.raises(UndoorError, match=r"looks like images .* give a folder .* \.ply or \.xyz"):
         read_clean_set(tmp_path / "e.npz", classifier=seer())
+
+
+def test_a_folder_without_a_readable_set_says_nothing_of_images(folder: Path) -> None:
+    for file in folder.rglob("*.xyz"):
+        file.write_text("1 2\n")
+    with pytest.raises(UndoorError, match=r"holds no readable file \(6 left out, the first: ") as e:
+        read_clean_set(folder, classifier=seer())
+    assert "image" not in str(e.value)
+    assert "2 numbers per point" in str(e.value)

@@ -141,17 +141,22 @@ def gather(index: Index, chosen: Selection) -> Source:
     order = _order(len(numbers), per_class, chosen.seed)
     decoded = _decode(index, numbers, order, per_class, chosen, log)
     if not decoded:
-        raise nothing_readable(index.source, log)
+        raise nothing_readable(index.source, log, images=chosen.decoder is None)
     rows = [row for row in order if row in decoded]
     pixels = stack([decoded.pop(row) for row in rows], index.source)
     labels = np.array([numbers[row] for row in rows], dtype=np.int64)
     return Source(channels_first(pixels, index.source), labels, numbering.names, log.reading())
 
 
-def nothing_readable(source: str, log: Log) -> UndoorError:
-    """Return the error for a source of which no image could be read."""
+def nothing_readable(source: str, log: Log, *, images: bool = True) -> UndoorError:
+    """Return the error for a source of which no file could be read.
+
+    The first one that was left out says what a decoder of other files than images expected.
+    """
     count = len(log.skipped)
     reason = f" ({count} left out, the first: {log.skipped[0]})" if log.skipped else ""
+    if not images:
+        return UndoorError(f"{source} holds no readable file{reason}")
     return UndoorError(f"{source} holds no readable image{reason}; expected PNG, JPEG or WebP")
 
 
