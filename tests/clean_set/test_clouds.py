@@ -100,12 +100,12 @@ def test_as_many_points_as_the_model_takes(folder: Path, count: int) -> None:
     [
         (b"plain text", "no header of PLY"),
         (ply("ascii", drawn(0)).replace(b"float z", b"float w"), "vertices without x, y and z"),
-        (ply("binary_little_endian", drawn(0))[:-9], "buffer is smaller"),
+        (ply("binary_little_endian", drawn(0))[:-9], f"fewer than {COUNT} vertices of 3 numbers"),
         (ply("ascii", drawn(0)).replace(b"ascii", b"zipped"), "the format zipped of PLY"),
         (ply("ascii", drawn(0)).replace(b"float x", b"list uchar int x"), "vertices with lists"),
         (ply("ascii", drawn(0) * np.nan), "not finite"),
         (ply("ascii", drawn(0)[:0]), "no points in it"),
-        (ply("ascii", drawn(0)[:, :2], POINT), "cannot reshape"),
+        (ply("ascii", drawn(0)[:, :2], POINT), f"fewer than {COUNT} vertices of 3 numbers"),
     ],
 )
 def test_files_that_cannot_be_used_are_named(folder: Path, content: bytes, reason: str) -> None:

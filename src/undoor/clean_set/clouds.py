@@ -121,9 +121,13 @@ def _ply(data: bytes) -> NDArray[Any]:
     order = [*PLACES, *(name for name in names if name not in PLACES)]
     if not ENDS[formats[0]]:
         rows = [line.split()[: len(names)] for line in body.decode("ascii").splitlines()[:count]]
+        if len(rows) < count or any(len(row) < len(names) for row in rows):
+            raise UnreadableError(f"fewer than {count} vertices of {len(names)} numbers")
         table = np.array(rows, np.float64).reshape(count, len(names))
         return table[:, [names.index(name) for name in order]]
     kind = np.dtype([(n, ENDS[formats[0]] + t) for n, t in zip(names, types, strict=True)])
+    if len(body) < count * kind.itemsize:
+        raise UnreadableError(f"fewer than {count} vertices of {len(names)} numbers")
     found = np.frombuffer(body, kind, count)
     return np.stack([found[name].astype(np.float64) for name in order], 1)
 
