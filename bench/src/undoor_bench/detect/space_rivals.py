@@ -138,9 +138,13 @@ def _bare(case: RowCase, report: ScanReport) -> Defended:
 def _repaired(case: RowCase, report: ScanReport, *, suspects: int) -> Defended:
     repair = undoor.repair(case.classifier, case.clean, report, suspects=suspects)
     if not repair.targets:
-        return _predicting(case.classifier)
+        return _flagging_nothing(case.classifier)
     guarded = undoor.guard(case.classifier, repair)
     return lambda x: Predictions(*guarded_predictions(guarded, x, 256))
+
+
+def _flagging_nothing(classifier: Classifier) -> Defended:
+    return lambda x: Predictions(classifier.predict(x), torch.zeros(len(x), dtype=torch.bool))
 
 
 def _tuned(case: RowCase, report: ScanReport) -> Defended:
@@ -216,7 +220,7 @@ def beside_rivals(lines: Sequence[Mapping[str, Any]], date: str, what: str) -> s
     text = (
         f"Models of {what} that no choice has seen, beside published methods with the same clean "
         f"data, measured on {date}. Means over all {len(bad)} models with a working backdoor, "
-        "found or not.\n\n"
+        "found or not; AUROC over those to which a method gives scores.\n\n"
     )
     rows = [
         [method.name, *(_mean(bad, f"{method.name} {key}") for key in (*RATES, "auroc")),
