@@ -19,6 +19,7 @@ from undoor_bench.zoo.text_data import read_texts
 from undoor_bench.zoo.text_models import TextModel, train_text_model
 
 
+@pytest.mark.slow
 def test_a_model_of_texts_beside_all_methods_for_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
