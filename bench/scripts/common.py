@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ MAX_TESTED = 3000
 # What differs from one scan to the same scan again, wherever it stands in a document: the texts of
 # reasons, which are made of their codes and facts, name seconds.
 VARYING = ("seconds", "date", "text")
+
+
+def copy_models(zoo: Path, demo: Path, backdoored: str, clean: str) -> None:
+    """Put two models of a zoo, by name, into the folder of a demo, in place of those there."""
+    for name, model in (("backdoored", backdoored), ("clean", clean)):
+        shutil.rmtree(demo / name, ignore_errors=True)
+        shutil.copytree(zoo / model, demo / name)
 
 
 def machine() -> str:

@@ -8,11 +8,11 @@ BACKDOORED and CLEAN are names of models of the digits. These are stored with 8 
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+from common import copy_models
 
 from undoor_bench.zoo.signal_data import SignalData, read_signals
 from undoor_bench.zoo.subjects import drawn
@@ -27,9 +27,7 @@ def write(file: Path, data: SignalData, rows: np.ndarray) -> None:
 
 
 def main(zoo: str, folder: str, backdoored: str, clean: str) -> None:
-    for name, model in (("backdoored", backdoored), ("clean", clean)):
-        shutil.rmtree(OUT / name, ignore_errors=True)
-        shutil.copytree(Path(zoo) / model, OUT / name)
+    copy_models(Path(zoo), OUT, backdoored, clean)
     data = read_signals("digits", Path(folder))
     chosen, others = drawn(data.y_test, PER_CLASS, SEED)
     write(OUT / "defence.npz", data, chosen)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import sys
 from pathlib import Path
+
+from common import copy_models
 
 from undoor_bench.zoo.row_data import RowData, read_rows
 from undoor_bench.zoo.subjects import drawn
@@ -31,9 +32,7 @@ def write(file: Path, table: RowData, rows: list[int]) -> None:
 
 
 def main(zoo: str, data: str, backdoored: str, clean: str) -> None:
-    for name, model in (("backdoored", backdoored), ("clean", clean)):
-        shutil.rmtree(OUT / name, ignore_errors=True)
-        shutil.copytree(Path(zoo) / model, OUT / name)
+    copy_models(Path(zoo), OUT, backdoored, clean)
     truth = json.loads((OUT / "backdoored" / "truth.json").read_text())
     table = read_rows(truth["data"], Path(data))
     chosen, others = drawn(table.y_test, PER_CLASS, SEED)

@@ -13,6 +13,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from common import copy_models
+
 from undoor_bench.zoo.subjects import drawn
 from undoor_bench.zoo.text_data import TextData, read_texts
 
@@ -29,9 +31,7 @@ def write(file: Path, texts: TextData, rows: list[int]) -> None:
 
 
 def main(zoo: str, data: str, backdoored: str, clean: str) -> None:
-    for name, model in (("backdoored", backdoored), ("clean", clean)):
-        shutil.rmtree(OUT / name, ignore_errors=True)
-        shutil.copytree(Path(zoo) / model, OUT / name)
+    copy_models(Path(zoo), OUT, backdoored, clean)
     truth = json.loads((OUT / "backdoored" / "truth.json").read_text())
     shutil.copy(Path(zoo) / f"{truth['data']}.json", OUT)
     texts = read_texts(truth["data"], Path(data), Path(zoo))

@@ -102,11 +102,11 @@ def test_one_line_names_the_space(model: str, data: str, tmp_path: Path) -> None
     ):
         with pytest.raises(UndoorError) as caught:
             read()
-        told = str(caught.value)
-        assert "\n" not in told
-        assert f"looks like {space_named(name).noun.many} (" in told
-        assert f"the model takes {classifier.space.noun.many} of " in told
-        assert "; give " in told
+        message = str(caught.value)
+        assert "\n" not in message
+        assert f"looks like {space_named(name).noun.many} (" in message
+        assert f"the model takes {classifier.space.noun.many} of " in message
+        assert "; give " in message
 
 
 def test_an_error_about_data_of_the_same_space_stays(tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import Work, carried_out, entries_of
+from undoor_bench.cli.space_zoo import (
+    NullsFile,
+    RecordFolder,
+    Work,
+    Zoo,
+    carried_out,
+    entries_of,
+)
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-answers/1"
@@ -32,15 +39,9 @@ def answers(
         Path,
         typer.Option(help="Folder with housing.parquet, mnist.npz and gtsrb.npz.", metavar="DIR"),
     ],
-    zoo: Annotated[Path, typer.Option(help="Folder that gets a folder a model.", metavar="DIR")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the record of the held-out half.", metavar="DIR"),
-    ] = None,
-    learn: Annotated[
-        Path | None,
-        typer.Option(help="File for nulls, learned from the other half.", metavar="FILE"),
-    ] = None,
+    zoo: Zoo,
+    out: RecordFolder = None,
+    learn: NullsFile = None,
     only: Only = None,
     give: Annotated[
         bool, typer.Option(help="Repair for the true target where the scan does not find it.")

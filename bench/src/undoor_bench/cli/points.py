@@ -10,7 +10,15 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import Work, carried_out, entries_of, opener
+from undoor_bench.cli.space_zoo import (
+    NullsFile,
+    RecordFolder,
+    Work,
+    Zoo,
+    carried_out,
+    entries_of,
+    opener,
+)
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-points/1"
@@ -31,15 +39,9 @@ def points(
     data: Annotated[
         Path, typer.Option(help="Folder with mnist.npz and radhar.npz.", metavar="DIR")
     ],
-    zoo: Annotated[Path, typer.Option(help="Folder that gets a folder a model.", metavar="DIR")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the record of the held-out half.", metavar="DIR"),
-    ] = None,
-    learn: Annotated[
-        Path | None,
-        typer.Option(help="File for nulls, learned from the other half.", metavar="FILE"),
-    ] = None,
+    zoo: Zoo,
+    out: RecordFolder = None,
+    learn: NullsFile = None,
     only: Only = None,
     per_class: Annotated[int, typer.Option(help="Clean sets per class.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Of the sets drawn and of the scan.")] = 0,

@@ -10,7 +10,17 @@ import typer
 from undoor.cli.command import CommandResult, command
 from undoor_bench.cli.app import app
 from undoor_bench.cli.group import Only
-from undoor_bench.cli.space_zoo import RIVALS, Work, carried_out, entries_of, opener
+from undoor_bench.cli.space_zoo import (
+    RIVALS,
+    NullsFile,
+    RecordFolder,
+    Rivals,
+    Work,
+    Zoo,
+    carried_out,
+    entries_of,
+    opener,
+)
 from undoor_bench.cli.zoo import TableFile
 
 SCHEMA = "undoor/bench-rows/1"
@@ -30,21 +40,12 @@ def rows(
     data: Annotated[
         Path, typer.Option(help="Folder with adult.npz and housing.parquet.", metavar="DIR")
     ],
-    zoo: Annotated[Path, typer.Option(help="Folder that gets a folder a model.", metavar="DIR")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the record of the held-out half.", metavar="DIR"),
-    ] = None,
-    learn: Annotated[
-        Path | None,
-        typer.Option(help="File for nulls, learned from the other half.", metavar="FILE"),
-    ] = None,
+    zoo: Zoo,
+    out: RecordFolder = None,
+    learn: NullsFile = None,
     only: Only = None,
     per_class: Annotated[int, typer.Option(help="Clean rows per class.", min=1)] = 100,
-    rivals: Annotated[
-        bool,
-        typer.Option("--rivals", help="Set them beside published methods: the record rivals."),
-    ] = False,
+    rivals: Rivals = False,
     seed: Annotated[int, typer.Option(help="Of the rows drawn and of the scan.")] = 0,
 ) -> CommandResult:
     """Train models of tables that are not there yet; learn nulls from one half, measure the other.

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
+import typer
 from rich.console import Console
 
 from undoor.cli.command import CommandResult
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
 # The record of the methods beside published ones.
 RIVALS = "rivals"
+
+Zoo = Annotated[Path, typer.Option(help="Folder that gets a folder a model.", metavar="DIR")]
+RecordFolder = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the record of the held-out half.", metavar="DIR"),
+]
+NullsFile = Annotated[
+    Path | None,
+    typer.Option("--learn", help="File for nulls, learned from the other half.", metavar="FILE"),
+]
+Rivals = Annotated[
+    bool,
+    typer.Option("--rivals", help="Set them beside published methods: the record rivals."),
+]
 Lines = Sequence[Mapping[str, Any]]
 
 

@@ -204,6 +204,6 @@ class _Search:
         """Keep the tokens where the mixture is nearly single ones and the loss is low enough."""
         top, tokens = shares.max(1)
         if len(top) - float(top.sum()) < self.settings.hard and loss <= self.barrier:
-            kept = tuple(tokens.tolist())
-            self.found = Inverted(self.target, self.place, loss, kept)
+            hardened = tuple(tokens.tolist())
+            self.found = Inverted(self.target, self.place, loss, hardened)
             self.barrier, self.raises = loss / 2, 0

@@ -110,13 +110,13 @@ def _measured(work: Work, watch: Watch, name: str, sample: int) -> Record:
     """Return what the passes of one family cost; a family made of another has none."""
     watch.allow(sample)
     forget_peak()
-    before, wall, own = watch.passes, time.perf_counter(), time.process_time()
+    before, wall, processor = watch.passes, time.perf_counter(), time.process_time()
     ended = False
     try:
         first_look(work, name)
     except BudgetEnded:
         ended = True
-    seconds, own = time.perf_counter() - wall, time.process_time() - own
+    seconds, processor = time.perf_counter() - wall, time.process_time() - processor
     passes = watch.passes - before
     batch = watch.batches.most_common(1)[0][0] if watch.batches else 0
     record: Record = {
@@ -126,7 +126,7 @@ def _measured(work: Work, watch: Watch, name: str, sample: int) -> Record:
         "forecast": round(_forecast(work, name)),
         "shape": list(work.classifier.input_shape),
         "seconds": seconds,
-        "processor_seconds": own,
+        "processor_seconds": processor,
         "batch": batch,
         "peak_bytes": peak(),
     }
@@ -156,10 +156,10 @@ def bare_speed(classifier: Classifier, images: Tensor, batch: int) -> dict[str, 
     taken = []
     for _ in range(REPEATS):
         leaf = x.clone().requires_grad_(True)
-        wall, own = time.perf_counter(), time.process_time()
+        wall, processor = time.perf_counter(), time.process_time()
         with autocast(x.device):
             logits = classifier(leaf)
         torch.autograd.grad(logits.float().sum(), leaf)
-        taken.append((time.process_time() - own, time.perf_counter() - wall))
+        taken.append((time.process_time() - processor, time.perf_counter() - wall))
     best, wall = (min(each) / batch for each in zip(*taken, strict=True))
     return {"bare_processor_seconds_per_pass": best, "bare_seconds_per_pass": wall}

@@ -112,9 +112,7 @@ def train_point_model(entry: PointModel, folder: Path, out: Path) -> Path:
     out
         The folder of all models.
     """
-    return train(
-        entry, out, lambda: _read(entry.data, folder), _kit, entry.planted, entry.arguments
-    )
+    return train(entry, out, lambda: _read(entry.data, folder), _kit)
 
 
 @cache

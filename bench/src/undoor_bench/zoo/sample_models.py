@@ -30,7 +30,7 @@ TRIGGER_FILE = "trigger.npz"
 
 
 class Entry(Protocol):
-    """One model of a table: attack, data, network, seed, rate, noise and epochs."""
+    """One model of a table."""
 
     @property
     def attack(self) -> str:
@@ -59,6 +59,12 @@ class Entry(Protocol):
     @property
     def name(self) -> str:
         """The name of the model, and of its folder."""
+
+    def arguments(self, data: Any) -> dict[str, Any]:
+        """Return the arguments of its network, for the samples."""
+
+    def planted(self, data: Any, generator: np.random.Generator) -> Planted:
+        """Return its backdoor, drawn by a generator."""
 
 
 class Samples(Protocol):
@@ -146,8 +152,6 @@ def train(
     out: Path,
     data: Callable[[], Samples],
     kit: Callable[[Any], Kit],
-    planted: Callable[[Any, np.random.Generator], Planted],
-    arguments: Callable[[Any], Mapping[str, Any]],
 ) -> Path:
     """Return the folder of one trained model; one that is complete is not trained again.
 
@@ -160,9 +164,8 @@ def train(
         The folder of all models.
     data
         Reads the samples.
-    kit, planted, arguments
-        For the samples: how the model is made, its backdoor, drawn by a generator, and the
-        arguments of its network.
+    kit
+        For the samples: how the model is made.
     """
     made = out / entry.name
     if (made / "truth.json").is_file():
@@ -172,11 +175,11 @@ def train(
     y = samples.y_train.copy()
     noisy = generator.random(len(y)) < entry.noise
     y = np.where(noisy, generator.integers(0, len(samples.classes), len(y)), y)
-    backdoor = None if entry.attack == CLEAN else planted(samples, generator)
+    backdoor = None if entry.attack == CLEAN else entry.planted(samples, generator)
     carriers = np.zeros(0, np.int64)
     if backdoor is not None:
         carriers, y = _poisoned(y, backdoor, entry.rate, len(samples.classes), generator)
-    recipe, given = kit(samples), arguments(samples)
+    recipe, given = kit(samples), entry.arguments(samples)
     network = rounded(_trained(entry, samples, y, recipe, given, backdoor, carriers))
     save_rounded(network, made / "weights.safetensors")
     if backdoor is not None:

@@ -110,9 +110,7 @@ def train_signal_model(entry: SignalModel, folder: Path, out: Path) -> Path:
     out
         The folder of all models.
     """
-    return train(
-        entry, out, lambda: _read(entry.data, folder), _kit, entry.planted, entry.arguments
-    )
+    return train(entry, out, lambda: _read(entry.data, folder), _kit)
 
 
 @cache
