@@ -49,6 +49,11 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     return plans
 
 
+def coarsest(plans: Mapping[str, Plan]) -> str:
+    """Return the name of the plan with the fewest numbers to fit, of what has layers."""
+    return COARSEST if COARSEST in plans else next(iter(plans))
+
+
 def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     """Return plans that correct the first or the last 1, 2, 4 ... layers alone, per channel.
 

@@ -103,7 +103,7 @@ def further_cells(work: Work, searched: Sequence[Family], goal: int) -> list[Tri
         assert each.at_size is not None
         cells = each.cells(classifier, images.x[images.estimate])
         tried = _Moved(classifier, evidence, goal, cells, rows, work.clean_margin)
-        for best in tried.clearest(round(each.at_size.size)).tolist():
+        for best in tried.clearest(round(each.at_size.size), work.clearest_pairs).tolist():
             found.append(_stamp(classifier, each, [cells[i] for i in best]))
     return found
 
@@ -152,7 +152,7 @@ def _clearest(
     images, unit = work.images, work.clean_margin
     rows = images.x[_spread(images.pool(goal), ROWS)]
     searched = _Moved(work.classifier, evidence, goal, cells, rows, unit)
-    best = searched.clearest(round(family.at_size.size))[0]
+    best = searched.clearest(round(family.at_size.size), work.clearest_pairs)[0]
     held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
     tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
     alone = tried.moves(best[:, None]) if len(best) > 1 else None
@@ -183,10 +183,17 @@ class _Moved:
     x: Tensor
     unit: float
 
-    def clearest(self, size: int) -> Tensor:
+    def clearest(self, size: int, known: dict[object, Tensor]) -> Tensor:
         """Return the cells [B, k], of other columns each, that move the rows furthest together.
 
         The furthest first, at most `BEAM`.
+
+        Parameters
+        ----------
+        size
+            How many cells.
+        known
+            Pairs of the same model, by class and cells; new ones are added.
         """
         columns = self._columns
         singles = torch.arange(len(columns), device=columns.device)[:, None]
@@ -195,10 +202,13 @@ class _Moved:
             found = self.as_a_whole(singles).masked_fill(natural > EXPLAINED, -torch.inf)
             return singles[found.argsort(descending=True, stable=True)[:BEAM]]
         alone = self.moves(singles)
-        first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
-        other = columns[first] != columns[second]
-        beam = torch.stack([first[other], second[other]], 1)
-        beam = self._furthest(beam, alone, natural)
+        about = (self.goal, tuple(self.cells))
+        if about not in known:
+            first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
+            other = columns[first] != columns[second]
+            pairs = torch.stack([first[other], second[other]], 1)
+            known[about] = self._furthest(pairs, alone, natural)
+        beam = known[about]
         for _ in range(min(size, len(columns.unique())) - 2):
             longer = torch.cat([beam.repeat_interleave(len(singles), 0),
                                 singles.repeat(len(beam), 1)], 1)  # fmt: skip
