@@ -62,7 +62,5 @@ def leave_out(clean: Tensor, left_out: LeftOut) -> Correction:
 def _usual(values: Tensor) -> Tensor:
     """Return the most frequent value [n] where it is frequent, else the median."""
     known, counts = values.unique(return_counts=True)
-    often = counts.argmax()
-    if int(counts[often]) >= max(2, USUAL_SHARE * len(values)):
-        return known[often]
-    return values.median()
+    most, often = counts.max(0)
+    return known[often] if int(most) >= max(2, USUAL_SHARE * len(values)) else values.median()
