@@ -104,9 +104,10 @@ class _Depthwise(torch.autograd.Function):
         # What each input pixel got, were the stride 1: zeros between, before and behind.
         kernel = weight.shape[2:]
         before = [k - 1 - p for k, p in zip(kernel, padding, strict=True)]
-        spread = gradient.new_zeros(
-            (*gradient.shape[:2], *(s + k - 1 for s, k in zip(sides, kernel, strict=True)))
-        ).contiguous(memory_format=torch.channels_last)
+        shape = (*gradient.shape[:2], *(n + k - 1 for n, k in zip(sides, kernel, strict=True)))
+        spread = torch.empty(
+            shape, dtype=gradient.dtype, device=gradient.device, memory_format=torch.channels_last
+        ).zero_()
         rows, columns = (
             slice(b, b + (n - 1) * step + 1, step)
             for b, n, step in zip(before, gradient.shape[2:], stride, strict=True)
