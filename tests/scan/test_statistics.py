@@ -178,12 +178,6 @@ def test_parts_of_the_middle_and_the_spread() -> None:
     assert lead[[0, 2]].tolist() == pytest.approx([5.0, -2.25])
 
 
-def test_leads_below_the_floor_are_the_same() -> None:
-    margins = [4.0, -2.0, -3.0, -2.0, 0.5]
-    lead = np.log(margin_scores(margins, AtSize(1.0, relative=0.0, spread=0, floor=0.0)))
-    assert lead.tolist() == pytest.approx([4.0, 0.0, 0.0, 0.0, 0.5])
-
-
 def test_several_targets_all_stand_out() -> None:
     """Six targets of eight classes are no reference for each other."""
     lead = np.log(margin_scores([6.0, 5.0, 7.0, 6.0, 5.0, 6.0, -2.0, -2.0], PLAN))

@@ -40,9 +40,6 @@ class AtSize:
         How much of the median margin of the other classes is taken off that of a class, and how
         much their spread counts, at least 0 (`undoor.scan.statistics.margin_scores`). Chosen on the
         models that the nulls are learned from.
-    floor
-        What a lower lead counts as, where triggers that hardly move anything do so for reasons that
-        differ from one network to the next; None where each lead counts as it is.
     """
 
     size: float
@@ -54,7 +51,6 @@ class AtSize:
     pace: float = 2.0
     relative: float = 1.0
     spread: float = 1.0
-    floor: float | None = None
 
     def trial(self) -> AtSize:
         """Return the short search that each of many classes gets."""

@@ -119,6 +119,6 @@ CLUSTER = Family(
 
 CLUSTER_MARGIN = CLUSTER.at_one_size(
     "cluster margin",
-    AtSize(size=8.0, starts=1, probes=3, steps=40, batch=4, spread=0.5, relative=0.0, floor=0.0),
+    AtSize(size=8.0, starts=1, probes=3, steps=40, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

@@ -83,6 +83,6 @@ TURN = Family(
 
 TURN_MARGIN = TURN.at_one_size(
     "turn margin",
-    AtSize(size=0.47, starts=3, steps=30, batch=4, spread=0.5, relative=0.0, floor=0.0),
+    AtSize(size=0.47, starts=3, steps=30, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

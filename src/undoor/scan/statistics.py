@@ -131,9 +131,9 @@ def margin_scores(
     """Return how far the margin of each class is above those of the others [K].
 
     The difference to a part of their median, in units of 1 plus a part of their spread, since
-    networks differ in both, and no less than `floor`. As e to the power of that, so that the
-    logarithm is what counts, as for `scores`. A median above 0 counts as 0: half of the classes are
-    targets then, and no reference.
+    networks differ in both. As e to the power of that, so that the logarithm is what counts, as
+    for `scores`. A median above 0 counts as 0: half of the classes are targets then, and no
+    reference.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def margin_scores(
         Of the clearest trigger of one size towards every class, in units of the margin of clean
         inputs.
     plan
-        Of the family: the parts, `relative` and `spread`, and the `floor`.
+        Of the family: the parts, `relative` and `spread`.
     absolute
         Whether the other classes do not count (`undoor.families.null.Null`).
 
@@ -149,14 +149,11 @@ def margin_scores(
     --------
     >>> np.log(margin_scores([-2.0, -3.0, -2.0, 4.0], AtSize(1.0))).round(2)
     array([ 0., -1.,  0.,  6.])
-    >>> np.log(margin_scores([-2.0, -3.0, -2.0, 4.0], AtSize(1.0, relative=0.0, floor=0.0)))
-    array([0., 0., 0., 4.])
     """
     values = np.asarray(margins, dtype=float)
     others = [values[:0] if absolute else np.delete(values, i) for i in range(len(values))]
     leads = [_lead(value, rest, plan) for value, rest in zip(values, others, strict=True)]
-    lowest = -MAX_LEAD if plan.floor is None else plan.floor
-    return np.exp(np.clip(leads, lowest, MAX_LEAD))
+    return np.exp(np.clip(leads, -MAX_LEAD, MAX_LEAD))
 
 
 def _lead(value: float, others: NDArray[np.float64], plan: AtSize) -> float:
