@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from undoor.families.bank import InputBank
 from undoor.families.cluster import CLUSTER, places
 from undoor.families.family import AtInput
 from undoor.families.registry import REGISTRY, families_for
+from undoor.families.turn import TURN
 from undoor.point_networks import PointNet
 from undoor.spaces.points import POINTS
 from undoor.triggers import Cluster, Deformation, load_trigger
@@ -80,7 +82,7 @@ def test_a_cluster_replaces_few_points_at_one_place() -> None:
     trigger = bank.export(0)
     assert isinstance(trigger, Cluster)
     moved = (trigger(x) != x).any(2)[0]
-    assert int(moved.sum()) == len(trigger.points) == 2
+    assert int(moved.sum()) == len(trigger.points) == 4
     spread = trigger.points.amax(0) - trigger.points.amin(0)
     assert float(spread[:3].max()) <= 0.1 * (BOUNDS[1] - BOUNDS[0])
     assert not bool(spread[3:].any())
@@ -106,6 +108,16 @@ def test_a_rotation_turns_all_points() -> None:
     x = drawn()
     torch.testing.assert_close(trigger(x)[..., 0], -x[..., 1], atol=1e-6, rtol=0)
     torch.testing.assert_close(trigger(x)[..., 1], x[..., 0], atol=1e-6, rtol=0)
+
+
+def test_a_turn_is_a_rotation_by_its_size() -> None:
+    bank = enlarged(bank_of(TURN.name), 100)
+    bank.limit(0.47)
+    trigger = bank.export(0)
+    assert isinstance(trigger, Deformation)
+    turned = trigger.maps[0, :3] + torch.eye(3)
+    torch.testing.assert_close(turned @ turned.T, torch.eye(3), atol=1e-5, rtol=0)
+    assert float((turned.trace() - 1) / 2) == pytest.approx(math.cos(0.47), abs=1e-5)
 
 
 def test_near_an_anchor_its_own_map_counts() -> None:

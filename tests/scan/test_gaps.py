@@ -161,6 +161,9 @@ def test_a_calibration_of_other_networks_holds_for_these_alone() -> None:
     assert codes(covering(plain(classes=4), learned=unlike)) == [FEW_CLASSES, OTHER_NETWORK]
     assert codes(covering(plain(classes=4), learned=replace(few, power=(9, 10)))) == []
     assert codes(covering(plain(classes=4), learned=replace(few, power=None))) == [LITTLE_POWER]
+    # Eleven of fifteen may be one of two: 45 to 92 %.
+    unsure = replace(few, power=(11, 15))
+    assert codes(covering(plain(classes=4), learned=unsure)) == [LITTLE_POWER]
 
 
 def test_what_was_learned_of_other_networks_holds_for_transformers_as_it_did() -> None:

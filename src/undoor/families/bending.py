@@ -80,6 +80,6 @@ BENDING = Family(
 
 BENDING_MARGIN = BENDING.at_one_size(
     "bending margin",
-    AtSize(size=0.15, starts=3, steps=40, batch=4, spread=0.5),
+    AtSize(size=0.15, starts=3, steps=40, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

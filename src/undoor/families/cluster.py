@@ -17,8 +17,9 @@ from undoor.triggers import Cluster, Trigger
 from undoor.triggers.cluster import put_in
 from undoor.triggers.deformation import PLACE
 
-# Points as a share of all, and the least.
-SHARE, MIN_POINTS = 1 / 32, 2
+# Points as a share of all, and the least: more than the neighbours that networks look at as a rule,
+# so that the points see each other alone. Of fewer, far neighbours are natural triggers of graphs.
+SHARE, MIN_POINTS = 1 / 16, 2
 # Half the side of the box that the points lie in, where half the width of the bounds is 1.
 RADIUS = 0.05
 # Places in each direction that are tried before a search, and how far out they lie.
@@ -83,7 +84,7 @@ def size_of(shape: tuple[int, ...]) -> int:
     """Return how many points of a set [P, C] a cluster has.
 
     >>> size_of((128, 3)), size_of((1024, 3))
-    (4, 32)
+    (8, 64)
     """
     return min(shape[0], max(MIN_POINTS, round(SHARE * shape[0])))
 
@@ -118,6 +119,6 @@ CLUSTER = Family(
 
 CLUSTER_MARGIN = CLUSTER.at_one_size(
     "cluster margin",
-    AtSize(size=4.0, starts=2, probes=4, steps=40, batch=4, spread=0.5),
+    AtSize(size=8.0, starts=1, probes=3, steps=40, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

@@ -68,6 +68,6 @@ DRIFT = Family(
 
 DRIFT_MARGIN = DRIFT.at_one_size(
     "drift margin",
-    AtSize(size=0.2, starts=3, steps=30, batch=4, spread=0.5),
+    AtSize(size=0.2, starts=3, steps=30, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

@@ -1,4 +1,4 @@
-"""Turn triggers: every set rotated, stretched or sheared by the same small linear map."""
+"""Turn triggers: every set rotated by the same small angle about the same axis."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ START = 0.1
 
 
 class TurnBank(InputBank):
-    """p + A p about the middle of the bounds; the size is the Frobenius norm of A.
+    """Rotations about the middle of the bounds; the size is the angle, in radians.
 
-    That of a rotation by an angle a about an axis is 2.83 sin(a / 2).
+    Of all linear maps, those that stretch or shear reach classes of clean networks, too.
     """
 
     family = "turn"
@@ -29,8 +29,9 @@ class TurnBank(InputBank):
     def start(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> None:
         """Make the parameters of `count` candidates."""
         del shape
-        noise = torch.randn(count, PLACE, PLACE, generator=generator, device=CPU)
-        self.linear = nn.Parameter(START * noise)
+        noise = torch.randn(count, PLACE, generator=generator, device=CPU)
+        # Along the axis, as long as the angle.
+        self.turn = nn.Parameter(START * noise)
 
     def apply_to(self, x: Tensor) -> Tensor:
         """Return sets x [M, n, P, C] with their points moved."""
@@ -38,9 +39,9 @@ class TurnBank(InputBank):
         return deformed(x, self.bounds, anchors, self._maps(), 1.0)
 
     def sizes(self) -> Tensor:
-        """Return the Frobenius norms [M] of the changes."""
+        """Return the angles [M]."""
         # The root has no gradient at zero.
-        return self.linear.flatten(1).square().sum(1).add(1e-12).sqrt()
+        return self.turn.square().sum(1).add(1e-12).sqrt()
 
     def export(self, index: int) -> Trigger:
         """Return candidate `index` as a trigger."""
@@ -50,19 +51,30 @@ class TurnBank(InputBank):
     def place(self, index: int, trigger: Trigger) -> None:
         """Let candidate `index` start from a trigger of this family."""
         assert isinstance(trigger, Deformation)
+        change = trigger.maps[0, :PLACE]
+        axis = torch.stack([change[1, 2], change[2, 0], change[0, 1]])
+        axis = (axis - torch.stack([change[2, 1], change[0, 2], change[1, 0]])) / 2
+        # Half the antisymmetric part has the sine as its length, the trace of the rotation is
+        # 1 + 2 cos.
+        sine, cosine = axis.norm(), 1 + change.trace() / 2
         with torch.no_grad():
-            self.linear[index] = trigger.maps[0, :PLACE]
+            self.turn[index] = axis / sine.clamp_min(1e-12) * torch.atan2(sine, cosine)
 
     def _maps(self) -> Tensor:
         """[M, 1, 4, 3]."""
-        return nn.functional.pad(self.linear, (0, 0, 0, ROWS - PLACE))[:, None]
+        x, y, z = self.turn.unbind(1)
+        none = torch.zeros_like(x)
+        # Rows are multiplied from the left: the transpose of the usual matrix.
+        rows = [torch.stack(row, 1) for row in ((none, z, -y), (-z, none, x), (y, -x, none))]
+        turned = torch.matrix_exp(torch.stack(rows, 1)) - torch.eye(PLACE, device=x.device)
+        return nn.functional.pad(turned, (0, 0, 0, ROWS - PLACE))[:, None]
 
 
 TURN = Family(
     name=TurnBank.family,
-    unit="norm of the change",
+    unit="radians",
     make=AtInput(TurnBank),
-    # No map reaches all sets of any class: what counts is how small one moves most.
+    # No rotation reaches all sets of any class: what counts is how small one moves most.
     effort=Effort(2, Schedule(steps=60, batch=4, success=0.8, weight=0.3)),
     spaces=frozenset({POINTS.name}),
     on_request=frozenset({POINTS.name}),
@@ -71,6 +83,6 @@ TURN = Family(
 
 TURN_MARGIN = TURN.at_one_size(
     "turn margin",
-    AtSize(size=0.5, starts=4, steps=40, batch=4, spread=0.5),
+    AtSize(size=0.47, starts=3, steps=30, batch=4, spread=0.5, relative=0.0),
     uncalibrated=True,
 )

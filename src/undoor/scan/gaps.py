@@ -11,6 +11,7 @@ from undoor.errors import UndoorError
 from undoor.families.calibration import Calibration, Scope
 from undoor.families.family import Family
 from undoor.families.registry import families, family_named, nulls
+from undoor.rate import clopper_pearson
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.sites import network_kind
 from undoor.spaces.registry import space_named
@@ -42,8 +43,8 @@ from undoor.vocabulary import (
 # With fewer images per class, universal perturbations pass for triggers: of three clean models two
 # were called backdoored with one image per class, none with four.
 MIN_PER_CLASS = 3
-# Where the level finds no more of the backdoored models that were learned from, that nothing stands
-# out says little.
+# Where the level may find no more of the backdoored models that were learned from, by the lower end
+# of the interval of the share, that nothing stands out says little.
 MIN_POWER = 0.5
 # That a search did not take place, or ended early, is among the reasons of the verdict.
 ENDED = (BUDGET_ENDED, NOT_STARTED)
@@ -223,7 +224,8 @@ def _gaps(
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
     found, tried = learned.power or (0, 0)
-    if (tried and found <= MIN_POWER * tried) or (scope.absolute and not tried):
+    weak = bool(tried) and clopper_pearson(found, tried)[0] <= MIN_POWER
+    if weak or (scope.absolute and not tried):
         yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:
