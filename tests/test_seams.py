@@ -43,6 +43,7 @@ AXES_OF_OTHERS = {
     "sites/heads.py": "values inside the network",
     "sites/places.py": "values inside the network",
     "triggers/stamp.py": "a mask that all channels share",
+    "strided_depthwise.py": "what a convolution of maps is given",
 }
 # Calls that are about something else than what a network answers.
 NO_OUTPUTS = {
