@@ -161,6 +161,7 @@ def test_a_calibration_of_other_networks_holds_for_these_alone() -> None:
     assert codes(covering(plain(classes=4), learned=unlike)) == [FEW_CLASSES, OTHER_NETWORK]
     assert codes(covering(plain(classes=4), learned=replace(few, power=(9, 10)))) == []
     assert codes(covering(plain(classes=4), learned=replace(few, power=None))) == [LITTLE_POWER]
+    assert codes(covering(plain(classes=4), learned=replace(few, power=(2, 2)))) == [LITTLE_POWER]
 
 
 def test_what_was_learned_of_other_networks_holds_for_transformers_as_it_did() -> None:

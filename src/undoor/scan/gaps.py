@@ -45,6 +45,9 @@ MIN_PER_CLASS = 3
 # Where the level finds no more of the backdoored models that were learned from, that nothing stands
 # out says little.
 MIN_POWER = 0.5
+# Of fewer backdoored models that says little about which are found where margins or sizes count by
+# themselves: with two of two found while nulls were learned, the third kind held out was missed.
+MIN_TRIED = 8
 # That a search did not take place, or ended early, is among the reasons of the verdict.
 ENDED = (BUDGET_ENDED, NOT_STARTED)
 
@@ -223,7 +226,7 @@ def _gaps(
         yield Gap(NO_NULL, unknown)
     yield from _unlike(covered, scope, calibrated)
     found, tried = learned.power or (0, 0)
-    if (tried and found <= MIN_POWER * tried) or (scope.absolute and not tried):
+    if (tried and found <= MIN_POWER * tried) or (scope.absolute and tried < MIN_TRIED):
         yield Gap(LITTLE_POWER, (), (found, tried), (MIN_POWER,))
     tiny = _tiny(covered.detectable)
     if tiny:
