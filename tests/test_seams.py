@@ -63,6 +63,7 @@ NO_OUTPUTS = {
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
     ("point_networks.py", "topk"): "the nearest points",
     ("triggers/deformation.py", "softmax"): "how near a point is to each anchor",
+    ("row_networks.py", "softmax"): "attention over columns",
     ("signal_networks.py", "softmax"): "attention over steps",
     ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
     ("text_networks.py", "softmax"): "attention inside a network",
