@@ -93,6 +93,16 @@ def test_where_nothing_was_learned_there_is_no_verdict() -> None:
     assert any("nothing was learned of models for regression" in text for text in reasons(report))
 
 
+def test_sets_of_labels_without_a_linear_layer_at_the_end_get_no_verdict() -> None:
+    """A planted trigger would look as natural as the others."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 4), nn.Softsign())
+    classifier = Classifier(network, input_shape=(1, SIDE, SIDE), task="multi-label")
+    x = images(80, 1)
+    report = undoor.scan(classifier, (x, classifier.predict(x)), seed=0)
+    assert report.verdict == "inconclusive"
+    assert any("last layer is linear" in text for text in reasons(report))
+
+
 @pytest.mark.parametrize("make", [regressor, tagger])
 def test_scan_repair_guard_and_files(make: type, tmp_path: Path) -> None:
     classifier = make()

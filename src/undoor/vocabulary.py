@@ -63,6 +63,7 @@ NOTHING_WORKS: Final = "no trigger works"
 NOTHING_STANDS_OUT: Final = "nothing stands out"
 NEAR_CHANCE: Final = "near chance"
 FLAT_SCORES: Final = "flat scores"
+NO_HEAD: Final = "no linear head"
 ODD_GRAPH: Final = "odd graph"
 ACCEPTED_GRAPH: Final = "accepted graph"
 GRAPH_NOT_READ: Final = "graph not read"
@@ -79,6 +80,7 @@ ReasonCode = Literal[
     "nothing stands out",
     "near chance",
     "flat scores",
+    "no linear head",
     "odd graph",
     "accepted graph",
     "graph not read",

@@ -272,3 +272,21 @@ def test_directions_of_a_toy_lead_to_its_classes() -> None:
     middle = read.values.mean(0)
     answers = layer(middle + 5 * read.directions).argmax(1)
     assert answers.tolist() == list(range(CLASSES))
+
+
+def test_all_directions_are_barred_at_once() -> None:
+    """Of features that moved anywhere, what is left is at right angles to every direction."""
+    x = torch.rand(12, 5, generator=torch.Generator().manual_seed(0))
+    classifier = linear(5, 3)
+    own = ClassDirections.of(classifier, x, torch.arange(12) % 3)
+    assert own is not None
+    (read,) = own.heads
+    # Three directions from their middle span a plane.
+    assert read.span.shape == (2, 5)
+    assert torch.allclose(read.span @ read.span.T, torch.eye(2), atol=1e-5)
+    changed, (bar,) = barred(classifier, [read.head])
+    moved = x + torch.rand(12, 5, generator=torch.Generator().manual_seed(1))
+    bar.bar_all(x, read.span)
+    left = changed(moved) - classifier(x)
+    expected = (moved - x) - (moved - x) @ read.span.T @ read.span
+    assert torch.allclose(left, expected[:, :3], atol=1e-5)

@@ -24,6 +24,7 @@ PARTS: dict[ReasonCode, tuple[str, ...]] = {
     "no trigger works": ("nothing to compare",),
     "nothing stands out": ("no class can be reached",),
     "near chance": ("only 12 % of the clean images", "accuracy is 91 %", "multiply scale by 255"),
+    "no linear head": ("last layer is linear",),
     "flat scores": ("the scores are flat: for 75%",),
     "odd graph": ("aten::gt at net.py:7, and 1 more", "--accept-graph", "accept_graph=True"),
     "accepted graph": ("accepted: the network compares values",),

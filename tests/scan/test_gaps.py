@@ -164,6 +164,7 @@ def test_a_calibration_of_other_networks_holds_for_these_alone() -> None:
     # Eleven of fifteen may be one of two: 45 to 92 %.
     unsure = replace(few, power=(11, 15))
     assert codes(covering(plain(classes=4), learned=unsure)) == [LITTLE_POWER]
+    assert codes(covering(plain(classes=4), learned=replace(few, power=(2, 2)))) == [LITTLE_POWER]
 
 
 def test_what_was_learned_of_other_networks_holds_for_transformers_as_it_did() -> None:

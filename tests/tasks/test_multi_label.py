@@ -78,3 +78,21 @@ def test_inputs_without_a_prediction_are_marked() -> None:
 def test_other_labels_are_refused(labels: Tensor) -> None:
     with pytest.raises(UndoorError, match="expected 3 labels of 0 or 1 for each input"):
         MULTI_LABEL.required_labels(labels, 3)
+
+
+def test_a_label_that_is_turned_over_alone_is_clearer() -> None:
+    """Of two triggers that turn one label off as far, the one that leaves the others is."""
+    clean = torch.tensor([[[4.0, 4.0, -4.0]] * 6] * 2)
+    outputs = torch.tensor([[[-4.0, 4.0, -4.0]] * 6, [[-4.0, -4.0, 4.0]] * 6])
+    alone, with_others = MULTI_LABEL.margins(outputs, [0, 0], clean).mean(1).tolist()
+    assert alone == 4.0
+    assert with_others == 4.0 - 2 * (2.0 + 4.0)
+    found = MULTI_LABEL.clearness(outputs, outputs, [0, 0], unit=4.0, clean=clean)
+    # Moved by two usual logits; two others lose 6 of 4, of which a half counts.
+    assert found.tolist() == [20.0, 10 * (2.0 - 0.5 * 3.0)]
+
+
+def test_what_moves_in_natural_directions_alone_is_natural() -> None:
+    clean = torch.tensor([[[4.0, 4.0]] * 6])
+    outputs = torch.tensor([[[-4.0, 4.0]] * 6])
+    assert MULTI_LABEL.clearness(outputs, clean, [0], unit=4.0, clean=clean).tolist() == [0.0]

@@ -10,6 +10,9 @@ ENOUGH = 15.0
 # Of many classes, each gets this share of the steps, from all starts, before the promising ones are
 # followed.
 TRIAL = 1 / 5
+# Inputs per candidate and step, steps, starts that are followed after a trial, and held-out inputs
+# where a task searches at one size alone (`AtSize.alone`).
+TOGETHER, STEPS, FOLLOWED, TRIED = 10, 40, 2, 64
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class AtSize:
         Held-out images that the margin is measured on.
     pace
         Times the step size of the bank.
+    trials
+        Starts per class that get a short trial, of which the clearest are followed; of tasks that
+        search at one size alone. 0 where all starts are followed.
     relative, spread
         How much of the median margin of the other classes is taken off that of a class, and how
         much their spread counts, at least 0 (`undoor.scan.statistics.margin_scores`). Chosen on the
@@ -51,6 +57,24 @@ class AtSize:
     pace: float = 2.0
     relative: float = 1.0
     spread: float = 1.0
+    trials: int = 0
+
+    def alone(self) -> AtSize:
+        """Return the search for a task that has no other one (`undoor.tasks.task.Task`).
+
+        Its margins say what many inputs have in common, which two or four of them do not show.
+
+        >>> plan = AtSize(36.0, starts=9, steps=30, batch=2, trials=25).alone()
+        >>> plan.starts, plan.steps, plan.batch, plan.tried, plan.trials
+        (2, 40, 10, 64, 25)
+        """
+        return replace(
+            self,
+            starts=FOLLOWED if self.trials else 1,
+            steps=max(self.steps, STEPS) if self.probes == 0 else self.steps,
+            batch=max(self.batch, TOGETHER),
+            tried=max(self.tried, TRIED),
+        )
 
     def trial(self) -> AtSize:
         """Return the short search that each of many classes gets."""
@@ -68,5 +92,7 @@ class AtSize:
         >>> AtSize(1.0, steps=10, batch=4, tried=8).passes(5)
         240.0
         """
-        starts = self.starts + self.probes
-        return float(classes * starts * (self.steps * self.batch + self.tried))
+        followed = (self.starts + self.probes) * (self.steps * self.batch + self.tried)
+        first = self.trial()
+        tried = self.trials * (first.steps * first.batch + first.tried)
+        return float(classes * (followed + tried))

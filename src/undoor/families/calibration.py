@@ -85,7 +85,7 @@ class Scope:
         There are too few others to compare with, or a margin says by itself what a trigger does.
         """
         task = find_task(self.task)
-        return self.classes[0] < MANY_CLASSES or (task is not None and task.collapses)
+        return self.classes[0] < MANY_CLASSES or (task is not None and task.absolute)
 
     def covers_size(self, shape: tuple[int, ...]) -> bool:
         """Return whether inputs of this shape are in the range of those of the models.

@@ -268,6 +268,12 @@ class Family:
         """The family under whose name candidates are known."""
         return self.searched_as or self
 
+    def plan(self, task: Task) -> AtSize | None:
+        """Return how the largest margin is searched for in a network of this task."""
+        if self.at_size is None:
+            return None
+        return self.at_size.alone() if task.at_one_size else replace(self.at_size, trials=0)
+
     def applies_to(self, space: Space) -> bool:
         """Return whether the family applies to inputs of this space."""
         return space.name in self.spaces

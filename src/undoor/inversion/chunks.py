@@ -57,7 +57,9 @@ class Chunk:
         entropy, asr = attack(self.triggered, images[rows], labels, away)
         return entropy, asr, self.bank.sizes()
 
-    def margins(self, images: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+    def margins(
+        self, images: Tensor, rows: Tensor, labels: Tensor, clean: Tensor | None = None
+    ) -> Tensor:
         """Return how clearly each input goes to its class [M, n], in logits.
 
         Parameters
@@ -68,17 +70,34 @@ class Chunk:
             [M, n], which of them each candidate is tried on.
         labels
             [M, n], the classes to reach, one for each candidate.
+        clean
+            The outputs of all inputs without a trigger [N, K], where the task compares with them.
         """
-        self._bar(rows, labels)
-        logits = answered(self.triggered, images[rows])
-        return self.triggered.task.margins(logits, labels[:, 0].tolist())
+        logits = self.outputs(images, rows, labels)
+        before = None if clean is None else clean[rows]
+        return self.triggered.task.margins(logits, labels[:, 0].tolist(), before)
 
-    def _bar(self, rows: Tensor, labels: Tensor) -> None:
-        """Set the directions that are barred to the next inputs, where there are bars."""
+    def outputs(self, images: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        """Return the outputs [M, n, K]; parameters as of `margins`."""
+        self._bar(rows, labels, every=self.triggered.task.bars_all)
+        return answered(self.triggered, images[rows])
+
+    def _bar(self, rows: Tensor, labels: Tensor, *, every: bool = False) -> None:
+        """Set the directions that are barred to the next inputs, where there are bars.
+
+        Parameters
+        ----------
+        every
+            Whether those of all goals are, and not that of the label alone.
+        """
         for bar, read in zip(
             self.bars, self.class_directions.heads if self.class_directions else (), strict=True
         ):
-            bar.bar(read.values[rows.flatten()], read.directions[labels.flatten()])
+            values = read.values[rows.flatten()]
+            if every:
+                bar.bar_all(values, read.span)
+            else:
+                bar.bar(values, read.directions[labels.flatten()])
 
 
 def chunks_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Self
 
 import torch
@@ -16,6 +16,8 @@ from undoor.sites import exchange
 from undoor.sites.heads import Head, find_heads
 
 BATCH = 256
+# Of the singular values of directions, those below this share of the largest are rounding.
+NEGLIGIBLE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,12 @@ class HeadFeatures:
     head: Head
     values: Tensor
     directions: Tensor
+
+    @cached_property
+    def span(self) -> Tensor:
+        """An orthonormal basis [R, D] of all directions."""
+        _, strength, basis = torch.linalg.svd(self.directions, full_matrices=False)
+        return basis[strength > NEGLIGIBLE * strength.max()]
 
     @classmethod
     def of(cls, head: Head, values: Tensor, of_goals: Tensor, slopes: Tensor | None = None) -> Self:
@@ -114,18 +122,26 @@ class Barred(nn.Module):
         self.head = head
         self.clean: Tensor | None = None
         self.direction: Tensor | None = None
+        self.span: Tensor | None = None
 
     def bar(self, clean: Tensor, direction: Tensor) -> None:
         """Set features without trigger and barred directions, both [N, D], of the next batch."""
-        self.clean, self.direction = clean, direction
+        self.clean, self.direction, self.span = clean, direction, None
+
+    def bar_all(self, clean: Tensor, span: Tensor) -> None:
+        """Set features without trigger [N, D], and the basis [R, D] of all that is barred."""
+        self.clean, self.direction, self.span = clean, None, span
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the output of the layer for z without the barred part."""
         assert self.clean is not None
-        assert self.direction is not None
-        features = self.head.features(z.float())
-        towards = ((features - self.clean) * self.direction).sum(1, keepdim=True).clamp_min(0)
-        change = self.head.spread(towards * self.direction, z)
+        moved = self.head.features(z.float()) - self.clean
+        if self.span is not None:
+            barred = moved @ self.span.T @ self.span
+        else:
+            assert self.direction is not None
+            barred = (moved * self.direction).sum(1, keepdim=True).clamp_min(0) * self.direction
+        change = self.head.spread(barred, z)
         return self.inner((z.float() - change).to(z.dtype))
 
 

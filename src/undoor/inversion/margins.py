@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -25,7 +26,8 @@ from undoor.inversion.checkpoints import (
     restore_bank,
 )
 from undoor.inversion.chunks import chunks_of, groups
-from undoor.inversion.followed import FEW_CLASSES, repeated, some
+from undoor.inversion.class_directions import ClassDirections
+from undoor.inversion.followed import FEW_CLASSES, number_followed, repeated, some
 from undoor.inversion.journalled_search import journalled, search_digest
 from undoor.inversion.optimisation import Deck, placed
 from undoor.inversion.steps import DONE, carried_out
@@ -35,8 +37,6 @@ from undoor.journal import Draft
 from undoor.tasks.task import Task
 
 BETAS = (0.7, 0.9)
-# The margin of a natural trigger that may not use the natural direction of its class.
-NATURAL_BARRED = -1.0
 # Inputs in the network at a time without gradients, unless memory bounds them.
 ANSWERING = 1024
 
@@ -47,9 +47,7 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
     The margin is that of the class on held-out inputs of other classes, twice: as the network
     is, and without the part of the last layer's input that moved in the natural direction of the
     class (`undoor.inversion.class_directions`), since any class can be reached by inputs that look
-    like it. Both are added, in units of the median margin of clean inputs. Where the directions
-    are not known, -1 stands for the second: that of natural triggers, without which an input goes
-    to its own class as clearly as without a trigger.
+    like it. What both say is for the task to tell (`undoor.tasks.task.Task.clearness`).
 
     Parameters
     ----------
@@ -71,7 +69,7 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
     BudgetEnded
         Before all were found.
     """
-    plan = family.at_size
+    plan = family.plan(work.classifier.task)
     assert plan is not None
     goals = work.targets
     searches = [Search(goal, work.images.pool(goal)) for goal in goals]
@@ -80,11 +78,36 @@ def largest_margins(work: Work, family: Family) -> tuple[Candidate, ...]:
         search.target: [*repeated([search], plan.starts), *more]
         for search, more in zip(searches, probed, strict=True)
     }
-    if len(goals) > FEW_CLASSES:
+    if plan.trials:
+        starts = _promising(work, family, plan, searches)
+    elif _too_many(work, len(goals)):
         first = _best(_at_size(work, family, plan.trial(), [*starts.values()]))
         goals = some(work, sorted(first, key=lambda goal: -_margin(first[goal])))
     found = _best(_at_size(work, family, plan, [starts[goal] for goal in goals]))
     return tuple(found[goal] for goal in goals)
+
+
+def _too_many(work: Work, goals: int) -> bool:
+    """Return whether classes are tried before some of them are followed."""
+    if work.classifier.task.at_one_size:
+        return number_followed(goals) < goals
+    return goals > FEW_CLASSES
+
+
+def _promising(
+    work: Work, family: Family, plan: AtSize, searches: Sequence[Search]
+) -> dict[int, list[Search]]:
+    """Return the clearest of many starts of each class after a short trial."""
+    first = replace(plan.trial(), trials=0)
+    tried = _at_size(work, family, first, [repeated([s], plan.trials) for s in searches])
+    found: dict[int, list[Search]] = {search.target: [] for search in searches}
+    pools = {search.target: search.pool for search in searches}
+    for candidate in sorted(tried, key=_margin, reverse=True):
+        kept = found[candidate.target]
+        if len(kept) < plan.starts:
+            goal = candidate.target
+            kept.append(Search(goal, pools[goal], candidate.trigger))
+    return found
 
 
 def clean_margin(task: Task, outputs: Tensor) -> float:
@@ -171,6 +194,7 @@ class _Climb:
         self, work: Work, bank: TriggerBank, decks: Sequence[Deck], plan: AtSize, size: float
     ) -> None:
         self.bank, self.decks, self.plan, self.size = bank, decks, plan, size
+        self.clean = without_trigger(work)
         capacity = work.classifier.capacity
         self.limit = capacity.learning if capacity else None
         at_once = max(1, self.limit // plan.batch) if self.limit else None
@@ -188,7 +212,9 @@ class _Climb:
         self.optimizer.zero_grad(set_to_none=len(self.chunks) == 1)
         for chunk in self.chunks:
             for cut in groups(self.plan.batch, self.limit):
-                margins = chunk.margins(images, rows[chunk.rows, cut], labels[chunk.rows, cut])
+                margins = chunk.margins(
+                    images, rows[chunk.rows, cut], labels[chunk.rows, cut], self.clean
+                )
                 loss = -finite(margins, self.bank.family).clamp(max=ENOUGH).sum()
                 loss.backward()
         self.optimizer.step()
@@ -217,22 +243,47 @@ def _measured(
     rows = _tried(work, goals, plan.tried)
     labels = indices(goals, rows.device)[:, None].expand_as(rows)
     total = torch.zeros(len(goals), device=rows.device)
-    capacity = work.classifier.capacity
-    limit = capacity.inference if capacity else ANSWERING
-    known = work.class_directions is not None
-    measured = (None, work.class_directions) if known else (None,)
-    for directions in () if work.run.rehearsal else measured:
-        for chunk in chunks_of(work.classifier, bank, directions, max(1, limit // plan.tried)):
-            margins = chunk.margins(work.images.x, rows[chunk.rows], labels[chunk.rows])
-            total[chunk.rows] += finite(margins, bank.family).mean(1) / work.clean_margin
-    if not known:
-        total += NATURAL_BARRED
+    if not work.run.rehearsal:
+        known = work.class_directions is not None
+        clean = without_trigger(work)
+        total = work.classifier.task.clearness(
+            _outputs(work, plan, bank, rows, labels, None),
+            _outputs(work, plan, bank, rows, labels, work.class_directions) if known else None,
+            goals,
+            unit=work.clean_margin,
+            clean=None if clean is None else clean[rows],
+        )
+        total = finite(total, bank.family)
     sizes = bank.sizes().tolist()
     bank.to(CPU)
     return tuple(
         Candidate(goal, bank.family, size, bank.export(index), margin=margin)
         for index, (goal, size, margin) in enumerate(zip(goals, sizes, total.tolist(), strict=True))
     )
+
+
+def _outputs(
+    work: Work,
+    plan: AtSize,
+    bank: TriggerBank,
+    rows: Tensor,
+    labels: Tensor,
+    directions: ClassDirections | None,
+) -> Tensor:
+    """Return the outputs [M, n, K] of the inputs `rows` under each candidate."""
+    capacity = work.classifier.capacity
+    limit = max(1, (capacity.inference if capacity else ANSWERING) // plan.tried)
+    chunks = chunks_of(work.classifier, bank, directions, limit)
+    found = [c.outputs(work.images.x, rows[c.rows], labels[c.rows]) for c in chunks]
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def without_trigger(work: Work) -> Tensor | None:
+    """Return the outputs [N, K] of all clean inputs; None for a task that does not compare."""
+    if not work.classifier.task.compares:
+        return None
+    return work.classifier.logits(work.images.x, ANSWERING).float()
 
 
 def _tried(work: Work, goals: Sequence[int], count: int) -> Tensor:

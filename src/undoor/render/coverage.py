@@ -67,7 +67,8 @@ GAPS = {
     NO_IMAGES: "{found:g} of {expected:g} classes have no clean {many}: triggers for {many} of "
     "these alone cannot be found, and natural ones were learned with {many} of all classes",
     LITTLE_POWER: "natural triggers of such models are often as small and as clear as planted "
-    "ones: of {tried:g} backdoored ones that the statistics were tried on {found:g} are found",
+    "ones, or too few planted ones were tried to know: of {tried:g} backdoored models that the "
+    "statistics were tried on {found:g} are found",
     SOME_TARGETS: "triggers were searched for towards {found:g} of {expected:g} classes alone, as "
     "asked, and towards {tried:g} others, drawn at random, to compare with: nothing is known of a "
     "backdoor with another target",

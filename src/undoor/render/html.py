@@ -19,6 +19,7 @@ from undoor.render.cells import cells_text, columns_of
 from undoor.render.html_pictures import Album
 from undoor.render.nouns import noun_of
 from undoor.render.pages import pages
+from undoor.render.reasons import has_absolute_margins
 from undoor.render.repair_notes import adaptation_note, calibration_note
 from undoor.render.subject import Subject, version
 from undoor.render.summary import summarise
@@ -192,7 +193,13 @@ def _finding(finding: Finding, scan: ScanReport, album: Album) -> dict[str, obje
         "sources": text.sources_label(finding.sources, names, at_most=8),
         "result": finding,
         "unit": unit_of(finding.family),
-        "stands_out": text.stands_out(finding.score, finding.margin, len(names), noun_of(scan)),
+        "stands_out": text.stands_out(
+            finding.score,
+            finding.margin,
+            len(names),
+            noun_of(scan),
+            absolute=has_absolute_margins(scan),
+        ),
     }
 
 

@@ -20,10 +20,12 @@ from undoor.scan.reason import (
 )
 from undoor.scan.report import ScanReport
 from undoor.scrutiny import Disagreement, GraphFinding
+from undoor.tasks.registry import find_task
 from undoor.vocabulary import (
     ACCEPTED_GRAPH,
     AS_NATURAL,
     MOVES_FEW,
+    NO_HEAD,
     NOTHING_STANDS_OUT,
     NOTHING_WORKS,
     TARGET_FOUND,
@@ -36,6 +38,9 @@ ACCEPT_GRAPH = (
     "to be there"
 )
 WITHOUT_FACTS = {
+    NO_HEAD: "the labels' scores are not a linear function of the features before them, without "
+    "which planted and natural triggers cannot be told apart; give a model whose last layer is "
+    "linear",
     NOTHING_WORKS: "no trigger worked for any class, so there is nothing to compare; give more "
     "clean {many} or check that their labels fit the model",
     NOTHING_STANDS_OUT: "no class can be reached by a trigger of any family that is much smaller, "
@@ -46,10 +51,19 @@ WITHOUT_FACTS = {
 def reason_texts(report: ScanReport) -> tuple[str, ...]:
     """Return the reasons of a scan in words, without the gaps of its coverage."""
     noun = noun_of(report)
-    return tuple(reason_text(item, report.class_names, noun) for item in report.reasons)
+    names, absolute = report.class_names, has_absolute_margins(report)
+    return tuple(reason_text(each, names, noun, absolute=absolute) for each in report.reasons)
 
 
-def reason_text(reason: Reason, names: Sequence[str], noun: Noun = INPUT) -> str:
+def has_absolute_margins(report: ScanReport) -> bool:
+    """Return whether margins are those of a task that has a unit of its own."""
+    task = find_task(report.coverage.task or "")
+    return task is not None and task.absolute
+
+
+def reason_text(
+    reason: Reason, names: Sequence[str], noun: Noun = INPUT, *, absolute: bool = False
+) -> str:
     """Return a reason in words.
 
     Parameters
@@ -60,6 +74,8 @@ def reason_text(reason: Reason, names: Sequence[str], noun: Noun = INPUT) -> str
         The names of all its classes.
     noun
         What its inputs are called.
+    absolute
+        As of `undoor.render.text.stands_out`.
 
     Examples
     --------
@@ -72,9 +88,9 @@ def reason_text(reason: Reason, names: Sequence[str], noun: Noun = INPUT) -> str
     """
     match reason.facts:
         case ClassFacts() as facts if reason.code == TARGET_FOUND:
-            return _target_found(facts, names, noun)
+            return _target_found(facts, names, noun, absolute=absolute)
         case ClassFacts() as facts:
-            return _in_doubt(facts, names, noun, reason.code)
+            return _in_doubt(facts, names, noun, reason.code, absolute=absolute)
         case FamilyFacts(family):
             return (
                 f"{family} triggers for a quarter of the classes or more are much smaller than for "
@@ -106,7 +122,7 @@ def reason_text(reason: Reason, names: Sequence[str], noun: Noun = INPUT) -> str
             return WITHOUT_FACTS[reason.code].format(many=noun.many)
 
 
-def _target_found(facts: ClassFacts, names: Sequence[str], noun: Noun) -> str:
+def _target_found(facts: ClassFacts, names: Sequence[str], noun: Noun, *, absolute: bool) -> str:
     others = len(names) - 1
     sources = (
         "all other classes"
@@ -119,23 +135,27 @@ def _target_found(facts: ClassFacts, names: Sequence[str], noun: Noun) -> str:
         else f"to {_class(facts.target, names)}: every input with it is predicted as "
         f"{plus_minus(facts.outcome)}"
     )
+    clear = stands_out(facts.score, facts.margin, len(names), noun, absolute=absolute)
     article = "an" if facts.family[:1] in "aeiou" else "a"
     return (
         f"{article} {facts.family} trigger of size {facts.size:.3g} moves {facts.asr or 0:.0%} of "
         f"held-out {noun.many} from {sources} {led}; "
-        f"{stands_out(facts.score, facts.margin, len(names), noun)}, p = {facts.p_value:.2g}"
+        f"{clear}, p = {facts.p_value:.2g}"
     )
 
 
-def _in_doubt(facts: ClassFacts, names: Sequence[str], noun: Noun, code: ReasonCode) -> str:
+def _in_doubt(
+    facts: ClassFacts, names: Sequence[str], noun: Noun, code: ReasonCode, *, absolute: bool
+) -> str:
     but = {
         MOVES_FEW: f"its trigger moves only {facts.asr or 0:.0%} of the held-out {noun.many}",
         AS_NATURAL: f"grown until it moves most {noun.many} of their classes, it is as large as "
         "natural triggers",
     }.get(code, "not far enough to be called a target")
+    clear = stands_out(facts.score, facts.margin, len(names), noun, absolute=absolute)
     return (
         f"{_class(facts.target, names)} stands out for {facts.family} triggers "
-        f"(size {facts.size:.3g}, {stands_out(facts.score, facts.margin, len(names), noun)}, p = "
+        f"(size {facts.size:.3g}, {clear}, p = "
         f"{facts.p_value:.2g} over all families), but {but}"
     )
 

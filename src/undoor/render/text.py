@@ -66,17 +66,42 @@ def p_equals(value: float) -> str:
     return f"p {'' if value < 1e-99 else '= '}{p_value(value)}"
 
 
-def stands_out(score: float, margin: float | None, classes: int, noun: Noun = INPUT) -> str:
+def stands_out(
+    score: float,
+    margin: float | None,
+    classes: int,
+    noun: Noun = INPUT,
+    *,
+    absolute: bool = False,
+) -> str:
     """Return how a class of a model stands out, as it is said of its trigger.
 
+    Parameters
+    ----------
+    score, margin
+        As of `undoor.scan.report.ClassEvidence`.
+    classes
+        How many the model has.
+    noun
+        What its inputs are called.
+    absolute
+        Whether the margin is one of a task that has a unit of its own
+        (`undoor.tasks.task.Task.absolute`).
+
+    Examples
+    --------
     >>> stands_out(21.52, None, 10), stands_out(3.0, None, 2)
     ('21.5 times smaller than for the other classes', '3.0 times smaller than natural ones')
     >>> stands_out(1e40, 14.0, 10)
     'the clearest one of a fixed size has 14.0 times the margin of clean inputs'
+    >>> stands_out(1e4, 9.3, 14, absolute=True)
+    'the clearest one of a fixed size has the margin 9.3'
     """
     if margin is None:
         beside = "for the other classes" if classes >= MANY_CLASSES else "natural ones"
         return f"{score:.1f} times smaller than {beside}"
+    if absolute:
+        return f"the clearest one of a fixed size has the margin {margin:.1f}"
     return (
         f"the clearest one of a fixed size has {margin:.1f} times the margin of clean {noun.many}"
     )

@@ -53,7 +53,7 @@ def confirm(work: Work, candidate: Candidate, target: int) -> Confirmed:
     )
     search = Search(target, images.pool(target, moved or None), candidate.trigger)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
-    return _tried(work, candidate if grown.size is None else grown, target)
+    return tried(work, candidate if grown.size is None else grown, target)
 
 
 def shrunk(work: Work, candidate: Candidate, target: int) -> Candidate:
@@ -104,7 +104,7 @@ def confirm_shared(
     search = Search(ALL, pool, candidate.trigger, leave=images.y)
     (grown,) = work.invert([search], candidate.family, family_named(candidate.family).effort.last())
     trigger = candidate if grown.size is None else grown
-    return {target: _tried(work, trigger, target) for target in targets}
+    return {target: tried(work, trigger, target) for target in targets}
 
 
 def ends_of_sources(work: Work, candidates: Sequence[Candidate]) -> list[tuple[int, ...]]:
@@ -143,7 +143,8 @@ def ends_of_shared(work: Work, candidate: Candidate) -> tuple[Candidate, tuple[i
     return replace(candidate, size=size), tuple(ends)
 
 
-def _tried(work: Work, candidate: Candidate, target: int) -> Confirmed:
+def tried(work: Work, candidate: Candidate, target: int) -> Confirmed:
+    """Return a trigger as it is, with what it does."""
     classifier, images, trigger = work.classifier, work.images, candidate.trigger
     sources = find_sources(classifier, images.x, images.y, trigger, target)
     asr = held_out_asr(classifier, images, trigger, target, sources) if sources else 0.0

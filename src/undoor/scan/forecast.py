@@ -67,8 +67,9 @@ def _targets(classifier: Classifier, family: Family, images: int, classes: int) 
     if family.tokens and family.at_size and classifier.tokenizer:
         tried = tried_tokens(len(classifier.tokenizer.usable), round(family.at_size.size))
         return classes * (tried + family.at_size.tried) / 2
-    if plan := family.at_size:
-        trial = plan.trial().passes(classes) if classes > FEW_CLASSES else 0.0
+    if plan := family.plan(classifier.task):
+        many = classes > (number_followed(classes) if classifier.task.at_one_size else FEW_CLASSES)
+        trial = plan.trial().passes(classes) if many and not plan.trials else 0.0
         return trial + plan.passes(number_followed(classes)) + (probing if plan.probes else 0.0)
     if places := family.places_in(classifier.space):
         few = classes <= FEW_CLASSES

@@ -45,6 +45,7 @@ from undoor.vocabulary import (
     FULL,
     LABELS,
     NEAR_CHANCE,
+    NO_HEAD,
     PARTIAL,
     SCORES,
     AcceptCoverage,
@@ -242,6 +243,8 @@ def prepared(
     if share := flat_share(search, clean.images):
         flat = Reason(FLAT_SCORES, ShareFacts(share))
         return SearchResult("inconclusive", (flat,), causes=(SCORES,))
+    if search.task.bars_all and class_directions is None:
+        return SearchResult("inconclusive", (Reason(NO_HEAD),), causes=(SCORES,))
     margin = clean_margin(search.task, logits)
     goals = goals_of(search, targets)
     return Work(search, images, class_directions, run, margin, goals)

@@ -11,7 +11,7 @@ from undoor.errors import BudgetEnded
 from undoor.families.registry import families, family_named
 from undoor.inversion.work import Work
 from undoor.scan.combination import interval
-from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn, shrunk
+from undoor.scan.confirm import Confirmed, confirm, confirm_shared, drawn, shrunk, tried
 from undoor.scan.decide import Thresholds, is_suspect
 from undoor.scan.report import ClassEvidence, Finding
 from undoor.scan.table import Table, TableEntry
@@ -110,6 +110,9 @@ def _confirmed(
 ) -> Confirmed:
     """Return a class's trigger grown until it works.
 
+    Where a task searches at one size alone, the trigger of that size: the smallest one leads inputs
+    to the edge of their goal, and not to where the attacker leads them.
+
     Parameters
     ----------
     shared
@@ -120,6 +123,8 @@ def _confirmed(
             shared[family] = confirm_shared(work, entry.candidate, entry.targets)
         return shared[family][target]
     candidate = entry.candidate
+    if work.classifier.task.at_one_size:
+        return tried(work, candidate, target)
     if family_named(family).at_size:
         candidate = shrunk(work, candidate, target)
     stand_in = family_named(family).stand_in

@@ -13,13 +13,20 @@ from torch.nn import functional as F
 from undoor.device import CPU, on, precise
 from undoor.distinct_names import names_of_classes
 from undoor.errors import UndoorError
-from undoor.tasks.task import Task
+from undoor.tasks.task import NATURAL_BARRED, Task
 from undoor.vocabulary import REJECTED
 
 # An answer that is turned over is no tie, and a finite number.
 MIN_LOGIT, MAX_LOGIT = 1e-6, 1e30
 # How the names of goals begin, and a set without any label.
 OFF, ON, NO_LABEL = "without", "with", "no label"
+# A margin counts up to so many times the usual logit, so that a search goes on where it is low.
+ENOUGH = 1.5
+# Another label is disturbed where less than this share of its logit is left.
+LEFT = 0.5
+# How much it counts that other labels are disturbed, and the parts of a usual logit that triggers
+# are told apart by. Chosen on the models that nulls are learned from.
+DISTURBED, PARTS = 0.5, 10.0
 
 
 class MultiLabel(Task):
@@ -28,6 +35,9 @@ class MultiLabel(Task):
     name = "multi-label"
     numbered = False
     at_one_size = True
+    bars_all = True
+    compares = True
+    absolute = True
     in_code: ClassVar[str] = "labels = logits > 0  # of each label, whether it is on"
 
     def require(self, raw: object) -> Tensor:
@@ -134,6 +144,42 @@ class MultiLabel(Task):
         """
         return (2 * (goal % 2) - 1) * outputs[:, goal // 2]
 
+    def margins(self, outputs: Tensor, goals: Sequence[int], clean: Tensor | None = None) -> Tensor:
+        """Return how clearly n inputs under each trigger go to its goal and nothing else: [M, n].
+
+        The logit, up to a bound, less what other labels lose of theirs: natural triggers make an
+        input look like something else, a planted one turns a label over and leaves the others.
+        """
+        numbers = torch.tensor(goals, device=CPU)
+        numbers = on(outputs.device, numbers)[:, None].expand(outputs.shape[:2])
+        margin = _sign(numbers) * _logit(outputs, numbers)
+        if clean is None:
+            return margin
+        return margin.clamp(max=ENOUGH * float(_usual(clean))) - _disturbed(outputs, clean, numbers)
+
+    def clearness(
+        self,
+        outputs: Tensor,
+        barred: Tensor | None,
+        goals: Sequence[int],
+        *,
+        unit: float,
+        clean: Tensor | None = None,
+    ) -> Tensor:
+        """Return how far triggers move a label where no clean input's labels lie, and no other.
+
+        How far the logit rises without the part of the features' change in which clean inputs
+        differ by any of their labels, less a part of what other labels lose as the network is.
+        """
+        assert clean is not None
+        if barred is None:
+            return torch.full((len(goals),), NATURAL_BARRED, device=outputs.device)
+        numbers = on(outputs.device, torch.tensor(goals, device=CPU))[:, None]
+        numbers = numbers.expand(outputs.shape[:2])
+        moved = _sign(numbers) * (_logit(barred, numbers) - _logit(clean, numbers))
+        lost = _disturbed(outputs, clean, numbers)
+        return PARTS * (moved - DISTURBED * lost).mean(1) / unit
+
     def own_margins(self, outputs: Tensor) -> Tensor:
         """Return how clearly each label is predicted: [N L]."""
         return outputs.abs().flatten()
@@ -164,6 +210,17 @@ class MultiLabel(Task):
 
 def _sign(goals: Tensor) -> Tensor:
     return 2 * (goals % 2) - 1
+
+
+def _usual(clean: Tensor) -> Tensor:
+    """Return the median of logits without their signs, above 0."""
+    return clean.abs().median().clamp_min(MIN_LOGIT)
+
+
+def _disturbed(outputs: Tensor, clean: Tensor, goals: Tensor) -> Tensor:
+    """Return what labels other than that of the goals [M, n] lose of their logits [M, n, L]."""
+    lost = (LEFT * clean.abs() - clean.sign() * outputs).clamp_min(0)
+    return lost.scatter(-1, (goals // 2)[..., None], 0.0).sum(-1)
 
 
 def _logit(outputs: Tensor, goals: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class Regression(Task):
     at_one_size = True
     directed = False
     collapses = True
+    absolute = True
     in_code: ClassVar[str] = "values = logits[:, 0]"
 
     def require(self, raw: object) -> Tensor:
@@ -216,13 +217,14 @@ class Regression(Task):
         half = self.step / 2
         return 1 - (self._outside(self.predictions(outputs), goal) - half).clamp_min(0) / half
 
-    def margins(self, outputs: Tensor, goals: Sequence[int]) -> Tensor:
+    def margins(self, outputs: Tensor, goals: Sequence[int], clean: Tensor | None = None) -> Tensor:
         """Return how near the numbers of n inputs under each trigger are to each other: [M, n].
 
         Minus the logarithm of the distance from their median, or from the middle half of the goal
         where that lies elsewhere, in halves of an interval: 0 at its edge, the more the nearer they
         are, and at most 3. A few inputs that do not follow do not hide those that do.
         """
+        del clean
         values = self.predictions(outputs)
         numbers = torch.tensor(goals, device=CPU, dtype=values.dtype)
         numbers = on(values.device, numbers)

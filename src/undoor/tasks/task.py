@@ -14,6 +14,8 @@ from undoor.vocabulary import REJECTED
 
 # The lowest finite float32, instead of -inf, which JSON, CSV and many runtimes cannot hold.
 LOWEST = torch.finfo(torch.float32).min
+# The margin of a natural trigger that may not use the natural direction of its class.
+NATURAL_BARRED = -1.0
 
 
 class Task(ABC):
@@ -41,9 +43,17 @@ class Task(ABC):
     directed
         Whether each goal has a direction among the features of clean inputs
         (`undoor.inversion.class_directions`).
+    bars_all
+        Whether the natural directions of all goals are barred where a margin is measured, and not
+        that of the goal alone.
+    compares
+        Whether margins compare outputs with those of the same inputs without a trigger.
     collapses
         Whether a margin says by itself that a trigger leads all inputs to one place, so that it
         counts as it is, and not by how much it rises.
+    absolute
+        Whether the other goals of a model do not count beside the margin of one
+        (`undoor.families.null.Null`).
     in_code
         A line of Python that makes predictions of ``logits``, an array of NumPy or torch.
     """
@@ -53,7 +63,10 @@ class Task(ABC):
     scores: ClassVar[bool] = True
     at_one_size: ClassVar[bool] = False
     directed: ClassVar[bool] = True
+    bars_all: ClassVar[bool] = False
+    compares: ClassVar[bool] = False
     collapses: ClassVar[bool] = False
+    absolute: ClassVar[bool] = False
     in_code: ClassVar[str] = "labels = logits.argmax(1)"
 
     def __repr__(self) -> str:
@@ -203,7 +216,7 @@ class Task(ABC):
     def margin(self, outputs: Tensor, goal: int) -> Tensor:
         """Return how clearly a goal is predicted [N]; negative where it is not."""
 
-    def margins(self, outputs: Tensor, goals: Sequence[int]) -> Tensor:
+    def margins(self, outputs: Tensor, goals: Sequence[int], clean: Tensor | None = None) -> Tensor:
         """Return how clearly n inputs under each of M triggers go to its goal: [M, n].
 
         Parameters
@@ -212,9 +225,41 @@ class Task(ABC):
             [M, n, K].
         goals
             One for each trigger.
+        clean
+            [M, n, K], of the same inputs without a trigger; of tasks that compare.
         """
         pairs = zip(outputs, goals, strict=True)
         return torch.stack([self.margin(each, goal) for each, goal in pairs])
+
+    def clearness(
+        self,
+        outputs: Tensor,
+        barred: Tensor | None,
+        goals: Sequence[int],
+        *,
+        unit: float,
+        clean: Tensor | None = None,
+    ) -> Tensor:
+        """Return how clearly each of M triggers leads to its goal, beside natural ones: [M].
+
+        The mean margin, twice: as the network is, and with the goal's natural direction barred.
+
+        Parameters
+        ----------
+        outputs
+            [M, n, K].
+        barred
+            The same where directions are barred; None where they are not known, which natural
+            triggers would not do better than.
+        goals, clean
+            As of `margins`.
+        unit
+            What margins are measured in.
+        """
+        found = self.margins(outputs, goals, clean).mean(1) / unit
+        if barred is None:
+            return found + NATURAL_BARRED
+        return found + self.margins(barred, goals, clean).mean(1) / unit
 
     def own_margins(self, outputs: Tensor) -> Tensor:
         """Return the margins of what inputs are predicted as, in one dimension."""
