@@ -209,7 +209,7 @@ class ExportedModel:
             ) from error
 
     def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
-        policy = self.metadata["policy"]
+        policy = self.metadata.get("policy")
         return predictions(self.output_form, *self.outputs(batch), self.targets, policy)
 
     def _at_target(self, bare: Array) -> Array:
