@@ -43,14 +43,14 @@ def match_mix(on: FlaggedValidation, plan: Plan, generator: torch.Generator) -> 
 
     def compute() -> Arrays:
         rows = _matching_rows(on, plan, generator)
-        return {"rows": array(rows), "generator": array(generator.get_state())}
+        return {"rows": array(rows), "random_state": array(generator.get_state())}
 
     validation = on.validation
     arrays = counted_step(
         validation.journal, validation.meter, "flagged-mix", compute, validation.target
     )
     # Where the step is an earlier run's, what follows is to draw as it would have drawn there.
-    generator.set_state(from_array(arrays["generator"]))
+    generator.set_state(from_array(arrays["random_state"]))
     rows = from_array(arrays["rows"], on.labels.device)
     return replace(on, clean=on.clean[rows], labels=on.labels[rows])
 
