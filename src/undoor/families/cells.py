@@ -21,6 +21,8 @@ Tried = Callable[[Classifier, Tensor], Sequence[tuple[int, float]]]
 STEPS = 8
 # Quantiles of the clean rows that are tried of a number.
 QUANTILES = 8
+# Of clean rows, where numbers are tried together.
+INNER = (0.01, 0.99)
 
 
 class CellsBank(TriggerBank):
@@ -94,9 +96,16 @@ def cells_alone(classifier: Classifier, x: Tensor) -> list[tuple[int, float]]:
 def cells_together(classifier: Classifier, x: Tensor) -> list[tuple[int, float]]:
     """Return the cells that are tried together: as of `cells_alone`, in the range of clean rows.
 
-    Two numbers that are both beyond it move any network, which has seen no such rows.
+    Not the 1 % of them at either end: numbers that are both at the edge of the clean rows or beyond
+    it move any network, which has seen hardly any such rows.
     """
-    return _cells(classifier, x, x.amin(0), x.amax(0))
+    low, high = (x.quantile(share, 0, interpolation="nearest") for share in INNER)
+    return [
+        (column, value)
+        for column, value in _cells(classifier, x, low, high)
+        if classifier.columns[column].categories
+        or float(low[column]) <= value <= float(high[column])
+    ]
 
 
 def _cells(classifier: Classifier, x: Tensor, low: Tensor, high: Tensor) -> list[tuple[int, float]]:
@@ -123,7 +132,7 @@ CELLS = Family(
     # Found by trying, not by gradients.
     on_request=frozenset({ROWS.name}),
     uncalibrated=True,
-    in_repair=InRepair(alone=True),
+    in_repair=InRepair(alone=True, in_turn=True),
 )
 
 
