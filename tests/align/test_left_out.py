@@ -8,9 +8,10 @@ from undoor.align.cross_validation import CrossValidation
 from undoor.align.fit import fit_corrections
 from undoor.align.left_out import LeftOut, granularity_of, leave_out
 from undoor.align.plans import candidate_plans
-from undoor.align.select import choose_plan
+from undoor.align.select import calibrate_guard, choose_plan
 from undoor.classifier import ENTRY, Classifier
 from undoor.networks import MLP
+from undoor.repairs.plausible import require_plausible
 from undoor.sites import SiteInfo, attach, find_sites
 from undoor.spaces.columns import Column
 from undoor.triggers import Stamp
@@ -70,4 +71,5 @@ def test_a_cell_of_the_trigger_is_chosen() -> None:
     assert chosen in ("without b", "without c")
     assert rates.sia > 0.95
     fitted = fit_corrections(classifier, x, x, plans[chosen])
+    require_plausible(1, fitted, calibrate_guard(validation, fitted))
     assert bool((attach(classifier, fitted).predict(trigger(x[y == 0])) == 0).all())

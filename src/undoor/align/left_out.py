@@ -38,7 +38,7 @@ def granularity_of(planned: Granularity | LeftOut) -> Granularity:
 def leave_out(clean: Tensor, left_out: LeftOut) -> Correction:
     """Return the correction that gives every row the usual value of one column.
 
-    In the paper's h, the sigma of this unit is infinite; all other units stay as they are.
+    The two bounds of the paper's h are equal for this unit; all other units stay as they are.
 
     Parameters
     ----------
@@ -54,9 +54,10 @@ def leave_out(clean: Tensor, left_out: LeftOut) -> Correction:
     tensor([[8., 5.]])
     """
     scale, shift = torch.ones_like(clean[0]), torch.zeros_like(clean[0])
-    scale[left_out.column], shift[left_out.column] = 0.0, _usual(clean[:, left_out.column])
     high = torch.full_like(scale, torch.inf)
-    return Correction(scale, shift, -high, high)
+    low = -high
+    low[left_out.column] = high[left_out.column] = _usual(clean[:, left_out.column])
+    return Correction(scale, shift, low, high)
 
 
 def _usual(values: Tensor) -> Tensor:
