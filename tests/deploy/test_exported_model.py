@@ -20,6 +20,7 @@ from undoor.deploy import ExportedModel, Prediction
 from undoor.deploy.prediction import predictions, without_prediction
 from undoor.errors import UndoorError
 from undoor.output_forms.classes import Classes
+from undoor.output_forms.numbers import Numbers
 from undoor.vocabulary import MAX_SCORE, NO_SCORE, Policy
 
 TOLERANCE = 1e-4
@@ -177,6 +178,17 @@ def test_without_prediction() -> None:
     form = Classes(("a", "b", "c"))
     found = without_prediction(form, logits, flagged, np.zeros(4, np.float32), (1,))
     assert found.tolist() == [True, False, False, False]
+
+
+def test_rejected_numbers() -> None:
+    """Under "reject" a flagged number is none, though 0 might be predicted as well."""
+    outputs = np.array([[0.0], [9.5]], np.float32)
+    given = outputs, np.array([True, False]), np.array([9.3, NO_SCORE], np.float32), (3, 4)
+    labels = [
+        [each.label for each in predictions(Numbers("weight", 0.0, 7.0), *given, policy)]
+        for policy in ("reject", "relabel")
+    ]
+    assert labels == [[None, 9.5], [0.0, 9.5]]
 
 
 def test_needs_no_torch() -> None:
