@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from undoor.clean_set import CleanSet
 from undoor.errors import UndoorError
 from undoor.evaluate import evaluate, stamp_set
 from undoor.guard import guard
+from undoor.journal import Journal
 from undoor.rate import Rate
 from undoor.render.repair_notes import adaptation_note
 from undoor.repairs.adaptation import Adaptation
@@ -283,6 +285,49 @@ def test_progress_and_interrupt(toy_repair: Repair) -> None:
 
 
 # Refusals
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing catches it."""
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_killed_run_resumes_to_the_same_file(
+    toy_repair: Repair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    clean, x = clean_images(), seen()
+
+    def adapted(folder: str) -> Repair:
+        journal = Journal(tmp_path / folder)
+        return replace(
+            adapt(MODEL, clean, toy_repair, x, journal=journal), seconds=toy_repair.seconds
+        )
+
+    whole = adapted("whole")
+    assert Journal(tmp_path / "whole").steps > steps
+    step, count = Journal.step, 0
+
+    def counted(self: Journal, *args: Any) -> Any:
+        nonlocal count
+        if count == steps:
+            raise Killed
+        count += 1
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "step", counted)
+        with pytest.raises(Killed):
+            adapted("killed")
+    assert Journal(tmp_path / "killed").steps == steps
+    resumed = adapted("killed")
+    assert resumed.sha256() == whole.sha256()
+    # Without a journal it is the same, and other inputs are other steps.
+    assert replace(adapt(MODEL, clean, toy_repair, x), seconds=toy_repair.seconds).sha256() == (
+        whole.sha256()
+    )
+    before = Journal(tmp_path / "killed").steps
+    adapt(MODEL, clean, toy_repair, seen(seed=8), journal=Journal(tmp_path / "killed"))
+    assert Journal(tmp_path / "killed").steps == 2 * before
 
 
 def test_repair_of_another_model(toy_repair: Repair) -> None:

@@ -20,8 +20,11 @@ from undoor.clean_set.fit import fit_images
 from undoor.device import CPU, beside, shuffled
 from undoor.errors import UndoorError
 from undoor.guard import guard, guarded_predictions
+from undoor.inversion.journalled_search import about
 from undoor.inversion.logit_scale import standardised
 from undoor.inversion.meter import Budget, Meter
+from undoor.inversion.work import Run
+from undoor.journal import Journal
 from undoor.kinds import checked
 from undoor.progress import Progress, silent
 from undoor.repairs.adaptation import Adaptation
@@ -50,6 +53,7 @@ def adapt(
     seed: int = 0,
     budget: Budget | None = None,
     max_seconds: float | None = None,
+    journal: Journal | None = None,
     progress: Progress = silent,
 ) -> Repair:
     """Return the repair with its corrections refitted on those of `inputs` that its guard flags.
@@ -78,6 +82,11 @@ def adapt(
         What `flagged_inputs` gave for these inputs, where that is known.
     budget, max_seconds
         What it may cost, as for `undoor.scan`.
+    journal
+        Where checkpoints are written; a run that was killed, or whose budget ended, resumes from
+        there and ends with the same corrections.
+    progress
+        Progress callback.
 
     Raises
     ------
@@ -88,14 +97,19 @@ def adapt(
     started = time.perf_counter()
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
-    classifier.require_classes("adapt")
     _require_targets(classifier, repair)
-    clean = given(clean, classifier).on(classifier.device)
-    generator = torch.Generator().manual_seed(seed)
+    classifier = classifier.with_goals(repair.contract.goals)
+    held = given(clean, classifier)
+    clean = held.on(classifier.device)
     if flagged is None:
         flagged = flagged_inputs(classifier.counted(meter), repair, inputs, progress)
     _require_flagged(repair, flagged)
     network = classifier.fast_copy().counted(meter)
+    journal = journal and about(journal, repair.fingerprint, held, classifier.device)
+    facts = (repair.sha256(), seed, [flagged[item.target] for item in repair.targets])
+    run = Run(
+        torch.Generator().manual_seed(seed), meter, progress, journal and journal.about(*facts)
+    )
     targets = tuple(
         adapt_target(
             network,
@@ -104,8 +118,7 @@ def adapt(
             flagged[item.target],
             seen=len(inputs),
             fit=repair.fit,
-            generator=generator,
-            progress=progress,
+            run=run,
         )
         for item in repair.targets
     )
@@ -157,12 +170,15 @@ def flagged_inputs(
         raise UndoorError("expected inputs seen in operation, got none; give at least one")
     inputs, _ = fit_images(inputs, classifier, from_bytes=False)
     guarded = guard(classifier, repair, policy=FLAG).eval()
+    task = guarded.original.task
     batches = inputs.split(BATCH)
     targets = torch.full((len(inputs),), -1, device=inputs.device)
     for done, batch in enumerate(batches, 1):
         labels, flagged, _ = guarded_predictions(guarded, batch)
-        # By this policy a flagged input is predicted as the target itself.
-        targets[(done - 1) * BATCH :][: len(batch)] = torch.where(flagged, labels, -1)
+        found = targets[(done - 1) * BATCH :][: len(batch)]
+        # By this policy a flagged input is predicted as the target itself; of several, the first.
+        for item in repair.targets:
+            found[flagged & task.reached(labels, item.target) & (found < 0)] = item.target
         progress("looking for flagged inputs", done, len(batches))
     return {item.target: inputs[targets == item.target] for item in repair.targets}
 
@@ -175,8 +191,7 @@ def adapt_target(
     *,
     seen: int,
     fit: str,
-    generator: torch.Generator,
-    progress: Progress,
+    run: Run,
 ) -> TargetRepair:
     """Return one target's corrections refitted on `flagged` inputs [M, ...], or unchanged."""
     fitted = item.adapted.fitted if item.adapted else 0
@@ -187,15 +202,15 @@ def adapt_target(
     plans = candidate_plans(sites)
     # Plans are chosen by probabilities, which are to be the same at any temperature of the model.
     standard = standardised(classifier, clean.images)
-    drawn = _drawn_data(standard, clean, item, flagged, max_inputs(sites), generator)
-    drawn = match_mix(drawn, plans[coarsest(plans)], generator)
-    chosen, trials, promise = choose_plan_for_flagged(drawn, plans, progress)
+    drawn = _drawn_data(standard, clean, item, flagged, max_inputs(sites), run)
+    drawn = match_mix(drawn, plans[coarsest(plans)], run.generator)
+    chosen, trials, promise = choose_plan_for_flagged(drawn, plans, run.progress)
     if promise.missed > MAX_MISSED:
         return replace(item, adapted=replace(record, missed=promise.missed))
     chosen = feasible(chosen, plans, fit)
     plan = plans[chosen]
     corrections = fit_corrections(
-        classifier, drawn.clean, drawn.flagged, plan, fit=unpaired(fit), progress=progress
+        classifier, drawn.clean, drawn.flagged, plan, fit=unpaired(fit), progress=run.progress
     )
     moved = site_shifts(classifier, plan, item.trigger, drawn.clean, seen=drawn.flagged)
     calibration = calibrate_on_flagged(drawn.with_network(classifier), corrections)
@@ -220,7 +235,7 @@ def _drawn_data(
     item: TargetRepair,
     flagged: Tensor,
     limit: int,
-    generator: torch.Generator,
+    run: Run,
 ) -> FlaggedValidation:
     """Return up to `limit` clean and flagged inputs in a random order.
 
@@ -230,7 +245,8 @@ def _drawn_data(
     limit = max(MIN_FLAGGED, limit)
     wanted = item.calibration.wanted
     bench = cross_validation_of(
-        classifier, clean, item.target, sources, (), wanted, limit, generator
+        classifier, clean, item.target, sources, (), wanted, limit, run.generator
     )
-    chosen = shuffled(len(flagged), generator, flagged.device)[:limit]
+    bench = replace(bench, journal=run.journal, meter=run.meter)
+    chosen = shuffled(len(flagged), run.generator, flagged.device)[:limit]
     return FlaggedValidation.of(bench, *beside(clean.images, flagged[chosen]))

@@ -21,6 +21,7 @@ from undoor.input_transform import InputTransform
 from undoor.kinds import checked, require_hint
 from undoor.one_score import with_two_classes
 from undoor.origin import Origin
+from undoor.output_forms.output_form import OutputForm
 from undoor.passes import PassSettings
 from undoor.plain_weights import detached_copy, plain_copy, shared_copy
 from undoor.promised_output import softmax_to_log_softmax
@@ -179,6 +180,11 @@ class Classifier(PassSettings, InputTransform):
     def _name_goals(self) -> None:
         names = self.task.goal_names(self.output_names, self.num_outputs)
         self.class_names = names_of_classes(names, self.num_classes)
+
+    @property
+    def output_form(self) -> OutputForm | None:
+        """What its outputs mean to servers; None where they cannot serve them."""
+        return self.task.output_form(self.output_names, self.num_outputs)
 
     def with_task(self, task: Task) -> Self:
         """Return a copy with shared weights whose task has learned its goals from clean inputs."""

@@ -33,6 +33,9 @@ class Guarded(nn.Module):
     Always flagged, whatever the prediction: inputs more than 5 % of the range outside the bounds of
     the model, inputs that hold NaN or infinity, and inputs for which the original returns such.
 
+    An input that is predicted as several targets at once, as sets of labels and numbers can be, is
+    judged for one after the other, and stays as the first guard that flags it left it.
+
     All networks stay in evaluation mode: `train()` does nothing, since batch statistics would
     change predictions and weights.
 
@@ -88,7 +91,7 @@ class Guarded(nn.Module):
         suspected target (no second pass was made for them), and `MAX_SCORE`, the highest, for
         those outside the bounds and those whose score is no finite number.
         """
-        decision = self._decision(x)
+        decision, _ = self._decision(x)
         task = self.original.task
         labels = task.withheld(task.predictions(decision.logits), decision.has_prediction)
         return labels, decision.flagged, decision.score
@@ -102,11 +105,16 @@ class Guarded(nn.Module):
         and ignores the flag does not get the target. Under "flag", the original's logits stay. All
         are finite numbers.
         """
-        decision = self._decision(x)
-        return decision.logits, decision.flagged, decision.score
+        logits, flagged, score, _ = self.with_bare(x)
+        return logits, flagged, score
+
+    def with_bare(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `logits` does, and the logits [N, K] of the original network."""
+        decision, bare = self._decision(x)
+        return decision.logits, decision.flagged, decision.score, bare
 
     @torch.no_grad()
-    def _decision(self, x: Tensor) -> Decision:
+    def _decision(self, x: Tensor) -> tuple[Decision, Tensor]:
         self.original.require_inputs(x)
         bare = self.original(x)
         task = self.original.task
@@ -114,10 +122,11 @@ class Guarded(nn.Module):
         trusted = self.original.space.within(x, self.original.bounds)
         # Copies: a network may return its input.
         whole = Decision(*(part.clone() for part in pass_through(bare, trusted)))
+        settled = torch.zeros_like(whole.flagged)
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
-            rows = task.reached(predicted, target).nonzero()[:, 0]
+            rows = (task.reached(predicted, target) & ~settled).nonzero()[:, 0]
             if len(rows) == 0:
                 continue
             found = decide(
@@ -126,7 +135,8 @@ class Guarded(nn.Module):
             )  # fmt: skip
             for all_of, some in zip(whole, found, strict=True):
                 all_of[rows] = some
-        return withhold_unfounded(whole, x, bare, self.targets, self.policy, task)
+            settled[rows] = found.flagged
+        return withhold_unfounded(whole, x, bare, self.targets, self.policy, task), bare
 
 
 def guarded_predictions(

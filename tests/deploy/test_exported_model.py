@@ -19,6 +19,8 @@ from undoor.cli.check import _check
 from undoor.deploy import ExportedModel, Prediction
 from undoor.deploy.prediction import predictions, without_prediction
 from undoor.errors import UndoorError
+from undoor.output_forms.classes import Classes
+from undoor.output_forms.numbers import Numbers
 from undoor.vocabulary import MAX_SCORE, NO_SCORE, Policy
 
 TOLERANCE = 1e-4
@@ -120,7 +122,9 @@ def changed(folder: Path, metadata: dict[str, Any] | None) -> Path:
     [
         (None, "an ONNX file without undoor's metadata, which guards nothing"),
         ({"schema": "undoor/export/9"}, "got undoor/export/9"),
-        ({"task": "several labels"}, "several labels"),
+        ({"task": "several labels", "outputs": None}, "got one for several labels"),
+        ({"outputs": {"kind": "other"}}, "damaged or older"),
+        ({"outputs": {"kind": "class", "names": ["a", "b"]}}, "outputs: 2 goals"),
         ({"task": None}, "damaged or older"),
         ({"preprocessing": None}, "export the model again"),
         ({"bounds": [1, 0]}, "damaged or older"),
@@ -159,7 +163,7 @@ def test_predictions() -> None:
     logits = np.array([[0, NO_SCORE, 0], [0, NO_SCORE, 1], [0, 0, 0], [3, 2, 1]], np.float32)
     flagged = np.array([True, True, False, False])
     score = np.array([2.0, 2.0, NO_SCORE, 0.5], np.float32)
-    assert predictions(logits, flagged, score, "abc") == [
+    assert predictions(Classes(("a", "b", "c")), logits, flagged, score, (1,)) == [
         Prediction(-1, None, True, 2.0),
         Prediction(2, "c", True, 2.0),
         Prediction(0, "a", False, None),
@@ -171,7 +175,20 @@ def test_without_prediction() -> None:
     """Flagged, one logit at least the lowest number, and all others 0."""
     logits = np.array([[0, NO_SCORE, 0]] * 2 + [[0, 0, 0], [0, NO_SCORE, 1]], np.float32)
     flagged = np.array([True, False, True, True])
-    assert without_prediction(logits, flagged).tolist() == [True, False, False, False]
+    form = Classes(("a", "b", "c"))
+    found = without_prediction(form, logits, flagged, np.zeros(4, np.float32), (1,))
+    assert found.tolist() == [True, False, False, False]
+
+
+def test_rejected_numbers() -> None:
+    """Under "reject" a flagged number is none, though 0 might be predicted as well."""
+    outputs = np.array([[0.0], [9.5]], np.float32)
+    given = outputs, np.array([True, False]), np.array([9.3, NO_SCORE], np.float32), (3, 4)
+    labels = [
+        [each.label for each in predictions(Numbers("weight", 0.0, 7.0), *given, policy)]
+        for policy in ("reject", "relabel")
+    ]
+    assert labels == [[None, 9.5], [0.0, 9.5]]
 
 
 def test_needs_no_torch() -> None:

@@ -40,6 +40,10 @@ def graph_of(content: bytes) -> ServedGraph:
     return ServedGraph(Path("x.onnx"), content)
 
 
+def as_target(bare: NDArray[Any]) -> NDArray[np.bool_]:
+    return bare.argmax(1) == TARGET
+
+
 def as_a_whole(content: bytes, x: NDArray[Any]) -> list[NDArray[Any]]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found: list[NDArray[Any]] = session.run(list(EXPORT_OUTPUTS), {EXPORT_INPUT: x})
@@ -53,11 +57,11 @@ def test_the_outputs_are_those_of_the_whole(content: bytes, x: NDArray[np.float3
     graph = graph_of(content)
     assert graph.is_cut
     for batch in (x, x[:1], x[4:], x[7:8]):
-        found = graph.run(batch, (TARGET,), BOUNDS)
+        found = graph.run(batch, as_target, BOUNDS)[0]
         for got, expected in zip(found, as_a_whole(content, batch), strict=True):
             assert got.dtype == expected.dtype
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
-    assert graph.run(x, (TARGET,), BOUNDS)[1][:4].all()
+    assert graph.run(x, as_target, BOUNDS)[0][1][:4].all()
 
 
 def test_what_is_no_target_does_not_go_on(content: bytes, x: NDArray[np.float32]) -> None:
@@ -66,7 +70,7 @@ def test_what_is_no_target_does_not_go_on(content: bytes, x: NDArray[np.float32]
     seen: list[int] = []
     first, rest = graph._parts
     (bare,) = first.run([EXPORT_BARE], {EXPORT_INPUT: x})
-    as_target = bare.argmax(1) == TARGET
+    to_go_on = as_target(bare)
 
     class Counted:
         def run(self, names: list[str], given: dict[str, NDArray[Any]]) -> Any:
@@ -74,10 +78,10 @@ def test_what_is_no_target_does_not_go_on(content: bytes, x: NDArray[np.float32]
             return rest.run(names, given)
 
     graph._parts = [first, Counted()]
-    graph.run(x, (TARGET,), BOUNDS)
-    assert seen == [as_target.sum()]
-    assert 0 < as_target.sum() < len(x)
-    graph.run(x[~as_target], (TARGET,), BOUNDS)
+    graph.run(x, as_target, BOUNDS)
+    assert seen == [to_go_on.sum()]
+    assert 0 < to_go_on.sum() < len(x)
+    graph.run(x[~to_go_on], as_target, BOUNDS)
     assert len(seen) == 1
 
 
@@ -90,7 +94,8 @@ def test_files_without_the_place_run_as_a_whole(content: bytes, x: NDArray[np.fl
     older = model.SerializeToString()
     graph = graph_of(older)
     assert not graph.is_cut
-    found = graph.run(x, (TARGET,), BOUNDS)
+    found, bare = graph.run(x, as_target, BOUNDS)
+    assert bare is None
     for got, expected in zip(found, as_a_whole(older, x), strict=True):
         np.testing.assert_array_equal(got, expected)
 

@@ -353,6 +353,7 @@ class Cli:
         flagged: dict[int, Tensor],
         seed: int,
         budget: Budget,
+        journal: Journal,
         progress: Progress,
     ) -> FakeRepair:
         assert flagged == self._flagged(classifier, repair, inputs, progress)

@@ -191,7 +191,7 @@ def test_a_file_that_is_deleted_within_a_transaction(
     file = tmp_path / "flags.sqlite"
     with closing(Store(f"sqlite:///{file}")) as store:
         with monkeypatch.context() as patch:
-            patch.setattr("undoor.serve.store._forget_oldest", lambda *_: file.unlink())
+            patch.setattr("undoor.serve.store.forget_oldest", lambda *_: file.unlink())
             with pytest.raises(SQLAlchemyError, match="deleted or replaced"):
                 store.keep([kept(1)], 3)
         assert store.keep([kept(2)], 3) == [1]

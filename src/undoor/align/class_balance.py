@@ -13,7 +13,9 @@ from torch import Tensor
 
 from undoor.align.fit import Plan
 from undoor.align.flagged import FlaggedValidation
-from undoor.device import shuffled
+from undoor.device import array, from_array, shuffled
+from undoor.inversion.counted_step import counted_step
+from undoor.journal import Arrays
 
 # Each fit on a better class balance gives better predictions, and so a better class balance.
 ROUNDS = 4
@@ -38,12 +40,31 @@ def match_mix(on: FlaggedValidation, plan: Plan, generator: torch.Generator) -> 
     generator
         The source of chance, on the CPU.
     """
-    matched = on
+
+    def compute() -> Arrays:
+        rows = _matching_rows(on, plan, generator)
+        return {"rows": array(rows), "random_state": array(generator.get_state())}
+
+    validation = on.validation
+    arrays = counted_step(
+        validation.journal, validation.meter, "flagged-mix", compute, validation.target
+    )
+    # Where the step is an earlier run's, what follows is to draw as it would have drawn there.
+    generator.set_state(from_array(arrays["random_state"]))
+    rows = from_array(arrays["rows"], on.labels.device)
+    return replace(on, clean=on.clean[rows], labels=on.labels[rows])
+
+
+def _matching_rows(on: FlaggedValidation, plan: Plan, generator: torch.Generator) -> Tensor:
+    matched, task = on, on.validation.classifier.task
     for _ in range(ROUNDS):
-        shares = supposed_shares(matched.answers(matched.corrected(plan)), on.labels)
-        rows = resample(on.labels, shares, generator)
+        predictions = matched.answers(matched.corrected(plan))
+        # Numbers and sets of labels are of as many kinds as there are groups of them.
+        both = task.groups(torch.cat([on.labels, predictions]))
+        groups, predicted = both[: len(on.labels)], both[len(on.labels) :]
+        rows = resample(groups, supposed_shares(predicted, groups), generator)
         matched = replace(on, clean=on.clean[rows], labels=on.labels[rows])
-    return matched
+    return rows
 
 
 def supposed_shares(predictions: Tensor, labels: Tensor) -> dict[int, float]:

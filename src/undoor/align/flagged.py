@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from undoor.align.select import clean_scores
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
+from undoor.inversion.counted_step import counted_step
+from undoor.journal import Arrays
 from undoor.progress import Progress, silent
 from undoor.sites import attach
 from undoor.vocabulary import DEFAULT_FIT
@@ -139,7 +142,7 @@ def choose_plan_for_flagged(
     """
     promises = {}
     for done, (name, plan) in enumerate(plans.items(), 1):
-        promises[name] = try_on_flagged(on, plan)
+        promises[name] = _tried(on, name, plan)
         progress("choosing where to correct", done, len(plans))
     wanted = on.validation.fpr
     trials = tuple(
@@ -147,6 +150,18 @@ def choose_plan_for_flagged(
     )
     chosen = max(trials, key=lambda trial: trial.score).name
     return chosen, trials, promises[chosen]
+
+
+def _tried(on: FlaggedValidation, name: str, plan: Plan) -> Promise:
+    """Call `try_on_flagged`, or read its result from the journal where it is there already."""
+
+    def compute() -> Arrays:
+        return {"promise": np.array(astuple(try_on_flagged(on, plan)))}
+
+    validation = on.validation
+    facts = (validation.target, name)
+    arrays = counted_step(validation.journal, validation.meter, "flagged-plan", compute, *facts)
+    return Promise(*arrays["promise"].tolist())
 
 
 def try_on_flagged(on: FlaggedValidation, plan: Plan) -> Promise:

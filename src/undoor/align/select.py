@@ -17,9 +17,9 @@ from undoor.align.guard_threshold import GuardThreshold, place_threshold
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.classifier import Classifier
-from undoor.inversion.meter import Spent
+from undoor.inversion.counted_step import counted_step
 from undoor.inversion.triggered import Change, half_triggered
-from undoor.journal import Arrays, Draft
+from undoor.journal import Arrays
 from undoor.progress import Progress, silent
 from undoor.sites import attach
 
@@ -115,17 +115,12 @@ def choose_plan(
 
 def _tried(validation: CrossValidation, name: str, plan: Plan, fit: str, fold: int) -> PlanRates:
     """Call `try_plan`, or read its result from the journal where it is there already."""
-    if validation.journal is None:
-        return try_plan(validation, plan, fit, fold)
 
-    def compute(_: Draft) -> Arrays:
-        spent = Spent(validation.meter)
-        outcome = np.array(astuple(try_plan(validation, plan, fit, fold)))
-        return {"outcome": outcome, **spent.arrays()}
+    def compute() -> Arrays:
+        return {"outcome": np.array(astuple(try_plan(validation, plan, fit, fold)))}
 
-    arrays, resumed = validation.journal.step("plan", compute, validation.target, name, fit, fold)
-    if resumed:
-        Spent(validation.meter).resume(arrays)
+    facts = (validation.target, name, fit, fold)
+    arrays = counted_step(validation.journal, validation.meter, "plan", compute, *facts)
     sia, asr, fpr = arrays["outcome"].tolist()
     return PlanRates(sia, asr, fpr)
 

@@ -163,11 +163,12 @@ def without_images(labels: Tensor, classifier: Classifier) -> tuple[str, ...]:
     UndoorError
         There are images of fewer than two classes: none of them could be moved to the other.
     """
+    many = classifier.space.noun.many
     counts = torch.bincount(labels, minlength=classifier.num_classes)
     empty = [int(number) for number in (counts == 0).nonzero()[:, 0]]
     if classifier.num_classes - len(empty) < MIN_CLASSES:
         raise UndoorError(
-            f"expected images of at least {MIN_CLASSES} classes, got some of one; give images of "
+            f"expected {many} of at least {MIN_CLASSES} classes, got some of one; give {many} of "
             "as many classes as you can"
         )
     if not empty:
@@ -176,7 +177,7 @@ def without_images(labels: Tensor, classifier: Classifier) -> tuple[str, ...]:
     more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
     classes, verb = ("class", "has") if len(empty) == 1 else ("classes", "have")
     return (
-        f"{classes} {', '.join(shown)}{more} {verb} no images: a backdoor that moves images of "
+        f"{classes} {', '.join(shown)}{more} {verb} no {many}: a backdoor that moves {many} of "
         "these classes alone cannot be found",
     )
 

@@ -22,6 +22,8 @@ from undoor.errors import UndoorError, first_line
 MAX_RATIO = 200
 EXEMPT = 2**30
 MAX_DEFLATED = 1040
+# In what NumPy says of pickles.
+PICKLE = "allow_pickle"
 MAX_MEMBERS = 10_000
 # What numpy itself takes of a header, without the magic string in front.
 MAX_HEADER = 10_000
@@ -65,9 +67,10 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             if not isinstance(archive, NpzFile):
                 raise ValueError("it is of another kind")
         except Exception as error:
+            # NumPy takes whatever it does not know for a pickle, and advises to load that.
+            why = "it is damaged, or none" if PICKLE in str(error) else first_line(error)
             raise UndoorError(
-                f"{path} is not a readable .npz archive ({first_line(error)}); write it with "
-                "np.savez"
+                f"{path} is not a readable .npz archive ({why}); write it with np.savez"
             ) from error
         with archive:
             if len(archive.files) > MAX_MEMBERS:

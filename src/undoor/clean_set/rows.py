@@ -162,13 +162,23 @@ def read_table(path: Path, columns: Sequence[Column], *, labelled: bool) -> Tabl
         missing = [name for name in names if name not in present]
         if missing:
             raise UndoorError(
-                f"{path} has no column {listed(missing)}; its columns are: {listed(present)}; "
+                f"{path} has no column {listed(missing)}; "
+                f"its columns are: {listed(present) or 'none, since it is empty'}; "
                 "name the columns as [input] of the model.toml does"
             )
         return [name for name in present if labelled or name in names]
 
     read = read_csv if path.suffix == CSV else read_parquet
     return read(path, wanted)
+
+
+def _require_once(path: Path, head: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a head that has one of the names twice: it does not say which column is meant."""
+    twice = next((name for name in names if head.count(name) > 1), None)
+    if twice is not None:
+        raise UndoorError(
+            f"{path}: expected columns of different names, got {twice!r} twice; rename one of them"
+        )
 
 
 def read_csv(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
@@ -188,7 +198,9 @@ def read_csv(path: Path, wanted: Callable[[Sequence[str]], list[str]]) -> Table:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = csv.reader(stream, skipinitialspace=True)
             head = next(lines, [])
-            places = {name: head.index(name) for name in wanted(head)}
+            names = wanted(head)
+            _require_once(path, head, names)
+            places = {name: head.index(name) for name in names}
             rows = [row for row in lines if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UndoorError(

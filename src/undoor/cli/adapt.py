@@ -17,9 +17,9 @@ from undoor.cli.data_options import DataOptions
 from undoor.cli.exit_codes import ExitCode
 from undoor.cli.model_options import ModelOptions
 from undoor.cli.named_repair import RepairPath, RepairSha256
-from undoor.cli.output import output_folder, save_repair, save_scan
+from undoor.cli.output import output_folder, publish, results_folder, save_repair, save_scan
 from undoor.cli.reports import ReportOptions, save_reports
-from undoor.cli.runs import BudgetOptions
+from undoor.cli.runs import BudgetOptions, Fresh, resume
 from undoor.cli.show import show_files, show_repair
 from undoor.errors import UndoorError, UsageError
 
@@ -73,6 +73,7 @@ def adapt(
     database: Database = None,
     repair_sha256: RepairSha256 = None,
     inputs_split: InputsSplit = None,
+    fresh: Fresh = False,
 ) -> CommandResult:
     """Refit a repair on inputs that its guard flags, which carry the true trigger.
 
@@ -88,17 +89,22 @@ def adapt(
             f"--out {out}: expected another folder than that of --repair, got the same; the "
             "original repair is to be kept"
         )
+    from undoor.journal import digest
+
     formats = reports.formats(out)
-    with output_folder(out):
+    with output_folder(out, fresh=fresh) as journal:
         classifier = model.load()
         repair = pipeline.read_repair(repair_folder, classifier, repair_sha256)
         report = pipeline.read_scan_beside(repair_folder, classifier)
         x = _read(classifier, inputs or [], inputs_split, database)
         clean = data.read(classifier)
+        options = {"seed": data.seed, "repair": repair.sha256(), "inputs": digest(x)}
+        resume(journal, classifier, clean, options)
         result, flagged = pipeline.adapt_repair(
-            classifier, clean, repair, x, seed=data.seed, budget=limits.budget
+            classifier, clean, repair, x, seed=data.seed, budget=limits.budget, journal=journal
         )
-        files = [*(save_scan(out, report) if report else []), *save_repair(out, result)]
+        staging = results_folder(out)
+        files = [*(save_scan(staging, report) if report else []), *save_repair(staging, result)]
         if report:
             results = pipeline.results(
                 classifier,
@@ -109,7 +115,8 @@ def adapt(
                 model=str(model.model),
                 data=str(data.data),
             )
-            files += save_reports(out, formats, results)
+            files += save_reports(staging, formats, results)
+        files = publish(out, files)
 
     def show(console: Console) -> None:
         show_repair(console, result, classifier.class_names)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undoor.clean_set import CleanSet
     from undoor.evaluate import Evaluation
     from undoor.inversion.meter import Budget
+    from undoor.journal import Journal
     from undoor.render.results import Results
     from undoor.repair import Repair, TargetRepair
     from undoor.scan.report import ScanReport
@@ -103,6 +104,7 @@ def adapt_repair(
     *,
     seed: int,
     budget: Budget,
+    journal: Journal | None = None,
 ) -> tuple[Repair, dict[int, Tensor]]:
     """Return the adapted repair, and the inputs that the original repair flagged, by target."""
     from undoor.adapt import adapt, flagged_inputs
@@ -121,6 +123,7 @@ def adapt_repair(
                 flagged=found,
                 seed=seed,
                 budget=budget.less(*spent),
+                journal=journal,
                 progress=progress,
             )
     return adapted, found

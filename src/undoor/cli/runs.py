@@ -40,19 +40,22 @@ Memory = Annotated[
 ]
 
 
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Start over, whatever an earlier run left in --out.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """The memory of a run, and whether it resumes an earlier one."""
 
     memory: Memory = None
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Start over, whatever an earlier run left in --out.",
-            rich_help_panel=RUN_PANEL,
-        ),
-    ] = False
+    fresh: Fresh = False
     estimate: Annotated[
         bool,
         typer.Option(

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from undoor.clean_set.reading import UnreadableError
 from undoor.contract import Contract
-from undoor.deploy.agreement import described_targets, require_agreement
-from undoor.deploy.graph import DEFAULT_PROVIDERS, Outputs, ServedGraph
+from undoor.deploy.agreement import described_form, described_targets, require_agreement
+from undoor.deploy.graph import DEFAULT_PROVIDERS, Array, Outputs, ServedGraph
 from undoor.deploy.prediction import Prediction, predictions
 from undoor.errors import UndoorError, first_line
 from undoor.files import why
 from undoor.preparation import Picture, Preparation
 from undoor.vocabulary import (
-    DEFAULT_TASK,
     EXPORT_INPUT,
     EXPORT_KEY,
     EXPORT_OUTPUTS,
@@ -62,6 +61,10 @@ class ExportedModel:
         Shape, bounds and classes of the model.
     preparation
         How pictures are prepared.
+    output_form
+        What outputs mean: classes, numbers, or sets of labels.
+    targets
+        The goals that are guarded.
     """
 
     def __init__(
@@ -80,8 +83,8 @@ class ExportedModel:
         try:
             self.contract = Contract.from_json(self.metadata)
             self.preparation = Preparation.from_json(self.metadata["preprocessing"], self.contract)
-            classes = len(self.contract.class_names)
-            self._targets = described_targets(self.metadata, classes)
+            self.output_form = described_form(self.metadata, self.contract, file)
+            self.targets = described_targets(self.metadata, self.output_form.num_goals)
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UndoorError(
                 f"{file}: expected metadata of {EXPORT_SCHEMA} with preprocessing, got damaged or "
@@ -158,6 +161,11 @@ class ExportedModel:
                 raise UndoorError(f"input {place}: {error}") from None
         return self.run(prepared)
 
+    @property
+    def shows_bare(self) -> bool:
+        """Whether the file shows what the model alone predicts; see `outputs_and_bare`."""
+        return self._graph.is_cut
+
     def outputs(self, batch: NDArray[Any]) -> Outputs:
         """Return logits [N, K], flagged [N] and score [N] of inputs that `prepare` returned.
 
@@ -166,8 +174,20 @@ class ExportedModel:
         UndoorError
             ONNX Runtime fails on them.
         """
+        return self.outputs_and_bare(batch)[0]
+
+    def outputs_and_bare(self, batch: NDArray[Any]) -> tuple[Outputs, Array | None]:
+        """Return what `outputs` does, and the logits [N, K] of the model alone.
+
+        None in their place where the file does not show them: see `undoor.deploy.graph`.
+
+        Raises
+        ------
+        UndoorError
+            ONNX Runtime fails on them.
+        """
         try:
-            return self._graph.run(batch, self._targets, self.contract.bounds)
+            return self._graph.run(batch, self._at_target, self.contract.bounds)
         except Exception as error:
             reason = first_line(error)
             raise UndoorError(
@@ -177,7 +197,9 @@ class ExportedModel:
     def _require_agreement(self, file: Path) -> None:
         policy = self.metadata.get("policy")
         try:
-            require_agreement(self._graph, self.preparation, self._targets, policy, file)
+            require_agreement(
+                self._graph, self.preparation, self.output_form, self.targets, policy, file
+            )
         except UndoorError:
             raise
         except Exception as error:
@@ -187,7 +209,11 @@ class ExportedModel:
             ) from error
 
     def _run_batch(self, batch: NDArray[Any]) -> list[Prediction]:
-        return predictions(*self.outputs(batch), self.contract.class_names)
+        policy = self.metadata.get("policy")
+        return predictions(self.output_form, *self.outputs(batch), self.targets, policy)
+
+    def _at_target(self, bare: Array) -> Array:
+        return self.output_form.among(self.output_form.predictions(bare), self.targets)
 
     def _require_numbers(self, given: NDArray[Any]) -> NDArray[np.float32]:
         shape = self.contract.input_shape
@@ -246,18 +272,11 @@ def _metadata(graph: ServedGraph, file: Path) -> Mapping[str, Any]:
         )
     try:
         data = json.loads(text)
-        named = (data["schema"], data["task"])
+        schema = data["schema"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UndoorError(
             f"{file}: its metadata are damaged or older ({error}); {advice}"
         ) from None
-    schema, task = named
-    if schema == EXPORT_SCHEMA and task != DEFAULT_TASK:
-        raise UndoorError(
-            f"{file}: expected an export of a model with one label per input, got one for "
-            f"{task!s:.100}; run the file with ONNX Runtime, as undoor export shows, or the model "
-            "with undoor.guard"
-        )
     if schema != EXPORT_SCHEMA:
         raise UndoorError(
             f"{file}: expected an export of {EXPORT_SCHEMA}, got {schema!s:.100}; {advice}"

@@ -81,30 +81,34 @@ class ServedGraph:
         """Whether inputs that nothing is to be decided on are spared the corrected networks."""
         return len(self._parts) == PARTS
 
-    def run(self, x: Array, targets: Sequence[int], bounds: tuple[float, float]) -> Outputs:
+    def run(
+        self, x: Array, as_target: Callable[[Array], Array], bounds: tuple[float, float]
+    ) -> tuple[Outputs, Array | None]:
         """Return logits [N, K], flagged [N] and score [N] of inputs [N, ...].
+
+        Beside them the logits [N, K] of the original network; None where the graph is not cut.
 
         Parameters
         ----------
         x
             As the file takes them.
-        targets
-            The classes that are guarded.
+        as_target
+            Returns which logits [N, K] of the original network are predicted as a target: [N].
         bounds
             Of raw inputs; pixels, which are integers, are always within them.
         """
         takes = self.inputs[0][0]
         if not self.is_cut:
-            return tuple(self._parts[0].run(list(EXPORT_OUTPUTS), {takes: x}))
+            return tuple(self._parts[0].run(list(EXPORT_OUTPUTS), {takes: x})), None
         (bare,) = self._parts[0].run([EXPORT_BARE], {takes: x})
-        rows = np.isin(bare.argmax(1), targets) | ~_ordinary(bare)
+        rows = as_target(bare) | ~_ordinary(bare)
         if x.dtype.kind == "f":
             rows |= ~_ordinary(x, *bounds)
-        outputs = bare, np.zeros(len(x), bool), np.full(len(x), NO_SCORE, np.float32)
+        outputs = bare.copy(), np.zeros(len(x), bool), np.full(len(x), NO_SCORE, np.float32)
         if rows.any():
             for part, decided in zip(outputs, self.decide(x[rows], bare[rows]), strict=True):
                 part[rows] = decided
-        return outputs
+        return outputs, bare
 
     def decide(self, x: Array, bare: Array) -> Outputs:
         """Return what is decided on inputs [N, ...] that all go through the corrected networks.

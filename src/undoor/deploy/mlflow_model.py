@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from undoor.deploy.exported_model import ExportedModel
 from undoor.errors import UndoorError
 from undoor.extras import how_to_install
+from undoor.output_forms.numbers import Numbers
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
@@ -34,7 +35,7 @@ def log_model(
 
     The model takes a table with the column "image", the bytes of an image file each (base64 in
     JSON), or for models of other inputs numbers [N, *input_shape], float32. It returns a table with
-    the columns label, class, flagged, rejected and score of `Prediction`.
+    the columns label, class, flagged, rejected and score of `Prediction`, with its unit or labels.
 
     Parameters
     ----------
@@ -81,7 +82,10 @@ def signature_of(model: ExportedModel) -> ModelSignature:
     import numpy as np
     from mlflow.models.signature import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Array
 
+    form = model.output_form
+    label: Any = DataType.double if form.datatype == Numbers.datatype else DataType.long
     if model.preparation.takes_pictures:
         taken: Any = ColSpec(DataType.binary, COLUMN)
     else:
@@ -90,7 +94,9 @@ def signature_of(model: ExportedModel) -> ModelSignature:
         Schema([taken]),
         Schema(
             [
-                ColSpec(DataType.long, "label"),
+                ColSpec(
+                    Array(label) if form.label_shape else label, "label", form.no_label is not None
+                ),
                 ColSpec(DataType.string, "class", required=False),
                 ColSpec(DataType.boolean, "flagged"),
                 ColSpec(DataType.boolean, "rejected"),

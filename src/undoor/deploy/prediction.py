@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undoor.vocabulary import NO_SCORE, REJECTED
+from undoor.output_forms.output_form import Array, OutputForm, Plain
+from undoor.vocabulary import NO_SCORE, REJECT
 
 
 @dataclass(frozen=True)
@@ -19,25 +19,31 @@ class Prediction:
     Attributes
     ----------
     label
-        The number of the class; -1 where there is no prediction.
+        The number of the class, -1 where there is no prediction. Of models of numbers the number,
+        and of models of sets of labels a 1 for each label that is on and a 0 for the others; None
+        where there is no prediction.
     class_name
-        None where there is no prediction.
+        The prediction as people read it; None where there is none.
     flagged
         Whether the input seems to use the backdoor, or cannot be judged.
     score
         The guard's score; None where no corrected network was asked, since the input is predicted
         as no target, and the highest float32 where the input cannot be judged.
+    details
+        Of a number its ``unit``; of a set the ``labels`` that are on, each with its number, name
+        and probability.
     """
 
-    label: int
+    label: Plain | None
     class_name: str | None
     flagged: bool
     score: float | None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rejected(self) -> bool:
         """Whether there is no prediction."""
-        return self.label == REJECTED
+        return self.class_name is None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields under the names that `undoor check --json` has for them."""
@@ -47,37 +53,67 @@ class Prediction:
             "flagged": self.flagged,
             "rejected": self.rejected,
             "score": self.score,
+            **self.details,
         }
 
 
 def without_prediction(
-    logits: NDArray[np.float32], flagged: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return which inputs [N] have no prediction, by the guarded logits [N, K] and flags [N].
+    form: OutputForm,
+    outputs: Array,
+    flagged: Array,
+    score: Array,
+    targets: Sequence[int],
+    policy: str | None = None,
+) -> Array:
+    """Return which inputs [N] have no prediction, by what the guard returns of them.
 
-    Under every policy, an input without a prediction is flagged, and its logits are 0 but for those
-    of targets, which are the lowest float32 (`undoor.decision.blank_logits`).
+    Under every policy, an input without a prediction is flagged, and its outputs are those of
+    `undoor.decision.blank_logits`.
+
+    Parameters
+    ----------
+    form
+        What outputs mean.
+    outputs, flagged, score
+        [N, K], [N] and [N].
+    targets
+        That are guarded.
+    policy
+        Of the guard; under "reject" nothing that is flagged has a prediction.
     """
-    lowest = logits <= NO_SCORE
-    return np.asarray(flagged & lowest.any(1) & (lowest | (logits == 0)).all(1))
+    blank = (policy == REJECT) | form.are_blank(outputs, score, targets)
+    return np.asarray(flagged & blank)
 
 
 def predictions(
-    logits: NDArray[np.float32],
-    flagged: NDArray[np.bool_],
-    score: NDArray[np.float32],
-    class_names: Sequence[str],
+    form: OutputForm,
+    outputs: Array,
+    flagged: Array,
+    score: Array,
+    targets: Sequence[int],
+    policy: str | None = None,
 ) -> list[Prediction]:
-    """Return the predictions that the outputs [N, K], [N] and [N] of an exported file stand for."""
-    labels = np.where(without_prediction(logits, flagged), REJECTED, logits.argmax(1))
-    return [
-        Prediction(
-            label,
-            None if label == REJECTED else class_names[label],
-            flag,
-            None if value == NO_SCORE else value,
+    """Return the predictions that the outputs of an exported file stand for.
+
+    Parameters
+    ----------
+    form, outputs, flagged, score, targets, policy
+        As for `without_prediction`.
+    """
+    withheld = without_prediction(form, outputs, flagged, score, targets, policy)
+    labels = form.withheld(form.predictions(outputs), withheld)
+    found = []
+    for row, (label, flag, value) in enumerate(
+        zip(labels, flagged.tolist(), score.tolist(), strict=True)
+    ):
+        plain = form.plain(label)
+        found.append(
+            Prediction(
+                form.no_label if plain is None else plain,
+                None if plain is None else form.shown(plain),
+                flag,
+                None if value == NO_SCORE else value,
+                form.details(outputs[row], label),
+            )
         )
-        for label, flag, value in zip(
-            labels.tolist(), flagged.tolist(), score.tolist(), strict=True
-        )
-    ]
+    return found

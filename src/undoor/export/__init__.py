@@ -80,7 +80,7 @@ def export(
     kind = _format(file, to)
     repair.require_model(classifier)
     # Graphs name the device that they were made on: files are for any machine.
-    classifier = classifier.on(CPU)
+    classifier = classifier.on(CPU).with_goals(repair.contract.goals)
     if not repair.targets:
         raise UndoorError(
             "expected a repair of at least one target, got one without; there is nothing to guard: "

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from undoor.align.guard_threshold import GuardThreshold
 from undoor.classifier import Classifier
 from undoor.export.trigger_pictures import trigger_pictures
+from undoor.output_forms.output_form import OutputForm
+from undoor.output_forms.registry import described
 from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
 from undoor.vocabulary import EXPORT_SCHEMA
@@ -32,6 +34,8 @@ class About:
         How pictures become inputs, with the contract of the model.
     space, task
         Their names: what an input is, what an output means.
+    outputs
+        What outputs mean to servers; None where they know no form for it.
     calibrations
         What each threshold promises, as in `GuardThreshold.to_json`, without the scores.
     rule, policy
@@ -46,6 +50,7 @@ class About:
     preparation: Preparation
     space: str
     task: str
+    outputs: OutputForm | None
     targets: tuple[int, ...]
     thresholds: tuple[float, ...]
     calibrations: tuple[Mapping[str, Any], ...]
@@ -71,6 +76,7 @@ class About:
             preparation=Preparation.of(classifier, in_graph=with_preprocessing),
             space=classifier.space.name,
             task=classifier.task.name,
+            outputs=classifier.output_form,
             targets=tuple(item.target for item in repair.targets),
             thresholds=tuple(item.threshold for item in repair.targets),
             calibrations=tuple(_without_scores(item.calibration) for item in repair.targets),
@@ -90,6 +96,7 @@ class About:
             **self.preparation.contract.to_json(),
             "space": self.space,
             "task": self.task,
+            "outputs": None if self.outputs is None else described(self.outputs),
             "preprocessing": self.preparation.to_json(),
             "targets": list(self.targets),
             "thresholds": list(self.thresholds),

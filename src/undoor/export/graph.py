@@ -55,13 +55,16 @@ class GuardedGraph(nn.Module):
         predicted = task.predictions(bare)
         trusted = self.original.space.within(images, self.original.bounds)
         whole = pass_through(bare, trusted)
+        settled = torch.zeros_like(whole.flagged)
         for target, threshold, network in zip(
             self.targets, self.thresholds, self.corrected, strict=True
         ):
             found = decide(
                 bare, network(images), target, threshold, self.rule, self.policy, trusted, task
             )
-            as_target = task.reached(predicted, target)
+            # Flagged for one target, it stays so whatever the guard of another says.
+            as_target = task.reached(predicted, target) & ~settled
+            settled = settled | (as_target & found.flagged)
             whole = Decision(
                 *(
                     _where(as_target, here, elsewhere)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
 from undoor.deploy.prediction import without_prediction
+from undoor.output_forms.output_form import NONE, OutputForm, Plain
 from undoor.serve.served_model import Array, Outputs, ServedModel
-from undoor.vocabulary import FLAG, MAX_SCORE, NO_SCORE, OVERSHOOT, REJECT, REJECTED
+from undoor.vocabulary import MAX_SCORE, NO_SCORE, OVERSHOOT
 
 Reason = Literal["backdoor", "out of range", "not finite", "no prediction", "model failed"]
 REASONS: Final = get_args(Reason)
 BACKDOOR, OUT_OF_RANGE, NOT_FINITE, NO_PREDICTION, MODEL_FAILED = REASONS
-NONE = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +24,30 @@ class Answers:
 
     Attributes
     ----------
+    form
+        What outputs and labels mean.
     logits
-        [N, K] float32, of the guarded prediction; 0 for all classes but the targets where there is
-        no prediction.
+        [N, K] float32, of the guarded prediction; where there is none, those that exclude the
+        targets.
     labels
-        [N] int64; `REJECTED` without a prediction.
+        [N, ...] the guarded predictions, withheld where there are none.
+    model_labels
+        [N, ...] those of the model alone, withheld where they are not known.
     flagged
         [N] bool.
     score
         [N] float32, as `undoor.guard` gives it.
     targets
-        [N] int64: the target whose guard flagged the input; -1 for all others.
+        [N] int64: the target whose guard flagged the input; -1 for all others. Of several that the
+        model alone predicts at once, the first.
     reasons
         Why each input was flagged; None for those that were not.
     """
 
+    form: OutputForm
     logits: Array
     labels: Array
+    model_labels: Array
     flagged: Array
     score: Array
     targets: Array
@@ -49,11 +56,9 @@ class Answers:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def bare_label(self, row: int) -> int | None:
+    def bare_label(self, row: int) -> Plain | None:
         """Return what the model alone predicts for an input; None where that is not known."""
-        if self.reasons[row] in (None, BACKDOOR):
-            return int(self.targets[row] if self.flagged[row] else self.labels[row])
-        return None
+        return self.form.plain(self.model_labels[row])
 
     def known_score(self, row: int) -> float | None:
         """Return the score of an input; None where no guard judged it, or none could."""
@@ -63,22 +68,20 @@ class Answers:
     def at(self, places: Sequence[int]) -> Answers:
         """Return the answers to the inputs at these places, in this order."""
         chosen = list(places)
-        return Answers(
-            self.logits[chosen],
-            self.labels[chosen],
-            self.flagged[chosen],
-            self.score[chosen],
-            self.targets[chosen],
-            tuple(self.reasons[place] for place in chosen),
-        )
+        arrays: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ARRAYS}
+        return replace(self, **arrays, reasons=tuple(self.reasons[place] for place in chosen))
 
     def judged(self, target: int) -> tuple[int, int]:
         """Return how many inputs the model alone predicts as `target`, and how many are flagged.
 
         Inputs that cannot be judged do not count: a guard promises nothing about them.
         """
-        flagged = int((self.targets == target).sum())
-        return flagged + int(((self.labels == target) & ~self.flagged).sum()), flagged
+        flagged = self.targets == target
+        as_target = flagged | self.form.reached(self.model_labels, target)
+        return int(as_target.sum()), int(flagged.sum())
+
+
+ARRAYS = ("logits", "labels", "model_labels", "flagged", "score", "targets")
 
 
 def answers(model: ServedModel, x: Array, outputs: Outputs) -> Answers:
@@ -87,26 +90,38 @@ def answers(model: ServedModel, x: Array, outputs: Outputs) -> Answers:
     Inputs outside the bounds, NaN and infinite ones are flagged and get no label under any policy;
     whatever an engine returns that is not understood is flagged as well.
     """
+    form = model.outputs
     logits, flagged = np.array(outputs.logits, np.float32), np.array(outputs.flagged, bool)
     score = np.array(outputs.score, np.float32)
     finite, inside = _within(model, x)
     sound = np.isfinite(logits).all(1) & np.isfinite(score)
-    found = _targets(model, logits, flagged & finite & inside & sound)
+    bare = None if outputs.bare is None else form.predictions(outputs.bare)
+    found = form.flagged_by(logits, bare, model.targets, model.policy)
+    found = np.where(flagged & finite & inside & sound, found, NONE)
     flagged |= ~(finite & inside & sound)
     reasons = tuple(_reason(*row) for row in zip(flagged, finite, inside, found, strict=True))
-    withheld = np.array([reason not in (None, BACKDOOR) for reason in reasons], bool)
-    withheld |= without_prediction(logits, flagged) | (flagged & (model.policy == REJECT))
-    labels = np.where(withheld, REJECTED, logits.argmax(1)).astype(np.int64)
-    logits[withheld] = _blank(model, logits.shape[1])
+    unknown = np.array([reason not in (None, BACKDOOR) for reason in reasons], bool)
+    withheld = unknown | without_prediction(
+        form, logits, flagged, score, model.targets, model.policy
+    )
+    labels = form.predictions(logits)
+    alone = form.withheld(form.alone(labels, bare, flagged, found), unknown)
+    logits[withheld] = form.blank(model.targets)
     score[~(finite & inside & sound)] = MAX_SCORE
-    return Answers(logits, labels, flagged, score, found, reasons)
+    return Answers(
+        form, logits, form.withheld(labels, withheld), alone, flagged, score, found, reasons
+    )
 
 
 def failed(model: ServedModel) -> Answers:
     """Return the answer to one input for which the engine raised an error: flagged, no label."""
+    logits = model.outputs.blank(model.targets)[None]
+    label = model.outputs.withheld(model.outputs.predictions(logits), np.array([True]))
     return Answers(
-        _blank(model, len(model.contract.class_names))[None],
-        np.array([REJECTED], np.int64),
+        model.outputs,
+        logits,
+        label,
+        label,
         np.array([True]),
         np.array([MAX_SCORE], np.float32),
         np.array([NONE], np.int64),
@@ -116,14 +131,11 @@ def failed(model: ServedModel) -> Answers:
 
 def joined(parts: list[Answers]) -> Answers:
     """Return the answers of at least one part as one."""
-    return Answers(
-        np.concatenate([part.logits for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.flagged for part in parts]),
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.targets for part in parts]),
-        tuple(reason for part in parts for reason in part.reasons),
-    )
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS
+    }
+    reasons = tuple(reason for part in parts for reason in part.reasons)
+    return replace(parts[0], **arrays, reasons=reasons)
 
 
 def _within(model: ServedModel, x: Array) -> tuple[Array, Array]:
@@ -137,26 +149,6 @@ def _within(model: ServedModel, x: Array) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore"):
         inside = np.asarray(((rows >= low - reach) & (rows <= high + reach)).all(1))
     return finite, inside
-
-
-def _targets(model: ServedModel, logits: Array, judged: Array) -> Array:
-    """Return the target of each flagged input [N], -1 for the others.
-
-    Under "flag", the logits are those of the model alone, which predicts the target. Under the
-    other policies, the logit of the target alone is the lowest number.
-    """
-    if model.policy == FLAG:
-        found = logits.argmax(1)
-        return np.where(judged & np.isin(found, model.targets), found, NONE)
-    places = np.array(model.targets, np.int64)
-    lowest = logits[:, places] <= NO_SCORE
-    return np.where(judged & (lowest.sum(1) == 1), places[lowest.argmax(1)], NONE)
-
-
-def _blank(model: ServedModel, classes: int) -> Array:
-    blank = np.zeros(classes, np.float32)
-    blank[list(model.targets)] = NO_SCORE
-    return blank
 
 
 def _reason(flagged: bool, finite: bool, inside: bool, target: int) -> Reason | None:

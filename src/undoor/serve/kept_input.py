@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from undoor.output_forms.output_form import Plain
 from undoor.serve.served_model import Array
 
 NUMBERS = "<f4"
@@ -27,7 +28,8 @@ class KeptInput:
     target
         The target whose guard flagged it; None where no guard judged it.
     label
-        What was predicted; None where nothing was.
+        What was predicted, as `undoor.output_forms.output_form.OutputForm.plain` gives it; None
+        where nothing was.
     score
         The guard's score; None where there is none.
     reason
@@ -42,7 +44,7 @@ class KeptInput:
     model_sha256: str
     repair_sha256: str
     target: int | None
-    label: int | None
+    label: Plain | None
     score: float | None
     reason: str
     x: Array
@@ -51,12 +53,20 @@ class KeptInput:
     def columns(self) -> dict[str, Any]:
         """Return the columns of the table but its number."""
         x = np.ascontiguousarray(self.x, NUMBERS)
-        named = ("time", "model_sha256", "repair_sha256", "target", "label", "score", "reason")
+        named = ("time", "model_sha256", "repair_sha256", "target", "score", "reason")
+        is_class = isinstance(self.label, int)
         return {
             **{name: getattr(self, name) for name in named},
+            "label": self.label if is_class else None,
             "shape": json.dumps(list(x.shape)),
             "input": x.tobytes(),
         }
+
+    @property
+    def prediction(self) -> str | None:
+        """What was predicted as JSON; None of a class, whose number has a column of its own."""
+        is_class = self.label is None or isinstance(self.label, int)
+        return None if is_class else json.dumps(self.label)
 
 
 def kept_input(row: Mapping[str, Any]) -> KeptInput | None:
@@ -67,6 +77,8 @@ def kept_input(row: Mapping[str, Any]) -> KeptInput | None:
     try:
         shape = json.loads(row["shape"])
         content = bytes(row["input"])
+        prediction = row["prediction"]
+        label = row["label"] if prediction is None else json.loads(prediction)
     except (ValueError, TypeError, RecursionError):
         return None
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_AXES:
@@ -80,7 +92,7 @@ def kept_input(row: Mapping[str, Any]) -> KeptInput | None:
         model_sha256=row["model_sha256"],
         repair_sha256=row["repair_sha256"],
         target=row["target"],
-        label=row["label"],
+        label=label,
         score=row["score"],
         reason=row["reason"],
         x=np.frombuffer(content, NUMBERS).reshape(shape),

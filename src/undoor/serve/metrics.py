@@ -129,7 +129,7 @@ class Shares(Collector):
             for guard in self._model.guards:
                 number = value(found[guard.target], guard.promised)
                 if number is not None:
-                    label = str(guard.target), self._model.class_name(guard.target) or ""
+                    label = str(guard.target), self._model.goal_name(guard.target) or ""
                     family.add_metric(label, number)
             yield family
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from undoor.deploy.exported_model import ExportedModel, read_exported
 from undoor.errors import UndoorError
+from undoor.output_forms.classes import Classes
 from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
-from undoor.vocabulary import Policy
+from undoor.vocabulary import FLAG, Policy
 
 PLATFORM = "onnxruntime_onnx"
 PNG = b"\x89PNG"
@@ -54,6 +55,7 @@ class OnnxEngine:
             )
         self._exported = ExportedModel(file, content=content, threads=threads or None)
         self._model = _served(self._exported, file, name)
+        _require_known_targets(self._exported, file)
 
     @property
     def model(self) -> ServedModel:
@@ -65,11 +67,16 @@ class OnnxEngine:
         at_once = len(x)
         if self._exported.preparation.in_graph:
             at_once = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:3]))
-        parts = [
-            self._exported.outputs(np.ascontiguousarray(x[start : start + at_once]))
-            for start in range(0, len(x), at_once)
-        ]
-        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
+        parts, bare = zip(
+            *(
+                self._exported.outputs_and_bare(np.ascontiguousarray(x[start : start + at_once]))
+                for start in range(0, len(x), at_once)
+            ),
+            strict=True,
+        )
+        logits, flagged, score = map(np.concatenate, zip(*parts, strict=True))
+        known = None if bare[0] is None else np.concatenate(bare)
+        return Outputs(logits, flagged, score, known)
 
 
 def sha256_of(file: Path) -> str:
@@ -99,11 +106,24 @@ def _served(exported: ExportedModel, file: Path, name: str) -> ServedModel:
             model_sha256=str(about["model_sha256"]),
             repair_sha256=str(about["repair_sha256"]),
             triggers=_triggers(about.get("triggers") or {}),
+            output_form=exported.output_form,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UndoorError(
             f"{file}: its description is not one of undoor ({error!r:.200}); export again"
         ) from error
+
+
+def _require_known_targets(exported: ExportedModel, file: Path) -> None:
+    """Refuse a file of which nobody could say which of its guards flagged an input."""
+    form, targets = exported.output_form, exported.targets
+    tells = exported.shows_bare or len(targets) == 1 or form.kind == Classes.kind
+    if not tells and exported.metadata["policy"] != FLAG:
+        raise UndoorError(
+            f"{file}: expected a file that shows what the model alone predicts, since it guards "
+            f"{len(targets)} targets of a {form.kind}, got one that does not; install the library "
+            "onnx, or export it without preprocessing in the graph"
+        )
 
 
 def _triggers(pictures: Mapping[str, str]) -> dict[int, bytes]:

@@ -7,6 +7,7 @@ import math
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import UploadFile
@@ -20,7 +21,6 @@ from undoor.serve.schemas import CLASSIFY_BODY, ERRORS, ClassifyAnswer
 from undoor.serve.served_model import Array, Inputs, ServedModel
 from undoor.serve.service import Reply, Service
 from undoor.serve.tensors import json_of, numbers, require_count
-from undoor.vocabulary import REJECTED
 
 JSON, FORM = "application/json", "multipart/form-data"
 BYTES = "application/octet-stream"
@@ -50,24 +50,26 @@ def router_of(service: Service) -> APIRouter:
 def document(model: ServedModel, reply: Reply) -> dict[str, Any]:
     """Return the answer to a request as JSON."""
     found = reply.answers
+    form = model.outputs
     thresholds = {guard.target: guard.threshold for guard in model.guards}
+    asked = np.where(found.flagged, found.targets, found.form.first_of(found.labels, model.targets))
     results = []
     for row in range(len(found)):
-        label, target = int(found.labels[row]), int(found.targets[row])
-        known = None if label == REJECTED else label
+        label, target = form.plain(found.labels[row]), int(found.targets[row])
         bare = found.bare_label(row)
         results.append(
             {
-                "label": known,
-                "class": model.class_name(known),
+                "label": label,
+                "class": form.shown(label),
                 "flagged": bool(found.flagged[row]),
                 "score": found.known_score(row),
-                "threshold": None if bare is None else thresholds.get(bare),
+                "threshold": thresholds.get(int(asked[row])),
                 "reason": found.reasons[row],
                 "target": None if target < 0 else target,
                 "model_label": bare,
-                "model_class": model.class_name(bare),
+                "model_class": form.shown(bare),
                 "kept": reply.kept[row],
+                **form.details(found.logits[row], found.labels[row]),
             }
         )
     return {"model": model.name, "policy": model.policy, "results": results}

@@ -98,7 +98,7 @@ def _state(model: ServedModel, tests: Mapping[int, Tested]) -> dict[str, Any]:
         targets.append(
             {
                 "target": guard.target,
-                "class": model.class_name(guard.target),
+                "class": model.goal_name(guard.target),
                 "threshold": guard.threshold,
                 "promised": guard.promised,
                 "judged": tested.test.judged,
@@ -115,6 +115,8 @@ def _state(model: ServedModel, tests: Mapping[int, Tested]) -> dict[str, Any]:
         "platform": model.platform,
         "policy": model.policy,
         "takes_pictures": model.takes_pictures,
+        "predicts": model.outputs.kind,
+        "unit": model.outputs.unit,
         "input_shape": list(model.contract.input_shape),
         "bounds": list(model.contract.bounds),
         "model_sha256": model.model_sha256,
@@ -128,15 +130,9 @@ def _described(model: ServedModel, item: KeptInput) -> dict[str, Any]:
         "number": item.number,
         "time": item.time,
         "target": item.target,
-        "target_class": _name(model, item.target),
+        "target_class": model.goal_name(item.target),
         "label": item.label,
-        "class": _name(model, item.label),
+        "class": model.outputs.shown(item.label),
         "score": item.score,
         "reason": item.reason,
     }
-
-
-def _name(model: ServedModel, label: int | None) -> str | None:
-    """Return the name of a class of the database, which may hold other numbers."""
-    known = label is not None and 0 <= label < len(model.contract.class_names)
-    return model.class_name(label) if known else None

@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from undoor.serve.model_metadata import VERSION, metadata
 from undoor.serve.refusal import Refusal
 from undoor.serve.schemas import ERRORS, INFER_BODY, InferAnswer, ModelMetadata
 from undoor.serve.service import Service
-from undoor.serve.tensors import VERSION, metadata, read_request, response
+from undoor.serve.tensors import read_request, response
 
 LENGTH_OF_JSON = "Inference-Header-Content-Length"
 EXTENSIONS = ["binary_tensor_data"]

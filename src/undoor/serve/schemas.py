@@ -34,19 +34,36 @@ class InferAnswer(BaseModel):
     outputs: list[dict[str, Any]]
 
 
+class LabelOn(BaseModel):
+    """A label that is on."""
+
+    label: int
+    class_: str = Field(alias="class", description="Its name.")
+    score: float = Field(description="Its probability.")
+
+
 class Result(BaseModel):
     """The answer to one input."""
 
-    label: int | None = Field(description="The predicted class; null where nothing is predicted.")
-    class_: str | None = Field(alias="class", description="Its name.")
+    label: int | float | list[int] | None = Field(
+        description="The predicted class; of other models the number, or for each label 1 where it "
+        "is on and 0 where not. Null where nothing is predicted."
+    )
+    class_: str | None = Field(alias="class", description="The prediction as people read it.")
     flagged: bool = Field(description="Whether the input is suspected to use the backdoor.")
     score: float | None = Field(description="The guard's score; null where there is none.")
     threshold: float | None = Field(description="Above this score inputs are flagged.")
     reason: str | None = Field(description="Why the input is flagged.")
     target: int | None = Field(description="The target whose guard flagged it.")
-    model_label: int | None = Field(description="What the model alone predicts.")
+    model_label: int | float | list[int] | None = Field(
+        description="What the model alone predicts."
+    )
     model_class: str | None
     kept: int | None = Field(description="The number under which the input is kept.")
+    unit: str | None = Field(None, description="Of models of numbers: what the number is.")
+    labels: list[LabelOn] | None = Field(
+        None, description="Of models of sets of labels: those that are on."
+    )
 
 
 class ClassifyAnswer(BaseModel):

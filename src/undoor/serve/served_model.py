@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from undoor.contract import Contract
 from undoor.errors import UndoorError
+from undoor.output_forms.classes import Classes
+from undoor.output_forms.output_form import OutputForm
 from undoor.preparation import Preparation
 from undoor.serve.input_form import InputForm
 from undoor.vocabulary import DEFAULT_FPR, POLICIES, Policy
@@ -84,6 +86,8 @@ class ServedModel:
         One for each target.
     model_sha256, repair_sha256
         What the answers depend on.
+    output_form
+        What outputs mean; None for classes with the names of the contract.
     triggers
         A PNG of the recovered trigger for each target, where the repair is at hand.
     """
@@ -96,12 +100,18 @@ class ServedModel:
     model_sha256: str
     repair_sha256: str
     triggers: Mapping[int, bytes] = field(default_factory=dict)
+    output_form: OutputForm | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UndoorError(
                 f"expected a policy of {', '.join(POLICIES)}, got {self.policy!r}; export again"
             )
+
+    @property
+    def outputs(self) -> OutputForm:
+        """What outputs mean."""
+        return self.output_form or Classes(self.contract.class_names)
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -127,9 +137,10 @@ class ServedModel:
         """Return one input as a raw one [*input_shape] float32: pixels are prepared."""
         return self.preparation.prepared(x) if self.preparation.in_graph else x
 
-    def class_name(self, label: int | None) -> str | None:
-        """Return the name of a class; None for no class."""
-        return None if label is None or label < 0 else self.contract.class_names[label]
+    def goal_name(self, goal: int | None) -> str | None:
+        """Return the name of a goal, such as a class; None where there is no such goal."""
+        known = goal is not None and 0 <= goal < len(self.contract.class_names)
+        return self.contract.class_names[goal] if known else None  # type: ignore[index]
 
 
 class Outputs(NamedTuple):
@@ -143,11 +154,14 @@ class Outputs(NamedTuple):
         [N] bool.
     score
         [N] float32.
+    bare
+        [N, K] float32, the logits of the model alone; None where they are not known.
     """
 
     logits: Array
     flagged: Array
     score: Array
+    bare: Array | None = None
 
 
 class Engine(Protocol):
@@ -172,13 +186,13 @@ def warmed_up(engine: Engine) -> Engine:
     UndoorError
         It does not return what it should.
     """
-    classes = len(engine.model.contract.class_names)
+    outputs = engine.model.outputs.num_outputs
     for n in (1, 2):
-        got = [part.shape for part in engine.run(engine.model.preparation.example(n))]
-        if got != [(n, classes), (n,), (n,)]:
+        found = engine.run(engine.model.preparation.example(n))
+        got = [part.shape for part in (found.logits, found.flagged, found.score)]
+        if got != [(n, outputs), (n,), (n,)]:
             raise UndoorError(
-                f"expected logits [{n}, {classes}], flagged [{n}] and score [{n}] of the model, "
-                f"got {', '.join(str(list(shape)) for shape in got)}; serve models with one label "
-                "per input"
+                f"expected logits [{n}, {outputs}], flagged [{n}] and score [{n}] of the model, "
+                f"got {', '.join(str(list(shape)) for shape in got)}; export the model again"
             )
     return engine

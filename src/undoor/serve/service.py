@@ -25,7 +25,6 @@ from undoor.serve.served_model import Array, Engine, Inputs, ServedModel
 from undoor.serve.settings import Settings
 from undoor.serve.singly import run_batch
 from undoor.serve.store import Store
-from undoor.vocabulary import REJECTED
 
 log = logging.getLogger("undoor.serve")
 Value = TypeVar("Value")
@@ -206,13 +205,13 @@ def _kept_inputs(model: ServedModel, x: Inputs, found: Answers, rows: list[int])
 
 
 def _kept_input(model: ServedModel, x: Array, found: Answers, row: int) -> KeptInput:
-    target, label = int(found.targets[row]), int(found.labels[row])
+    target = int(found.targets[row])
     return KeptInput(
         time=time.time(),
         model_sha256=model.model_sha256,
         repair_sha256=model.repair_sha256,
         target=None if target < 0 else target,
-        label=None if label == REJECTED else label,
+        label=found.form.plain(found.labels[row]),
         score=found.known_score(row),
         reason=str(found.reasons[row]),
         x=x,

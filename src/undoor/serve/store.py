@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from undoor.database import database, has_file
 from undoor.errors import UndoorError, first_line
 from undoor.serve.kept_input import KeptInput, kept_input
+from undoor.serve.kept_rows import forget_oldest, insert, select_kept
 from undoor.serve.sequential import ShareTest
 from undoor.serve.tables import COUNTS, FLAGGED, METADATA, TESTS
 
@@ -84,30 +85,24 @@ class Store:
         They are on disk when this returns.
         """
         with self._transaction() as connection:
-            numbers = [_insert(connection, item) for item in inputs]
+            numbers = [insert(connection, item) for item in inputs]
             for repair in {item.repair_sha256 for item in inputs}:
-                _forget_oldest(connection, repair, limit)
+                forget_oldest(connection, repair, limit)
         return numbers
 
     def kept(self, model_sha256: str, *, newest: int | None = None) -> list[KeptInput]:
         """Return the kept inputs of a model, the newest first, at most `newest`."""
-        query = (
-            sql.select(FLAGGED)
-            .where(FLAGGED.c.model_sha256 == model_sha256)
-            .order_by(FLAGGED.c.id.desc())
-            .limit(newest)
-        )
+        of_model = FLAGGED.c.model_sha256 == model_sha256
         with self._transaction() as connection:
-            rows = connection.execute(query).mappings().all()
+            query = select_kept(connection).where(of_model).order_by(FLAGGED.c.id.desc())
+            rows = connection.execute(query.limit(newest)).mappings().all()
         return [item for row in rows if (item := kept_input(dict(row))) is not None]
 
     def kept_one(self, number: int, model_sha256: str) -> KeptInput | None:
         """Return one kept input; None where it is not there, or no longer."""
-        query = sql.select(FLAGGED).where(
-            FLAGGED.c.id == number, FLAGGED.c.model_sha256 == model_sha256
-        )
+        this = (FLAGGED.c.id == number) & (FLAGGED.c.model_sha256 == model_sha256)
         with self._transaction() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(select_kept(connection).where(this)).mappings().first()
         return None if row is None else kept_input(dict(row))
 
     def count(
@@ -229,28 +224,6 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 def _begin_sqlite(connection: sql.Connection) -> None:
     # Two workers that both read and then write would have to begin again.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _insert(connection: sql.Connection, item: KeptInput) -> int:
-    key = connection.execute(sql.insert(FLAGGED).values(**item.columns())).inserted_primary_key
-    assert key is not None
-    return int(key[0])
-
-
-def _forget_oldest(connection: sql.Connection, repair_sha256: str, limit: int) -> None:
-    last = connection.execute(
-        sql.select(FLAGGED.c.id)
-        .where(FLAGGED.c.repair_sha256 == repair_sha256)
-        .order_by(FLAGGED.c.id.desc())
-        .offset(limit)
-        .limit(1)
-    ).scalar()
-    if last is not None:
-        connection.execute(
-            sql.delete(FLAGGED).where(
-                FLAGGED.c.repair_sha256 == repair_sha256, FLAGGED.c.id <= last
-            )
-        )
 
 
 def _add(

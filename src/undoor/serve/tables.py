@@ -21,6 +21,14 @@ FLAGGED = sql.Table(
     # A number is never given twice: an answer names it.
     sqlite_autoincrement=True,
 )
+# Of predictions that are no numbers of classes, as JSON. A table of its own, since databases of
+# before have the other one without such a column.
+PREDICTIONS = sql.Table(
+    "undoor_predictions",
+    METADATA,
+    sql.Column("flagged_id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("prediction", sql.Text, nullable=False),
+)
 COUNTS = sql.Table(
     "undoor_counts",
     METADATA,

@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 
 from undoor.serve.answers import Answers
-from undoor.serve.input_form import ANY_SIDE, InputForm
+from undoor.serve.input_form import InputForm
 from undoor.serve.limits import Limits
+from undoor.serve.model_metadata import OUTPUTS, VERSION, output_kinds
 from undoor.serve.pictures import require_pixels
 from undoor.serve.refusal import bad_request, too_large
 from undoor.serve.served_model import Array, ServedModel
 
-VERSION = "1"
 # Names of the protocol. All are taken by value: 255 of UINT8 is 255 in the units of the model.
 DATATYPES = {
     "FP32": "<f4", "FP64": "<f8", "FP16": "<f2", "UINT8": "u1", "INT8": "i1", "UINT16": "<u2",
     "INT16": "<i2", "UINT32": "<u4", "INT32": "<i4", "UINT64": "<u8", "INT64": "<i8",
 }  # fmt: skip
-OUTPUTS = {"logits": "FP32", "label": "INT64", "flagged": "BOOL", "score": "FP32"}
 MAX_ID = 256
 MAX_OUTPUTS = 16
 
@@ -49,33 +48,6 @@ class InferRequest:
     x: Array
     id: str | None
     outputs: Mapping[str, bool]
-
-
-def metadata(model: ServedModel, batch: int) -> dict[str, Any]:
-    """Return the metadata of the model; `batch` is the number of inputs of one request at most."""
-    form, classes = model.form, len(model.contract.class_names)
-    axes = {"logits": [-1, classes]}
-    return {
-        "name": model.name,
-        "versions": [VERSION],
-        "platform": model.platform,
-        "inputs": [
-            {"name": form.name, "datatype": form.datatype, "shape": [ANY_SIDE, *form.shape]}
-        ],
-        "outputs": [
-            {"name": name, "datatype": kind, "shape": axes.get(name, [-1])}
-            for name, kind in OUTPUTS.items()
-        ],
-        "parameters": {
-            "policy": model.policy,
-            "bounds": list(model.contract.bounds),
-            "class_names": list(model.contract.class_names),
-            "targets": list(model.targets),
-            "model_sha256": model.model_sha256,
-            "repair_sha256": model.repair_sha256,
-            "max_batch_size": batch,
-        },
-    }
 
 
 def read_request(
@@ -125,16 +97,19 @@ def response(
         "flagged": found.flagged,
         "score": found.score,
     }
-    outputs, parts = [], []
+    outputs, parts, kinds = [], [], output_kinds(model)
     for name, as_binary in request.outputs.items():
-        values, kind = tensors[name], OUTPUTS[name]
+        values, kind = tensors[name], kinds[name]
         entry: dict[str, Any] = {"name": name, "datatype": kind, "shape": list(values.shape)}
         if as_binary:
             content = values.astype(DATATYPES.get(kind, "?")).tobytes()
             entry["parameters"] = {"binary_data_size": len(content)}
             parts.append(content)
         else:
-            entry["data"] = values.ravel().tolist()
+            # JSON has no NaN, which stands for a number that is withheld.
+            there = ~np.isnan(values).ravel()
+            flat = zip(values.ravel().tolist(), there, strict=True)
+            entry["data"] = [value if is_there else None for value, is_there in flat]
         outputs.append(entry)
     document = {
         "model_name": model.name,

@@ -13,7 +13,7 @@ from undoor.preparation import Preparation
 from undoor.repairs.record import Repair
 from undoor.serve.served_model import Array, Outputs, ServedModel, TargetGuard
 from undoor.triggers.pictures import has_picture, trigger_picture
-from undoor.vocabulary import DEFAULT_TASK, Policy
+from undoor.vocabulary import Policy
 
 PLATFORM = "pytorch_undoor"
 
@@ -24,7 +24,8 @@ class TorchEngine:
     Raises
     ------
     UndoorError
-        The repair is another model's or names no target, or the model gives no labels.
+        The repair is another model's or names no target, or its outputs are in no form that can
+        be served.
     """
 
     def __init__(
@@ -35,13 +36,16 @@ class TorchEngine:
                 "expected a repair of at least one target, got one without; there is nothing to "
                 "guard: serve the model as it is"
             )
-        if classifier.task.name != DEFAULT_TASK:
-            raise UndoorError(
-                f"serve: expected a model that predicts one class per input, got one for "
-                f"{classifier.task.name}; check inputs with `undoor check`, run a file of `undoor "
-                "export`, or guard it with undoor.guard"
-            )
         self._guarded = guard(classifier, repair, policy=policy).eval()
+        # With the goals of the repair.
+        classifier = self._guarded.original
+        form = classifier.output_form
+        if form is None:
+            raise UndoorError(
+                f"serve: expected a task whose outputs servers know, got {classifier.task.name!r}, "
+                "which has no output_form; check inputs with `undoor check`, or guard the model "
+                "with undoor.guard"
+            )
         self._device = classifier.device
         self._model = ServedModel(
             name=name,
@@ -59,6 +63,7 @@ class TorchEngine:
                 for item in repair.targets
                 if has_picture(item.trigger, classifier.space)
             },
+            output_form=form,
         )
 
     @property
@@ -70,4 +75,4 @@ class TorchEngine:
     def run(self, x: Array) -> Outputs:
         """Return the outputs of raw inputs [N, *input_shape] float32."""
         inputs = from_array(np.asarray(x, np.float32), self._device)
-        return Outputs(*(array(part) for part in self._guarded.logits(inputs)))
+        return Outputs(*(array(part) for part in self._guarded.with_bare(inputs)))

@@ -13,13 +13,14 @@ from torch.nn import functional as F
 from undoor.device import CPU, on, precise
 from undoor.distinct_names import names_of_classes
 from undoor.errors import UndoorError
+from undoor.output_forms.label_sets import MIN_LOGIT, NO_LABEL, LabelSets
 from undoor.tasks.task import NATURAL_BARRED, Task
 from undoor.vocabulary import REJECTED
 
-# An answer that is turned over is no tie, and a finite number.
-MIN_LOGIT, MAX_LOGIT = 1e-6, 1e30
-# How the names of goals begin, and a set without any label.
-OFF, ON, NO_LABEL = "without", "with", "no label"
+# An answer that is turned over is a finite number.
+MAX_LOGIT = 1e30
+# How the names of goals begin.
+OFF, ON = "without", "with"
 # A margin counts up to so many times the usual logit, so that a search goes on where it is low.
 ENOUGH = 1.5
 # Another label is disturbed where less than this share of its logit is left.
@@ -111,6 +112,10 @@ class MultiLabel(Task):
         on_names = goal_names[1::2]
         found = [name for name, is_on in zip(on_names, prediction, strict=True) if is_on]
         return ", ".join(name.removeprefix(f"{ON} ") for name in found) or NO_LABEL
+
+    def output_form(self, names: Sequence[str] | None, outputs: int) -> LabelSets:
+        """Return sets of labels with their names."""
+        return LabelSets(names_of_classes(names, outputs))
 
     def required_labels(self, labels: Tensor, outputs: int) -> Tensor:
         """Return labels of 0 and 1 as int64 [N, L]."""

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from undoor.device import CPU, on
 from undoor.errors import UndoorError
+from undoor.output_forms.numbers import BEYOND, GOALS, Numbers
 from undoor.tasks.task import Task
 
-# Intervals that a search is led to; each overlaps half of the next, so that any value is well
-# inside of one.
-GOALS = 8
+# What a predicted number is where nobody says.
+UNIT = "value"
 # Between these shares of the labels lie the centres of the first and of the last interval.
 BULK = (0.02, 0.98)
 # An input is predicted correctly where it is as near to its label as this share of clean inputs.
@@ -25,8 +25,6 @@ TOLERATED = 0.9
 MOST = 0.9
 # Distances are told apart down to this, in halves of an interval.
 NEAREST = 0.05
-# How far beyond its edge an answer is that is moved out of an interval, in half widths.
-BEYOND = 1.001
 
 
 @dataclass(frozen=True, repr=False)
@@ -186,6 +184,12 @@ class Regression(Task):
         """
         del goal_names
         return f"{prediction:.6g}"
+
+    def output_form(self, names: Sequence[str] | None, outputs: int) -> Numbers | None:
+        """Return numbers with their unit; None before the intervals are known."""
+        if math.isnan(self.low):
+            return None
+        return Numbers(names[0] if names else UNIT, self.low, self.high)
 
     def required_labels(self, labels: Tensor, outputs: int) -> Tensor:
         """Return labels as float32 [N]."""

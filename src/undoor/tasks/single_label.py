@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from undoor.device import CPU, on, precise
+from undoor.distinct_names import names_of_classes
 from undoor.errors import UndoorError
+from undoor.output_forms.classes import Classes
 from undoor.tasks.task import LOWEST, Task
 from undoor.vocabulary import DEFAULT_TASK
 
@@ -38,6 +41,10 @@ class SingleLabel(Task):
     def goals(self, outputs: int) -> int:
         """Return the number of classes, which is that of the outputs."""
         return outputs
+
+    def output_form(self, names: Sequence[str] | None, outputs: int) -> Classes:
+        """Return classes with their names."""
+        return Classes(names_of_classes(names, outputs))
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the class [...] with the highest of the logits [..., K]."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from undoor.device import indices
+from undoor.output_forms.output_form import OutputForm
 from undoor.vocabulary import REJECTED
 
 # The lowest finite float32, instead of -inf, which JSON, CSV and many runtimes cannot hold.
@@ -151,6 +152,20 @@ class Task(ABC):
     def goal_names(self, names: Sequence[str] | None, outputs: int) -> Sequence[str] | None:
         """Return the name of each goal, from the names that the user gave; None for numbers."""
         return names
+
+    def output_form(self, names: Sequence[str] | None, outputs: int) -> OutputForm | None:
+        """Return what the outputs mean to servers, which work without torch.
+
+        None, as here, where they are in no form that servers know: such models are not served.
+
+        Parameters
+        ----------
+        names
+            Those that the user gave, as for `goal_names`.
+        outputs
+            The number K of outputs.
+        """
+        return None
 
     def fitted(self, outputs: Tensor, labels: Tensor) -> Self:
         """Return the task with what follows from clean inputs: their outputs [N, K] and labels."""

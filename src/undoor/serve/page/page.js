@@ -7,6 +7,13 @@ let state = null;
 let shown = "";
 const pictures = new Map();
 
+// A prediction as people read it: a class with its number, a number with its unit, labels by name.
+function predicted(label, name) {
+  if (state.predicts === "class") return named(label, name);
+  if (label === null || label === undefined) return "nothing";
+  return state.unit ? `${name} (${state.unit})` : name;
+}
+
 async function picture(path, alt, kind = "small") {
   const image = element("img", null, { alt, class: kind });
   if (!pictures.has(path)) {
@@ -29,7 +36,7 @@ async function showTargets() {
     const trigger = element("td", item.has_trigger ? null : "not in the file");
     if (item.has_trigger) {
       const path = `guard/triggers/${item.target}/picture`;
-      trigger.append(await picture(path, `Recovered trigger of class ${item.class}`));
+      trigger.append(await picture(path, `Recovered trigger of ${state.predicts === "class" ? "class " : ""}${item.class}`));
     }
     row.append(trigger);
     return row;
@@ -124,7 +131,7 @@ async function showLatest() {
     add("time", shortTime(1000 * item.time));
     add("reason", item.reason);
     if (item.target !== null) add("model alone", named(item.target, item.target_class));
-    add("answered", named(item.label, item.class));
+    add("answered", predicted(item.label, item.class));
     if (item.score !== null) add("score", item.score.toPrecision(3));
     entry.append(pair, list);
     return entry;
@@ -143,10 +150,13 @@ async function classify(file) {
     const result = (await answer.json()).results[0];
     const { list, add } = facts();
     add("flagged", result.flagged ? `yes: ${result.reason}` : "no", result.flagged ? "bad" : "good");
-    add("answer", named(result.label, result.class));
-    add("model alone", result.model_label === null ? "not known" : named(result.model_label, result.model_class));
-    add("the correction", result.model_label === result.label ? "changed nothing"
-      : `changed ${named(result.model_label, result.model_class)} to ${named(result.label, result.class)}`);
+    const guarded = predicted(result.label, result.class);
+    const alone = result.model_label === null ? "not known"
+      : predicted(result.model_label, result.model_class);
+    add("answer", guarded);
+    for (const item of result.labels || []) add(item.class, percent(item.score));
+    add("model alone", alone);
+    add("the correction", alone === guarded ? "changed nothing" : `changed ${alone} to ${guarded}`);
     if (result.score !== null) {
       add("score", `${result.score.toPrecision(3)}; flagged above ${result.threshold.toPrecision(3)}`);
     }
