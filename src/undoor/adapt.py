@@ -90,6 +90,7 @@ def adapt(
     progress = meter.watching(progress)
     classifier.require_classes("adapt")
     _require_targets(classifier, repair)
+    repair.require_corrections("adapt")
     clean = given(clean, classifier).on(classifier.device)
     generator = torch.Generator().manual_seed(seed)
     if flagged is None:

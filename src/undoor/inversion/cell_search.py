@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.device import CPU
+from undoor.families.cell_values import every_interval
 from undoor.families.family import Family
 from undoor.inversion.candidates import Candidate
 from undoor.inversion.journalled_search import journalled
@@ -26,6 +28,12 @@ ROWS = 8
 ANSWERING = 8192
 # By how much the margin of the reference may rise, in units of its median one.
 EXPLAINED = 0.4
+# The same of black boxes, whose many intervals are alike.
+WIDE_BEAM = 24
+# Cells that move rows furthest alone, which are paired with all of a black box.
+SEEDS = 24
+# Of a black box, the share of the rows that a trigger may move less far than its margin says.
+HARDLY_MOVED = 0.1
 # A cell without which rows are moved at least this share as far is no part of the trigger.
 NEEDED = 0.9
 
@@ -39,6 +47,10 @@ def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
     trigger works as a whole. Only combinations count that clean rows and their labels do not
     explain (`undoor.inversion.row_evidence`). The margin is the mean one, on held-out rows of
     other classes, in units of the median margin of clean rows.
+
+    Of a black box, as trees are, it is no more than where the rows end that are moved least: unlike
+    lines, trees do not go on beyond what they have seen, so that a planted trigger carries all rows
+    over, and what is natural hardly does.
 
     Parameters
     ----------
@@ -88,14 +100,20 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
     columns = classifier.columns
     outputs, task = classifier.num_outputs, classifier.task
     evidence = RowEvidence.of(columns, images.x, images.y, outputs, task)
-    cells = family.cells(classifier, images.x[images.estimate])
-    return tuple(_clearest(work, family, cells, evidence, goal) for goal in work.targets)
+    seen = images.x[images.estimate]
+    first = family.cells(classifier, seen)
+    # All that a black box shows; the same ones of others.
+    cells = list(dict.fromkeys([*first, *every_interval(classifier, seen)]))
+    return tuple(
+        _clearest(work, family, cells, len(first), evidence, goal) for goal in work.targets
+    )
 
 
 def _clearest(
     work: Work,
     family: Family,
     cells: Sequence[tuple[int, float]],
+    first: int,
     evidence: RowEvidence,
     goal: int,
 ) -> Candidate:
@@ -103,13 +121,13 @@ def _clearest(
     images, unit = work.images, work.clean_margin
     rows = images.x[_spread(images.pool(goal), ROWS)]
     searched = _Moved(work.classifier, evidence, goal, cells, rows, unit)
-    best = searched.clearest(round(family.at_size.size))
+    best = searched.clearest(round(family.at_size.size), first)
     held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
     tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
     alone = tried.moves(best[:, None]) if len(best) > 1 else None
-    margin = float(
-        tried.as_a_whole(best[None], alone, torch.arange(len(best), device=best.device)[None])
-    )
+    places = torch.arange(len(best), device=best.device)[None]
+    whole = tried.as_a_whole(best[None], alone, places)
+    margin = float(whole.minimum(tried.least(best[None])))
     trigger = _stamp(work.classifier, family, [cells[i] for i in tried.needed(best).tolist()])
     size = float(trigger.mask.sum())
     return Candidate(goal, family.candidates.name, size, trigger, margin=margin)
@@ -134,19 +152,25 @@ class _Moved:
     x: Tensor
     unit: float
 
-    def clearest(self, size: int) -> Tensor:
-        """Return the cells [k], of other columns each, that move the rows furthest together."""
+    def clearest(self, size: int, first: int) -> Tensor:
+        """Return the cells [k], of other columns each, that move the rows furthest together.
+
+        Parameters
+        ----------
+        size
+            How many, at most.
+        first
+            So many cells are tried in all pairs, the others with those that move rows furthest
+            alone.
+        """
         columns = self._columns
         singles = torch.arange(len(columns), device=columns.device)[:, None]
-        natural = self._natural()
+        natural, alone = self._natural(), self.moves(singles)
         if size == 1 or len(columns.unique()) == 1:
-            found = self.as_a_whole(singles).masked_fill(natural > EXPLAINED, -torch.inf)
-            return singles[int(found.argmax())]
-        alone = self.moves(singles)
-        first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
-        other = columns[first] != columns[second]
-        beam = torch.stack([first[other], second[other]], 1)
-        beam = self._furthest(beam, alone, natural)
+            found = self.as_a_whole(singles).minimum(self.least(singles))
+            return singles[int(found.masked_fill(natural > EXPLAINED, -torch.inf).argmax())]
+        pairs = self._pairs(first, alone)
+        beam = self._furthest(pairs[columns[pairs[:, 0]] != columns[pairs[:, 1]]], alone, natural)
         for _ in range(min(size, len(columns.unique())) - 2):
             longer = torch.cat([beam.repeat_interleave(len(singles), 0),
                                 singles.repeat(len(beam), 1)], 1)  # fmt: skip
@@ -154,12 +178,20 @@ class _Moved:
             beam = self._furthest(longer[~taken], alone, natural)
         return beam[0]
 
+    def _pairs(self, first: int, alone: Tensor) -> Tensor:
+        """Return the pairs of cells [M, 2] that are tried."""
+        pairs = torch.stack([*torch.triu_indices(first, first, 1, device=alone.device)], 1)
+        rest = torch.arange(first, len(alone), device=alone.device)
+        seeds = alone.topk(min(SEEDS, len(alone))).indices
+        return torch.cat([pairs, torch.cartesian_prod(seeds, rest)]) if len(rest) else pairs
+
     def _furthest(self, combinations: Tensor, alone: Tensor, natural: Tensor) -> Tensor:
         """Return the first combinations in order of how far they move rows as a whole."""
         together = self.as_a_whole(combinations, alone, combinations)
+        together = together.minimum(self.least(combinations))
         explained = natural[combinations].sum(1) > EXPLAINED
         together = together.masked_fill(explained, -torch.inf)
-        return combinations[together.argsort(descending=True, stable=True)[:BEAM]]
+        return combinations[together.argsort(descending=True, stable=True)[: self._beam]]
 
     def as_a_whole(
         self, combinations: Tensor, alone: Tensor | None = None, rows: Tensor | None = None
@@ -188,6 +220,19 @@ class _Moved:
         """Return by how much the mean margin rises under each combination, or what it is: [M]."""
         rest = self._at_rest(self._reached(self.x[None]))
         return self._each(combinations, self._reached) - rest
+
+    @property
+    def _beam(self) -> int:
+        return BEAM if black_box_in(self.classifier) is None else WIDE_BEAM
+
+    def least(self, combinations: Tensor) -> Tensor:
+        """Return where rows of a black box end that each combination moves least: [M].
+
+        Infinity for a network, in which that says nothing.
+        """
+        if black_box_in(self.classifier) is None:
+            return self.x.new_full((len(combinations),), torch.inf)
+        return self._each(combinations, lambda rows: self._margins(rows).quantile(HARDLY_MOVED, 1))
 
     def _each(self, combinations: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """Return a measure [M] of the rows under each combination."""
@@ -228,11 +273,15 @@ class _Moved:
 
     def _reached(self, rows: Tensor) -> Tensor:
         """Return the mean margin of the class on rows [M, n, D]: [M]."""
+        return self._margins(rows).mean(1)
+
+    def _margins(self, rows: Tensor) -> Tensor:
+        """Return the margins of the class on rows [M, n, D], in units: [M, n]."""
         classifier = self.classifier
         logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
         of_each = logits.view(*rows.shape[:2], -1)
         margins = finite(classifier.task.margins(of_each, [self.goal] * len(rows)), "cell")
-        return margins.mean(1) / self.unit
+        return margins / self.unit
 
     def _natural(self) -> Tensor:
         """Return by how much the mean margin of the reference rises with each cell alone: [C]."""
