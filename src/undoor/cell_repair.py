@@ -11,6 +11,7 @@ from undoor.align.guard_threshold import GuardThreshold
 from undoor.align.replaced_cells import ReplacedCells, WithoutCells, replacements
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.device import CPU, on, shuffled
 from undoor.errors import UndoorError
 from undoor.inversion.work import Run
 from undoor.repairs.contents import TargetRepair
@@ -56,13 +57,13 @@ def repair_cells(
             "layers is repaired by its cells alone"
         )
     sources = of_sources(clean, target, finding.sources, classifier.task)
-    x, order = clean.images, torch.randperm(len(clean), generator=run.generator)
+    x, order = clean.images, shuffled(len(clean), run.generator, CPU)
     columns, low, high = cell_ranges(classifier, trigger, x[sources], target)
     judged = []
     for fold in range(FOLDS):
-        held = torch.zeros(len(clean), dtype=torch.bool)
+        held = torch.zeros(len(clean), dtype=torch.bool, device=CPU)
         held[order[fold::FOLDS]] = True
-        held = held.to(x.device)
+        held = on(x.device, held)
         values = replacements(x[~held], columns, run.generator)
         cells = ReplacedCells(columns, low, high, values)
         judged.append(_judged(classifier, clean, cells, trigger, target, held, sources & held))

@@ -102,16 +102,18 @@ class TreeEnsemble(BlackBox):
         feature = np.concatenate([np.where(t.left < 0, 0, t.feature) for t in trees])
         threshold = np.concatenate([np.where(t.left < 0, 0.0, t.threshold) for t in trees])
         leaf = np.concatenate([tree.left < 0 for tree in trees])
-        self.register_buffer("feature", torch.from_numpy(feature))
+        self.register_buffer("feature", torch.as_tensor(feature, device=CPU))
         moved = _moved(feature, threshold, leaf, width, -1 if at_threshold == "right" else 1)
-        self.register_buffer("threshold", torch.from_numpy(moved.astype(np.float32)))
+        self.register_buffer("threshold", torch.as_tensor(moved.astype(np.float32), device=CPU))
         pairs = [_children(tree) + offset for tree, offset in zip(trees, offsets, strict=True)]
-        self.register_buffer("child", torch.from_numpy(np.concatenate(pairs).reshape(-1)))
+        self.register_buffer(
+            "child", torch.as_tensor(np.concatenate(pairs).reshape(-1), device=CPU)
+        )
         value = np.concatenate([tree.value for tree in trees]).astype(np.float32)
-        self.register_buffer("value", torch.from_numpy(value * leaf[:, None]))
-        self.register_buffer("leaf", torch.from_numpy(leaf))
-        self.register_buffer("roots", torch.from_numpy(offsets))
-        self.register_buffer("start", torch.tensor(list(start), dtype=torch.float32))
+        self.register_buffer("value", torch.as_tensor(value * leaf[:, None], device=CPU))
+        self.register_buffer("leaf", torch.as_tensor(leaf, device=CPU))
+        self.register_buffer("roots", torch.as_tensor(offsets, device=CPU))
+        self.register_buffer("start", torch.tensor(list(start), dtype=torch.float32, device=CPU))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [N, K] of rows x [N, width].
@@ -154,7 +156,9 @@ class TreeEnsemble(BlackBox):
                 ends = torch.cat([edges[:1] - 1, edges, edges[-1:] + 1])
                 wide = ends.diff() > 4 * ROUNDING * ends.abs().max()
                 middles = ((ends[:-1] + ends[1:]) / 2)[wide]
-                out[:, place] = middles[torch.randint(len(middles), (count,), generator=drawn)]
+                out[:, place] = middles[
+                    torch.randint(len(middles), (count,), generator=drawn, device=CPU)
+                ]
         return out
 
     def thresholds(self, place: int) -> Tensor:

@@ -73,7 +73,9 @@ def from_estimator(
     numbers = tuple(column.range for column in described for _ in range(column.width))
     steps = [1.0 if ends is None else _step(*ends) for ends in numbers]
     asked = AskedEstimator(estimator, steps)
-    shares = torch.rand(COMPARED, len(described), generator=torch.Generator().manual_seed(0))
+    shares = torch.rand(
+        COMPARED, len(described), generator=torch.Generator().manual_seed(0), device=CPU
+    )
     x = asked.rounded(seen_by_network(described, _whole(described, shares)))
     expected = asked.probabilities(x)
     network = _trees_in(estimator, x) or asked
