@@ -130,7 +130,10 @@ class TreeEnsemble(BlackBox):
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Return the probabilities [N, K] of rows x [N, width], those of shares not smoothed."""
-        return self.scores(x) if self.link == "shares" else self(x).softmax(1)
+        if self.link == "shares":
+            return self.scores(x)
+        scores: Tensor = self(x)
+        return (scores - scores.logsumexp(1, keepdim=True)).exp()
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the sums of leaves [N, K] of rows x [N, width]; [N, 1] of two classes."""

@@ -104,7 +104,8 @@ class WithoutCells(nn.Module):
         out = self.classifier(x).float()
         if bool(inside.any()):
             rows = cells.replaced(x[inside])
-            each = self.classifier(rows.flatten(0, 1)).float().softmax(1)
+            logits = self.classifier(rows.flatten(0, 1)).float()
+            each = self.classifier.task.probabilities(logits)
             out[inside] = each.view(*rows.shape[:2], -1).mean(1).clamp_min(SMALLEST).log()
         return out
 

@@ -182,7 +182,7 @@ class _Moved:
         """Return the pairs of cells [M, 2] that are tried."""
         pairs = torch.stack([*torch.triu_indices(first, first, 1, device=alone.device)], 1)
         rest = torch.arange(first, len(alone), device=alone.device)
-        seeds = alone.topk(min(SEEDS, len(alone))).indices
+        seeds = alone.argsort(descending=True, stable=True)[:SEEDS]
         return torch.cat([pairs, torch.cartesian_prod(seeds, rest)]) if len(rest) else pairs
 
     def _furthest(self, combinations: Tensor, alone: Tensor, natural: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class AskedEstimator(BlackBox):
                 f"the estimator cannot be asked ({first_line(error)}); fit it, on numbers "
                 f"[N, {x.shape[1]}]: the columns in order, categories by their encoding"
             ) from error
-        if found.ndim != 2 or len(found) != len(x):
+        if found.shape != (len(x), *found.shape[-1:]):
             raise UndoorError(
                 f"expected probabilities [{len(x)}, classes] of predict_proba, got {found.shape}"
             )

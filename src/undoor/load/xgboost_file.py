@@ -107,6 +107,6 @@ def _tree(tree: Mapping[str, Any], classes: int, group: int, weight: float) -> T
 
 def _whole(numbers: Sequence[int]) -> Any:
     found = np.array(numbers)
-    if found.dtype.kind not in "iu" or found.ndim != 1 or not len(found):
+    if found.dtype.kind not in "iu" or found.shape != (len(numbers),) or found.size == 0:
         raise ValueError("expected whole numbers")
     return found.astype(np.int64)

@@ -57,9 +57,8 @@ def require_plausible_cells(target: int, cells: ReplacedCells, shape: Sequence[i
     drawn = cells.values
     if (
         not whole
-        or len(shape) != 1
-        or drawn.dim() != 2
-        or drawn.shape[1] != count
+        or tuple(shape) != (shape[0],)
+        or drawn.shape != (*drawn.shape[:1], count)
         or not len(drawn)
     ):
         raise UndoorError(f"the cells of target {target} do not fit rows of {shape[0]} columns")
