@@ -132,8 +132,8 @@ class TreeEnsemble(BlackBox):
         """Return the probabilities [N, K] of rows x [N, width], those of shares not smoothed."""
         if self.link == "shares":
             return self.scores(x)
-        scores: Tensor = self(x)
-        return (scores - scores.logsumexp(1, keepdim=True)).exp()
+        odds: Tensor = self(x).double().exp()
+        return (odds / odds.sum(1, keepdim=True)).float()
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the sums of leaves [N, K] of rows x [N, width]; [N, 1] of two classes."""
