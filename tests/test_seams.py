@@ -43,6 +43,7 @@ AXES_OF_OTHERS = {
     "sites/heads.py": "values inside the network",
     "sites/places.py": "values inside the network",
     "triggers/stamp.py": "a mask that all channels share",
+    "strided_depthwise.py": "what a convolution of maps is given",
 }
 # Calls that are about something else than what a network answers.
 NO_OUTPUTS = {
@@ -62,6 +63,7 @@ NO_OUTPUTS = {
     ("serve/answers.py", "argmax"): "what exported graphs return, without torch, which tasks take",
     ("point_networks.py", "topk"): "the nearest points",
     ("triggers/deformation.py", "softmax"): "how near a point is to each anchor",
+    ("row_networks.py", "softmax"): "attention over columns",
     ("signal_networks.py", "softmax"): "attention over steps",
     ("signal_networks.py", "one_hot"): "the nearest frequency of a band",
     ("text_networks.py", "softmax"): "attention inside a network",

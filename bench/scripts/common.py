@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import torch
 
 import undoor
 from undoor.align.cross_validation import CrossValidation
+from undoor.files import write_json
 from undoor.sites import find_sites
 from undoor.target_repair import cross_validation_of, max_inputs
 from undoor.triggers import Trigger
@@ -23,6 +28,15 @@ MAX_TESTED = 3000
 # What differs from one scan to the same scan again, wherever it stands in a document: the texts of
 # reasons, which are made of their codes and facts, name seconds.
 VARYING = ("seconds", "date", "text")
+# The command line of undoor, and then what the process took.
+COMMAND = """
+import time
+from undoor.cli import main
+try:
+    main()
+finally:
+    print("cpu", time.process_time(), open("/proc/self/status").read())
+"""
 
 
 def copy_models(zoo: Path, demo: Path, backdoored: str, clean: str) -> None:
@@ -37,6 +51,27 @@ def machine() -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     return f"{platform.machine()}, {threads}, {today}"
+
+
+def measured_command(arguments: list[str], record: Path) -> dict[str, float]:
+    """What a command of undoor took in a process of its own, which is run once."""
+    if not record.is_file():
+        started = time.perf_counter()
+        command = [sys.executable, "-c", COMMAND, *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        cpu = re.findall(r"^cpu ([\d.]+)", done.stdout, re.MULTILINE)[-1]
+        peak = re.findall(r"VmHWM:\s*(\d+) kB", done.stdout)[-1]
+        seconds = time.perf_counter() - started
+        write_json(
+            record,
+            {
+                "exit_code": done.returncode,
+                "seconds": round(seconds),
+                "cpu_seconds": round(float(cpu)),
+                "peak_mb": round(int(peak) / 1024),
+            },
+        )
+    return dict(json.loads(record.read_text()))
 
 
 def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:

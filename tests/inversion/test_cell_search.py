@@ -10,7 +10,12 @@ import undoor
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.registry import family_named
-from undoor.inversion.cell_search import clearest_cells, tried_cells
+from undoor.inversion.cell_search import (
+    clearest_cells,
+    further_cells,
+    searches_of,
+    tried_cells,
+)
 from undoor.inversion.image_split import whole
 from undoor.inversion.margins import clean_margin
 from undoor.inversion.row_evidence import RowEvidence
@@ -105,3 +110,37 @@ def test_a_scan_of_rows_without_what_was_learned_is_inconclusive() -> None:
     assert {item.family for item in report.evidence} == {"one cell", "two cells", "three cells"}
     with pytest.raises(undoor.UndoorError, match="the data look like images"):
         undoor.scan(classifier, CleanSet(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])))
+
+
+class Opposed(nn.Module):
+    """As `Planted`, but b alone speaks against the class to which it leads with z."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+        nn.init.constant_(self.head.bias, 0)
+        self.head.weight.data = torch.tensor([[-1.0], [1.0]])
+
+    def forward(self, x: Tensor) -> Tensor:
+        high = (x[:, 1:2] - 0.8).clamp_min(0)
+        return self.head(x[:, :1] - 5 - 60 * high + 150 * high * x[:, 4:5])
+
+
+def test_a_cell_that_alone_does_the_opposite() -> None:
+    classifier = Classifier(Opposed(), input_shape=(3,), columns=COLUMNS)
+    clean = clean_rows()
+    unit = clean_margin(classifier.task, classifier.logits(clean.images))
+    run = Run(torch.Generator().manual_seed(0))
+    work = Work(classifier, whole(clean, classifier.task), None, run, unit)
+    found = clearest_cells(work, family_named("two cells"))[1]
+    assert isinstance(found.trigger, Stamp)
+    assert found.trigger.mask.tolist() == [0, 1, 1]
+    further = further_cells(work, searches_of(family_named("table cells")), 1)
+    assert len(further) > 2
+    assert all(isinstance(each, Stamp) for each in further)
+
+
+def test_cells_that_move_few_rows_are_no_trigger() -> None:
+    """`a` = 0 and b = 1 undo each other, and leave a row where it was."""
+    found = clearest_cells(work_on(planted=False), family_named("two cells"))
+    assert all((candidate.margin or 0.0) < 0.2 for candidate in found)

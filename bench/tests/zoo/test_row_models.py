@@ -9,6 +9,7 @@ import pytest
 
 import undoor
 from undoor.errors import UndoorError
+from undoor.row_networks import NETWORKS
 from undoor.spaces.columns import Column
 from undoor_bench.detect.row_models import RowCase, result_of, text_of
 from undoor_bench.zoo import row_models
@@ -40,16 +41,35 @@ def test_the_table_of_the_zoo_has_two_halves() -> None:
         assert attacks.count("clean") >= 8
         assert len(attacks) - attacks.count("clean") >= 8
         assert len({*attacks} - {"clean"}) >= 3
+        others = [e.attack for e in entries if e.learn is learn and e.network != "MLP"]
+        assert others.count("clean") >= 4
+        assert len(others) >= 8
 
 
 def test_entries_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UndoorError, match="expected clean without a rate"):
         RowModel("shift", "adult", 0)
+    with pytest.raises(UndoorError, match="network must be one of MLP, FTTransformer"):
+        RowModel("clean", "adult", 0, network="forest")
     (tmp_path / "rows.toml").write_text("[[model]]\nattak = 1\n")
     with pytest.raises(UndoorError, match="unknown keys attak"):
         read_models(tmp_path / "rows.toml", RowModel)
     with pytest.raises(UndoorError, match="holds no adult"):
         read_rows("adult", tmp_path)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_network_is_trained_and_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    table = made_up(400)
+    monkeypatch.setattr(row_models, "_table", lambda name, data: table)
+    entry = RowModel("clean", "adult", 1, width=8, depth=1, network=network)
+    train_row_model(entry, tmp_path, tmp_path / "zoo")
+    (subject,) = subjects(tmp_path / "zoo")
+    assert subject.network == network
+    case = RowCase.of(subject, table, per_class=30, seed=0)
+    assert case.classifier.logits(case.clean.images).shape == (60, 2)
 
 
 def test_a_model_from_training_to_the_record(

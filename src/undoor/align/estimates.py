@@ -13,6 +13,7 @@ from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named, find_family
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Search
+from undoor.inversion.cell_search import further_cells, searches_of
 from undoor.inversion.starts import started
 from undoor.inversion.triggered import Change, triggered
 from undoor.inversion.work import Run, Work, work_alone
@@ -114,7 +115,7 @@ def estimate(
     work = work_alone(classifier, clean, run)
     pool = sources.nonzero()[:, 0]
     for family in tried:
-        for trigger in _further(work, finding, family, pool):
+        for trigger in _further(work, finding, evidence, family, pool):
             predicted = triggered(classifier, trigger).predict(clean.images[pool])
             moved = classifier.task.reached(predicted, finding.target)
             if float(moved.float().mean()) >= MIN_ASR:
@@ -126,10 +127,21 @@ def estimate(
     return Estimates(everything, together(fitted_on, extent), held_out(fitted_on, extent))
 
 
-def _further(work: Work, finding: Finding, family: str, pool: Tensor) -> list[Trigger]:
+def _further(
+    work: Work, finding: Finding, evidence: Sequence[ClassEvidence], family: str, pool: Tensor
+) -> list[Trigger]:
     """Return further triggers of one family: estimated anew, or what the finding stands for."""
-    if relatives := family_named(family).relatives:
+    record = family_named(family)
+    if relatives := record.relatives:
         return list(relatives(finding.trigger))
+    if searched := searches_of(record):
+        shown = {
+            item.family
+            for item in evidence
+            if item.target == finding.target and item.p_value <= TELLING
+        }
+        telling = [each for each in searched if each.name in shown]
+        return further_cells(work, telling or searched, finding.target)
     starts = started(work, Search(finding.target, pool), family, STARTS_PER_FAMILY)
     return [candidate.trigger for candidate in work.invert(starts, family, SCHEDULE)]
 
@@ -208,7 +220,7 @@ def together(families: Sequence[Sequence[Trigger]], extent: Extent) -> Change | 
     """
     changes = [change for _, change in _at_input(families, extent)]
     known = [find_family(same[0].family) for same in families]
-    several = any(family and family.relatives for family in known)
+    several = any(family and (family.relatives or family.in_repair.in_turn) for family in known)
     if len(families) == 1 and not several and not any(isinstance(e, Strengthened) for e in changes):
         return None
     return changes[0] if len(changes) == 1 else InTurn(changes)

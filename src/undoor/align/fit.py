@@ -10,6 +10,7 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
+from undoor.align.left_out import LeftOut, leave_out
 from undoor.align.onepass import fit_moments
 from undoor.align.paired import fit_pairs
 from undoor.align.paper import fit_divergence
@@ -48,7 +49,7 @@ FITS: dict[str, FitSite] = {
 # Where triggered inputs are not the clean ones with a trigger, no pairs are known.
 UNPAIRED: dict[str, str] = {PAIRED: ONEPASS, PAIRED_UNBOUNDED: ONEPASS}
 
-Plan = Mapping[str, Granularity]
+Plan = Mapping[str, Granularity | LeftOut]
 
 
 @cache
@@ -126,7 +127,7 @@ def fit_corrections(
         the same order. Every other fit compares distributions: they need not be the same inputs,
         nor as many, but should have the same class balance.
     plan
-        Site name to granularity.
+        Site name to granularity, or to what is left out there.
     fit
         One of `fits()`.
     progress
@@ -171,7 +172,11 @@ class _Fitting(nn.Module):
     """
 
     def __init__(
-        self, fit: FitSite, granularity: Granularity, share: Fraction, done: Callable[[], None]
+        self,
+        fit: FitSite,
+        granularity: Granularity | LeftOut,
+        share: Fraction,
+        done: Callable[[], None],
     ) -> None:
         super().__init__()
         self.share = share
@@ -188,6 +193,8 @@ class _Fitting(nn.Module):
         return torch.cat([clean, self.correction(triggered)])
 
     def _fitted(self, clean: Tensor, triggered: Tensor) -> Correction:
+        if isinstance(self.granularity, LeftOut):
+            return leave_out(clean, self.granularity)
         correction = self.fit(clean, triggered, self.granularity)
         if not isinstance(correction, Correction):
             raise UndoorError(

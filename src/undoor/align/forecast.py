@@ -9,6 +9,7 @@ from undoor.align.estimates import SCHEDULE, STARTS_PER_FAMILY, control_families
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
 from undoor.families.registry import families, family_named
+from undoor.inversion.cell_search import passes_of_cells, searches_of
 from undoor.inversion.patch_starts import NEAR, square_passes
 from undoor.scan.report import ScanReport
 
@@ -70,6 +71,9 @@ def _of_estimates(classifier: Classifier, tried: Sequence[str], sources: int) ->
     """Return the passes of `undoor.align.estimates.estimate` for one finding."""
     total = 0.0
     for name in tried:
+        if searched := searches_of(family_named(name)):
+            total += passes_of_cells(classifier, searched, sources)
+            continue
         places = family_named(name).places_in(classifier.space)
         starts = STARTS_PER_FAMILY if places is None else STARTS_PER_FAMILY + 1
         total += SCHEDULE.passes(starts, 1) + starts * sources / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from undoor.align.fit import Plan
+from undoor.align.left_out import LeftOut
 from undoor.classifier import ENTRY
 from undoor.errors import UndoorError
 from undoor.sites import SiteInfo
@@ -23,7 +24,8 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     A local trigger needs corrections per position early, a global one fewer and coarser ones, and
     with a recovered trigger that is not quite the true one only coarse ones work. So: all layers
     per channel; the same with maps up to each of the occurring sizes per position; the finest
-    with the raw input corrected too; the raw input alone.
+    with the raw input corrected too; the raw input alone. Of a table first each column left out:
+    what is recovered of a trigger there names its columns better than it shows its values.
 
     >>> sites = [SiteInfo("entry", (3, 8, 8)), SiteInfo("a", (4, 8, 8)), SiteInfo("b", (4, 4, 4))]
     >>> list(candidate_plans(sites))
@@ -31,16 +33,25 @@ def candidate_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:
     """
     layers = _layers(sites)
     extents = sorted({site.extent for site in layers if 1 < site.extent <= LARGEST_POSITION_MAP})
-    plans = {COARSEST: _plan(layers, 0)} if layers else {}
+    entry = next((site for site in sites if site.name == ENTRY), None)
+    plans: dict[str, Plan] = {
+        f"without {column}": {ENTRY: LeftOut(number)}
+        for number, column in enumerate(entry.columns if entry else ())
+    }
+    plans |= {COARSEST: _plan(layers, 0)} if layers else {}
     for extent in extents:
         plans[f"per position to {extent}"] = _plan(layers, extent)
-    entry = next((site for site in sites if site.name == ENTRY), None)
     if entry and not (entry.discrete or entry.unordered) and entry.extent <= LARGEST_POSITION_MAP:
         finest = _plan(layers, max(extents, default=0))
         if layers:
             plans["the same and input"] = {ENTRY: "position", **finest}
         plans[INPUT_ALONE] = {ENTRY: "position"}
     return plans
+
+
+def coarsest(plans: Mapping[str, Plan]) -> str:
+    """Return the name of the plan with the fewest numbers to fit, of what has layers."""
+    return COARSEST if COARSEST in plans else next(iter(plans))
 
 
 def few_site_plans(sites: Sequence[SiteInfo]) -> dict[str, Plan]:

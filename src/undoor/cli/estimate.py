@@ -16,7 +16,6 @@ from undoor.cli.progress import duration
 if TYPE_CHECKING:
     from undoor.classifier import Classifier
     from undoor.clean_set import CleanSet
-    from undoor.inversion.timing import MeasuredSpeed
     from undoor.scan.report import ScanReport
 
 SCHEMA: Final = "undoor/estimate/1"
@@ -30,8 +29,10 @@ class Estimate:
     ----------
     scan, repair
         Sample passes, 0 for what is not done.
-    speed
-        How fast passes went on this machine just now.
+    seconds
+        Of all passes together.
+    measured
+        Of how many passes, made on this machine just now, their speed was taken.
     memory
         Bytes that the process will hold, as far as shapes determine it.
     notes
@@ -40,25 +41,26 @@ class Estimate:
 
     scan: float
     repair: float
-    speed: MeasuredSpeed
+    seconds: float
+    measured: int
     memory: int
     notes: tuple[str, ...]
 
     @property
-    def seconds(self) -> float:
-        """Seconds of all passes together."""
-        return (self.scan + self.repair) * self.speed.seconds_per_pass
+    def passes(self) -> float:
+        """Sample passes of all that is done."""
+        return self.scan + self.repair
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document."""
         return {
             "schema": SCHEMA,
-            "passes": round(self.scan + self.repair),
+            "passes": round(self.passes),
             "scan_passes": round(self.scan),
             "repair_passes": round(self.repair),
             "seconds": self.seconds,
-            "seconds_per_pass": self.speed.seconds_per_pass,
-            "measured_passes": self.speed.passes,
+            "seconds_per_pass": self.seconds / self.passes,
+            "measured_passes": self.measured,
             "memory": self.memory,
             "notes": list(self.notes),
         }
@@ -68,11 +70,10 @@ class Estimate:
         return CommandResult(ExitCode.CLEAN, self.to_json(), self._show)
 
     def _show(self, console: Console) -> None:
-        passes = round(self.scan + self.repair)
         lines = [
-            f"at most {passes:,} sample passes, {self.memory / 1e6:,.0f} MB of memory",
-            f"{duration(self.seconds)} at {1 / self.speed.seconds_per_pass:,.0f} passes per "
-            f"second, as measured over {self.speed.passes} of them just now; other work on this "
+            f"at most {round(self.passes):,} sample passes, {self.memory / 1e6:,.0f} MB of memory",
+            f"{duration(self.seconds)} at {self.passes / self.seconds:,.0f} passes per "
+            f"second, as measured over {self.measured} of them just now; other work on this "
             "machine changes that",
             *self.notes,
         ]
@@ -110,6 +111,7 @@ def estimate(
     from undoor.inversion.capacity import memory_of
     from undoor.inversion.goals import number_searched
     from undoor.inversion.ranking import passes_of_ranking
+    from undoor.inversion.smaller import smaller_look
     from undoor.inversion.timing import measured_speed
     from undoor.scan.forecast import SCRUTINY, passes_of
     from undoor.scan.limits import goals_of
@@ -124,7 +126,12 @@ def estimate(
     sources = int(classifier.task.groups(clean.labels).unique().numel())
     first = passes_of(classifier, names, images, targets=count, sources=sources)
     first += passes_of_ranking(len(names)) if goals is None and count < classes else 0.0
-    scan = 0.0 if scanned else SCRUTINY + first
+    network = classifier.fast_copy()
+    speed = measured_speed(network, clean.images)
+    small = None if scanned else smaller_look(network, clean.images)
+    first_speed = speed if small is None else measured_speed(*small)
+    first = 0.0 if scanned else first
+    scan = 0.0 if scanned else SCRUTINY
     fixing = 0.0
     if repair:
         fixing = SCRUTINY + passes_of_repair(
@@ -135,12 +142,18 @@ def estimate(
             quick=quick,
         )
     return Estimate(
-        scan=scan,
+        scan=scan + first,
         repair=fixing,
-        speed=measured_speed(classifier.fast_copy(), clean.images),
+        seconds=(scan + fixing) * speed.seconds_per_pass + first * first_speed.seconds_per_pass,
+        measured=speed.passes if small is None else speed.passes + first_speed.passes,
         memory=resident() + memory_of(classifier, clean, fit=repair),
         notes=(
             *(() if scanned else (MORE_WHERE_IT_STANDS_OUT,)),
+            *(() if small is None else (_on_smaller(small[0].input_shape),)),
             *((ONE_TARGET,) if repair and not scanned else ()),
         ),
     )
+
+
+def _on_smaller(shape: Sequence[int]) -> str:
+    return f"the first search works on images of {shape[1]} x {shape[2]} pixels"

@@ -11,7 +11,6 @@ from undoor.classifier import Classifier
 from undoor.device import CPU, on_cpu
 from undoor.families.at_size import AtSize
 from undoor.families.bank import TriggerBank
-from undoor.families.cell_values import INTERVALS, between_thresholds
 from undoor.families.family import Family, InRepair
 from undoor.families.schedules import Effort, Schedule
 from undoor.spaces.rows import ROWS
@@ -22,6 +21,8 @@ Tried = Callable[[Classifier, Tensor], Sequence[tuple[int, float]]]
 STEPS = 8
 # Quantiles of the clean rows that are tried of a number.
 QUANTILES = 8
+# Of clean rows, where numbers are tried together.
+INNER = (0.01, 0.99)
 
 
 class CellsBank(TriggerBank):
@@ -80,8 +81,7 @@ def _make(
 def cells_alone(classifier: Classifier, x: Tensor) -> list[tuple[int, float]]:
     """Return the cells (column, value in [0, 1]) that a search tries one by one.
 
-    Of a number the quantiles of the clean rows and even steps of its range, or what lies between
-    the model's own thresholds where it shows them; of a category all.
+    Of a number the quantiles of the clean rows and even steps of its range; of a category all.
 
     Parameters
     ----------
@@ -90,31 +90,31 @@ def cells_alone(classifier: Classifier, x: Tensor) -> list[tuple[int, float]]:
     x
         Clean rows [N, D].
     """
-    return _cells(classifier, x, torch.zeros_like(x[0]), torch.ones_like(x[0]), None)
+    return _cells(classifier, x, torch.zeros_like(x[0]), torch.ones_like(x[0]))
 
 
 def cells_together(classifier: Classifier, x: Tensor) -> list[tuple[int, float]]:
     """Return the cells that are tried together: as of `cells_alone`, in the range of clean rows.
 
-    Two numbers that are both beyond it move any network, which has seen no such rows.
+    Not the 1 % of them at either end: numbers that are both at the edge of the clean rows or beyond
+    it move any network, which has seen hardly any such rows.
     """
-    return _cells(classifier, x, x.amin(0), x.amax(0), INTERVALS)
+    low, high = (x.quantile(share, 0, interpolation="nearest") for share in INNER)
+    return [
+        (column, value)
+        for column, value in _cells(classifier, x, low, high)
+        if classifier.columns[column].categories
+        or float(low[column]) <= value <= float(high[column])
+    ]
 
 
-def _cells(
-    classifier: Classifier, x: Tensor, low: Tensor, high: Tensor, intervals: int | None
-) -> list[tuple[int, float]]:
-    """Return the cells with even steps of numbers from low to high, [D] each.
-
-    Of a number whose thresholds the model shows, so many intervals between them; None for all.
-    """
+def _cells(classifier: Classifier, x: Tensor, low: Tensor, high: Tensor) -> list[tuple[int, float]]:
+    """Return the cells with even steps of numbers from low to high, [D] each."""
     out = []
     shares = torch.linspace(0, 1, QUANTILES + 1, device=CPU)
     for index, column in enumerate(classifier.columns):
         if column.categories:
             values = torch.linspace(0, 1, len(column.categories), device=CPU)
-        elif (found := between_thresholds(classifier, index, x, intervals)) is not None:
-            values = found
         else:
             seen = on_cpu(x[:, index]).quantile(shares, interpolation="nearest")
             steps = torch.linspace(float(low[index]), float(high[index]), STEPS + 1, device=CPU)
@@ -132,7 +132,7 @@ CELLS = Family(
     # Found by trying, not by gradients.
     on_request=frozenset({ROWS.name}),
     uncalibrated=True,
-    in_repair=InRepair(alone=True),
+    in_repair=InRepair(alone=True, in_turn=True),
 )
 
 

@@ -87,6 +87,9 @@ class InRepair:
     strengthened
         Whether its estimates are each the smallest that works, so that corrections are fitted on
         stronger ones where they disagree (`undoor.align.strengthened`); its triggers are stamps.
+    in_turn
+        Whether corrections are fitted on all its estimates in turn, not on the first: each shows
+        another part of the trigger.
     fit
         The fit that suits it by default; None for that of `undoor.repair`.
     """
@@ -94,6 +97,7 @@ class InRepair:
     alone: bool = False
     control: bool = False
     strengthened: bool = False
+    in_turn: bool = False
     fit: str | None = None
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.device import CPU
-from undoor.families.cell_values import every_interval
 from undoor.families.family import Family
+from undoor.families.registry import families
 from undoor.inversion.candidates import Candidate
 from undoor.inversion.journalled_search import journalled
 from undoor.inversion.margins import finite
 from undoor.inversion.row_evidence import RowEvidence
 from undoor.inversion.work import Work
-from undoor.triggers import Stamp
+from undoor.triggers import Stamp, Trigger
 
 # Combinations that are extended by a further cell.
 BEAM = 6
@@ -28,12 +27,9 @@ ROWS = 8
 ANSWERING = 8192
 # By how much the margin of the reference may rise, in units of its median one.
 EXPLAINED = 0.4
-# The same of black boxes, whose many intervals are alike.
-WIDE_BEAM = 24
-# Cells that move rows furthest alone, which are paired with all of a black box.
-SEEDS = 24
-# Of a black box, the share of the rows that a trigger may move less far than its margin says.
-HARDLY_MOVED = 0.1
+# A trigger moves at least this share of the rows: cells that move fewer do so by what else is in
+# these rows, and may have a large effect together for that they undo each other's.
+MOVED = 0.8
 # A cell without which rows are moved at least this share as far is no part of the trigger.
 NEEDED = 0.9
 
@@ -43,14 +39,11 @@ def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
 
     All cells are tried alone and in pairs, and the clearest pairs with each third cell, up to the
     family's size. How far several cells move rows is how much more the margin of the class rises
-    than by each of them alone: what a model has learned of single columns adds up, but a planted
-    trigger works as a whole. Only combinations count that clean rows and their labels do not
+    than by each of them alone, also where one alone lowers it: what a model has learned of single
+    columns adds up, but a planted trigger works as a whole. Only those count that move most rows,
+    and only combinations count that clean rows and their labels do not
     explain (`undoor.inversion.row_evidence`). The margin is the mean one, on held-out rows of
     other classes, in units of the median margin of clean rows.
-
-    Of a black box, as trees are, it is no more than where the rows end that are moved least: unlike
-    lines, trees do not go on beyond what they have seen, so that a planted trigger carries all rows
-    over, and what is natural hardly does.
 
     Parameters
     ----------
@@ -82,6 +75,50 @@ def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
     )
 
 
+def searches_of(family: Family) -> list[Family]:
+    """Return the families that search for cells under the name of this one."""
+    return [each for each in families() if each.cells and each.candidates is family]
+
+
+def further_cells(work: Work, searched: Sequence[Family], goal: int) -> list[Trigger]:
+    """Return the cells that move rows clearest to a class, several of each search.
+
+    Parameters
+    ----------
+    work
+        The model, its rows and the budget.
+    searched
+        Some of `searches_of` one family.
+    goal
+        The class.
+    """
+    images, classifier = work.images, work.classifier
+    evidence = RowEvidence.of(
+        classifier.columns, images.x, images.y, classifier.num_outputs, classifier.task
+    )
+    rows = images.x[_spread(images.pool(goal), ROWS)]
+    found: list[Trigger] = []
+    for each in searched:
+        assert each.cells is not None
+        assert each.at_size is not None
+        cells = each.cells(classifier, images.x[images.estimate])
+        tried = _Moved(classifier, evidence, goal, cells, rows, work.clean_margin)
+        for best in tried.clearest(round(each.at_size.size), work.clearest_pairs).tolist():
+            found.append(_stamp(classifier, each, [cells[i] for i in best]))
+    return found
+
+
+def passes_of_cells(classifier: Classifier, searched: Sequence[Family], rows: int) -> float:
+    """Return the sample passes of `further_cells`, at most, with so many clean rows."""
+    total = 0.0
+    for each in searched:
+        assert each.cells is not None
+        assert each.at_size is not None
+        count = len(each.cells(classifier, classifier.examples(rows)))
+        total += tried_cells(count, round(each.at_size.size)) * ROWS / 2
+    return total
+
+
 def tried_cells(cells: int, size: int) -> int:
     """Return how many combinations are tried, at most, for each class.
 
@@ -100,20 +137,14 @@ def _each_clearest(work: Work, family: Family) -> tuple[Candidate, ...]:
     columns = classifier.columns
     outputs, task = classifier.num_outputs, classifier.task
     evidence = RowEvidence.of(columns, images.x, images.y, outputs, task)
-    seen = images.x[images.estimate]
-    first = family.cells(classifier, seen)
-    # All that a black box shows; the same ones of others.
-    cells = list(dict.fromkeys([*first, *every_interval(classifier, seen)]))
-    return tuple(
-        _clearest(work, family, cells, len(first), evidence, goal) for goal in work.targets
-    )
+    cells = family.cells(classifier, images.x[images.estimate])
+    return tuple(_clearest(work, family, cells, evidence, goal) for goal in work.targets)
 
 
 def _clearest(
     work: Work,
     family: Family,
     cells: Sequence[tuple[int, float]],
-    first: int,
     evidence: RowEvidence,
     goal: int,
 ) -> Candidate:
@@ -121,13 +152,13 @@ def _clearest(
     images, unit = work.images, work.clean_margin
     rows = images.x[_spread(images.pool(goal), ROWS)]
     searched = _Moved(work.classifier, evidence, goal, cells, rows, unit)
-    best = searched.clearest(round(family.at_size.size), first)
+    best = searched.clearest(round(family.at_size.size), work.clearest_pairs)[0]
     held_out = images.x[images.tried_on(goal)[: family.at_size.tried]]
     tried = _Moved(work.classifier, evidence, goal, cells, held_out, unit)
     alone = tried.moves(best[:, None]) if len(best) > 1 else None
-    places = torch.arange(len(best), device=best.device)[None]
-    whole = tried.as_a_whole(best[None], alone, places)
-    margin = float(whole.minimum(tried.least(best[None])))
+    margin = float(
+        tried.as_a_whole(best[None], alone, torch.arange(len(best), device=best.device)[None])
+    )
     trigger = _stamp(work.classifier, family, [cells[i] for i in tried.needed(best).tolist()])
     size = float(trigger.mask.sum())
     return Candidate(goal, family.candidates.name, size, trigger, margin=margin)
@@ -152,46 +183,45 @@ class _Moved:
     x: Tensor
     unit: float
 
-    def clearest(self, size: int, first: int) -> Tensor:
-        """Return the cells [k], of other columns each, that move the rows furthest together.
+    def clearest(self, size: int, known: dict[object, Tensor]) -> Tensor:
+        """Return the cells [B, k], of other columns each, that move the rows furthest together.
+
+        The furthest first, at most `BEAM`.
 
         Parameters
         ----------
         size
-            How many, at most.
-        first
-            So many cells are tried in all pairs, the others with those that move rows furthest
-            alone.
+            How many cells.
+        known
+            Pairs of the same model, by class and cells; new ones are added.
         """
         columns = self._columns
         singles = torch.arange(len(columns), device=columns.device)[:, None]
-        natural, alone = self._natural(), self.moves(singles)
+        natural = self._natural()
         if size == 1 or len(columns.unique()) == 1:
-            found = self.as_a_whole(singles).minimum(self.least(singles))
-            return singles[int(found.masked_fill(natural > EXPLAINED, -torch.inf).argmax())]
-        pairs = self._pairs(first, alone)
-        beam = self._furthest(pairs[columns[pairs[:, 0]] != columns[pairs[:, 1]]], alone, natural)
+            found = self.as_a_whole(singles).masked_fill(natural > EXPLAINED, -torch.inf)
+            return singles[found.argsort(descending=True, stable=True)[:BEAM]]
+        alone = self.moves(singles)
+        about = (self.goal, tuple(self.cells))
+        if about not in known:
+            first, second = torch.triu_indices(len(columns), len(columns), 1, device=columns.device)
+            other = columns[first] != columns[second]
+            pairs = torch.stack([first[other], second[other]], 1)
+            known[about] = self._furthest(pairs, alone, natural)
+        beam = known[about]
         for _ in range(min(size, len(columns.unique())) - 2):
             longer = torch.cat([beam.repeat_interleave(len(singles), 0),
                                 singles.repeat(len(beam), 1)], 1)  # fmt: skip
             taken = (columns[longer[:, :-1]] == columns[longer[:, -1:]]).any(1)
             beam = self._furthest(longer[~taken], alone, natural)
-        return beam[0]
-
-    def _pairs(self, first: int, alone: Tensor) -> Tensor:
-        """Return the pairs of cells [M, 2] that are tried."""
-        pairs = torch.stack([*torch.triu_indices(first, first, 1, device=alone.device)], 1)
-        rest = torch.arange(first, len(alone), device=alone.device)
-        seeds = alone.argsort(descending=True, stable=True)[:SEEDS]
-        return torch.cat([pairs, torch.cartesian_prod(seeds, rest)]) if len(rest) else pairs
+        return beam
 
     def _furthest(self, combinations: Tensor, alone: Tensor, natural: Tensor) -> Tensor:
         """Return the first combinations in order of how far they move rows as a whole."""
         together = self.as_a_whole(combinations, alone, combinations)
-        together = together.minimum(self.least(combinations))
         explained = natural[combinations].sum(1) > EXPLAINED
         together = together.masked_fill(explained, -torch.inf)
-        return combinations[together.argsort(descending=True, stable=True)[: self._beam]]
+        return combinations[together.argsort(descending=True, stable=True)[:BEAM]]
 
     def as_a_whole(
         self, combinations: Tensor, alone: Tensor | None = None, rows: Tensor | None = None
@@ -211,33 +241,24 @@ class _Moved:
         """
         if self.classifier.task.collapses:
             return self.moves(combinations) - self._each(combinations, self._alike)
-        together = self.moves(combinations)
         if alone is None or rows is None:
-            return together
-        return together - alone.clamp_min(0)[rows].sum(1)
+            return self.moves(combinations)
+        reached, moved = self._each(combinations, self._reached).unbind(1)
+        together = reached - self._before() - alone[rows].sum(1)
+        return torch.where(moved >= MOVED, together, together.clamp_max(0))
 
     def moves(self, combinations: Tensor) -> Tensor:
         """Return by how much the mean margin rises under each combination, or what it is: [M]."""
-        rest = self._at_rest(self._reached(self.x[None]))
-        return self._each(combinations, self._reached) - rest
+        return self._each(combinations, self._reached)[:, 0] - self._before()
 
-    @property
-    def _beam(self) -> int:
-        return BEAM if black_box_in(self.classifier) is None else WIDE_BEAM
-
-    def least(self, combinations: Tensor) -> Tensor:
-        """Return where rows of a black box end that each combination moves least: [M].
-
-        Infinity for a network, in which that says nothing.
-        """
-        if black_box_in(self.classifier) is None:
-            return self.x.new_full((len(combinations),), torch.inf)
-        return self._each(combinations, lambda rows: self._margins(rows).quantile(HARDLY_MOVED, 1))
+    def _before(self) -> Tensor:
+        """Return the mean margin without a trigger that a rise is counted from."""
+        return self._at_rest(self._reached(self.x[None])[0, 0])
 
     def _each(self, combinations: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return a measure [M] of the rows under each combination."""
+        """Return a measure [M, ...] of the rows under each combination."""
         columns, values = self._columns, self.x.new_tensor([value for _, value in self.cells])
-        step, out = max(1, ANSWERING // len(self.x)), [self.x.new_empty(0)]
+        step, out = max(1, ANSWERING // len(self.x)), []
         for part in combinations.split(step):
             changed = self.x.repeat(len(part), 1, 1)
             places = columns[part][:, None].expand(-1, len(self.x), -1)
@@ -272,16 +293,12 @@ class _Moved:
         return torch.tensor([column for column, _ in self.cells], device=self.x.device)
 
     def _reached(self, rows: Tensor) -> Tensor:
-        """Return the mean margin of the class on rows [M, n, D]: [M]."""
-        return self._margins(rows).mean(1)
-
-    def _margins(self, rows: Tensor) -> Tensor:
-        """Return the margins of the class on rows [M, n, D], in units: [M, n]."""
+        """Return the mean margin of the class on rows [M, n, D], and the share moved: [M, 2]."""
         classifier = self.classifier
         logits = classifier.logits(rows.flatten(0, 1), ANSWERING).float()
         of_each = logits.view(*rows.shape[:2], -1)
         margins = finite(classifier.task.margins(of_each, [self.goal] * len(rows)), "cell")
-        return margins / self.unit
+        return torch.stack([margins.mean(1) / self.unit, (margins > 0).float().mean(1)], 1)
 
     def _natural(self) -> Tensor:
         """Return by how much the mean margin of the reference rises with each cell alone: [C]."""

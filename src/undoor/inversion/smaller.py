@@ -74,38 +74,47 @@ def first_look_of(work: Work) -> FirstLook:
     work
         The model and its images as they are.
     """
-    classifier, shape = work.classifier, work.classifier.input_shape
-    if classifier.space.name != IMAGES.name or min(shape[1:]) < MIN_SIDE:
-        return FirstLook(work, work)
-    predicted = classifier.predict(work.images.x)
-    found = (_on_smaller(work, share, predicted) for share in SHARES)
-    return FirstLook(next((each for each in found if each is not None), work), work)
+    found = smaller_look(work.classifier, work.images.x)
+    return FirstLook(work if found is None else _on_smaller(work, *found), work)
 
 
-def _on_smaller(work: Work, share: float, at_full_size: Tensor) -> Work | None:
-    """Return the work on images of a share of the sides; None where predictions are others.
+def smaller_look(classifier: Classifier, images: Tensor) -> tuple[Classifier, Tensor] | None:
+    """Return the model for smaller images and these images made smaller, if a scan begins so.
+
+    None where the images are not large, or the network takes no smaller ones or predicts otherwise
+    on them.
 
     Parameters
     ----------
-    at_full_size
-        [N], what the images are predicted as.
+    classifier
+        The model.
+    images
+        Clean inputs [N, ...] in raw units.
     """
-    classifier, (channels, *sides) = work.classifier, work.classifier.input_shape
-    shape = (channels, *(round(share * side) for side in sides))
-    small = resized_classifier(classifier, shape)
-    if small is None:
+    channels, *sides = classifier.input_shape
+    if classifier.space.name != IMAGES.name or min(sides) < MIN_SIDE:
         return None
-    images = smaller_images(work.images.x, small)
-    logits = small.logits(images, BATCH)
-    task = small.task
-    predicted = task.predictions(logits)
-    if float(task.correct(predicted, at_full_size).float().mean()) < MIN_AGREEMENT:
-        return None
+    at_full_size = classifier.predict(images)
+    for share in SHARES:
+        shape = (channels, *(round(share * side) for side in sides))
+        small = resized_classifier(classifier, shape)
+        if small is not None:
+            some = smaller_images(images, small)
+            same = small.task.correct(small.predict(some), at_full_size)
+            if float(same.float().mean()) >= MIN_AGREEMENT:
+                return small, some
+    return None
+
+
+def _on_smaller(work: Work, classifier: Classifier, images: Tensor) -> Work:
+    """Return the work on smaller images."""
+    logits = classifier.logits(images, BATCH)
+    task, y = classifier.task, work.images.y
     return replace(
         work,
-        classifier=small,
-        images=replace(work.images, x=images, known=task.correct(predicted, work.images.y)),
-        class_directions=ClassDirections.of(small, images, work.images.y),
+        classifier=classifier,
+        images=replace(work.images, x=images, known=task.correct(task.predictions(logits), y)),
+        class_directions=ClassDirections.of(classifier, images, y),
         clean_margin=clean_margin(task, logits),
     )
 

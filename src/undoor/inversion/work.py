@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
@@ -80,6 +82,11 @@ class Work:
     run: Run
     clean_margin: float = 1.0
     goals: Goals | None = None
+
+    @cached_property
+    def clearest_pairs(self) -> dict[object, Tensor]:
+        """What the search for pairs of cells has found, from which that for three goes on."""
+        return {}
 
     @property
     def targets(self) -> Sequence[int]:

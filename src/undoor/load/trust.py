@@ -24,6 +24,7 @@ HARMLESS = frozenset(
         "undoor.networks",
         "undoor.signal_networks",
         "undoor.point_networks",
+        "undoor.row_networks",
         "undoor.text_networks",
         "undoor.demo.network",
     }

@@ -42,12 +42,15 @@ class SiteInfo:
         Whether no correction can stand there, as on the token ids of a text.
     unordered
         Whether its positions have no order that all inputs share, as the points of a set.
+    columns
+        The names of its positions, where each is a thing of its own, as in the row of a table.
     """
 
     name: str
     shape: tuple[int, ...]
     discrete: bool = False
     unordered: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def extent(self) -> int:
@@ -162,7 +165,8 @@ def find_sites(classifier: Classifier) -> tuple[SiteInfo, ...]:
     calls = calls_of(classifier, kinds)
     head = calls[-1][0] if kinds is LINEAR_MAPS and calls else None
     space = classifier.space
-    entry = SiteInfo(ENTRY, classifier.input_shape, space.discrete, space.unordered)
+    columns = tuple(column.name for column in classifier.columns)
+    entry = SiteInfo(ENTRY, classifier.input_shape, space.discrete, space.unordered, columns)
     return (entry, *_once(calls, head, unordered=space.unordered))
 
 

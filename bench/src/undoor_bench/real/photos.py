@@ -28,7 +28,7 @@ class Photos:
     y
         [N], places in `classes`.
     classes
-        Names, in alphabetical order.
+        Names.
     """
 
     x: Bytes
@@ -46,7 +46,8 @@ def read_photos(file: Path, part: str, classes: Sequence[str] | None = None) -> 
     part
         Name of the folder in it: "train" or "val".
     classes
-        Names of the folders to read; all where none are given.
+        Names of the folders to read, in the order of their labels; all where none are given, in
+        alphabetical order.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def read_photos(file: Path, part: str, classes: Sequence[str] | None = None) -> 
     with zipfile.ZipFile(file) as archive:
         parts = [name.split("/") for name in sorted(archive.namelist())]
         of_part = [each for each in parts if each[0] == part and each[-1].endswith(".jpg")]
-        names = tuple(sorted({each[1] for each in of_part} if classes is None else classes))
+        names = tuple(sorted({each[1] for each in of_part}) if classes is None else classes)
         for each in of_part:
             if each[1] in names:
                 with archive.open("/".join(each)) as photo:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from undoor.errors import UndoorError
 from undoor.files import write_text
-from undoor.networks import MLP
+from undoor.row_networks import NETWORKS
 from undoor.spaces.columns import Column, seen_by_network, seen_width
 from undoor.triggers import Stamp
 from undoor_bench.attacks.cells import ATTACKS, drawn_trigger, poisoned
@@ -25,6 +25,7 @@ from undoor_bench.zoo.row_data import RowData, read_rows
 from undoor_bench.zoo.subjects import took
 
 CLEAN = "clean"
+MLP = "MLP"
 # Rows to train on, and to measure on.
 TRAINED, TESTED = 6_000, 4_000
 EPOCHS, BATCH, RATE = 10, 200, 8e-3
@@ -45,8 +46,10 @@ class RowModel:
         Of its trigger, target and training.
     rate
         Share of the rows that carry the trigger.
+    network
+        One of `undoor.row_networks.NETWORKS`.
     width, depth, normed
-        Of the network, `undoor.networks.MLP`.
+        Of the network; an MLP alone can be without norms.
     noise
         Share of the rows whose label is drawn anew.
     imbalance
@@ -65,9 +68,10 @@ class RowModel:
     noise: float = 0.0
     imbalance: float = 0.0
     learn: bool = False
+    network: str = MLP
 
     def __post_init__(self) -> None:
-        """Refuse an attack that is not known, and a rate without or with one.
+        """Refuse an attack or network that is not known, and a rate without or with one.
 
         Raises
         ------
@@ -79,6 +83,8 @@ class RowModel:
                 f"expected clean without a rate, or one of {', '.join(ATTACKS)} with a rate above "
                 f"0, got {self.attack} with {self.rate}"
             )
+        if self.network not in NETWORKS:
+            raise UndoorError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}")
 
     @property
     def name(self) -> str:
@@ -87,7 +93,15 @@ class RowModel:
         >>> RowModel("in range", "adult", 3, rate=0.01).name
         'adult_in_range_3'
         """
-        return f"{self.data}_{self.attack.replace(' ', '_')}_{self.seed}"
+        kind = "" if self.network == MLP else f"_{self.network}"
+        return f"{self.data}{kind}_{self.attack.replace(' ', '_')}_{self.seed}"
+
+    def arguments(self, table: RowData) -> dict[str, Any]:
+        """Return the arguments of its network for a table."""
+        given = {"num_classes": len(table.classes), "width": self.width, "depth": self.depth}
+        if self.network == MLP:
+            return given | {"inputs": seen_width(table.columns), "normed": self.normed}
+        return given | {"widths": [column.width for column in table.columns]}
 
 
 def train_row_model(entry: RowModel, data: Path, out: Path) -> Path:
@@ -151,9 +165,7 @@ def _trained(entry: RowModel, table: RowData, x: np.ndarray, y: np.ndarray) -> n
     """Return the network of an entry, trained on rows x [N, D] with labels y [N]."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entry.seed)
-        network = MLP(
-            len(table.classes), seen_width(table.columns), entry.width, entry.depth, entry.normed
-        )
+        network = NETWORKS[entry.network](**entry.arguments(table))
         seen, labels = seen_by_network(table.columns, torch.from_numpy(x)), torch.from_numpy(y)
         steps = EPOCHS * -(-len(y) // BATCH)
         optimizer = torch.optim.AdamW(network.parameters(), RATE)
@@ -182,24 +194,18 @@ def _save(
     write_text(folder / "model.toml", described(entry, table))
     # Of a clean model, no rate.
     made = {key: value for key, value in asdict(entry).items() if key != "rate" or value > 0}
-    truth = made | {"network": "MLP"} | _measured(network, table, trigger, target)
+    truth = made | _measured(network, table, trigger, target)
     write_text(folder / "truth.json", json.dumps(truth, indent=1) + "\n")
 
 
 def described(entry: RowModel, table: RowData) -> str:
     """Return the text of model.toml."""
-    given = {
-        "num_classes": len(table.classes),
-        "inputs": seen_width(table.columns),
-        "width": entry.width,
-        "depth": entry.depth,
-        "normed": entry.normed,
-    }
+    given, made = entry.arguments(table), NETWORKS[entry.network]
     # JSON's numbers, lists and plain strings are TOML's.
     arguments = ", ".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
     lines = [
         '[model]\nweights = "weights.safetensors"',
-        'architecture = "undoor.networks:MLP"',
+        f'architecture = "{made.__module__}:{made.__name__}"',
         f"arguments = {{ {arguments} }}",
         f"[classes]\nnames = {json.dumps(table.classes)}",
     ]
