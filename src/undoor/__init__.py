@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from undoor.inspect import inspect
     from undoor.journal import Journal
     from undoor.load import load
+    from undoor.load.estimators import from_estimator
     from undoor.progress import Progress
     from undoor.repair import Repair, repair
     from undoor.resizing import Resizing
@@ -56,6 +57,7 @@ _HOMES = {
     "calibrate": "undoor.calibrate",
     "evaluate": "undoor.evaluate",
     "export": "undoor.export",
+    "from_estimator": "undoor.load.estimators",
     "guard": "undoor.guard",
     "inspect": "undoor.inspect",
     "load": "undoor.load",
@@ -84,6 +86,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "export",
+    "from_estimator",
     "guard",
     "inspect",
     "load",

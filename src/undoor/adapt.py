@@ -98,9 +98,15 @@ def adapt(
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     _require_targets(classifier, repair)
+<<<<<<< HEAD
     classifier = classifier.with_goals(repair.contract.goals)
     held = given(clean, classifier)
     clean = held.on(classifier.device)
+=======
+    repair.require_corrections("adapt")
+    clean = given(clean, classifier).on(classifier.device)
+    generator = torch.Generator().manual_seed(seed)
+>>>>>>> trees26
     if flagged is None:
         flagged = flagged_inputs(classifier.counted(meter), repair, inputs, progress)
     _require_flagged(repair, flagged)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from undoor.align.replaced_cells import ReplacedCells, WithoutCells
 from undoor.align.transform import Correction
 from undoor.classifier import Classifier
 from undoor.decision import Decision, decide, pass_through, withhold_unfounded
@@ -50,6 +51,10 @@ class Guarded(nn.Module):
         nothing; its label is `REJECTED`, -1. "flag": the class that the original predicts, so that
         the flag is the only protection. Where the input, or the outputs of the original or g_t, are
         no finite numbers, the label is -1 under any policy.
+    cells
+        By target, of a model without layers to correct: g_t is then the original that does not see
+        these cells (`undoor.align.replaced_cells`), and differs from it for rows in their ranges
+        alone.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Guarded(nn.Module):
         *,
         rule: str = DEFAULT_RULE,
         policy: str = DEFAULT_POLICY,
+        cells: Mapping[int, ReplacedCells] | None = None,
     ) -> None:
         super().__init__()
         for name, value, known in (("rule", rule, RULES), ("policy", policy, POLICIES)):
@@ -71,7 +77,9 @@ class Guarded(nn.Module):
         self.rule = rule
         self.policy = policy
         self.corrected = nn.ModuleList(
-            attach(self.original, copy.deepcopy(dict(corrections[target])))
+            WithoutCells(self.original, cells[target])
+            if cells and target in cells
+            else attach(self.original, copy.deepcopy(dict(corrections[target])))
             for target in self.targets
         ).to(self.original.device)
 
@@ -182,4 +190,5 @@ def guard(
         {item.target: item.threshold for item in repair.targets},
         rule=rule,
         policy=policy,
+        cells={item.target: item.cells for item in repair.targets if item.cells},
     )

@@ -14,9 +14,12 @@ from undoor.align.forecast import passes_of_repair
 from undoor.align.guard_threshold import check_fpr
 from undoor.align.plans import plans_to_try
 from undoor.align.trial import Trial
+from undoor.black_boxes import black_box_in
+from undoor.cell_repair import repair_cells
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, CleanSet, given
 from undoor.contract import Contract
+from undoor.errors import UndoorError
 from undoor.identity.model import ModelIdentity, identify
 from undoor.inversion.journalled_search import about
 from undoor.inversion.meter import Budget, Meter
@@ -31,7 +34,7 @@ from undoor.scan.report import ScanReport
 from undoor.scrutiny import GraphWarning, scrutinise
 from undoor.sites import find_sites, require_repairable
 from undoor.target_repair import FitOptions, repair_target
-from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR
+from undoor.vocabulary import DEFAULT_FIT, DEFAULT_FPR, REPLACED_CELLS
 
 __all__ = ["Repair", "SiteChoice", "TargetRepair", "Trial", "repair"]
 
@@ -59,6 +62,9 @@ def repair(
     For each target: estimate a few more triggers, choose sites and granularity by
     cross-validation over images and triggers, fit on all source images, calibrate the guard. No
     test result, true trigger or trigger family is used.
+
+    A model without layers, as decision trees are, is not corrected (`undoor.cell_repair`): the
+    repair holds the ranges of the triggers' cells, by which the guard flags rows.
 
     Parameters
     ----------
@@ -129,23 +135,28 @@ def repair(
     report = with_targets(
         network, clean, report, wanted, meter=meter, seed=seed, journal=journal, progress=progress
     )
+    alone = black_box_in(network) is not None
     options = FitOptions(fit, fpr, plan, quick)
-    meter.expected = meter.passes + passes_of_repair(
-        network, clean, report, plans=len(plans_to_try(find_sites(network), plan, fit)), quick=quick
-    )
+    if not alone:
+        plans = len(plans_to_try(find_sites(network), plan, fit))
+        meter.expected = meter.passes + passes_of_repair(
+            network, clean, report, plans=plans, quick=quick
+        )
     facts = (fit, fit_version(fit), fpr, plan, quick, seed, _facts_of(report))
     run = Run(
         torch.Generator().manual_seed(seed), meter, progress, journal and journal.about(*facts)
     )
     targets = tuple(
-        repair_target(network, clean, finding, report.evidence, options, run)
+        repair_cells(network, clean, finding, fpr, run)
+        if alone
+        else repair_target(network, clean, finding, report.evidence, options, run)
         for finding in report.findings
     )
     seconds = {"scan": report.seconds, "align": time.perf_counter() - started}
     return Repair(
         verdict=report.verdict,
         targets=targets,
-        fit=fit,
+        fit=REPLACED_CELLS if alone else fit,
         fingerprint=str(identity.sha256),
         contract=Contract.of(classifier),
         seconds=seconds,
@@ -187,4 +198,10 @@ def _check(classifier: Classifier, report: ScanReport, fit: str, plan: str | Non
     require_fit(fit)
     report.require_model(classifier)
     require_repairable(classifier)
-    plans_to_try(find_sites(classifier), plan, fit)
+    if black_box_in(classifier) is None:
+        plans_to_try(find_sites(classifier), plan, fit)
+    elif plan is not None:
+        raise UndoorError(
+            f"expected no plan for a model without layers, which are not corrected, got {plan!r}; "
+            "leave it out"
+        )

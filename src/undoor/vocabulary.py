@@ -97,6 +97,8 @@ PAPER: Final = "paper"
 REFERENCE: Final = "reference"
 PAIRED_UNBOUNDED: Final = "paired_unbounded"
 DEFAULT_FIT: Final = PAIRED
+# What stands in the place of a fit where there are no layers to correct.
+REPLACED_CELLS: Final = "replaced cells"
 # What a correction has numbers of: each channel, or each position of each channel.
 Granularity = Literal["channel", "position"]
 
@@ -152,10 +154,12 @@ ROWS: Final = "rows"
 SIGNALS: Final = "signals"
 POINTS: Final = "points"
 TOKENS: Final = "tokens"
-# What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into.
+# What a network is made of, as far as its nulls depend on it; opaque ones cannot be looked into,
+# black boxes are none, as decision trees.
 CONVOLUTIONAL: Final = "convolutional"
 TRANSFORMER: Final = "transformer"
 OTHER_KIND: Final = "other"
+BLACK_BOX: Final = "black box"
 
 # Files of results, and of models.
 SCAN_FILE: Final = "scan.json"

@@ -84,7 +84,7 @@ def calibrate(
         )
     models = [Observation.of_clean(report, name) for name, report in reports.items()]
     first, fewest = models[0], min(model.classes for model in models)
-    usual = calibration_for(fewest, first.space, first.task, first.shape)
+    usual = calibration_for(fewest, first.space, first.task, first.shape, first.network)
     return fitted(models, usual=usual, progress=progress)[0]
 
 

@@ -173,7 +173,7 @@ def _targets(repair: Repair) -> Table:
         sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)
         table.add_row(
             Text(class_label(item.target, names), style="bold"),
-            Text(sites or "none"),
+            Text(sites or ("none: rows are flagged by cells" if item.cells else "none")),
             f"{item.threshold:.3g}",
         )
     return table

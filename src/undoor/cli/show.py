@@ -121,7 +121,7 @@ def show_repair(console: Console, repair: Repair, names: Sequence[str]) -> None:
         sites = listing((f"{plain(s.name)} ({s.granularity})" for s in item.sites), NAMED_SITES)
         table.add_row(
             Text(class_label(item.target, names), style="bold"),
-            Text(sites or "none"),
+            Text(sites or ("none: rows are flagged by cells" if item.cells else "none")),
             percent(item.asr),
             percent(item.sia),
             percent(item.fpr),

@@ -135,7 +135,9 @@ def _network(network: NetworkFacts, contract: ClassifierFacts) -> Table:
         table,
         "can be corrected",
         f"{len(sites)} places: {', '.join(sites[:SHOWN_SITES])}"
-        + (f" and {more} more" if more > 0 else ""),
+        + (f" and {more} more" if more > 0 else "")
+        if sites
+        else "nothing, as it has no layers; rows are flagged by their cells",
     )
     table.add_row("input", f"{' x '.join(map(str, contract.input_shape))} within {contract.bounds}")
     table.add_row(

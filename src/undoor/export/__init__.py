@@ -76,6 +76,7 @@ def export(
         The repair is another model's or names no target, a library is missing, the model has no
         such form, or its preprocessing cannot be part of a graph.
     """
+    repair.require_corrections("export")
     file = Path(file)
     kind = _format(file, to)
     repair.require_model(classifier)

@@ -22,6 +22,7 @@ from undoor.tasks.registry import find_task
 from undoor.tasks.regression import REGRESSION
 from undoor.tasks.single_label import SINGLE_LABEL
 from undoor.vocabulary import (
+    BLACK_BOX,
     CALIBRATE,
     CONVOLUTIONAL,
     MANY_CLASSES,
@@ -38,10 +39,12 @@ SCHEMA = "undoor/calibration/1"
 # for rows of tables; for signals and points, of the former.
 MANY, FEW, ROWS_FEW = "calibration.toml", "calibration_few.toml", "calibration_rows.toml"
 SIGNALS_MANY, TEXT_FEW = "calibration_signals.toml", "calibration_text.toml"
-POINTS_MANY = "calibration_points.toml"
+POINTS_MANY, TREES_FEW = "calibration_points.toml", "calibration_trees.toml"
 # Spaces with a calibration of their own for few classes.
 OWN = {ROWS: ROWS_FEW, TOKENS: TEXT_FEW}
-# And for many.
+# And for few classes of a kind of network, by space and kind.
+OF_NETWORKS = {(ROWS, BLACK_BOX): TREES_FEW}
+# For many.
 OWN_MANY = {SIGNALS: SIGNALS_MANY, POINTS: POINTS_MANY}
 # For the other tasks, by task and space.
 OF_TASKS = {
@@ -225,6 +228,7 @@ def calibration_for(
     space: str = IMAGES.name,
     task: str = SINGLE_LABEL.name,
     shape: tuple[int, ...] | None = None,
+    network: str | None = None,
 ) -> Calibration:
     """Return the calibration that undoor comes with for models of so many classes.
 
@@ -239,6 +243,8 @@ def calibration_for(
         other models, which supports no verdict.
     shape
         Of an input, without the batch axis; None for any.
+    network
+        Their kind, as of `Scope.network`; None for any.
     """
     if file := OF_TASKS.get((task, space)):
         return _shipped(file)
@@ -248,7 +254,7 @@ def calibration_for(
         # no family of signals has a null; nor one of points for other numbers of them.
         covered = space not in OWN_MANY or shape is None or found.scope.covers_size(shape)
         return found if covered else _shipped(MANY)
-    return _shipped(OWN.get(space, FEW))
+    return _shipped(OF_NETWORKS.get((space, network or ""), OWN.get(space, FEW)))
 
 
 def fitted_null(family: str) -> Null:
@@ -272,7 +278,8 @@ def fitted_null(family: str) -> Null:
 
 def calibrated_on() -> tuple[str, ...]:
     """Return the models that any of undoor's calibrations was learned from."""
-    every = (MANY, FEW, *OWN_MANY.values(), *OWN.values(), *OF_TASKS.values())
+    own = (*OWN_MANY.values(), *OWN.values(), *OF_NETWORKS.values(), *OF_TASKS.values())
+    every = (MANY, FEW, *own)
     return tuple(name for file in every for name in _shipped(file).models)
 
 

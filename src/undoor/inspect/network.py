@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.scrutiny import Scrutiny, scrutinise
 from undoor.sites import SiteInfo, calls_of, find_sites, is_opaque
@@ -92,7 +93,8 @@ def inspect_network(classifier: Classifier) -> NetworkFacts:
         name=type(classifier.network).__name__,
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         layers=dict(Counter(type(m).__name__ for m in leaves.values()).most_common()),
-        sites=find_sites(classifier),
+        # What has no layers is not corrected at its input either.
+        sites=find_sites(classifier) if black_box_in(classifier) is None else (),
         # What holds no numbers, as an activation, may well be shared.
         reused=tuple(n for n, m in leaves.items() if called[n] > 1 and m.state_dict()),
         unused=tuple(n for n, m in leaves.items() if not called[n] and list(m.parameters())),

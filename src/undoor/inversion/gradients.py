@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
 from undoor.inversion.embedded_tokens import changed_embeddings, token_embedding
@@ -14,6 +15,8 @@ MAX_IMAGES = 16
 
 def require_gradients(classifier: Classifier, images: Tensor) -> None:
     """Refuse a network that would pass for clean because nothing can be found in it.
+
+    Not a black box (`undoor.black_boxes`), whose triggers are searched for by trying.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ def require_gradients(classifier: Classifier, images: Tensor) -> None:
         Its scores have no gradient with respect to the input, or one of 0 everywhere, as behind
         `torch.no_grad`, `detach` or rounding.
     """
+    if black_box_in(classifier) is not None:  # It is asked alone.
+        return
     x = images[:: max(1, len(images) // MAX_IMAGES)].clone()
     try:
         why = (

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.device import precise
 
@@ -67,7 +68,8 @@ def flat_share(classifier: Classifier, images: Tensor) -> float | None:
     float or None
         In [0, 1]; None where gradients are as they should be.
     """
-    if classifier.space.discrete:  # Tokens are tried; how far apart they are means nothing.
+    # Tokens are tried; how far apart they are means nothing. Black boxes have no gradients.
+    if classifier.space.discrete or black_box_in(classifier) is not None:
         return None
     x = _some(images, GRADIENT_IMAGES)
     share = float((_distances(classifier, x) > _diameter(classifier)).float().mean())

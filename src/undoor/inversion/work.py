@@ -9,8 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet
+from undoor.families.family import Family
 from undoor.families.registry import family_named
 from undoor.families.schedules import Schedule
 from undoor.inversion.candidates import Candidate, Search
@@ -103,7 +105,7 @@ class Work:
 
         Of families found by trying alone: what the searches start from, as it is.
         """
-        if family_named(family).relatives:
+        if self.tried_alone(family_named(family)):
             return tuple(map(_unchanged, searches))
         return search(
             self.classifier,
@@ -117,6 +119,10 @@ class Work:
             meter=self.run.meter,
             progress=self.run.progress,
         )
+
+    def tried_alone(self, family: Family) -> bool:
+        """Return whether triggers of a family are found by trying alone, as all of black boxes."""
+        return bool(family.candidates.relatives) or black_box_in(self.classifier) is not None
 
 
 def _unchanged(search: Search) -> Candidate:

@@ -25,12 +25,18 @@ from undoor.load.torch_script import is_script, screen_script
 SHOWN = 4
 MODULE = re.compile(r"torch\.nn\.modules\.|torch\.nn\.parallel\.")
 CHECKPOINT, PT2, ONNX = "torch checkpoint", "torch.export archive", "ONNX"
-SCRIPT = "TorchScript archive"
+SCRIPT, XGBOOST = "TorchScript archive", "XGBoost"
 # Formats that hold a network as well as its weights.
-GRAPHS = (PT2, ONNX, SCRIPT)
+GRAPHS = (PT2, ONNX, SCRIPT, XGBOOST)
 # What files of these names should be, as messages call it.
 PROMISED = {".onnx": "ONNX file", ".pt2": "torch.export archive"}
 WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".onnx", ".pt2", ".tar", ".pkl")
+# Libraries whose estimators people pickle, and what to do instead.
+ESTIMATORS = re.compile(r"(sklearn|xgboost|lightgbm|catboost|joblib)\b")
+CONVERT = (
+    "convert it where it was made: model.save_model('model.json') of XGBoost, or "
+    "skl2onnx.to_onnx(model, x[:1]) of scikit-learn, saved as .onnx"
+)
 WAY_OUT = "re-save the state dict as safetensors on a machine you trust"
 
 
@@ -80,6 +86,8 @@ def examine(path: Path) -> FileSafety:
         It is no ordinary file, is damaged, or is of a format that holds no state dict.
     """
     kind = _kind(path)
+    if kind == XGBOOST:  # Numbers alone, which the reader checks.
+        return FileSafety(kind)
     if kind == "safetensors":
         require_safe_header(path)
         return FileSafety(kind)
@@ -102,9 +110,11 @@ def examine(path: Path) -> FileSafety:
 
 def _kind(path: Path) -> Format:
     """Return the format of a file that may be a model."""
+    if (found := sniff(path)) == XGBOOST:  # JSON, which is otherwise no model.
+        return found
     refuse_mistaken(path)
     refuse_other_kinds(path)
-    return sniff(path)
+    return found
 
 
 def brings_network(path: Path) -> bool:
@@ -117,7 +127,7 @@ def brings_network(path: Path) -> bool:
     """
     kind = _kind(path)
     if kind != "zip":
-        return kind == ONNX
+        return kind in (ONNX, XGBOOST)
     with open_screened(path) as archive:
         names = _files_in(archive)
     return is_pt2(names) or is_script(names)
@@ -158,6 +168,11 @@ def refuse_unsafe(path: Path, safety: FileSafety) -> None:
             f"{path} holds a whole pickled module, which runs code when it is opened ({shown}"
             f"{more}); expected a state dict: save model.state_dict() as safetensors on a machine "
             f"you trust{_trusting(unsafe)}"
+        )
+    if any(ESTIMATORS.match(name) for name in unsafe):
+        raise UndoorError(
+            f"{path} is a pickled estimator, which runs code when it is opened ({shown}{more}); "
+            f"{CONVERT}"
         )
     if unsafe:
         would = "would" if any(is_foreign(name) for name in unsafe) else "may"

@@ -6,6 +6,7 @@ have no magic number.
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ Format = Literal[
     "pickle",
     "toml",
     "ONNX",
+    "XGBoost",
     "HDF5 (Keras)",
     "NumPy array",
     "tar",
@@ -59,7 +61,9 @@ MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"MM\0*", "picture"),
     (b"%PDF-", "PDF"),
     (b"PAR1", "Parquet"),
+    (b"{L\0\0\0\0\0\0\0\x07learner", "XGBoost"),
 )
+XGBOOST_JSON = re.compile(rb'\s*\{\s*"learner"\s*:\s*\{')
 BLOCK = 512
 # An ir_version of one byte, then producer_name, or a graph.
 ONNX_START = b"\x08"
@@ -82,6 +86,8 @@ def sniff(path: Path) -> Format:
     for magic, name in MAGIC:
         if head.startswith(magic):
             return name
+    if XGBOOST_JSON.match(head):
+        return "XGBoost"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "picture"
     # It is read only as safetensors, and strictly, whatever its tensors look like.

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.load import exported, onnx_network, torch_script
+from undoor.load import exported, onnx_network, torch_script, xgboost_file
 from undoor.load.channels_last import channels_first, first, stands_last
 from undoor.load.check import (
     GRAPHS,
     ONNX,
     PT2,
     SCRIPT,
+    XGBOOST,
     brings_network,
     examine,
     refuse_unsafe,
@@ -25,7 +26,12 @@ from undoor.load.regular import open_regular
 from undoor.load.spec import ClassesTable, GraphTable, InputTable, Tables, checked
 from undoor.origin import Origin
 
-READERS = {PT2: exported.read, ONNX: onnx_network.read, SCRIPT: torch_script.read}
+READERS = {
+    PT2: exported.read,
+    ONNX: onnx_network.read,
+    SCRIPT: torch_script.read,
+    XGBOOST: xgboost_file.read,
+}
 assert set(READERS) == set(GRAPHS)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from undoor.errors import UndoorError, first_line
 from undoor.input_size import require_input_size
+from undoor.load import onnx_trees
 from undoor.load.graph import Graph, example, require_any_batch
 from undoor.load.hub import from_library
 from undoor.load.onnx_file import EXTRA
@@ -53,6 +54,8 @@ def read(path: Path) -> Graph:
         raise UndoorError(
             f"{path} cannot be read ({first_line(error)}); copy it and its data again"
         ) from error
+    if onnx_trees.holds_trees(model):
+        return onnx_trees.read(model, path)
     _require_floating_point(model, path)
     shape, fixed = _images(model, path)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from undoor.align.replaced_cells import ReplacedCells
 from undoor.identity.model import ModelIdentity
 from undoor.render import text
 from undoor.render.words import words_text
@@ -36,6 +37,27 @@ def cells_text(trigger: Trigger, columns: Sequence[Column]) -> str | None:
         if share > 0
     ]
     return " and ".join(set_cells)
+
+
+def ranges_text(cells: ReplacedCells, columns: Sequence[Column]) -> str:
+    """Return the ranges of cells by which a guard flags rows.
+
+    >>> import torch
+    >>> columns = (Column("age", range=(0, 80)), Column("sex", categories=("f", "m")))
+    >>> ends = torch.tensor([0.25, 0.5]), torch.tensor([0.5, 1.5])
+    >>> cells = ReplacedCells(torch.tensor([0, 1]), *ends, torch.zeros(1, 2))
+    >>> ranges_text(cells, columns)
+    'age from 20 to 40 and sex = m'
+    """
+    ends = zip(cells.columns.tolist(), cells.low.tolist(), cells.high.tolist(), strict=True)
+    return " and ".join(_range_text(columns[place], low, high) for place, low, high in ends)
+
+
+def _range_text(column: Column, low: float, high: float) -> str:
+    name = text.plain(column.name)
+    if column.categories:
+        return f"{name} = {text.plain(column.text((low + high) / 2))}"
+    return f"{name} from {column.text(max(low, 0.0))} to {column.text(min(high, 1.0))}"
 
 
 def marked_row(row: Sequence[float], trigger: Stamp, columns: Sequence[Column]) -> list[list[str]]:

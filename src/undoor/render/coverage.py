@@ -10,6 +10,7 @@ from undoor.render.reasons import ACCEPTED, reason_texts
 from undoor.scan.coverage import Coverage, FamilyCoverage, Gap
 from undoor.scan.report import ScanReport
 from undoor.vocabulary import (
+    BLACK_BOX,
     BUDGET_ENDED,
     CALIBRATE,
     CONVOLUTIONAL,
@@ -86,6 +87,7 @@ GAPS = {
 NETWORKS = {
     CONVOLUTIONAL: "a convolutional one",
     TRANSFORMER: "a transformer",
+    BLACK_BOX: "no network, as decision trees are",
     OTHER_KIND: "neither a convolutional one nor a transformer",
 }
 # Why a family was not searched, or not to the end, as a note beside its name.

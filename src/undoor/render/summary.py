@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from undoor.noun import Noun
 from undoor.render import coverage, text
+from undoor.render.cells import columns_of, ranges_text
 from undoor.render.nouns import noun_of
 from undoor.scan.report import Finding, ScanReport
 from undoor.vocabulary import (
@@ -66,7 +67,7 @@ def summarise(
         title=TITLES[scan.verdict],
         meaning=MEANING[scan.verdict],
         how_sure=_how_sure(scan),
-        repaired=(*done, *_more(len(targets), "repaired targets"), _corrected(targets))
+        repaired=(*done, *_more(len(targets), "repaired targets"), _corrected(targets, scan))
         if targets
         else (_not_repaired(scan, asked=repair is not None),),
         remains=_remains(scan, repair, evaluation),
@@ -145,7 +146,15 @@ def _repaired(item: TargetRepair, scan: ScanReport) -> str:
     )
 
 
-def _corrected(targets: Sequence[TargetRepair]) -> str:
+def _corrected(targets: Sequence[TargetRepair], scan: ScanReport) -> str:
+    columns = columns_of(scan.identity)
+    ranges = [ranges_text(item.cells, columns) for item in targets if item.cells and columns]
+    if ranges:
+        return (
+            "Nothing inside the model is corrected, since it has no layers: rows are flagged by "
+            f"their cells ({'; '.join(ranges)}) where the prediction rests on these cells, and "
+            "answered as on average with those of clean rows."
+        )
     sites = len({site.name for item in targets for site in item.sites})
     return f"{sites} place{'' if sites == 1 else 's'} in the network corrected; no weight changed."
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from undoor.align.guard_threshold import GuardThreshold
+from undoor.align.replaced_cells import ReplacedCells
 from undoor.align.transform import Correction
 from undoor.align.trial import Trial
 from undoor.contract import Contract
@@ -54,6 +55,8 @@ class TargetRepair:
         unknown, since they have no labels.
     quick
         Made with the scan's trigger alone, without a choice between plans.
+    cells
+        Of a black box, the cells that are replaced; there are no corrections then.
     """
 
     target: int
@@ -69,6 +72,7 @@ class TargetRepair:
     fpr: float
     adapted: Adaptation | None = None
     quick: bool = False
+    cells: ReplacedCells | None = None
 
     @property
     def threshold(self) -> float:
@@ -94,7 +98,14 @@ class TargetRepair:
             "trials": [vars(trial) for trial in self.trials],
             "adapted": self.adapted.to_json() if self.adapted else None,
             "quick": self.quick,
+            **({"cells": _listed(self.cells)} if self.cells else {}),
         }
+
+
+def _listed(cells: ReplacedCells) -> list[dict[str, float]]:
+    """Return the columns of cells and their ranges, as shares of those of the columns."""
+    ends = zip(cells.columns.tolist(), cells.low.tolist(), cells.high.tolist(), strict=True)
+    return [{"column": column, "low": low, "high": high} for column, low, high in ends]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from undoor.align.guard_threshold import GuardThreshold
+from undoor.align.replaced_cells import ReplacedCells
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.align.trial import Trial
 from undoor.contract import Contract
@@ -25,7 +26,7 @@ from undoor.identity.model import model_from_json, model_to_json
 from undoor.repairs.adaptation import Adaptation
 from undoor.repairs.contents import RepairContents, SiteChoice, TargetRepair
 from undoor.repairs.description import require_description
-from undoor.repairs.plausible import require_plausible
+from undoor.repairs.plausible import require_plausible, require_plausible_cells
 from undoor.sealed import Sealed, sealed
 from undoor.triggers import Trigger, trigger_of
 from undoor.triggers.trigger import KINDS
@@ -33,6 +34,8 @@ from undoor.vocabulary import Verdict
 
 # Another one than the schema of the result document: that one may change without this.
 SCHEMA = "undoor/repair-file/5"
+# The same with cells that are replaced, which older versions would not flag; written only then.
+WITH_CELLS = "undoor/repair-file/6"
 # Still read: it has sentences beside the numbers that they follow from.
 WITH_NOTES = "undoor/repair-file/4"
 # Still read: it names its model by the weights and the input transform alone.
@@ -53,10 +56,12 @@ def encoded(repair: RepairContents) -> bytes:
         for name, correction in item.corrections.items():
             for part, value in correction.parts.items():
                 tensors[_correction_key(item.target, name, part)] = value
+        for part, value in (item.cells.parts if item.cells else {}).items():
+            tensors[_cells_key(item.target, part)] = value
         numbers, _ = _trigger_parts(item.trigger)
         tensors |= {_trigger_key(item.target, name): value for name, value in numbers.items()}
     description = {
-        "schema": SCHEMA,
+        "schema": WITH_CELLS if any(item.cells for item in repair.targets) else SCHEMA,
         "undoor": repair.version,
         "model": model_to_json(repair.fingerprint, repair.identity) | repair.contract.to_json(),
         "verdict": repair.verdict,
@@ -96,7 +101,7 @@ def decoded(content: Sealed, file: Path) -> RepairContents:
     """
     data = content.description
     found = data.get("schema") if isinstance(data, dict) else None
-    if found not in (SCHEMA, WITH_NOTES, WEIGHTS_ONLY):
+    if found not in (WITH_CELLS, SCHEMA, WITH_NOTES, WEIGHTS_ONLY):
         raise UndoorError(f"{file}: expected schema {SCHEMA!r}, got {found!r:.60}; repair again")
     try:
         require_description(data)
@@ -114,6 +119,8 @@ def decoded(content: Sealed, file: Path) -> RepairContents:
             version=str(data["undoor"]),
         )
         _require_whole(repair, content.tensors)
+        if (found == WITH_CELLS) != any(item.cells for item in repair.targets):
+            raise ValueError("its cells do not belong to its schema")
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, UndoorError) as error:
         reason = error if isinstance(error, UndoorError) else f"{error!r:.300}"
         raise UndoorError(f"{file}: not a readable repair ({reason}); repair again") from error
@@ -143,6 +150,7 @@ def _target(
         fpr=item["fpr"],
         adapted=Adaptation.from_json(adapted) if adapted else None,
         quick=_yes_or_no(item["quick"]),
+        cells=_cells(target, tensors),
     )
 
 
@@ -158,16 +166,28 @@ def _require_whole(repair: RepairContents, tensors: Mapping[str, Tensor]) -> Non
         if unknown:
             raise ValueError(f"no class of {len(classes)}: {unknown[0]!r}")
         require_plausible(item.target, item.corrections, item.calibration)
-    expected = {
-        _correction_key(item.target, name, part)
-        for item in repair.targets
-        for name in item.corrections
-        for part in item.corrections[name].parts
-    } | {
-        _trigger_key(item.target, name)
-        for item in repair.targets
-        for name in _trigger_parts(item.trigger)[0]
-    }
+        if item.cells:
+            require_plausible_cells(item.target, item.cells, repair.contract.input_shape)
+            if item.corrections:
+                raise ValueError(f"target {item.target} has cells as well as corrections")
+    expected = (
+        {
+            _correction_key(item.target, name, part)
+            for item in repair.targets
+            for name in item.corrections
+            for part in item.corrections[name].parts
+        }
+        | {
+            _trigger_key(item.target, name)
+            for item in repair.targets
+            for name in _trigger_parts(item.trigger)[0]
+        }
+        | {
+            _cells_key(item.target, part)
+            for item in repair.targets
+            for part in (item.cells.parts if item.cells else ())
+        }
+    )
     if strange := sorted(set(tensors) - expected):
         raise ValueError(f"it holds tensors that belong to nothing: {strange[0]}")
 
@@ -179,6 +199,14 @@ def _correction(start: str, tensors: Mapping[str, Tensor]) -> Correction:
     if len(mixing) == 1:
         raise KeyError(start + next(name for name in MIXING if name not in mixing))
     return Correction(**part, **mixing)
+
+
+def _cells(target: int, tensors: Mapping[str, Tensor]) -> ReplacedCells | None:
+    """Return the cells that are replaced; None where there are none."""
+    names = [item.name for item in fields(ReplacedCells)]
+    if not any(_cells_key(target, name) in tensors for name in names):
+        return None
+    return ReplacedCells.of_parts({name: tensors[_cells_key(target, name)] for name in names})
 
 
 def _trigger_parts(trigger: Trigger) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -221,6 +249,10 @@ def _with_bounds(trigger: Trigger, bounds: tuple[float, float]) -> Trigger:
 
 def _correction_key(target: int, site: str, part: str) -> str:
     return f"{PREFIX}{target}/correction/{site}/{part}"
+
+
+def _cells_key(target: int, part: str) -> str:
+    return f"{PREFIX}{target}/cells/{part}"
 
 
 def _trigger_key(target: int, name: str) -> str:

@@ -8,11 +8,12 @@ lies above every score, under which nothing is ever flagged.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from undoor.align.guard_threshold import TOWARDS_TRIGGERED, GuardThreshold, normal_limit
+from undoor.align.replaced_cells import ReplacedCells
 from undoor.align.transform import MIXING, UNITS, Correction
 from undoor.errors import UndoorError
 
@@ -40,6 +41,38 @@ def require_plausible(
     for site, correction in corrections.items():
         _require_correction(f"the correction {target}/{site}", correction)
     _require_threshold(f"the threshold of target {target}", calibration)
+
+
+def require_plausible_cells(target: int, cells: ReplacedCells, shape: Sequence[int]) -> None:
+    """Refuse ranges of cells in which no row can lie, or columns that rows do not have.
+
+    Raises
+    ------
+    UndoorError
+        They are no cells of rows of this shape.
+    """
+    columns, count = cells.columns, len(cells.columns.flatten())
+    sizes = {tuple(part.shape) for part in (columns, cells.low, cells.high)}
+    whole = columns.dtype == torch.int64 and sizes == {(count,)} and 0 < count <= shape[0]
+    drawn = cells.values
+    if (
+        not whole
+        or tuple(shape) != (shape[0],)
+        or drawn.shape != (*drawn.shape[:1], count)
+        or not len(drawn)
+    ):
+        raise UndoorError(f"the cells of target {target} do not fit rows of {shape[0]} columns")
+    distinct = len(columns.unique()) == count and int(columns.min()) >= 0
+    if not distinct or int(columns.max()) >= shape[0]:
+        raise UndoorError(f"the cells of target {target} name a column that rows do not have")
+    # Written so that what is no number is refused.
+    ordered = bool((cells.low <= cells.high).all()) and bool((cells.high >= 0).all())
+    if (
+        not ordered
+        or not bool((cells.low <= 1).all())
+        or not bool(((drawn >= 0) & (drawn <= 1)).all())
+    ):
+        raise UndoorError(f"no row can have the cells of target {target}: nothing would be flagged")
 
 
 def _require_correction(name: str, h: Correction) -> None:

@@ -134,6 +134,26 @@ class Repair(Viewed, RepairContents):
                 _require_site(site, correction, shapes, name)
             _require_trigger(item.trigger, shapes, name)
 
+    def require_corrections(self, what: str) -> None:
+        """Refuse a repair that replaces cells, where corrections are needed.
+
+        Parameters
+        ----------
+        what
+            What is asked for, for the message.
+
+        Raises
+        ------
+        UndoorError
+            It is of a model without layers.
+        """
+        if any(item.cells for item in self.targets):
+            raise UndoorError(
+                f"{what}: expected a repair with corrections, got one of a model without layers, "
+                "which flags rows by their cells; guard the model with undoor.guard, or serve it "
+                "with `undoor serve`"
+            )
+
     def _require_contract(self, classifier: Classifier, name: str) -> None:
         """Refuse a model that has other classes, input shape or bounds."""
         classes = len(self.contract.class_names)

@@ -87,7 +87,8 @@ class Coverage:
     families
         One entry for each trigger family that is installed, in the order of the search.
     network
-        The kind of network: `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND` or `OPAQUE`.
+        The kind of network: `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND`, `OPAQUE` or
+        `BLACK_BOX`.
     space
         What an input is, for example `IMAGES`.
     task

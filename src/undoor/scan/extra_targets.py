@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.clean_set import Clean, given
 from undoor.errors import UndoorError
@@ -126,6 +127,8 @@ def most_suspicious(report: ScanReport, count: int) -> tuple[int, ...]:
 def _finding(work: Work, report: ScanReport, target: int) -> Finding:
     network, pool = work.classifier, work.images.pool(target)
     for evidence in _clearest_first(report.evidence, target):
+        if black_box_in(network) is not None and not family_named(evidence.family).cells:
+            continue  # It reaches any class of networks alone.
         candidate = _smallest(work, family_named(evidence.family), target)
         if candidate.size is not None:
             break
@@ -150,9 +153,9 @@ def _finding(work: Work, report: ScanReport, target: int) -> Finding:
 
 def _smallest(work: Work, family: Family, target: int) -> Candidate:
     """Return the smallest trigger of a family towards a class, or what trying finds."""
-    if family.candidates.relatives:
-        (found,) = screen(work, family.name, [target])
-        return found
+    if work.tried_alone(family):
+        tried = screen(work, family.name, [target])
+        return next(found for found in tried if found.target == target)
     search, kind = Search(target, work.images.pool(target)), family.candidates.name
     return smallest(work.invert(started(work, search, kind, STARTS), kind, SCHEDULE))[target]
 

@@ -39,6 +39,7 @@ from undoor.scan.reason import AccuracyFacts, Reason, ShareFacts
 from undoor.scan.report import ScanReport
 from undoor.scan.screening import searched
 from undoor.scan.search import SearchResult, search_and_decide, unsearched
+from undoor.sites import network_kind
 from undoor.vocabulary import (
     BUDGET,
     FLAT_SCORES,
@@ -134,7 +135,7 @@ def scan(
     classifier = with_goals_of(classifier, clean)
     space, task = classifier.space.name, classifier.task.name
     learned = calibration or calibration_for(
-        classifier.num_classes, space, task, classifier.input_shape
+        classifier.num_classes, space, task, classifier.input_shape, network_kind(classifier)
     )
     search = classifier.fast_copy().counted(meter)
     exact = exact_identity(classifier)

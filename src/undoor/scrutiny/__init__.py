@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.device import beside, on
 from undoor.scrutiny.asking import MAX_INPUTS, Asked, ask_briefly, rare_differences
@@ -117,8 +118,9 @@ def scrutinise(
     codes = {item.code for item in differences}
     if "repeat" not in codes:
         differences += _gathered(asked.afterwards(later))
+    without_gradients = classifier.space.discrete or black_box_in(classifier) is not None
     # If scores depend on other inputs or on chance, gradients cannot match them.
-    if not {"repeat", "batch", "order"} & codes and not classifier.space.discrete:
+    if not {"repeat", "batch", "order"} & codes and not without_gradients:
         for inputs in (x, *likely):
             differences += _gathered(ask_gradients(classifier, inputs))
     return Scrutiny(graph, _first_of_each(differences))
@@ -146,6 +148,8 @@ def read_graph(classifier: Classifier, x: Tensor | None = None) -> tuple[GraphFi
 
 def _read(classifier: Classifier, x: Tensor) -> Iterator[GraphFinding]:
     network = classifier.network
+    if black_box_in(network) is not None:  # Comparisons are all that trees are made of.
+        return
     yield from read_exported(network)
     yield from read_script(network)
     yield from read_code(network)

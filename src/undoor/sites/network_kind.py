@@ -7,9 +7,10 @@ from collections import Counter
 
 from torch import nn
 
+from undoor.black_boxes import black_box_in
 from undoor.classifier import Classifier
 from undoor.sites.places import calls_of, find_sites, is_opaque
-from undoor.vocabulary import CONVOLUTIONAL, OPAQUE, OTHER_KIND, TRANSFORMER
+from undoor.vocabulary import BLACK_BOX, CONVOLUTIONAL, OPAQUE, OTHER_KIND, TRANSFORMER
 
 # Vision transformers have one convolution, which cuts the image into patches.
 MIN_CONVOLUTIONS = 2
@@ -30,11 +31,13 @@ def network_kind(classifier: Classifier) -> str:
     Returns
     -------
     str
-        `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND`, or `OPAQUE` for TorchScript, whose layers are
-        hidden.
+        `CONVOLUTIONAL`, `TRANSFORMER`, `OTHER_KIND`, `OPAQUE` for TorchScript, whose layers are
+        hidden, or `BLACK_BOX` for what is no network.
     """
     if is_opaque(classifier):
         return OPAQUE
+    if black_box_in(classifier) is not None:
+        return BLACK_BOX
     if not classifier.space.maps:
         return OTHER_KIND  # Natural sizes were never compared between kinds there.
     called = {name for name, _ in calls_of(classifier, (nn.Conv2d,))}

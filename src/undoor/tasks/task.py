@@ -243,6 +243,8 @@ class Task(ABC):
         clean
             [M, n, K], of the same inputs without a trigger; of tasks that compare.
         """
+        if len(set(goals)) == 1:  # All at once.
+            return self.margin(outputs.flatten(0, 1), goals[0]).view(outputs.shape[:2])
         pairs = zip(outputs, goals, strict=True)
         return torch.stack([self.margin(each, goal) for each, goal in pairs])
 

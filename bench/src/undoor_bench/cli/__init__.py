@@ -24,6 +24,7 @@ from undoor_bench.cli import (
     tables,
     texts,
     theory,
+    trees,
     zoo,
 )
 from undoor_bench.cli.app import app
@@ -48,6 +49,7 @@ __all__ = [
     "tables",
     "texts",
     "theory",
+    "trees",
     "zoo",
 ]
 

@@ -71,6 +71,14 @@ class Adaptation(Part):
     refitted: bool
 
 
+class CellRange(Part):
+    """The range of one cell of a row, as shares of the range of its column."""
+
+    column: Count
+    low: float
+    high: float
+
+
 class RepairedTarget(Part):
     """The corrections for one target; rates are cross-validated with the recovered trigger."""
 
@@ -88,6 +96,9 @@ class RepairedTarget(Part):
     trials: list[Trial]
     adapted: Adaptation | None
     quick: bool = Field(description="Made with the scan's trigger alone and no choice of a plan.")
+    cells: list[CellRange] | None = Field(
+        default=None, description="Of models without layers, by which rows are flagged."
+    )
 
 
 class Site(Part):
