@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import undoor
-from helpers.other_tasks import clean_of, images, patch, regressor, repaired, tagger
+from helpers.other_tasks import SIDE, clean_of, images, patch, regressor, repaired, tagger
 from undoor.adapt import flagged_inputs
 from undoor.classifier import Classifier
 from undoor.deploy.exported_model import ExportedModel

@@ -98,15 +98,10 @@ def adapt(
     meter = Meter(Budget.of(budget, max_seconds))
     progress = meter.watching(progress)
     _require_targets(classifier, repair)
-<<<<<<< HEAD
+    repair.require_corrections("adapt")
     classifier = classifier.with_goals(repair.contract.goals)
     held = given(clean, classifier)
     clean = held.on(classifier.device)
-=======
-    repair.require_corrections("adapt")
-    clean = given(clean, classifier).on(classifier.device)
-    generator = torch.Generator().manual_seed(seed)
->>>>>>> trees26
     if flagged is None:
         flagged = flagged_inputs(classifier.counted(meter), repair, inputs, progress)
     _require_flagged(repair, flagged)
