@@ -78,7 +78,7 @@ def _exported(made: Guarded, file: Path) -> Run:
     contract = Contract((CLASSES,), (-10, 10), tuple("abcd"))
     preparation = Preparation(contract, None, 1.0, (0.0,), (1.0,))
     about = About(
-        "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, (1,), (1.0,), (), made.rule,
+        "guarded", "0", "0", preparation, VECTORS, DEFAULT_TASK, None, (1,), (1.0,), (), made.rule,
         made.policy, {},
     )  # fmt: skip
     room = onnx if file.suffix == ".onnx" else pt2

@@ -53,17 +53,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only these models")
     parser.add_argument("--train-only", action="store_true")
     options = parser.parse_args()
-    photos = [read_photos(options.data, part) for part in ("train", "val")]
-    given = ["--data", str(written(photos[1], options.work / "photos"))]
+    train_on, test_on = (read_photos(options.data, part) for part in ("train", "val"))
+    given = ["--data", str(written(test_on, options.work / "photos"))]
     lines = []
     for entry in MODELS:
         if options.names and entry.name not in options.names:
             continue
-        folder = train_transfer_model(entry, options.weights, *photos, options.work)
+        folder = train_transfer_model(entry, options.weights, train_on, test_on, options.work)
         line = {"model": entry.name} | json.loads((folder / TRUTH).read_text())
-        line["sizes"] = by_size(folder, photos[1])
+        line["sizes"] = by_size(folder, test_on)
         if not options.train_only:
-            line |= measured(folder, given, photos[1], options.work)
+            line |= measured(folder, given, test_on, options.work)
         lines.append(line)
         print(line, flush=True)
         write_json(options.out, {"machine": machine(), "per_class": PER_CLASS, "models": lines})
@@ -90,9 +90,9 @@ def guarded(folder: Path, fix: Path, photos: Photos) -> dict[str, dict[str, floa
     kept = torch.cat([rows_of(photos, k)[PER_CLASS:] for k in range(len(photos.classes))])
     x, y = torch.from_numpy(photos.x)[kept], torch.from_numpy(photos.y)[kept]
     test = CleanSet(x.float() / 255, y, photos.classes).for_classifier(classifier)
-    triggered = stamp_set(test, trigger_of(folder, classifier), {target}, space=classifier.space)
+    triggered = stamp_set(test, trigger_of(folder, classifier), target, space=classifier.space)
     guard = undoor.guard(classifier, undoor.Repair.load(fix, classifier))
-    found = undoor.evaluate(classifier, guard, test, triggered, {target})
+    found = undoor.evaluate(classifier, guard, test, triggered, target)
     return {
         name: {key: rate.value for key, rate in rates.items() if isinstance(rate, Rate)}
         for name, rates in (("before", found.before), ("after", found.after))

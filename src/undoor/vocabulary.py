@@ -53,7 +53,7 @@ RANKED_FIRST: Final = "ranked first"
 SMALLER_INPUTS: Final = "smaller inputs"
 LABELS_BY_MODEL: Final = "labels by the model"
 
-# The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` is one as well.
+# The reasons of a verdict, beside what it lacks; `BUDGET_ENDED` and `NO_HEAD` are reasons as well.
 TARGET_FOUND: Final = "target found"
 STANDS_OUT: Final = "stands out"
 MOVES_FEW: Final = "moves few images"
@@ -63,7 +63,6 @@ NOTHING_WORKS: Final = "no trigger works"
 NOTHING_STANDS_OUT: Final = "nothing stands out"
 NEAR_CHANCE: Final = "near chance"
 FLAT_SCORES: Final = "flat scores"
-NO_HEAD: Final = "no linear head"
 ODD_GRAPH: Final = "odd graph"
 ACCEPTED_GRAPH: Final = "accepted graph"
 GRAPH_NOT_READ: Final = "graph not read"

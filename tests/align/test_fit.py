@@ -25,6 +25,7 @@ from undoor.align.plans import candidate_plans
 from undoor.classifier import ENTRY, Classifier
 from undoor.errors import UndoorError
 from undoor.sites import attach, find_sites
+from undoor.vocabulary import Granularity
 
 
 def pair(classifier: Classifier, count: int = 80) -> tuple[Tensor, Tensor]:
@@ -36,7 +37,7 @@ def pair(classifier: Classifier, count: int = 80) -> tuple[Tensor, Tensor]:
     return clean, triggered
 
 
-def coarse(classifier: Classifier) -> Plan:
+def coarse(classifier: Classifier) -> dict[str, Granularity]:
     return {site.name: "channel" for site in find_sites(classifier)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +106,7 @@ def test_details() -> None:
 
 
 def test_what_is_no_label_of_the_form() -> None:
+    other: Any
     for form in (Classes(NAMES), LabelSets(NAMES), Numbers("price", 0.0, 1.0)):
         for other in (None, "x", [1], -1 if isinstance(form, Classes) else {}, 99):
             if not (isinstance(form, Numbers) and other == 99):

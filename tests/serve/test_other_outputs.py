@@ -127,7 +127,7 @@ def test_exported_files_in_a_program(pair: Pair, files: dict[str, Path]) -> None
             if prediction.rejected:
                 assert (prediction.label, prediction.class_name) == (None, None)
                 continue
-            np.testing.assert_allclose(prediction.label, label, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(np.array(prediction.label), label, rtol=1e-4, atol=1e-4)
             if isinstance(label, list):
                 on = [item["label"] for item in prediction.to_json()["labels"]]
                 assert on == [place for place, bit in enumerate(label) if bit]

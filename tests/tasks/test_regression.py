@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from undoor.classifier import Classifier
 from undoor.errors import UndoorError
-from undoor.tasks.regression import GOALS, REGRESSION, Regression
+from undoor.output_forms.numbers import GOALS
+from undoor.tasks.regression import REGRESSION, Regression
 
 TASK = Regression(0.0, 7.0, 0.5)
 
