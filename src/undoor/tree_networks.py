@@ -23,6 +23,9 @@ SMOOTHING = 0.01
 ROUNDING = 4 * float(np.finfo(np.float32).eps)
 DEEPEST = 128
 MAX_NODES = 20_000_000
+# Numbers of a row, and what all leaves add to all classes: what is reserved for them is what a file
+# says, however short it is.
+MAX_WIDTH, MAX_VALUES = 100_000, 100_000_000
 # Larger ones are not finite in float32, once they are added up.
 MAX_NUMBER = 1e37
 
@@ -91,11 +94,7 @@ class TreeEnsemble(BlackBox):
         super().__init__()
         self.width, self.link = width, link
         sizes = [len(tree.feature) for tree in trees]
-        if not trees or sum(sizes) > MAX_NODES:
-            raise UndoorError(
-                f"expected 1 to {MAX_NODES:,} nodes of trees, got {sum(sizes):,}; give a smaller "
-                "model"
-            )
+        require_size(sum(sizes), width, len(start))
         _require_finite([*(t.threshold for t in trees), *(t.value for t in trees), np.array(start)])
         offsets = np.cumsum([0, *sizes[:-1]])
         self.depth = max(_depth(tree, width, len(start)) for tree in trees)
@@ -173,6 +172,35 @@ class TreeEnsemble(BlackBox):
         leaves: Any = self.leaf
         found: Tensor = leaves
         return found
+
+
+def require_size(nodes: int, width: int, classes: int) -> None:
+    """Refuse trees that would not fit into memory, before any is reserved.
+
+    Parameters
+    ----------
+    nodes
+        Of all trees.
+    width
+        How many numbers they take.
+    classes
+        Scores of each leaf.
+
+    Raises
+    ------
+    UndoorError
+        There are too many, or none.
+    """
+    if not 0 < nodes <= MAX_NODES:
+        raise UndoorError(
+            f"expected 1 to {MAX_NODES:,} nodes of trees, got {nodes:,}; give a smaller model"
+        )
+    if not (0 < width <= MAX_WIDTH and 0 < nodes * classes <= MAX_VALUES):
+        raise UndoorError(
+            f"expected trees of 1 to {MAX_WIDTH:,} numbers, and at most {MAX_VALUES:,} nodes times "
+            f"classes, got {width:,} numbers and {nodes:,} nodes of {classes:,} classes; give a "
+            "smaller model, or copy it again"
+        )
 
 
 def _require_finite(numbers: Sequence[NDArray[np.float64]]) -> None:

@@ -85,6 +85,32 @@ def test_broken_trees(tmp_path: Path, values: dict[str, Any], message: str) -> N
         read(file)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_feature": str(10**9)}, "got 1,000,000,000 numbers"),
+        ({"num_feature": "-1"}, "got -1 numbers"),
+        ({"num_class": str(10**18)}, "no readable model"),
+        ({"num_class": "5"}, "5 classes of binary:logistic"),
+        ({"base_score": "1"}, "no readable model"),
+    ],
+)
+def test_broken_sizes(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    content = changed()
+    content["learner"]["learner_model_param"] |= values
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(UndoorError, match=message):
+        read(tmp_path / "model.json")
+
+
+def test_more_classes_than_fit_into_memory(tmp_path: Path) -> None:
+    content = json.loads((FILES / "boosted3.json").read_text())
+    content["learner"]["learner_model_param"]["num_class"] = str(10**12)
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(UndoorError, match="nodes times classes"):
+        read(tmp_path / "model.json")
+
+
 @pytest.mark.parametrize("name", ["boosted2.json", "boosted2.ubj"])
 def test_cut_off_anywhere(tmp_path: Path, name: str) -> None:
     data, file = (FILES / name).read_bytes(), tmp_path / name

@@ -18,7 +18,7 @@ from undoor.errors import UndoorError, first_line
 from undoor.load.graph import Graph
 from undoor.load.hub import from_library
 from undoor.load.onnx_file import EXTRA
-from undoor.tree_networks import Link, Tree, TreeEnsemble
+from undoor.tree_networks import Link, Tree, TreeEnsemble, require_size
 
 DOMAIN = "ai.onnx.ml"
 TREES = "TreeEnsembleClassifier"
@@ -84,6 +84,7 @@ def _ensemble(given: Mapping[str, Any], width: int) -> TreeEnsemble:
     if not binary and max(classes) >= len(labels):
         raise ValueError("a class beyond the labels")
     columns = 1 if binary else len(labels)
+    require_size(len(modes), width, columns)
     made = _trees(given, modes, columns, binary=binary)
     start = given.get("base_values") or [0.0] * columns
     if binary and link == "shares":  # The votes of class 1; the others are those of class 0.

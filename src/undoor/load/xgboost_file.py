@@ -14,7 +14,7 @@ from undoor.errors import UndoorError
 from undoor.load.graph import Graph
 from undoor.load.regular import open_regular
 from undoor.load.ubjson import read_ubjson
-from undoor.tree_networks import Tree, TreeEnsemble
+from undoor.tree_networks import Tree, TreeEnsemble, require_size
 
 LARGEST = 2**29
 # Objectives whose sums of leaves are scores of classes.
@@ -42,7 +42,8 @@ def read(path: Path) -> Graph:
     except UndoorError as error:
         raise UndoorError(f"{path}: {error}") from None
     except (
-        ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError
+        ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError,
+        RecursionError,
     ) as error:  # fmt: skip
         raise UndoorError(
             f"{path} is no readable model of XGBoost ({type(error).__name__}: {error!s:.80}); "
@@ -70,14 +71,18 @@ def trees_of(content: Mapping[str, Any]) -> TreeEnsemble:
     part = booster["gbtree"] if booster["name"] == "dart" else booster
     model = part["model"]
     weights = [float(w) for w in booster.get("weight_drop", [1.0] * len(model["trees"]))]
-    classes = max(1, int(learner["learner_model_param"]["num_class"]))
-    start = _start(str(learner["learner_model_param"]["base_score"]), classes, objective)
+    sizes = learner["learner_model_param"]
+    classes, width = max(1, int(sizes["num_class"])), int(sizes["num_feature"])
+    if (classes > 1) != (objective in MANY_CLASSES):
+        raise ValueError(f"{classes} classes of {objective}")
+    require_size(sum(len(tree["left_children"]) for tree in model["trees"]), width, classes)
+    start = _start(str(sizes["base_score"]), classes, objective)
     groups = [int(group) for group in model["tree_info"]]
     made = [
         _tree(tree, classes, group, weight)
         for tree, group, weight in zip(model["trees"], groups, weights, strict=True)
     ]
-    return TreeEnsemble(made, int(learner["learner_model_param"]["num_feature"]), start)
+    return TreeEnsemble(made, width, start)
 
 
 def _start(base: str, classes: int, objective: str) -> list[float]:
