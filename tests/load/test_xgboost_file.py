@@ -12,7 +12,7 @@ import torch
 
 import undoor
 from undoor.errors import UndoorError
-from undoor.load.xgboost_file import read
+from undoor.load.xgboost_file import read, trees_of
 from undoor.spaces.columns import Column
 from undoor.tree_networks import TreeEnsemble
 
@@ -46,6 +46,29 @@ def test_a_model_by_its_model_toml(tmp_path: Path) -> None:
     assert classifier.columns[3] == Column("d", range=(0.0, 3.0))
 
 
+def test_early_stopping_as_the_estimator_has_it() -> None:
+    """An `XGBClassifier` asks the trees up to the best round alone, a `Booster` asks all."""
+    x = torch.from_numpy(ANSWERS["x"])
+    content = json.loads((FILES / "early2.json").read_text())
+    got = trees_of(content).probabilities(x)
+    assert np.abs(got.numpy() - ANSWERS["early2"]).max() < 1e-6
+    del content["learner"]["attributes"]["scikit_learn"]
+    got = trees_of(content).probabilities(x)
+    assert np.abs(got[:, 1].numpy() - ANSWERS["early2_all"]).max() < 1e-6
+    got = trees_of(content, estimator=True).probabilities(x)
+    assert np.abs(got.numpy() - ANSWERS["early2"]).max() < 1e-6
+
+
+def test_columns_in_another_order(tmp_path: Path) -> None:
+    content = changed()
+    content["learner"]["feature_names"] = ["a", "b", "c", "d"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    columns = "".join(f'[[input.columns]]\nname = "{n}"\nrange = [0, 3]\n' for n in "abdc")
+    (tmp_path / "model.toml").write_text(f'[model]\nweights = "model.json"\n{columns}')
+    with pytest.raises(UndoorError, match="order of the training, 'a', 'b', 'c', 'd', got"):
+        undoor.load(tmp_path)
+
+
 def test_columns_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "model.ubj").write_bytes((FILES / "boosted2.ubj").read_bytes())
     (tmp_path / "model.toml").write_text(
@@ -71,6 +94,7 @@ def changed(**values: Any) -> dict[str, Any]:
     ("values", "message"),
     [
         ({"categories_nodes": [0]}, "sets of categories"),
+        ({"tree_param": {"size_leaf_vector": "3"}}, "multi_output_tree"),
         ({"left_children": []}, "no readable model"),
         ({"left_children": [0.5]}, "no readable model"),
         ({"left_children": [10**30]}, "no readable model|beyond"),

@@ -168,7 +168,8 @@ def _trees_in(estimator: Any, x: Tensor) -> TreeEnsemble | None:
     """Return the trees of an estimator; None where they are not known how to read."""
     try:
         if callable(getattr(estimator, "get_booster", None)):
-            return trees_of(json.loads(estimator.get_booster().save_raw("json")))
+            content = json.loads(estimator.get_booster().save_raw("json"))
+            return trees_of(content, estimator=True)
         if hasattr(estimator, "tree_"):
             return _shares([estimator], x)
         grown = getattr(estimator, "estimators_", None)

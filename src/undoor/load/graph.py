@@ -30,12 +30,15 @@ class Graph:
         from those of the file, as another reader runs it. None where there is no other reader.
     sha256
         Of the bytes of the file.
+    names
+        Of the numbers of a row, in their order; empty where the file does not say.
     """
 
     network: nn.Module
     input_shape: tuple[int, ...] | None
     require_parity: Callable[[tuple[int, ...]], None] | None = None
     sha256: str | None = None
+    names: tuple[str, ...] = ()
 
 
 def require_same(got: Tensor, expected: Tensor, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from undoor.load.preprocessing import given
 from undoor.load.regular import open_regular
 from undoor.load.spec import ClassesTable, GraphTable, InputTable, Tables, checked
 from undoor.origin import Origin
+from undoor.spaces.columns import listed
 
 READERS = {
     PT2: exported.read,
@@ -102,6 +104,7 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
     shape = declared if turned and declared is not None else table.shape
     if graph.require_parity is not None:
         graph.require_parity(table.network_shape if table.columns else shape)
+    _require_order(graph.names, tuple(column.name for column in table.described), source)
     network, shape = channels_first(graph.network, shape)
     tokenizer = table.read_tokenizer()
     return Classifier(
@@ -120,3 +123,12 @@ def of_graph(graph: Graph, tables: Tables, source: Path) -> Classifier:
         tokenizer=tokenizer,
         origin=Origin(graph_sha256=graph.sha256),
     )
+
+
+def _require_order(trained: Sequence[str], described: Sequence[str], source: Path) -> None:
+    """Refuse columns in another order than the file has them: all answers would be wrong."""
+    if sorted(trained) == sorted(described) and list(trained) != list(described):
+        raise UndoorError(
+            f"{source}: expected the columns in the order of the training, {listed(trained)}, got "
+            f"{listed(described)}; sort [input] of the model.toml in this way"
+        )

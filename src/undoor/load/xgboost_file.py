@@ -38,7 +38,8 @@ def read(path: Path) -> Graph:
         raise UndoorError(f"{path} has more than {LARGEST:,} bytes; give a smaller model")
     try:
         content = read_ubjson(data) if data[1:2] == b"L" else json.loads(data)
-        return Graph(trees_of(content), None)
+        names = tuple(map(str, content["learner"].get("feature_names", ())))
+        return Graph(trees_of(content), None, names=names)
     except UndoorError as error:
         raise UndoorError(f"{path}: {error}") from None
     except (
@@ -51,8 +52,16 @@ def read(path: Path) -> Graph:
         ) from None
 
 
-def trees_of(content: Mapping[str, Any]) -> TreeEnsemble:
+def trees_of(content: Mapping[str, Any], *, estimator: bool = False) -> TreeEnsemble:
     """Return the trees of a model as XGBoost's JSON has it.
+
+    Parameters
+    ----------
+    content
+        What `save_model` writes.
+    estimator
+        It is of an `XGBClassifier`, even if that is not written down: after early stopping this
+        one asks the trees up to the best round alone, where a `Booster` asks all.
 
     Raises
     ------
@@ -82,6 +91,10 @@ def trees_of(content: Mapping[str, Any]) -> TreeEnsemble:
         _tree(tree, classes, group, weight)
         for tree, group, weight in zip(model["trees"], groups, weights, strict=True)
     ]
+    notes = learner.get("attributes", {})
+    if (estimator or "scikit_learn" in notes) and "best_iteration" in notes:
+        per_round = classes * int(model["gbtree_model_param"].get("num_parallel_tree", 1))
+        made = made[: max(0, per_round * (int(notes["best_iteration"]) + 1))]
     return TreeEnsemble(made, width, start)
 
 
@@ -100,6 +113,11 @@ def _tree(tree: Mapping[str, Any], classes: int, group: int, weight: float) -> T
         raise UndoorError(
             "it splits by sets of categories (enable_categorical), which are not read; train it "
             "on one-hot or ordinal numbers"
+        )
+    if int(tree.get("tree_param", {}).get("size_leaf_vector", 1)) > 1:
+        raise UndoorError(
+            "its trees have a leaf for all classes at once (multi_output_tree), which are not "
+            "read; train it with multi_strategy='one_output_per_tree'"
         )
     left, right = _whole(tree["left_children"]), _whole(tree["right_children"])
     conditions = np.array(tree["split_conditions"], np.float64)
