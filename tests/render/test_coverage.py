@@ -30,7 +30,8 @@ def test_gaps_with_numbers() -> None:
     for gap, part in (
         (Gap(FEW_CLASSES, (), (3,), (5,)), "has 3 classes; .* with at least 5 classes"),
         (Gap(FEW_CLASSES, (), (3,), (5, 0)), "has 3 classes; .* with at least 5 classes"),
-        (Gap(FEW_CLASSES, (), (9,), (2, 4)), "has 9 classes; .* with 2 to 4 classes"),
+        (Gap(FEW_CLASSES, (), (9,), (2, 4)), "has 9 classes; .* with 2 to 4 classes, so"),
+        (Gap(FEW_CLASSES, (), (2,), (2, 2)), "has 2 classes; .* with 2 classes that are unlike"),
         (Gap(FEW_IMAGES, (), (1.5,), (3,)), "1.5 images per class are too few"),
         (Gap(OTHER_SPACE), "the inputs are vectors"),
         (Gap(OTHER_SIZE, (), (3, 64, 64), (28, 32, 1, 3)), "of 3 × 64 × 64; .* 28 to 32 pixels"),

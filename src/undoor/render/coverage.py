@@ -150,7 +150,7 @@ def gap_sentence(gap: Gap, covered: Coverage, noun: Noun = INPUT) -> str:
         expected=next(iter(gap.expected), 0),
         many=noun.many,
         tried=gap.found[-1] if gap.found else 0,
-        classes=_classes(*gap.expected) if gap.code == FEW_CLASSES else "",
+        classes=_learned_from(gap) if gap.code == FEW_CLASSES else "",
         tiny=_tiny(gap),
     )
 
@@ -185,7 +185,16 @@ def summary(covered: Coverage) -> tuple[str, ...]:
 
 def _classes(low: float, high: float = 0) -> str:
     """Return a range of numbers of classes in words; without a maximum where it is 0."""
+    if low == high:
+        return f"{low:g} classes"
     return f"{low:g} to {high:g} classes" if high else f"at least {low:g} classes"
+
+
+def _learned_from(gap: Gap) -> str:
+    """Return of which models sizes were learned: of as many classes, they are unlike otherwise."""
+    low, high = (*gap.expected, 0)[:2]
+    alike = low <= gap.found[0] <= (high or gap.found[0])
+    return _classes(low, high) + (" that are unlike it in other respects" if alike else "")
 
 
 def _sizes(gap: Gap, noun: Noun) -> str:

@@ -211,9 +211,7 @@ def _gaps(
     """Yield the gaps, those that exclude most verdicts first."""
     calibrated, scope = covered.calibrated or {}, learned.scope
     if not calibrated["classes"]:
-        comparable = not scope.absolute or (covered.classes or 0) >= MANY_CLASSES
-        expected = scope.classes if comparable else (MANY_CLASSES, 0)
-        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), expected)
+        yield Gap(FEW_CLASSES, (), (covered.classes or 0,), scope.classes)
     if per_class < MIN_PER_CLASS:
         yield Gap(FEW_IMAGES, (), (per_class,), (MIN_PER_CLASS,))
     if with_images < (covered.classes or 0):
