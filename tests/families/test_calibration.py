@@ -21,7 +21,7 @@ from undoor.families.calibration import (
     calibration_for,
 )
 from undoor.families.registry import family_named, nulls
-from undoor.vocabulary import MANY_CLASSES, POINTS, ROWS, SIGNALS, TOKENS
+from undoor.vocabulary import BLACK_BOX, MANY_CLASSES, POINTS, ROWS, SIGNALS, TOKENS
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -55,7 +55,9 @@ def test_each_number_of_classes_has_one_calibration() -> None:
     of_tasks = [calibration_for(8, space, task) for task, space in OF_TASKS]
     assert {(each.scope.task, each.scope.space) for each in of_tasks} == set(OF_TASKS)
     seen = calibration_for(MANY_CLASSES, POINTS, shape=(128, 3))
-    learned = (few, many, rows, texts, spoken, seen, *of_tasks)
+    trees = calibration_for(2, ROWS, network=BLACK_BOX)
+    assert trees.scope.covers_network(BLACK_BOX)
+    learned = (few, many, rows, texts, spoken, seen, trees, *of_tasks)
     assert set(calibrated_on()) == {name for each in learned for name in each.models}
     # What families bring themselves is of at least five classes.
     assert set(nulls(few)) == set(few.nulls)

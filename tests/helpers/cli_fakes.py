@@ -176,6 +176,7 @@ class FakeTarget:
     asr: float = 0.01
     sia: float | None = 0.9
     fpr: float = 0.01
+    cells: None = None
     adapted: Adaptation | None = None
     quick: bool = False
 

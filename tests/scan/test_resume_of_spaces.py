@@ -72,7 +72,7 @@ def numbers() -> Subject:
 
 
 def sets_of_labels() -> Subject:
-    return subject((1, 6, 6), 1, task="multi-label")
+    return subject((1, 6, 6), 2, task="multi-label")
 
 
 class Killed(BaseException):

@@ -200,7 +200,9 @@ class Calibration:
 
     def to_toml(self) -> str:
         """Return the calibration as TOML."""
-        lines = ["# Natural triggers, at 3 x 32 x 32 pixels and ten classes."]
+        image = self.scope.space == IMAGES.name
+        size = ", at 3 x 32 x 32 pixels and ten classes" if image else ""
+        lines = [f"# Natural triggers{size}."]
         lines += [f'schema = "{SCHEMA}"', "models = ["]
         lines += [f"    {_value(name)}," for name in self.models] + ["]"]
         lines.append(f"unreached = {_value(self.unreached)}")
