@@ -31,7 +31,17 @@ def test_where_nothing_was_learned_there_is_no_verdict() -> None:
 
 def test_sets_of_labels_without_a_linear_layer_at_the_end_get_no_verdict() -> None:
     """A planted trigger would look as natural as the others."""
-    network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 4), nn.Softsign())
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            generator = torch.Generator().manual_seed(0)
+            self.weight = nn.Parameter(torch.randn(4, SIDE * SIDE, generator=generator))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1) @ self.weight.T
+
+    network = Functional()
     classifier = Classifier(network, input_shape=(1, SIDE, SIDE), task="multi-label")
     x = images(80, 1)
     report = undoor.scan(classifier, (x, classifier.predict(x)), seed=0)

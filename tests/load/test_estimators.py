@@ -117,3 +117,12 @@ class Flat(Above):
 def test_what_is_no_classifier(estimator: Any, message: str) -> None:
     with pytest.raises(UndoorError, match=message):
         undoor.from_estimator(estimator, columns=COLUMNS)
+
+
+def test_what_cannot_be_written_down_is_refused_in_one_line() -> None:
+    class Local:
+        def predict_proba(self, x: Any) -> Any:
+            return np.stack([x[:, 0], 1 - x[:, 0]], 1)
+
+    with pytest.raises(UndoorError, match="expected an estimator that pickle can write"):
+        from_estimator(Local(), columns=[Column("heads", range=(0, 1))])

@@ -57,12 +57,14 @@ def from_estimator(
 
     Examples
     --------
-    >>> class Coin:
-    ...     def predict_proba(self, x):
-    ...         return np.stack([1 - x[:, 0], x[:, 0]], 1)
-    >>> model = from_estimator(Coin(), columns=[Column("heads", range=(0, 1))])
+    >>> from functools import partial
+    >>> from types import SimpleNamespace
+    >>> always = partial(np.pad, pad_width=((0, 0), (1, 0)))  # the second of two classes
+    >>> model = from_estimator(
+    ...     SimpleNamespace(predict_proba=always), columns=[Column("heads", range=(0, 1))]
+    ... )
     >>> model.predict(torch.tensor([[0.2], [0.9]]))
-    tensor([0, 1])
+    tensor([1, 1])
     """
     if not callable(getattr(estimator, "predict_proba", None)):
         raise UndoorError(
@@ -104,8 +106,7 @@ class AskedEstimator(BlackBox):
         super().__init__()
         self._held = _Held(estimator)
         self.register_buffer("steps", torch.tensor(steps, dtype=torch.double, device=CPU))
-        # What the model is, for scans and repairs that are bound to it.
-        digest = hashlib.sha256(pickle.dumps(estimator)).digest()
+        digest = hashlib.sha256(_content(estimator)).digest()
         self.register_buffer("digest", torch.tensor(list(digest), device=CPU))
 
     def rounded(self, x: Tensor) -> Tensor:
@@ -211,3 +212,22 @@ def _sums(estimator: Any, grown: Any, x: Tensor) -> TreeEnsemble:
 def _tree(found: Any, value: Any) -> Tree:
     left, right = found.children_left, found.children_right
     return Tree(found.feature.astype(np.int64), found.threshold, left, right, value)
+
+
+def _content(estimator: Any) -> bytes:
+    """Return what the estimator is, for scans and repairs that are bound to it.
+
+    Raises
+    ------
+    UndoorError
+        Python cannot write it down.
+    """
+    try:
+        return pickle.dumps(estimator)
+    # An object may raise anything as it is written.
+    except Exception as error:
+        raise UndoorError(
+            f"expected an estimator that pickle can write, so that results are bound to it, got "
+            f"{type(estimator).__name__} ({first_line(error)}); define its class in a module, and "
+            "keep lambdas and open files out of it"
+        ) from error
