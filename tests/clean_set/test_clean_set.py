@@ -17,6 +17,7 @@ from PIL import Image
 from helpers.pictures import arrays, encoded, make_folder, picture
 from undoor.classifier import Classifier
 from undoor.clean_set import CleanSet, Reading, read_clean_set, read_images
+from undoor.clean_set.fit import require_readable
 from undoor.clean_set.index import Selection, gather
 from undoor.clean_set.open import open_index
 from undoor.errors import UndoorError
@@ -308,3 +309,9 @@ def test_labels_of_npz(tmp_path: Path) -> None:
 def test_what_are_no_tensors_is_refused_at_once(images: object, labels: object, named: str) -> None:
     with pytest.raises(UndoorError, match=f"expected {named} as a torch.Tensor.*from_arrays"):
         CleanSet(images, labels)  # type: ignore[arg-type]
+
+
+def test_a_remnant_is_called_by_what_it_is_of() -> None:
+    lost = Reading(("x: torn",), {"damaged": 2}, lost_of={"a": 2}, tried_of={"a": 4, "b": 2})
+    with pytest.raises(UndoorError, match=r"2 of 6 rows could not .* the broken rows yourself"):
+        require_readable(lost, "rows")

@@ -256,7 +256,7 @@ class CleanSet:
             are not the model's, lost too many images while it was read, or its images differ from
             the model's inputs in shape, colour or range of values.
         """
-        require_readable(self.reading)
+        require_readable(self.reading, classifier.space.noun.many)
         if not classifier.task.numbered:
             labels = fit_answers(self.labels, self.class_names, classifier, classes)
             return self._fitted(self.images, labels, classifier, ())

@@ -125,15 +125,22 @@ def fit_answers(
     return classifier.task.required_labels(labels, classifier.num_outputs)
 
 
-def require_readable(reading: Reading) -> None:
-    """Refuse a set of which too many images were lost while it was read.
+def require_readable(reading: Reading, many: str) -> None:
+    """Refuse a set of which too many inputs were lost while it was read.
 
-    A verdict on the remaining images would be one on other data.
+    A verdict on the remaining ones would be one on other data.
+
+    Parameters
+    ----------
+    reading
+        What was lost.
+    many
+        What inputs are called, as "images".
 
     Raises
     ------
     UndoorError
-        More than a quarter of the images, or half of those of a class, were lost.
+        More than a quarter of the inputs, or half of those of a class, were lost.
     """
     lost, tried = sum(reading.lost_of.values()), sum(reading.tried_of.values())
     lost += reading.lost.get("no label", 0)
@@ -142,14 +149,14 @@ def require_readable(reading: Reading) -> None:
     why = f"({kinds}; the first: {reading.skipped[0] if reading.skipped else ''})"
     if lost > MAX_LOST * tried:
         raise UndoorError(
-            f"{lost} of {tried} images could not be used {why}, and the others may not represent "
-            "the whole; repair the data, or remove the broken images yourself"
+            f"{lost} of {tried} {many} could not be used {why}, and the others may not represent "
+            f"the whole; repair the data, or remove the broken {many} yourself"
         )
     for name, count in reading.lost_of.items():
         if count > MAX_LOST_OF_CLASS * reading.tried_of[name]:
             raise UndoorError(
-                f"{count} of {reading.tried_of[name]} images of the class {name!r} could not be "
-                f"used {why}; repair the data, or remove the broken images yourself"
+                f"{count} of {reading.tried_of[name]} {many} of the class {name!r} could not be "
+                f"used {why}; repair the data, or remove the broken {many} yourself"
             )
 
 
