@@ -125,4 +125,4 @@ def test_what_cannot_be_written_down_is_refused_in_one_line() -> None:
             return np.stack([x[:, 0], 1 - x[:, 0]], 1)
 
     with pytest.raises(UndoorError, match="expected an estimator that pickle can write"):
-        from_estimator(Local(), columns=[Column("heads", range=(0, 1))])
+        undoor.from_estimator(Local(), columns=[Column("heads", range=(0, 1))])
