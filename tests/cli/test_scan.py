@@ -107,12 +107,12 @@ def test_unreadable_images_are_named_and_counted(cli: Cli) -> None:
         (data / "stop" / f"bad{i}.png").write_bytes(b"no image")
     result = cli.run("scan", cli.model, "--data", data, "--json")
     json.loads(result.stdout)
-    assert "5 files were skipped:" in result.stderr
+    assert "5 inputs were skipped:" in result.stderr
     assert "bad0.png" in result.stderr
     assert "bad4.png" not in result.stderr
     assert "... and 2 more" in result.stderr
-    assert "images lost: 5 unknown format" in result.stderr
-    assert "images changed on the way: 1 alpha" in result.stderr
+    assert "inputs lost: 5 unknown format" in result.stderr
+    assert "inputs changed on the way: 1 alpha" in result.stderr
     for i in range(5, 20):
         (data / "stop" / f"bad{i}.png").write_bytes(b"")
     result = cli.run("scan", cli.model, "--data", data, "--json")

@@ -52,19 +52,19 @@ def fail(message: str) -> None:
 
 
 def report_reading(reading: Reading) -> None:
-    """Report the files that were skipped, and count by kind what was lost or changed."""
+    """Report the inputs that were skipped, and count by kind what was lost or changed."""
     skipped = reading.skipped
     if skipped:
-        images = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
-        say(f"{images} skipped:")
+        some = "1 input was" if len(skipped) == 1 else f"{len(skipped)} inputs were"
+        say(f"{some} skipped:")
         for entry in skipped[:NAMED_SKIPS]:
             say(f"  {entry}")
         if len(skipped) > NAMED_SKIPS:
             say(f"  ... and {len(skipped) - NAMED_SKIPS} more")
     if reading.lost:
-        say(f"images lost: {_counts(reading.lost)}")
+        say(f"inputs lost: {_counts(reading.lost)}")
     if reading.changed:
-        say(f"images changed on the way: {_counts(reading.changed)}")
+        say(f"inputs changed on the way: {_counts(reading.changed)}")
     for note in reading.notes:
         say(f"note: {note}")
 
