@@ -50,8 +50,7 @@ NO_OUTPUTS = {
     ("align/onepass.py", "topk"): "extremes of units",
     ("clean_set/labels.py", "argmax"): "labels that are given as rows of 0 and 1",
     ("inversion/opaque.py", "topk"): "the strongest pixels of a mask",
-    ("inversion/cell_search.py", "argmax"): "which cells move rows most",
-    ("inversion/interval_search.py", "argmax"): "which cells move rows most",
+    ("inversion/moved_rows.py", "argmax"): "which cells move rows most",
     ("inversion/row_evidence.py", "one_hot"): "the categories of a column",
     ("inversion/moved_texts.py", "argmax"): "which token is needed least",
     ("inversion/soft_tokens.py", "argmax"): "which word a mixture of words is nearest to",
@@ -71,7 +70,6 @@ NO_OUTPUTS = {
 # Tensors of an input's shape that are no inputs.
 NO_INPUTS = {
     "inversion/cell_search.py": "the cells of a trigger",
-    "inversion/interval_search.py": "the cells of a trigger",
     "inversion/patch_starts.py": "what the colours of patches start from",
     "serve/served_model.py": "what an engine runs once before requests come",
     "load/lazy_layers.py": "what gives lazy layers their sizes, before there is a classifier",

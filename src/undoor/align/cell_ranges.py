@@ -8,6 +8,7 @@ from torch import Tensor
 from undoor.classifier import Classifier
 from undoor.device import CPU, on_cpu
 from undoor.families.cell_values import threshold_shares
+from undoor.inversion.moved_rows import ANSWERING
 from undoor.triggers import Stamp
 
 # A value belongs to the range while it moves this share of the rows that the trigger moves.
@@ -70,6 +71,6 @@ def _moved(
     """Return which share of the rows each value [m] of a column moves with the other cells: [m]."""
     rows = trigger(x).repeat(len(values), 1, 1)
     rows[:, :, column] = values.to(rows)[:, None]
-    answers = classifier.predict(rows.flatten(0, 1), 8192)
+    answers = classifier.predict(rows.flatten(0, 1), ANSWERING)
     hits = classifier.task.reached(answers, target).view(len(values), -1)
     return on_cpu(hits.float().mean(1))

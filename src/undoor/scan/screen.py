@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from undoor.black_boxes import black_box_in
 from undoor.families.family import Family, Places
 from undoor.families.registry import family_named
 from undoor.inversion.candidates import ALL, Candidate, Search, smallest
 from undoor.inversion.cell_search import clearest_cells
 from undoor.inversion.followed import FEW_CLASSES, each_smallest, followed, repeated, some
-from undoor.inversion.interval_search import clearest_intervals
 from undoor.inversion.margins import largest_margins
 from undoor.inversion.patch_starts import FAR, NEAR, try_squares
 from undoor.inversion.token_search import clearest_tokens
@@ -40,8 +38,7 @@ def screen(work: Work, family: str, targets: Sequence[int] | None = None) -> tup
     tried = work.targets if targets is None else sorted(targets)
     record = family_named(family)
     if record.cells:
-        search = clearest_cells if black_box_in(work.classifier) is None else clearest_intervals
-        return search(work, record)
+        return clearest_cells(work, record)
     if record.tokens:
         return clearest_tokens(work, record, tried)
     if record.at_size:
