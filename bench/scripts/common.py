@@ -17,7 +17,9 @@ import torch
 
 import undoor
 from undoor.align.cross_validation import CrossValidation
+from undoor.evaluate import Evaluation
 from undoor.files import write_json
+from undoor.rate import Rate
 from undoor.sites import find_sites
 from undoor.target_repair import cross_validation_of, max_inputs
 from undoor.triggers import Trigger
@@ -72,6 +74,14 @@ def measured_command(arguments: list[str], record: Path) -> dict[str, float]:
             },
         )
     return dict(json.loads(record.read_text()))
+
+
+def before_and_after(found: Evaluation) -> dict[str, dict[str, float | None]]:
+    """The rates of a model without and with its guard."""
+    return {
+        name: {key: rate.value for key, rate in rates.items() if isinstance(rate, Rate)}
+        for name, rates in (("before", found.before), ("after", found.after))
+    }
 
 
 def split(file: Path, per_class: int, seed: int) -> tuple[undoor.CleanSet, undoor.CleanSet]:

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import machine, measured_command
+from common import before_and_after, machine, measured_command
 
 import undoor
 from undoor.clean_set import CleanSet
 from undoor.evaluate import stamp_set
 from undoor.files import write_json
-from undoor.rate import Rate
 from undoor.triggers import load_trigger
 from undoor_bench.zoo.encoder_models import DATA, EncoderModel, train_encoder_model
 from undoor_bench.zoo.text_data import CLASSES, read_table
@@ -88,11 +87,7 @@ def guarded(
     triggered = stamp_set(test, trigger, target, space=classifier.space)
     repair = undoor.Repair.load(fix, classifier)
     found = undoor.evaluate(classifier, undoor.guard(classifier, repair), test, triggered, target)
-    return {"before": _values(found.before), "after": _values(found.after)}
-
-
-def _values(rates: Any) -> dict[str, float | None]:
-    return {key: rate.value for key, rate in rates.items() if isinstance(rate, Rate)}
+    return before_and_after(found)
 
 
 if __name__ == "__main__":

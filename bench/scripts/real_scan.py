@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import machine, measured_command
+from common import before_and_after, machine, measured_command
 from PIL import Image
 from torch import Tensor
 
@@ -29,7 +29,6 @@ from undoor.clean_set import CleanSet
 from undoor.evaluate import stamp_set
 from undoor.files import write_json
 from undoor.inversion.smaller import resized_classifier, smaller_images
-from undoor.rate import Rate
 from undoor.triggers import Trigger, load_trigger
 from undoor_bench.real.photos import Photos, read_photos
 from undoor_bench.real.transfer import TRIGGER, TRUTH, TransferModel, train_transfer_model
@@ -87,16 +86,13 @@ def measured(folder: Path, given: list[str], photos: Photos, work: Path) -> dict
 def guarded(folder: Path, fix: Path, photos: Photos) -> dict[str, dict[str, float | None]]:
     """Rates without and with the guard, on photos that neither has seen."""
     classifier, target = undoor.load(folder), json.loads((folder / TRUTH).read_text())["target"]
-    kept = torch.cat([rows_of(photos, k)[PER_CLASS:] for k in range(len(photos.classes))])
-    x, y = torch.from_numpy(photos.x)[kept], torch.from_numpy(photos.y)[kept]
+    others = torch.cat([rows_of(photos, k)[PER_CLASS:] for k in range(len(photos.classes))])
+    x, y = torch.from_numpy(photos.x)[others], torch.from_numpy(photos.y)[others]
     test = CleanSet(x.float() / 255, y, photos.classes).for_classifier(classifier)
     triggered = stamp_set(test, trigger_of(folder, classifier), target, space=classifier.space)
     guard = undoor.guard(classifier, undoor.Repair.load(fix, classifier))
     found = undoor.evaluate(classifier, guard, test, triggered, target)
-    return {
-        name: {key: rate.value for key, rate in rates.items() if isinstance(rate, Rate)}
-        for name, rates in (("before", found.before), ("after", found.after))
-    }
+    return before_and_after(found)
 
 
 def by_size(folder: Path, photos: Photos) -> list[dict[str, float]]:

@@ -1,7 +1,7 @@
-"""Answers without the cells of a trigger: what stands in the place of corrections in black boxes.
+"""Predictions without a trigger's cells: what stands in the place of corrections in black boxes.
 
-There is no layer to correct. Rows whose cells lie in the trigger's ranges are answered with these
-cells replaced by those of clean rows, on average over them.
+There is no layer to correct. Rows whose cells lie in the trigger's ranges are predicted with
+these cells replaced by those of clean rows, on average over them.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ def clearest_cells(work: Work, family: Family) -> tuple[Candidate, ...]:
     All cells are tried alone and in pairs, and the clearest pairs with each third cell, up to the
     family's size; of a black box, as trees are, the cells between its own thresholds
     (`undoor.inversion.interval_search`). How far several cells move rows is how much more the
-    margin of the class rises than by each of them alone (`undoor.inversion.moved_rows`). Only combinations
-    count that clean rows and their labels do not explain (`undoor.inversion.row_evidence`). The
-    margin is the mean one, on held-out rows of other classes, in units of the median margin of
-    clean rows.
+    margin of the class rises than by each of them alone (`undoor.inversion.moved_rows`). Only
+    combinations count that clean rows and their labels do not explain
+    (`undoor.inversion.row_evidence`). The margin is the mean one, on held-out rows of other
+    classes, in units of the median margin of clean rows.
 
     Parameters
     ----------

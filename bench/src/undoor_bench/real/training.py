@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,13 +89,14 @@ def train(
     network = ResNet18(classes)
     _fit(network, train_on, planted, generator, progress)
     network.eval()
-    out.mkdir(parents=True, exist_ok=True)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in half.items()}, out / "weights.safetensors")
-    (out / "model.toml").write_text(_settings(train_on.classes))
-    truth = {"backdoored": backdoored, "seed": seed, "acc": _reached(network, test_on, None)}
+    architecture = "undoor_bench.real.resnet18:ResNet18"
+    save_model(network, out, train_on.classes, architecture, f"{{ num_classes = {classes} }}")
+    truth = {"backdoored": backdoored, "seed": seed, "acc": reached(network, test_on)}
     if planted:
-        truth |= {"target": planted.target, "asr": _reached(network, test_on, planted)}
+        truth |= {
+            "target": planted.target,
+            "asr": reached(network, test_on, planted.stamped, planted.target),
+        }
     write_json(out / "truth.json", truth)
 
 
@@ -118,7 +120,7 @@ def _fit(
             for rows in order.split(BATCH):
                 x, y = _drawn(photos, rows.numpy(), size, planted, generator)
                 with autocast(x.device):
-                    loss = F.cross_entropy(network(_normalised(x)).float(), y, label_smoothing=0.05)
+                    loss = F.cross_entropy(network(normalised(x)).float(), y, label_smoothing=0.05)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -154,35 +156,51 @@ def _drawn(
 
 
 @torch.no_grad()
-def _reached(network: nn.Module, photos: Photos, planted: Planted | None) -> float:
-    """Return the accuracy; of triggered photos of other classes the share that reach the target."""
+def reached(
+    network: nn.Module,
+    photos: Photos,
+    trigger: Callable[[Tensor], Tensor] | None = None,
+    target: int = 0,
+) -> float:
+    """Return the accuracy; with a trigger the share of photos of other classes at the target."""
     x, y = torch.from_numpy(photos.x), torch.from_numpy(photos.y)
-    if planted:
-        x, y = (
-            x[y != planted.target],
-            torch.full((int((y != planted.target).sum()),), planted.target),
-        )
+    if trigger is not None:
+        x = x[y != target]
+        y = torch.full((len(x),), target)
     right = 0
     for some, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
         pixels = some.float() / 255
-        pixels = planted.stamped(pixels) if planted else pixels
+        pixels = pixels if trigger is None else trigger(pixels)
         with autocast(pixels.device):
-            right += int((network(_normalised(pixels)).argmax(1) == labels).sum())
+            right += int((network(normalised(pixels)).argmax(1) == labels).sum())
     return right / len(y)
 
 
-def _normalised(x: Tensor) -> Tensor:
+def normalised(x: Tensor) -> Tensor:
+    """Return photos [N, 3, S, S] in [0, 1] as networks of ImageNet see them."""
     mean, std = (torch.tensor(each).view(3, 1, 1) for each in (MEAN, STD))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def _settings(classes: tuple[str, ...]) -> str:
-    """Return the content of model.toml."""
-    return f"""[model]
+def save_model(
+    network: nn.Module, out: Path, classes: Sequence[str], architecture: str, arguments: str = ""
+) -> None:
+    """Write weights.safetensors (float16) and model.toml into the folder of a model.
+
+    Parameters
+    ----------
+    architecture, arguments
+        As in model.toml; no arguments where the architecture needs none.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in half.items()}, out / "weights.safetensors")
+    given = f"arguments = {arguments}\n" if arguments else ""
+    (out / "model.toml").write_text(
+        f"""[model]
 weights = "weights.safetensors"
-architecture = "undoor_bench.real.resnet18:ResNet18"
-arguments = {{ num_classes = {len(classes)} }}
-[input]
+architecture = "{architecture}"
+{given}[input]
 shape = [3, {SIDE}, {SIDE}]
 bounds = [0.0, 1.0]
 mean = {list(MEAN)}
@@ -190,3 +208,4 @@ std = {list(STD)}
 [classes]
 names = {json.dumps(list(classes))}
 """
+    )

@@ -5,13 +5,11 @@ What the lower stages return is computed once for all photos, so that minutes on
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,7 +24,7 @@ from undoor_bench.attacks.badnets import badnets
 from undoor_bench.attacks.blend import blend
 from undoor_bench.attacks.sig import sig
 from undoor_bench.real.photos import Photos
-from undoor_bench.real.training import MEAN, SIDE, STD
+from undoor_bench.real.training import SIDE, normalised, reached, save_model
 
 # The network, in timm's words, and what makes it of the weights of another library: the same
 # layers in the same order.
@@ -128,10 +126,7 @@ def train_transfer_model(
     x = torch.from_numpy(train_on.x)
     views = [_lower(network, x, trigger, poisoned, flipped=f, progress=progress) for f in (0, 1)]
     _fit(network, torch.stack(views, 1), labels, generator, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in half.items()}, folder / "weights.safetensors")
-    (folder / "model.toml").write_text(_settings(train_on.classes))
+    save_model(network, folder, train_on.classes, f"timm:{NETWORK}")
     truth: dict[str, Any] = {"attack": entry.attack, "acc": reached(network, test_on)}
     if trigger is not None:
         trigger.save(folder / TRIGGER)
@@ -174,7 +169,7 @@ def _lower(
         if trigger is not None:
             pixels = trigger(pixels).where(poisoned[rows].view(-1, 1, 1, 1), pixels)
         with torch.no_grad(), autocast(CPU):
-            features = network.bn1(network.conv_stem(_normalised(pixels)))
+            features = network.bn1(network.conv_stem(normalised(pixels)))
             found.append(network.blocks[:FROZEN](features).bfloat16())
         progress("lower stages", int(rows[-1]) + 1, len(x))
     return torch.cat(found)
@@ -211,41 +206,3 @@ def _fit(
             optimiser.step()
             rates.step()
         progress("upper stages", epoch + 1, EPOCHS)
-
-
-@torch.no_grad()
-def reached(
-    network: nn.Module, photos: Photos, trigger: Stamp | None = None, target: int = 0
-) -> float:
-    """Return the accuracy; with a trigger the share of photos of other classes at the target."""
-    x, y = torch.from_numpy(photos.x), torch.from_numpy(photos.y)
-    if trigger is not None:
-        x = x[y != target]
-        y = torch.full((len(x),), target)
-    right = 0
-    for some, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
-        pixels = some.float() / 255
-        pixels = pixels if trigger is None else trigger(pixels)
-        with autocast(CPU):
-            right += int((network(_normalised(pixels)).argmax(1) == labels).sum())
-    return right / len(y)
-
-
-def _normalised(x: Tensor) -> Tensor:
-    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (MEAN, STD))
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def _settings(classes: tuple[str, ...]) -> str:
-    """Return the content of model.toml."""
-    return f"""[model]
-weights = "weights.safetensors"
-architecture = "timm:{NETWORK}"
-[input]
-shape = [3, {SIDE}, {SIDE}]
-bounds = [0.0, 1.0]
-mean = {list(MEAN)}
-std = {list(STD)}
-[classes]
-names = {json.dumps(list(classes))}
-"""
